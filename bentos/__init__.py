@@ -1,0 +1,1 @@
+"""Bentos: one package per service."""

@@ -1,0 +1,76 @@
+"""What the runners say of a crop: plain values, in crop pixels, before they become an Analysis."""
+
+from dataclasses import dataclass, field
+
+WRINKLE_ZONES = ("forehead", "crows_feet", "frown", "nasolabial")
+COLOUR_ZONES = ("forehead", "nose", "cheek_left", "cheek_right", "chin")
+SEVERITIES = ("clear", "mild", "moderate", "severe", "very_severe")
+HAYASHI_LIMITS = (0, 5, 20, 50)  # upper lesion count of clear, mild, moderate, severe (Hayashi et al., J Dermatol 2008)
+
+
+def severity_of(count: int) -> str:
+    """Class on Hayashi's scale for a whole-face lesion count."""
+    return SEVERITIES[sum(count > limit for limit in HAYASHI_LIMITS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesion:
+    """One lesion.
+
+    Attributes:
+        box: (x, y, width, height) in crop pixels.
+        confidence: share of such boxes that are right, measured on labelled photos; 0..1.
+    """
+
+    box: tuple[float, float, float, float]
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The learned concerns: from the model, or from the heuristics when the model cannot answer.
+
+    Attributes:
+        lesions: boxes, best first.
+        count: estimated number of lesions on the face; may differ from the number of boxes.
+        severity: one of SEVERITIES.
+        severity_confidence: chance that the class is right, measured; None where not known.
+        wrinkles: WRINKLE_ZONES → 0..1.
+        wrinkles_confidence: measured chance that the zones are judged rightly; None where not known.
+    """
+
+    lesions: list[Lesion]
+    count: int
+    severity: str
+    severity_confidence: float | None
+    wrinkles: dict[str, float]
+    wrinkles_confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """A colour or texture measurement: score 0 (none) to 100 (worst seen), COLOUR_ZONES → 0..1."""
+
+    score: float
+    zones: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """Skin tone of this photo: individual typology angle in degrees, uncalibrated, and its group."""
+
+    ita_degrees: float
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Everything measured on one crop by the heuristics."""
+
+    learned: Learned
+    redness: Graded
+    pigmentation: Graded
+    shine: Graded
+    texture: Graded
+    tone: Tone | None
+    skin_share: float = field(default=0.0)  # skin pixels over valid pixels, 0..1
