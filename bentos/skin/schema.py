@@ -1,0 +1,225 @@
+"""What goes over HTTP. Within a major version it only grows; clients ignore what they do not know."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+NOTICE = (
+    "Not a medical diagnosis. These are estimates from one photograph; light, camera and make-up change them. "
+    "Ask a dermatologist about anything that worries you."
+)
+
+Source = Literal["model", "heuristic"]
+Severity = Literal["clear", "mild", "moderate", "severe", "very_severe"]
+ToneGroup = Literal["very_light", "light", "intermediate", "tan", "brown", "dark"]
+QualityIssue = Literal["too_small", "blurred", "too_dark", "too_bright", "no_face", "several_faces", "little_skin"]
+Reason = Literal[
+    "model_disabled",
+    "model_loading",
+    "weights_missing",
+    "weights_unreachable",
+    "weights_corrupt",
+    "weights_incompatible",
+    "self_test_failed",
+    "model_timeout",
+    "model_crashed",
+    "circuit_open",
+]
+Share = Annotated[float, Field(ge=0, le=1)]
+Score = Annotated[int, Field(ge=0, le=100, description="0 (none) to 100 (worst seen)")]
+Box = Annotated[
+    tuple[float, float, float, float],
+    Field(description="[x, y, width, height] in pixels of the upright photo, inside it"),
+]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+
+class ImageInfo(_Value):
+    """The photo as the service saw it, upright (after EXIF orientation)."""
+
+    width: int
+    height: int
+    format: Literal["JPEG", "PNG", "WEBP"]
+
+
+class Quality(_Value):
+    """How fit the photo is for analysis."""
+
+    score: Share
+    issues: list[QualityIssue]
+
+
+class FaceInfo(_Value):
+    """The largest face."""
+
+    box: Box
+    confidence: Share
+
+
+class ToneInfo(_Value):
+    """Colour of the skin in this photo: individual typology angle, uncalibrated; not Fitzpatrick type."""
+
+    ita_degrees: float
+    group: ToneGroup
+    calibrated: Literal[False] = False
+
+
+class LesionBox(_Value):
+    """One lesion; `confidence` is the share of such boxes that are right, measured on labelled photos."""
+
+    box: Box
+    confidence: Share
+
+
+class Acne(_Value):
+    """Lesions. `severity` is on Hayashi's scale, estimated for itself; `count` may differ from the number of boxes."""
+
+    score: Score
+    severity: Severity
+    count: Annotated[int, Field(ge=0)]
+    boxes: list[LesionBox]
+    confidence: Share | None
+    source: Source
+
+
+class WrinkleZones(_Value):
+    forehead: Share
+    crows_feet: Share
+    frown: Share
+    nasolabial: Share
+
+
+class Wrinkles(_Value):
+    """Wrinkles by zone."""
+
+    score: Score
+    zones: WrinkleZones
+    confidence: Share | None
+    source: Source
+
+
+class ColourZones(_Value):
+    """Left and right are the person's own, in a photo that is not mirrored."""
+
+    forehead: Share
+    nose: Share
+    cheek_left: Share
+    cheek_right: Share
+    chin: Share
+
+
+class Measurement(_Value):
+    """A colour or texture measurement; no labelled data exist for it, so its confidence is null."""
+
+    score: Score
+    zones: ColourZones
+    confidence: None = None
+    source: Literal["heuristic"] = "heuristic"
+
+
+class Concerns(_Value):
+    acne: Acne
+    wrinkles: Wrinkles
+    redness: Measurement
+    pigmentation: Measurement
+    shine: Measurement
+    texture: Measurement
+
+
+class ModelInfo(_Value):
+    """The weights that answered; `sha256` is that of their manifest."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+class Timing(_Value):
+    """Milliseconds by stage. `total` counts from receipt of the whole body."""
+
+    decode: float
+    face: float
+    analysis: float
+    total: float
+
+
+class Analysis(_Value):
+    """Findings on one photo, with who found them."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    request_id: str
+    source: Annotated[Source, Field(description="which runner produced the learned concerns, acne and wrinkles")]
+    degraded: Annotated[bool, Field(description="the phase wants the model and the model did not answer")]
+    reason: Annotated[Reason | None, Field(description="why the model did not answer; null when it did")]
+    model: ModelInfo | None
+    image: ImageInfo
+    quality: Quality
+    face: FaceInfo | None
+    tone: ToneInfo | None
+    concerns: Concerns
+    timing_ms: Timing
+    notice: str = NOTICE
+
+
+class ErrorDetail(_Value):
+    code: str
+    message: Annotated[str, Field(description="what was wrong, in one sentence")]
+    hint: Annotated[str, Field(description="what would be right")]
+    request_id: str
+
+
+class ErrorAnswer(_Value):
+    """The one shape of every error."""
+
+    error: ErrorDetail
+
+
+class BatchAnswer(_Value):
+    """One result per photo, in the order sent; a bad photo is an error of its own and never fails the others."""
+
+    results: list[Analysis | ErrorAnswer]
+
+
+EXAMPLE_ANALYSIS: dict[str, Any] = {
+    "schema_version": 1,
+    "request_id": "0f1c2d3e4f5a6b7c8d9e0f1a2b3c4d5e",
+    "source": "heuristic",
+    "degraded": False,
+    "reason": "model_disabled",
+    "model": None,
+    "image": {"width": 1080, "height": 1350, "format": "JPEG"},
+    "quality": {"score": 0.91, "issues": []},
+    "face": {"box": [301.0, 402.5, 480.0, 480.0], "confidence": 0.97},
+    "tone": {"ita_degrees": 31.2, "group": "intermediate", "calibrated": False},
+    "concerns": {
+        "acne": {
+            "score": 34,
+            "severity": "moderate",
+            "count": 12,
+            "boxes": [{"box": [410.2, 655.0, 18.4, 17.9], "confidence": 0.71}],
+            "confidence": 0.8,
+            "source": "heuristic",
+        },
+        "wrinkles": {
+            "score": 35,
+            "zones": {"forehead": 0.7, "crows_feet": 0.2, "frown": 0.1, "nasolabial": 0.4},
+            "confidence": 0.7,
+            "source": "heuristic",
+        },
+        **{
+            name: {
+                "score": score,
+                "zones": {"forehead": 0.2, "nose": 0.5, "cheek_left": 0.4, "cheek_right": 0.4, "chin": 0.3},
+                "confidence": None,
+                "source": "heuristic",
+            }
+            for name, score in (("redness", 41), ("pigmentation", 22), ("shine", 18), ("texture", 27))
+        },
+    },
+    "timing_ms": {"decode": 6.1, "face": 3.2, "analysis": 48.0, "total": 61.0},
+    "notice": NOTICE,
+}
