@@ -1,0 +1,128 @@
+"""Every setting of the service, one a line, its reason beside it.
+
+All are environment variables with the prefix SHINE_; `PORT` alone is shared with the platform. A misspelt name stops the
+start with the nearest right one, so that a setting can never be silently ignored.
+"""
+
+import difflib
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+PREFIX = "SHINE_"
+PORT = 5000  # one port in every environment; PORT overrides it
+HEALTH_PATH = "/health"  # one health path, for the container's check and the load balancer's
+MAX_BATCH_PHOTOS = 16  # photos in one /analyze_batch
+MAX_BATCH_BODY_MIB = 64  # all of them together
+INJECTED = re.compile(r"SHINE_.*_SERVICE_.*|SHINE_.*_PORT.*|SHINE_PORT.*|SHINE_SERVICE_.*")  # Kubernetes, ECS links
+
+Phase = Literal["simple", "hybrid", "foundation", "full"]
+
+
+class SettingsError(ValueError):
+    """A setting is misspelt or has a value that cannot be; the message says which and what would be right."""
+
+
+class Settings(BaseModel):
+    """Typed settings, read once from the environment."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    phase: Phase = "hybrid"  # which of the four steps this instance is on: one image, four settings
+    weights_uri: str | None = None  # folder or s3:// of a weights bundle; unset: the embedded bundle
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # pin of the manifest
+    weights_poll_s: Annotated[float, Field(ge=1)] = 60.0  # how often an unpinned source is asked for a new version
+    cache_dir: Path = Path("/tmp/shine")  # noqa: S108  weights fetched before; the container's one writable place
+    require_model: bool = False  # true: a fallback is 503 model_unavailable, for callers that cannot use heuristics
+    model_deadline_ms: Annotated[int, Field(ge=10)] = 2000  # a model batch that takes longer is a sick model
+    request_deadline_ms: Annotated[int, Field(ge=100)] = 10_000  # load balancers and phones give up soon after
+    max_pending: Annotated[int, Field(ge=1)] = 32  # photos in the house; more would only wait past their deadline
+    threads: Annotated[int, Field(ge=0)] = 0  # numeric threads of each process; 0: from the CPU quota
+    max_batch_size: Annotated[int, Field(ge=1, le=64)] = 8  # larger CPU batches gain nothing and delay the first
+    max_body_mib: Annotated[float, Field(gt=0)] = 10.0  # one photo, base64 counted decoded
+    max_megapixels: Annotated[float, Field(gt=0)] = 40.0  # decoding cost grows with pixels, not with bytes
+    api_keys: tuple[SecretStr, ...] = ()  # comma separated; several at once for rotation
+    cors_origins: tuple[str, ...] = ()  # comma separated, exact; none: browsers stay outside
+    quality: Literal["off", "normal", "strict"] = "normal"  # strict: a photo with quality issues is refused by 422
+    log_format: Literal["json", "text"] = "json"  # text for people at a terminal
+
+    @field_validator("api_keys", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def wants_model(self) -> bool:
+        """Every phase but the first asks for the model."""
+        return self.phase != "simple"
+
+    @property
+    def max_photo_bytes(self) -> int:
+        return int(self.max_body_mib * 2**20)
+
+    @property
+    def max_pixels(self) -> int:
+        return int(self.max_megapixels * 1e6)
+
+    @property
+    def model_deadline_s(self) -> float:
+        return self.model_deadline_ms / 1000
+
+    @property
+    def request_deadline_s(self) -> float:
+        return self.request_deadline_ms / 1000
+
+
+def read(environ: dict[str, str]) -> Settings:
+    """Settings from an environment.
+
+    Raises:
+        SettingsError: an unknown SHINE_ name (with the nearest right one), or a value that cannot be.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(environ):
+        if name.upper().startswith(PREFIX) and name not in known and not INJECTED.fullmatch(name):
+            near = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
+            raise SettingsError(f"{name} is not a setting of this service; {hint}")
+    values = {name: environ[key] for name in Settings.model_fields if (key := PREFIX + name.upper()) in environ}
+    # An empty string is how task definitions and compose files say "not set".
+    values = {name: value for name, value in values.items() if value.strip()}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper()
+        shown = "" if name == "SHINE_API_KEYS" else f" is {environ.get(name)!r}, which"
+        raise SettingsError(f"{name}{shown} cannot be used: {first['msg']}.") from None
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SystemExit: with one sentence, so that a wrong setting stops the start without a stack trace.
+    """
+    try:
+        return read(dict(os.environ))
+    except SettingsError as error:
+        raise SystemExit(f"shine: {error}") from None
+
+
+def port() -> int:
+    """The port to listen on: PORT when set, else 5000.
+
+    Raises:
+        SystemExit: PORT is not a port number.
+    """
+    text = os.environ.get("PORT", "").strip() or str(PORT)
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise SystemExit(f"shine: PORT is {text!r}, which is not a port number from 1 to 65535.")
+    return int(text)
