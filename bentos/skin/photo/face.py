@@ -1,9 +1,25 @@
-"""Where the faces are: BlazeFace through ONNX Runtime."""
+"""Where the faces are: BlazeFace through ONNX Runtime.
+
+Bazarevsky et al., BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs, 2019 (arXiv:1907.05047);
+the weights are MediaPipe's short-range model, trained for faces within two metres.
+"""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
+from PIL import Image
+
+from bentos.skin.photo.decode import Photo
+
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "face_detection_short_range.onnx"
+INPUT = 128  # px; the network's square input
+ANCHORS = ((8, 2), (16, 6))  # (stride in px, anchors per cell) of the two feature maps
+LOGIT_LIMIT = 100.0  # MediaPipe's score_clipping_thresh: keeps exp() finite
+THRESHOLD = 0.5
+OVERLAP = 0.3  # intersection over union from which two boxes are one face (MediaPipe's min_suppression_threshold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +36,179 @@ class Face:
     box: tuple[float, float, float, float]
     confidence: float
     keypoints: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A square of the photo shown to the network: left, top and side in photo pixels; may hang over the border."""
+
+    left: float
+    top: float
+    side: float
+
+
+class FaceDetector:
+    """Finds faces; one detector may serve many threads.
+
+    Args:
+        path: the ONNX file.
+        threads: of ONNX Runtime, per call.
+    """
+
+    def __init__(self, path: Path = WEIGHTS, threads: int = 1) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Spinning threads would eat the core that the runners beside us need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._anchors = anchors()
+
+    def detect(self, photo: Photo) -> list[Face]:
+        """Faces in the photo, largest first; an empty list where there is none.
+
+        The whole photo is looked at first. Only when that shows no face come parts of it, for small faces, and
+        shrunk copies, for faces that overflow the frame.
+        """
+        image = _working_image(photo)
+        found = self._look(image, photo, _whole(photo))
+        if not len(found):
+            views = [*_shrunk(photo), *_tiles(photo)]
+            found = np.concatenate([self._look(image, photo, view) for view in views])
+        faces = [_face(row, photo) for row in suppress(found)]
+        return sorted((face for face in faces if face), key=lambda face: -face.box[2] * face.box[3])
+
+    def _look(self, image: Image.Image, photo: Photo, view: _View) -> NDArray[np.float64]:
+        """Detections in one view, (n, 17): score, x0, y0, x1, y1, six key points, in photo pixels."""
+        regressors, logits = self._session.run(["regressors", "classificators"], {"input": _show(image, photo, view)})
+        rows = decode(regressors[0], logits[0, :, 0], self._anchors)
+        rows = rows[rows[:, 0] >= THRESHOLD]
+        rows[:, 1::2] = rows[:, 1::2] * view.side + view.left
+        rows[:, 2::2] = rows[:, 2::2] * view.side + view.top
+        return rows
+
+
+def anchors() -> NDArray[np.float64]:
+    """Anchor centres, (896, 2), as fractions of the input side; all of size 1 (`fixed_anchor_size`)."""
+    centres = []
+    for stride, per_cell in ANCHORS:
+        cells = INPUT // stride
+        y, x = np.mgrid[0:cells, 0:cells]
+        centres.append(np.repeat((np.stack([x, y], -1).reshape(-1, 2) + 0.5) / cells, per_cell, axis=0))
+    return np.concatenate(centres)
+
+
+def decode(
+    regressors: NDArray[np.float32], logits: NDArray[np.float32], centres: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Raw outputs → (n, 17): score, x0, y0, x1, y1, then six key points x, y, as fractions of the input side.
+
+    As MediaPipe's TensorsToDetectionsCalculator with reverse_output_order: everything is over the input side and
+    relative to the anchor's centre.
+
+    Args:
+        regressors: (n, 16), centre x, centre y, width, height, six times x, y, in input pixels.
+        logits: (n,).
+        centres: (n, 2) from `anchors`.
+    """
+    score = 1.0 / (1.0 + np.exp(-np.clip(logits.astype(np.float64), -LOGIT_LIMIT, LOGIT_LIMIT)))
+    values = regressors.astype(np.float64) / INPUT
+    middle, half = values[:, 0:2] + centres, values[:, 2:4] / 2
+    points = (values[:, 4:].reshape(len(values), -1, 2) + centres[:, None]).reshape(len(values), -1)
+    return np.concatenate([score[:, None], middle - half, middle + half, points], axis=1)
+
+
+def suppress(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weighted non-maximum suppression: overlapping detections become their mean, weighted by score.
+
+    BlazeFace (section 3.4 of the paper) blends instead of dropping, key points too, which steadies both.
+
+    Args:
+        rows: (n, 17) as from `decode`.
+
+    Returns:
+        (m, 17), best score first, each with the score of the best it was made of.
+    """
+    rest = rows[np.argsort(-rows[:, 0], kind="stable")]
+    kept = []
+    while len(rest):
+        same = _overlap(rest[0, 1:5], rest[:, 1:5]) > OVERLAP
+        same[0] = True
+        group = rest[same]
+        blend = np.average(group, axis=0, weights=group[:, 0])
+        blend[0] = group[0, 0]
+        kept.append(blend)
+        rest = rest[~same]
+    return np.array(kept).reshape(-1, rows.shape[1])
+
+
+def _overlap(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union of one box with many, corners x0, y0, x1, y1."""
+    shared = np.prod(np.clip(np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0, None), axis=1)
+    areas = np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1)
+    union = np.prod(np.clip(box[2:] - box[:2], 0, None)) + areas - shared
+    return np.asarray(shared / np.maximum(union, 1e-12), dtype=np.float64)
+
+
+def _working_image(photo: Photo) -> Image.Image:
+    """The photo thinned to 512..1023 pixels on its long side: all that any view needs, and cheap to resample."""
+    stride = max(1, max(photo.pixels.shape[:2]) // (4 * INPUT))
+    return Image.fromarray(np.ascontiguousarray(photo.pixels[::stride, ::stride]))
+
+
+def _whole(photo: Photo) -> _View:
+    side = float(max(photo.width, photo.height))
+    return _View((photo.width - side) / 2, (photo.height - side) / 2, side)
+
+
+def _shrunk(photo: Photo) -> list[_View]:
+    """The photo with a border of half its side, then of its whole side: the network expects a face in a scene."""
+    side = float(max(photo.width, photo.height))
+    return [
+        _View((photo.width - side * scale) / 2, (photo.height - side * scale) / 2, side * scale) for scale in (1.5, 2.2)
+    ]
+
+
+def _tiles(photo: Photo) -> list[_View]:
+    """Squares of the short side along the long one, then of half the short side, each overlapping by half."""
+    views = []
+    short = float(min(photo.width, photo.height))
+    for side in (short, short / 2):
+        for top in _starts(photo.height, side):
+            for left in _starts(photo.width, side):
+                views.append(_View(left, top, side))
+    return views
+
+
+def _starts(length: int, side: float) -> list[float]:
+    steps = int(np.ceil((length - side) / (side / 2) - 1e-9))
+    return [float(value) for value in np.linspace(0.0, length - side, steps + 1)] if steps > 0 else [0.0]
+
+
+def _show(image: Image.Image, photo: Photo, view: _View) -> NDArray[np.float32]:
+    """The view as the network's input, float32 (1, 3, 128, 128) in [-1, 1], black beyond the photo."""
+    step = view.side / INPUT
+    x0, x1 = (round(float(np.clip((edge - view.left) / step, 0, INPUT))) for edge in (0, photo.width))
+    y0, y1 = (round(float(np.clip((edge - view.top) / step, 0, INPUT))) for edge in (0, photo.height))
+    x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
+    scale_x, scale_y = image.width / photo.width, image.height / photo.height
+    box = (
+        max(view.left + x0 * step, 0.0) * scale_x,
+        max(view.top + y0 * step, 0.0) * scale_y,
+        min(view.left + x1 * step, photo.width) * scale_x,
+        min(view.top + y1 * step, photo.height) * scale_y,
+    )
+    part = image.resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+    pixels = np.zeros((INPUT, INPUT, 3), dtype=np.float32)
+    pixels[y0:y1, x0:x1] = np.asarray(part)
+    return np.ascontiguousarray((pixels / 127.5 - 1.0).transpose(2, 0, 1)[None], dtype=np.float32)
+
+
+def _face(row: NDArray[np.float64], photo: Photo) -> Face | None:
+    """A detection as a Face, its box cut to the photo; None where nothing of it lies inside."""
+    x0, x1 = np.clip(row[[1, 3]], 0, photo.width)
+    y0, y1 = np.clip(row[[2, 4]], 0, photo.height)
+    if x1 - x0 < 1 or y1 - y0 < 1:
+        return None
+    box = (float(x0), float(y0), float(x1 - x0), float(y1 - y0))
+    return Face(box, float(row[0]), row[5:].reshape(-1, 2).astype(np.float32))
