@@ -228,8 +228,6 @@ def _png_profile(body: bytes) -> bytes | None:
 
 def _webp(data: bytes) -> Container:
     """Walks the chunks (RFC 9649, section 2)."""
-    if len(data) < 8 + struct.unpack_from("<I", data, 4)[0]:
-        raise _truncated()
     size: tuple[int, int] | None = None
     exif = b""
     profile: bytes | None = None

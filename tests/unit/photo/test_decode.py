@@ -248,6 +248,13 @@ def test_a_file_with_only_a_header_is_unreadable() -> None:
             decode(data)
 
 
+def test_a_jpeg_with_two_frame_headers_is_unreadable() -> None:
+    jpeg = encoded(PORTRAIT, "JPEG")
+    at = jpeg.index(b"\xff\xc0")
+    with pytest.raises(errors.ImageUnreadable, match="two frame headers"):
+        decode(jpeg[:at] + jpeg[at : at + 19] + jpeg[at:])
+
+
 @pytest.mark.parametrize(
     "error",
     [OSError, SyntaxError, ValueError, struct.error, MemoryError, OverflowError, IndexError, zlib.error, EOFError],
@@ -358,6 +365,12 @@ def test_a_key_colour_shows_the_background_in_grey_and_rgb() -> None:
     assert tuple(decode(encoded(QUADRANTS, "PNG", transparency=(255, 0, 0))).pixels[10, 10]) == BACKGROUND
     grey = QUADRANTS.convert("L")
     assert tuple(decode(encoded(grey, "PNG", transparency=grey.getpixel((10, 10)))).pixels[10, 10]) == BACKGROUND
+
+
+def test_a_16_bit_key_colour_makes_no_8_bit_colour_transparent() -> None:
+    rows = (np.asarray(QUADRANTS).astype(">u2") * 257).view(np.uint8).reshape(128, -1)
+    almost_black = png_chunk(b"tRNS", struct.pack(">HHH", 255, 0, 0))
+    assert_close(decode(raw_png(rows, 16, 2, almost_black)).pixels, QUADRANTS, 0)
 
 
 @pytest.mark.parametrize("adobe", [b"Adobe\0\x64\0\0\0\0\0", b"Adobe\0\x64\0\0\0\0\2"])
