@@ -1,0 +1,138 @@
+"""Measurements and predictions → Analysis: from crop pixels to the upright photo's, from shares to scores."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bentos.skin.findings import Graded, Learned, Measured
+from bentos.skin.photo.crop import Crop, boxes_to_photo
+from bentos.skin.photo.decode import Photo
+from bentos.skin.photo.face import Face
+from bentos.skin.photo.quality import Quality as Judged
+from bentos.skin.schema import (
+    Acne,
+    Analysis,
+    ColourZones,
+    Concerns,
+    FaceInfo,
+    ImageInfo,
+    LesionBox,
+    Measurement,
+    ModelInfo,
+    Quality,
+    Reason,
+    Source,
+    Timing,
+    ToneInfo,
+    WrinkleZones,
+    Wrinkles,
+)
+
+ACNE_COUNT_SCALE = 29.0  # lesions at which the acne score reaches 63; 12 lesions score 34, 50 score 82
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of a photo before anything was measured: largest face first."""
+
+    photo: Photo
+    faces: Sequence[Face]
+    crop: Crop
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the runners said of a crop, and who said it."""
+
+    measured: Measured
+    learned: Learned
+    source: Source
+    degraded: bool
+    reason: Reason | None
+    model: ModelInfo | None
+
+
+def acne_score(count: int) -> int:
+    """0..100 for a lesion count: saturating, since the difference of 5 and 15 lesions matters more than 65 and 75."""
+    return round(100 * (1 - math.exp(-count / ACNE_COUNT_SCALE)))
+
+
+def wrinkle_score(zones: dict[str, float]) -> int:
+    """0..100: the mean over the zones."""
+    return round(100 * sum(zones.values()) / len(zones))
+
+
+def build(
+    seen: Seen, answer: Answer, quality: Judged, request_id: str, timing: Timing, report_issues: bool = True
+) -> Analysis:
+    """Put together what a client gets for one photo.
+
+    Args:
+        seen: the photo, its faces and the crop that was analysed.
+        answer: what the runners said.
+        quality: how fit the photo is.
+        request_id: of the request.
+        timing: milliseconds by stage.
+        report_issues: whether quality issues are told.
+    """
+    photo, learned, measured = seen.photo, answer.learned, answer.measured
+    face = seen.faces[0] if seen.faces else None
+    boxes = boxes_to_photo(seen.crop.to_photo, [lesion.box for lesion in learned.lesions], photo.width, photo.height)
+    return Analysis(
+        request_id=request_id,
+        source=answer.source,
+        degraded=answer.degraded,
+        reason=answer.reason,
+        model=answer.model,
+        image=ImageInfo(width=photo.width, height=photo.height, format=photo.format),
+        quality=Quality(score=_share(quality.score), issues=list(quality.issues) if report_issues else []),
+        face=None if face is None else FaceInfo(box=_box(face.box), confidence=_share(face.confidence)),
+        tone=None
+        if measured.tone is None
+        else ToneInfo(ita_degrees=round(measured.tone.ita_degrees, 1), group=measured.tone.group),
+        concerns=Concerns(
+            acne=Acne(
+                score=acne_score(learned.count),
+                severity=learned.severity,
+                count=learned.count,
+                boxes=[
+                    LesionBox(box=_box(box), confidence=_share(lesion.confidence))
+                    for box, lesion in zip(boxes, learned.lesions, strict=True)
+                ],
+                confidence=_optional_share(learned.severity_confidence),
+                source=answer.source,
+            ),
+            wrinkles=Wrinkles(
+                score=wrinkle_score(learned.wrinkles),
+                zones=WrinkleZones(**{zone: _share(value) for zone, value in learned.wrinkles.items()}),
+                confidence=_optional_share(learned.wrinkles_confidence),
+                source=answer.source,
+            ),
+            redness=_measurement(measured.redness),
+            pigmentation=_measurement(measured.pigmentation),
+            shine=_measurement(measured.shine),
+            texture=_measurement(measured.texture),
+        ),
+        timing_ms=timing,
+    )
+
+
+def _measurement(graded: Graded) -> Measurement:
+    return Measurement(
+        score=round(graded.score), zones=ColourZones(**{zone: _share(value) for zone, value in graded.zones.items()})
+    )
+
+
+def _share(value: float) -> float:
+    return round(min(1.0, max(0.0, float(value))), 3)
+
+
+def _optional_share(value: float | None) -> float | None:
+    return None if value is None else _share(value)
+
+
+def _box(box: Sequence[float]) -> tuple[float, float, float, float]:
+    # Edges in quarters of a pixel are exact in binary, so that x + width never leaves the photo by a rounding error.
+    x, y, width, height = (float(value) for value in box)
+    left, top, right, bottom = (round(edge * 4) / 4 for edge in (x, y, x + width, y + height))
+    return left, top, right - left, bottom - top

@@ -1,0 +1,94 @@
+"""A circuit breaker: after a few failures in a row nobody waits for a sick runner until one probe has succeeded.
+
+closed ──failures in a row──▶ open ──cooldown over──▶ half_open ──probe succeeds──▶ closed
+                                ▲                         │
+                                └───────probe fails───────┘
+
+The well-kept libraries looked at (purgatory, pybreaker) let every caller through while half-open, or know no asyncio.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["closed", "open", "half_open"]
+
+
+class CircuitOpen(Exception):
+    """No call is let through at the moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """One call that was let through; its outcome counts only for the period in which it began."""
+
+    period: int
+
+
+class Breaker:
+    """State of one circuit; not for several threads.
+
+    Args:
+        failures_to_open: failures in a row that open it.
+        cooldown_s: seconds from opening to the first probe.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, failures_to_open: int = 3, cooldown_s: float = 1.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.failures_to_open = failures_to_open
+        self.cooldown_s = cooldown_s
+        self._clock = clock
+        self._state: State = "closed"
+        self._failures = 0
+        self._opened_at = 0.0
+        self._period = 0  # grows with every change of state; late outcomes of an earlier period are ignored
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def wants_probe(self) -> bool:
+        """Whether a probe would be let through now."""
+        return self._state == "open" and self._clock() - self._opened_at >= self.cooldown_s
+
+    def enter(self, *, probe: bool = False) -> Permit:
+        """Ask to make a call.
+
+        Args:
+            probe: this call may be the one probe that decides whether an open circuit closes. Traffic never is,
+                so that no user waits for a sick runner.
+
+        Raises:
+            CircuitOpen: not now.
+        """
+        if probe and self.wants_probe:
+            self._change("half_open")
+        elif self._state != "closed":
+            raise CircuitOpen
+        return Permit(self._period)
+
+    def succeeded(self, permit: Permit) -> None:
+        """The call was answered by a living runner, whatever the answer."""
+        if permit.period != self._period:
+            return
+        self._failures = 0
+        if self._state == "half_open":
+            self._change("closed")
+
+    def failed(self, permit: Permit) -> None:
+        """The call met a dead, stuck or broken runner, or was given up."""
+        if permit.period != self._period:
+            return
+        self._failures += 1
+        if self._state == "half_open" or self._failures >= self.failures_to_open:
+            self._change("open")
+            self._opened_at = self._clock()
+
+    def _change(self, state: State) -> None:
+        self._state = state
+        self._period += 1
+        self._failures = 0

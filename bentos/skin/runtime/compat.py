@@ -1,0 +1,208 @@
+"""The one place that touches BentoML's and uvicorn's internals: each workaround, why, and what would let it go.
+
+Measured on BentoML 1.4.39. Every item has a contract test in tests/service/test_compat.py which fails when the item is
+removed, so that an upgrade shows which may go. `apply` runs when service.py is imported: in the parent, before it starts
+the workers, and in every worker.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import bentoml
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bentos.skin.errors import BadRequest, ShineError
+from bentos.skin.runtime.answers import SHAPED, error_body, error_for, error_response
+from bentos.skin.runtime.context import current
+
+log = logging.getLogger("shine.gateway")
+
+# #5540, #5544: the shared HTTP session to a runner is closed every 100 requests, with calls in flight: 10 to 21 % of
+# them are lost at concurrency 32. Goes when a session is closed only once its calls are done.
+RUNNER_CONNECTION = {"max_requests": 2**31 - 1, "max_age": 1e9}
+
+# /readyz asks every runner and hangs while one is dead or stuck. The gateway's `__is_ready__` answers from what it knows.
+RUNNER_PROBE = {"enabled": False}
+
+CHECK_DELAY_S = 0.5  # how often the parent looks for dead workers; BentoML's 10 s would be 10 s of outage
+GRACE_S = 25  # from SIGTERM to SIGKILL of one worker; BentoML's is a day, and a stopped worker would use it
+
+if TYPE_CHECKING:
+    Upload = bytes
+    Uploads = list[bytes]
+    Base64Text = bytes
+    PngImage = Response
+else:
+    # What the OpenAPI document and BentoML's own client see. Handlers get bytes: see `take_parsed_form`.
+    Upload = Annotated[Path, bentoml.validators.ContentType("image/*")]
+    Uploads = list[Upload]
+    Base64Text = str
+    PngImage = Annotated[Path, bentoml.validators.ContentType("image/png")]
+
+
+def apply() -> None:
+    """Put every process-wide workaround in place; more than once does no harm."""
+    if getattr(bentoml, "_shine_applied", False):
+        return
+    bentoml._shine_applied = True
+    os.environ["BENTOML_DO_NOT_TRACK"] = "true"  # no usage data to third parties
+    respawn_dead_workers()
+    stop_gateway_first()
+    answer_in_one_shape()
+    bound_metric_labels()
+    keep_half_closed_connections()
+    shape_malformed_http()
+
+
+def respawn_dead_workers() -> None:
+    """A dead worker comes back, at once and in a container too.
+
+    bentoml/serving.py sets `respawn=not running_inside_container()`, so that in a container one dead runner takes the
+    whole server down. Goes when respawning can be configured.
+    """
+    import bentoml._internal.utils.circus as circus_utils
+    import bentoml.serving as serving
+
+    create_watcher, create_arbiter = serving.create_watcher, circus_utils.create_standalone_arbiter
+
+    def create_respawning_watcher(*args: Any, **kwargs: Any) -> Any:
+        watcher = create_watcher(*args, **kwargs)
+        watcher.respawn = True
+        watcher.graceful_timeout = GRACE_S
+        return watcher
+
+    def create_watchful_arbiter(*args: Any, **kwargs: Any) -> Any:
+        return create_arbiter(*args, **{"check_delay": CHECK_DELAY_S, **kwargs})
+
+    serving.create_watcher = create_respawning_watcher
+    circus_utils.create_standalone_arbiter = create_watchful_arbiter
+
+
+def stop_gateway_first() -> None:
+    """On SIGTERM the gateway ends before its runners, which it needs for the requests it has accepted.
+
+    The arbiter stops all workers at once. Goes when it stops them in the order of their dependencies.
+    """
+    from circus.arbiter import Arbiter
+
+    async def stop_watchers(self: Any, close_output_streams: bool = False, watcher_iter_func: Any = None) -> None:
+        watchers = list((watcher_iter_func or self.iter_watchers)(reverse=False))
+        for watcher in sorted(watchers, key=lambda watcher: watcher.name != "service"):
+            await watcher._stop(close_output_streams)
+
+    Arbiter._stop_watchers = stop_watchers
+
+
+def answer_in_one_shape() -> None:
+    """Errors raised in an API of the gateway are answered in the contract's shape.
+
+    BentoML hides 5xx messages, answers 4xx with a JSON list (a stray comma in app.py) and anything else with 500.
+    Runners keep BentoML's own way, by which an exception keeps its class across the hop.
+    """
+    from _bentoml_impl.server.app import ServiceAppFactory
+
+    api_endpoint = ServiceAppFactory.api_endpoint
+
+    async def shaped(self: Any, name: str, request: Request) -> Response:
+        if not self.is_main:
+            return await api_endpoint(self, name, request)  # type: ignore[no-any-return]
+        try:
+            return await api_endpoint(self, name, request)  # type: ignore[no-any-return]
+        except ShineError as error:
+            failure = error
+        except bentoml.exceptions.BentoMLException as error:
+            failure = error_for(error.error_code.value)
+        except Exception:
+            log.exception("unhandled", extra={"fields": {"request_id": current().request_id}})
+            failure = error_for(500)
+        request.scope[SHAPED] = True
+        current().error_code = failure.code
+        return error_response(failure, current().request_id)
+
+    ServiceAppFactory.api_endpoint = shaped
+
+
+def bound_metric_labels() -> None:
+    """BentoML's own metrics take the raw path as a label, which a scanner makes as many of as it likes."""
+    from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
+
+    measured = RunnerTrafficMetricsMiddleware.__call__
+
+    async def bounded(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        from bentoml._internal.context import server_context
+
+        if scope["type"] == "http" and scope["path"] not in server_context.service_routes:
+            await self.app(scope, receive, send)
+        else:
+            await measured(self, scope, receive, send)
+
+    RunnerTrafficMetricsMiddleware.__call__ = bounded
+
+
+def keep_half_closed_connections() -> None:
+    """A client that has sent its request and closed its sending side still reads; uvicorn would hang up on it."""
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    def eof_received(self: Any) -> bool:
+        cycle = self.cycle
+        waiting = cycle is not None and not cycle.response_complete and not cycle.more_body
+        if waiting:
+            cycle.keep_alive = False
+        return waiting
+
+    HttpToolsProtocol.eof_received = eof_received
+
+
+def shape_malformed_http() -> None:
+    """What is no HTTP at all is answered in the one shape too; uvicorn answers in plain text, and may raise."""
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    data_received = HttpToolsProtocol.data_received
+
+    def send_400_response(self: Any, _: str) -> None:
+        error = BadRequest("The request is not valid HTTP.", "Send HTTP/1.1.")
+        body = error_body(error, current().request_id).model_dump_json().encode()
+        head = (
+            f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            f"x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+    def guarded(self: Any, data: bytes) -> None:
+        try:
+            data_received(self, data)
+        except Exception:  # e.g. a target that is no URL: httptools.parse_url raises outside of uvicorn's own guard
+            self.send_400_response("")
+
+    HttpToolsProtocol.send_400_response = send_400_response
+    HttpToolsProtocol.data_received = guarded
+
+
+def take_parsed_form(service: Any, form_key: str) -> None:
+    """Hand the gateway's APIs the form that the door has parsed, instead of parsing the body again.
+
+    BentoML's parsing answers 500 to a malformed form, spools photos to disk, and fetches an upload field that holds a
+    URL from inside the network. Goes when all three can be switched off.
+
+    Args:
+        service: the gateway service.
+        form_key: where in the ASGI scope the parsed form lies; its `photos` and `require` become the arguments.
+    """
+    for method in service.apis.values():
+        method.input_spec.from_http_request = classmethod(_from_form(form_key))
+
+
+def _from_form(form_key: str) -> Callable[..., Any]:
+    async def from_http_request(cls: Any, request: Request, _: Any) -> Any:
+        form = request.scope[form_key]
+        name = next(field for field in cls.model_fields if field != "require")
+        return cls.model_construct(**{name: form.photos if name == "images" else form.photos[0], "require": form.require})
+
+    return from_http_request
+
+

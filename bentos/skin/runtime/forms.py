@@ -1,0 +1,199 @@
+"""From a request's body to the photos in it. In memory only: no photo is ever spooled to disk."""
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+
+import pydantic_core
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from bentos.skin.errors import (
+    BadBase64,
+    BadRequest,
+    BatchTooLarge,
+    ContentTypeUnsupported,
+    ImageMissing,
+)
+from bentos.skin.settings import MAX_BATCH_PHOTOS
+
+MAX_PARTS = 64  # parts of a form; a photo form has two
+MAX_FIELD_BYTES = 1024  # of a text field we know
+WHITESPACE = b" \t\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a request carries: photos as bytes, and whether the model is required."""
+
+    photos: list[bytes]
+    require: str | None
+
+
+@dataclass(slots=True)
+class Part:
+    """One part of a multipart body; `filename` is None where the part is no file."""
+
+    name: str = ""
+    filename: str | None = None
+    content: bytearray = field(default_factory=bytearray)
+
+
+def media_type(content_type: str) -> str:
+    """Content-Type without its parameters, lower-case."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def parse_multipart(body: bytes, content_type: str) -> list[Part]:
+    """The parts of a multipart/form-data body.
+
+    Raises:
+        ContentTypeUnsupported: it is declared to be something else, or nothing.
+        BadRequest: no boundary, or the body does not follow it to its end.
+    """
+    if media_type(content_type) != "multipart/form-data":
+        shown = media_type(content_type)[:80] or "missing"
+        raise ContentTypeUnsupported(f"The Content-Type is {shown}, where multipart/form-data is expected.")
+    _, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary", b"")
+    if not boundary:
+        raise BadRequest(
+            "The Content-Type names no boundary.",
+            "Let your HTTP client set the Content-Type of the form by itself; it knows the boundary.",
+        )
+    parts: list[Part] = []
+    header_name, header_value = bytearray(), bytearray()
+    ended = False
+
+    def on_part_begin() -> None:
+        if len(parts) == MAX_PARTS:
+            raise FormParserError("too many parts")
+        parts.append(Part())
+
+    def on_header_field(data: bytes, start: int, end: int) -> None:
+        header_name.extend(data[start:end])
+
+    def on_header_value(data: bytes, start: int, end: int) -> None:
+        header_value.extend(data[start:end])
+
+    def on_header_end() -> None:
+        if bytes(header_name).lower() == b"content-disposition":
+            _, disposition = parse_options_header(header_value.decode("latin-1"))
+            parts[-1].name = disposition.get(b"name", b"").decode("utf-8", "replace")
+            if b"filename" in disposition:
+                parts[-1].filename = disposition[b"filename"].decode("utf-8", "replace")
+        header_name.clear()
+        header_value.clear()
+
+    def on_part_data(data: bytes, start: int, end: int) -> None:
+        parts[-1].content += memoryview(data)[start:end]
+
+    def on_end() -> None:
+        nonlocal ended
+        ended = True
+
+    try:
+        parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": on_part_begin,
+                "on_header_field": on_header_field,
+                "on_header_value": on_header_value,
+                "on_header_end": on_header_end,
+                "on_part_data": on_part_data,
+                "on_end": on_end,
+            },
+        )
+        parser.write(body)
+        parser.finalize()
+    except FormParserError:
+        raise BadRequest("The multipart body is malformed.") from None
+    if not ended:
+        raise BadRequest("The multipart body ends before its closing boundary.")
+    return parts
+
+
+def photo_form(body: bytes, content_type: str) -> Form:
+    """The form of /analyze and /overlay: exactly one file in `image`."""
+    parts = parse_multipart(body, content_type)
+    files = _files(parts, "image")
+    if len(files) > 1:
+        raise BadRequest(
+            f"The field 'image' holds {len(files)} files.", "Send one file in 'image'; use /analyze_batch for several."
+        )
+    return Form(files, _require(parts))
+
+
+def batch_form(body: bytes, content_type: str) -> Form:
+    """The form of /analyze_batch: 1 to 16 files in `images`."""
+    parts = parse_multipart(body, content_type)
+    files = _files(parts, "images")
+    if len(files) > MAX_BATCH_PHOTOS:
+        raise BatchTooLarge(f"The batch holds {len(files)} photos; {MAX_BATCH_PHOTOS} are the most.")
+    return Form(files, _require(parts))
+
+
+def base64_form(body: bytes, content_type: str) -> Form:
+    """The JSON of /analyze_base64: {"image": "<base64 or data: URL>", "require": "model"?}.
+
+    Raises:
+        ContentTypeUnsupported, BadRequest, ImageMissing, BadBase64.
+    """
+    if media_type(content_type) != "application/json":
+        shown = media_type(content_type)[:80] or "missing"
+        raise ContentTypeUnsupported(f"The Content-Type is {shown}, where application/json is expected.")
+    try:
+        value = pydantic_core.from_json(body)
+    except ValueError:
+        raise BadRequest("The body is not valid JSON.", BadBase64.hint) from None
+    if not isinstance(value, dict):
+        raise BadRequest("The JSON body is not an object.", BadBase64.hint)
+    if "image" not in value:
+        raise ImageMissing("The JSON body has no 'image'.", BadBase64.hint)
+    image, require = value["image"], value.get("require")
+    if not isinstance(image, str):
+        raise BadBase64("'image' is not a string.")
+    if require is not None and require != "model":
+        raise _bad_require()
+    return Form([decode_base64(image)], require)
+
+
+def decode_base64(text: str) -> bytes:
+    """Bytes of base64 text or of a data: URL; line breaks and missing padding are accepted.
+
+    Raises:
+        BadBase64: it is neither.
+    """
+    if text[:5].lower() == "data:":
+        head, comma, text = text.partition(",")
+        if not comma or not head.lower().endswith(";base64"):
+            raise BadBase64("The data: URL holds no base64.")
+    try:
+        digits = text.encode("ascii").translate(None, WHITESPACE)
+        digits = digits.rstrip(b"=")
+        return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
+    except (UnicodeEncodeError, binascii.Error):
+        raise BadBase64("'image' is not valid base64.") from None
+
+
+def _files(parts: list[Part], name: str) -> list[bytes]:
+    # A part without a file name is taken as a file too: its content decides, as for every file.
+    files = [bytes(part.content) for part in parts if part.name == name and (part.filename != "" or part.content)]
+    if not files:
+        found = ", ".join(sorted({repr(part.name[:40]) for part in parts if part.filename}))
+        message = f"No file in the field '{name}'" + (f"; there is one in {found}." if found else ".")
+        raise ImageMissing(message, ImageMissing.hint.replace("'image'", f"'{name}'").replace("image=@", f"{name}=@"))
+    return files
+
+
+def _require(parts: list[Part]) -> str | None:
+    values = {bytes(part.content[:MAX_FIELD_BYTES]) for part in parts if part.name == "require"}
+    # BentoML's own client sends form fields as JSON: "model" with its quotes, or null.
+    wanted = {value.strip(WHITESPACE).strip(b'"') for value in values} - {b"null", b""}
+    if wanted - {b"model"}:
+        raise _bad_require()
+    return "model" if wanted else None
+
+
+def _bad_require() -> BadRequest:
+    return BadRequest("'require' is not 'model'.", "Leave 'require' out, or send require=model.")

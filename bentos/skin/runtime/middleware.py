@@ -1,0 +1,256 @@
+"""What stands between the socket and the endpoints: identity, one error shape, headers, keys, limits, parsing."""
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bentos.skin.errors import ApiKeyMissing, ApiKeyWrong, Overloaded, ShineError
+from bentos.skin.runtime import forms
+from bentos.skin.runtime.admission import Admission
+from bentos.skin.runtime.answers import SHAPED, error_for, error_response
+from bentos.skin.runtime.body import Body, ClientGone
+from bentos.skin.runtime.context import RequestContext, begin, current
+from bentos.skin.runtime.telemetry import Telemetry
+from bentos.skin.settings import HEALTH_PATH, MAX_BATCH_BODY_MIB, Settings
+
+log = logging.getLogger("shine.gateway")
+
+FORM = "shine.form"  # key in the ASGI scope: what the request carries, parsed
+OVERHEAD = 64 * 1024  # bytes of a form around its photos
+SMALL_BODY = 64 * 1024  # bytes read of a body that no endpoint asked for
+SLOW_PARSE = 256 * 1024  # bytes from which parsing leaves the event loop
+OPEN_PATHS = frozenset({HEALTH_PATH, "/livez", "/ready", "/readyz", "/demo"})  # no API key
+GET_PATHS = frozenset({*OPEN_PATHS, "/", "/ml/status", "/version", "/metrics", "/docs.json", "/schema.json", "/healthz"})
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+)
+CLIENT_CLOSED = 499  # in logs and metrics only, as nginx writes it: nobody was there to be answered
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """How the body of one endpoint is read: its limit in bytes and its parser."""
+
+    limit: int
+    parse: Callable[[bytes, str], forms.Form]
+
+
+def intakes(settings: Settings) -> dict[str, Intake]:
+    """The POST endpoints."""
+    photo = settings.max_photo_bytes
+    base64_length = photo * 4 // 3
+    return {
+        "/analyze": Intake(photo + OVERHEAD, forms.photo_form),
+        "/overlay": Intake(photo + OVERHEAD, forms.photo_form),
+        # Line breaks every 64 characters, escaped as \r\n in JSON, add a sixteenth.
+        "/analyze_base64": Intake(base64_length + base64_length // 16 + OVERHEAD, forms.base64_form),
+        "/analyze_batch": Intake(max(MAX_BATCH_BODY_MIB * 2**20, photo) + OVERHEAD, forms.batch_form),
+    }
+
+
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
+    """Request headers by lower-case name; the last of a repeated one."""
+    return dict(scope["headers"])
+
+
+class Envelope:
+    """Outermost: gives each request its id, each error its shape, each answer its headers, and counts it."""
+
+    def __init__(self, app: ASGIApp, telemetry: Callable[[], Telemetry], known: frozenset[str]) -> None:
+        self._app = app
+        self._telemetry = telemetry
+        self._known = known
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = headers_of(scope).get(b"x-request-id", b"").decode("latin-1")
+        context = begin(given or None, scope["path"] if scope["path"] in self._known else "other")
+        answer = _Answer(context, scope, receive, send)
+        try:
+            await self._app(scope, receive, answer.send)
+            await answer.finish()
+        except ClientGone:
+            answer.status = CLIENT_CLOSED
+        except Exception:
+            log.exception("unhandled", extra={"fields": {"request_id": context.request_id}})
+            if answer.started:
+                raise
+            await answer.replace(ShineError("Something went wrong in the service."))
+        finally:
+            seconds = time.monotonic() - context.started_at
+            self._telemetry().request(context, scope["method"], answer.status, seconds)
+
+
+class _Answer:
+    """Passes a response on with the headers every answer has; holds back an error that lacks the one shape."""
+
+    def __init__(self, context: RequestContext, scope: Scope, receive: Receive, send: Send) -> None:
+        self._context, self._scope, self._receive, self._send = context, scope, receive, send
+        self._held: Message | None = None
+        self.started = False
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            if self.status >= 400 and SHAPED not in self._scope:
+                self._held = message
+                return
+            self.started = True
+            message = {**message, "headers": self._headers(message.get("headers", ()))}
+        elif self._held is not None:
+            return
+        await self._send(message)
+
+    async def finish(self) -> None:
+        """Answer an error of the framework's own in the one shape."""
+        if self._held is not None:
+            kept = {
+                name.decode("latin-1"): value.decode("latin-1")
+                for name, value in self._held.get("headers", ())
+                if not name.lower().startswith(b"content-")  # Allow, and what CORS added
+            }
+            await self.replace(error_for(self._held["status"]), kept)
+
+    async def replace(self, error: ShineError, headers: dict[str, str] | None = None) -> None:
+        self._held = None
+        self._scope[SHAPED] = True
+        self._context.error_code = error.code
+        await error_response(error, self._context.request_id, headers)(self._scope, self._receive, self.send)
+
+    def _headers(self, given: Any) -> list[tuple[bytes, bytes]]:
+        context = self._context
+        headers = [(name, value) for name, value in given if name.lower() not in (b"server", b"x-bentoml-request-id")]
+        headers.append((b"x-request-id", context.request_id.encode()))
+        if context.source is not None:
+            headers.append((b"x-analysis-source", context.source.encode()))
+        if context.degraded is not None:
+            headers.append((b"x-degraded", str(context.degraded).lower().encode()))
+        headers.extend(SECURITY_HEADERS)
+        if not any(name.lower() == b"cache-control" for name, _ in headers):
+            headers.append((b"cache-control", b"no-store"))
+        return headers
+
+
+class Door:
+    """Checks the key, makes room, reads and parses the body; refuses what cannot be answered."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, admission: Admission) -> None:
+        self._app = app
+        self._intakes = intakes(settings)
+        self._admission = admission
+        self._keys = [key.get_secret_value().encode() for key in settings.api_keys]
+        self._reading = 0  # bodies on their way in; bounded, since each holds memory
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = headers_of(scope)
+        intake = self._intakes.get(scope["path"]) if scope["method"] == "POST" else None
+        body = Body(receive, headers, intake.limit if intake else SMALL_BODY)
+        try:
+            self._check_key(scope, headers)
+            if intake is None:
+                await self._pass(scope, receive, body, send)
+            else:
+                await self._serve(scope, receive, body, intake, send)
+        except ShineError as error:
+            await self._refuse(error, scope, receive, body, send)
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, body: Body, intake: Intake, send: Send
+    ) -> None:
+        self._admission.check()
+        content_type = headers_of(scope).get(b"content-type", b"").decode("latin-1")
+        form = await self._read(body, intake, content_type)
+        context = current()
+        context.received_at = time.monotonic()
+        context.photos = len(form.photos)
+        with self._admission.admit(len(form.photos)):
+            scope[FORM] = form
+            await self._app(scope, _after_body(receive), send)
+
+    async def _read(self, body: Body, intake: Intake, content_type: str) -> forms.Form:
+        if self._reading >= 2 * self._admission.max_pending:
+            raise Overloaded("The service is receiving as many photos as it can at the moment.")
+        self._reading += 1
+        try:
+            data = await body.read()
+        finally:
+            self._reading -= 1
+        if len(data) > SLOW_PARSE:
+            return await asyncio.to_thread(intake.parse, data, content_type)
+        return intake.parse(data, content_type)
+
+    async def _pass(self, scope: Scope, receive: Receive, body: Body, send: Send) -> None:
+        """An endpoint that takes no body; whatever came with it is thrown away within bounds."""
+        await body.drain()
+        await self._app(scope, _after_body(receive), send if body.complete else _closing(send))
+
+    async def _refuse(self, error: ShineError, scope: Scope, receive: Receive, body: Body, send: Send) -> None:
+        await body.drain()
+        scope[SHAPED] = True
+        context = current()
+        context.error_code = error.code
+        respond = error_response(error, context.request_id, None if body.complete else {"connection": "close"})
+        await respond(scope, _after_body(receive), send)
+
+    def _check_key(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        if not self._keys or scope["path"] in OPEN_PATHS:
+            return
+        given = headers.get(b"x-api-key", b"")
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        if not given and scheme.lower() == b"bearer":
+            given = token.strip()
+        if not given:
+            raise ApiKeyMissing("This service wants an API key.")
+        # Every key is compared, each in constant time, so that the time taken tells nothing.
+        if not any([hmac.compare_digest(given, key) for key in self._keys]):
+            raise ApiKeyWrong("This API key is not known.")
+
+
+def _after_body(receive: Receive) -> Receive:
+    """A body that has been read: empty once, then whatever happens to the connection."""
+    told = False
+
+    async def receive_nothing() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    return receive_nothing
+
+
+def _closing(send: Send) -> Send:
+    """Close the connection after the answer, since unread bytes are still on it."""
+
+    async def send_and_close(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+        await send(message)
+
+    return send_and_close
+
+
+def cors(settings: Settings) -> dict[str, Any]:
+    """Options of Starlette's CORSMiddleware: origins by exact list; none means that no browser page may read."""
+    return {
+        "allow_origins": list(settings.cors_origins),
+        "allow_methods": ["GET", "POST"],
+        "allow_headers": ["authorization", "content-type", "traceparent", "x-api-key", "x-request-id"],
+        "expose_headers": ["x-request-id", "x-analysis-source", "x-degraded", "retry-after"],
+        "max_age": 600,
+    }

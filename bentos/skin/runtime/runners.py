@@ -1,0 +1,113 @@
+"""Calling a runner that may be dead, stuck or restarting: a deadline, one retry, a breaker."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import aiohttp
+
+from bentos.skin.model.lifecycle import ModelNotReady
+from bentos.skin.runtime.breaker import Breaker, CircuitOpen
+
+ANSWER = TypeVar("ANSWER")
+ATTEMPTS = 2  # a runner's work has no side effects, so a call lost with its connection may be made once more
+CONNECTION_LOST = (aiohttp.ClientConnectionError, ConnectionError)
+
+
+class RunnerFailed(Exception):
+    """A runner gave no answer.
+
+    Attributes:
+        reason: the contract's reason code.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Runner(Generic[ANSWER]):
+    """One runner behind its breaker.
+
+    The deadline counts from the start of the call's batch: the runner works one batch at a time, so that is the moment
+    the call was sent or the moment the runner last answered anything, whichever is later. A long queue before a runner
+    that moves is load, not sickness.
+
+    Args:
+        call: takes one item to the runner and returns its answer.
+        deadline_s: seconds a batch may take.
+        breaker: the circuit; a new one by default.
+    """
+
+    def __init__(
+        self, call: Callable[..., Awaitable[ANSWER]], deadline_s: float, breaker: Breaker | None = None
+    ) -> None:
+        self._call = call
+        self._deadline_s = deadline_s
+        self._last_answer_at = 0.0
+        self.breaker = breaker or Breaker()
+
+    async def __call__(self, item: object, *, probe: bool = False) -> ANSWER:
+        """The runner's answer for one item.
+
+        Raises:
+            RunnerFailed: circuit_open, model_timeout or model_crashed.
+            ModelNotReady: the runner lives and says that it has no model.
+        """
+        try:
+            permit = self.breaker.enter(probe=probe)
+        except CircuitOpen:
+            raise RunnerFailed("circuit_open") from None
+        try:
+            answer = await self._attempt(item)
+        except ModelNotReady:
+            self.breaker.succeeded(permit)
+            raise
+        except TimeoutError:
+            self.breaker.failed(permit)
+            raise RunnerFailed("model_timeout") from None
+        except asyncio.CancelledError:
+            # The request's own deadline, or a client that left: no verdict on the runner, but a probe must end.
+            if probe:
+                self.breaker.failed(permit)
+            raise
+        except Exception as error:
+            self.breaker.failed(permit)
+            raise RunnerFailed("model_crashed") from error
+        self.breaker.succeeded(permit)
+        return answer
+
+    async def _attempt(self, item: object) -> ANSWER:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await self._within_deadline(item)
+            except CONNECTION_LOST:
+                if attempt == ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _within_deadline(self, item: object) -> ANSWER:
+        call = asyncio.ensure_future(self._call(item))
+        sent_at = time.monotonic()
+        try:
+            while True:
+                left = max(sent_at, self._last_answer_at) + self._deadline_s - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                await asyncio.wait({call}, timeout=left)
+                if call.done():
+                    return self._answer(call)
+        finally:
+            call.cancel()
+
+    def _answer(self, call: "asyncio.Future[ANSWER]") -> ANSWER:
+        try:
+            answer = call.result()
+        except CONNECTION_LOST:
+            raise
+        except BaseException:
+            self._last_answer_at = time.monotonic()
+            raise
+        self._last_answer_at = time.monotonic()
+        return answer

@@ -1,0 +1,145 @@
+"""Metrics with bounded labels, and one log line per request with no photo content."""
+
+import json
+import logging
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Literal
+
+from bentos.skin.runtime.context import RequestContext
+from bentos.skin.schema import Analysis
+
+REQUESTS = logging.getLogger("shine.request")
+STAGE_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2, 5, 10)
+SCORE_BUCKETS = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+COUNT_BUCKETS = (0, 1, 2, 5, 10, 20, 35, 50, 100)
+SHARE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+BREAKER_STATES = ("closed", "half_open", "open")
+
+
+class Telemetry:
+    """Counters of a gateway process.
+
+    Must be made after BentoML has set PROMETHEUS_MULTIPROC_DIR, that is in a service's `__init__`: prometheus_client
+    decides at its first import whether its metrics are joined over processes.
+    """
+
+    def __init__(self) -> None:
+        from prometheus_client import Counter as Count
+        from prometheus_client import Gauge, Histogram
+
+        self.answers: Counter[str] = Counter(model=0, heuristic=0, refused=0)
+        self._requests = Count("shine_requests", "Requests", ["endpoint", "status", "source", "degraded"])
+        self._seconds = Histogram("shine_request_seconds", "Seconds per request", ["endpoint"], buckets=STAGE_BUCKETS)
+        self._answers = Count("shine_answers", "Photos answered or refused", ["source", "reason"])
+        self._stages = Histogram("shine_stage_seconds", "Seconds per photo by stage", ["stage"], buckets=STAGE_BUCKETS)
+        self._errors = Count("shine_errors", "Errors answered, items of a batch included", ["code"])
+        self._last_resort = Count("shine_last_resort", "Photos measured in the gateway's own process", ["reason"])
+        self._breaker = Gauge(
+            "shine_breaker_state", "0 closed, 1 half open, 2 open", ["runner"], multiprocess_mode="livemax"
+        )
+        # For drift: what comes in, and what is found in it.
+        self._faces = Count("shine_photos", "Photos analysed", ["face"])
+        self._quality = Histogram("shine_quality_score", "Quality of photos", buckets=SHARE_BUCKETS)
+        self._issues = Count("shine_quality_issues", "Quality issues seen", ["issue"])
+        self._scores = Histogram("shine_concern_score", "Scores by concern", ["concern"], buckets=SCORE_BUCKETS)
+        self._counts = Histogram("shine_lesion_count", "Lesion counts", buckets=COUNT_BUCKETS)
+
+    def answered(self, analysis: Analysis) -> None:
+        """A photo was analysed."""
+        self.answers[analysis.source] += 1
+        self._answers.labels(analysis.source, analysis.reason or "").inc()
+        for stage, milliseconds in analysis.timing_ms.model_dump().items():
+            self._stages.labels(stage).observe(milliseconds / 1000)
+        self._faces.labels("none" if analysis.face is None else "found").inc()
+        self._quality.observe(analysis.quality.score)
+        for issue in analysis.quality.issues:
+            self._issues.labels(issue).inc()
+        for name in type(analysis.concerns).model_fields:
+            self._scores.labels(name).observe(getattr(analysis.concerns, name).score)
+        self._counts.observe(analysis.concerns.acne.count)
+
+    def refused(self) -> None:
+        """The model was required and did not answer."""
+        self.answers["refused"] += 1
+        self._answers.labels("refused", "model_unavailable").inc()
+
+    def photo_refused(self, code: str) -> None:
+        """One photo of a batch ended in an error of its own."""
+        self._errors.labels(code).inc()
+
+    def last_resort(self, reason: str) -> None:
+        """The heuristic runner did not answer; the gateway measured by itself."""
+        self._last_resort.labels(reason).inc()
+
+    def breakers(self, **states: Literal["closed", "open", "half_open"]) -> None:
+        """The breakers' states, by runner."""
+        for runner, state in states.items():
+            self._breaker.labels(runner).set(BREAKER_STATES.index(state))
+
+    def request(self, context: RequestContext, method: str, status: int, seconds: float) -> None:
+        """A request ended: count it and write its line."""
+        degraded = "" if context.degraded is None else str(context.degraded).lower()
+        self._requests.labels(context.endpoint, str(status), context.source or "", degraded).inc()
+        self._seconds.labels(context.endpoint).observe(seconds)
+        if context.error_code is not None:
+            self._errors.labels(context.error_code).inc()
+        REQUESTS.log(
+            logging.ERROR if status >= 500 else logging.INFO,
+            "request",
+            extra={
+                "fields": {
+                    "request_id": context.request_id,
+                    "method": method,
+                    "endpoint": context.endpoint,
+                    "status": status,
+                    "ms": round(1000 * seconds, 1),
+                    "photos": context.photos,
+                    "source": context.source,
+                    "degraded": context.degraded,
+                    "reason": context.reason,
+                    "error": context.error_code,
+                    "stages_ms": context.stages_ms or None,
+                }
+            },
+        )
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **{name: value for name, value in getattr(record, "fields", {}).items() if value is not None},
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class TextLines(logging.Formatter):
+    """For people at a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = getattr(record, "fields", {})
+        words = [f"{name}={value}" for name, value in fields.items() if value is not None and name != "stages_ms"]
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        line = " ".join([clock, record.levelname.lower(), record.getMessage(), *words])
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def configure_logging(log_format: Literal["json", "text"]) -> None:
+    """Send all log lines of this process to standard error in one format."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
+    for name in ("shine", "bentoml", "uvicorn", "circus"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+    logging.getLogger("shine").setLevel(logging.INFO)
+    logging.getLogger("uvicorn.access").disabled = True  # the request line says it all

@@ -1,0 +1,148 @@
+"""The declarative service: a gateway and two adaptive-batching runners.
+
+Start it with `make serve`, or `bentoml serve service:Gateway`.
+"""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import bentoml
+import numpy as np
+from starlette.middleware.cors import CORSMiddleware
+
+from bentos.skin import settings as config
+from bentos.skin.findings import Learned, Measured
+from bentos.skin.measure import measure
+from bentos.skin.model.lifecycle import Lifecycle
+from bentos.skin.photo.crop import Crop
+from bentos.skin.runtime import compat
+from bentos.skin.runtime.admission import Admission
+from bentos.skin.runtime.gateway import House
+from bentos.skin.runtime.middleware import FORM, GET_PATHS, Door, Envelope, cors, intakes
+from bentos.skin.runtime.routes import MAX_LATENCY_MS, routes
+from bentos.skin.runtime.telemetry import Telemetry, configure_logging
+from bentos.skin.runtime.threads import limit_pools, thread_count
+from bentos.skin.schema import Analysis, BatchAnswer
+
+settings = config.settings()
+limit_pools(settings)
+compat.apply()
+
+Require = Literal["model"] | None
+RUNNER: dict[str, Any] = {
+    "runner_connection": compat.RUNNER_CONNECTION,
+    "logging": {"access": {"enabled": False}},
+}
+BATCHED: dict[str, Any] = {
+    "batchable": True,
+    "max_batch_size": settings.max_batch_size,
+    "max_latency_ms": MAX_LATENCY_MS,
+}
+
+
+@bentoml.service(name="SkinModel", **RUNNER)
+class SkinModel:
+    """Acne and wrinkles by the neural model. It always starts; without weights it says why."""
+
+    def __init__(self) -> None:
+        configure_logging(settings.log_format)
+        self.lifecycle = Lifecycle(settings)
+        self.lifecycle.start()
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+
+    @bentoml.api(**BATCHED)
+    async def predict(self, crops: np.ndarray) -> list[Learned]:
+        """uint8 (batch, 512, 512, 3) → the learned concerns of each crop."""
+        return await asyncio.get_running_loop().run_in_executor(self.thread, self.lifecycle.predict, crops)
+
+    @bentoml.api
+    async def status(self) -> dict[str, Any]:
+        """State, last error and what is loaded."""
+        return self.lifecycle.status()
+
+
+@bentoml.service(name="HeuristicFallback", **RUNNER)
+class HeuristicFallback:
+    """Everything that classical vision measures: all colours, and acne and wrinkles for when the model cannot."""
+
+    def __init__(self) -> None:
+        configure_logging(settings.log_format)
+        self.threads = ThreadPoolExecutor(thread_count(settings), thread_name_prefix="measure")
+
+    @bentoml.api(**BATCHED)
+    async def measure(self, crops: list[Any]) -> list[Measured]:
+        """The fields of `Crop`, batched → the measurements of each; pydantic cannot describe arrays in a dataclass."""
+        loop = asyncio.get_running_loop()
+        return await asyncio.gather(
+            *(loop.run_in_executor(self.threads, measure, Crop(**fields)) for fields in crops)
+        )
+
+
+@bentoml.service(
+    name="Gateway",
+    http={"port": config.port()},
+    runner_probe=compat.RUNNER_PROBE,
+    logging={"access": {"enabled": False}},
+    traffic={"timeout": 600},
+)
+class Gateway:
+    """Skin analysis of a photo: acne, wrinkles, redness, pigmentation, shine, texture. It says who found what."""
+
+    model = bentoml.depends(SkinModel)
+    heuristic = bentoml.depends(HeuristicFallback)
+
+    def __init__(self) -> None:
+        global house
+        configure_logging(settings.log_format)
+        house = House(settings, Telemetry(), self._predict, self._measure, self._status)
+
+    async def _predict(self, crop: Crop) -> Learned:
+        return (await self.model.to_async.predict(crop.pixels[np.newaxis]))[0]
+
+    async def _measure(self, crop: Crop) -> Measured:
+        return (await self.heuristic.to_async.measure([crop]))[0]
+
+    async def _status(self) -> dict[str, Any]:
+        return await self.model.to_async.status()
+
+    @bentoml.on_startup
+    async def watch(self) -> None:
+        house.start()
+
+    @bentoml.on_shutdown
+    async def rest(self) -> None:
+        house.stop()
+
+    async def __is_ready__(self) -> bool:
+        return house.ready
+
+    @bentoml.api(route="/analyze")
+    async def analyze(self, image: compat.Upload, require: Require = None) -> Analysis:
+        """Findings on one photo: multipart/form-data with the file in `image`."""
+        return await house.analyze(image, require)
+
+    @bentoml.api(route="/analyze_base64")
+    async def analyze_base64(self, image: compat.Base64Text, require: Require = None) -> Analysis:
+        """Findings on one photo: JSON with base64 or a data: URL in `image`."""
+        return await house.analyze(image, require)
+
+    @bentoml.api(route="/analyze_batch")
+    async def analyze_batch(self, images: compat.Uploads, require: Require = None) -> BatchAnswer:
+        """Findings on 1 to 16 photos in `images`, in the order sent; one bad photo never fails the others."""
+        return await house.batch(images, require)
+
+    @bentoml.api(route="/overlay")
+    async def overlay(self, image: compat.Upload, require: Require = None) -> compat.PngImage:
+        """The upright photo as PNG, with boxes, zones and a legend drawn in."""
+        return await house.overlay(image, require)
+
+
+house: House  # of this gateway process; made when its service starts
+
+known = GET_PATHS | intakes(settings).keys()
+Gateway.add_asgi_middleware(Envelope, telemetry=lambda: house.telemetry, known=known)
+Gateway.add_asgi_middleware(CORSMiddleware, **cors(settings))
+Gateway.add_asgi_middleware(Door, settings=settings, admission=Admission(settings.max_pending))
+Gateway.mount_asgi_app(routes(settings, lambda: house, lambda: Gateway), path="/")
+compat.take_parsed_form(Gateway, FORM)

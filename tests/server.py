@@ -1,0 +1,125 @@
+"""A really running `bentoml serve`, for tests: start, look into, hurt and stop it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+PORTRAIT = ROOT / "tests" / "photos" / "astronaut.png"
+START_S = 60.0
+WORKERS = ("Gateway", "SkinModel", "HeuristicFallback")
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """`bentoml serve` in a process group of its own, its output in a file.
+
+    Args:
+        folder: for the log and the server's temporary files.
+        target: what is served.
+        env: environment on top of this process's; SHINE_ names of this process are not passed on.
+        cwd: where it is started.
+    """
+
+    def __init__(self, folder: Path, target: str = "service:Gateway", cwd: Path = ROOT, **env: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / f"server-{self.port}.log"
+        self.tmp = folder / f"tmp-{self.port}"
+        self.tmp.mkdir()
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SHINE_", "BENTOML_"))}
+        environment = {
+            **inherited,
+            "BENTOML_DO_NOT_TRACK": "true",
+            "BENTOML_HOME": str(self.tmp / "bentoml"),
+            "TMPDIR": str(self.tmp),
+            "PYTHONPATH": str(ROOT),
+            **env,
+        }
+        command = [str(Path(sys.executable).parent / "bentoml"), "serve", target, "--host", "127.0.0.1"]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, "--port", str(self.port)],
+                cwd=cwd,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait(self, path: str = "/health", status: int = 200, within_s: float = START_S) -> "Server":
+        """Wait until a path answers with a status.
+
+        Raises:
+            AssertionError: it did not in time, or the server ended; with the tail of its log.
+        """
+        ends = time.monotonic() + within_s
+        while time.monotonic() < ends:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.tail()}")
+            try:
+                if httpx.get(self.url + path, timeout=2).status_code == status:
+                    return self
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
+        raise AssertionError(f"{path} did not answer {status} within {within_s} s:\n{self.tail()}")
+
+    def wait_for_workers(self, within_s: float = START_S) -> "Server":
+        """Wait until every worker answers: the gateway over HTTP, the runners through it, breakers closed."""
+        self.wait()
+        ends = time.monotonic() + within_s
+        while time.monotonic() < ends:
+            status: dict[str, Any] = httpx.get(self.url + "/ml/status", timeout=5).json()
+            with PORTRAIT.open("rb") as photo:
+                answered = httpx.post(self.url + "/analyze", files={"image": photo}, timeout=15)
+            heard = status["state"] != "loading"
+            if answered.status_code == 200 and heard and set(status["breakers"].values()) == {"closed"}:
+                return self
+            time.sleep(0.1)
+        raise AssertionError(f"the workers did not come up within {within_s} s:\n{self.tail()}")
+
+    def tail(self, lines: int = 40) -> str:
+        """The end of its output."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def worker(self, name: str) -> psutil.Process:
+        """The worker process of one of the services.
+
+        Raises:
+            LookupError: it is not there at the moment.
+        """
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                command = child.cmdline()
+            except psutil.Error:
+                continue
+            if "--service-name" in command and command[command.index("--service-name") + 1] == name:
+                return child
+        raise LookupError(name)
+
+    def stop(self, within_s: float = 40.0) -> int:
+        """SIGTERM, then wait; the exit code. Whatever is left of its process group after that is killed."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(within_s)
+        finally:
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
