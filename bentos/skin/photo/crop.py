@@ -106,8 +106,9 @@ def _square(photo: Photo, face: Face | None) -> tuple[float, float, float]:
         return (photo.width - side) / 2, (photo.height - side) / 2, side
     x, y, width, height = face.box
     size = max(width, height, 1.0)
-    # A face that nearly fills the photo gets less margin instead of padding: padding teaches nothing.
+    # A face that nearly fills the photo gets less margin instead of padding, and no square shows more than the photo.
     side = float(np.clip(min(photo.width, photo.height), FACE_MARGIN_MIN * size, FACE_MARGIN * size))
+    side = min(side, float(max(photo.width, photo.height)))
     left = _inside(x + width / 2 - side / 2, side, photo.width)
     top = _inside(y + height / 2 - FACE_SHIFT_UP * size - side / 2, side, photo.height)
     return left, top, side

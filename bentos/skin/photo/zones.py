@@ -16,39 +16,35 @@ from bentos.skin.photo.crop import CROP_SIZE, Crop
 
 # Units of the shape: the distance between the pupils; origin between the ears, below the pupils' height it is
 # y > 0, towards the camera z > 0, and the person's right has x < 0, as in an unmirrored photo.
-# x and y: medians over detections on 1,700 frontal training faces; z: anthropometric means (tragus to cornea, nose
-# tip and lips over pupil distance; Farkas, Anthropometry of the Head and Face, 1994).
+# x and y are medians over 1,700 detections on frontal training faces; the depth of eyes and nose is anthropometric
+# (over the pupils' distance; Farkas, Anthropometry of the Head and Face, 1994); ears' x and mouth's depth are those
+# that let the shape fit the detections on 1,300 training faces at all angles best.
 KEYPOINTS = np.array(
-    [(-0.5, 0.0, 1.3), (0.5, 0.0, 1.3), (0.0, 0.62, 1.85), (0.0, 1.13, 1.6), (-1.03, 0.22, 0.0), (1.03, 0.22, 0.0)]
+    [(-0.5, 0.0, 1.3), (0.5, 0.0, 1.3), (0.0, 0.62, 1.97), (0.0, 1.13, 1.48), (-1.05, 0.22, 0.0), (1.05, 0.22, 0.0)]
 )
 HALF_WIDTH = 1.15  # where the face's surface reaches the plane of the ears
 MIDLINE_Y = np.array([-1.3, -0.6, 0.0, 1.1, 1.9])  # depth of the face along its midline, nose left out
-MIDLINE_Z = np.array([1.1, 1.5, 1.45, 1.6, 1.45])
-NOSE_TIP_Y, NOSE_HALF_WIDTH, NOSE_HEIGHT = 0.62, 0.34, 0.3
+MIDLINE_Z = np.array([1.1, 1.5, 1.45, 1.48, 1.35])
+NOSE_TIP_Y, NOSE_HALF_WIDTH, NOSE_HEIGHT = 0.62, 0.34, 0.5
 
 _MIDDLE: dict[str, list[tuple[float, float]]] = {
     "forehead": [
-        *[(-0.82, -0.42), (-0.86, -0.65), (-0.66, -1.0), (-0.3, -1.1), (0.3, -1.1), (0.66, -1.0), (0.86, -0.65)],
-        *[(0.82, -0.42), (0.3, -0.44), (0.15, -0.54), (-0.15, -0.54), (-0.3, -0.44)],
+        *[(-0.84, -0.38), (-0.87, -0.65), (-0.66, -1.0), (-0.3, -1.1), (0.3, -1.1), (0.66, -1.0), (0.87, -0.65)],
+        *[(0.84, -0.38), (0.3, -0.44), (0.15, -0.5), (-0.15, -0.5), (-0.3, -0.44)],
     ],
-    "frown": [(-0.15, -0.54), (0.15, -0.54), (0.27, -0.4), (0.16, -0.02), (-0.16, -0.02), (-0.27, -0.4)],
+    "frown": [(-0.2, -0.58), (0.2, -0.58), (0.33, -0.36), (0.17, 0.04), (-0.17, 0.04), (-0.33, -0.36)],
     "nose": [
         *[(-0.13, 0.0), (0.13, 0.0), (0.17, 0.38), (0.3, 0.6), (0.26, 0.76), (0.0, 0.82), (-0.26, 0.76)],
         *[(-0.3, 0.6), (-0.17, 0.38)],
     ],
-    "chin": [(-0.42, 1.45), (0.42, 1.45), (0.5, 1.65), (0.28, 1.88), (0.0, 1.93), (-0.28, 1.88), (-0.5, 1.65)],
+    "chin": [(-0.42, 1.43), (0.42, 1.43), (0.5, 1.6), (0.28, 1.8), (0.0, 1.85), (-0.28, 1.8), (-0.5, 1.6)],
 }
 _LEFT: dict[str, list[tuple[float, float]]] = {  # the person's left; the right is its mirror image
-    "crows_feet": [(0.74, -0.2), (0.98, -0.26), (1.06, 0.0), (1.02, 0.4), (0.78, 0.42), (0.66, 0.24), (0.75, 0.08)],
+    "crows_feet": [
+        *[(0.76, -0.16), (0.98, -0.22), (1.06, 0.02), (1.02, 0.36), (0.8, 0.4), (0.6, 0.3), (0.62, 0.16), (0.76, 0.06)]
+    ],
     "nasolabial": [
-        (0.24, 0.48),
-        (0.4, 0.42),
-        (0.6, 0.72),
-        (0.72, 1.1),
-        (0.7, 1.4),
-        (0.5, 1.36),
-        (0.48, 1.1),
-        (0.3, 0.84),
+        *[(0.22, 0.46), (0.44, 0.42), (0.67, 0.72), (0.77, 1.1), (0.74, 1.4), (0.5, 1.36), (0.48, 1.1), (0.28, 0.84)]
     ],
     "cheek": [(0.36, 0.38), (0.7, 0.45), (1.0, 0.42), (1.02, 0.7), (0.95, 1.1), (0.78, 1.4), (0.72, 1.1), (0.6, 0.72)],
 }
