@@ -74,9 +74,7 @@ class HeuristicFallback:
     async def measure(self, crops: list[Any]) -> list[Measured]:
         """The fields of `Crop`, batched → the measurements of each; pydantic cannot describe arrays in a dataclass."""
         loop = asyncio.get_running_loop()
-        return await asyncio.gather(
-            *(loop.run_in_executor(self.threads, measure, Crop(**fields)) for fields in crops)
-        )
+        return await asyncio.gather(*(loop.run_in_executor(self.threads, measure, Crop(**fields)) for fields in crops))
 
 
 @bentoml.service(

@@ -1,5 +1,6 @@
 """A really running `bentoml serve`, for tests: start, look into, hurt and stop it."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -119,7 +120,5 @@ class Server:
         try:
             return self.process.wait(within_s)
         finally:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass

@@ -24,8 +24,8 @@ from bentos.skin.schema import (
     Source,
     Timing,
     ToneInfo,
-    WrinkleZones,
     Wrinkles,
+    WrinkleZones,
 )
 
 ACNE_COUNT_SCALE = 29.0  # lesions at which the acne score reaches 63; 12 lesions score 34, 50 score 82

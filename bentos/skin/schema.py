@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 NOTICE = (
     "Not a medical diagnosis. These are estimates from one photograph; light, camera and make-up change them. "
     "Ask a dermatologist about anything that worries you."

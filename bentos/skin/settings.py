@@ -1,7 +1,7 @@
 """Every setting of the service, one a line, its reason beside it.
 
-All are environment variables with the prefix SHINE_; `PORT` alone is shared with the platform. A misspelt name stops the
-start with the nearest right one, so that a setting can never be silently ignored.
+All are environment variables with the prefix SHINE_; `PORT` alone is shared with the platform. A misspelt name stops
+the start with the nearest right one, so that a setting can never be silently ignored.
 """
 
 import difflib

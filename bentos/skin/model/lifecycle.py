@@ -19,7 +19,7 @@ from bentos.skin.settings import Settings
 State = Literal["disabled", "loading", "ready", "degraded"]
 
 
-class ModelNotReady(bentoml.exceptions.BentoMLException):
+class ModelNotReady(bentoml.exceptions.BentoMLException):  # type: ignore[misc]  # BentoML is untyped to mypy
     """The runner lives and has no model; the message is the reason code.
 
     424, because it must not look like 503, which is how BentoML says "overloaded", and because this class survives the

@@ -1,1 +1,1 @@
-"""What BentoML lacks: deadlines and breakers for runners, admission, one error shape, telemetry, and its workarounds."""
+"""What BentoML lacks: deadlines and breakers, admission, one error shape, telemetry, and its workarounds."""

@@ -1,8 +1,8 @@
 """The one place that touches BentoML's and uvicorn's internals: each workaround, why, and what would let it go.
 
 Measured on BentoML 1.4.39. Every item has a contract test in tests/service/test_compat.py which fails when the item is
-removed, so that an upgrade shows which may go. `apply` runs when service.py is imported: in the parent, before it starts
-the workers, and in every worker.
+removed, so that an upgrade shows which may go. `apply` runs when service.py is imported: in the parent, before it
+starts the workers, and in every worker.
 """
 
 import logging
@@ -25,7 +25,7 @@ log = logging.getLogger("shine.gateway")
 # them are lost at concurrency 32. Goes when a session is closed only once its calls are done.
 RUNNER_CONNECTION = {"max_requests": 2**31 - 1, "max_age": 1e9}
 
-# /readyz asks every runner and hangs while one is dead or stuck. The gateway's `__is_ready__` answers from what it knows.
+# /readyz asks every runner and hangs while one is dead or stuck; `__is_ready__` answers from what the gateway knows.
 RUNNER_PROBE = {"enabled": False}
 
 CHECK_DELAY_S = 0.5  # how often the parent looks for dead workers; BentoML's 10 s would be 10 s of outage
@@ -154,7 +154,8 @@ def keep_half_closed_connections() -> None:
             cycle.keep_alive = False
         return waiting
 
-    HttpToolsProtocol.eof_received = eof_received
+    protocol: Any = HttpToolsProtocol
+    protocol.eof_received = eof_received
 
 
 def shape_malformed_http() -> None:
@@ -179,8 +180,8 @@ def shape_malformed_http() -> None:
         except Exception:  # e.g. a target that is no URL: httptools.parse_url raises outside of uvicorn's own guard
             self.send_400_response("")
 
-    HttpToolsProtocol.send_400_response = send_400_response
-    HttpToolsProtocol.data_received = guarded
+    protocol: Any = HttpToolsProtocol
+    protocol.send_400_response, protocol.data_received = send_400_response, guarded
 
 
 def take_parsed_form(service: Any, form_key: str) -> None:
@@ -201,8 +202,8 @@ def _from_form(form_key: str) -> Callable[..., Any]:
     async def from_http_request(cls: Any, request: Request, _: Any) -> Any:
         form = request.scope[form_key]
         name = next(field for field in cls.model_fields if field != "require")
-        return cls.model_construct(**{name: form.photos if name == "images" else form.photos[0], "require": form.require})
+        return cls.model_construct(
+            **{name: form.photos if name == "images" else form.photos[0], "require": form.require}
+        )
 
     return from_http_request
-
-

@@ -1,3 +1,190 @@
+"""The OpenAPI document: BentoML's, with the GET endpoints, examples, every error, and schemas that keep null apart.
+
+BentoML writes OpenAPI 3.0 and drops "or null" from the schemas on the way; this document is 3.1, whose schemas are
+pydantic's own.
+"""
+
 from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from bentos.skin import __version__, errors
+from bentos.skin.errors import ShineError
+from bentos.skin.runtime.answers import error_body
+from bentos.skin.schema import EXAMPLE_ANALYSIS, Analysis, BatchAnswer, ErrorAnswer
+from bentos.skin.settings import HEALTH_PATH, MAX_BATCH_PHOTOS
+
+REF = "#/components/schemas/"
+EXAMPLE_ID = EXAMPLE_ANALYSIS["request_id"]
+DESCRIPTION = (
+    "Skin analysis of a photo: acne, wrinkles, redness, pigmentation, shine, texture. Every answer says who found it: "
+    "the model, or the heuristics that stand in for it. Not a medical diagnosis."
+)
+
+# What may go wrong, with a message as an example. Every POST endpoint has the first list.
+COMMON: tuple[tuple[type[ShineError], str], ...] = (
+    (errors.BadRequest, "'require' is not 'model'."),
+    (errors.ImageMissing, "No file in the field 'image'."),
+    (errors.ApiKeyMissing, "This service wants an API key."),
+    (errors.ApiKeyWrong, "This API key is not known."),
+    (errors.RequestTimeout, "The body of the request came too slowly."),
+    (errors.BodyTooLarge, "The body of the request is larger than 10.06 MiB."),
+    (errors.ContentTypeUnsupported, "The Content-Type is text/plain, where multipart/form-data is expected."),
+    (errors.Overloaded, "The service is answering as many photos as it can at the moment."),
+    (errors.RateLimited, "This key has sent more requests than it may."),
+    (errors.ShuttingDown, "This instance is shutting down."),
+    (errors.ModelUnavailable, "The model is required and does not answer (weights_missing)."),
+    (errors.TimedOut, "The photo could not be analysed within 10 seconds."),
+)
+PHOTO: tuple[tuple[type[ShineError], str], ...] = (
+    (errors.ImageTooManyPixels, "The photo has 2500 megapixels; 40 are the most."),
+    (errors.ImageFormatUnsupported, "The file is HEIC, which is not supported."),
+    (errors.ImageUnreadable, "The JPEG file is truncated."),
+    (errors.ImageTooSmall, "The photo is 1 × 1 pixels."),
+    (errors.QualityTooLow, "The photo is not fit for analysis: blurred."),
+)
+REQUIRE = {"type": "string", "enum": ["model"], "description": "answer 503 instead of falling back to heuristics"}
+FILE = {"type": "string", "format": "binary", "description": "JPEG, PNG or WebP, at most 10 MiB and 40 megapixels"}
+
+
 def complete(spec: dict[str, Any]) -> dict[str, Any]:
-    return spec
+    """The document that is served.
+
+    Args:
+        spec: BentoML's OpenAPI document of the gateway, as a dict; not changed.
+    """
+    _, schemas = models_json_schema(
+        [(model, "serialization") for model in (Analysis, BatchAnswer, ErrorAnswer)], ref_template=REF + "{model}"
+    )
+    return {
+        **spec,
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Shine",
+            "version": __version__,
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0"},
+        },
+        "paths": {**_get_paths(), **{path: _post(path, spec["paths"][path]["post"]) for path in REQUESTS}},
+        "components": {
+            "schemas": schemas["$defs"],
+            "securitySchemes": {
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+        },
+        "security": [{}, {"key": []}, {"bearer": []}],
+    }
+
+
+def _form(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    content = {"type": "object", "required": [name], "properties": {name: schema, "require": REQUIRE}}
+    return {"required": True, "content": {"multipart/form-data": {"schema": content}}}
+
+
+def _json() -> dict[str, Any]:
+    image = {"type": "string", "description": "base64 of the file, or a data: URL of it"}
+    require = {"anyOf": [REQUIRE, {"type": "null"}]}
+    content = {"type": "object", "required": ["image"], "properties": {"image": image, "require": require}}
+    example = {"image": "data:image/jpeg;base64,/9j/4AAQSkZJRgABAQ…"}
+    return {"required": True, "content": {"application/json": {"schema": content, "example": example}}}
+
+
+REQUESTS: dict[str, dict[str, Any]] = {
+    "/analyze": _form("image", FILE),
+    "/analyze_base64": _json(),
+    "/analyze_batch": _form("images", {"type": "array", "items": FILE, "minItems": 1, "maxItems": MAX_BATCH_PHOTOS}),
+    "/overlay": _form("image", FILE),
+}
+
+
+def _post(path: str, given: dict[str, Any]) -> dict[str, Any]:
+    batch = path == "/analyze_batch"
+    problems = [
+        *COMMON,
+        *(((errors.BatchTooLarge, "The batch holds 17 photos; 16 are the most."),) if batch else PHOTO),
+    ]
+    if path == "/analyze_base64":
+        problems.append((errors.BadBase64, "'image' is not valid base64."))
+    return {
+        **{name: given[name] for name in ("tags", "x-bentoml-name", "operationId", "description")},
+        "requestBody": REQUESTS[path],
+        "responses": {"200": _success(path), **_failures(problems)},
+    }
+
+
+def _success(path: str) -> dict[str, Any]:
+    headers = {
+        "x-request-id": {"description": "the caller's own if it sent a sane one", "schema": {"type": "string"}},
+        "x-analysis-source": {"description": "model or heuristic", "schema": {"type": "string"}},
+        "x-degraded": {"description": "true or false", "schema": {"type": "string"}},
+    }
+    if path == "/overlay":
+        content: dict[str, Any] = {"image/png": {"schema": {"type": "string", "format": "binary"}}}
+    elif path == "/analyze_batch":
+        failed = error_body(errors.ImageUnreadable("The JPEG file is truncated."), EXAMPLE_ID).model_dump()
+        content = _content("BatchAnswer", {"results": [EXAMPLE_ANALYSIS, failed]})
+    else:
+        content = _content("Analysis", EXAMPLE_ANALYSIS)
+    return {"description": "the findings", "headers": headers, "content": content}
+
+
+def _content(schema: str, example: Any) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": REF + schema}, "example": example}}
+
+
+def _failures(problems: list[tuple[type[ShineError], str]]) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for kind, message in problems:
+        response = responses.setdefault(
+            str(kind.status),
+            {
+                "description": "",
+                "content": {"application/json": {"schema": {"$ref": REF + "ErrorAnswer"}, "examples": {}}},
+            },
+        )
+        response["description"] = ", ".join(filter(None, [response["description"], kind.code]))
+        if kind.retry_after_s is not None:
+            response["headers"] = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
+        example = error_body(kind(message), EXAMPLE_ID).model_dump()
+        response["content"]["application/json"]["examples"][kind.code] = {"value": example}
+    return dict(sorted(responses.items()))
+
+
+def _get_paths() -> dict[str, Any]:
+    model = {"name": "face-skin", "version": "1.0.0", "sha256": "9f86d081884c7d65…"}
+    ready = {"ready": True, "state": "ready", "reason": None}
+    keys = [(kind, message) for kind, message in COMMON if kind.status == 401]
+    paths = {
+        HEALTH_PATH: _get("Whether the process answers; never depends on the model", _example(
+            {"status": "ok", "phase": "hybrid", "uptime_s": 12.3}
+        )),
+        "/ready": _get("Whether requests are answered as the phase demands", _example(ready), {
+            "503": _example({**ready, "ready": False, "state": "loading", "reason": "model_loading"})
+        }),
+        "/ml/status": _get("The whole truth about the model", _example({
+            "state": "degraded", "reason": "weights_missing", "phase": "hybrid", "breaker": "closed",
+            "answers": {"model": 0, "heuristic": 7, "refused": 0},
+        }), _failures(keys)),
+        "/version": _get("What runs here", _example({
+            "service": "shine", "version": __version__, "revision": None, "bento": None, "phase": "hybrid",
+            "model": model, "schema_version": 1,
+        }), _failures(keys)),
+        "/metrics": _get("Metrics for Prometheus", _text(), _failures(keys)),
+        "/livez": _get("As /health, in BentoML's form", _text()),
+        "/readyz": _get("As /ready, in BentoML's form", _text(), _failures([(errors.ModelUnavailable, "Not ready.")])),
+    }  # fmt: skip
+    return {path: {"get": operation} for path, operation in paths.items()}
+
+
+def _get(summary: str, success: dict[str, Any], others: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"summary": summary, "responses": {"200": success, **(others or {})}}
+
+
+def _example(value: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "required": list(value)}
+    return {"description": "as the example", "content": {"application/json": {"schema": schema, "example": value}}}
+
+
+def _text() -> dict[str, Any]:
+    return {"description": "text", "content": {"text/plain": {"schema": {"type": "string"}}}}

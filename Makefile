@@ -1,0 +1,58 @@
+# What people and CI run alike. `make` lists the targets.
+PYTHON ?= python3.11
+BIN := .venv/bin
+PORT ?= 5000
+export BENTOML_DO_NOT_TRACK := true
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-training serve test test-all check lock tune evaluate bench bento clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: .venv/installed ## create .venv and install what serving, tests and checks need
+.venv/installed: requirements/dev.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@
+
+setup-training: setup .venv/installed-training ## add what tuning and evaluation need
+.venv/installed-training: requirements/training.txt
+	$(BIN)/pip install --quiet --require-hashes -r requirements/training.txt
+	@touch $@
+
+serve: setup ## answer photos on http://localhost:5000 (PORT=… for another port)
+	SHINE_LOG_FORMAT=$${SHINE_LOG_FORMAT:-text} $(BIN)/bentoml serve service:Gateway --port $(PORT)
+
+test: setup ## what a change must pass
+	$(BIN)/python -m pytest -m "not long"
+
+test-all: setup setup-training ## everything, the long ones too
+	$(BIN)/python -m pytest
+
+check: setup setup-training ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+lock: setup ## pin requirements/*.in exactly, with hashes
+	for name in runtime dev training; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+
+tune: setup-training ## fit the heuristics' constants on the train split
+	$(BIN)/python -m training.tune
+
+evaluate: setup-training ## measure the heuristics on photos they never saw
+	$(BIN)/python -m training.evaluate
+
+bench: setup ## latency by stage and throughput, as ratios in one run
+	$(BIN)/python -m tests.load.bench
+
+bento: setup ## build the bento
+	git rev-parse HEAD > bentos/skin/REVISION
+	$(BIN)/bentoml build; status=$$?; rm -f bentos/skin/REVISION; exit $$status
+
+clean: ## remove what the targets made
+	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis bentos/skin/REVISION
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
