@@ -137,11 +137,18 @@ def features(crop: Crop) -> NDArray[np.bool_]:
     return _filled([weights @ points for weights in _FEATURE_WEIGHTS])
 
 
-def oval(crop: Crop) -> NDArray[np.bool_]:
-    """The face from hairline to chin and ear to ear, bool (512, 512); everything where there are no key points."""
+def oval(crop: Crop, scale: float = 1.0) -> NDArray[np.bool_]:
+    """The face from hairline to chin and ear to ear, bool (512, 512); everything where there are no key points.
+
+    Args:
+        crop: the crop.
+        scale: of the oval about its centre.
+    """
     if crop.keypoints is None:
         return np.ones((CROP_SIZE, CROP_SIZE), dtype=np.bool_)
-    return _filled([_OVAL_WEIGHTS @ crop.keypoints.astype(np.float64)])
+    outline = _OVAL_WEIGHTS @ crop.keypoints.astype(np.float64)
+    centre = outline.mean(axis=0)
+    return _filled([centre + scale * (outline - centre)])
 
 
 def _faces_us(outline: NDArray[np.float64]) -> bool:
