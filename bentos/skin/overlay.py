@@ -1,0 +1,187 @@
+"""Analysis + photo → picture: what was found, drawn where it was found, with a legend."""
+
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from bentos.skin.legend import (
+    BACKGROUND,
+    COLOUR_ZONE,
+    COLUMN,
+    FACE,
+    LESION,
+    MARGIN,
+    WRINKLE_ZONE,
+    Colour,
+    draw_legend,
+    source_colour,
+)
+from bentos.skin.photo.decode import Photo
+from bentos.skin.photo.zones import polygons
+from bentos.skin.schema import Analysis
+
+MAX_SIDE = 1600  # px, the photo's long side in the picture
+MIN_SIDE = 1200  # px; a smaller photo is magnified, so that lines and text keep their proportion to it
+WIDE = 1.3  # width over height from which the legend goes below the photo
+LEGEND_HEIGHT = 960  # units of the legend's one-column form; what is beside a photo is scaled to its height
+MIN_UNIT, MAX_UNIT = 0.95, 1.6  # px; below, text is hard to read, above, it is clumsy
+SUPERSAMPLING = 2  # lines are drawn so many times larger and averaged
+LINE = 1 / 500  # of the photo's long side
+HALO = 0.55  # opacity of the dark rim that sets every line off from light skin
+ZONE_OPACITY, TINT_OPACITY = 0.8, 0.35
+
+Points = list[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A closed outline to draw: line width in px, 0 to fill it; opacity 0..1."""
+
+    points: Points
+    width: float
+    opacity: float
+
+
+class _Layer:
+    """The part of a picture that marks may cover; what is painted is smoothed by supersampling.
+
+    Args:
+        picture: painted into.
+        outlines: all that will be drawn, px.
+        margin: how far lines may reach beyond them, px.
+    """
+
+    def __init__(self, picture: Image.Image, outlines: list[Points], margin: float) -> None:
+        self._picture = picture
+        corners = np.array([point for points in outlines for point in points]).reshape(-1, 2)
+        if not len(corners):
+            corners = np.zeros((1, 2))
+        low = np.clip(corners.min(axis=0) - margin - 1, 0, picture.size).astype(int)
+        high = np.clip(corners.max(axis=0) + margin + 2, 0, picture.size).astype(int)
+        self._left, self._top = int(low[0]), int(low[1])
+        self._size = int(high[0] - low[0]), int(high[1] - low[1])
+
+    def paint(self, colour: Colour, marks: list[_Mark]) -> None:
+        """Paints marks in one colour; where they overlap, the later one's opacity holds."""
+        width, height = self._size
+        if not marks or not width or not height:
+            return
+        mask = Image.new("L", (width * SUPERSAMPLING, height * SUPERSAMPLING))
+        pen = ImageDraw.Draw(mask)
+        for mark in marks:
+            points = [((x - self._left) * SUPERSAMPLING, (y - self._top) * SUPERSAMPLING) for x, y in mark.points]
+            shade = round(255 * mark.opacity)
+            if mark.width:
+                closed = [*points, *points[:2]]  # once more along the first side, so that the last corner is round too
+                pen.line(closed, shade, max(1, round(mark.width * SUPERSAMPLING)), joint="curve")
+            else:
+                pen.polygon(points, shade)
+        self._picture.paste(colour, (self._left, self._top), mask.reduce(SUPERSAMPLING))
+
+
+def draw(photo: Photo, analysis: Analysis, keypoints: NDArray[np.float32] | None) -> bytes:
+    """Draws face, lesions and zones into the photo, and the legend beside or below it.
+
+    Args:
+        photo: the upright photo.
+        analysis: its findings; boxes in pixels of the upright photo.
+        keypoints: float32 (6, 2), of the face, in pixels of the upright photo, in the order of `Face.keypoints`; None
+            for no zones.
+
+    Returns:
+        A PNG, RGB. The photo is at most MAX_SIDE px long in it.
+    """
+    picture = _shown(photo)
+    scale = np.array([picture.width / photo.width, picture.height / photo.height])
+    line = max(picture.size) * LINE
+    if keypoints is not None and np.isfinite(keypoints).all():
+        _draw_zones(picture, analysis, keypoints * scale, line)
+    _draw_boxes(picture, analysis, scale, line)
+    picture = _with_legend(picture, analysis)
+    if analysis.degraded:
+        ImageDraw.Draw(picture).rectangle(
+            (0, 0, picture.width - 1, picture.height - 1), outline=source_colour(analysis), width=round(3 * line)
+        )
+    buffer = BytesIO()
+    picture.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _shown(photo: Photo) -> Image.Image:
+    """The photo at the size it is shown."""
+    side = max(photo.width, photo.height)
+    factor = min(max(side, MIN_SIDE), MAX_SIDE) / side
+    size = max(1, round(photo.width * factor)), max(1, round(photo.height * factor))
+    picture = Image.fromarray(photo.pixels)
+    return picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0) if size != picture.size else picture.copy()
+
+
+def _draw_zones(picture: Image.Image, analysis: Analysis, keypoints: NDArray[np.float64], line: float) -> None:
+    """Outlines of the zones; wrinkle zones are tinted as strongly as they are wrinkled."""
+    shares = analysis.concerns.wrinkles.zones.model_dump()
+    layers: dict[Colour, list[Points]] = {COLOUR_ZONE: [], WRINKLE_ZONE: []}
+    tints: list[tuple[Points, float]] = []
+    for name, outline in polygons(keypoints).items():
+        if not np.isfinite(outline).all() or np.abs(outline).max() > 1e5:  # Pillow counts in 32 bits
+            continue
+        points = [(float(x), float(y)) for x, y in outline]
+        share = shares.get(name.removesuffix("_left").removesuffix("_right"))
+        layers[COLOUR_ZONE if share is None else WRINKLE_ZONE].append(points)
+        if share:
+            tints.append((points, share))
+    every = [points for outlines in layers.values() for points in outlines]
+    layer = _Layer(picture, every, line)
+    layer.paint(WRINKLE_ZONE, [_Mark(points, 0, share * TINT_OPACITY) for points, share in tints])
+    layer.paint((0, 0, 0), [_Mark(points, 1.6 * line, HALO * 0.6) for points in every])
+    for colour, outlines in layers.items():
+        layer.paint(colour, [_Mark(points, 0.8 * line, ZONE_OPACITY) for points in outlines])
+
+
+def _draw_boxes(picture: Image.Image, analysis: Analysis, scale: NDArray[np.float64], line: float) -> None:
+    """The face's box, and the lesions', the surer the bolder."""
+    boxes = [
+        (box, (0.5 + 1.1 * found.confidence) * line)
+        for found in analysis.concerns.acne.boxes
+        if (box := _rectangle(found.box, scale, picture.size, line))
+    ]
+    face = analysis.face and _rectangle(analysis.face.box, scale, picture.size, 0.0)
+    outlines = [points for points, _ in boxes] + ([face] if face else [])
+    layer = _Layer(picture, outlines, 3 * line)
+    if face:
+        layer.paint((0, 0, 0), [_Mark(face, 2.4 * line, HALO)])
+        layer.paint(FACE, [_Mark(face, 1.2 * line, 1.0)])
+    layer.paint((0, 0, 0), [_Mark(points, width + 1.2 * line, HALO) for points, width in boxes])
+    layer.paint(LESION, [_Mark(points, width, 1.0) for points, width in boxes])
+
+
+def _rectangle(
+    box: tuple[float, float, float, float], scale: NDArray[np.float64], size: tuple[int, int], outset: float
+) -> Points | None:
+    """Corners in the picture of a box in photo pixels, kept inside it; None for a box of no sense."""
+    x, y, width, height = box
+    corners = np.array([(x, y), (x + width, y + height)]) * scale + np.array([[-outset], [outset]])
+    if not np.isfinite(corners).all() or width < 0 or height < 0:
+        return None
+    (x0, y0), (x1, y1) = np.clip(corners, 0, np.array(size) - 1).tolist()
+    return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
+
+
+def _with_legend(picture: Image.Image, analysis: Analysis) -> Image.Image:
+    """The picture and its legend side by side; one below the other where the photo is wide."""
+    if picture.width >= WIDE * picture.height:
+        unit = min(max(picture.width / (3 * COLUMN + 4 * MARGIN), MIN_UNIT), MAX_UNIT)
+        legend = draw_legend(analysis, picture.width, unit, columns=3)
+        size, place = (picture.width, picture.height + legend.height), (0, picture.height)
+        photo_top = 0
+    else:
+        unit = min(max(picture.height / LEGEND_HEIGHT, MIN_UNIT), MAX_UNIT)
+        legend = draw_legend(analysis, round((COLUMN + 2 * MARGIN) * unit), unit, columns=1)
+        size, place = (picture.width + legend.width, max(picture.height, legend.height)), (picture.width, 0)
+        photo_top = (size[1] - picture.height) // 2
+    whole = Image.new("RGB", size, BACKGROUND)
+    whole.paste(picture, (0, photo_top))
+    whole.paste(legend, place)
+    return whole
