@@ -17,6 +17,7 @@ from bentos.skin.photo.crop import CROP_SIZE, Crop
 WORKING_SIZE = 128  # px; skin is a matter of regions, and a sixteenth of the pixels is enough for them
 STEP = CROP_SIZE // WORKING_SIZE
 SEED_ZONES = ("forehead", "cheek_left", "cheek_right", "nose")  # not the chin: beards
+MUCH = 0.25  # of a faceless photo: from here on its plausible pixels are taken to be skin and make a colour model
 SEEDS_NEEDED = 60  # working pixels; fewer do not make a colour model
 
 # Skin of 1st to 99th percentile over 530 faces of ACNE04 and the wrinkle photos, lamplight included, widened by a
@@ -30,9 +31,12 @@ LUMA_FLOOR = 8.0  # added to the luma that chroma is divided by, so that noise i
 # Median absolute deviations of one face's seeds: luma 0.2, chroma 0.04; the floors stand for flatly lit faces.
 SPREAD_FLOOR = np.array([0.25, 0.03, 0.03])
 NEAR_ON_FACE = 3.5  # Mahalanobis distance, in chroma, from the seeds: on the face
-NEAR_BESIDE = 2.2  # beside it (jaw, ears, neck), where background may have a colour much like skin
 DARKEST, BRIGHTEST = -1.5, 1.2  # log luma from the seeds' median: shaded cheek, specular highlight
-DARKEST_BESIDE = -0.9
+# Beside the outline (jaw, temples, ears) background may have a colour much like skin: nearer, and up to an edge only.
+BESIDE_SCALE = 1.3  # of the outline
+NEAR_BESIDE = 0.07  # distance in chroma
+LIGHT_BESIDE = 0.8  # distance in log luma
+EDGE = 0.22  # step in log luma between neighbouring working pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,12 @@ def _anywhere(colour: NDArray[np.float32], shown: NDArray[np.bool_]) -> NDArray[
     likely = _plausible(colour) & shown
     if np.count_nonzero(likely) < SEEDS_NEEDED:
         return likely
+    if np.count_nonzero(likely) < MUCH * np.count_nonzero(shown):
+        return likely
     model = _model(colour[likely])
-    return np.asarray(likely & (colour[..., 0] > model.luma + DARKEST), dtype=np.bool_)
+    light = colour[..., 0] - model.luma
+    near = (model.distance(colour) < NEAR_ON_FACE) & (colour[..., 1] > RED_RANGE[0] / 2) & (light > DARKEST)
+    return np.asarray((likely | near) & shown, dtype=np.bool_)
 
 
 def _on_face(colour: NDArray[np.float32], crop: Crop, allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -112,7 +120,8 @@ def _on_face(colour: NDArray[np.float32], crop: Crop, allowed: NDArray[np.bool_]
     model = _model(colour[seeds])
     distance, light = model.distance(colour), colour[..., 0] - model.luma
     skin = face & (distance < NEAR_ON_FACE) & (light > DARKEST) & (light < BRIGHTEST)
-    beside = allowed & _small(zones.oval(crop, 1.45)) & (distance < NEAR_BESIDE) & (np.abs(light) < -DARKEST_BESIDE)
+    near = np.hypot(*np.moveaxis(colour[..., 1:] - model.chroma, -1, 0)) < NEAR_BESIDE
+    beside = _small(zones.oval(crop, BESIDE_SCALE)) & allowed & near & (np.abs(light) < LIGHT_BESIDE) & ~_edges(colour)
     return _grown(skin, skin | beside)
 
 
@@ -126,6 +135,18 @@ def _model(seeds: NDArray[np.float32]) -> _Model:
     chroma = kept[:, 1:]
     covariance = np.cov(chroma, rowvar=False) + np.diag(SPREAD_FLOOR[1:] ** 2) / 2
     return _Model(float(np.median(kept[:, 0])), np.median(chroma, axis=0), np.linalg.inv(covariance))
+
+
+def _edges(colour: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where log luma steps from one pixel to the next: outlines against hair, background, collar."""
+    luma = colour[..., 0]
+    down, across = np.abs(np.diff(luma, axis=0)) > EDGE, np.abs(np.diff(luma, axis=1)) > EDGE
+    edges = np.zeros(luma.shape, dtype=np.bool_)
+    edges[1:] |= down
+    edges[:-1] |= down
+    edges[:, 1:] |= across
+    edges[:, :-1] |= across
+    return edges
 
 
 def _grown(start: NDArray[np.bool_], within: NDArray[np.bool_]) -> NDArray[np.bool_]:
