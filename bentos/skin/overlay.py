@@ -26,11 +26,13 @@ from bentos.skin.schema import Analysis
 MAX_SIDE = 1600  # px, the photo's long side in the picture
 MIN_SIDE = 1200  # px; a smaller photo is magnified, so that lines and text keep their proportion to it
 WIDE = 1.3  # width over height from which the legend goes below the photo
-LEGEND_HEIGHT = 960  # units of the legend's one-column form; what is beside a photo is scaled to its height
-MIN_UNIT, MAX_UNIT = 0.95, 1.6  # px; below, text is hard to read, above, it is clumsy
+LEGEND_HEIGHT = 790  # units of the legend's one-column form; what is beside a photo is scaled to its height
+MIN_UNIT, MAX_UNIT = 0.95, 2.0  # px; below, text is hard to read, above, it is clumsy
 SUPERSAMPLING = 2  # lines are drawn so many times larger and averaged
-LINE = 1 / 500  # of the photo's long side
+LINE = 1 / 500  # width over the photo's long side, ...
+FACE_LINE = 1 / 140  # ... and at most this over the face's, or small faces vanish behind their boxes
 HALO = 0.55  # opacity of the dark rim that sets every line off from light skin
+FRAME = 8  # px, around a degraded answer
 ZONE_OPACITY, TINT_OPACITY = 0.8, 0.35
 
 Points = list[tuple[float, float]]
@@ -97,13 +99,15 @@ def draw(photo: Photo, analysis: Analysis, keypoints: NDArray[np.float32] | None
     picture = _shown(photo)
     scale = np.array([picture.width / photo.width, picture.height / photo.height])
     line = max(picture.size) * LINE
+    if analysis.face and analysis.face.box[2] > 0:
+        line = max(min(line, float(analysis.face.box[2] * scale[0]) * FACE_LINE), 1.0)
     if keypoints is not None and np.isfinite(keypoints).all():
         _draw_zones(picture, analysis, keypoints * scale, line)
     _draw_boxes(picture, analysis, scale, line)
     picture = _with_legend(picture, analysis)
     if analysis.degraded:
         ImageDraw.Draw(picture).rectangle(
-            (0, 0, picture.width - 1, picture.height - 1), outline=source_colour(analysis), width=round(3 * line)
+            (0, 0, picture.width - 1, picture.height - 1), outline=source_colour(analysis), width=FRAME
         )
     buffer = BytesIO()
     picture.save(buffer, "PNG", compress_level=1)
@@ -127,7 +131,7 @@ def _draw_zones(picture: Image.Image, analysis: Analysis, keypoints: NDArray[np.
     for name, outline in polygons(keypoints).items():
         if not np.isfinite(outline).all() or np.abs(outline).max() > 1e5:  # Pillow counts in 32 bits
             continue
-        points = [(float(x), float(y)) for x, y in outline]
+        points = _rounded(outline)
         share = shares.get(name.removesuffix("_left").removesuffix("_right"))
         layers[COLOUR_ZONE if share is None else WRINKLE_ZONE].append(points)
         if share:
@@ -140,10 +144,20 @@ def _draw_zones(picture: Image.Image, analysis: Analysis, keypoints: NDArray[np.
         layer.paint(colour, [_Mark(points, 0.8 * line, ZONE_OPACITY) for points in outlines])
 
 
+def _rounded(outline: NDArray[np.float64]) -> Points:
+    """A closed outline with its corners cut twice (Chaikin, 1974): (n, 2) → 4n points."""
+    for _ in range(2):
+        following = np.roll(outline, -1, axis=0)
+        outline = np.stack([0.75 * outline + 0.25 * following, 0.25 * outline + 0.75 * following], axis=1).reshape(
+            -1, 2
+        )
+    return [(float(x), float(y)) for x, y in outline]
+
+
 def _draw_boxes(picture: Image.Image, analysis: Analysis, scale: NDArray[np.float64], line: float) -> None:
     """The face's box, and the lesions', the surer the bolder."""
     boxes = [
-        (box, (0.5 + 1.1 * found.confidence) * line)
+        (box, (0.45 + 1.1 * found.confidence) * line)
         for found in analysis.concerns.acne.boxes
         if (box := _rectangle(found.box, scale, picture.size, line))
     ]
