@@ -1,0 +1,1 @@
+"""What can be measured on a crop without learned weights."""
