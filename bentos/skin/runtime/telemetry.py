@@ -10,12 +10,14 @@ from typing import Literal
 
 from bentos.skin.runtime.context import RequestContext
 from bentos.skin.schema import Analysis
+from bentos.skin.settings import HEALTH_PATH
 
 REQUESTS = logging.getLogger("shine.request")
 STAGE_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2, 5, 10)
 SCORE_BUCKETS = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 COUNT_BUCKETS = (0, 1, 2, 5, 10, 20, 35, 50, 100)
 SHARE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+PROBED = frozenset({HEALTH_PATH, "/livez", "/ready", "/readyz", "/metrics"})
 BREAKER_STATES = ("closed", "half_open", "open")
 
 
@@ -86,8 +88,13 @@ class Telemetry:
         self._seconds.labels(context.endpoint).observe(seconds)
         if context.error_code is not None:
             self._errors.labels(context.error_code).inc()
+        level = logging.INFO
+        if status >= 500:
+            level = logging.WARNING if status in (503, 504) else logging.ERROR
+        elif context.endpoint in PROBED and status < 400:
+            level = logging.DEBUG  # load balancers and scrapers ask every few seconds
         REQUESTS.log(
-            logging.ERROR if status >= 500 else logging.INFO,
+            level,
             "request",
             extra={
                 "fields": {
