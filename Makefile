@@ -13,6 +13,7 @@ help: ## what there is
 
 setup: .venv/installed ## create .venv and install what serving, tests and checks need
 .venv/installed: requirements/dev.txt
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: apt-get install python3.11-venv"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
