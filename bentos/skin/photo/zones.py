@@ -6,7 +6,7 @@ head. The least-squares solution is linear: every vertex is a fixed weighting of
 arrangement of them can make it fail.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +26,8 @@ HALF_WIDTH = 1.15  # where the face's surface reaches the plane of the ears
 MIDLINE_Y = np.array([-1.3, -0.6, 0.0, 1.1, 1.9])  # depth of the face along its midline, nose left out
 MIDLINE_Z = np.array([1.1, 1.5, 1.45, 1.48, 1.35])
 NOSE_TIP_Y, NOSE_HALF_WIDTH, NOSE_HEIGHT = 0.62, 0.34, 0.5
+
+TURNED_AWAY = 0.15  # of the other side's area: a sliver this thin shows silhouette and background, not skin
 
 _MIDDLE: dict[str, list[tuple[float, float]]] = {
     "forehead": [
@@ -94,12 +96,8 @@ _OUTLINES = {
 ZONES = tuple(_OUTLINES)  # left and right are the person's own
 _ZONE_WEIGHTS = {name: _weights(outline) for name, outline in _OUTLINES.items()}
 _FEATURE_WEIGHTS = [_weights(outline) for outline in (*_FEATURES_LEFT, *map(_mirror, _FEATURES_LEFT), _LIPS)]
-_OVAL_WEIGHTS = _weights(
-    [
-        (1.12 * np.sin(t) * (1.0 if np.cos(t) > 0 else 0.98), 0.4 - 1.6 * np.cos(t))
-        for t in np.linspace(0, 2 * np.pi, 33)[:-1]
-    ]
-)
+_TURN = np.linspace(0.0, 2 * np.pi, 32, endpoint=False)
+_OVAL_WEIGHTS = _weights(zip(1.12 * np.sin(_TURN), 0.4 - 1.6 * np.cos(_TURN), strict=True))  # hairline to chin
 
 
 def polygons(keypoints: ArrayLike) -> dict[str, NDArray[np.float64]]:
@@ -112,11 +110,17 @@ def polygons(keypoints: ArrayLike) -> dict[str, NDArray[np.float64]]:
         Zone name → float64 (n, 2). Zones that are turned away from the camera are left out.
     """
     points = np.asarray(keypoints, dtype=np.float64)
-    return {name: outline for name, weights in _ZONE_WEIGHTS.items() if _faces_us(outline := weights @ points)}
+    outlines = {name: weights @ points for name, weights in _ZONE_WEIGHTS.items()}
+    areas = {name: _area(outline) for name, outline in outlines.items()}
+    return {
+        name: outline
+        for name, outline in outlines.items()
+        if areas[name] > 0.0 and areas[name] > TURNED_AWAY * areas[_other_side(name)]
+    }
 
 
-def masks(crop: Crop) -> dict[str, NDArray[np.bool_]]:
-    """Zone name → bool (512, 512), only where the crop shows the photo; all ZONES are there.
+def masks(crop: Crop, names: Sequence[str] = ZONES) -> dict[str, NDArray[np.bool_]]:
+    """Zone name → bool (512, 512), only where the crop shows the photo; all the names are there.
 
     Without key points every zone is the whole photo; a zone turned away is empty.
     """
@@ -124,9 +128,9 @@ def masks(crop: Crop) -> dict[str, NDArray[np.bool_]]:
     x0, y0, x1, y1 = crop.valid
     shown[y0:y1, x0:x1] = True
     if crop.keypoints is None:
-        return {name: shown.copy() for name in ZONES}
+        return {name: shown.copy() for name in names}
     outlines = polygons(crop.keypoints)
-    return {name: _filled([outlines[name]] if name in outlines else []) & shown for name in ZONES}
+    return {name: _filled([outlines[name]] if name in outlines else []) & shown for name in names}
 
 
 def features(crop: Crop) -> NDArray[np.bool_]:
@@ -151,10 +155,16 @@ def oval(crop: Crop, scale: float = 1.0) -> NDArray[np.bool_]:
     return _filled([centre + scale * (outline - centre)])
 
 
-def _faces_us(outline: NDArray[np.float64]) -> bool:
-    """Whether the outline still runs clockwise on the screen, as every zone does on a face seen from the front."""
-    x, y = outline.T
-    return bool(np.isfinite(outline).all() and np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) > 0)
+def _area(outline: NDArray[np.float64]) -> float:
+    """Signed area (shoelace formula): positive while the outline runs clockwise on the screen, as every zone does."""
+    x, y = (outline - outline[0]).T
+    return float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) / 2)
+
+
+def _other_side(name: str) -> str:
+    if name.endswith("_left"):
+        return name.removesuffix("_left") + "_right"
+    return name.removesuffix("_right") + "_left" if name.endswith("_right") else name
 
 
 def _filled(outlines: list[NDArray[np.float64]]) -> NDArray[np.bool_]:
