@@ -91,7 +91,7 @@ def test_the_surer_a_lesion_the_bolder_its_box() -> None:
 def test_a_lesion_stays_visible_inside_its_box() -> None:
     boxes = [{"box": [500.0, 500.0, 20.0, 20.0], "confidence": 0.9}]
     pixels = picture(plain(1200, 1200), analysis(acne={"boxes": boxes}))
-    assert (pixels[505:515, 505:515] == 128).all()
+    assert (pixels[502:518, 502:518] == 128).all()
 
 
 def test_zones_are_drawn_with_key_points_only() -> None:
@@ -187,6 +187,25 @@ def test_the_legend_tells_every_finding(photo: Photo, monkeypatch: pytest.Monkey
     assert {"0.42", "blurred", "several faces", "intermediate"} <= set(lines)
     assert "ITA 31° in this photo, uncalibrated" in lines
     assert EXAMPLE_ANALYSIS["notice"] in " ".join(lines)
+
+
+def test_line_breaks_and_control_characters_in_names_are_spaces() -> None:
+    def named(name: str) -> NDArray[np.uint8]:
+        model = {"name": name, "version": "1", "sha256": "0" * 64}
+        return picture(plain(1200, 1200), analysis(source="model", reason=None, model=model))
+
+    np.testing.assert_array_equal(named("a\nb\0\tc"), named("a b c"))
+
+
+def test_a_line_too_long_is_cut_and_stays_inside() -> None:
+    model = {"name": "x" * 5000, "version": "1", "sha256": "0" * 64}
+    findings = analysis(source="model", reason=None, model=model, notice="word " * 20 + "y" * 5000)
+    pixels = picture(plain(1200, 1200), findings)
+    assert (pixels[:, -10:] == legend.BACKGROUND).all()
+
+
+def test_key_points_out_of_all_bounds_draw_nothing() -> None:
+    assert (picture(plain(1200, 1200), analysis(), (KEYPOINTS - 500) * 1e7)[:, :1200] == 128).all()
 
 
 def test_a_bar_is_as_long_as_its_score() -> None:

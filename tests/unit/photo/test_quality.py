@@ -107,8 +107,19 @@ def test_a_sharp_face_in_front_of_a_blurred_background_is_sharp() -> None:
     assert "blurred" not in issues(behind, [NEAR])
 
 
+def test_a_blurred_face_in_front_of_a_sharp_background_is_blurred() -> None:
+    pixels = portrait().copy()
+    x, y, width, height = (round(value) for value in NEAR.box)
+    pixels[y : y + height, x : x + width] = blurred(pixels, 6)[y : y + height, x : x + width]
+    assert "blurred" in issues(pixels, [NEAR])
+
+
 def test_magnifying_noise_and_even_skin_are_not_blur() -> None:
     assert "blurred" not in issues(ASTRONAUT.pixels, [FACE])  # magnified 3.4 times into the crop
+    assert "blurred" not in issues(resized(ASTRONAUT.pixels, 0.5), [scaled(FACE, 0.5)])  # 6.7 times
+    reduced = Photo(resized(ASTRONAUT.pixels, 0.5), 2048, 2048, "JPEG")  # as much, after decoding at an eighth
+    large = scaled(FACE, 4)
+    assert quality.assess(reduced, [large], cut(reduced, large), GOOD_SKIN).issues == []
     assert "blurred" not in issues(noisy(portrait(), 8), [NEAR])
     even = blurred(portrait(), 8).copy()
     x, y = round(NEAR.box[0]), round(NEAR.box[1])
