@@ -1,0 +1,37 @@
+"""Skin tone: the individual typology angle of the skin that is lit well."""
+
+import numpy as np
+
+from bentos.skin.findings import Tone
+from bentos.skin.measure.colour import ita_degrees
+from bentos.skin.measure.surface import ENOUGH, Map, Mask
+
+CUT_OFFS = (55.0, 41.0, 28.0, 10.0, -30.0)  # degrees; Chardon et al. 1991, Del Bino and Bernerd, Br J Dermatol 2013
+GROUPS = ("very_light", "light", "intermediate", "tan", "brown", "dark")
+DARK, BRIGHT = 30.0, 90.0  # percentiles of L*: shadow below, highlights above
+CLIPPED = 97.0  # L* from which the sensor says nothing of colour
+
+
+def tone(lab: Map, skin: Mask) -> Tone | None:
+    """Typology angle and group of the skin; of this photo's colours, uncalibrated.
+
+    Args:
+        lab: float32 (height, width, 3), CIELAB.
+        skin: bool (height, width).
+
+    Returns:
+        None where too little skin is seen.
+    """
+    colours = lab[skin & (lab[..., 0] < CLIPPED)]
+    if len(colours) < ENOUGH:
+        return None
+    lightness = colours[:, 0]
+    low, high = np.percentile(lightness, (DARK, BRIGHT))
+    lit = colours[(lightness >= low) & (lightness <= high)]
+    angle = float(ita_degrees(np.median(lit[:, 0]), np.median(lit[:, 2])))
+    return Tone(angle, group_of(angle))
+
+
+def group_of(angle: float) -> str:
+    """Group of a typology angle in degrees; a limit belongs to the darker group."""
+    return GROUPS[sum(angle <= limit for limit in CUT_OFFS)]
