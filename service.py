@@ -26,7 +26,7 @@ from bentos.skin.runtime.threads import limit_pools, thread_count
 from bentos.skin.schema import Analysis, BatchAnswer
 
 settings = config.settings()
-limit_pools(settings)
+limit_pools()
 compat.apply()
 
 Require = Literal["model"] | None

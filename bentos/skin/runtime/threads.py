@@ -31,7 +31,10 @@ def thread_count(settings: Settings) -> int:
     return settings.threads or quota()
 
 
-def limit_pools(settings: Settings) -> None:
-    """Tell numeric libraries, which otherwise count the host's cores; workers inherit the environment."""
+def limit_pools() -> None:
+    """One thread for each call into a numeric library, which would count the host's cores: photos run side by side.
+
+    Workers inherit the environment.
+    """
     for name in POOLS:
-        os.environ.setdefault(name, str(thread_count(settings)))
+        os.environ.setdefault(name, "1")
