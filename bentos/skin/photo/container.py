@@ -6,11 +6,11 @@ meets no text, EXIF, multi-picture or profile segment, and cannot stumble, warn 
 
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bentos.skin.errors import ImageFormatUnsupported, ImageUnreadable
 
-MAX_PROFILE_BYTES = 4 << 20  # unpacked; press profiles (CMYK) have 0.5 to 2.5 MiB
+MAX_PROFILE_BYTES = 4 << 20  # unpacked; press profiles (CMYK) have 0.5 to 2.5 MiB; a larger one is ignored
 MAX_SCANS = 64  # of a progressive JPEG; encoders write about 10, and each costs a pass over the whole photo
 MAX_CHUNKS = 50_000  # of a PNG; 10 MiB in the usual 8 KiB pieces are 1,280
 
@@ -49,7 +49,7 @@ class Container:
         height: in px, as stored.
         stream: the file without its metadata, for the decoder.
         orientation: EXIF tag 0x0112, 1 to 8; 1 where there is none or it is broken.
-        profile: ICC profile, unchecked; None where there is none.
+        profile: ICC profile, unchecked; None where there is none, or it is larger than MAX_PROFILE_BYTES.
     """
 
     format: str
@@ -72,15 +72,19 @@ def unpack(data: bytes) -> Container:
     """
     if not data:
         raise ImageUnreadable("The file is empty.", "Send the photo itself; nothing arrived.")
+    container: Container | None = None
     try:
         if data.startswith(_MAGICS["JPEG"]):
-            return _jpeg(data)
-        if data.startswith(_MAGICS["PNG"]):
-            return _png(data)
-        if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-            return _webp(data)
+            container = _jpeg(data)
+        elif data.startswith(_MAGICS["PNG"]):
+            container = _png(data)
+        elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+            container = _webp(data)
     except (struct.error, IndexError) as error:  # the walk ran past the end
         raise _truncated() from error
+    if container is not None:
+        oversized = container.profile is not None and len(container.profile) > MAX_PROFILE_BYTES
+        return replace(container, profile=None) if oversized else container
     if len(data) < 12 and any(magic.startswith(data[: len(magic)]) for magic in _MAGICS.values()):
         raise _truncated()
     raise _unsupported(data)

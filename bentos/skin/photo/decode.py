@@ -1,6 +1,7 @@
 """Bytes → upright sRGB pixels."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
@@ -117,11 +118,11 @@ def _opaque(image: Image.Image, factor: int) -> Image.Image:
     """Brings every mode to L, RGB or CMYK, reduced by `factor`."""
     if image.mode == "I;16":  # 16-bit grey, which convert() would clip
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    elif image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+    elif image.mode in ("LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
     elif image.mode == "1":
         image = image.convert("L")
-    elif image.mode not in _PROFILE_SPACES:
+    elif image.mode not in ("L", "RGB", "RGBA", "CMYK"):
         image = image.convert("RGB")
     if factor > 1:
         image = image.reduce(factor)
@@ -134,13 +135,19 @@ def _opaque(image: Image.Image, factor: int) -> Image.Image:
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Converts L, RGB or CMYK to sRGB by its profile; by the plain formula where that is missing or broken."""
-    if profile is not None:
-        try:
-            source = ImageCms.getOpenProfile(BytesIO(profile))
-            fits = source.profile.xcolor_space.strip() == _PROFILE_SPACES[image.mode]
-            if fits and not (image.mode == "RGB" and "sRGB" in (source.profile.profile_description or "")):
-                transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), image.mode, "RGB")
-                return ImageCms.applyTransform(image, transform) or image
-        except Exception:  # noqa: S110 - a broken profile is no reason to refuse a photo; the file is trusted nowhere
-            pass
-    return image.convert("RGB")
+    transform = _transform(profile, image.mode) if profile else None
+    return image.convert("RGB") if transform is None else transform.apply(image)
+
+
+@lru_cache(maxsize=4)  # one phone's photos all carry the same profile, and a transform takes 6 ms to build
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Profile → sRGB for images of `mode`; None where the profile is sRGB, broken, or another mode's."""
+    try:
+        source = ImageCms.getOpenProfile(BytesIO(profile))
+        if source.profile.xcolor_space.strip() != _PROFILE_SPACES[mode]:
+            return None
+        if mode == "RGB" and "sRGB" in (source.profile.profile_description or ""):
+            return None
+        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except Exception:  # Pillow raises whatever its parser of profiles does; a photo is worth more than its profile
+        return None
