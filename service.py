@@ -18,7 +18,7 @@ from bentos.skin.model.lifecycle import Lifecycle
 from bentos.skin.photo.crop import Crop
 from bentos.skin.runtime import compat
 from bentos.skin.runtime.admission import Admission
-from bentos.skin.runtime.gateway import House
+from bentos.skin.runtime.gateway import House, blank_crop
 from bentos.skin.runtime.middleware import FORM, GET_PATHS, Door, Envelope, cors, intakes
 from bentos.skin.runtime.routes import MAX_LATENCY_MS, routes
 from bentos.skin.runtime.telemetry import Telemetry, configure_logging
@@ -69,6 +69,7 @@ class HeuristicFallback:
     def __init__(self) -> None:
         configure_logging(settings.log_format)
         self.threads = ThreadPoolExecutor(thread_count(settings), thread_name_prefix="measure")
+        self.threads.submit(measure, blank_crop())  # fills caches, without making the start wait
 
     @bentoml.api(**BATCHED)
     async def measure(self, crops: list[Any]) -> list[Measured]:

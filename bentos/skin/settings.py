@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 PREFIX = "SHINE_"
 PORT = 5000  # one port in every environment; PORT overrides it
 HEALTH_PATH = "/health"  # one health path, for the container's check and the load balancer's
+OPEN_PATHS = frozenset({HEALTH_PATH, "/livez", "/ready", "/readyz", "/demo"})  # answered without an API key
 MAX_BATCH_PHOTOS = 16  # photos in one /analyze_batch
 MAX_BATCH_BODY_MIB = 64  # all of them together
 INJECTED = re.compile(r"SHINE_.*_SERVICE_.*|SHINE_.*_PORT.*|SHINE_PORT.*|SHINE_SERVICE_.*")  # Kubernetes, ECS links

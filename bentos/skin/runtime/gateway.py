@@ -15,7 +15,7 @@ from bentos.skin.findings import Learned, Measured
 from bentos.skin.measure import measure
 from bentos.skin.model.lifecycle import ModelNotReady, ModelStatus
 from bentos.skin.photo import crop, quality
-from bentos.skin.photo.decode import decode
+from bentos.skin.photo.decode import Photo, decode
 from bentos.skin.photo.face import FaceDetector
 from bentos.skin.report import Answer, Seen, build
 from bentos.skin.runtime.answers import error_body
@@ -206,6 +206,8 @@ class House:
     def start(self) -> None:
         """Begin to watch the runners, on the running event loop."""
         self._watch = asyncio.get_running_loop().create_task(self._watch_runners())
+        blank = Photo(blank_crop().pixels, crop.CROP_SIZE, crop.CROP_SIZE, "PNG")
+        self._threads.submit(self._detector.detect, blank)  # the first call of all pays for set-up
 
     def stop(self) -> None:
         """Stop watching."""
@@ -213,19 +215,13 @@ class House:
             self._watch.cancel()
 
     async def _watch_runners(self) -> None:
-        blank = crop.Crop(
-            pixels=np.full((crop.CROP_SIZE, crop.CROP_SIZE, 3), 127, dtype=np.uint8),
-            to_photo=np.eye(2, 3),
-            valid=(0, 0, crop.CROP_SIZE, crop.CROP_SIZE),
-            keypoints=None,
-        )
         while True:
             try:
                 if self._settings.wants_model:
                     await self._ask_model()
                 for runner in (self.predict, self.measure):
                     if runner.breaker.wants_probe:
-                        await self._probe(runner, blank)
+                        await self._probe(runner)
                 self.telemetry.breakers(model=self.predict.breaker.state, heuristic=self.measure.breaker.state)
             except Exception:  # the watch must outlive whatever it sees
                 log.exception("watching the runners failed; it goes on")
@@ -240,10 +236,10 @@ class House:
             return
         self.was_ready = self.was_ready or self.model.state == "ready"
 
-    async def _probe(self, runner: Runner[Any], blank: crop.Crop) -> None:
+    async def _probe(self, runner: Runner[Any]) -> None:
         """Let one made-up crop, not a user's photo, find out whether the runner is back."""
         try:
-            await runner(blank, probe=True)
+            await runner(blank_crop(), probe=True)
         except (RunnerFailed, ModelNotReady) as failure:
             log.debug("probe: %s", failure)
 
@@ -269,6 +265,13 @@ class House:
     def ready(self) -> bool:
         """Whether requests are answered as the phase demands: only `full` waits for the model's first load."""
         return self._settings.phase != "full" or self.was_ready
+
+
+def blank_crop() -> crop.Crop:
+    """A crop that shows nothing: to probe a runner, and to warm one up."""
+    size = crop.CROP_SIZE
+    pixels = np.full((size, size, 3), 127, dtype=np.uint8)
+    return crop.Crop(pixels, to_photo=np.eye(2, 3), valid=(0, 0, size, size), keypoints=None)
 
 
 def known_reason(text: str) -> Reason:

@@ -17,7 +17,7 @@ from bentos.skin.runtime.answers import SHAPED, error_for, error_response
 from bentos.skin.runtime.body import Body, ClientGone
 from bentos.skin.runtime.context import RequestContext, begin, current
 from bentos.skin.runtime.telemetry import Telemetry
-from bentos.skin.settings import HEALTH_PATH, MAX_BATCH_BODY_MIB, Settings
+from bentos.skin.settings import MAX_BATCH_BODY_MIB, OPEN_PATHS, Settings
 
 log = logging.getLogger("shine.gateway")
 
@@ -25,7 +25,6 @@ FORM = "shine.form"  # key in the ASGI scope: what the request carries, parsed
 OVERHEAD = 64 * 1024  # bytes of a form around its photos
 SMALL_BODY = 64 * 1024  # bytes read of a body that no endpoint asked for
 SLOW_PARSE = 256 * 1024  # bytes from which parsing leaves the event loop
-OPEN_PATHS = frozenset({HEALTH_PATH, "/livez", "/ready", "/readyz", "/demo"})  # no API key
 GET_PATHS = frozenset(
     {*OPEN_PATHS, "/", "/ml/status", "/version", "/metrics", "/docs.json", "/schema.json", "/healthz"}
 )

@@ -12,8 +12,9 @@ from bentos.skin import __version__, errors
 from bentos.skin.errors import ShineError
 from bentos.skin.runtime.answers import error_body
 from bentos.skin.schema import EXAMPLE_ANALYSIS, Analysis, BatchAnswer, ErrorAnswer
-from bentos.skin.settings import HEALTH_PATH, MAX_BATCH_PHOTOS
+from bentos.skin.settings import HEALTH_PATH, MAX_BATCH_PHOTOS, OPEN_PATHS
 
+ANALYSIS, OPERATION = "Analysis", "Operation"
 REF = "#/components/schemas/"
 EXAMPLE_ID = EXAMPLE_ANALYSIS["request_id"]
 DESCRIPTION = (
@@ -59,13 +60,17 @@ def complete(spec: dict[str, Any]) -> dict[str, Any]:
     return {
         **spec,
         "openapi": "3.1.0",
+        "tags": [
+            {"name": ANALYSIS, "description": "A photo in, findings out."},
+            {"name": OPERATION, "description": "For load balancers, operators and monitoring."},
+        ],
         "info": {
             "title": "Shine",
             "version": __version__,
             "description": DESCRIPTION,
             "license": {"name": "Apache-2.0"},
         },
-        "paths": {**_get_paths(), **{path: _post(path, spec["paths"][path]["post"]) for path in REQUESTS}},
+        "paths": {**_get_paths(), **{path: {"post": _post(path, spec["paths"][path]["post"])} for path in REQUESTS}},
         "components": {
             "schemas": schemas["$defs"],
             "securitySchemes": {
@@ -107,7 +112,8 @@ def _post(path: str, given: dict[str, Any]) -> dict[str, Any]:
     if path == "/analyze_base64":
         problems.append((errors.BadBase64, "'image' is not valid base64."))
     return {
-        **{name: given[name] for name in ("tags", "x-bentoml-name", "operationId", "description")},
+        **{name: given[name] for name in ("x-bentoml-name", "operationId", "description")},
+        "tags": [ANALYSIS],
         "requestBody": REQUESTS[path],
         "responses": {"200": _success(path), **_failures(problems)},
     }
@@ -174,11 +180,13 @@ def _get_paths() -> dict[str, Any]:
         "/livez": _get("As /health, in BentoML's form", _text()),
         "/readyz": _get("As /ready, in BentoML's form", _text(), _failures([(errors.ModelUnavailable, "Not ready.")])),
     }  # fmt: skip
+    for path in OPEN_PATHS & paths.keys():
+        paths[path]["security"] = []
     return {path: {"get": operation} for path, operation in paths.items()}
 
 
 def _get(summary: str, success: dict[str, Any], others: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"summary": summary, "responses": {"200": success, **(others or {})}}
+    return {"tags": [OPERATION], "summary": summary, "responses": {"200": success, **(others or {})}}
 
 
 def _example(value: dict[str, Any]) -> dict[str, Any]:
