@@ -119,7 +119,7 @@ def draw_legend(analysis: Analysis, width: int, unit: float, columns: int) -> Im
         layout = [[_source, _quality, _tone], [*concerns, _key, _notice], measurements]
     margin = MARGIN * unit
     column = (width - margin * (columns + 1)) / columns
-    canvas = Image.new("RGB", (width, round((1500 if columns == 1 else 900) * unit)), BACKGROUND)
+    canvas = Image.new("RGB", (width, round((1100 if columns == 1 else 600) * unit)), BACKGROUND)
     bottom = 0.0
     for i, blocks in enumerate(layout):
         pen = _Pen(canvas, margin + i * (column + margin), margin, column, unit)

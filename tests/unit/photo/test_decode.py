@@ -206,9 +206,9 @@ def test_a_png_metadata_bomb_costs_nothing(kind: bytes) -> None:
     bomb = zlib.compress(bytes(64 * MAX_PROFILE_BYTES), 9)
     body = {b"zTXt": b"k\0\0", b"iTXt": b"k\0\1\0\0\0", b"iCCP": b"k\0\0"}[kind] + bomb
     data = with_png_chunk(encoded(PORTRAIT, "PNG"), kind, body)
-    start = time.perf_counter()
+    start = time.process_time()
     assert_close(decode(data).pixels, PORTRAIT, 0)
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
 
 
 # Damage
@@ -440,9 +440,9 @@ def test_a_12_megapixel_phone_photo_takes_well_below_100_ms() -> None:
     )
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         decode(data)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 0.1
 
 

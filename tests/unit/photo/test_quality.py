@@ -189,9 +189,9 @@ def test_assessing_takes_less_than_3_ms() -> None:
     crop = cut(photo, face)
     times = []
     for _ in range(20):
-        start = time.perf_counter()
+        start = time.process_time()
         quality.assess(photo, [face], crop, GOOD_SKIN)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 0.003
 
 
