@@ -21,10 +21,10 @@ MUCH = 0.25  # of a faceless photo: from here on its plausible pixels are taken 
 SEEDS_NEEDED = 60  # working pixels; fewer do not make a colour model
 
 # Skin of 1st to 99th percentile over 530 faces of ACNE04 and the wrinkle photos, lamplight included, widened by a
-# fifth; the ratio keeps wood out (oak, pine: 1.34), which is yellower for its redness than skin (at most 1.3).
+# fifth; the ratio, the 96th percentile, keeps wood out (oak, pine: 1.34), which is yellower for its redness.
 RED_RANGE = (0.045, 0.36)  # Cr/Y
 BLUE_RANGE = (-0.28, -0.02)  # Cb/Y
-YELLOW_TO_RED = 1.3  # -Cb/Cr
+YELLOW_TO_RED = 1.25  # -Cb/Cr
 LUMA_MIN = 22.0  # of 255; below it colour is noise
 LUMA_FLOOR = 8.0  # added to the luma that chroma is divided by, so that noise in the dark does not look like colour
 
