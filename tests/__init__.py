@@ -1,0 +1,6 @@
+"""Tests, by room. Numeric libraries get one thread a call, as in the service: more of them spin on a busy machine."""
+
+import os
+
+for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # read when numpy is first imported, after this
+    os.environ.setdefault(pool, "1")

@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ class Server:
     """`bentoml serve` in a process group of its own, its output in a file.
 
     Args:
-        folder: for the log and the server's temporary files.
+        folder: for the log.
         target: what is served.
         env: environment on top of this process's; SHINE_ names of this process are not passed on.
         cwd: where it is started.
@@ -40,8 +42,7 @@ class Server:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"server-{self.port}.log"
-        self.tmp = folder / f"tmp-{self.port}"
-        self.tmp.mkdir()
+        self.tmp = Path(tempfile.mkdtemp(prefix="shine-"))  # short: unix sockets lie in it
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SHINE_", "BENTOML_"))}
         environment = {
             **inherited,
@@ -122,3 +123,4 @@ class Server:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
+            shutil.rmtree(self.tmp, ignore_errors=True)

@@ -54,6 +54,7 @@ def apply() -> None:
     stop_gateway_first()
     answer_in_one_shape()
     bound_metric_labels()
+    redirect_no_slashes()
     keep_half_closed_connections()
     shape_malformed_http()
 
@@ -141,6 +142,20 @@ def bound_metric_labels() -> None:
             await measured(self, scope, receive, send)
 
     RunnerTrafficMetricsMiddleware.__call__ = bounded
+
+
+def redirect_no_slashes() -> None:
+    """A path with a slash too many is 404. Starlette redirects it, to http:// behind a TLS-ending load balancer."""
+    from _bentoml_impl.server.app import ServiceAppFactory
+
+    make_app = ServiceAppFactory.__call__
+
+    def without_redirects(self: Any) -> Any:
+        app = make_app(self)
+        app.router.redirect_slashes = False
+        return app
+
+    ServiceAppFactory.__call__ = without_redirects
 
 
 def keep_half_closed_connections() -> None:

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 from bentos.skin import __version__
+from bentos.skin.runtime.answers import SHAPED
 from bentos.skin.runtime.gateway import House
 from bentos.skin.runtime.openapi import complete
 from bentos.skin.schema import SCHEMA_VERSION, ModelInfo
@@ -31,6 +32,8 @@ class HasSpec(Protocol):
     openapi_spec: Any
     bento: Any
 
+    def schema(self) -> dict[str, Any]: ...
+
 
 def routes(settings: Settings, house: Callable[[], House], service: Callable[[], HasSpec]) -> Starlette:
     """The GET endpoints as an ASGI app.
@@ -45,8 +48,9 @@ def routes(settings: Settings, house: Callable[[], House], service: Callable[[],
         uptime = round(time.monotonic() - house().started_at, 1)
         return JSONResponse({"status": "ok", "phase": settings.phase, "uptime_s": uptime})
 
-    async def ready(_: Request) -> JSONResponse:
+    async def ready(request: Request) -> JSONResponse:
         is_ready = house().ready
+        request.scope[SHAPED] = True  # at 503 too, its own keys are its shape
         reason = None if is_ready else house().model_reason
         body = {"ready": is_ready, "state": house().state, "reason": reason}
         return JSONResponse(body, status_code=200 if is_ready else 503)
@@ -71,8 +75,21 @@ def routes(settings: Settings, house: Callable[[], House], service: Callable[[],
     async def document(_: Request) -> JSONResponse:
         return JSONResponse(complete(service().openapi_spec.asdict()))
 
-    return Starlette(
+    async def schema(_: Request) -> JSONResponse:
+        # BentoML's client would drop what the schema of an item does not name, so that errors would arrive empty.
+        described = service().schema()
+        for route in described["routes"]:
+            if route["name"] == "analyze_batch":
+                route["output"] = {"type": "object"}
+        return JSONResponse(described)
+
+    async def home(_: Request) -> RedirectResponse:
+        return RedirectResponse("/demo")
+
+    app = Starlette(
         routes=[
+            Route("/", home),
+            Route("/schema.json", schema),
             Route(HEALTH_PATH, health),
             Route("/ready", ready),
             Route("/ml/status", status),
@@ -80,6 +97,8 @@ def routes(settings: Settings, house: Callable[[], House], service: Callable[[],
             Route("/docs.json", document),
         ]
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 def ml_status(settings: Settings, house: House) -> dict[str, Any]:
