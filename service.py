@@ -71,7 +71,7 @@ class HeuristicFallback:
         self.threads = ThreadPoolExecutor(thread_count(settings), thread_name_prefix="measure")
         self.threads.submit(measure, blank_crop())  # fills caches, without making the start wait
 
-    @bentoml.api(**{**BATCHED, "max_batch_size": min(settings.max_batch_size, 2 * thread_count(settings))})
+    @bentoml.api(**{**BATCHED, "max_batch_size": thread_count(settings)})
     async def measure(self, crops: list[Any]) -> list[Measured]:
         """The fields of `Crop`, batched → the measurements of each; pydantic cannot describe arrays in a dataclass."""
         loop = asyncio.get_running_loop()

@@ -5,6 +5,7 @@ removed, so that an upgrade shows which may go. `apply` runs when service.py is 
 starts the workers, and in every worker.
 """
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable
@@ -29,7 +30,9 @@ RUNNER_CONNECTION = {"max_requests": 2**31 - 1, "max_age": 1e9}
 RUNNER_PROBE = {"enabled": False}
 
 CHECK_DELAY_S = 0.5  # how often the parent looks for dead workers; BentoML's 10 s would be 10 s of outage
-GRACE_S = 25  # from SIGTERM to SIGKILL of one worker; BentoML's is a day, and a stopped worker would use it
+GATEWAY_GRACE_S = 20  # from SIGTERM to SIGKILL; BentoML's is a day, and a stopped worker would use it
+RUNNER_GRACE_S = 5  # the same for a runner, which nobody needs any more; both together end before ECS kills (30 s)
+GATEWAY_WATCHER = "service"  # BentoML's name for the watcher of the entry service
 
 if TYPE_CHECKING:
     Upload = bytes
@@ -49,7 +52,7 @@ def apply() -> None:
     if getattr(bentoml, "_shine_applied", False):
         return
     bentoml._shine_applied = True
-    os.environ["BENTOML_DO_NOT_TRACK"] = "true"  # no usage data to third parties
+    send_no_usage_data()
     respawn_dead_workers()
     stop_gateway_first()
     answer_in_one_shape()
@@ -57,6 +60,14 @@ def apply() -> None:
     redirect_no_slashes()
     keep_half_closed_connections()
     shape_malformed_http()
+
+
+def send_no_usage_data() -> None:
+    """No usage data to third parties. BentoML asks the environment once, before this module is imported."""
+    from bentoml._internal.utils.analytics import usage_stats
+
+    os.environ["BENTOML_DO_NOT_TRACK"] = "true"  # for the workers
+    usage_stats.do_not_track = lambda: True
 
 
 def respawn_dead_workers() -> None:
@@ -73,7 +84,7 @@ def respawn_dead_workers() -> None:
     def create_respawning_watcher(*args: Any, **kwargs: Any) -> Any:
         watcher = create_watcher(*args, **kwargs)
         watcher.respawn = True
-        watcher.graceful_timeout = GRACE_S
+        watcher.graceful_timeout = GATEWAY_GRACE_S if watcher.name == GATEWAY_WATCHER else RUNNER_GRACE_S
         return watcher
 
     def create_watchful_arbiter(*args: Any, **kwargs: Any) -> Any:
@@ -92,8 +103,9 @@ def stop_gateway_first() -> None:
 
     async def stop_watchers(self: Any, close_output_streams: bool = False, watcher_iter_func: Any = None) -> None:
         watchers = list((watcher_iter_func or self.iter_watchers)(reverse=False))
-        for watcher in sorted(watchers, key=lambda watcher: watcher.name != "service"):
-            await watcher._stop(close_output_streams)
+        for gateway in (True, False):
+            chosen = [watcher for watcher in watchers if (watcher.name == GATEWAY_WATCHER) is gateway]
+            await asyncio.gather(*(watcher._stop(close_output_streams) for watcher in chosen))
 
     Arbiter._stop_watchers = stop_watchers
 

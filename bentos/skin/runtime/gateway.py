@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 POLL_S = 1.0  # how often the model runner is asked for its state
 POLL_DEADLINE_S = 1.0
-HEURISTIC_SHARE = 0.3  # of the request's deadline, for a heuristic batch; the rest is for doing it here instead
+HEURISTIC_SHARE = 0.4  # of the request's deadline, for a heuristic batch; the rest is for doing it here instead
 
 
 class House:
