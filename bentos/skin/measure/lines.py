@@ -1,0 +1,166 @@
+"""Wrinkles without a learned encoder: the energy of dark ridges by scale and direction, weighed where it occurs.
+
+Oriented second derivatives at three scales, in directions that turn with the head, give each place of the face its
+texture of lines. A small perceptron that also knows where on the face it looks says whether that is a wrinkle of a
+zone; the strongest places of each zone decide on it. All numbers were fitted by `training/tune.py` on train photos.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bentos.skin.findings import WRINKLE_ZONES
+from bentos.skin.measure import filters
+from bentos.skin.measure.pose import face_coordinates, roll
+from bentos.skin.measure.tuned import Network, sigmoid, tuned
+from bentos.skin.photo import zones
+from bentos.skin.photo.crop import CROP_SIZE, Crop
+
+FACTOR = 2  # ridges are sought at half the crop
+CELL = 4  # px at half size; places of the face are told apart on a grid of 64 × 64
+GRID = CROP_SIZE // FACTOR // CELL
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+SCALES = (0.8, 1.4, 2.4)  # px at half size: fine lines to folds
+ANGLES = (0.0, np.pi / 4, np.pi / 2, 3 * np.pi / 4)  # along the line: level, falling outwards, upright, rising
+SHADE_SCALE = 8.0  # px at half size; ridges are measured against the brightness around them
+SHADE_FLOOR = 12.0  # grey levels, so that noise in the dark does not look like contrast
+POOL = 1.0  # cells; how far energy is averaged
+ENERGY_FLOOR = 1e-3  # of contrast; below it is nothing but the photo's noise
+OVAL_SCALE = 1.1  # of the face's oval: where places are looked at
+SHARES = (0.01, 0.05)  # of a zone's own places: the strongest that decide, beside the mean
+ZONE_PARTS = {
+    "forehead": ("forehead",),
+    "crows_feet": ("crows_feet_left", "crows_feet_right"),
+    "frown": ("frown",),
+    "nasolabial": ("nasolabial_left", "nasolabial_right"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wrinkles:
+    """What was found on one crop: WRINKLE_ZONES → 0..1, and the measured chance that the zones are judged rightly."""
+
+    zones: dict[str, float]
+    confidence: float | None
+
+
+def find(crop: Crop, masks: dict[str, NDArray[np.bool_]]) -> Wrinkles:
+    """The chance of wrinkles in each zone of one crop.
+
+    Args:
+        crop: the crop.
+        masks: zone name → bool (512, 512), `zones.masks(crop)`.
+    """
+    where, rows = place_features(crop)
+    if not len(rows):
+        return Wrinkles(dict.fromkeys(WRINKLE_ZONES, 0.0), None)
+    fitted = _fitted()
+    face = face_features(fitted.places(rows), where, masks)
+    chances = {zone: float(sigmoid(net(face[None])[0, 0])) for zone, net in fitted.zones.items()}
+    sure = float(np.mean([max(chance, 1 - chance) for chance in chances.values()]))
+    # Without key points nobody knows where the zones are; that case was not measured.
+    return Wrinkles(
+        {zone: round(chance, 4) for zone, chance in chances.items()},
+        round(sure, 4) if crop.keypoints is not None else None,
+    )
+
+
+def response(crop: Crop) -> dict[str, NDArray[np.float32]]:
+    """WRINKLE_ZONES → float32 (64, 64), 0..1: how much each place of the crop looks like a wrinkle of that zone."""
+    where, rows = place_features(crop)
+    maps = np.zeros((len(WRINKLE_ZONES), GRID, GRID), np.float32)
+    if len(rows):
+        maps[:, where] = sigmoid(_fitted().places(rows)).T
+    return dict(zip(WRINKLE_ZONES, maps, strict=True))
+
+
+def place_features(crop: Crop) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """The texture of lines at each place of the face.
+
+    Returns:
+        (where, rows): bool (64, 64), the places looked at; float32 (n, f), their features in reading order.
+    """
+    shown = np.zeros((CROP_SIZE, CROP_SIZE), np.float32)
+    x0, y0, x1, y1 = crop.valid
+    shown[y0:y1, x0:x1] = 1
+    side = FACTOR * CELL
+    where = (filters.downsample(shown, side) > 0.99) & zones.oval(crop, OVAL_SCALE)[
+        side // 2 :: side, side // 2 :: side
+    ]
+    if not where.any():
+        return where, np.empty((0, 0), np.float32)
+    grey = filters.downsample((crop.pixels @ LUMA).astype(np.float32), FACTOR)
+    shade = filters.gaussian(grey, SHADE_SCALE) + np.float32(SHADE_FLOOR)
+    contrast = grey / shade
+    across, along = face_coordinates(crop, GRID)
+    mirrored = across < 0
+    maps: list[NDArray[np.float32]] = []
+    for sigma in SCALES:
+        curvature = filters.hessian(contrast, sigma)
+        energies = _energies(curvature, roll(crop))
+        # On the person's right side falling and rising lines change places, so that both sides teach the same.
+        energies[[1, 3]] = np.where(mirrored[None], energies[[3, 1]], energies[[1, 3]])
+        energies[[5, 7]] = np.where(mirrored[None], energies[[7, 5]], energies[[5, 7]])
+        logs = np.log(energies + np.float32(ENERGY_FLOOR))
+        typical = np.median(logs[:4][:, where])
+        maps += [*(logs - typical), np.full((GRID, GRID), typical, np.float32)]
+    busy = filters.downsample((contrast - filters.gaussian(contrast, 3.0)) ** 2, CELL)
+    light = filters.downsample(shade, CELL)
+    maps += [
+        np.log(np.sqrt(filters.gaussian(busy, POOL)) + np.float32(ENERGY_FLOOR)),
+        np.log(light / np.median(light[where])),
+        filters.gaussian(filters.downsample(zones.features(crop).astype(np.float32), side), POOL),
+        across,
+        np.abs(across),
+        along,
+    ]
+    return where, np.stack([values[where] for values in maps], axis=1).astype(np.float32)
+
+
+def face_features(
+    logits: NDArray[np.float32], where: NDArray[np.bool_], masks: dict[str, NDArray[np.bool_]]
+) -> NDArray[np.float32]:
+    """What the zones are judged on, float32 (f,): for each zone its strongest places and its mean, as logits.
+
+    Args:
+        logits: float32 (n, 4), of the places looked at, one column per WRINKLE_ZONES.
+        where: bool (64, 64).
+        masks: zone name → bool (512, 512).
+    """
+    side = FACTOR * CELL
+    tallies: list[float] = []
+    for column, zone in enumerate(WRINKLE_ZONES):
+        own = np.logical_or.reduce([masks[part][side // 2 :: side, side // 2 :: side] for part in ZONE_PARTS[zone]])
+        chances = sigmoid(logits[:, column])
+        inside = chances[own[where]]
+        values = np.sort(chances)[::-1]
+        tops = [float(values[: max(1, round(share * len(values)))].mean()) for share in SHARES]
+        mean = float(inside.mean()) if len(inside) else float(chances.mean())
+        best = float(np.sort(inside)[-5:].mean()) if len(inside) else tops[0]
+        tallies += [*tops, best, mean]
+    bounded = np.clip(np.array(tallies, np.float32), 1e-4, 1 - 1e-4)
+    return np.asarray(np.log(bounded / (1 - bounded)), dtype=np.float32)
+
+
+def _energies(curvature: tuple[NDArray[np.float32], ...], turn: float) -> NDArray[np.float32]:
+    """Mean (first four) and strongest (last four) dark-line response by direction, float32 (8, 64, 64)."""
+    xx, xy, yy = curvature
+    responses = np.stack([filters.line_response((xx, xy, yy), angle + turn) for angle in ANGLES])
+    np.maximum(responses, 0, out=responses)
+    cells = responses.reshape(len(ANGLES), GRID, CELL, GRID, CELL)
+    return filters.gaussian(np.concatenate([cells.mean(axis=(2, 4)), cells.max(axis=(2, 4))]), POOL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    places: Network  # place features → logits, one per WRINKLE_ZONES
+    zones: dict[str, Network]  # face features → logit
+
+
+@lru_cache(maxsize=1)
+def _fitted() -> _Fitted:
+    numbers: dict[str, Any] = tuned()["lines"]
+    return _Fitted(Network(numbers["places"]), {zone: Network(numbers["zones"][zone]) for zone in WRINKLE_ZONES})

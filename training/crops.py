@@ -1,0 +1,131 @@
+"""The labelled faces as the service sees them: decoded, found and cut by its own code, kept in a cache."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from bentos.skin.findings import WRINKLE_ZONES
+from bentos.skin.photo import crop as cropping
+from bentos.skin.photo.crop import Crop
+from bentos.skin.photo.decode import Photo, decode
+from bentos.skin.photo.face import FaceDetector
+from training import labels
+
+CACHE = Path(".cache/training")  # git-ignored; delete it when the way from bytes to crop has changed
+FACE_SIDE_MIN = 60.0  # px; smaller faces in a mosaic show no wrinkles worth learning
+IN_TILE = 0.5  # share of a box inside a mosaic's tile from which it belongs to that tile
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A crop with its labels.
+
+    Attributes:
+        crop: as served.
+        group: examples of one group show the same photo and must not be parted between folds.
+        severity: 0..3 (ACNE04), or -1.
+        lesions: float64 (n, 4), x, y, width, height in crop pixels.
+        wrinkles: WRINKLE_ZONES → float64 (n, 4) in crop pixels; empty for acne photos.
+    """
+
+    crop: Crop
+    group: str
+    severity: int
+    lesions: NDArray[np.float64]
+    wrinkles: dict[str, NDArray[np.float64]]
+
+
+def acne(folder: Path, name: str) -> list[Example]:
+    """One ACNE04 split as crops; where no face is found the whole picture is the crop, as in the service."""
+    detector = FaceDetector()
+
+    def examples() -> Iterator[Example]:
+        for photo in tqdm(labels.acne_photos(folder), desc=name, mininterval=5):
+            picture = decode(photo.path.read_bytes())
+            faces = detector.detect(picture)
+            crop = cropping.cut(picture, faces[0] if faces else None)
+            yield Example(crop, photo.photo, photo.severity, _to_crop(crop, photo.boxes), {})
+
+    return _cached(name, examples())
+
+
+def wrinkles(folder: Path, name: str) -> list[Example]:
+    """One wrinkle split as crops, mosaics taken apart; pictures without a face are left out."""
+    detector = FaceDetector()
+
+    def examples() -> Iterator[Example]:
+        for photo in tqdm(labels.wrinkle_photos(folder), desc=name, mininterval=5):
+            pixels = decode(photo.path.read_bytes()).pixels
+            size = np.array([pixels.shape[1], pixels.shape[0]] * 2)
+            for x0, y0, x1, y1 in labels.tiles(pixels):
+                tile = Photo(np.ascontiguousarray(pixels[y0:y1, x0:x1]), x1 - x0, y1 - y0, "JPEG")
+                faces = detector.detect(tile)
+                if not faces or faces[0].box[2] < FACE_SIDE_MIN:
+                    continue
+                crop = cropping.cut(tile, faces[0])
+                boxes = {
+                    zone: _to_crop(crop, labels.boxes_in(rows * size, (x0, y0, x1, y1), IN_TILE))
+                    for zone, rows in photo.boxes.items()
+                }
+                yield Example(crop, photo.path.stem, -1, np.empty((0, 4)), boxes)
+
+    return _cached(name, examples())
+
+
+def _to_crop(crop: Crop, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Boxes in photo pixels → boxes in crop pixels, both (n, 4); those whose centre is not in it are dropped."""
+    low = cropping.points_to_crop(crop, boxes[:, :2])
+    high = cropping.points_to_crop(crop, boxes[:, :2] + boxes[:, 2:])
+    centre = (low + high) / 2
+    seen = ((centre >= 0) & (centre < cropping.CROP_SIZE)).all(axis=1)
+    return np.concatenate([low, high - low], axis=1)[seen]
+
+
+def _cached(name: str, examples: Iterator[Example]) -> list[Example]:
+    """The examples, read from the cache or made and written to it; pixels stay on disk until they are looked at."""
+    pixels_path, table_path = CACHE / f"{name}.pixels", CACHE / f"{name}.npz"
+    if not table_path.exists():
+        _write(pixels_path, table_path, examples)
+    with np.load(table_path) as table:
+        columns = {key: table[key] for key in table.files}
+    count = len(columns["group"])
+    pixels = np.memmap(pixels_path, np.uint8, "r", shape=(count, cropping.CROP_SIZE, cropping.CROP_SIZE, 3))
+    return [_example(index, pixels[index], columns) for index in range(count)]
+
+
+def _write(pixels_path: Path, table_path: Path, examples: Iterator[Example]) -> None:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    rows: list[tuple[str, int, NDArray[np.float64], tuple[int, int, int, int], NDArray[np.float64]]] = []
+    boxes: list[list[float]] = []  # example, kind (0 lesion, then the zones), x, y, width, height
+    with pixels_path.open("wb") as file:
+        for example in examples:
+            file.write(example.crop.pixels.tobytes())
+            points = example.crop.keypoints
+            keypoints = np.full((6, 2), np.nan) if points is None else points.astype(np.float64)
+            kinds = [example.lesions, *(example.wrinkles.get(zone, np.empty((0, 4))) for zone in WRINKLE_ZONES)]
+            boxes += [[len(rows), kind, *box] for kind, group in enumerate(kinds) for box in group.tolist()]
+            rows.append((example.group, example.severity, keypoints, example.crop.valid, example.crop.to_photo))
+    group, severity, keypoints_, valid, to_photo = map(np.array, zip(*rows, strict=True))
+    table = np.array(boxes).reshape(-1, 6)
+    np.savez(
+        table_path, group=group, severity=severity, keypoints=keypoints_, valid=valid, to_photo=to_photo, boxes=table
+    )
+
+
+def _example(index: int, pixels: NDArray[np.uint8], columns: dict[str, NDArray[np.float64]]) -> Example:
+    keypoints = columns["keypoints"][index]
+    x0, y0, x1, y1 = (int(edge) for edge in columns["valid"][index])
+    crop = Crop(
+        pixels,
+        columns["to_photo"][index],
+        (x0, y0, x1, y1),
+        None if np.isnan(keypoints).any() else keypoints.astype(np.float32),
+    )
+    own = columns["boxes"][columns["boxes"][:, 0] == index]
+    kinds = [own[own[:, 1] == kind, 2:] for kind in range(1 + len(WRINKLE_ZONES))]
+    zones = dict(zip(WRINKLE_ZONES, kinds[1:], strict=True))
+    return Example(crop, str(columns["group"][index]), int(columns["severity"][index]), kinds[0], zones)
