@@ -97,7 +97,9 @@ ZONES = tuple(_OUTLINES)  # left and right are the person's own
 _ZONE_WEIGHTS = {name: _weights(outline) for name, outline in _OUTLINES.items()}
 _FEATURE_WEIGHTS = [_weights(outline) for outline in (*_FEATURES_LEFT, *map(_mirror, _FEATURES_LEFT), _LIPS)]
 _TURN = np.linspace(0.0, 2 * np.pi, 32, endpoint=False)
-_OVAL_WEIGHTS = _weights(zip(1.12 * np.sin(_TURN), 0.4 - 1.6 * np.cos(_TURN), strict=True))  # hairline to chin
+_RIM = zip(1.12 * np.sin(_TURN), 0.4 - 1.6 * np.cos(_TURN), strict=True)  # hairline to chin, ear to ear
+_PROFILE = [(0.0, y) for y in (-1.1, -0.8, -0.5, 0.0, 0.62, 0.95, 1.13, 1.5, 1.8)]  # the outline of a head turned away
+_OVAL_WEIGHTS = _weights([*_RIM, *_PROFILE])
 
 
 def polygons(keypoints: ArrayLike) -> dict[str, NDArray[np.float64]]:
@@ -150,7 +152,7 @@ def oval(crop: Crop, scale: float = 1.0) -> NDArray[np.bool_]:
     """
     if crop.keypoints is None:
         return np.ones((CROP_SIZE, CROP_SIZE), dtype=np.bool_)
-    outline = _OVAL_WEIGHTS @ crop.keypoints.astype(np.float64)
+    outline = _hull(_OVAL_WEIGHTS @ crop.keypoints.astype(np.float64))
     centre = outline.mean(axis=0)
     return _filled([centre + scale * (outline - centre)])
 
@@ -159,6 +161,23 @@ def _area(outline: NDArray[np.float64]) -> float:
     """Signed area (shoelace formula): positive while the outline runs clockwise on the screen, as every zone does."""
     x, y = (outline - outline[0]).T
     return float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) / 2)
+
+
+def _hull(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Convex hull of (n, 2) points, clockwise on the screen (Andrew's monotone chain)."""
+    ordered = sorted(map(tuple, points.tolist()))
+    chains: list[list[tuple[float, float]]] = []
+    for run in (ordered, ordered[::-1]):
+        chain: list[tuple[float, float]] = []
+        for x, y in run:
+            while len(chain) > 1:
+                (ax, ay), (bx, by) = chain[-2:]
+                if (bx - ax) * (y - ay) - (by - ay) * (x - ax) > 0:
+                    break
+                chain.pop()
+            chain.append((x, y))
+        chains.append(chain[:-1])
+    return np.array([*chains[0], *chains[1]], dtype=np.float64)
 
 
 def _other_side(name: str) -> str:

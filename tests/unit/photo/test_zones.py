@@ -119,6 +119,16 @@ def test_the_oval_holds_every_zone_of_a_face_from_the_front() -> None:
         assert (mask & inside).sum() > 0.94 * mask.sum(), name
 
 
+@pytest.mark.parametrize("yaw", [-80, -45, 45, 80])
+def test_the_oval_of_a_turned_head_reaches_from_the_profile_to_the_ear(yaw: float) -> None:
+    keypoints = _seen(yaw=yaw)
+    inside = oval(_crop(keypoints))
+    near_ear = keypoints[4 if yaw > 0 else 5]
+    for point in (keypoints[2], keypoints[3], 0.85 * near_ear + 0.15 * keypoints[2], keypoints[2:].mean(axis=0)):
+        x, y = (0.92 * point + 0.08 * keypoints.mean(axis=0)).round().astype(int)
+        assert inside[y, x]
+
+
 @pytest.mark.parametrize(
     "keypoints",
     [
