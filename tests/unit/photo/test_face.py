@@ -113,7 +113,7 @@ def test_a_small_face_in_a_large_photo_is_found(
     assert _inside(face, photo)
 
 
-@pytest.mark.parametrize("margin", [-6, 0, 20, 60])
+@pytest.mark.parametrize("margin", [-12, -6, 0, 20, 60])
 def test_a_face_that_fills_or_overflows_the_frame_is_found(
     detector: FaceDetector, portrait: Image.Image, margin: int
 ) -> None:
