@@ -1,12 +1,14 @@
-"""What can be measured on a crop without learned weights: colours, shine, texture, tone, and classical acne, wrinkles."""
+"""What can be measured on a crop without learned weights: the whole knowledge of the heuristic runner."""
 
-from bentos.skin.findings import WRINKLE_ZONES, Learned, Measured, severity_of
+from bentos.skin.findings import Learned, Measured
+from bentos.skin.measure import blemishes, lines
 from bentos.skin.measure.pigmentation import pigmentation
 from bentos.skin.measure.redness import redness
 from bentos.skin.measure.shine import shine
 from bentos.skin.measure.surface import prepare
 from bentos.skin.measure.texture import texture
 from bentos.skin.measure.tone import tone
+from bentos.skin.photo import zones
 from bentos.skin.photo.crop import Crop
 from bentos.skin.photo.skin import skin_mask, skin_share
 
@@ -17,11 +19,19 @@ def measure(crop: Crop) -> Measured:
     Args:
         crop: any crop; faces without key points and photos without skin have measurements too.
     """
-    skin = skin_mask(crop)
-    surface = prepare(crop, skin)
-    learned = Learned([], 0, severity_of(0), None, dict.fromkeys(WRINKLE_ZONES, 0.0), None)
+    skin, masks = skin_mask(crop), zones.masks(crop)
+    surface = prepare(crop, skin, masks)
+    acne = blemishes.find(crop, surface.lab, skin)
+    wrinkles = lines.find(crop, masks)
     return Measured(
-        learned=learned,
+        learned=Learned(
+            lesions=acne.lesions,
+            count=acne.count,
+            severity=acne.severity,
+            severity_confidence=acne.severity_confidence,
+            wrinkles=wrinkles.zones,
+            wrinkles_confidence=wrinkles.confidence,
+        ),
         redness=redness(surface)[0],
         pigmentation=pigmentation(surface)[0],
         shine=shine(surface)[0],

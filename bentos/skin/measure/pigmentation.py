@@ -9,14 +9,16 @@ import numpy as np
 
 from bentos.skin.findings import Graded
 from bentos.skin.measure.colour import LINEAR
-from bentos.skin.measure.filters import downsample, gaussian, masked_gaussian
-from bentos.skin.measure.surface import ENOUGH, STEP, Curve, Map, Surface, grade, ramp
+from bentos.skin.measure.filters import downsample, masked_gaussian
+from bentos.skin.measure.surface import ENOUGH, STEP, Curve, Map, Surface, grade, ramp, surroundings
 
 FLOOR = 0.01  # linear reflectance added, so that the dark does not weigh more than the light
 DENSITY = (-100 * np.log10(LINEAR + FLOOR)).astype(np.float32)  # by 8-bit code; 30 is half the light
-FINE, BROAD = 2.5, 14.0  # px; patches between pores and the shape of the face
+FINE, BROAD = 2.5, 11.0  # px; patches between pores and the shape of the face
 START, FULL = 1.5, 9.0
-CURVE = Curve(0.02, 0.2)
+BROWN = (0.1, 0.5)
+SHADE = 0.2
+CURVE = Curve(0.023, 0.12)
 
 
 def pigmentation(surface: Surface) -> tuple[Graded, Map]:
@@ -27,10 +29,11 @@ def pigmentation(surface: Surface) -> tuple[Graded, Map]:
         float32 (256, 256), 0..1, 0 outside the skin.
     """
     where = surface.inner
-    density = downsample(DENSITY[surface.pixels[..., 0]], STEP)
+    red, blue = downsample(DENSITY[surface.pixels[..., ::2]].transpose(2, 0, 1), STEP)
     if np.count_nonzero(where) < ENOUGH:
-        return grade(np.zeros_like(density), where, surface, CURVE), np.zeros_like(density)
-    fine = masked_gaussian(density, where, FINE)
-    broad = masked_gaussian(density, where, BROAD)
-    degree = ramp(fine - broad, START, FULL) * where
+        return grade(np.zeros_like(red), where, surface, CURVE), np.zeros_like(red)
+    darker = masked_gaussian(red, where, FINE) - surroundings(red, where, BROAD)
+    browner = masked_gaussian(blue - red, where, FINE) - surroundings(blue - red, where, BROAD)
+    brown = ramp(browner / np.maximum(darker, START), *BROWN)
+    degree = ramp(darker, START, FULL) * (SHADE + (1 - SHADE) * brown) * where
     return grade(degree, where, surface, CURVE), degree

@@ -14,10 +14,12 @@ REFERENCE_LIGHTNESS = 65.0  # L* to which a* and b* are scaled
 LIGHTNESS_MIN = 15.0  # below it a* is noise
 CALM_PERCENTILE = 30.0  # of the face's own a*: its calm skin, as long as a flush spares that much of it
 # Redder than nine in ten faces of that yellowness: no calm skin, whatever the rest of the face looks like.
-CALM_LIMIT, CALM_PER_B = 99.0, 0.0
-START, FULL = 2.0, 14.0  # excess of a* where it begins to count and where it counts full
+PER_B = 0.6
+CALM_LIMIT = 6.8
+START, FULL = 3.0, 14.0  # excess of a* where it begins to count and where it counts full
+SHADOW = (-40.0, -15.0)
 SMOOTH = 1.0  # px; JPEG keeps colour at half resolution
-CURVE = Curve(0.05, 0.3)
+CURVE = Curve(0.015, 0.31)
 
 
 def redness(surface: Surface) -> tuple[Graded, Map]:
@@ -33,6 +35,8 @@ def redness(surface: Surface) -> tuple[Graded, Map]:
     skin = surface.skin
     if np.count_nonzero(skin) < ENOUGH:
         return grade(np.zeros_like(a), skin, surface, CURVE), np.zeros_like(a)
-    calm = min(float(np.percentile(a[skin], CALM_PERCENTILE)), CALM_LIMIT + CALM_PER_B * float(np.median(b[skin])))
-    degree = ramp(a - np.float32(calm), START, FULL) * skin
+    index = a - np.float32(PER_B) * b
+    calm = min(float(np.percentile(index[skin], CALM_PERCENTILE)), CALM_LIMIT)
+    lit = ramp(surface.lab[..., 0] - np.float32(np.median(surface.lab[..., 0][skin])), *SHADOW)
+    degree = ramp(index - np.float32(calm), START, FULL) * lit * skin
     return grade(degree, skin, surface, CURVE), degree

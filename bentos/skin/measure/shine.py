@@ -8,13 +8,14 @@ import numpy as np
 
 from bentos.skin.findings import Graded
 from bentos.skin.measure.filters import gaussian
-from bentos.skin.measure.surface import ENOUGH, Curve, Map, Surface, grade, ramp
+from bentos.skin.measure.surface import ENOUGH, Curve, Map, Surface, grade, ramp, surroundings
 
-BRIGHTER = (6.0, 24.0)  # L* above the face's median where a highlight begins and where it is full
+BROAD = 28.0
+BRIGHTER = (4.0, 18.0)  # L* above the face's median where a highlight begins and where it is full
 PALER = (0.05, 0.5)  # loss of chroma, as a share of the face's median, where it begins and where it is full
 COLOURLESS = 4.0  # chroma at L* 65 below which a photo is black and white, and paleness says nothing
 SMOOTH = 1.0  # px
-CURVE = Curve(0.01, 0.12)
+CURVE = Curve(0.039, 0.166)
 
 
 def shine(surface: Surface) -> tuple[Graded, Map]:
@@ -30,10 +31,7 @@ def shine(surface: Surface) -> tuple[Graded, Map]:
         return grade(np.zeros_like(a), skin, surface, CURVE), np.zeros_like(a)
     chroma = np.hypot(a, b) * (np.float32(81) / (np.maximum(lightness, 15) + 16))
     usual = float(np.median(chroma[skin]))
-    brighter = ramp(lightness - np.median(lightness[skin]), *BRIGHTER)
-    if usual < COLOURLESS:
-        paler = np.float32(0.5)
-    else:
-        paler = ramp(1 - chroma / usual, *PALER)
+    brighter = ramp(lightness - surroundings(lightness, skin, BROAD), *BRIGHTER)
+    paler = ramp(1 - chroma / max(usual, COLOURLESS), *PALER) if usual > COLOURLESS else np.full_like(a, 0.5)
     degree = np.sqrt(brighter * paler) * skin
     return grade(degree, skin, surface, CURVE), degree

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bentos.skin.findings import COLOUR_ZONES, Graded
 from bentos.skin.measure.colour import reduced_lab
-from bentos.skin.measure.filters import box_mean
+from bentos.skin.measure.filters import box_mean, downsample, gaussian, upsample
 from bentos.skin.photo import zones
 from bentos.skin.photo.crop import CROP_SIZE, Crop
 
@@ -15,6 +15,9 @@ STEP = 2  # crop pixels per map pixel; colour, unlike texture, has no detail bel
 SIZE = CROP_SIZE // STEP
 ENOUGH = 200  # map pixels of skin (0.3 %) without which nothing is said
 ENOUGH_IN_ZONE = 60  # map pixels
+PLANE_STEP = 4  # map px; planes are fitted to means of such squares
+FACE = 1.1  # of the oval; the jaw of turned heads lies a little outside it
+RIDGE = 0.1  # of the weight, in units of sigma²
 ENOUGH_OF_ZONE = 0.2  # share of the zone that must show skin
 
 Map = NDArray[np.float32]
@@ -28,7 +31,7 @@ class Surface:
     Attributes:
         pixels: uint8 (512, 512, 3), sRGB.
         lab: float32 (256, 256, 3), CIELAB.
-        skin: bool (256, 256).
+        skin: bool (256, 256), the face's own; ears and neck, often redder and darker, are left out.
         inner: bool (256, 256), skin away from its borders, where hair, brows and lips would be measured too.
         zones: COLOUR_ZONES → bool (256, 256), what the zone shows, skin or not.
     """
@@ -59,21 +62,23 @@ class Curve:
         return float(-np.expm1(-at_high * (max(raw, 0.0) / self.high) ** shape))
 
 
-def prepare(crop: Crop, skin: Mask) -> Surface:
+def prepare(crop: Crop, skin: Mask, masks: dict[str, Mask]) -> Surface:
     """Colour and masks of a crop, at the size of the maps.
 
     Args:
         crop: the crop.
-        skin: bool (512, 512), from `photo.skin.skin_mask`.
+        skin: bool (512, 512), `skin.skin_mask(crop)`.
+        masks: zone name → bool (512, 512), `zones.masks(crop)`.
     """
-    marks = zones.masks(crop)
-    coarse = halved(skin)
+    coarse = halved(skin & zones.oval(crop, FACE))
+    if np.count_nonzero(coarse) < ENOUGH:  # key points that miss the face
+        coarse = halved(skin)
     return Surface(
         pixels=crop.pixels,
         lab=reduced_lab(crop.pixels, STEP),
         skin=coarse,
-        inner=eroded(coarse, 7),
-        zones={name: marks[name][::STEP, ::STEP] for name in COLOUR_ZONES},
+        inner=eroded(coarse, 11),
+        zones={name: masks[name][::STEP, ::STEP] for name in COLOUR_ZONES},
     )
 
 
@@ -102,7 +107,40 @@ def grade(degree: Map, where: Mask, surface: Surface, curve: Curve) -> Graded:
 
 def ramp(values: Map, start: float, full: float) -> Map:
     """0 up to `start`, 1 from `full` on, straight between."""
-    return np.clip((values - np.float32(start)) / np.float32(full - start), 0, 1, dtype=np.float32)
+    share: Map = np.clip((values - np.float32(start)) / np.float32(full - start), 0, 1)
+    return share
+
+
+def surroundings(image: Map, weight: Mask | Map, sigma: float) -> Map:
+    """What the surroundings of each pixel lead to expect there: a plane fitted to them, weighted by a Gaussian.
+
+    A plane, not a mean, so that where skin ends, or light falls off, the expectation is not one-sided (normalised
+    convolution of first order; Knutsson and Westin, CVPR 1993).
+
+    Args:
+        image: float32 (256, 256).
+        weight: (256, 256), 0 (does not count) to 1.
+        sigma: map px, from PLANE_STEP on.
+    """
+    mass = downsample(weight.astype(np.float32), PLANE_STEP)
+    value = downsample(image * weight, PLANE_STEP)
+    side = np.arange(mass.shape[0], dtype=np.float32) * (PLANE_STEP / sigma)
+    x, y = side[None, :], side[:, None]
+    moments = np.stack(
+        [mass, mass * x, mass * y, mass * x * x, mass * x * y, mass * y * y, value, value * x, value * y]
+    )
+    w, wx, wy, wxx, wxy, wyy, v, vx, vy = gaussian(moments, sigma / PLANE_STEP).astype(np.float64)
+    # Moments about each pixel itself, so that the plane's height there is the intercept; the ridge on the slopes keeps
+    # the fit a mean where there is little to fit.
+    wxx, wxy, wyy = wxx - 2 * x * wx + x * x * w, wxy - x * wy - y * wx + x * y * w, wyy - 2 * y * wy + y * y * w
+    wx, wy, vx, vy = wx - x * w, wy - y * w, vx - x * v, vy - y * v
+    wxx, wyy, w = wxx + RIDGE * w, wyy + RIDGE * w, w + 1e-9
+    minor = wxx * wyy - wxy * wxy
+    above = v * minor - wx * (vx * wyy - wxy * vy) + wy * (vx * wxy - wxx * vy)
+    below = w * minor - wx * (wx * wyy - wxy * wy) + wy * (wx * wxy - wxx * wy)
+    near = w > 1e-3
+    height = np.where(near, above / np.where(near, below, 1.0), 0.0)
+    return upsample(height.astype(np.float32), PLANE_STEP, image.shape)
 
 
 def halved(mask: Mask) -> Mask:
@@ -113,4 +151,5 @@ def halved(mask: Mask) -> Mask:
 
 def eroded(mask: Mask, width: int) -> Mask:
     """Pixels whose `width` × `width` square is all in the mask; `width` is odd."""
-    return box_mean(mask.astype(np.float32), width) > 1 - 0.5 / width**2
+    full: Mask = box_mean(mask.astype(np.float32), width) > 1 - 0.5 / width**2
+    return full
