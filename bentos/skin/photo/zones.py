@@ -16,7 +16,7 @@ from bentos.skin.photo.crop import CROP_SIZE, Crop
 
 # Units of the shape: the distance between the pupils; origin between the ears, below the pupils' height it is
 # y > 0, towards the camera z > 0, and the person's right has x < 0, as in an unmirrored photo.
-# x and y are medians over 1,700 detections on frontal training faces; the depth of eyes and nose is anthropometric
+# x and y are medians over 1,100 detections in the wrinkle training photos; the depth of eyes and nose is anthropometric
 # (over the pupils' distance; Farkas, Anthropometry of the Head and Face, 1994); ears' x and mouth's depth are those
 # that let the shape fit the detections on 1,300 training faces at all angles best.
 KEYPOINTS = np.array(
