@@ -14,11 +14,11 @@ from PIL import Image, ImageDraw
 
 from bentos.skin.photo.crop import CROP_SIZE, Crop
 
-# Units of the shape: the distance between the pupils; origin between the ears, below the pupils' height it is
-# y > 0, towards the camera z > 0, and the person's right has x < 0, as in an unmirrored photo.
-# x and y are medians over 1,100 detections in the wrinkle training photos; the depth of eyes and nose is anthropometric
-# (over the pupils' distance; Farkas, Anthropometry of the Head and Face, 1994); ears' x and mouth's depth are those
-# that let the shape fit the detections on 1,300 training faces at all angles best.
+# Units of the shape: the distance between the pupils. Origin: between the ears, at the pupils' height; y runs down, z
+# towards the camera, and the person's right has x < 0, as in an unmirrored photo.
+# x and y are medians over 1,100 detections in the wrinkle training photos. Depths of eyes and nose are estimates (ears
+# to pupils 1.3, to the nose tip 2.0 pupil distances), which only place the zones' own surface; ears' x and mouth's
+# depth are those that let the shape fit the detections on 1,300 training faces at all angles best.
 KEYPOINTS = np.array(
     [(-0.5, 0.0, 1.3), (0.5, 0.0, 1.3), (0.0, 0.62, 1.97), (0.0, 1.13, 1.48), (-1.05, 0.22, 0.0), (1.05, 0.22, 0.0)]
 )
