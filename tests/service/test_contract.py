@@ -349,7 +349,6 @@ def test_bentoml_client_requires_the_model(bento_client: Any, portrait: bytes) -
             call()
 
 
-@pytest.mark.xfail(strict=True, reason="/schema.json flattens a union to its first member, and the client obeys")
 def test_bentoml_client_sees_the_error_of_an_item(bento_client: Any) -> None:
     results = bento_client.analyze_batch(images=[PORTRAIT], require="model")["results"]
     assert [result["error"]["code"] for result in results] == ["model_unavailable"]

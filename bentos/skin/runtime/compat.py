@@ -30,6 +30,7 @@ RUNNER_CONNECTION = {"max_requests": 2**31 - 1, "max_age": 1e9}
 RUNNER_PROBE = {"enabled": False}
 
 CHECK_DELAY_S = 0.5  # how often the parent looks for dead workers; BentoML's 10 s would be 10 s of outage
+MAX_HEAD_BYTES = 512 * 1024  # twice what uvloop reads at once, which may end in the body of a request before
 GATEWAY_GRACE_S = 20  # from SIGTERM to SIGKILL; BentoML's is a day, and a stopped worker would use it
 RUNNER_GRACE_S = 5  # the same for a runner, which nobody needs any more; both together end before ECS kills (30 s)
 GATEWAY_WATCHER = "service"  # BentoML's name for the watcher of the entry service
@@ -186,10 +187,22 @@ def keep_half_closed_connections() -> None:
 
 
 def shape_malformed_http() -> None:
-    """What is no HTTP at all is answered in the one shape too; uvicorn answers in plain text, and may raise."""
+    """What is no HTTP at all is answered in the one shape too; uvicorn answers in plain text, and may raise.
+
+    A head without end is no HTTP either: with httptools uvicorn would take it into memory without limit.
+    """
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
     data_received = HttpToolsProtocol.data_received
+    on_message_begin, on_headers_complete = HttpToolsProtocol.on_message_begin, HttpToolsProtocol.on_headers_complete
+
+    def head_begins(self: Any) -> None:
+        self.head_bytes = 0
+        on_message_begin(self)
+
+    def head_ends(self: Any) -> None:
+        self.head_bytes = None
+        on_headers_complete(self)
 
     def send_400_response(self: Any, _: str) -> None:
         error = BadRequest("The request is not valid HTTP.", "Send HTTP/1.1.")
@@ -206,9 +219,15 @@ def shape_malformed_http() -> None:
             data_received(self, data)
         except Exception:  # e.g. a target that is no URL: httptools.parse_url raises outside of uvicorn's own guard
             self.send_400_response("")
+            return
+        if getattr(self, "head_bytes", None) is not None:
+            self.head_bytes += len(data)
+            if self.head_bytes > MAX_HEAD_BYTES:
+                self.send_400_response("")
 
     protocol: Any = HttpToolsProtocol
     protocol.send_400_response, protocol.data_received = send_400_response, guarded
+    protocol.on_message_begin, protocol.on_headers_complete = head_begins, head_ends
 
 
 def take_parsed_form(service: Any, form_key: str) -> None:
