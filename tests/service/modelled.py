@@ -1,0 +1,91 @@
+"""The service with an engine that behaves as a test says: `bentoml serve tests.service.modelled:Gateway`.
+
+The engine stands behind the seam `bentos.skin.model.engine.load`, so that everything else is what really runs. It reads
+its behaviour, before each load and each batch, from the file that MODELLED_BEHAVIOUR names:
+
+healthy          answers
+slow SECONDS     answers after so many seconds per batch
+raises           every batch raises
+hangs            batches and loads answer only once the file says something else
+dies             the process is killed by its next batch
+
+Measurements are quick ones, so that what a test sees of time is the runtime's doing and not the machine's.
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bentos.skin import measure as measure_room
+from bentos.skin.findings import COLOUR_ZONES, WRINKLE_ZONES, Graded, Learned, Lesion, Measured, Tone
+from bentos.skin.model import engine
+from bentos.skin.photo.crop import Crop
+from bentos.skin.schema import ModelInfo
+from bentos.skin.settings import Settings
+
+BEHAVIOUR = Path(os.environ["MODELLED_BEHAVIOUR"])
+COUNT = 7  # lesions found on every crop
+MEASURE_S = 0.02
+
+
+class FakeEngine:
+    """Finds the same lesions on every crop, and wrinkles as strong as the crop is bright."""
+
+    info = ModelInfo(name="fake", version="1.0.0", sha256="0" * 64)
+    source = "memory"
+    kind = "fake"
+
+    def predict(self, crops: NDArray[np.uint8]) -> list[Learned]:
+        behave()
+        return [
+            Learned(
+                lesions=[Lesion((100.0, 100.0, 20.0, 20.0), 0.5)],
+                count=COUNT,
+                severity="moderate",
+                severity_confidence=None,
+                wrinkles=dict.fromkeys(WRINKLE_ZONES, float(pixels.mean()) / 255),
+                wrinkles_confidence=None,
+            )
+            for pixels in crops
+        ]
+
+
+def behave() -> None:
+    """Do what the file says."""
+    word, _, seconds = BEHAVIOUR.read_text().partition(" ")
+    if word == "slow":
+        time.sleep(float(seconds))
+    elif word == "raises":
+        raise RuntimeError("the engine is broken")
+    elif word == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    while BEHAVIOUR.read_text() == "hangs":
+        time.sleep(0.02)
+
+
+def load(_: Settings) -> engine.Engine:
+    """The fake engine, unless loading hangs."""
+    while BEHAVIOUR.read_text() == "hangs":
+        time.sleep(0.02)
+    return FakeEngine()
+
+
+def measure(crop: Crop) -> Measured:
+    """Measurements that tell photos apart, in MEASURE_S."""
+    time.sleep(MEASURE_S)
+    share = float(crop.pixels.mean()) / 255
+    graded = Graded(100 * share, dict.fromkeys(COLOUR_ZONES, share))
+    learned = Learned([], 0, "clear", None, dict.fromkeys(WRINKLE_ZONES, 1 - share), None)
+    return Measured(learned, graded, graded, graded, graded, Tone(30.0, "intermediate"), skin_share=0.5)
+
+
+engine.load = load
+measure_room.measure = measure
+
+from service import Gateway, HeuristicFallback, SkinModel  # noqa: E402  the seams must be filled before
+
+__all__ = ["Gateway", "HeuristicFallback", "SkinModel"]

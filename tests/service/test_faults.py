@@ -1,0 +1,184 @@
+"""Processes are killed, stopped and hung under a running service; users must not notice more than the reason."""
+
+import signal
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.server import Server
+from tests.service.traffic import (
+    DEADLINE_S,
+    MODELLED,
+    ROOM_S,
+    Engine,
+    Seen,
+    ask,
+    client_of,
+    closed,
+    crowd,
+    drawn_photos,
+    sources,
+    statuses,
+    until,
+    were_answered,
+)
+
+PHOTOS = drawn_photos()
+BACK_S = 30.0  # for a worker to be back: it starts in about 3 s where nothing else runs
+PROMPT_S = 0.1  # a probe's answer while a runner is dead or stopped, median
+Serve = Callable[..., Server]
+
+
+@pytest.fixture(scope="module", params=["shell", "container"])
+def victim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service whose model answers; BentoML believes to be in a container, or not."""
+    folder = tmp_path_factory.mktemp("victim")
+    contained = {"BENTOML_CONTAINERIZED": "true"} if request.param == "container" else {}
+    running = Server(folder, MODELLED, **Engine(folder).env, **contained)
+    try:
+        running.wait_for_workers()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def service(victim: Server) -> Server:
+    """The victim, healed of what the test before did to it."""
+    until(lambda: closed(victim), BACK_S, "healed")
+    return victim
+
+
+def pid_of(server: Server, worker: str) -> int | None:
+    try:
+        return server.worker(worker).pid
+    except LookupError:
+        return None
+
+
+@pytest.mark.parametrize("worker", ["SkinModel", "HeuristicFallback"])
+def test_a_killed_runner_costs_nobody_an_answer_and_comes_back(service: Server, worker: str) -> None:
+    old = service.worker(worker)
+    with crowd(service, PHOTOS) as seen:
+        until(lambda: len(seen) > 16, 30, "traffic")
+        old.kill()
+        until(lambda: pid_of(service, worker) not in (None, old.pid), BACK_S, f"{worker} back")
+        until(lambda: closed(service), BACK_S, "breakers closed")
+        before = len(seen)
+        until(lambda: len(seen) > before + 16, 30, "traffic")
+    were_answered(seen)
+    assert {one.body["source"] for one in seen[-8:]} == {"model"}
+    reasons = {reason for _, reason in sources(seen)}
+    assert reasons <= {None, "model_crashed", "model_timeout", "circuit_open", "model_loading"}
+
+
+def test_a_killed_gateway_loses_nothing_for_clients_that_retry_once(service: Server) -> None:
+    old = service.worker("Gateway")
+    with crowd(service, PHOTOS, retries=1) as seen:
+        until(lambda: len(seen) > 16, 30, "traffic")
+        old.kill()
+        until(lambda: pid_of(service, "Gateway") not in (None, old.pid), BACK_S, "gateway back")
+        before = len(seen)
+        until(lambda: len(seen) > before + 16, 30, "traffic")
+    were_answered(seen)
+    until(lambda: closed(service), BACK_S, "the model answers")
+
+
+@pytest.mark.parametrize("worker", ["SkinModel", "HeuristicFallback"])
+def test_a_stopped_runner_delays_no_probe_and_heals_by_itself(service: Server, worker: str) -> None:
+    stopped = service.worker(worker)
+    stopped.suspend()
+    try:
+        with crowd(service, PHOTOS, clients=4) as seen:
+            took: dict[str, list[float]] = {"/health": [], "/ready": [], "/readyz": [], "/livez": []}
+            ends = time.monotonic() + 4
+            while time.monotonic() < ends:
+                for path, seconds in took.items():
+                    began = time.monotonic()
+                    assert httpx.get(service.url + path, timeout=10).status_code == 200
+                    seconds.append(time.monotonic() - began)
+        assert {path: value for path, seconds in took.items() if (value := statistics.median(seconds)) > PROMPT_S} == {}
+        assert max(max(seconds) for seconds in took.values()) < 2.0
+        were_answered(seen)
+        assert stopped.pid == pid_of(service, worker)
+    finally:
+        stopped.resume()
+    if worker == "SkinModel":
+        assert ("heuristic", "circuit_open") in sources(seen)
+    until(lambda: closed(service), BACK_S, "healed")
+    with client_of(service) as client:
+        assert ask(client, PHOTOS[0]).body["source"] == "model"
+
+
+def test_health_waits_for_nothing_when_the_engine_never_loads(serve: Serve, tmp_path: Path) -> None:
+    server = serve(MODELLED, **Engine(tmp_path, "hangs").env).wait("/health")
+    with client_of(server) as client:
+        seen = ask(client, PHOTOS[0])
+        assert client.get("/ready").status_code == client.get("/readyz").status_code == 200  # hybrid: heuristics answer
+    assert (seen.status, seen.body["source"], seen.body["reason"]) == (200, "heuristic", "model_loading")
+    assert seen.seconds < DEADLINE_S
+    assert server.stop() == 0
+
+
+def send_at_once(server: Server, number: int) -> tuple[list[Seen], list[threading.Thread]]:
+    """Send photos on a connection each, without waiting for the answers."""
+    seen: list[Seen] = []
+
+    def send(index: int) -> None:
+        with client_of(server) as client:
+            seen.append(ask(client, PHOTOS[index % len(PHOTOS)], index))
+
+    threads = [threading.Thread(target=send, args=(index,)) for index in range(number)]
+    for thread in threads:
+        thread.start()
+    return seen, threads
+
+
+def test_what_was_accepted_before_sigterm_is_answered_by_the_model(serve: Serve, tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    server = serve(MODELLED, SHINE_MAX_BATCH_SIZE="4", **engine.env).wait_for_workers()
+    engine.behaves("slow 0.7")
+    seen, threads = send_at_once(server, 16)
+    time.sleep(1.0)  # all 16 are inside: the door reads a photo in milliseconds, four batches take 2.8 s
+    assert len(seen) < 16
+    server.process.send_signal(signal.SIGTERM)
+    for thread in threads:
+        thread.join()
+    were_answered(seen)
+    assert sources(seen) == {("model", None): 16}
+    assert server.stop() == 0
+
+
+def test_sigterm_under_load_loses_only_what_was_never_accepted(serve: Serve, tmp_path: Path) -> None:
+    server = serve(MODELLED, **Engine(tmp_path).env).wait_for_workers()
+    with crowd(server, PHOTOS) as seen:
+        until(lambda: len(seen) > 30, 30, "traffic")
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+    # A connection is refused, or closed before it is read; an answer that comes is a whole and right one.
+    assert set(statuses(seen)) == {0, 200}
+    assert set(sources(seen)) == {("model", None)}
+    in_flight = [one for one in seen if one.status == 0 and "ConnectError" not in one.error]
+    assert len(in_flight) <= 8, in_flight  # at most one a client: an idle connection that was closed as it was used
+
+
+@pytest.mark.timeout(180)
+def test_sigterm_is_bounded_while_a_runner_is_stopped(serve: Serve, tmp_path: Path) -> None:
+    server = serve(MODELLED, **Engine(tmp_path).env).wait_for_workers()
+    worker = server.worker("SkinModel")
+    worker.suspend()
+    seen, threads = send_at_once(server, 8)
+    time.sleep(0.5)
+    began = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    for thread in threads:
+        thread.join()
+    were_answered(seen)
+    assert server.process.wait(60) == 0
+    assert time.monotonic() - began < 30 + ROOM_S  # the platform's patience: SIGKILL after 30 s on ECS
+    assert not worker.is_running()

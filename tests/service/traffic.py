@@ -1,0 +1,193 @@
+"""Many clients at once, and what each of them saw."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image, ImageEnhance, ImageOps
+
+from tests.server import PORTRAIT, Server
+
+MODELLED = "tests.service.modelled:Gateway"
+DEADLINE_S = 10.0  # of a request
+ROOM_S = 2.0  # for the way there and back on a busy machine
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One answer, or the error that came in its place.
+
+    Attributes:
+        photo: index of the photo that was sent.
+        status: of the answer; 0 when there was none.
+        seconds: from sending to the whole answer.
+        body: of the answer, when it is JSON.
+        headers: of the answer.
+        error: what the client raised.
+    """
+
+    photo: int
+    status: int
+    seconds: float
+    body: dict[str, Any] = field(default_factory=dict)
+    headers: httpx.Headers = field(default_factory=httpx.Headers)
+    error: str = ""
+
+
+def drawn_photos() -> list[bytes]:
+    """Six photos that differ, drawn from the portrait: mirrored, darker, warmer, smaller, cropped."""
+    with Image.open(PORTRAIT) as opened:
+        portrait = opened.convert("RGB")
+    variants = [
+        portrait,
+        ImageOps.mirror(portrait),
+        ImageEnhance.Brightness(portrait).enhance(0.7),
+        ImageEnhance.Color(portrait).enhance(1.6),
+        portrait.resize((384, 384)),
+        portrait.crop((64, 0, 400, 336)),
+    ]
+    photos = []
+    for variant in variants:
+        buffer = BytesIO()
+        variant.save(buffer, "JPEG", quality=92)
+        photos.append(buffer.getvalue())
+    return photos
+
+
+def ask(client: httpx.Client, photo: bytes, index: int = 0, **form: str) -> Seen:
+    """Send one photo to /analyze; never raises."""
+    began = time.monotonic()
+    try:
+        answer = client.post("/analyze", files={"image": photo}, data=form)
+    except httpx.TransportError as error:
+        return Seen(index, 0, time.monotonic() - began, error=repr(error))
+    return Seen(index, answer.status_code, time.monotonic() - began, answer.json(), answer.headers)
+
+
+def client_of(server: Server) -> httpx.Client:
+    """A client that waits longer than any deadline, so that what hangs is seen as late, not as an error of its own."""
+    return httpx.Client(base_url=server.url, timeout=60)
+
+
+def ask_many(server: Server, photos: Sequence[bytes], requests: int, concurrency: int, **form: str) -> list[Seen]:
+    """Send so many photos in turn, so many at a time; in the order sent."""
+    seen: list[Seen | None] = [None] * requests
+    numbers = iter(range(requests))
+    lock = threading.Lock()
+
+    def work() -> None:
+        with client_of(server) as client:
+            while True:
+                with lock:
+                    number = next(numbers, None)
+                if number is None:
+                    return
+                index = number % len(photos)
+                seen[number] = ask(client, photos[index], index, **form)
+
+    threads = [threading.Thread(target=work) for _ in range(concurrency)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [one for one in seen if one is not None]
+
+
+@contextmanager
+def crowd(server: Server, photos: Sequence[bytes], clients: int = 8, retries: int = 0) -> Iterator[list[Seen]]:
+    """Clients that send photo after photo until the block ends; the list grows with what they saw.
+
+    Args:
+        server: that is asked.
+        photos: sent in turn.
+        clients: so many at a time.
+        retries: how often a client sends a photo again whose connection was lost.
+    """
+    seen: list[Seen] = []
+    over = threading.Event()
+
+    def work(number: int) -> None:
+        with client_of(server) as client:
+            while not over.is_set():
+                index = number % len(photos)
+                number += 1
+                answer = ask(client, photos[index], index)
+                for _ in range(retries):
+                    if answer.status == 0:
+                        answer = ask(client, photos[index], index)
+                seen.append(answer)
+                if answer.status != 200:
+                    over.wait(0.1)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def statuses(seen: Sequence[Seen]) -> Counter[int]:
+    """How often each status was seen; 0 is a lost connection."""
+    return Counter(one.status for one in seen)
+
+
+def sources(seen: Sequence[Seen]) -> Counter[tuple[str, str | None]]:
+    """How often each source was seen, with its reason."""
+    return Counter((one.body["source"], one.body["reason"]) for one in seen if one.status == 200)
+
+
+def were_answered(seen: Sequence[Seen]) -> None:
+    """Assert that every photo was answered with 200 by its deadline."""
+    lost = [(one.status, one.error, one.body.get("error")) for one in seen if one.status != 200]
+    assert not lost, (len(lost), len(seen), lost[:5])
+    assert max(one.seconds for one in seen) < DEADLINE_S + ROOM_S
+
+
+def until(holds: Callable[[], object], within_s: float, what: str) -> None:
+    """Wait until something holds.
+
+    Raises:
+        AssertionError: it did not in time.
+    """
+    ends = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < ends, f"{what}: not within {within_s} s"
+        time.sleep(0.05)
+
+
+def status_of(server: Server) -> dict[str, Any]:
+    """/ml/status."""
+    body: dict[str, Any] = httpx.get(server.url + "/ml/status", timeout=10).json()
+    return body
+
+
+def closed(server: Server) -> bool:
+    """Whether the model answers photos and both breakers are closed."""
+    status = status_of(server)
+    return status["state"] == "ready" and set(status["breakers"].values()) == {"closed"}
+
+
+class Engine:
+    """The behaviour of the engine of `tests.service.modelled`, as a file."""
+
+    def __init__(self, folder: Path, behaviour: str = "healthy") -> None:
+        self._file = folder / "behaviour"
+        self.env = {"MODELLED_BEHAVIOUR": str(self._file)}
+        self.behaves(behaviour)
+
+    def behaves(self, behaviour: str) -> None:
+        """Set what `modelled` lists."""
+        fresh = self._file.with_suffix(".new")
+        fresh.write_text(behaviour)
+        fresh.rename(self._file)  # at once, so that the engine never reads half a word

@@ -1,0 +1,127 @@
+"""Settings: typed, none silently ignored, each mistake told in one sentence."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bentos.skin import settings as config
+from bentos.skin.settings import PREFIX, Settings, SettingsError, read
+
+
+def refusal(**environ: str) -> str:
+    with pytest.raises(SettingsError) as error:
+        read(environ)
+    return str(error.value)
+
+
+def test_nothing_set_is_phase_hybrid_with_the_contracts_numbers() -> None:
+    found = read({"PATH": "/bin"})
+    assert found == Settings()
+    assert (found.phase, found.max_pending, found.quality, found.log_format) == ("hybrid", 32, "normal", "json")
+    assert (found.model_deadline_s, found.request_deadline_s) == (2.0, 10.0)
+    assert (found.max_photo_bytes, found.max_pixels) == (10 * 2**20, 40_000_000)
+
+
+def test_a_misspelt_name_stops_the_start_with_the_nearest_right_one() -> None:
+    assert refusal(SHINE_PHAZE="full") == "SHINE_PHAZE is not a setting of this service; did you mean SHINE_PHASE?"
+
+
+def test_a_name_like_no_other_is_answered_with_all_there_are() -> None:
+    message = refusal(SHINE_XYZZY="1")
+    assert message.startswith("SHINE_XYZZY is not a setting of this service; known are ")
+    assert all(PREFIX + name.upper() in message for name in Settings.model_fields)
+
+
+def test_a_name_in_the_wrong_case_is_not_silently_ignored() -> None:
+    assert "did you mean SHINE_PHASE?" in refusal(shine_phase="full")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["SHINE_SERVICE_HOST", "SHINE_PORT", "SHINE_PORT_5000_TCP", "SHINE_PORT_5000_TCP_ADDR", "SHINE_API_SERVICE_PORT"],
+)
+def test_names_that_platforms_inject_are_ignored(name: str) -> None:
+    assert read({name: "tcp://10.0.0.1:5000"}) == Settings()
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_an_empty_value_means_not_set(name: str) -> None:
+    assert read({PREFIX + name.upper(): ""}) == read({PREFIX + name.upper(): "  "}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SHINE_PHASE", "production"),
+        ("SHINE_WEIGHTS_SHA256", "abc"),
+        ("SHINE_WEIGHTS_SHA256", "G" * 64),
+        ("SHINE_MAX_PENDING", "0"),
+        ("SHINE_MAX_PENDING", "many"),
+        ("SHINE_MAX_BATCH_SIZE", "65"),
+        ("SHINE_THREADS", "-1"),
+        ("SHINE_MAX_BODY_MIB", "0"),
+        ("SHINE_MAX_BODY_MIB", "nan"),
+        ("SHINE_REQUIRE_MODEL", "perhaps"),
+        ("SHINE_MODEL_DEADLINE_MS", "9"),
+        ("SHINE_LOG_FORMAT", "xml"),
+        ("SHINE_QUALITY", "STRICT"),
+    ],
+)
+def test_a_value_that_cannot_be_is_told_with_its_name_and_itself(name: str, value: str) -> None:
+    message = refusal(**{name: value})
+    assert message.startswith(f"{name} is {value!r}, which cannot be used: ")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(("value", "means"), [("true", True), ("1", True), ("false", False), ("0", False)])
+def test_switches_are_read_as_people_write_them(value: str, means: bool) -> None:
+    assert read({"SHINE_REQUIRE_MODEL": value}).require_model is means
+
+
+def test_lists_are_comma_separated_and_forgive_spaces() -> None:
+    found = read({"SHINE_API_KEYS": "one, two,,", "SHINE_CORS_ORIGINS": "https://a.example , https://b.example"})
+    assert [key.get_secret_value() for key in found.api_keys] == ["one", "two"]
+    assert found.cors_origins == ("https://a.example", "https://b.example")
+
+
+def test_keys_show_in_no_text_of_the_settings() -> None:
+    found = read({"SHINE_API_KEYS": "very-secret"})
+    assert "very-secret" not in repr(found) + str(found) + found.model_dump_json()
+
+
+def test_settings_cannot_be_changed_once_read() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        read({}).phase = "full"  # type: ignore[misc]
+
+
+@given(st.text(alphabet="ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789", min_size=1, max_size=20))
+def test_no_name_with_the_prefix_is_ever_silently_ignored(rest: str) -> None:
+    name = PREFIX + rest
+    if name.removeprefix(PREFIX).lower() in Settings.model_fields or config.INJECTED.fullmatch(name):
+        return
+    assert name in refusal(**{name: "1"})
+
+
+def test_a_wrong_setting_stops_the_process_with_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHINE_PHASE", "production")
+    config.settings.cache_clear()
+    try:
+        with pytest.raises(SystemExit) as stop:
+            config.settings()
+    finally:
+        config.settings.cache_clear()
+    assert str(stop.value).startswith("shine: SHINE_PHASE is 'production', which cannot be used: ")
+
+
+def test_the_port_is_5000_unless_the_environment_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PORT", raising=False)
+    assert config.port() == config.PORT == 5000
+    monkeypatch.setenv("PORT", "8080")
+    assert config.port() == 8080
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "http", "-1", "80.5", "²"])
+def test_a_port_that_cannot_be_stops_the_start(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("PORT", text)
+    with pytest.raises(SystemExit, match="PORT is"):
+        config.port()
