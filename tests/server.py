@@ -95,9 +95,9 @@ class Server:
             time.sleep(0.1)
         raise AssertionError(f"the workers did not come up within {within_s} s:\n{self.tail()}")
 
-    def tail(self, lines: int = 40) -> str:
+    def tail(self, lines: int = 15) -> str:
         """The end of its output."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return "\n".join(line[:300] for line in self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def worker(self, name: str) -> psutil.Process:
         """The worker process of one of the services.
