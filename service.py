@@ -23,7 +23,7 @@ from bentos.skin.runtime.middleware import FORM, GET_PATHS, Door, Envelope, cors
 from bentos.skin.runtime.routes import MAX_LATENCY_MS, routes
 from bentos.skin.runtime.telemetry import Telemetry, configure_logging
 from bentos.skin.runtime.threads import limit_pools, thread_count
-from bentos.skin.schema import Analysis, BatchAnswer
+from bentos.skin.schema import Analysis
 
 settings = config.settings()
 limit_pools()
@@ -127,9 +127,10 @@ class Gateway:
         return await house.analyze(image, require)
 
     @bentoml.api(route="/analyze_batch")
-    async def analyze_batch(self, images: compat.Uploads, require: Require = None) -> BatchAnswer:
+    async def analyze_batch(self, images: compat.Uploads, require: Require = None) -> dict[str, Any]:
         """Findings on 1 to 16 photos in `images`, in the order sent; one bad photo never fails the others."""
-        return await house.batch(images, require)
+        # Declared loosely: of a union BentoML's client keeps the first member's fields alone, and errors arrive empty.
+        return (await house.batch(images, require)).model_dump(mode="json")
 
     @bentoml.api(route="/overlay")
     async def overlay(self, image: compat.Upload, require: Require = None) -> compat.PngImage:

@@ -32,8 +32,6 @@ class HasSpec(Protocol):
     openapi_spec: Any
     bento: Any
 
-    def schema(self) -> dict[str, Any]: ...
-
 
 def routes(settings: Settings, house: Callable[[], House], service: Callable[[], HasSpec]) -> Starlette:
     """The GET endpoints as an ASGI app.
@@ -75,21 +73,12 @@ def routes(settings: Settings, house: Callable[[], House], service: Callable[[],
     async def document(_: Request) -> JSONResponse:
         return JSONResponse(complete(service().openapi_spec.asdict()))
 
-    async def schema(_: Request) -> JSONResponse:
-        # BentoML's client would drop what the schema of an item does not name, so that errors would arrive empty.
-        described = service().schema()
-        for route in described["routes"]:
-            if route["name"] == "analyze_batch":
-                route["output"] = {"type": "object"}
-        return JSONResponse(described)
-
     async def home(_: Request) -> RedirectResponse:
         return RedirectResponse("/demo")
 
     app = Starlette(
         routes=[
             Route("/", home),
-            Route("/schema.json", schema),
             Route(HEALTH_PATH, health),
             Route("/ready", ready),
             Route("/ml/status", status),
