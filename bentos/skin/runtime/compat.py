@@ -29,6 +29,7 @@ RUNNER_CONNECTION = {"max_requests": 2**31 - 1, "max_age": 1e9}
 # /readyz asks every runner and hangs while one is dead or stuck; `__is_ready__` answers from what the gateway knows.
 RUNNER_PROBE = {"enabled": False}
 
+KEEP_ALIVE_S = 75  # above the 60 s for which an Application Load Balancer keeps an idle connection
 CHECK_DELAY_S = 0.5  # how often the parent looks for dead workers; BentoML's 10 s would be 10 s of outage
 MAX_HEAD_BYTES = 512 * 1024  # twice what uvloop reads at once, which may end in the body of a request before
 GATEWAY_GRACE_S = 20  # from SIGTERM to SIGKILL; BentoML's is a day, and a stopped worker would use it
@@ -56,6 +57,7 @@ def apply() -> None:
     send_no_usage_data()
     respawn_dead_workers()
     stop_gateway_first()
+    keep_idle_connections()
     answer_in_one_shape()
     bound_metric_labels()
     redirect_no_slashes()
@@ -109,6 +111,22 @@ def stop_gateway_first() -> None:
             await asyncio.gather(*(watcher._stop(close_output_streams) for watcher in chosen))
 
     Arbiter._stop_watchers = stop_watchers
+
+
+def keep_idle_connections() -> None:
+    """An idle connection is kept longer than any load balancer or client keeps it, so that it is they who close it.
+
+    At BentoML's 5 s a request may be sent into a connection that is being closed: 502 at the load balancer, a lost
+    request elsewhere. Goes when it becomes a setting of the service.
+    """
+    import bentoml.serving as serving
+
+    construct = serving.construct_timeouts_args
+
+    def construct_patient(timeout_keep_alive: int | None, timeout_graceful_shutdown: int | None) -> Any:
+        return construct(timeout_keep_alive or KEEP_ALIVE_S, timeout_graceful_shutdown)
+
+    serving.construct_timeouts_args = construct_patient
 
 
 def answer_in_one_shape() -> None:
