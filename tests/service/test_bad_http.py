@@ -179,6 +179,23 @@ def test_a_client_that_leaves_midway_is_forgotten(server: Server, share: float) 
         wire.send(GOOD[: int(len(GOOD) * share)])
 
 
+def test_a_client_that_left_holds_nothing(server: Server) -> None:
+    """BentoML would keep such a request for 600 s, and a stopping server would wait for it."""
+    with Wire(server.port) as wire:
+        wire.send(GOOD[: len(GOOD) // 2])
+
+    def in_progress() -> float:
+        lines = httpx.get(server.url + "/metrics").text.splitlines()
+        own = [line for line in lines if "request_in_progress{" in line and 'endpoint="/analyze"' in line]
+        assert own, "the metric has another name"
+        return sum(float(line.rpartition(" ")[2]) for line in own)
+
+    ends = time.monotonic() + 20
+    while in_progress() > 0:
+        assert time.monotonic() < ends
+        time.sleep(0.2)
+
+
 def test_clients_that_never_read_are_forgotten(server: Server) -> None:
     with ExitStack() as stack:
         for _ in range(8):

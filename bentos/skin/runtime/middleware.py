@@ -82,6 +82,9 @@ class Envelope:
             await answer.finish()
         except ClientGone:
             answer.status = CLIENT_CLOSED
+            # Nobody reads it, but BentoML's TimeoutMiddleware holds the request for 600 s until something is sent.
+            await send({"type": "http.response.start", "status": CLIENT_CLOSED, "headers": []})
+            await send({"type": "http.response.body"})
         except Exception:
             log.exception("unhandled", extra={"fields": {"request_id": context.request_id}})
             if answer.started:
