@@ -23,6 +23,7 @@ from bentos.skin.runtime.middleware import FORM, GET_PATHS, Door, Envelope, cors
 from bentos.skin.runtime.routes import MAX_LATENCY_MS, routes
 from bentos.skin.runtime.telemetry import Telemetry, configure_logging
 from bentos.skin.runtime.threads import limit_pools, thread_count
+from bentos.skin.runtime.watchdog import STUCK_BATCHES, end_process_after
 from bentos.skin.schema import Analysis
 
 settings = config.settings()
@@ -54,7 +55,8 @@ class SkinModel:
     @bentoml.api(**BATCHED)
     async def predict(self, crops: np.ndarray) -> list[Learned]:
         """uint8 (batch, 512, 512, 3) → the learned concerns of each crop."""
-        return await asyncio.get_running_loop().run_in_executor(self.thread, self.lifecycle.predict, crops)
+        with end_process_after(STUCK_BATCHES * settings.model_deadline_s):
+            return await asyncio.get_running_loop().run_in_executor(self.thread, self.lifecycle.predict, crops)
 
     @bentoml.api
     async def status(self) -> dict[str, Any]:
@@ -71,11 +73,14 @@ class HeuristicFallback:
         self.threads = ThreadPoolExecutor(thread_count(settings), thread_name_prefix="measure")
         self.threads.submit(measure, blank_crop())  # fills caches, without making the start wait
 
-    @bentoml.api(**{**BATCHED, "max_batch_size": thread_count(settings)})
+    @bentoml.api(**{**BATCHED, "max_batch_size": max(2, thread_count(settings))})
     async def measure(self, crops: list[Any]) -> list[Measured]:
         """The fields of `Crop`, batched → the measurements of each; pydantic cannot describe arrays in a dataclass."""
         loop = asyncio.get_running_loop()
-        return await asyncio.gather(*(loop.run_in_executor(self.threads, measure, Crop(**fields)) for fields in crops))
+        with end_process_after(STUCK_BATCHES * settings.model_deadline_s):
+            return await asyncio.gather(
+                *(loop.run_in_executor(self.threads, measure, Crop(**fields)) for fields in crops)
+            )
 
 
 @bentoml.service(

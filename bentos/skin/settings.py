@@ -43,7 +43,7 @@ class Settings(BaseModel):
     request_deadline_ms: Annotated[int, Field(ge=100)] = 10_000  # load balancers and phones give up soon after
     max_pending: Annotated[int, Field(ge=1)] = 32  # photos in the house; more would only wait past their deadline
     threads: Annotated[int, Field(ge=0)] = 0  # numeric threads of each process; 0: from the CPU quota
-    max_batch_size: Annotated[int, Field(ge=1, le=64)] = 8  # larger CPU batches gain nothing and delay the first
+    max_batch_size: Annotated[int, Field(ge=2, le=64)] = 8  # larger CPU batches gain nothing; BentoML refuses 1
     max_body_mib: Annotated[float, Field(gt=0)] = 10.0  # one photo, base64 counted decoded
     max_megapixels: Annotated[float, Field(gt=0)] = 40.0  # decoding cost grows with pixels, not with bytes
     api_keys: tuple[SecretStr, ...] = ()  # comma separated; several at once for rotation
