@@ -67,7 +67,7 @@ def behave() -> None:
         time.sleep(0.02)
 
 
-def load(_: Settings) -> engine.Engine:
+def load(settings: Settings) -> engine.Engine:  # noqa: ARG001  the seam's signature
     """The fake engine, unless loading hangs."""
     while BEHAVIOUR.read_text() == "hangs":
         time.sleep(0.02)

@@ -1,0 +1,160 @@
+"""Many photos at once: none lost, none mixed up; and what happens to those that are too many."""
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.server import Server
+from tests.service.traffic import (
+    MODELLED,
+    Engine,
+    Seen,
+    ask,
+    ask_many,
+    client_of,
+    closed,
+    crowd,
+    drawn_photos,
+    sources,
+    status_of,
+    statuses,
+    until,
+    were_answered,
+)
+
+PHOTOS = drawn_photos()
+CONCURRENCY = 32
+PROMPT_S = 0.25  # median of an answer that does no work, on a machine that is busy with the clients too
+Serve = Callable[..., Server]
+
+
+@pytest.fixture(scope="module")
+def modelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service whose model answers, so that each photo passes both runners."""
+    folder = tmp_path_factory.mktemp("load")
+    running = Server(folder, MODELLED, **Engine(folder).env)
+    try:
+        running.wait_for_workers()
+        until(lambda: closed(running), 30, "the model answers")
+        yield running
+    finally:
+        running.stop()
+
+
+def findings(seen: Seen) -> dict[str, Any]:
+    """What an answer says of its photo."""
+    return {key: value for key, value in seen.body.items() if key not in ("request_id", "timing_ms")}
+
+
+def alone(server: Server) -> list[dict[str, Any]]:
+    """What the service says of each photo when nobody else asks."""
+    with client_of(server) as client:
+        answers = [findings(ask(client, photo)) for photo in PHOTOS]
+    assert len({str(answer) for answer in answers}) == len(PHOTOS)  # else a mix-up would not be seen
+    return answers
+
+
+def are_right(server: Server, requests: int, concurrency: int) -> None:
+    """Assert that so many photos at a time are all answered, each as if it were alone, under ids of their own."""
+    expected = alone(server)
+    seen = ask_many(server, PHOTOS, requests, concurrency)
+    were_answered(seen)
+    assert len(seen) == requests
+    wrong = [number for number, one in enumerate(seen) if findings(one) != expected[one.photo]]
+    assert not wrong, (len(wrong), wrong[:5])
+    assert len({one.body["request_id"] for one in seen}) == requests
+    assert all(one.headers["x-request-id"] == one.body["request_id"] for one in seen)
+
+
+def test_300_photos_at_concurrency_32_are_answered_as_if_each_were_alone(modelled: Server) -> None:
+    are_right(modelled, 300, CONCURRENCY)
+    assert set(status_of(modelled)["breakers"].values()) == {"closed"}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_1500_photos_at_concurrency_32_are_answered_as_if_each_were_alone(modelled: Server) -> None:
+    are_right(modelled, 1500, CONCURRENCY)
+    assert set(status_of(modelled)["breakers"].values()) == {"closed"}
+    assert status_of(modelled)["batching"]["mean_batch"] > 1
+
+
+def test_real_measurements_are_the_same_alone_and_in_a_crowd(server: Server) -> None:
+    are_right(server, 48, 8)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_300_real_measurements_are_the_same_alone_and_in_a_crowd(server: Server) -> None:
+    are_right(server, 300, 8)
+
+
+def test_a_batch_is_answered_in_the_order_sent(modelled: Server) -> None:
+    expected = alone(modelled)
+    order = [5, 0, 3, 3, 1, 4, 2, 0, 5, 1]
+    with client_of(modelled) as client:
+        answer = client.post("/analyze_batch", files=[("images", PHOTOS[index]) for index in order])
+    results = answer.json()["results"]
+    unlike = {"request_id", "timing_ms"}
+    assert [{key: value for key, value in result.items() if key not in unlike} for result in results] == [
+        expected[index] for index in order
+    ]
+
+
+def test_beyond_capacity_photos_are_refused_at_once_and_nothing_else_suffers(serve: Serve, tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    server = serve(MODELLED, SHINE_MAX_PENDING="8", **engine.env).wait_for_workers()
+    until(lambda: closed(server), 30, "the model answers")
+    engine.behaves("slow 0.3")
+    health: list[float] = []
+    breakers: set[str] = set()
+    over = threading.Event()
+
+    def probe() -> None:
+        with httpx.Client(base_url=server.url, timeout=30) as client:
+            while not over.is_set():
+                began = time.monotonic()
+                assert client.get("/health").status_code == 200
+                health.append(time.monotonic() - began)
+                breakers.update(client.get("/ml/status").json()["breakers"].values())
+                over.wait(0.05)
+
+    prober = threading.Thread(target=probe)
+    prober.start()
+    with crowd(server, PHOTOS, clients=24) as seen:
+        time.sleep(8)
+    over.set()
+    prober.join()
+
+    assert set(statuses(seen)) == {200, 429}, statuses(seen)
+    answered = [one for one in seen if one.status == 200]
+    refused = [one for one in seen if one.status == 429]
+    assert len(answered) > 40  # refusing costs less than it saves: 8 photos per 0.3 s would be 210
+    assert len(refused) > 24
+    assert {one.body["error"]["code"] for one in refused} == {"overloaded"}
+    assert {int(one.headers["retry-after"]) for one in refused} == {1}
+    assert statistics.median(one.seconds for one in refused) < PROMPT_S
+    assert statistics.median(health) < PROMPT_S
+    were_answered(answered)
+    assert breakers == {"closed"}
+    assert set(sources(answered)) == {("model", None)}
+
+
+def test_after_overload_the_house_is_empty_again(serve: Serve, tmp_path: Path) -> None:
+    server = serve(MODELLED, SHINE_MAX_PENDING="2", **Engine(tmp_path).env).wait_for_workers()
+    until(lambda: closed(server), 30, "the model answers")
+    with crowd(server, PHOTOS, clients=8) as seen:
+        time.sleep(2)
+    assert statuses(seen)[429] > 0
+    # Clients that leave in the middle of their answer give their place back too.
+    for _ in range(4):
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(server.url + "/analyze", files={"image": PHOTOS[0]}, timeout=0.005)
+    time.sleep(1)
+    assert statuses(ask_many(server, PHOTOS, requests=6, concurrency=2)) == {200: 6}

@@ -1,0 +1,28 @@
+"""The service without some of its workarounds: `bentoml serve tests.service.uncompat:Gateway`.
+
+WITHOUT names items of bentos.skin.runtime.compat, separated by commas: functions become no-ops, options BentoML's own
+defaults. With MODELLED_BEHAVIOUR the engine is that of `modelled`.
+"""
+
+import os
+from typing import Any
+
+from bentos.skin.runtime import compat
+
+DEFAULTS: dict[str, Any] = {"RUNNER_PROBE": {"enabled": True}}
+
+
+def nothing(*_: object) -> None:
+    """In place of a workaround."""
+
+
+for name in filter(None, os.environ.get("WITHOUT", "").split(",")):
+    getattr(compat, name)  # a name that is no longer there must not pass for one that has been removed
+    setattr(compat, name, DEFAULTS.get(name, nothing))
+
+if "MODELLED_BEHAVIOUR" in os.environ:
+    from tests.service.modelled import Gateway, HeuristicFallback, SkinModel
+else:
+    from service import Gateway, HeuristicFallback, SkinModel
+
+__all__ = ["Gateway", "HeuristicFallback", "SkinModel"]
