@@ -106,7 +106,7 @@ def is_analysis(body: dict[str, Any], source: str = "heuristic") -> dict[str, An
         assert _is_box(body["face"]["box"], image["width"], image["height"])
     if body["tone"] is not None:
         assert body["tone"].keys() == {"ita_degrees", "group", "calibrated"}
-        assert -90 <= body["tone"]["ita_degrees"] <= 90
+        assert -180 <= body["tone"]["ita_degrees"] <= 180
         assert body["tone"]["group"] in TONES
         assert body["tone"]["calibrated"] is False
     assert body["timing_ms"].keys() == {"decode", "face", "analysis", "total"}
