@@ -89,6 +89,7 @@ def test_a_killed_gateway_loses_nothing_for_clients_that_retry_once(service: Ser
     until(lambda: closed(service), BACK_S, "the model answers")
 
 
+@pytest.mark.parametrize("victim", ["shell"], indirect=True)  # who is respawned makes no difference here
 @pytest.mark.parametrize("worker", ["SkinModel", "HeuristicFallback"])
 def test_a_stopped_runner_delays_no_probe_and_heals_by_itself(service: Server, worker: str) -> None:
     stopped = service.worker(worker)
