@@ -27,9 +27,9 @@ def numbers(fitted: Pipeline) -> dict[str, Any]:
     else:
         raise TypeError(f"no plain numbers are known for a {type(model).__name__}")
     return {
-        "mean": _short(scaler.mean_),
-        "scale": _short(scaler.scale_),
-        "layers": [{"weights": _short(weights), "bias": _short(bias)} for weights, bias in layers],
+        "mean": short(scaler.mean_),
+        "scale": short(scaler.scale_),
+        "layers": [{"weights": short(weights), "bias": short(bias)} for weights, bias in layers],
     }
 
 
@@ -41,7 +41,7 @@ def folds(groups: Sequence[str], count: int, seed: int = 0) -> NDArray[np.int64]
     return np.array([of_name[group] for group in groups], dtype=np.int64)
 
 
-def _short(values: ArrayLike) -> Any:
+def short(values: ArrayLike) -> Any:
     """Nested lists of floats, rounded to DIGITS significant digits."""
     array = np.asarray(values, dtype=np.float64)
     flat = [float(f"{value:.{DIGITS}g}") for value in array.ravel()]

@@ -24,27 +24,18 @@ from bentos.skin.photo.crop import CROP_SIZE, Crop
 FACTOR = 2  # everything here is done at half the crop: the smallest labelled lesions are still 5 px wide
 SIZE = CROP_SIZE // FACTOR
 SCALES = (0.7, 1.2, 2.0, 3.2, 5.0, 8.0, 16.0)  # px at half size; differences of neighbours are the bands
-EIGEN_SCALES = {0: (1.2, 2.0, 3.2), 1: (2.0, 3.2)}  # channel (L*, a*) → sigmas of its Hessian's eigenvalues
+EIGEN_SCALES = (1.2, 2.0, 3.2)  # px; of the Hessian's eigenvalues of L* and a*
 TEXTURE_SCALE = 8.0  # px; around a pixel, how busy the skin is
 SKIN_SCALES = (3.0, 10.0)  # px; how much skin is near, and whether eyes, brows, lips are
+HEAT_SCALES = (1.0, 2.0, 4.0, 8.0, 16.0)  # px; the map is searched at the first, all tell of its surroundings
+HEAT_FLOOR = 1e-3  # added before logarithms
+SLOPE_STEP = 3  # px; how far to each side the map's slope is taken
+SHIFT_UNIT, SIDE_MIN, SIDE_MAX = 10.0, 8.0, 90.0  # crop pixels
 PEAK_WIDTH = 5  # px; a peak is the highest of its square
 PEAK_FLOOR = 0.02  # of the map's probability; nothing below becomes a candidate
 CANDIDATES = 200  # at most, best first; more than any labelled face has lesions
 OVERLAP = 0.3  # intersection over union from which two boxes are one lesion
 SHOWN = 0.2  # confidence from which a candidate is reported as a box
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """Spots that may be lesions, best first.
-
-    Attributes:
-        boxes: float32 (n, 4), x, y, width, height in crop pixels.
-        features: float32 (n, f), what the second opinion is formed on.
-    """
-
-    boxes: NDArray[np.float32]
-    features: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +61,15 @@ def find(crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_]) -> Acne:
         return Acne([], 0, SEVERITIES[0], None)
     fitted = _fitted()
     logits = fitted.pixels(rows)[:, 0]
-    found = candidates(logits, where, rows, fitted.size)
-    confidence = confidences(found)
+    centres, features = candidates(logits, where, rows)
+    boxes, confidence = place(centres, fitted.boxes(features)), sigmoid(fitted.candidates(features)[:, 0])
+    kept = suppress(boxes, confidence)
+    boxes, confidence = boxes[kept], confidence[kept]
     lesions = [
         Lesion((float(x), float(y), float(w), float(h)), round(float(share), 4))
-        for (x, y, w, h), share in zip(found.boxes, confidence, strict=True)
+        for (x, y, w, h), share in zip(boxes, confidence, strict=True)
         if share >= SHOWN
     ]
-    lesions.sort(key=lambda lesion: -lesion.confidence)
     face = face_features(logits, confidence)
     count = max(0, round(float(np.expm1(fitted.count(face[None])[0, 0]))))
     severity, chance = _severity(count, softmax(fitted.severity(face[None])[0]))
@@ -106,75 +98,86 @@ def pixel_features(
     if not where.any():
         return where, np.empty((0, 0), np.float32)
     channels = np.ascontiguousarray(np.moveaxis(lab, -1, 0))
+    typical = np.median(channels[:, where], axis=1)
+    spread = channels[:2, where].std(axis=1)
     # Hair, eyes and background are replaced by the skin's mean nearby: their edges must not ring.
-    filled = np.where(where, channels, _nearby_skin(channels, where))
+    filled = np.where(where, channels, _nearby_skin(channels, where, typical))
     levels = [filters.gaussian(filled, sigma) for sigma in SCALES]
     maps: list[NDArray[np.float32]] = []
     for fine, coarse in pairwise(levels):
         maps += list(fine - coarse)
-    for channel, sigmas in EIGEN_SCALES.items():
-        for sigma in sigmas:
-            maps += _eigenvalues(filled[channel], sigma)
-    bands = np.stack([levels[1][0] - levels[3][0], levels[1][1] - levels[3][1]])
+    for sigma in EIGEN_SCALES:
+        maps += _eigenvalues(filled[:2], sigma)
+    bands = levels[1][:2] - levels[3][:2]
     maps += list(np.sqrt(filters.gaussian(bands**2, TEXTURE_SCALE)))
-    typical = np.median(filled[:, where], axis=1)
     maps += list(levels[-1] - typical[:, None, None])
-    spread = filled[:2, where].std(axis=1)
-    maps += [np.full((SIZE, SIZE), value, np.float32) for value in (*typical, *spread)]
     maps += [filters.gaussian(cover, sigma) for sigma in SKIN_SCALES]
-    marks = filters.downsample(zones.features(crop).astype(np.float32), FACTOR)
+    marks = zones.features(crop)[::FACTOR, ::FACTOR].astype(np.float32)
     maps.append(filters.gaussian(marks, SKIN_SCALES[0]))
     across, along = face_coordinates(crop, SIZE)
     maps += [across, along, np.abs(across)]
-    return where, np.stack([values[where] for values in maps], axis=1)
+    index = np.flatnonzero(where)
+    columns = [values.ravel().take(index) for values in maps]
+    columns += [np.full(len(index), value, np.float32) for value in (*typical, *spread)]
+    return where, np.stack(columns).T
 
 
 def candidates(
-    logits: NDArray[np.float32], where: NDArray[np.bool_], rows: NDArray[np.float32], size: Network
-) -> Candidates:
-    """Peaks of the map as boxes, overlapping ones dropped.
+    logits: NDArray[np.float32], where: NDArray[np.bool_], rows: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Peaks of the map, and what is seen there.
 
     Args:
         logits: float32 (n,), of the pixels looked at.
-        where: bool (256, 256).
-        rows: float32 (n, f), from `pixel_features`.
-        size: features → log of the box's side in crop pixels.
+        where: bool (256, 256), those pixels.
+        rows: float32 (n, f), their features.
+
+    Returns:
+        (centres, features): float32 (m, 2), x, y in crop pixels, at most CANDIDATES; float32 (m, g).
     """
-    heat = np.full((SIZE, SIZE), -20, np.float32)
-    heat[where] = logits
-    smooth = filters.gaussian(heat, 1.0)
-    peaks = (smooth == filters.local_max(smooth, PEAK_WIDTH)) & where & (sigmoid(smooth) > PEAK_FLOOR)
-    at = np.flatnonzero(peaks)
-    at = at[np.argsort(-smooth.flat[at], kind="stable")][:CANDIDATES]
-    index = np.cumsum(where).astype(np.int64) - 1  # pixel → row
-    own = rows[index[at]]
-    sides = np.exp(np.clip(size(own)[:, 0], np.log(8.0), np.log(90.0)))
+    heat = np.zeros((SIZE, SIZE), np.float32)
+    heat[where] = sigmoid(logits)
+    peaked, *around = (filters.gaussian(heat, sigma) for sigma in HEAT_SCALES)
+    at = np.flatnonzero((peaked == filters.local_max(peaked, PEAK_WIDTH)) & where & (peaked > PEAK_FLOOR))
+    at = at[np.argsort(-peaked.ravel()[at], kind="stable")][:CANDIDATES]
     y, x = np.divmod(at, SIZE)
-    centres = FACTOR * (np.stack([x, y], axis=1) + 0.5)
-    boxes = np.concatenate([centres - sides[:, None] / 2, np.repeat(sides[:, None], 2, axis=1)], axis=1)
-    chance = np.where(where, sigmoid(heat), np.float32(0))
-    around = filters.gaussian(chance, 3.0), filters.gaussian(chance, 12.0)
-    whole = float(chance.sum() / max(np.count_nonzero(where), 1))
-    features = np.stack(
-        [
-            smooth.flat[at],
-            heat.flat[at],
-            np.log(around[0].flat[at] + 1e-3),
-            np.log(around[1].flat[at] + 1e-3),
-            np.full(len(at), np.log(whole + 1e-3)),
-            np.log(sides),
-        ],
-        axis=1,
-    ).astype(np.float32)
-    kept = _suppressed(boxes)
-    return Candidates(boxes[kept].astype(np.float32), features[kept])
+    columns = [np.log(level.ravel()[at] + HEAT_FLOOR) for level in (heat, peaked, *around)]
+    for level in (peaked, *around[:2]):  # which way the lesion lies, if the peak is off its middle
+        for dx, dy in ((SLOPE_STEP, 0), (0, SLOPE_STEP)):
+            ahead = level[np.minimum(y + dy, SIZE - 1), np.minimum(x + dx, SIZE - 1)]
+            behind = level[np.maximum(y - dy, 0), np.maximum(x - dx, 0)]
+            columns.append((ahead - behind) / (ahead + behind + HEAT_FLOOR))
+    columns.append(np.full(len(at), np.log(heat.sum() / len(logits) + HEAT_FLOOR)))
+    row_of = np.cumsum(where) - 1
+    features = np.concatenate([np.stack(columns, axis=1), rows[row_of[at]]], axis=1)
+    return (FACTOR * (np.stack([x, y], axis=1) + 0.5)).astype(np.float32), features.astype(np.float32)
 
 
-def confidences(found: Candidates) -> NDArray[np.float32]:
-    """Share of such boxes that are right, float32 (n,)."""
-    if not len(found.boxes):
-        return np.empty(0, np.float32)
-    return sigmoid(_fitted().candidates(found.features)[:, 0])
+def place(centres: NDArray[np.float32], shifts: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Boxes, float32 (n, 4), x, y, width, height in crop pixels.
+
+    Args:
+        centres: (n, 2), of `candidates`.
+        shifts: (n, 3), to the lesion's middle in units of SHIFT_UNIT, and the log of the box's side in crop pixels.
+    """
+    sides = np.exp(np.clip(shifts[:, 2:], np.log(SIDE_MIN), np.log(SIDE_MAX)))
+    middles = centres + SHIFT_UNIT * shifts[:, :2]
+    return np.concatenate([middles - sides / 2, sides, sides], axis=1).astype(np.float32)
+
+
+def suppress(boxes: NDArray[np.float32], confidence: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Indices of the boxes that overlap no surer one by OVERLAP or more, surest first."""
+    order = np.argsort(-confidence, kind="stable")
+    boxes = boxes[order]
+    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    shared = np.prod(np.clip(np.minimum(high[:, None], high) - np.maximum(low[:, None], low), 0, None), axis=2)
+    area = boxes[:, 2:].prod(axis=1)
+    clash = shared > OVERLAP * (area[:, None] + area - shared)
+    dropped = np.zeros(len(boxes), dtype=np.bool_)
+    for number in range(len(boxes)):
+        if not dropped[number]:
+            dropped[number + 1 :] |= clash[number, number + 1 :]
+    return order[~dropped]
 
 
 def face_features(logits: NDArray[np.float32], confidence: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -212,38 +215,27 @@ def _severity(count: int, chances: NDArray[np.float64]) -> tuple[str, float | No
     return SEVERITIES[best], round(float(chances[best - 1]), 4)
 
 
-def _nearby_skin(channels: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Mean of the skin around each pixel, (c, h, w); the median of all skin where none is near."""
+def _nearby_skin(
+    channels: NDArray[np.float32], where: NDArray[np.bool_], typical: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Mean of the skin around each pixel, (c, h, w); the typical colour where no skin is near."""
     weight = where.astype(np.float32)
     means = filters.gaussian(np.concatenate([channels * weight, weight[None]]), TEXTURE_SCALE)
-    typical = np.median(channels[:, where], axis=1)[:, None, None]
-    return np.where(means[-1] > 0.02, means[:-1] / np.maximum(means[-1], 0.02), typical)
+    return np.where(means[-1] > 0.02, means[:-1] / np.maximum(means[-1], 0.02), typical[:, None, None])
 
 
-def _eigenvalues(image: NDArray[np.float32], sigma: float) -> list[NDArray[np.float32]]:
-    """The Hessian's larger and smaller eigenvalue at each pixel."""
-    xx, xy, yy = filters.hessian(image, sigma)
-    half, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
-    return [np.asarray(half + spread, np.float32), np.asarray(half - spread, np.float32)]
-
-
-def _suppressed(boxes: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Indices of the boxes (best first) that overlap no better one by OVERLAP or more."""
-    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    shared = np.prod(np.clip(np.minimum(high[:, None], high) - np.maximum(low[:, None], low), 0, None), axis=2)
-    area = boxes[:, 2:].prod(axis=1)
-    clash = shared > OVERLAP * (area[:, None] + area - shared)
-    dropped = np.zeros(len(boxes), dtype=np.bool_)
-    for number in range(len(boxes)):
-        if not dropped[number]:
-            dropped[number + 1 :] |= clash[number, number + 1 :]
-    return np.flatnonzero(~dropped)
+def _eigenvalues(images: NDArray[np.float32], sigma: float) -> list[NDArray[np.float32]]:
+    """The Hessian's larger and smaller eigenvalue at each pixel of each image."""
+    xx, xy, yy = filters.hessian(images, sigma)
+    half, lean = (xx + yy) * np.float32(0.5), (xx - yy) * np.float32(0.5)
+    spread = np.sqrt(lean**2 + xy**2)
+    return [*(half + spread), *(half - spread)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Fitted:
     pixels: Network  # pixel features → logit of a lesion's middle
-    size: Network  # pixel features → log side of the box, crop pixels
+    boxes: Network  # candidate features → shifts of `place`
     candidates: Network  # candidate features → logit of being right
     count: Network  # face features → log(1 + count)
     severity: Network  # face features → logits of mild … very severe

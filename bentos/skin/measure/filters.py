@@ -217,10 +217,10 @@ def line_response(curvature: tuple[Image, Image, Image], angle: float | Image) -
         float32, as the image; positive on dark lines, near 0 on round spots and plain edges' flanks.
     """
     xx, xy, yy = curvature
-    cosine, sine = np.float32(1) * np.cos(angle), np.float32(1) * np.sin(angle)
-    mixed = 2 * cosine * sine * xy
-    across = sine**2 * xx - mixed + cosine**2 * yy
-    along = cosine**2 * xx + mixed + sine**2 * yy
+    middle = (xx + yy) * np.float32(0.5)
+    double = 2 * np.asarray(angle, np.float32)
+    lean = (xx - yy) * (np.float32(0.5) * np.cos(double)) + xy * np.sin(double)
+    along, across = middle + lean, middle - lean
     return np.asarray(across - np.abs(along), np.float32)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.measure import filters
@@ -22,7 +23,6 @@ from bentos.skin.photo.crop import CROP_SIZE, Crop
 FACTOR = 2  # ridges are sought at half the crop
 CELL = 4  # px at half size; places of the face are told apart on a grid of 64 × 64
 GRID = CROP_SIZE // FACTOR // CELL
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 SCALES = (0.8, 1.4, 2.4)  # px at half size: fine lines to folds
 ANGLES = (0.0, np.pi / 4, np.pi / 2, 3 * np.pi / 4)  # along the line: level, falling outwards, upright, rising
 SHADE_SCALE = 8.0  # px at half size; ridges are measured against the brightness around them
@@ -83,16 +83,10 @@ def place_features(crop: Crop) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     Returns:
         (where, rows): bool (64, 64), the places looked at; float32 (n, f), their features in reading order.
     """
-    shown = np.zeros((CROP_SIZE, CROP_SIZE), np.float32)
-    x0, y0, x1, y1 = crop.valid
-    shown[y0:y1, x0:x1] = 1
-    side = FACTOR * CELL
-    where = (filters.downsample(shown, side) > 0.99) & zones.oval(crop, OVAL_SCALE)[
-        side // 2 :: side, side // 2 :: side
-    ]
+    where = _shown(crop) & _at_cells(zones.oval(crop, OVAL_SCALE))
     if not where.any():
         return where, np.empty((0, 0), np.float32)
-    grey = filters.downsample((crop.pixels @ LUMA).astype(np.float32), FACTOR)
+    grey = filters.downsample(np.asarray(Image.fromarray(crop.pixels).convert("L"), np.float32), FACTOR)
     shade = filters.gaussian(grey, SHADE_SCALE) + np.float32(SHADE_FLOOR)
     contrast = grey / shade
     across, along = face_coordinates(crop, GRID)
@@ -112,7 +106,7 @@ def place_features(crop: Crop) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     maps += [
         np.log(np.sqrt(filters.gaussian(busy, POOL)) + np.float32(ENERGY_FLOOR)),
         np.log(light / np.median(light[where])),
-        filters.gaussian(filters.downsample(zones.features(crop).astype(np.float32), side), POOL),
+        filters.gaussian(_at_cells(zones.features(crop)).astype(np.float32), POOL),
         across,
         np.abs(across),
         along,
@@ -130,10 +124,9 @@ def face_features(
         where: bool (64, 64).
         masks: zone name → bool (512, 512).
     """
-    side = FACTOR * CELL
     tallies: list[float] = []
     for column, zone in enumerate(WRINKLE_ZONES):
-        own = np.logical_or.reduce([masks[part][side // 2 :: side, side // 2 :: side] for part in ZONE_PARTS[zone]])
+        own = np.logical_or.reduce([_at_cells(masks[part]) for part in ZONE_PARTS[zone]])
         chances = sigmoid(logits[:, column])
         inside = chances[own[where]]
         values = np.sort(chances)[::-1]
@@ -150,8 +143,24 @@ def _energies(curvature: tuple[NDArray[np.float32], ...], turn: float) -> NDArra
     xx, xy, yy = curvature
     responses = np.stack([filters.line_response((xx, xy, yy), angle + turn) for angle in ANGLES])
     np.maximum(responses, 0, out=responses)
-    cells = responses.reshape(len(ANGLES), GRID, CELL, GRID, CELL)
-    return filters.gaussian(np.concatenate([cells.mean(axis=(2, 4)), cells.max(axis=(2, 4))]), POOL)
+    tallest = np.maximum.reduce([responses[:, row::CELL] for row in range(CELL)])
+    tallest = np.maximum.reduce([tallest[:, :, column::CELL] for column in range(CELL)])
+    return filters.gaussian(np.concatenate([filters.downsample(responses, CELL), tallest]), POOL)
+
+
+def _at_cells(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A crop mask at the middles of the cells, (64, 64)."""
+    side = FACTOR * CELL
+    return mask[side // 2 :: side, side // 2 :: side]
+
+
+def _shown(crop: Crop) -> NDArray[np.bool_]:
+    """Cells that show the photo whole, bool (64, 64)."""
+    side = FACTOR * CELL
+    x0, y0, x1, y1 = crop.valid
+    shown = np.zeros((GRID, GRID), dtype=np.bool_)
+    shown[-(-y0 // side) : y1 // side, -(-x0 // side) : x1 // side] = True
+    return shown
 
 
 @dataclass(frozen=True, slots=True)

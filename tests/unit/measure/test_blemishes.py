@@ -1,0 +1,130 @@
+"""Lesions on a NASA portrait with spots painted in, and the rules about what is said of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from bentos.skin.findings import HAYASHI_LIMITS, SEVERITIES, severity_of
+from bentos.skin.measure import blemishes
+from bentos.skin.measure.colour import reduced_lab
+from bentos.skin.photo.crop import CROP_SIZE, Crop, cut
+from bentos.skin.photo.decode import decode
+from bentos.skin.photo.face import FaceDetector
+from bentos.skin.photo.skin import skin_mask
+
+ASTRONAUT = Path(__file__).resolve().parents[2] / "photos" / "astronaut.png"
+SPOT_SIGMA = 5.0  # px; a box of about 22 px, as the median labelled lesion
+# Bare skin of this portrait, in distances between the pupils: across (her left positive), down from the pupils.
+PLACES = [
+    *[(-0.62, 0.55), (0.62, 0.55), (-0.42, 0.42), (0.42, 0.42), (0.0, 1.55), (-0.3, 1.5), (0.3, 1.5), (0.0, -0.25)],
+    *[(-0.72, 0.8), (0.72, 0.8), (-0.6, 1.1), (0.6, 1.1), (-0.15, 1.75), (0.15, 1.75), (0.0, 0.25), (-0.7, 0.3)],
+    *[(0.7, 0.3), (-0.4, 1.3)],
+]
+
+
+@pytest.fixture(scope="module")
+def portrait() -> Crop:
+    photo = decode(ASTRONAUT.read_bytes())
+    return cut(photo, FaceDetector().detect(photo)[0])
+
+
+def with_spots(crop: Crop, centres: list[tuple[float, float]]) -> Crop:
+    """The crop with red, slightly dark spots."""
+    y, x = np.mgrid[0:CROP_SIZE, 0:CROP_SIZE]
+    pixels = crop.pixels.astype(np.float64)
+    for across, down in centres:
+        bump = np.exp(-0.5 * ((x - across) ** 2 + (y - down) ** 2) / SPOT_SIGMA**2)[..., None]
+        pixels -= bump * np.array([25.0, 65.0, 55.0])
+    return Crop(np.clip(pixels, 0, 255).astype(np.uint8), crop.to_photo, crop.valid, crop.keypoints)
+
+
+def cheeks(crop: Crop, count: int) -> list[tuple[float, float]]:
+    """The first `count` of PLACES in crop pixels."""
+    assert crop.keypoints is not None
+    right, left = crop.keypoints[0].astype(float), crop.keypoints[1].astype(float)
+    unit, middle = left - right, (left + right) / 2
+    down = np.array([-unit[1], unit[0]])
+    return [tuple(middle + across * unit + along * down) for across, along in PLACES[:count]]
+
+
+def found(crop: Crop, skin: NDArray[np.bool_] | None = None) -> blemishes.Acne:
+    lab = reduced_lab(crop.pixels, blemishes.FACTOR)
+    return blemishes.find(crop, lab, skin_mask(crop) if skin is None else skin)
+
+
+def test_most_painted_spots_are_boxed(portrait: Crop) -> None:
+    spots = cheeks(portrait, 8)
+    lesions = found(with_spots(portrait, spots)).lesions
+
+    def boxed(spot: tuple[float, float]) -> bool:
+        return any(
+            abs(x + w / 2 - spot[0]) < 8 and abs(y + h / 2 - spot[1]) < 8 for x, y, w, h in (le.box for le in lesions)
+        )
+
+    assert sum(map(boxed, spots)) >= 6
+
+
+def test_more_spots_count_more(portrait: Crop) -> None:
+    counts = [found(with_spots(portrait, cheeks(portrait, number))).count for number in (0, 8, 18)]
+    assert counts[0] <= HAYASHI_LIMITS[1]
+    assert counts[0] < counts[1] < counts[2]
+
+
+def test_boxes_come_best_first_with_confidences_that_are_chances(portrait: Crop) -> None:
+    confidences = [lesion.confidence for lesion in found(with_spots(portrait, cheeks(portrait, 12))).lesions]
+    assert confidences == sorted(confidences, reverse=True)
+    assert all(blemishes.SHOWN <= chance <= 1 for chance in confidences)
+
+
+def test_without_skin_nothing_is_found(portrait: Crop) -> None:
+    nothing = found(portrait, np.zeros((CROP_SIZE, CROP_SIZE), dtype=np.bool_))
+    assert nothing == blemishes.Acne([], 0, "clear", None)
+
+
+def test_a_crop_without_key_points_is_measured_too(portrait: Crop) -> None:
+    bare = with_spots(Crop(portrait.pixels, portrait.to_photo, portrait.valid, None), cheeks(portrait, 8))
+    assert found(bare).count > 0
+
+
+def test_the_same_crop_gives_the_same_findings(portrait: Crop) -> None:
+    spotted = with_spots(portrait, cheeks(portrait, 8))
+    assert found(spotted) == found(spotted)
+
+
+def test_the_response_is_high_on_a_spot_and_low_beside_it(portrait: Crop) -> None:
+    (x, y), *_ = spots = cheeks(portrait, 2)
+    spotted = with_spots(portrait, spots)
+    heat = blemishes.response(spotted, reduced_lab(spotted.pixels, blemishes.FACTOR), skin_mask(spotted))
+    row, column = int(y / blemishes.FACTOR), int(x / blemishes.FACTOR)
+    assert heat.shape == (blemishes.SIZE, blemishes.SIZE)
+    assert heat[row - 4 : row + 5, column - 4 : column + 5].max() > 0.5
+    assert np.median(heat) < 0.1
+
+
+@given(st.integers(0, 120), st.lists(st.floats(0.01, 1), min_size=4, max_size=4))
+def test_severity_is_the_counts_class_or_one_beside_it(count: int, weights: list[float]) -> None:
+    severity, chance = blemishes._severity(count, np.array(weights) / sum(weights))
+    assert abs(SEVERITIES.index(severity) - SEVERITIES.index(severity_of(count))) <= 1
+    assert (severity == "clear") == (count == 0)
+    assert (chance is None) == (count == 0)
+
+
+def test_severity_follows_its_own_evidence_near_a_limit() -> None:
+    assert blemishes._severity(6, np.array([0.7, 0.3, 0.0, 0.0])) == ("mild", 0.7)
+    assert blemishes._severity(6, np.array([0.0, 0.2, 0.3, 0.5])) == ("severe", 0.3)
+
+
+def test_of_overlapping_boxes_the_surest_stays() -> None:
+    boxes = np.array([[0, 0, 20, 20], [5, 0, 20, 20], [60, 60, 20, 20]], np.float32)
+    assert blemishes.suppress(boxes, np.array([0.2, 0.9, 0.5], np.float32)).tolist() == [1, 2]
+
+
+def test_a_box_is_placed_around_the_shifted_middle() -> None:
+    shifts = np.array([[0.4, -0.2, np.log(20.0)], [0, 0, 99]], np.float32)
+    boxes = blemishes.place(np.array([[100, 100], [50, 50]], np.float32), shifts)
+    np.testing.assert_allclose(boxes[0], [94, 88, 20, 20], atol=1e-4)
+    assert boxes[1, 2] == pytest.approx(blemishes.SIDE_MAX)
