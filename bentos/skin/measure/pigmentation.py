@@ -8,17 +8,17 @@ it too, but changes slowly over the face, or is as narrow as a wrinkle: a band o
 import numpy as np
 
 from bentos.skin.findings import Graded
-from bentos.skin.measure.colour import LINEAR
 from bentos.skin.measure.filters import downsample, masked_gaussian
-from bentos.skin.measure.surface import ENOUGH, STEP, Curve, Map, Surface, grade, ramp, surroundings
+from bentos.skin.measure.surface import DENSITY, ENOUGH, STEP, Curve, Map, Surface, grade, ramp, surroundings
 
-FLOOR = 0.01  # linear reflectance added, so that the dark does not weigh more than the light
-DENSITY = (-100 * np.log10(LINEAR + FLOOR)).astype(np.float32)  # by 8-bit code; 30 is half the light
 FINE, BROAD = 2.5, 11.0  # px; patches between pores and the shape of the face
-START, FULL = 1.5, 9.0
-BROWN = (0.1, 0.5)
-SHADE = 0.2
-CURVE = Curve(0.023, 0.12)
+START, FULL = 1.5, 9.0  # density above the surroundings' where a patch begins to count and where it counts full
+# Increase of blue's density beyond red's, over red's increase. Melanin absorbs as wavelength^-3.33 (Jacques, Optical
+# properties of biological tissues, 2013), which makes about 1.5 of it; shade alone 0, and shade without gloss 0.3.
+BROWNER = (0.3, 1.0)
+GLOSS = 6.0  # density below the surroundings' from which a pixel is a highlight
+SHADE = 0.1  # what a dark patch without brown counts for: black and white photos have no other
+CURVE = Curve(0.0072, 0.056)  # 5th and 95th percentile of 565 faces of ACNE04 train and wrinkles train
 
 
 def pigmentation(surface: Surface) -> tuple[Graded, Map]:
@@ -29,11 +29,16 @@ def pigmentation(surface: Surface) -> tuple[Graded, Map]:
         float32 (256, 256), 0..1, 0 outside the skin.
     """
     where = surface.inner
-    red, blue = downsample(DENSITY[surface.pixels[..., ::2]].transpose(2, 0, 1), STEP)
     if np.count_nonzero(where) < ENOUGH:
-        return grade(np.zeros_like(red), where, surface, CURVE), np.zeros_like(red)
-    darker = masked_gaussian(red, where, FINE) - surroundings(red, where, BROAD)
-    browner = masked_gaussian(blue - red, where, FINE) - surroundings(blue - red, where, BROAD)
-    brown = ramp(browner / np.maximum(darker, START), *BROWN)
-    degree = ramp(darker, START, FULL) * (SHADE + (1 - SHADE) * brown) * where
+        nothing = np.zeros(where.shape, np.float32)
+        return grade(nothing, where, surface, CURVE), nothing
+    red = downsample(surface.density, STEP)
+    brown = downsample(DENSITY[surface.pixels[..., 2]], STEP) - red
+    dark = masked_gaussian(red, where, FINE)
+    # Highlights make what lies between them look dark: what is much brighter than its surroundings is none of them.
+    dull = where & (dark > surroundings(red, where, BROAD) - GLOSS)
+    darker = dark - surroundings(red, dull, BROAD)
+    browner = masked_gaussian(brown, where, FINE) - surroundings(brown, dull, BROAD)
+    pigment = ramp(browner / np.maximum(darker, START), *BROWNER)
+    degree = ramp(darker, START, FULL) * (SHADE + (1 - SHADE) * pigment) * where
     return grade(degree, where, surface, CURVE), degree

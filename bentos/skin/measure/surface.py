@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bentos.skin.findings import COLOUR_ZONES, Graded
-from bentos.skin.measure.colour import reduced_lab
-from bentos.skin.measure.filters import box_mean, downsample, gaussian, upsample
+from bentos.skin.measure.colour import LINEAR, reduced_lab
+from bentos.skin.measure.filters import box_mean, downsample, gaussian, local_max, masked_gaussian, upsample
 from bentos.skin.photo import zones
 from bentos.skin.photo.crop import CROP_SIZE, Crop
 
@@ -16,6 +16,13 @@ SIZE = CROP_SIZE // STEP
 ENOUGH = 200  # map pixels of skin (0.3 %) without which nothing is said
 ENOUGH_IN_ZONE = 60  # map pixels
 PLANE_STEP = 4  # map px; planes are fitted to means of such squares
+# A hundred times the optical density, -log10 of reflectance, by 8-bit code: 30 is half the light. The floor keeps the
+# noise of the dark from weighing more than the light.
+DENSITY = (-100 * np.log10(LINEAR + 0.01)).astype(np.float32)
+DARKER = 14.0  # density above the face's median from which skin may be hair or shade; melasma reaches about 10
+UNEVEN, UNEVEN_LIMIT = 2.0, 10.0  # mean contrast of neighbours there; and the most one pixel counts
+REACH = 24  # px at 128; how far in from the border of the skin
+BORDER = 11  # px; skin's square, to be away from the border
 FACE = 1.1  # of the oval; the jaw of turned heads lies a little outside it
 RIDGE = 0.1  # of the weight, in units of sigma²
 ENOUGH_OF_ZONE = 0.2  # share of the zone that must show skin
@@ -30,13 +37,16 @@ class Surface:
 
     Attributes:
         pixels: uint8 (512, 512, 3), sRGB.
+        density: float32 (512, 512), optical density of the red channel, DENSITY.
         lab: float32 (256, 256, 3), CIELAB.
-        skin: bool (256, 256), the face's own; ears and neck, often redder and darker, are left out.
+        skin: bool (256, 256), the face's own; ears and neck, often redder and darker, and what hair and shade leave no
+            clear view of are left out.
         inner: bool (256, 256), skin away from its borders, where hair, brows and lips would be measured too.
         zones: COLOUR_ZONES → bool (256, 256), what the zone shows, skin or not.
     """
 
     pixels: NDArray[np.uint8]
+    density: Map
     lab: Map
     skin: Mask
     inner: Mask
@@ -70,16 +80,44 @@ def prepare(crop: Crop, skin: Mask, masks: dict[str, Mask]) -> Surface:
         skin: bool (512, 512), `skin.skin_mask(crop)`.
         masks: zone name → bool (512, 512), `zones.masks(crop)`.
     """
+    density = DENSITY[crop.pixels[..., 0]]
     coarse = halved(skin & zones.oval(crop, FACE))
     if np.count_nonzero(coarse) < ENOUGH:  # key points that miss the face
         coarse = halved(skin)
+    clear = coarse & ~_hair_and_shade(downsample(density, 2 * STEP), coarse)
+    if np.count_nonzero(clear) >= ENOUGH:
+        coarse = clear
     return Surface(
         pixels=crop.pixels,
+        density=density,
         lab=reduced_lab(crop.pixels, STEP),
         skin=coarse,
-        inner=eroded(coarse, 11),
+        inner=eroded(coarse, BORDER),
         zones={name: masks[name][::STEP, ::STEP] for name in COLOUR_ZONES},
     )
+
+
+def _hair_and_shade(density: Map, skin: Mask) -> Mask:
+    """Fringes, beards, brows and the shaded rim, which have the skin's colour: dark, uneven, and reaching its border.
+
+    Args:
+        density: float32 (128, 128).
+        skin: bool (256, 256).
+
+    Returns:
+        bool (256, 256).
+    """
+    cover = downsample(skin.astype(np.float32), 2)
+    known = cover > 0.5
+    if np.count_nonzero(known) < ENOUGH // 4:
+        return np.zeros_like(skin)
+    level = masked_gaussian(density, known, 2.5)
+    uneven = masked_gaussian(np.minimum(np.abs(density - gaussian(density, 1.5)), UNEVEN_LIMIT), known, 2.5)
+    suspect = known & (level > np.median(density[known]) + DARKER) & (uneven > UNEVEN)
+    region = suspect & (box_mean(known.astype(np.float32), 5) < 0.999)
+    for _ in range(REACH):
+        region = (local_max(region.astype(np.float32), 3) > 0) & suspect
+    return np.asarray(region.repeat(2, axis=0).repeat(2, axis=1))
 
 
 def grade(degree: Map, where: Mask, surface: Surface, curve: Curve) -> Graded:

@@ -1,4 +1,8 @@
-"""Texture: how rough the skin is, as contrast at the scales of pores, bumps and fine lines."""
+"""Texture: how rough the skin is, as contrast at the scales of pores, bumps and fine lines.
+
+Contrast is taken of the red channel's optical density: a ratio of light, so that bright and dim skin are alike, and
+almost blind to blood, so that redness is not counted again.
+"""
 
 from itertools import pairwise
 
@@ -6,17 +10,16 @@ import numpy as np
 
 from bentos.skin.findings import Graded
 from bentos.skin.measure.filters import box_mean, downsample, gaussian, masked_gaussian
-from bentos.skin.measure.pigmentation import DENSITY
 from bentos.skin.measure.surface import ENOUGH, STEP, Curve, Map, Surface, eroded, grade, ramp, surroundings
 
 SIGMAS = (1.0, 2.0, 4.0)  # crop px; differences of neighbours are the bands
 SMOOTH = 4.0  # map px, over which contrast is taken
-START, FULL = 0.5, 6.0
-LIGHTNESS_MIN = 25.0
-BROAD = 12.0
-HAIR = 14.0
-LIMIT = 10.0
-CURVE = Curve(0.05, 0.44)
+START, FULL = 0.5, 6.0  # contrast, as a hundredth of optical density, where it begins to count and where it counts full
+LIMIT = 10.0  # the most that one pixel counts: a stray hair is no texture
+LIGHTNESS_MIN = 25.0  # L*; contrast in the dark is the camera's noise
+BROAD, HAIR = 12.0, 14.0  # map px, and density above the surroundings' of such width from which a pixel shows hair
+MARGIN = 9  # map px; the square around a pixel that must be free of hair and borders
+CURVE = Curve(0.035, 0.436)  # 5th and 95th percentile of 565 faces of ACNE04 train and wrinkles train
 
 
 def texture(surface: Surface) -> tuple[Graded, Map]:
@@ -26,18 +29,17 @@ def texture(surface: Surface) -> tuple[Graded, Map]:
         The grade; a zone that shows too little skin takes the whole face's value.
         float32 (256, 256), 0..1, 0 outside the skin.
     """
-    where = eroded(surface.skin & (surface.lab[..., 0] > LIGHTNESS_MIN), 9)
+    where = eroded(surface.skin & (surface.lab[..., 0] > LIGHTNESS_MIN), MARGIN)
     nothing = np.zeros(where.shape, np.float32)
     if np.count_nonzero(where) < ENOUGH:
         return grade(nothing, where, surface, CURVE), nothing
-    density = DENSITY[surface.pixels[..., 0]]
-    levels = [gaussian(density, sigma) for sigma in SIGMAS]
+    levels = [gaussian(surface.density, sigma) for sigma in SIGMAS]
     coarse = downsample(levels[-1], STEP)
     hair = coarse - surroundings(coarse, where, BROAD) > HAIR
-    where &= ~(box_mean(hair.astype(np.float32), 9) > 0)
+    where &= ~(box_mean(hair.astype(np.float32), MARGIN) > 0)
     if np.count_nonzero(where) < ENOUGH:
         return grade(nothing, where, surface, CURVE), nothing
-    energy = np.zeros_like(density)
+    energy = np.zeros_like(surface.density)
     for fine, broad in pairwise(levels):
         energy += np.square(np.clip(fine - broad, -LIMIT, LIMIT))
     contrast = np.sqrt(masked_gaussian(downsample(energy, STEP), where, SMOOTH))

@@ -9,6 +9,7 @@ from bentos.skin.measure.surface import ENOUGH, Map, Mask
 CUT_OFFS = (55.0, 41.0, 28.0, 10.0, -30.0)  # degrees; Chardon et al. 1991, Del Bino and Bernerd, Br J Dermatol 2013
 GROUPS = ("very_light", "light", "intermediate", "tan", "brown", "dark")
 DARK, BRIGHT = 30.0, 90.0  # percentiles of L*: shadow below, highlights above
+COLOURLESS = 3.0  # b* below which the photo is black and white or lit in blue, and the angle means nothing
 CLIPPED = 97.0  # L* from which the sensor says nothing of colour
 
 
@@ -20,7 +21,7 @@ def tone(lab: Map, skin: Mask) -> Tone | None:
         skin: bool (height, width).
 
     Returns:
-        None where too little skin is seen.
+        None where too little skin, or no colour, is seen.
     """
     colours = lab[skin & (lab[..., 0] < CLIPPED)]
     if len(colours) < ENOUGH:
@@ -28,7 +29,10 @@ def tone(lab: Map, skin: Mask) -> Tone | None:
     lightness = colours[:, 0]
     low, high = np.percentile(lightness, (DARK, BRIGHT))
     lit = colours[(lightness >= low) & (lightness <= high)]
-    angle = float(ita_degrees(np.median(lit[:, 0]), np.median(lit[:, 2])))
+    yellow = float(np.median(lit[:, 2]))
+    if yellow < COLOURLESS:
+        return None
+    angle = float(ita_degrees(np.median(lit[:, 0]), yellow))
     return Tone(angle, group_of(angle))
 
 
