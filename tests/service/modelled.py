@@ -7,6 +7,7 @@ healthy          answers
 slow SECONDS     answers after so many seconds per batch
 raises           every batch raises
 hangs            batches and loads answer only once the file says something else
+stuck            the next batch never answers, whatever the file says later
 dies             the process is killed by its next batch
 
 Measurements are quick ones, so that what a test sees of time is the runtime's doing and not the machine's.
@@ -14,6 +15,7 @@ Measurements are quick ones, so that what a test sees of time is the runtime's d
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -61,6 +63,8 @@ def behave() -> None:
         time.sleep(float(seconds))
     elif word == "raises":
         raise RuntimeError("the engine is broken")
+    elif word == "stuck":
+        threading.Event().wait()
     elif word == "dies":
         os.kill(os.getpid(), signal.SIGKILL)
     while BEHAVIOUR.read_text() == "hangs":

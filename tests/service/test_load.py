@@ -158,3 +158,8 @@ def test_after_overload_the_house_is_empty_again(serve: Serve, tmp_path: Path) -
             httpx.post(server.url + "/analyze", files={"image": PHOTOS[0]}, timeout=0.005)
     time.sleep(1)
     assert statuses(ask_many(server, PHOTOS, requests=6, concurrency=2)) == {200: 6}
+
+
+def test_one_thread_is_enough(serve: Serve) -> None:
+    server = serve(SHINE_PHASE="simple", SHINE_THREADS="1").wait_for_workers()
+    assert statuses(ask_many(server, PHOTOS, requests=4, concurrency=2)) == {200: 4}

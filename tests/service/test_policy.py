@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bentos.skin.runtime.watchdog import STUCK_BATCHES
 from tests.server import Server
 from tests.service.traffic import (
     MODELLED,
@@ -197,6 +198,16 @@ def test_a_killed_model_process_is_named_and_comes_back(service: Server, engine:
     engine.behaves("healthy")
     until(lambda: closed(service), HEALED_S, "healed")
     until(lambda: one(service).body["source"] == "model", HEALED_S, "the model answers")
+    assert service.worker("SkinModel").pid != old.pid
+
+
+def test_a_model_that_is_stuck_for_ever_ends_itself_and_comes_back(service: Server, engine: Engine) -> None:
+    old = service.worker("SkinModel")
+    engine.behaves("stuck")
+    is_degraded(one(service), "model_timeout")
+    engine.behaves("healthy")  # which the stuck process does not see
+    until(lambda: not old.is_running(), STUCK_BATCHES * DEADLINE_S + HEALED_S, "the stuck process ends")
+    until(lambda: closed(service) and one(service).body["source"] == "model", HEALED_S, "the model answers")
     assert service.worker("SkinModel").pid != old.pid
 
 

@@ -57,6 +57,7 @@ def test_an_empty_value_means_not_set(name: str) -> None:
         ("SHINE_WEIGHTS_SHA256", "G" * 64),
         ("SHINE_MAX_PENDING", "0"),
         ("SHINE_MAX_PENDING", "many"),
+        ("SHINE_MAX_BATCH_SIZE", "1"),
         ("SHINE_MAX_BATCH_SIZE", "65"),
         ("SHINE_THREADS", "-1"),
         ("SHINE_MAX_BODY_MIB", "0"),
