@@ -1,6 +1,7 @@
 """What is drawn into a portrait is found in it: scores rise, and boxes land on it, however the photo is turned."""
 
 from collections.abc import Callable
+from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests import drawing
 from tests.drawing import Drawn
 from tests.server import Server
 
-SIDE = 1536  # px; the portrait magnified, so that its face fills the crop
+SIDE = 1024  # px; the portrait magnified, so that its face fills the crop
 UPRIGHT_TO_STORED = {  # EXIF orientation → how an upright picture is stored under it
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -44,6 +45,7 @@ def jpeg(pixels: NDArray[np.uint8], orientation: int = 1) -> bytes:
     return buffer.getvalue()
 
 
+@cache
 def drawn(draw: Callable[..., Drawn], **options: Any) -> Drawn:
     pixels, face = drawing.portrait(SIDE)
     return draw(pixels, face.keypoints, **options)
