@@ -1,5 +1,6 @@
 """The labelled faces as the service sees them: decoded, found and cut by its own code, kept in a cache."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +102,9 @@ def _write(pixels_path: Path, table_path: Path, examples: Iterator[Example]) -> 
     CACHE.mkdir(parents=True, exist_ok=True)
     rows: list[tuple[str, int, NDArray[np.float64], tuple[int, int, int, int], NDArray[np.float64]]] = []
     boxes: list[list[float]] = []  # example, kind (0 lesion, then the zones), x, y, width, height
-    with pixels_path.open("wb") as file:
+    # Both files appear whole or not at all: a run that was interrupted, or runs beside this one, leave no half caches.
+    pixels_part, table_part = (path.with_name(f"{os.getpid()}-{path.name}") for path in (pixels_path, table_path))
+    with pixels_part.open("wb") as file:
         for example in examples:
             file.write(example.crop.pixels.tobytes())
             points = example.crop.keypoints
@@ -112,8 +115,10 @@ def _write(pixels_path: Path, table_path: Path, examples: Iterator[Example]) -> 
     group, severity, keypoints_, valid, to_photo = map(np.array, zip(*rows, strict=True))
     table = np.array(boxes).reshape(-1, 6)
     np.savez(
-        table_path, group=group, severity=severity, keypoints=keypoints_, valid=valid, to_photo=to_photo, boxes=table
+        table_part, group=group, severity=severity, keypoints=keypoints_, valid=valid, to_photo=to_photo, boxes=table
     )
+    pixels_part.replace(pixels_path)
+    table_part.replace(table_path)
 
 
 def _example(index: int, pixels: NDArray[np.uint8], columns: dict[str, NDArray[np.float64]]) -> Example:
