@@ -79,7 +79,7 @@ def _is_share(value: object) -> bool:
 
 def _is_box(box: Any, width: int, height: int) -> bool:
     x, y, w, h = box
-    return x >= 0 and y >= 0 and w > 0 and h > 0 and x + w <= width + 1e-6 and y + h <= height + 1e-6
+    return bool(x >= 0 and y >= 0 and w > 0 and h > 0 and x + w <= width + 1e-6 and y + h <= height + 1e-6)
 
 
 def is_analysis(body: dict[str, Any], source: str = "heuristic") -> dict[str, Any]:

@@ -155,7 +155,7 @@ def test_two_files_in_image_are_refused(client: httpx.Client) -> None:
 )
 def test_a_form_in_another_guise(client: httpx.Client, path: str, content_type: str, status: int, code: str) -> None:
     body = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + JPEG + b"\r\n--b--\r\n"
-    answer = client.post(path, content=body, headers={"content-type": content_type.encode("latin-1")})
+    answer = client.post(path, content=body, headers={b"content-type": content_type.encode("latin-1")})
     is_error(answer, status, code)
 
 

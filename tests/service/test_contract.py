@@ -2,7 +2,7 @@
 
 import base64
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -290,7 +290,7 @@ def test_a_sane_request_id_is_kept(client: httpx.Client, path: str) -> None:
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 129, "<script>", 'a"b', "a\tb", "\xe9"])
 def test_an_insane_request_id_is_replaced(client: httpx.Client, given: str) -> None:
-    answer = client.get("/health", headers={"x-request-id": given.encode("latin-1")})
+    answer = client.get("/health", headers={b"x-request-id": given.encode("latin-1")})
     assert answer.headers.get_list("x-request-id") == [answer.headers["x-request-id"]]
     assert len(answer.headers["x-request-id"]) == 32
     assert answer.headers["x-request-id"].isalnum()
@@ -339,7 +339,7 @@ def test_bentoml_client_draws_an_overlay(bento_client: Any) -> None:
 
 def test_bentoml_client_requires_the_model(bento_client: Any, portrait: bytes) -> None:
     image = base64.b64encode(portrait).decode()
-    calls = [
+    calls: list[Callable[[], Any]] = [
         lambda: bento_client.analyze(image=PORTRAIT, require="model"),
         lambda: bento_client.analyze_base64(image=image, require="model"),
         lambda: bento_client.overlay(image=PORTRAIT, require="model"),

@@ -117,7 +117,7 @@ def test_what_only_looks_like_an_open_path_is_closed(full: Server, path: str) ->
 
 def test_bentoml_client_sends_a_key_as_token(full: Server) -> None:
     with SyncHTTPClient(full.url, token=KEYS[1], server_ready_timeout=0) as client:
-        is_analysis(client.analyze(image=PORTRAIT))  # type: ignore[attr-defined]
+        is_analysis(client.analyze(image=PORTRAIT))
         client._temp_dir.cleanup()  # which it leaves to the garbage collector
 
 

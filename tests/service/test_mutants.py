@@ -117,7 +117,7 @@ def test_mutants_get_contract_answers_and_the_server_lives_on(server: Server) ->
             is_analysis(answer.json())
         else:
             is_error_body(answer.json(), answer.status_code, answer.headers["x-request-id"])
-        return answer.status_code
+        return int(answer.status_code)
 
     with ExitStack() as stack, ThreadPoolExecutor(AT_ONCE) as threads:
         statuses = list(threads.map(send, range(COUNT)))
