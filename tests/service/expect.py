@@ -24,7 +24,7 @@ CODES = {
 }
 ISSUES = {"too_small", "blurred", "too_dark", "too_bright", "no_face", "several_faces", "little_skin"}
 TONES = {"very_light", "light", "intermediate", "tan", "brown", "dark"}
-LEAKS = re.compile(r"Traceback|\.py\b|/(?:tmp|home|work|usr|root|opt)/|0x[0-9a-f]{6,}|site-packages")
+LEAKS = re.compile(r"Traceback|\.py\b|/(?:tmp|home|app|usr|root|opt)/|0x[0-9a-f]{6,}|site-packages")
 JSON = "application/json"
 
 
