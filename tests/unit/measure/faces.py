@@ -1,0 +1,28 @@
+"""Crops and surfaces for the tests of the measurements."""
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.color import lab2rgb
+
+from bentos.skin.measure.surface import Surface, prepare
+from bentos.skin.photo import zones
+from bentos.skin.photo.crop import CROP_SIZE, Crop
+from bentos.skin.photo.skin import skin_mask
+
+AS_IT_IS = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+
+
+def painted(pixels: NDArray[np.uint8], keypoints: NDArray[np.float32] | None = None) -> Crop:
+    """A crop that shows these pixels, all of them valid."""
+    return Crop(pixels, AS_IT_IS, (0, 0, CROP_SIZE, CROP_SIZE), keypoints)
+
+
+def surface_of(crop: Crop) -> Surface:
+    """The crop made ready to be measured."""
+    return prepare(crop, skin_mask(crop), zones.masks(crop))
+
+
+def flat(lightness: float, a: float, b: float) -> NDArray[np.uint8]:
+    """One CIELAB colour over the whole crop, uint8 (512, 512, 3)."""
+    colour = np.rint(lab2rgb(np.array([[[lightness, a, b]]], dtype=np.float64)) * 255).astype(np.uint8)
+    return np.tile(colour, (CROP_SIZE, CROP_SIZE, 1))

@@ -1,0 +1,152 @@
+"""Everything at once: any crop is measured, in range, without a warning, from many threads."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from bentos.skin.findings import COLOUR_ZONES, SEVERITIES, WRINKLE_ZONES, Measured
+from bentos.skin.measure import measure
+from bentos.skin.measure.surface import Curve, surroundings
+from bentos.skin.measure.tone import GROUPS
+from bentos.skin.photo.crop import CROP_SIZE, Crop
+from tests import drawing
+from tests.unit.measure.faces import AS_IT_IS, flat, painted
+
+PORTRAIT = drawing.portrait_crop()
+
+
+def hold_to_the_contract(measured: Measured) -> None:
+    """Every number is there, finite and in its range."""
+    for graded in (measured.redness, measured.pigmentation, measured.shine, measured.texture):
+        assert 0 <= graded.score <= 100
+        assert tuple(graded.zones) == COLOUR_ZONES
+        assert all(0 <= value <= 1 for value in graded.zones.values())
+    learned = measured.learned
+    assert tuple(learned.wrinkles) == WRINKLE_ZONES
+    assert all(0 <= value <= 1 for value in learned.wrinkles.values())
+    assert learned.count >= 0
+    assert learned.severity in SEVERITIES
+    for lesion in learned.lesions:
+        assert 0 <= lesion.confidence <= 1
+        assert all(math.isfinite(value) for value in lesion.box)
+        assert min(lesion.box[2:]) > 0
+    assert 0 <= measured.skin_share <= 1
+    if measured.tone is not None:
+        assert -90 <= measured.tone.ita_degrees <= 90
+        assert measured.tone.group in GROUPS
+
+
+@st.composite
+def pixels(draw) -> np.ndarray:
+    """Flat colours, noise, gradients and the portrait, mirrored, dimmed or drowned."""
+    kind = draw(st.sampled_from(["flat", "skin", "noise", "gradient", "portrait"]))
+    random = np.random.default_rng(draw(st.integers(0, 99)))
+    if kind == "flat":
+        return np.full((CROP_SIZE, CROP_SIZE, 3), draw(st.tuples(*[st.integers(0, 255)] * 3)), np.uint8)
+    if kind == "skin":
+        noise = random.normal(0, draw(st.floats(0, 40)), (CROP_SIZE, CROP_SIZE, 3))
+        return np.clip(flat(draw(st.floats(20, 85)), 11, 18) + noise, 0, 255).astype(np.uint8)
+    if kind == "noise":
+        return random.integers(0, 256, (CROP_SIZE, CROP_SIZE, 3), dtype=np.uint8)
+    if kind == "gradient":
+        ramp = np.linspace(0, 255, CROP_SIZE).astype(np.uint8)
+        return np.stack([*np.meshgrid(ramp, ramp), np.full((CROP_SIZE, CROP_SIZE), 90, np.uint8)], -1).astype(np.uint8)
+    return np.clip(PORTRAIT.pixels * draw(st.floats(0, 4)), 0, 255).astype(np.uint8)
+
+
+@st.composite
+def crops(draw) -> Crop:
+    x0, x1 = sorted(draw(st.tuples(st.integers(0, CROP_SIZE - 1), st.integers(0, CROP_SIZE - 1))))
+    y0, y1 = sorted(draw(st.tuples(st.integers(0, CROP_SIZE - 1), st.integers(0, CROP_SIZE - 1))))
+    anywhere = arrays.arrays(np.float32, (6, 2), elements=st.floats(-2000, 2000, width=32))
+    same = st.builds(lambda x: np.full((6, 2), x, np.float32), st.floats(0, 512, width=32))
+    points = draw(st.one_of(st.none(), st.just(PORTRAIT.keypoints), same, anywhere))
+    return Crop(draw(pixels()), AS_IT_IS, (x0, y0, x1 + 1, y1 + 1), points)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
+@given(crops())
+def test_any_crop_is_measured(crop: Crop):
+    with np.errstate(all="raise", under="ignore"):
+        measured = measure(crop)
+
+    hold_to_the_contract(measured)
+
+
+@pytest.mark.parametrize("grey", [0, 127, 255])
+@pytest.mark.parametrize("keypoints", [None, PORTRAIT.keypoints])
+def test_nothing_to_see_measures_nothing(grey: int, keypoints):
+    measured = measure(painted(np.full((CROP_SIZE, CROP_SIZE, 3), grey, np.uint8), keypoints))
+
+    hold_to_the_contract(measured)
+    assert measured.redness.score == measured.pigmentation.score == measured.texture.score == 0
+    assert measured.tone is None
+
+
+def test_skin_without_a_face_is_measured():
+    measured = measure(painted(flat(65, 14, 18)))
+
+    hold_to_the_contract(measured)
+    assert measured.skin_share > 0.9
+    assert measured.tone is not None
+    assert len(set(measured.redness.zones.values())) == 1
+
+
+def test_a_zone_that_is_not_seen_takes_the_value_of_the_face():
+    x0, y0, x1, _ = PORTRAIT.valid
+    nose = int(PORTRAIT.keypoints[2, 1])
+    upper = Crop(PORTRAIT.pixels, PORTRAIT.to_photo, (x0, y0, x1, nose + 20), PORTRAIT.keypoints)
+
+    redness = measure(upper).redness
+
+    assert redness.zones["chin"] == redness.score / 100
+
+
+def test_threads_do_not_disturb_each_other():
+    drawn = [drawing.redrawn(PORTRAIT, drawing.flush, strength=strength)[0] for strength in (0.0, 0.5, 1.0, 1.5)]
+    alone = [measure(crop) for crop in drawn]
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(measure, drawn * 4))
+
+    assert together == alone * 4
+
+
+def test_boxes_land_on_drawn_lesions():
+    crop, drawn = drawing.redrawn(PORTRAIT, drawing.lesions, strength=1.5)
+    before, after = measure(PORTRAIT).learned, measure(crop).learned
+    centres = drawn.boxes[:, :2] + drawn.boxes[:, 2:] / 2
+    found = [
+        any(x <= u <= x + width and y <= v <= y + height for x, y, width, height in (box.box for box in after.lesions))
+        for u, v in centres
+    ]
+
+    assert np.mean(found) >= 0.5
+    assert after.count > before.count
+
+
+def test_a_curve_goes_through_its_two_points_and_never_falls():
+    curve = Curve(0.02, 0.3)
+    values = [curve(raw) for raw in np.linspace(0, 1, 50)]
+
+    assert curve(0) == 0
+    assert curve(0.02) == pytest.approx(0.05)
+    assert curve(0.3) == pytest.approx(0.85)
+    assert all(np.diff(values) >= 0)
+    assert values[-1] <= 1
+
+
+def test_surroundings_follow_a_slope_up_to_the_border_of_the_mask():
+    y, x = np.mgrid[:256, :256].astype(np.float32)
+    slope = 0.2 * x - 0.1 * y
+    left = x < 120
+
+    expected = surroundings(slope, left, 12.0)
+
+    assert np.abs(expected - slope)[left].max() < 1.5  # a mean would be 2 off
+    assert np.abs(expected - slope)[40:210, 40:80].max() < 0.2

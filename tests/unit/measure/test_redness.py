@@ -1,0 +1,88 @@
+"""Redness rises with drawn lesions and flushes, not with light, tone, gloss, pigment or texture."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bentos.skin.measure.redness import redness
+from tests import drawing
+from tests.unit.measure.faces import painted, surface_of
+
+PLAIN = redness(surface_of(drawing.portrait_crop()))[0].score
+
+
+def drawn_score(draw, strength: float) -> float:
+    crop, _ = drawing.redrawn(drawing.portrait_crop(), draw, strength=strength)
+    return redness(surface_of(crop))[0].score
+
+
+@pytest.mark.parametrize("draw", [drawing.lesions, drawing.flush])
+def test_more_red_scores_higher(draw):
+    scores = [PLAIN, *(drawn_score(draw, strength) for strength in (0.5, 1.0, 2.0))]
+
+    assert all(np.diff(scores) > 4)
+
+
+def test_more_lesions_score_higher():
+    scores = []
+    for count in (3, 6, 12):
+        crop, _ = drawing.redrawn(drawing.portrait_crop(), drawing.lesions, count=count)
+        scores.append(redness(surface_of(crop))[0].score)
+
+    assert PLAIN < scores[0] < scores[1] < scores[2]
+
+
+@pytest.mark.parametrize("draw", [drawing.patches, drawing.wrinkles, drawing.shine, drawing.roughness])
+def test_what_is_not_red_leaves_redness_alone(draw):
+    assert drawn_score(draw, 1.0) == pytest.approx(PLAIN, abs=3)
+
+
+def test_flushed_cheeks_are_told_from_the_chin():
+    crop, _ = drawing.redrawn(drawing.portrait_crop(), drawing.flush)
+    before = redness(surface_of(drawing.portrait_crop()))[0].zones
+    after = redness(surface_of(crop))[0].zones
+
+    assert after["cheek_left"] > before["cheek_left"] + 0.3
+    assert after["cheek_right"] > before["cheek_right"] + 0.3
+    assert after["chin"] <= before["chin"]  # the flush raises what counts as calm, if it changes the chin at all
+
+
+def test_the_map_shows_where_the_lesions_are():
+    crop, drawn = drawing.redrawn(drawing.portrait_crop(), drawing.lesions, strength=1.5)
+    surface = surface_of(crop)
+    heat = redness(surface)[1]
+    before = redness(surface_of(drawing.portrait_crop()))[1]
+    centres = ((drawn.boxes[:, :2] + drawn.boxes[:, 2:] / 2) / 2).astype(int)
+    seen = [(x, y) for x, y in centres if surface.skin[y - 3 : y + 4, x - 3 : x + 4].all()]
+
+    assert len(seen) >= 6
+    for x, y in seen:
+        around = np.s_[y - 5 : y + 6, x - 5 : x + 6]
+        assert heat[around].max() > max(0.3, before[around].max())
+
+
+@pytest.mark.parametrize("exposure", [0.6, 0.8])
+def test_dimmer_light_is_not_redder_skin(exposure: float):
+    crop = drawing.portrait_crop()
+    linear = drawing._linear(crop.pixels)
+    dimmed = painted(drawing._bytes(linear * exposure), crop.keypoints)
+
+    assert redness(surface_of(dimmed))[0].score == pytest.approx(PLAIN, abs=10)
+
+
+def test_a_wholly_red_face_is_red_though_nothing_in_it_is_redder():
+    crop = drawing.portrait_crop()
+    light = drawing._linear(crop.pixels)
+    red = painted(drawing._bytes(light * 10.0 ** -(2 * drawing.BLOOD)), crop.keypoints)
+
+    assert redness(surface_of(red))[0].score > PLAIN + 30
+
+
+def test_a_black_and_white_photo_has_no_redness():
+    crop = drawing.portrait_crop()
+    grey = np.asarray(Image.fromarray(crop.pixels).convert("L").convert("RGB"))
+
+    graded, heat = redness(surface_of(painted(grey, crop.keypoints)))
+
+    assert graded.score == 0
+    assert heat.max() == 0
