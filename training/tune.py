@@ -1,6 +1,6 @@
 """Fit the heuristics' numbers of acne and wrinkles on the train photos, and write bentos/skin/measure/tuned.json.
 
-    OMP_NUM_THREADS=1 python -m training.tune                     # everything, about ten minutes on one core
+    OMP_NUM_THREADS=1 python -m training.tune                     # everything, about five minutes on one idle core
     OMP_NUM_THREADS=1 python -m training.tune --only lines        # one half; the other half of tuned.json stays
     python -m training.evaluate                                   # then measure it on the valid photos
 
