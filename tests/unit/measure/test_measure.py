@@ -15,7 +15,7 @@ from bentos.skin.measure.surface import Curve, surroundings
 from bentos.skin.measure.tone import GROUPS
 from bentos.skin.photo.crop import CROP_SIZE, Crop
 from tests import drawing
-from tests.unit.measure.faces import AS_IT_IS, flat, painted
+from tests.unit.measure.faces import AS_IT_IS, flat, painted, surface_of
 
 PORTRAIT = drawing.portrait_crop()
 
@@ -105,6 +105,13 @@ def test_a_zone_that_is_not_seen_takes_the_value_of_the_face():
     redness = measure(upper).redness
 
     assert redness.zones["chin"] == redness.score / 100
+
+
+def test_a_fringe_of_the_skins_colour_is_not_measured():
+    surface = surface_of(PORTRAIT)
+
+    assert np.count_nonzero(surface.skin[40:60, 60:190]) < 0.2 * 20 * 130  # her hair covers all of that
+    assert surface.skin[120:135, 85:95].all()  # her cheek
 
 
 def test_threads_do_not_disturb_each_other():
