@@ -45,7 +45,7 @@ def test_the_cut_offs_are_those_of_the_literature(limit: float, above: str, belo
 
 def test_shadow_and_highlights_do_not_decide():
     lab = patch(35)
-    lab[:140] *= np.float32([0.4, 0.5, 0.5])  # more than half the face
+    lab[:140] *= np.linspace(0.3, 0.7, 140, dtype=np.float32)[:, None, None]  # more than half the face
     lab[240:] = (99, 0, 2)
 
     seen = tone(lab, EVERYWHERE)
