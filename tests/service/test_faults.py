@@ -1,5 +1,6 @@
 """Processes are killed, stopped and hung under a running service; users must not notice more than the reason."""
 
+import json
 import signal
 import statistics
 import threading
@@ -30,7 +31,7 @@ from tests.service.traffic import (
 
 PHOTOS = drawn_photos()
 BACK_S = 30.0  # for a worker to be back: it starts in about 3 s where nothing else runs
-PROMPT_S = 0.1  # a probe's answer while a runner is dead or stopped, median
+PROMPT_S = 0.25  # a probe's answer while a runner is stopped, median: 2 ms where nothing else runs
 Serve = Callable[..., Server]
 
 
@@ -68,11 +69,13 @@ def test_a_killed_runner_costs_nobody_an_answer_and_comes_back(service: Server, 
         until(lambda: len(seen) > 16, 30, "traffic")
         old.kill()
         until(lambda: pid_of(service, worker) not in (None, old.pid), BACK_S, f"{worker} back")
-        until(lambda: closed(service), BACK_S, "breakers closed")
         before = len(seen)
-        until(lambda: len(seen) > before + 16, 30, "traffic")
+        until(
+            lambda: len(seen) > before + 16 and {one.body.get("source") for one in seen[-8:]} == {"model"},
+            BACK_S,
+            "the model answers everybody",
+        )
     were_answered(seen)
-    assert {one.body["source"] for one in seen[-8:]} == {"model"}
     reasons = {reason for _, reason in sources(seen)}
     assert reasons <= {None, "model_crashed", "model_timeout", "circuit_open", "model_loading"}
 
@@ -97,12 +100,14 @@ def test_a_stopped_runner_delays_no_probe_and_heals_by_itself(service: Server, w
     try:
         with crowd(service, PHOTOS, clients=4) as seen:
             took: dict[str, list[float]] = {"/health": [], "/ready": [], "/readyz": [], "/livez": []}
-            ends = time.monotonic() + 4
-            while time.monotonic() < ends:
-                for path, seconds in took.items():
-                    began = time.monotonic()
-                    assert httpx.get(service.url + path, timeout=10).status_code == 200
-                    seconds.append(time.monotonic() - began)
+            ends = time.monotonic() + (3 if worker == "SkinModel" else 6)  # longer than the runner's deadline
+            with client_of(service) as client:
+                while time.monotonic() < ends:
+                    for path, seconds in took.items():
+                        began = time.monotonic()
+                        assert client.get(path).status_code == 200
+                        seconds.append(time.monotonic() - began)
+                    time.sleep(0.05)
         assert {path: value for path, seconds in took.items() if (value := statistics.median(seconds)) > PROMPT_S} == {}
         assert max(max(seconds) for seconds in took.values()) < 2.0
         were_answered(seen)
@@ -111,6 +116,10 @@ def test_a_stopped_runner_delays_no_probe_and_heals_by_itself(service: Server, w
         stopped.resume()
     if worker == "SkinModel":
         assert ("heuristic", "circuit_open") in sources(seen)
+    else:  # the gateway measured by itself, first after a deadline, then at once
+        last_resort = httpx.get(service.url + "/metrics").text
+        assert 'shine_last_resort_total{reason="model_timeout"}' in last_resort
+        assert 'shine_last_resort_total{reason="circuit_open"}' in last_resort
     until(lambda: closed(service), BACK_S, "healed")
     with client_of(service) as client:
         assert ask(client, PHOTOS[0]).body["source"] == "model"
@@ -155,17 +164,24 @@ def test_what_was_accepted_before_sigterm_is_answered_by_the_model(serve: Serve,
     assert server.stop() == 0
 
 
+def logged_photos(server: Server) -> dict[str, int]:
+    """Request id → status of each photo that the server has taken in, by its log."""
+    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+    return {line["request_id"]: line["status"] for line in lines if line.get("endpoint") == "/analyze"}
+
+
 def test_sigterm_under_load_loses_only_what_was_never_accepted(serve: Serve, tmp_path: Path) -> None:
     server = serve(MODELLED, **Engine(tmp_path).env).wait_for_workers()
+    before = logged_photos(server)
     with crowd(server, PHOTOS) as seen:
         until(lambda: len(seen) > 30, 30, "traffic")
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(20) == 0
-    # A connection is refused, or closed before it is read; an answer that comes is a whole and right one.
+    # A client whose connection was refused, or closed before its request was read, has lost nothing that was accepted.
     assert set(statuses(seen)) == {0, 200}
     assert set(sources(seen)) == {("model", None)}
-    in_flight = [one for one in seen if one.status == 0 and "ConnectError" not in one.error]
-    assert len(in_flight) <= 8, in_flight  # at most one a client: an idle connection that was closed as it was used
+    accepted = {name: status for name, status in logged_photos(server).items() if name not in before}
+    assert accepted == {one.body["request_id"]: 200 for one in seen if one.status == 200}
 
 
 @pytest.mark.timeout(180)
