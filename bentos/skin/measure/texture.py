@@ -30,15 +30,15 @@ def texture(surface: Surface) -> tuple[Graded, Map]:
         float32 (256, 256), 0..1, 0 outside the skin.
     """
     where = eroded(surface.skin & (surface.lab[..., 0] > LIGHTNESS_MIN), MARGIN)
-    nothing = np.zeros(where.shape, np.float32)
     if np.count_nonzero(where) < ENOUGH:
+        nothing = np.zeros(where.shape, np.float32)
         return grade(nothing, where, surface, CURVE), nothing
     levels = [gaussian(surface.density, sigma) for sigma in SIGMAS]
     coarse = downsample(levels[-1], STEP)
     hair = coarse - surroundings(coarse, where, BROAD) > HAIR
-    where &= ~(box_mean(hair.astype(np.float32), MARGIN) > 0)
-    if np.count_nonzero(where) < ENOUGH:
-        return grade(nothing, where, surface, CURVE), nothing
+    clear = where & ~(box_mean(hair.astype(np.float32), MARGIN) > 0)
+    if np.count_nonzero(clear) >= ENOUGH:
+        where = clear
     energy = np.zeros_like(surface.density)
     for fine, broad in pairwise(levels):
         energy += np.square(np.clip(fine - broad, -LIMIT, LIMIT))
