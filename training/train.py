@@ -1,0 +1,414 @@
+"""Train the skin network on the labelled crops; goes on where it was stopped.
+
+    python -m training.train                           # the full run, about 50 minutes on two free cores
+    python -m training.train --run wider --steps 6000  # a longer one beside it, in .cache/training/runs/wider
+    python -m training.train --smoke                   # drawn pictures, a dozen steps: whether everything still runs
+    python -m training.export --run main               # then calibrate and export what it learned
+
+A run is a folder: `checkpoint.pt` (all that is needed to go on), `history.json` and `curves.png`. Chance is drawn anew
+for each step from the seed and the step's number, so a run that was killed ends with the weights of one that was not.
+"""
+
+import argparse
+import ctypes
+import errno
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from bentos.skin.findings import WRINKLE_ZONES
+from bentos.skin.photo.crop import CROP_SIZE, Crop
+from training import augment, data, labels, losses
+from training.crops import CACHE, Example
+from training.data import DataError, Labelled, Split
+from training.network import INPUT_MEAN, INPUT_SCALE, SkinNetwork, imagenet
+
+RUNS = CACHE / "runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Of a run; what is stored in its checkpoint, which another setting can't go on from."""
+
+    seed: int = 0  # of the order, the views and the dropout
+    steps: int = 3000  # about 50 minutes of one core and a half; may be changed until the cool-down begins
+    side: int = 384  # px; 512 costs 1.8 times as much a step, and close views bring its small lesions
+    last_side: int = 512  # px, of the last steps: the heads that judge whole faces see them as large as when serving
+    last_share: float = 0.12  # of the steps
+    acne: int = 6  # crops a step; lesions, severity and count gain from more for longer than wrinkles do
+    wrinkle: int = 2  # crops a step; their AUC is near its end after 11 minutes
+    rate_encoder: float = 2e-4  # ten times less than the heads: it knows edges and textures already
+    rate_heads: float = 2e-3
+    decay: float = 0.05  # weight decay of AdamW, on kernels only; .02 overfitted (severity .94 on train, .77 off it)
+    betas: tuple[float, float] = (0.9, 0.99)  # a short run: the second moment must follow within a hundred steps
+    warm_up: int = 100  # steps in which the rate rises; then it stays, so that a run can be prolonged
+    cool: float = 0.45  # share of the steps, the last, in which the rate falls to 0: most of the gain comes then
+    frozen: int = 250  # steps for the heads alone, so that their first noise does not reach the encoder
+    clip: float = 10.0  # of the gradient's norm; only the first steps reach it
+    average: float = 0.996  # of the weights that are measured and exported, per step
+    check_every: int = 600  # steps between looks at the held-out part; one costs as much as 20 steps
+    save_every: int = 100  # steps; a minute of work is what a kill may cost
+    bfloat16: bool = True  # 1×1 convolutions only: .7 of the time
+
+
+class CheckpointError(Exception):
+    """A checkpoint cannot be gone on from, or not be saved; the message says why."""
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that changes while training."""
+
+    step: int
+    network: SkinNetwork
+    average: SkinNetwork
+    optimiser: torch.optim.Optimizer
+    history: list[dict[str, float]]
+
+
+def train(labelled: Labelled, run: Path, settings: Settings, stop_at: int | None = None) -> State:
+    """Train, or go on; the folder of the run holds what is needed to go on at any time.
+
+    Args:
+        labelled: what to learn from, and the held-out part that is looked at on the way.
+        run: folder; made if missing.
+        settings: must be those of the checkpoint, if there is one.
+        stop_at: a step to stop before, as if killed.
+
+    Raises:
+        CheckpointError: the checkpoint is of other settings or another network, or cannot be saved.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    state = start(settings)
+    path = run / "checkpoint.pt"
+    if path.exists():
+        restore(state, settings, path)
+    end = settings.steps if stop_at is None else min(stop_at, settings.steps)
+    bar = tqdm(total=settings.steps, initial=state.step, desc=run.name, mininterval=10, smoothing=0.05)
+    sums: dict[str, float] = {}
+    since = 0
+    while state.step < end:
+        for name, value in step(state, labelled.fit, settings).items():
+            sums[name] = sums.get(name, 0.0) + value
+        since += 1
+        bar.update()
+        bar.set_postfix({name: f"{value / since:.2f}" for name, value in sums.items()}, refresh=False)
+        last = state.step == settings.steps
+        if last or state.step % settings.save_every == 0:
+            row = {"step": float(state.step), **{name: value / since for name, value in sums.items()}}
+            if last or state.step % settings.check_every == 0:
+                row |= {f"held_out_{name}": value for name, value in look(state.average, labelled.held_out).items()}
+                tqdm.write(json.dumps({name: round(value, 4) for name, value in row.items()}))
+            state.history.append(row)
+            sums, since = {}, 0
+            save(state, settings, path)
+            write_atomically(run / "history.json", lambda part: part.write_text(json.dumps(state.history)))
+    bar.close()
+    return state
+
+
+def start(settings: Settings) -> State:
+    """A network with the ImageNet encoder, its average, and the optimiser."""
+    torch.manual_seed(settings.seed)
+    network, average = (imagenet().use_bfloat16(settings.bfloat16).channels_last() for _ in range(2))
+    average.load_state_dict(network.state_dict())
+    average.requires_grad_(False).eval()
+    kernels: dict[bool, list[Tensor]] = {True: [], False: []}
+    biases: dict[bool, list[Tensor]] = {True: [], False: []}
+    for name, parameter in network.named_parameters():
+        (kernels if parameter.ndim > 1 else biases)[name.startswith("encoder.")].append(parameter)
+    rates = {True: settings.rate_encoder, False: settings.rate_heads}
+    parts = [
+        {"params": kind[encoder], "weight_decay": decay, "base": rates[encoder]}
+        for kind, decay in ((kernels, settings.decay), (biases, 0.0))
+        for encoder in (True, False)
+    ]
+    optimiser = torch.optim.AdamW(parts, lr=settings.rate_heads, betas=settings.betas)
+    return State(0, network, average, optimiser, [])
+
+
+def step(state: State, split: Split, settings: Settings) -> dict[str, float]:
+    """One step of the optimiser; losses by name."""
+    rng = np.random.default_rng([settings.seed, state.step])
+    torch.manual_seed(settings.seed * 1_000_003 + state.step)  # dropout
+    late = state.step >= settings.steps * (1 - settings.last_share)
+    side = settings.last_side if late else settings.side
+    acne = drawn(split.acne, settings.acne, state.step, settings.seed)
+    wrinkled = drawn(split.wrinkles, settings.wrinkle, state.step, settings.seed)
+    views = [augment.varied(example, side, rng) for example in (*acne, *wrinkled)]
+    acne_views, wrinkle_views = views[: len(acne)], views[len(acne) :]
+
+    state.network.train()
+    state.network.freeze(state.step < settings.frozen)
+    share = rate_share(state.step, settings)
+    for group in state.optimiser.param_groups:
+        group["lr"] = group["base"] * share
+    raw = state.network(as_input(np.stack([view.pixels for view in views])))
+    found = {name: value[: len(acne)] for name, value in raw.items()}
+    lined = {name: value[len(acne) :] for name, value in raw.items()}
+    parts = losses.acne_loss(found, losses.acne_targets(acne_views, [example.severity for example in acne]))
+    parts |= losses.wrinkle_loss(lined, losses.wrinkle_targets(wrinkle_views))
+    state.optimiser.zero_grad(set_to_none=True)
+    torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip)
+    state.optimiser.step()
+    state.step += 1
+    # The average follows fast at first, or it would remember the untrained heads for hundreds of steps.
+    keep = min(settings.average, (1 + state.step) / (10 + state.step))
+    with torch.no_grad():
+        for mean, own in zip(state.average.parameters(), state.network.parameters(), strict=True):
+            mean.lerp_(own, 1 - keep)
+    return {name: float(value.detach()) for name, value in parts.items()}
+
+
+def rate_share(number: int, settings: Settings) -> float:
+    """The learning rate of a step over its highest: rising, level, falling by a cosine (warm-up, stable, decay)."""
+    rise, fall = min((number + 1) / max(settings.warm_up, 1), 1.0), cool_from(settings)
+    return rise if number < fall else rise * 0.5 * (1 + math.cos(math.pi * (number - fall) / (settings.steps - fall)))
+
+
+def cool_from(settings: Settings) -> int:
+    """The first step of the cool-down; until it, nothing depends on how many steps there will be."""
+    return round(settings.steps * (1 - max(settings.cool, settings.last_share)))
+
+
+def drawn(examples: list[Example], count: int, number: int, seed: int) -> list[Example]:
+    """The examples of a step: each once an epoch, every epoch in an order of its own."""
+    chosen = []
+    for position in range(number * count, (number + 1) * count):
+        epoch, place = divmod(position, len(examples))
+        chosen.append(examples[int(np.random.default_rng([seed, epoch]).permutation(len(examples))[place])])
+    return chosen
+
+
+def as_input(pixels: NDArray[np.uint8]) -> Tensor:
+    """uint8 (batch, side, side, 3) → float32 (batch, 3, side, side), normalised."""
+    x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()  # a view: channels stay last in memory
+    return x.sub_(INPUT_MEAN).div_(INPUT_SCALE)
+
+
+def look(network: SkinNetwork, split: Split, side: int = 384) -> dict[str, float]:
+    """A quick look at the held-out part: severity accuracy, count's error by the density, and wrinkle AUC."""
+    from sklearn.metrics import roc_auc_score
+
+    figures: dict[str, float] = {}
+    right, errors, bias = [], [], []
+    for example in split.acne[::2]:  # one variant of each photo
+        raw = answer(network, [augment.plain(example, side).pixels])
+        right.append(int(raw["severity"].argmax()) == example.severity)
+        bias.append(float(raw["density"].sum()) - len(example.lesions))
+        errors.append(abs(bias[-1]))
+    if right:
+        figures |= {"severity": float(np.mean(right)), "mae": float(np.mean(errors)), "bias": float(np.mean(bias))}
+    truth, chance = [], []
+    for example in split.wrinkles:
+        raw = answer(network, [augment.plain(example, side).pixels])
+        truth.append([len(example.wrinkles[zone]) > 0 for zone in WRINKLE_ZONES])
+        chance.append(raw["wrinkles"].amax(dim=(2, 3))[0].numpy())
+    for number, zone in enumerate(WRINKLE_ZONES):
+        if len({row[number] for row in truth}) == 2:
+            column = [row[number] for row in truth]
+            figures[zone] = float(roc_auc_score(column, [row[number] for row in chance]))
+    return figures
+
+
+@torch.no_grad()
+def answer(network: SkinNetwork, pixels: list[NDArray[np.uint8]]) -> dict[str, Tensor]:
+    """Raw answers of the network in evaluation."""
+    network.eval()
+    answers: dict[str, Tensor] = network(as_input(np.stack(pixels)))
+    return answers
+
+
+def save(state: State, settings: Settings, path: Path) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        CheckpointError: the disk is full, or cannot be written.
+    """
+    content = {
+        "settings": asdict(settings),
+        "step": state.step,
+        "network": state.network.state_dict(),
+        "average": state.average.state_dict(),
+        "optimiser": state.optimiser.state_dict(),
+        "history": state.history,
+    }
+    try:
+        write_atomically(path, lambda part: torch.save(content, part))
+    except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
+        full = getattr(error, "errno", None) == errno.ENOSPC or "PytorchStreamWriter" in str(error)
+        why = "the disk is full" if full else str(error)
+        raise CheckpointError(f"{path} could not be saved, {why}; the last one is kept, go on from it") from error
+
+
+def restore(state: State, settings: Settings, path: Path) -> None:
+    """Read a checkpoint into a state.
+
+    Raises:
+        CheckpointError: it is broken, of other settings, or of another network.
+    """
+    content = read(path)
+    stored = content["settings"]
+    other = {name for name, value in asdict(settings).items() if stored.get(name) != value}
+    if other == {"steps"} and content["step"] <= min(
+        cool_from(replace(settings, steps=n)) for n in (stored["steps"], settings.steps)
+    ):
+        other = set()
+    if other:
+        raise CheckpointError(f"{path} was trained with another {', '.join(sorted(other))}; name another --run")
+    load(state.network, content["network"], path)
+    load(state.average, content["average"], path)
+    state.optimiser.load_state_dict(content["optimiser"])
+    state.step, state.history = content["step"], content["history"]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint's content.
+
+    Raises:
+        CheckpointError: it is missing or broken.
+    """
+    if not path.exists():
+        raise CheckpointError(f"there is no {path}; train it first with python -m training.train")
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        missing = {"settings", "step", "network", "average", "optimiser", "history"} - set(content)
+    except Exception as error:  # torch raises half a dozen kinds for a broken file
+        raise CheckpointError(f"{path} is no checkpoint or a broken one; delete it to begin anew") from error
+    if missing:
+        raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}, so it is no checkpoint of this training")
+    return content
+
+
+def load(network: SkinNetwork, weights: dict[str, Tensor], path: Path) -> None:
+    """Put weights into a network.
+
+    Raises:
+        CheckpointError: they are of another network.
+    """
+    own = network.state_dict()
+    wrong = sorted(set(own) ^ set(weights)) or [name for name in own if own[name].shape != weights[name].shape]
+    if wrong:
+        raise CheckpointError(f"{path} is of another network: {wrong[0]} does not fit")
+    network.load_state_dict(weights)
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write beside the file and put it in place, so that the file is always whole."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        write(part)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def curves(history: list[dict[str, float]], path: Path) -> None:
+    """Draw losses and held-out figures over the steps as a PNG."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+    for name in [name for name in (history[0] if history else {}) if name != "step" and "held_out" not in name]:
+        left.plot([row["step"] for row in history], [row.get(name, math.nan) for row in history], label=name)
+    seen = [row for row in history if any("held_out" in name for name in row)]
+    for name in [name for name in (seen[0] if seen else {}) if name.startswith("held_out_")]:
+        if name not in ("held_out_mae", "held_out_bias"):
+            right.plot(
+                [row["step"] for row in seen], [row[name] for row in seen], "o-", label=name.removeprefix("held_out_")
+            )
+    left.set(xlabel="step", ylabel="weighted loss", yscale="log", title="train")
+    right.set(xlabel="step", ylabel="accuracy or AUC", title="held out")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize="small")
+    write_atomically(path, lambda part: figure.savefig(part, format="png", dpi=120))
+    plt.close(figure)
+
+
+def drawn_pictures(count: int = 12, seed: int = 0) -> Labelled:
+    """Faceless stand-ins for tests and --smoke: red spots on skin colour for acne, dark bars for wrinkles."""
+    rng = np.random.default_rng(seed)
+
+    def example(number: int, acne: bool) -> Example:
+        pixels = np.clip(rng.normal((190, 150, 130), 6, (CROP_SIZE, CROP_SIZE, 3)), 0, 255).astype(np.uint8)
+        boxes, grade = [], number % 4
+        for _ in range((2, 10, 30, 55)[grade] if acne else 4):
+            x, y = rng.integers(60, CROP_SIZE - 90, 2).tolist()
+            width, height = (24, 24) if acne else (60, 10)
+            pixels[y : y + height, x : x + width] = (170, 60, 60) if acne else (120, 90, 80)
+            boxes.append([float(x), float(y), float(width), float(height)])
+        rows, none = np.array(boxes), np.empty((0, 4))
+        lined = [k for k in range(len(WRINKLE_ZONES)) if not acne and (number + k) % 2]
+        zones = {zone: rows[[k]] if k in lined else none for k, zone in enumerate(WRINKLE_ZONES)}
+        crop = Crop(pixels, np.eye(2, 3), (0, 0, CROP_SIZE, CROP_SIZE), None)
+        return Example(crop, f"drawn-{number}", grade if acne else -1, rows if acne else none, {} if acne else zones)
+
+    def split(first: int) -> Split:
+        numbers = range(first, first + count)
+        return Split([example(number, True) for number in numbers], [example(number, False) for number in numbers])
+
+    return Labelled(split(0), split(count), [])
+
+
+def _start_anew() -> None:
+    """Start again with what C libraries read only at their start.
+
+    Freed memory is kept: page faults took more time than the convolutions. Threads sleep while they wait: where other
+    programs run too, spinning made a step of .9 processor seconds one of 4.
+    """
+    wanted = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "20000000000", "MALLOC_TOP_PAD_": "2000000000"}
+    wanted |= {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
+    if sys.platform == "linux" and not set(wanted) <= set(os.environ) and hasattr(ctypes.CDLL(None), "mallopt"):
+        os.execve(sys.executable, sys.orig_argv, {**wanted, **os.environ})  # noqa: S606
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=labels.DATA, help="folder of acne04 and wrinkles (%(default)s)")
+    parser.add_argument("--run", default="main", help="name of the run (%(default)s)")
+    parser.add_argument("--steps", type=int, help="of the optimiser (see Settings)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch (%(default)s)")
+    parser.add_argument("--smoke", action="store_true", help="drawn pictures, 12 steps, into the run `smoke`")
+    wanted = parser.parse_args()
+    _start_anew()
+    torch.set_num_threads(wanted.threads)
+    began = time.monotonic()
+    try:
+        if wanted.smoke:
+            settings = Settings(seed=wanted.seed, steps=wanted.steps or 12, side=128, last_side=160, save_every=4)
+            labelled, run = drawn_pictures(), RUNS / "smoke"
+            (run / "checkpoint.pt").unlink(missing_ok=True)
+        else:
+            settings = Settings(seed=wanted.seed)
+            settings = replace(settings, steps=wanted.steps or settings.steps)
+            labelled, run = data.load(wanted.data), RUNS / wanted.run
+            print(f"{len(labelled.fit.acne)} acne and {len(labelled.fit.wrinkles)} wrinkle crops to learn from")
+            print(*labelled.left_out, sep="\n")
+        state = train(labelled, run, settings)
+    except (DataError, CheckpointError) as error:
+        sys.exit(str(error))
+    curves(state.history, run / "curves.png")
+    print(f"{state.step} steps, {(time.monotonic() - began) / 60:.1f} minutes since the start; {run}")
+
+
+if __name__ == "__main__":
+    main()
