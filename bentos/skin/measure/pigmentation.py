@@ -14,7 +14,7 @@ from bentos.skin.measure.surface import DENSITY, ENOUGH, STEP, Curve, Map, Surfa
 FINE, BROAD = 2.5, 11.0  # px; patches between pores and the shape of the face
 START, FULL = 1.5, 9.0  # density above the surroundings' where a patch begins to count and where it counts full
 # Increase of blue's density beyond red's, over red's increase. Melanin absorbs as wavelength^-3.33 (Jacques, Skin
-# optics, Oregon Medical Laser Center News, 1998), which makes about 1.5 of it; shade makes 0, and up to 0.7 where gloss ends.
+# optics, Oregon Medical Laser Center News, 1998), about 1.5 of it; shade makes 0, and up to 0.7 where gloss ends.
 BROWNER = (0.7, 1.4)
 GLOSS = 6.0  # density below the surroundings' from which a pixel is a highlight
 SHADE = 0.05  # what a dark patch without brown counts for: black and white photos have no other
