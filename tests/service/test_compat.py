@@ -23,7 +23,7 @@ from tests.server import PORTRAIT, ROOT, WORKERS, Server
 from tests.service.traffic import Engine, ask, client_of, drawn_photos, until
 
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # BentoML's, at its import
-    from bentos.skin.runtime.compat import CHECK_DELAY_S, RUNNER_CONNECTION
+    from bentos.skin.runtime.compat import CHECK_DELAY_S, KEEP_ALIVE_S, RUNNER_CONNECTION
 
 UNCOMPAT = "tests.service.uncompat:Gateway"
 PORTRAIT_JPEG = drawn_photos()[0]
@@ -33,6 +33,7 @@ HARMLESS = (
     "answer_in_one_shape",
     "bound_metric_labels",
     "redirect_no_slashes",
+    "keep_idle_connections",
     "keep_half_closed_connections",
     "shape_malformed_http",
     "RUNNER_PROBE",
@@ -174,6 +175,27 @@ def test_a_client_that_has_closed_its_sending_side_gets_its_answer(kind: str, se
         assert b'"schema_version":1' in received
     else:
         assert received == b""
+
+
+def test_an_idle_connection_is_kept_longer_than_load_balancers_keep_it(servers: dict[str, Server]) -> None:
+    # Both at the same time, so that the wait, longer than BentoML's 5 s, is waited once.
+    kept = {}
+    idle = {name: socket.create_connection(("127.0.0.1", server.port)) for name, server in servers.items()}
+    for connection in idle.values():
+        connection.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+    time.sleep(7)
+    for name, connection in idle.items():
+        with connection:
+            connection.setblocking(False)
+            try:
+                while connection.recv(65536):  # the rest of the answer
+                    pass
+                kept[name] = False
+            except BlockingIOError:
+                kept[name] = True  # nothing to read: still open
+    assert kept == {"whole": True, "bare": False}
+    assert KEEP_ALIVE_S > 60  # the idle timeout of an Application Load Balancer
 
 
 @pytest.mark.parametrize("garbage", [b"this is no HTTP\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
