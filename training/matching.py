@@ -3,15 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-
-def overlaps(found: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
-    """Intersection over union of each found box with each true one, (n, m); boxes are (…, 4), x, y, width, height."""
-    a, b = (np.asarray(boxes, dtype=np.float64).reshape(-1, 4) for boxes in (found, true))
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, :2] + a[:, None, 2:], b[None, :, :2] + b[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    union = a[:, 2:].prod(axis=1)[:, None] + b[:, 2:].prod(axis=1)[None] - shared
-    return np.asarray(shared / np.maximum(union, 1e-9))
+from bentos.skin.boxes import overlaps
 
 
 def matches(found: ArrayLike, true: ArrayLike, least: float) -> NDArray[np.bool_]:

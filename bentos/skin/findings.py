@@ -1,5 +1,6 @@
 """What the runners say of a crop: plain values, in crop pixels, before they become an Analysis."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 WRINKLE_ZONES = ("forehead", "crows_feet", "frown", "nasolabial")
@@ -11,6 +12,22 @@ HAYASHI_LIMITS = (0, 5, 20, 50)  # upper lesion count of clear, mild, moderate, 
 def severity_of(count: int) -> str:
     """Class on Hayashi's scale for a whole-face lesion count."""
     return SEVERITIES[sum(count > limit for limit in HAYASHI_LIMITS)]
+
+
+def severity_beside(count: int, chances: Sequence[float]) -> tuple[str, float | None]:
+    """Class and its measured chance: the likeliest of the count's own class and those beside it.
+
+    Args:
+        count: estimated lesions.
+        chances: of mild, moderate, severe, very severe; the labelled photos hold next to no clear faces, so that of
+            those no chance is known.
+    """
+    if count == 0:
+        return SEVERITIES[0], None
+    own = SEVERITIES.index(severity_of(count))
+    allowed = [grade for grade in (own - 1, own, own + 1) if 1 <= grade < len(SEVERITIES)]
+    best = max(allowed, key=lambda grade: chances[grade - 1])
+    return SEVERITIES[best], round(float(chances[best - 1]), 4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bentos.skin.findings import SEVERITIES, Lesion, severity_of
+from bentos.skin.boxes import suppress
+from bentos.skin.findings import SEVERITIES, Lesion, severity_beside
 from bentos.skin.measure import filters
 from bentos.skin.measure.pose import face_coordinates
 from bentos.skin.measure.tuned import Network, sigmoid, softmax, tuned
@@ -63,7 +64,7 @@ def find(crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_]) -> Acne:
     logits = fitted.pixels(rows)[:, 0]
     centres, features = candidates(logits, where, rows)
     boxes, confidence = place(centres, fitted.boxes(features)), sigmoid(fitted.candidates(features)[:, 0])
-    kept = suppress(boxes, confidence)
+    kept = suppress(boxes, confidence, OVERLAP)
     boxes, confidence = boxes[kept], confidence[kept]
     lesions = [
         Lesion((float(x), float(y), float(w), float(h)), round(float(share), 4))
@@ -72,7 +73,7 @@ def find(crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_]) -> Acne:
     ]
     face = face_features(logits, confidence)
     count = max(0, round(float(np.expm1(fitted.count(face[None])[0, 0]))))
-    severity, chance = _severity(count, softmax(fitted.severity(face[None])[0]))
+    severity, chance = severity_beside(count, softmax(fitted.severity(face[None])[0]).tolist())
     return Acne(lesions, count, severity, chance)
 
 
@@ -165,21 +166,6 @@ def place(centres: NDArray[np.float32], shifts: NDArray[np.float32]) -> NDArray[
     return np.concatenate([middles - sides / 2, sides, sides], axis=1).astype(np.float32)
 
 
-def suppress(boxes: NDArray[np.float32], confidence: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Indices of the boxes that overlap no surer one by OVERLAP or more, surest first."""
-    order = np.argsort(-confidence, kind="stable")
-    boxes = boxes[order]
-    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    shared = np.prod(np.clip(np.minimum(high[:, None], high) - np.maximum(low[:, None], low), 0, None), axis=2)
-    area = boxes[:, 2:].prod(axis=1)
-    clash = shared > OVERLAP * (area[:, None] + area - shared)
-    dropped = np.zeros(len(boxes), dtype=np.bool_)
-    for number in range(len(boxes)):
-        if not dropped[number]:
-            dropped[number + 1 :] |= clash[number, number + 1 :]
-    return order[~dropped]
-
-
 def face_features(logits: NDArray[np.float32], confidence: NDArray[np.float32]) -> NDArray[np.float32]:
     """What count and severity are judged on, float32 (f,): several tallies of the same evidence.
 
@@ -198,21 +184,6 @@ def face_features(logits: NDArray[np.float32], confidence: NDArray[np.float32]) 
     ]
     share = [float(chance.mean()) * 100, float(np.quantile(chance, 0.99)) * 10]
     return np.log1p(np.array(tallies + share, np.float32))
-
-
-def _severity(count: int, chances: NDArray[np.float64]) -> tuple[str, float | None]:
-    """Class and its measured chance; the count's own class or one beside it.
-
-    Args:
-        count: estimated lesions.
-        chances: of mild, moderate, severe, very severe.
-    """
-    if count == 0:
-        return SEVERITIES[0], None  # the labelled photos hold next to no clear faces: nothing was measured
-    own = SEVERITIES.index(severity_of(count))
-    allowed = [grade for grade in (own - 1, own, own + 1) if 1 <= grade < len(SEVERITIES)]
-    best = max(allowed, key=lambda grade: float(chances[grade - 1]))
-    return SEVERITIES[best], round(float(chances[best - 1]), 4)
 
 
 def _nearby_skin(

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bentos.skin.findings import HAYASHI_LIMITS, SEVERITIES, severity_of
+from bentos.skin.boxes import suppress
+from bentos.skin.findings import HAYASHI_LIMITS, SEVERITIES, severity_beside, severity_of
 from bentos.skin.measure import blemishes
 from bentos.skin.measure.colour import reduced_lab
 from bentos.skin.photo.crop import CROP_SIZE, Crop, cut
@@ -107,20 +108,20 @@ def test_the_response_is_high_on_a_spot_and_low_beside_it(portrait: Crop) -> Non
 
 @given(st.integers(0, 120), st.lists(st.floats(0.01, 1), min_size=4, max_size=4))
 def test_severity_is_the_counts_class_or_one_beside_it(count: int, weights: list[float]) -> None:
-    severity, chance = blemishes._severity(count, np.array(weights) / sum(weights))
+    severity, chance = severity_beside(count, [weight / sum(weights) for weight in weights])
     assert abs(SEVERITIES.index(severity) - SEVERITIES.index(severity_of(count))) <= 1
     assert (severity == "clear") == (count == 0)
     assert (chance is None) == (count == 0)
 
 
 def test_severity_follows_its_own_evidence_near_a_limit() -> None:
-    assert blemishes._severity(6, np.array([0.7, 0.3, 0.0, 0.0])) == ("mild", 0.7)
-    assert blemishes._severity(6, np.array([0.0, 0.2, 0.3, 0.5])) == ("severe", 0.3)
+    assert severity_beside(6, [0.7, 0.3, 0.0, 0.0]) == ("mild", 0.7)
+    assert severity_beside(6, [0.0, 0.2, 0.3, 0.5]) == ("severe", 0.3)
 
 
 def test_of_overlapping_boxes_the_surest_stays() -> None:
     boxes = np.array([[0, 0, 20, 20], [5, 0, 20, 20], [60, 60, 20, 20]], np.float32)
-    assert blemishes.suppress(boxes, np.array([0.2, 0.9, 0.5], np.float32)).tolist() == [1, 2]
+    assert suppress(boxes, np.array([0.2, 0.9, 0.5], np.float32), blemishes.OVERLAP).tolist() == [1, 2]
 
 
 def test_a_box_is_placed_around_the_shifted_middle() -> None:
