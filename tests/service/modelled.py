@@ -18,6 +18,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,7 @@ class FakeEngine:
     info = ModelInfo(name="fake", version="1.0.0", sha256="0" * 64)
     source = "memory"
     kind = "fake"
+    metrics: ClassVar[dict[str, Any]] = {}
 
     def predict(self, crops: NDArray[np.uint8]) -> list[Learned]:
         behave()

@@ -1,27 +1,34 @@
-"""What runs the skin model. None is shipped yet: `load` says so, and the heuristic runner answers."""
+"""What runs the skin model: ONNX Runtime on a checked bundle."""
 
-from typing import Protocol
+import base64
+import binascii
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
+from PIL import Image
 
 from bentos.skin.findings import Learned
+from bentos.skin.model.bundle import MODEL, Bundle, BundleError, SelfTest, read
+from bentos.skin.model.peaks import Outputs, learned
+from bentos.skin.photo.crop import CROP_SIZE
+from bentos.skin.runtime.threads import thread_count
 from bentos.skin.schema import ModelInfo
 from bentos.skin.settings import Settings
 
-
-class EngineError(Exception):
-    """An engine could not be made.
-
-    Attributes:
-        reason: the contract's reason code.
-        message: what was wrong and what to do, in a sentence.
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
+EMBEDDED = Path(__file__).resolve().parents[1] / "weights"
+MAPS = {  # the outputs that are decoded, by their shape without the batch
+    "heat": (128, 128),
+    "size": (128, 128, 2),
+    "offset": (128, 128, 2),
+    "density": (),
+    "severity": (4,),
+    "count_distribution": (66,),
+    "wrinkles": (4,),
+}
 
 
 class Engine(Protocol):
@@ -31,22 +38,126 @@ class Engine(Protocol):
         info: name, version and sha256 of the manifest.
         source: where the weights came from.
         kind: what runs them, e.g. "onnxruntime 1.32.0".
+        metrics: their measured accuracy.
     """
 
     info: ModelInfo
     source: str
     kind: str
+    metrics: dict[str, Any]
 
     def predict(self, crops: NDArray[np.uint8]) -> list[Learned]:
         """Learned concerns of a batch of crops, uint8 (batch, 512, 512, 3)."""
         ...
 
 
+class OnnxEngine:
+    """An ONNX Runtime session on a bundle; its self-test has passed.
+
+    Args:
+        bundle: checked.
+        threads: of one call.
+        source: where it came from, for people.
+
+    Raises:
+        BundleError: weights_incompatible (not a network we can run) or self_test_failed.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int, source: str) -> None:
+        manifest = bundle.manifest
+        try:
+            self._session = new_session(bundle.folder / MODEL, threads)
+        except Exception as error:  # ONNX Runtime raises classes of its own for a file it cannot read
+            raise BundleError("weights_incompatible", f"{MODEL} cannot be run ({type(error).__name__}).") from None
+        found = {output.name for output in self._session.get_outputs()}
+        lacking = sorted(set(MAPS) - found)
+        if lacking or [one.name for one in self._session.get_inputs()] != [manifest.input.name]:
+            raise BundleError("weights_incompatible", f"{MODEL} has other inputs or lacks outputs {lacking}.")
+        self._input = manifest.input.name
+        self._calibration = manifest.calibration
+        self.info = ModelInfo(name=manifest.name, version=manifest.version, sha256=bundle.sha256)
+        self.source = source
+        self.kind = f"onnxruntime {ort.__version__}"
+        self.metrics = bundle.metrics
+        self._test(manifest.self_test)
+
+    def predict(self, crops: NDArray[np.uint8]) -> list[Learned]:
+        """Learned concerns of a batch of crops, uint8 (batch, 512, 512, 3).
+
+        Raises:
+            ValueError: the network answered what no network should.
+        """
+        outputs = self.run(crops)
+        return [learned(outputs, number, self._calibration) for number in range(len(crops))]
+
+    def run(self, crops: NDArray[np.uint8]) -> Outputs:
+        """The raw outputs of a batch, by name; raises as `predict`."""
+        values = self._session.run(list(MAPS), {self._input: crops})
+        outputs = dict(zip(MAPS, values, strict=True))
+        for name, shape in MAPS.items():
+            if outputs[name].shape != (len(crops), *shape):
+                raise ValueError(f"{name} has shape {outputs[name].shape}")
+            if not np.isfinite(outputs[name]).all():
+                raise ValueError(f"{name} is not finite")
+        return outputs
+
+    def _test(self, test: SelfTest) -> None:
+        """Compare the answer to the recorded picture with the recorded answer; this warms the session up too."""
+        try:
+            outputs = self.run(picture(test.png)[np.newaxis])
+        except Exception as error:
+            raise BundleError("self_test_failed", f"The network does not answer its self-test: {error}.") from None
+        for name, expected in test.expected.items():
+            if name not in outputs:
+                raise BundleError("self_test_failed", f"The self-test expects an output {name}, which is not there.")
+            values = outputs[name].ravel()
+            if len(values) != len(expected):
+                raise BundleError(
+                    "self_test_failed", f"{name} has {len(values)} values, {len(expected)} were recorded."
+                )
+            off = float(np.abs(values - np.array(expected)).max())
+            if off > test.tolerance:
+                raise BundleError("self_test_failed", f"{name} differs by {off:.3g} from what was recorded.")
+
+
+def new_session(path: Path, threads: int) -> ort.InferenceSession:
+    """An ONNX Runtime session on the CPU."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Spinning threads would eat the core that the gateway beside us needs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4  # what goes wrong is raised, and said by us
+    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def picture(png: str) -> NDArray[np.uint8]:
+    """The self-test's picture as a crop, uint8 (512, 512, 3).
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        with Image.open(BytesIO(base64.b64decode(png, validate=True)), formats=["PNG"]) as image:
+            small = np.asarray(image.convert("RGB"))
+    except (binascii.Error, OSError) as error:
+        raise ValueError("the picture cannot be decoded") from error
+    times, rest = divmod(CROP_SIZE, small.shape[0])
+    if rest or small.shape[0] != small.shape[1]:
+        raise ValueError(f"the picture has {small.shape[1]}×{small.shape[0]} pixels")
+    return small.repeat(times, axis=0).repeat(times, axis=1)
+
+
 def load(settings: Settings) -> Engine:
     """Load the weights that the settings name.
 
     Raises:
-        EngineError: there are none.
+        BundleError: they are missing, corrupt, of another format, or fail their self-test.
     """
-    where = settings.weights_uri or "the embedded bundle"
-    raise EngineError("weights_missing", f"No weights were found in {where}; heuristics answer until there are.")
+    where = settings.weights_uri
+    if where is not None and "://" in where:
+        scheme = where.partition("://")[0]
+        raise BundleError("weights_unreachable", f"Weights from {scheme}:// are not supported; name a folder.")
+    folder = EMBEDDED if where is None else Path(where)
+    source = "embedded" if where is None else str(folder)
+    return OnnxEngine(read(folder, settings.weights_sha256), thread_count(settings), source)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bentos.skin.findings import Learned
 from bentos.skin.model import engine
+from bentos.skin.model.bundle import BundleError
 from bentos.skin.photo.crop import CROP_SIZE
 from bentos.skin.schema import ModelInfo
 from bentos.skin.settings import Settings
@@ -59,6 +60,7 @@ class ModelStatus(BaseModel):
     next_retry_s: float | None
     batches: int
     photos: int
+    metrics: dict[str, Any] | None  # measured accuracy of what is loaded
 
 
 def now() -> str:
@@ -93,7 +95,7 @@ class Lifecycle:
         self._attempts += 1
         try:
             loaded = engine.load(self._settings)
-        except engine.EngineError as error:
+        except BundleError as error:
             self._fail(error.reason, error.message)
         except Exception as error:  # whatever a file can do to a parser must leave the runner alive
             self._fail("weights_corrupt", f"{type(error).__name__} while loading the weights.")
@@ -135,4 +137,5 @@ class Lifecycle:
             next_retry_s=None,
             batches=self._batches,
             photos=self._photos,
+            metrics=None if self._engine is None else self._engine.metrics,
         ).model_dump()

@@ -1,0 +1,243 @@
+"""A weights bundle: a folder with manifest.json, model.onnx and metrics.json; nothing executable, all checked."""
+
+import hashlib
+import json
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bentos.skin.findings import SEVERITIES, WRINKLE_ZONES
+from bentos.skin.photo.crop import CROP_SIZE
+
+MANIFEST = "manifest.json"
+MODEL = "model.onnx"
+METRICS = "metrics.json"
+FORMAT_VERSION = 1
+MAX_MANIFEST_BYTES = 1 << 20  # a manifest has some 100 kB, most of it the self-test's picture
+MAX_FILE_BYTES = 64 << 20  # of any other file; a bundle that we publish has 20 MB at most
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class BundleError(Exception):
+    """A bundle cannot be used.
+
+    Attributes:
+        reason: the contract's reason code.
+        message: what was wrong and what to do, in a sentence.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class FileEntry(_Strict):
+    """A file of the bundle."""
+
+    size: Annotated[int, Field(ge=1, le=MAX_FILE_BYTES)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Input(_Strict):
+    """What the network takes: uint8 (batch, size, size, 3), sRGB; normalisation is inside the graph."""
+
+    name: str
+    layout: Literal["NHWC"]
+    dtype: Literal["uint8"]
+    size: int
+
+
+class ConfidenceTable(_Strict):
+    """Score of the heat map → share of such boxes that are right: knots, linear between, flat beyond."""
+
+    score: Annotated[list[Share], Field(min_length=1)]
+    right: Annotated[list[Share], Field(min_length=1)]
+
+
+class LesionNumbers(_Strict):
+    """How peaks become boxes.
+
+    Attributes:
+        score_min: of a peak to be a candidate.
+        show_min: of a candidate to be shown; where F1 is best.
+        boxes_max: most boxes of a face.
+        overlap_max: intersection over union from which the weaker of two boxes goes.
+    """
+
+    score_min: Share
+    show_min: Share
+    boxes_max: Annotated[int, Field(ge=1, le=1000)]
+    overlap_max: Share
+    confidence: ConfidenceTable
+
+
+class Linear(_Strict):
+    """weights · (density, mean of count_distribution) + bias = lesions."""
+
+    weights: Annotated[list[Finite], Field(min_length=2, max_length=2)]
+    bias: Finite
+
+
+class SeverityNumbers(_Strict):
+    """softmax(weights (4, 6) · features + bias (4)) = chances of mild … very severe; `strength`: of regularisation."""
+
+    weights: Annotated[
+        list[Annotated[list[Finite], Field(min_length=6, max_length=6)]], Field(min_length=4, max_length=4)
+    ]
+    bias: Annotated[list[Finite], Field(min_length=4, max_length=4)]
+    strength: float
+
+
+class Platt(_Strict):
+    """sigmoid(slope · logit + bias) = chance."""
+
+    slope: Finite
+    bias: Finite
+
+
+class Calibration(_Strict):
+    """The numbers that turn outputs into findings, fitted on photos the network was not trained on."""
+
+    lesions: LesionNumbers
+    count: Linear
+    severity: SeverityNumbers
+    wrinkles: dict[str, Platt]
+    wrinkles_confidence: Share
+
+
+class SelfTest(_Strict):
+    """A small recorded input and what the network must say of it.
+
+    Attributes:
+        png: base64 of a small square RGB PNG; it is enlarged to the input size by repeating its pixels.
+        expected: output name → its values, flattened, for that input.
+        tolerance: largest difference, absolute.
+    """
+
+    png: str
+    expected: dict[str, list[Finite]]
+    tolerance: Annotated[float, Field(gt=0, le=0.2)]
+
+
+class Manifest(_Strict):
+    """What a bundle says of itself."""
+
+    format_version: Literal[1]
+    name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]
+    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+    license: str
+    notice: str
+    created: str
+    files: dict[str, FileEntry]
+    input: Input
+    outputs: list[str]
+    classes: dict[str, list[str]]
+    calibration: Calibration
+    self_test: SelfTest
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle whose every file was checked.
+
+    Attributes:
+        manifest: parsed.
+        sha256: of the manifest's bytes; the version that a deployment pins.
+        folder: where it lies.
+        metrics: measured accuracy, as `/ml/status` shows it.
+    """
+
+    manifest: Manifest
+    sha256: str
+    folder: Path
+    metrics: dict[str, Any]
+
+
+def read(folder: Path, pin: str | None = None) -> Bundle:
+    """Read and check a bundle.
+
+    Args:
+        folder: holds the three files.
+        pin: sha256 that the manifest must have.
+
+    Raises:
+        BundleError: weights_missing (nothing there), weights_corrupt (not what the manifest or the pin says),
+            weights_incompatible (of another format or another network).
+    """
+    if not folder.is_dir():
+        raise BundleError("weights_missing", f"There is no weights bundle at {folder}.")
+    if not (folder / MANIFEST).exists():
+        raise BundleError("weights_missing", f"There is no {MANIFEST} in {folder}.")
+    text = _regular(folder, MANIFEST, MAX_MANIFEST_BYTES).read_bytes()
+    sha256 = hashlib.sha256(text).hexdigest()
+    if pin is not None and sha256 != pin:
+        raise BundleError("weights_corrupt", f"The manifest in {folder} has sha256 {sha256}, the pin is {pin}.")
+    manifest = parse(text)
+    for name, entry in manifest.files.items():
+        _check(folder, name, entry)
+    try:
+        metrics = json.loads((folder / METRICS).read_bytes())
+    except ValueError:
+        raise BundleError("weights_corrupt", f"{METRICS} in {folder} is no JSON.") from None
+    return Bundle(manifest, sha256, folder, metrics)
+
+
+def parse(text: bytes) -> Manifest:
+    """A manifest's bytes, strictly: a misspelt key is an error, not a silence; raises as `read`."""
+    try:
+        content = json.loads(text)
+        version = content["format_version"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise BundleError("weights_corrupt", f"{MANIFEST} is no JSON object with a format_version.") from None
+    if version != FORMAT_VERSION:
+        raise BundleError(
+            "weights_incompatible", f"The bundle has format {version!r}; this service reads format {FORMAT_VERSION}."
+        )
+    try:
+        manifest = Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BundleError("weights_corrupt", f"{MANIFEST}: {place}: {first['msg']}.") from None
+    if set(manifest.files) != {MODEL, METRICS}:
+        raise BundleError("weights_corrupt", f"{MANIFEST} must list {MODEL} and {METRICS}, nothing else.")
+    if manifest.input.size != CROP_SIZE:
+        raise BundleError("weights_incompatible", f"The network takes {manifest.input.size} px, not {CROP_SIZE}.")
+    if manifest.classes != {"severity": list(SEVERITIES[1:]), "wrinkles": list(WRINKLE_ZONES)}:
+        raise BundleError("weights_incompatible", "The network knows other classes than this service.")
+    return manifest
+
+
+def _regular(folder: Path, name: str, limit: int) -> Path:
+    """The path of a plain file of bounded size; no link, pipe, device or folder in its place."""
+    path = folder / name
+    try:
+        found = path.lstat()
+    except OSError:
+        raise BundleError("weights_corrupt", f"{name} is missing in {folder}.") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise BundleError("weights_corrupt", f"{name} in {folder} is not a plain file.")
+    if found.st_size > limit:
+        raise BundleError("weights_corrupt", f"{name} in {folder} has {found.st_size:,} bytes; {limit:,} are the most.")
+    return path
+
+
+def _check(folder: Path, name: str, entry: FileEntry) -> None:
+    path = _regular(folder, name, MAX_FILE_BYTES)
+    size = path.stat().st_size
+    if size != entry.size:
+        raise BundleError("weights_corrupt", f"{name} has {size:,} bytes where the manifest says {entry.size:,}.")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != entry.sha256:
+        raise BundleError("weights_corrupt", f"{name} has not the sha256 that the manifest says.")

@@ -1,0 +1,92 @@
+"""The network's outputs → lesions, count, severity, wrinkles, by the bundle's calibration."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bentos.skin.boxes import suppress
+from bentos.skin.findings import WRINKLE_ZONES, Learned, Lesion, severity_beside
+from bentos.skin.model.bundle import Calibration
+from bentos.skin.photo.crop import CROP_SIZE
+
+CHANCE_MIN = 1e-4  # below, a severity's chance says nothing more
+LOGIT_MAX = 9.0
+
+Outputs = dict[str, NDArray[np.float32]]
+
+
+def learned(outputs: Outputs, number: int, calibration: Calibration) -> Learned:
+    """What is said of one crop.
+
+    Args:
+        outputs: of the network for a batch, by name: heat (batch, 128, 128), size and offset (batch, 128, 128, 2),
+            density (batch,), severity (batch, 4), count_distribution (batch, 66), wrinkles (batch, 4).
+        number: of the crop in the batch.
+        calibration: of the bundle.
+    """
+    numbers = calibration.lesions
+    boxes, scores = peaks(outputs, number, calibration)
+    confidence = np.interp(scores, numbers.confidence.score, numbers.confidence.right)
+    shown = scores >= numbers.show_min
+    count = round(count_of(outputs, calibration)[number])
+    severity, chance = severity_beside(count, severity_chances(outputs, calibration)[number].tolist())
+    zones = wrinkle_chances(outputs, calibration)[number]
+    return Learned(
+        lesions=[
+            Lesion((float(x), float(y), float(w), float(h)), round(float(share), 4))
+            for (x, y, w, h), share in zip(boxes[shown], confidence[shown], strict=True)
+        ],
+        count=count,
+        severity=severity,
+        severity_confidence=chance,
+        wrinkles={zone: round(float(value), 4) for zone, value in zip(WRINKLE_ZONES, zones, strict=True)},
+        wrinkles_confidence=calibration.wrinkles_confidence,
+    )
+
+
+def peaks(outputs: Outputs, number: int, calibration: Calibration) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Boxes in crop pixels, float64 (n, 4), and their scores, (n,), best first; all candidates, shown or not."""
+    numbers = calibration.lesions
+    heat, size, offset = (outputs[name][number].astype(np.float64) for name in ("heat", "size", "offset"))
+    rows, columns = np.nonzero(heat >= numbers.score_min)
+    scores = heat[rows, columns]
+    # Twice as many as may be kept: a face full of noise must not cost more.
+    best = np.argsort(-scores, kind="stable")[: 2 * numbers.boxes_max]
+    rows, columns, scores = rows[best], columns[best], scores[best]
+    cell = CROP_SIZE / heat.shape[0]
+    centres = (np.stack([columns, rows], axis=1) + offset[rows, columns]) * cell
+    wide = size[rows, columns]
+    boxes = np.concatenate([centres - wide / 2, wide], axis=1)
+    kept = suppress(boxes, scores, numbers.overlap_max)[: numbers.boxes_max]
+    return boxes[kept], scores[kept]
+
+
+def count_of(outputs: Outputs, calibration: Calibration) -> NDArray[np.float64]:
+    """Lesions of each crop of the batch, not rounded, at least 0; float64 (batch,)."""
+    line = calibration.count
+    return np.asarray(np.maximum(_estimates(outputs) @ np.array(line.weights) + line.bias, 0.0))
+
+
+def severity_chances(outputs: Outputs, calibration: Calibration) -> NDArray[np.float64]:
+    """Chances of mild, moderate, severe, very severe, float64 (batch, 4)."""
+    own = np.log(np.maximum(outputs["severity"].astype(np.float64), CHANCE_MIN))
+    features = np.concatenate([np.log1p(_estimates(outputs)), own], axis=1)
+    logits = features @ np.array(calibration.severity.weights).T + np.array(calibration.severity.bias)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def wrinkle_chances(outputs: Outputs, calibration: Calibration) -> NDArray[np.float64]:
+    """Chance of wrinkles by zone, in the order of WRINKLE_ZONES, float64 (batch, 4)."""
+    chance = np.clip(outputs["wrinkles"].astype(np.float64), 1e-7, 1 - 1e-7)
+    logits = np.clip(np.log(chance / (1 - chance)), -LOGIT_MAX, LOGIT_MAX)
+    fits = [calibration.wrinkles[zone] for zone in WRINKLE_ZONES]
+    slopes, biases = np.array([fit.slope for fit in fits]), np.array([fit.bias for fit in fits])
+    return np.asarray(1 / (1 + np.exp(-(slopes * logits + biases))))
+
+
+def _estimates(outputs: Outputs) -> NDArray[np.float64]:
+    """Two estimates of the count, (batch, 2): the density's sum, the mean of the count's distribution."""
+    chances = outputs["count_distribution"].astype(np.float64)
+    return np.stack([np.maximum(outputs["density"], 0.0), chances @ np.arange(chances.shape[1])], axis=1).astype(
+        np.float64
+    )
