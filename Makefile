@@ -18,9 +18,10 @@ setup: .venv/installed ## create .venv and install what serving, tests and check
 	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
 
-setup-training: setup .venv/installed-training ## add what tuning and evaluation need
-.venv/installed-training: requirements/training.txt
+setup-training: setup .venv/installed-training ## add what training and evaluation need
+.venv/installed-training: requirements/training.txt requirements/torch.txt
 	$(BIN)/pip install --quiet --require-hashes -r requirements/training.txt
+	$(BIN)/pip install --quiet -r requirements/torch.txt
 	@touch $@
 
 serve: setup ## answer photos on http://localhost:5000 (PORT=… for another port)
@@ -38,8 +39,10 @@ check: setup setup-training ## format, lint, types
 	$(BIN)/mypy
 
 lock: setup ## pin requirements/*.in exactly, with hashes
-	for name in runtime dev training; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-header requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+	: > requirements/none.txt; before=none; for name in runtime dev training; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    -c requirements/$$before.txt requirements/$$name.in -o requirements/$$name.txt || exit 1; before=$$name; done; \
+	rm requirements/none.txt
 
 tune: setup-training ## fit the heuristics' constants on the train split
 	$(BIN)/python -m training.tune
