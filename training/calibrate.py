@@ -1,10 +1,9 @@
 """What turns the network's outputs into boxes, a count, a class and chances: numbers fitted on the held-out part.
 
-`decode` is what serves, in the same words; `fit` finds the numbers, `measure` says how good the answers are. All of it
-is plain JSON, so that serving needs no scikit-learn; docs of the keys are in `fit`.
+`fit` finds the numbers that `bentos.skin.model.peaks` decodes with, `measure` says how good the decoded answers are.
+The numbers are plain JSON, so that serving needs no scikit-learn; the docs of the keys are in `fit`.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -16,94 +15,21 @@ from sklearn.linear_model import HuberRegressor, LogisticRegression
 from sklearn.metrics import average_precision_score, cohen_kappa_score, roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from bentos.skin.findings import WRINKLE_ZONES
+from bentos.skin.findings import HAYASHI_LIMITS, SEVERITIES, WRINKLE_ZONES, severity_beside
+from bentos.skin.model.bundle import Calibration, ConfidenceTable, LesionNumbers
+from bentos.skin.model.peaks import Outputs, count_of, peaks, severity_chances, wrinkle_chances
 from bentos.skin.photo.crop import CROP_SIZE
 from training.crops import Example
-from training.matching import average_precision, matches, overlaps
+from training.matching import average_precision, matches
 
 SCORE_MIN = 0.04  # peaks below are noise: fewer than one in thirty is right
 BOXES_MAX = 100  # a face; ACNE04's fullest has 65
 OVERLAP_MAX = 0.45  # intersection over union from which the weaker of two boxes goes
+SHOWN_LOSS = 0.01  # of AP at IoU .3 that leaving out the weakest boxes may cost
 KNOTS = 12  # of the confidence table; more would follow the held-out part's noise
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)  # inverse regularisation of the severity's joining, chosen by log-likelihood
-FOLDS = 5
+FOLDS = 5  # of the held-out part, by group, where something is chosen or told of it
 DIGITS = 6
-
-Outputs = dict[str, NDArray[np.float32]]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is said of one crop.
-
-    Attributes:
-        boxes: float64 (n, 4), x, y, width, height in crop pixels, best first.
-        scores: float64 (n, ), of the heat map.
-        confidence: float64 (n, ), share of such boxes that are right.
-        count: lesions, not rounded.
-        severity: float64 (4, ), chances of mild … very severe.
-        wrinkles: float64 (4, ), chances by WRINKLE_ZONES.
-    """
-
-    boxes: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    confidence: NDArray[np.float64]
-    count: float
-    severity: NDArray[np.float64]
-    wrinkles: NDArray[np.float64]
-
-
-def peaks(
-    heat: NDArray[np.float32], size: NDArray[np.float32], offset: NDArray[np.float32]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Boxes in crop pixels, (n, 4), and their scores, (n, ), best first, from one crop's maps.
-
-    Args:
-        heat: (cells, cells), 0 where there is no peak.
-        size: (cells, cells, 2), width and height in crop pixels.
-        offset: (cells, cells, 2), of the centre from its cell's corner, in cells.
-    """
-    rows, columns = np.nonzero(heat >= SCORE_MIN)
-    scores = heat[rows, columns].astype(np.float64)
-    order = np.argsort(-scores, kind="stable")[: 2 * BOXES_MAX]
-    rows, columns, scores = rows[order], columns[order], scores[order]
-    cell = CROP_SIZE / heat.shape[0]
-    centre = (np.stack([columns, rows], axis=1) + offset[rows, columns].astype(np.float64)) * cell
-    wide = size[rows, columns].astype(np.float64)
-    boxes = np.concatenate([centre - wide / 2, wide], axis=1)
-    kept: list[int] = []
-    shares = overlaps(boxes, boxes)
-    for number in range(len(boxes)):
-        if not (shares[number, kept] > OVERLAP_MAX).any():
-            kept.append(number)
-    return boxes[kept[:BOXES_MAX]], scores[kept[:BOXES_MAX]]
-
-
-def decode(outputs: Outputs, number: int, numbers: dict[str, Any]) -> Answer:
-    """One crop's answer.
-
-    Args:
-        outputs: of the exported network, for a batch.
-        number: of the crop in the batch.
-        numbers: from `fit`.
-    """
-    boxes, scores = peaks(outputs["heat"][number], outputs["size"][number], outputs["offset"][number])
-    table = numbers["lesions"]["confidence"]
-    features = _features(outputs)[number]
-    count = numbers["count"]
-    severity = numbers["severity"]
-    logits = np.asarray(severity["weights"]) @ features + np.asarray(severity["bias"])
-    chances = np.exp(logits - logits.max())
-    logit = _logit(outputs["wrinkles"][number])
-    zones = [numbers["wrinkles"][zone] for zone in WRINKLE_ZONES]
-    return Answer(
-        boxes,
-        scores,
-        np.interp(scores, table["score"], table["right"]),
-        max(float(np.dot(count["weights"], count_features(outputs)[number]) + count["bias"]), 0.0),
-        chances / chances.sum(),
-        np.array([_sigmoid(zone["slope"] * x + zone["bias"]) for zone, x in zip(zones, logit, strict=True)]),
-    )
 
 
 def fit(
@@ -112,88 +38,97 @@ def fit(
     """Fit on the held-out part.
 
     Returns:
-        lesions: score_min, boxes_max, overlap_max of `peaks`; show_min, the score at which F1 at IoU .3 is best;
-            confidence: score → share of boxes right at IoU .3, two lists of knots, linear between, flat beyond.
+        lesions: score_min, boxes_max, overlap_max of candidates; show_min, the highest score below which leaving boxes
+            out costs no more than SHOWN_LOSS of AP at IoU .3; confidence: score → share of boxes right at IoU .3,
+            knots, linear between, flat beyond.
         count: count = weights · (density, mean of count_distribution) + bias, at least 0.
         severity: chances = softmax(weights (4, 6) · features + bias (4)), features = log(1 + density), log(1 + mean of
-            count_distribution), log of the four severities' chances, each at least 1e-4; classes mild … very_severe.
+            count_distribution), log of the four severities' chances, each at least 1e-4; classes mild … very_severe;
+            strength: inverse regularisation that was chosen.
         wrinkles: by zone, chance = sigmoid(slope · logit(wrinkles) + bias), the logit clipped to ±9.
+        wrinkles_confidence: cross-validated share of zones whose chance lies on the right side of one half.
     """
-    rows = [
-        peaks(acne_outputs["heat"][i], acne_outputs["size"][i], acne_outputs["offset"][i]) for i in range(len(acne))
-    ]
-    right = [matches(boxes, example.lesions, 0.3) for (boxes, _), example in zip(rows, acne, strict=True)]
-    scores, hits = np.concatenate([scores for _, scores in rows]), np.concatenate(right)
+    candidates = LesionNumbers(
+        score_min=SCORE_MIN,
+        show_min=SCORE_MIN,
+        boxes_max=BOXES_MAX,
+        overlap_max=OVERLAP_MAX,
+        confidence=ConfidenceTable(score=[0.0], right=[0.0]),
+    )
+    construct: Any = Calibration.model_construct  # the lesions' part alone: the rest is not fitted yet
+    found = [peaks(acne_outputs, number, construct(lesions=candidates)) for number in range(len(acne))]
+    right = [matches(boxes, example.lesions, 0.3) for (boxes, _), example in zip(found, acne, strict=True)]
+    scores, hits = np.concatenate([own for _, own in found]), np.concatenate(right)
     true = np.array([len(example.lesions) for example in acne], dtype=np.float64)
-    names = [example.group for example in acne]
-    estimates = count_features(acne_outputs)
+    estimates = _estimates(acne_outputs)
     line = HuberRegressor(epsilon=2.0, alpha=1e-3, max_iter=1000).fit(estimates, true)
     # Huber's line is near the median's; full faces pull the mean off it, and the bias is what is promised.
     bias = float(line.intercept_ + np.mean(true - line.predict(estimates)))
     classes = np.array([example.severity for example in acne])
-    features = _features(acne_outputs)
-    strength, chosen = _best_strength(features, classes, names)
+    strength, joined = _joined(_features(acne_outputs), classes, [example.group for example in acne])
+    logits, truth = _logits(wrinkle_outputs), _truth(wrinkled)
     return {
         "lesions": {
             "score_min": SCORE_MIN,
+            "show_min": _shown_from(scores, hits, int(true.sum())),
             "boxes_max": BOXES_MAX,
             "overlap_max": OVERLAP_MAX,
-            "show_min": _best_f1(scores, hits, int(true.sum())),
             "confidence": _table(scores, hits),
         },
         "count": {"weights": _short(line.coef_), "bias": round(bias, DIGITS)},
-        "severity": {
-            "weights": _short(chosen.coef_),
-            "bias": _short(chosen.intercept_),
-            "strength": strength,
-        },
-        "wrinkles": {
-            zone: _platt(_logit(wrinkle_outputs["wrinkles"][:, k]), [len(e.wrinkles[zone]) > 0 for e in wrinkled])
-            for k, zone in enumerate(WRINKLE_ZONES)
-        },
+        "severity": {"weights": _short(joined.coef_), "bias": _short(joined.intercept_), "strength": strength},
+        "wrinkles": {zone: _platt(logits[:, k], truth[:, k]) for k, zone in enumerate(WRINKLE_ZONES)},
+        "wrinkles_confidence": _zones_right(logits, truth, [example.group for example in wrinkled]),
     }
 
 
 def measure(
     numbers: dict[str, Any], acne: list[Example], acne_outputs: Outputs, wrinkled: list[Example], lined: Outputs
 ) -> dict[str, Any]:
-    """Figures of calibrated answers on labelled crops; severity's and count's alternatives stand beside them."""
-    answers = [decode(acne_outputs, number, numbers) for number in range(len(acne))]
+    """Figures of the served answers on labelled crops; what they are made of stands beside them."""
+    calibration = Calibration.model_validate(numbers)
     true = np.array([len(example.lesions) for example in acne])
     classes = np.array([example.severity for example in acne])
-    count = np.array([round(one.count) for one in answers])
-    grade = np.array([int(one.severity.argmax()) for one in answers])
-    sure = np.array([one.severity.max() for one in answers])
-    confidence = np.concatenate([one.confidence for one in answers])
-    scores = np.concatenate([one.scores for one in answers])
+    count = np.rint(count_of(acne_outputs, calibration)).astype(int)
+    by_class = severity_chances(acne_outputs, calibration)
+    said = [severity_beside(int(own), row) for own, row in zip(count, by_class.tolist(), strict=True)]
+    grade = np.array([max(SEVERITIES.index(name) - 1, 0) for name, _ in said])  # clear counts as mild
+    sure = np.array([np.nan if chance is None else chance for _, chance in said])
+    known = ~np.isnan(sure)
+    found = [peaks(acne_outputs, number, calibration) for number in range(len(acne))]
+    scores = np.concatenate([own for _, own in found])
+    confidence = np.interp(scores, calibration.lesions.confidence.score, calibration.lesions.confidence.right)
+    shown = scores >= calibration.lesions.show_min
     right = {
-        least: np.concatenate([matches(one.boxes, e.lesions, least) for one, e in zip(answers, acne, strict=True)])
+        least: np.concatenate([matches(boxes, e.lesions, least) for (boxes, _), e in zip(found, acne, strict=True)])
         for least in (0.3, 0.5)
     }
-    chances = np.array([decode(lined, number, numbers).wrinkles for number in range(len(wrinkled))])
-    truth = np.array([[len(example.wrinkles[zone]) > 0 for zone in WRINKLE_ZONES] for example in wrinkled])
-    mean_count = _mean_count(acne_outputs)
+    chances, truth = wrinkle_chances(lined, calibration), _truth(wrinkled)
+    density, distribution = _estimates(acne_outputs).T
     areas = {zone: round(float(roc_auc_score(truth[:, k], chances[:, k])), 4) for k, zone in enumerate(WRINKLE_ZONES)}
     figures: dict[str, Any] = {
         "photos": {"acne": len(acne), "wrinkles": len(wrinkled)},
         "severity_accuracy": (grade == classes).mean(),
         "severity_accuracy_95": _interval(grade == classes),
+        "severity_accuracy_unbound": (by_class.argmax(axis=1) == classes).mean(),
         "severity_accuracy_by_head": (acne_outputs["severity"].argmax(axis=1) == classes).mean(),
-        "severity_accuracy_by_count": (np.clip(np.searchsorted([5, 20, 50], count), 0, 3) == classes).mean(),
+        "severity_accuracy_by_count": (np.searchsorted(HAYASHI_LIMITS[1:], count) == classes).mean(),
         "severity_kappa": cohen_kappa_score(grade, classes, weights="quadratic"),
-        "severity_confidence_ece": error_of(sure, grade == classes),
+        "severity_confidence_ece": error_of(sure[known], (grade == classes)[known]),
         "severity_recall": [(grade[classes == k] == k).mean() for k in range(4)],
         "count_mae": np.abs(count - true).mean(),
         "count_mae_95": _interval(np.abs(count - true)),
         "count_bias": (count - true).mean(),
-        "count_mae_of_density": np.abs(acne_outputs["density"] - true).mean(),
-        "count_bias_of_density": (acne_outputs["density"] - true).mean(),
-        "count_mae_of_distribution": np.abs(mean_count - true).mean(),
-        "count_bias_of_distribution": (mean_count - true).mean(),
         "count_spearman": spearmanr(count, true)[0],
-        "box_ap_30": average_precision(scores, right[0.3], int(true.sum())),
-        "box_ap_50": average_precision(scores, right[0.5], int(true.sum())),
-        "box_confidence_ece": error_of(confidence, right[0.3]),
+        "count_mae_of_density": np.abs(density - true).mean(),
+        "count_bias_of_density": (density - true).mean(),
+        "count_mae_of_distribution": np.abs(distribution - true).mean(),
+        "count_bias_of_distribution": (distribution - true).mean(),
+        "box_ap_30": average_precision(scores[shown], right[0.3][shown], int(true.sum())),
+        "box_ap_50": average_precision(scores[shown], right[0.5][shown], int(true.sum())),
+        "box_ap_30_of_candidates": average_precision(scores, right[0.3], int(true.sum())),
+        "box_confidence_ece": error_of(confidence[shown], right[0.3][shown]),
+        "boxes_shown_over_lesions": shown.sum() / true.sum(),
         "wrinkle_auc": areas,
         "wrinkle_auc_mean": np.mean(list(areas.values())),
         "wrinkle_chance_ece": error_of(chances.ravel(), truth.ravel()),
@@ -206,27 +141,23 @@ def measure(
 def error_of(chance: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 10) -> float:
     """Expected calibration error over bins of equal width (Guo et al., ICML 2017)."""
     places = np.minimum((chance * bins).astype(int), bins - 1)
-    parts = [(places == place) for place in np.unique(places)]
+    parts = [places == place for place in np.unique(places)]
     return float(sum(part.sum() * abs(chance[part].mean() - right[part].mean()) for part in parts) / len(chance))
 
 
-def count_features(outputs: Outputs) -> NDArray[np.float64]:
+def _estimates(outputs: Outputs) -> NDArray[np.float64]:
     """(batch, 2): the density's sum, and the mean of the count's distribution."""
-    return np.stack([outputs["density"].astype(np.float64), _mean_count(outputs)], axis=1)
-
-
-def _mean_count(outputs: Outputs) -> NDArray[np.float64]:
     chances = outputs["count_distribution"].astype(np.float64)
-    return np.asarray(chances @ np.arange(chances.shape[1]))
+    return np.stack([outputs["density"].astype(np.float64), chances @ np.arange(chances.shape[1])], axis=1)
 
 
 def _features(outputs: Outputs) -> NDArray[np.float64]:
     """(batch, 6), of severity."""
     chances = np.log(np.maximum(outputs["severity"].astype(np.float64), 1e-4))
-    return np.concatenate([np.log1p(count_features(outputs)), chances], axis=1)
+    return np.concatenate([np.log1p(_estimates(outputs)), chances], axis=1)
 
 
-def _best_strength(
+def _joined(
     features: NDArray[np.float64], classes: NDArray[np.int64], names: list[str]
 ) -> tuple[float, LogisticRegression]:
     """The regularisation of the best cross-validated likelihood, and the regression fitted with it."""
@@ -244,22 +175,45 @@ def _table(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> dict[str, l
     """Isotonic regression, thinned to KNOTS quantiles of the scores."""
     isotonic = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(scores, right.astype(np.float64))
     edges = np.quantile(scores, np.linspace(0, 1, KNOTS + 1))
-    middles = [(scores >= low) & (scores <= high) for low, high in pairwise(edges)]
-    knots = np.array([scores[part].mean() for part in middles])
-    values = np.array([isotonic.predict(scores[part]).mean() for part in middles])
-    return {"score": _short(knots), "right": _short(np.maximum.accumulate(values))}
+    parts = [(scores >= low) & (scores <= high) for low, high in pairwise(edges)]
+    values = np.array([isotonic.predict(scores[part]).mean() for part in parts])
+    return {"score": _short([scores[part].mean() for part in parts]), "right": _short(np.maximum.accumulate(values))}
 
 
-def _best_f1(scores: NDArray[np.float64], right: NDArray[np.bool_], total: int) -> float:
-    order = np.argsort(-scores, kind="stable")
-    hits = np.cumsum(right[order])
-    f1 = 2 * hits / (np.arange(1, len(hits) + 1) + total)
-    return round(float(scores[order][int(f1.argmax())]), 4)
+def _shown_from(scores: NDArray[np.float64], right: NDArray[np.bool_], total: int) -> float:
+    """The highest score from which showing boxes costs no more than SHOWN_LOSS of AP."""
+    least = average_precision(scores, right, total) - SHOWN_LOSS
+    for score in np.arange(0.5, SCORE_MIN, -0.01):
+        shown = scores >= score
+        if average_precision(scores[shown], right[shown], total) >= least:
+            return round(float(score), 2)
+    return SCORE_MIN
 
 
-def _platt(logits: NDArray[np.float64], truth: list[bool]) -> dict[str, float]:
+def _platt(logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> dict[str, float]:
     model = LogisticRegression(C=1.0, max_iter=1000).fit(logits[:, None], truth)
     return {"slope": round(float(model.coef_[0, 0]), DIGITS), "bias": round(float(model.intercept_[0]), DIGITS)}
+
+
+def _zones_right(logits: NDArray[np.float64], truth: NDArray[np.bool_], names: list[str]) -> float:
+    """Share of zones that Platt's calibration judges rightly, each by the one fitted on the other folds."""
+    model = LogisticRegression(C=1.0, max_iter=1000)
+    folds = GroupKFold(min(FOLDS, len(set(names))))
+    judged = [
+        cross_val_predict(model, logits[:, [k]], truth[:, k], groups=names, cv=folds) for k in range(truth.shape[1])
+    ]
+    return round(float((np.stack(judged, axis=1) == truth).mean()), DIGITS)
+
+
+def _truth(examples: list[Example]) -> NDArray[np.bool_]:
+    """(n, 4), whether a zone has a wrinkle."""
+    return np.array([[len(example.wrinkles[zone]) > 0 for zone in WRINKLE_ZONES] for example in examples])
+
+
+def _logits(outputs: Outputs) -> NDArray[np.float64]:
+    """(batch, 4), of the zones' raw chances."""
+    chance = np.clip(outputs["wrinkles"].astype(np.float64), 1e-7, 1 - 1e-7)
+    return np.clip(np.log(chance / (1 - chance)), -9, 9)
 
 
 def _cell_precision(examples: list[Example], maps: NDArray[np.float32]) -> dict[str, float]:
@@ -280,15 +234,6 @@ def _interval(values: NDArray[Any], resamples: int = 1000) -> list[float]:
     rng = np.random.default_rng(0)
     means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(resamples)]
     return [float(edge) for edge in np.quantile(means, (0.025, 0.975))]
-
-
-def _logit(chance: NDArray[np.float32]) -> NDArray[np.float64]:
-    p = np.clip(chance.astype(np.float64), 1e-7, 1 - 1e-7)
-    return np.clip(np.log(p / (1 - p)), -9, 9)
-
-
-def _sigmoid(x: float) -> float:
-    return float(1 / (1 + np.exp(-x)))
 
 
 def _short(values: Any) -> Any:

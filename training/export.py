@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bentos.skin.model.peaks import Outputs
 from bentos.skin.photo.crop import CROP_SIZE
 from training import calibrate, data, labels, train
-from training.calibrate import Outputs
 from training.crops import Example
 from training.data import DataError
 from training.network import INPUT_MEAN, INPUT_SCALE, LESION_STRIDE, Encoder, SkinNetwork

