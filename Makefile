@@ -40,7 +40,7 @@ check: setup setup-training ## format, lint, types
 
 lock: setup ## pin requirements/*.in exactly, with hashes
 	: > requirements/none.txt; before=none; for name in runtime dev training; do \
-	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    -c requirements/$$before.txt requirements/$$name.in -o requirements/$$name.txt || exit 1; before=$$name; done; \
 	rm requirements/none.txt
 

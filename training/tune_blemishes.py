@@ -13,13 +13,13 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from bentos.skin.boxes import suppress
+from bentos.skin.boxes import overlaps, suppress
 from bentos.skin.measure import blemishes
 from bentos.skin.measure.colour import reduced_lab
 from bentos.skin.measure.tuned import Network, sigmoid
 from bentos.skin.photo.skin import skin_mask
 from training.crops import Example
-from training.matching import average_precision, matches, overlaps
+from training.matching import average_precision, matches
 from training.networks import folds, numbers, short
 
 FOLDS = 2  # for the pixels' perceptron: what follows is fitted on photos it has not seen
