@@ -1,0 +1,116 @@
+"""The engine answers only for networks that are what their bundle says."""
+
+import base64
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bentos.skin.model import engine
+from bentos.skin.model.bundle import BundleError, read
+from bentos.skin.model.engine import OnnxEngine
+from bentos.skin.settings import read as read_settings
+from tests.unit.model import bundles
+
+CROPS = np.full((3, 512, 512, 3), 127, np.uint8)
+
+
+def refusal(folder: Path) -> BundleError:
+    with pytest.raises(BundleError) as caught:
+        OnnxEngine(read(folder), threads=1, source="test")
+    return caught.value
+
+
+def test_an_honest_bundle_answers_for_each_crop_of_a_batch(tmp_path: Path) -> None:
+    running = OnnxEngine(read(bundles.write(tmp_path)), threads=1, source="test")
+    answers = running.predict(CROPS)
+    assert len(answers) == 3
+    assert answers[0] == answers[2]
+    first = answers[0]
+    assert [lesion.box for lesion in first.lesions] == [(232.0, 152.0, 20.0, 20.0), (112.0, 312.0, 20.0, 20.0)]
+    assert [lesion.confidence for lesion in first.lesions] == [0.75, pytest.approx(0.3333, abs=1e-3)]
+    assert (first.count, first.severity, first.severity_confidence) == (12, "moderate", 0.7)
+    assert first.wrinkles == pytest.approx(
+        {"forehead": 0.9, "crows_feet": 0.5, "frown": 0.1, "nasolabial": 0.5}, abs=1e-3
+    )
+    assert first.wrinkles_confidence == 0.8
+    assert running.info.version == "1.0.0"
+
+
+def test_a_model_that_is_no_network_is_incompatible(tmp_path: Path) -> None:
+    folder = bundles.write(tmp_path)
+    (folder / "model.onnx").write_bytes(b"not a network")
+    manifest = bundles.content()
+    manifest["files"] = {name: bundles.entry(folder / name) for name in ("model.onnx", "metrics.json")}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert refusal(folder).reason == "weights_incompatible"
+
+
+def test_a_network_that_lacks_an_output_is_incompatible(tmp_path: Path) -> None:
+    outputs = bundles.answers()
+    manifest = bundles.content()
+    del outputs["heat"]
+    error = refusal(bundles.write(tmp_path, outputs, manifest))
+    assert error.reason == "weights_incompatible"
+    assert "heat" in error.message
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_network_that_answers_nonsense_fails_its_self_test(tmp_path: Path, value: float) -> None:
+    outputs = bundles.answers()
+    outputs["size"] = np.full_like(outputs["size"], value)
+    error = refusal(bundles.write(tmp_path, outputs, bundles.content()))
+    assert error.reason == "self_test_failed"
+    assert "size is not finite" in error.message
+
+
+def test_a_network_of_another_shape_fails_its_self_test(tmp_path: Path) -> None:
+    outputs = bundles.answers()
+    outputs["heat"] = np.zeros((64, 64), np.float32)
+    assert refusal(bundles.write(tmp_path, outputs, bundles.content())).reason == "self_test_failed"
+
+
+def test_a_network_that_answers_otherwise_than_recorded_fails_its_self_test(tmp_path: Path) -> None:
+    manifest = bundles.content()
+    manifest["self_test"]["expected"]["density"] = [13.0]
+    error = refusal(bundles.write(tmp_path, manifest=manifest))
+    assert error.reason == "self_test_failed"
+    assert "density differs by 1" in error.message
+
+
+def png(width: int, height: int) -> str:
+    buffer = BytesIO()
+    Image.new("RGB", (width, height)).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+@pytest.mark.parametrize("picture", ["", "?", base64.b64encode(b"no picture").decode(), png(64, 32), png(100, 100)])
+def test_a_self_test_without_a_usable_picture_fails(tmp_path: Path, picture: str) -> None:
+    manifest: dict[str, Any] = bundles.content()
+    manifest["self_test"]["png"] = picture
+    assert refusal(bundles.write(tmp_path, manifest=manifest)).reason == "self_test_failed"
+
+
+def test_load_takes_a_named_folder_and_its_pin(tmp_path: Path) -> None:
+    folder = bundles.write(tmp_path / "bundle")
+    digest = read(folder).sha256
+    named = {"SHINE_WEIGHTS_URI": str(folder)}
+    assert engine.load(read_settings({**named, "SHINE_WEIGHTS_SHA256": digest})).info.sha256 == digest
+    with pytest.raises(BundleError, match="the pin is"):
+        engine.load(read_settings({**named, "SHINE_WEIGHTS_SHA256": "0" * 64}))
+
+
+def test_embedded_weights_never_stand_in_for_a_folder_that_was_named(tmp_path: Path) -> None:
+    with pytest.raises(BundleError) as caught:
+        engine.load(read_settings({"SHINE_WEIGHTS_URI": str(tmp_path / "nothing")}))
+    assert caught.value.reason == "weights_missing"
+
+
+def test_a_source_that_is_not_supported_is_said_to_be_out_of_reach() -> None:
+    with pytest.raises(BundleError) as caught:
+        engine.load(read_settings({"SHINE_WEIGHTS_URI": "ftp://weights/face-skin"}))
+    assert caught.value.reason == "weights_unreachable"
