@@ -91,6 +91,18 @@ def test_the_outputs_have_the_shapes_and_ranges_promised(path: Path, crops: np.n
     np.testing.assert_allclose(found["wrinkles"], found["wrinkle_maps"].max(axis=(1, 2)), rtol=1e-6)
 
 
+def test_what_is_served_is_what_was_trained(served: Served, crops: np.ndarray) -> None:
+    raw = train.answer(served.network, list(crops[:2]))
+    with torch.no_grad():
+        found = dict(zip(OUTPUTS, served(torch.from_numpy(crops[:2])), strict=True))
+    np.testing.assert_allclose(found["severity"], torch.softmax(raw["severity"], 1), rtol=1e-4)
+    np.testing.assert_allclose(found["density"], raw["density"].sum(dim=(1, 2, 3)), rtol=1e-4)
+    np.testing.assert_allclose(found["size"][0, ..., 1], 4 * raw["size"][0, 1].exp(), rtol=1e-3)
+    np.testing.assert_allclose(found["offset"][0, ..., 0], raw["offset"][0, 0], atol=1e-4)
+    np.testing.assert_allclose(found["wrinkle_maps"][1, ..., 2], torch.sigmoid(raw["wrinkles"][1, 2]), atol=1e-4)
+    assert found["heat"].max() == pytest.approx(float(torch.sigmoid(raw["heat"]).max()), rel=1e-4)
+
+
 def test_no_two_peaks_are_neighbours(path: Path, crops: np.ndarray) -> None:
     heat = export.run(export.session(path, 1), crops[:1])["heat"][0]
     kept = np.argwhere(heat > 0)

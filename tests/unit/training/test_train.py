@@ -197,6 +197,18 @@ def test_the_losses_are_lowest_at_the_truth() -> None:
         assert sum(float(value) for value in losses.acne_loss(moved, targets).values()) > 0.05, name
 
 
+def test_a_lesion_is_one_peak_and_not_its_neighbours() -> None:
+    targets = losses.acne_targets([augment.plain(spots((102, 206)), 256)], [0])
+    flat = {name: torch.zeros_like(targets[name]) for name in ("size", "offset", "severity", "count")}
+    flat["density"] = targets["centres"] + 1e-3
+
+    def heat(least: float) -> float:
+        return float(losses.acne_loss(flat | {"heat": 24.0 * (targets["heat"] >= least) - 12}, targets)["heat"])
+
+    assert heat(1.0) < 0.01
+    assert heat(0.3) > 0.3
+
+
 def test_severity_is_not_taught_by_a_part_of_a_face() -> None:
     view = augment.plain(spots((102, 206)), 256)
     targets = losses.acne_targets([replace(view, whole=False)], [0])
