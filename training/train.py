@@ -5,8 +5,9 @@
     python -m training.train --smoke                   # drawn pictures, a dozen steps: whether everything still runs
     python -m training.export --run main               # then calibrate and export what it learned
 
-A run is a folder: `checkpoint.pt` (all that is needed to go on), `history.json` and `curves.png`. Chance is drawn anew
-for each step from the seed and the step's number, so a run that was killed ends with the weights of one that was not.
+A run is a folder: `checkpoint.pt` (all that is needed to go on), `history.json`, `curves.png`, and `left_out.txt`, the
+photos that look like valid ones. Chance is drawn anew for each step from the seed and the step's number, so a run that
+was killed ends with the weights of one that was not.
 """
 
 import argparse
@@ -403,7 +404,9 @@ def main() -> None:
             settings = replace(settings, steps=wanted.steps or settings.steps)
             labelled, run = data.load(wanted.data), RUNS / wanted.run
             print(f"{len(labelled.fit.acne)} acne and {len(labelled.fit.wrinkles)} wrinkle crops to learn from")
-            print(*labelled.left_out, sep="\n")
+            run.mkdir(parents=True, exist_ok=True)
+            left_out = "".join(f"{line}\n" for line in labelled.left_out)
+            write_atomically(run / "left_out.txt", lambda part: part.write_text(left_out))
         state = train(labelled, run, settings)
     except (DataError, CheckpointError) as error:
         sys.exit(str(error))
