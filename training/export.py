@@ -25,11 +25,12 @@ from torch.nn import functional
 
 from bentos.skin.model.peaks import Outputs
 from bentos.skin.photo.crop import CROP_SIZE
-from training import calibrate, data, labels, train
+from training import calibrate, checkpoint, data, labels
+from training.checkpoint import CheckpointError
 from training.crops import Example
 from training.data import DataError
 from training.network import INPUT_MEAN, INPUT_SCALE, LESION_STRIDE, Encoder, SkinNetwork
-from training.train import RUNS, CheckpointError
+from training.train import RUNS
 
 OPSET = 17  # the newest that torch's scripting exporter writes well
 OUTPUTS = ("heat", "size", "offset", "density", "severity", "count_distribution", "wrinkles", "wrinkle_maps")
@@ -199,9 +200,9 @@ def export(folder: Path, photos: Path, timed: bool = False) -> dict[str, Any]:
         DataError: the photos to calibrate on are missing or broken.
         ExportError: the export is wrong or cannot be written.
     """
-    content = train.read(folder / "checkpoint.pt")
+    content = checkpoint.read(folder / "checkpoint.pt")
     network = SkinNetwork()
-    train.load(network, content["average"], folder / "checkpoint.pt")
+    checkpoint.load(network, content["average"], folder / "checkpoint.pt")
     served = Served(network)
     labelled, valid = data.load(photos), data.load_valid(photos)
     part, target = folder / ".export.part", folder / "export"

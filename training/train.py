@@ -12,13 +12,11 @@ was killed ends with the weights of one that was not.
 
 import argparse
 import ctypes
-import errno
 import json
 import math
 import os
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,10 +28,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from bentos.skin.findings import WRINKLE_ZONES
-from bentos.skin.photo.crop import CROP_SIZE, Crop
-from training import augment, data, labels, losses
+from training import augment, checkpoint, data, labels, losses
+from training.checkpoint import CheckpointError, write_atomically
 from training.crops import CACHE, Example
 from training.data import DataError, Labelled, Split
+from training.drawn import drawn_pictures
 from training.network import INPUT_MEAN, INPUT_SCALE, SkinNetwork, imagenet
 
 RUNS = CACHE / "runs"
@@ -62,10 +61,6 @@ class Settings:
     check_every: int = 600  # steps between looks at the held-out part; one costs as much as 20 steps
     save_every: int = 100  # steps; a minute of work is what a kill may cost
     bfloat16: bool = True  # 1×1 convolutions only: .7 of the time
-
-
-class CheckpointError(Exception):
-    """A checkpoint cannot be gone on from, or not be saved; the message says why."""
 
 
 @dataclass(slots=True)
@@ -235,11 +230,7 @@ def answer(network: SkinNetwork, pixels: list[NDArray[np.uint8]]) -> dict[str, T
 
 
 def save(state: State, settings: Settings, path: Path) -> None:
-    """Write a checkpoint, whole or not at all.
-
-    Raises:
-        CheckpointError: the disk is full, or cannot be written.
-    """
+    """Write a checkpoint, whole or not at all; raises as `checkpoint.write`."""
     content = {
         "settings": asdict(settings),
         "step": state.step,
@@ -248,12 +239,7 @@ def save(state: State, settings: Settings, path: Path) -> None:
         "optimiser": state.optimiser.state_dict(),
         "history": state.history,
     }
-    try:
-        write_atomically(path, lambda part: torch.save(content, part))
-    except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
-        full = getattr(error, "errno", None) == errno.ENOSPC or "PytorchStreamWriter" in str(error)
-        why = "the disk is full" if full else str(error)
-        raise CheckpointError(f"{path} could not be saved, {why}; the last one is kept, go on from it") from error
+    checkpoint.write(content, path)
 
 
 def restore(state: State, settings: Settings, path: Path) -> None:
@@ -262,7 +248,7 @@ def restore(state: State, settings: Settings, path: Path) -> None:
     Raises:
         CheckpointError: it is broken, of other settings, or of another network.
     """
-    content = read(path)
+    content = checkpoint.read(path)
     stored = content["settings"]
     other = {name for name, value in asdict(settings).items() if stored.get(name) != value}
     if other == {"steps"} and content["step"] <= min(
@@ -271,52 +257,10 @@ def restore(state: State, settings: Settings, path: Path) -> None:
         other = set()
     if other:
         raise CheckpointError(f"{path} was trained with another {', '.join(sorted(other))}; name another --run")
-    load(state.network, content["network"], path)
-    load(state.average, content["average"], path)
+    checkpoint.load(state.network, content["network"], path)
+    checkpoint.load(state.average, content["average"], path)
     state.optimiser.load_state_dict(content["optimiser"])
     state.step, state.history = content["step"], content["history"]
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A checkpoint's content.
-
-    Raises:
-        CheckpointError: it is missing or broken.
-    """
-    if not path.exists():
-        raise CheckpointError(f"there is no {path}; train it first with python -m training.train")
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        missing = {"settings", "step", "network", "average", "optimiser", "history"} - set(content)
-    except Exception as error:  # torch raises half a dozen kinds for a broken file
-        raise CheckpointError(f"{path} is no checkpoint or a broken one; delete it to begin anew") from error
-    if missing:
-        raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}, so it is no checkpoint of this training")
-    return content
-
-
-def load(network: SkinNetwork, weights: dict[str, Tensor], path: Path) -> None:
-    """Put weights into a network.
-
-    Raises:
-        CheckpointError: they are of another network.
-    """
-    own = network.state_dict()
-    wrong = sorted(set(own) ^ set(weights)) or [name for name in own if own[name].shape != weights[name].shape]
-    if wrong:
-        raise CheckpointError(f"{path} is of another network: {wrong[0]} does not fit")
-    network.load_state_dict(weights)
-
-
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write beside the file and put it in place, so that the file is always whole."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        write(part)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def curves(history: list[dict[str, float]], path: Path) -> None:
@@ -343,31 +287,6 @@ def curves(history: list[dict[str, float]], path: Path) -> None:
             axes.legend(fontsize="small")
     write_atomically(path, lambda part: figure.savefig(part, format="png", dpi=120))
     plt.close(figure)
-
-
-def drawn_pictures(count: int = 12, seed: int = 0) -> Labelled:
-    """Faceless stand-ins for tests and --smoke: red spots on skin colour for acne, dark bars for wrinkles."""
-    rng = np.random.default_rng(seed)
-
-    def example(number: int, acne: bool) -> Example:
-        pixels = np.clip(rng.normal((190, 150, 130), 6, (CROP_SIZE, CROP_SIZE, 3)), 0, 255).astype(np.uint8)
-        boxes, grade = [], number % 4
-        for _ in range((2, 10, 30, 55)[grade] if acne else 4):
-            x, y = rng.integers(60, CROP_SIZE - 90, 2).tolist()
-            width, height = (24, 24) if acne else (60, 10)
-            pixels[y : y + height, x : x + width] = (170, 60, 60) if acne else (120, 90, 80)
-            boxes.append([float(x), float(y), float(width), float(height)])
-        rows, none = np.array(boxes), np.empty((0, 4))
-        lined = [k for k in range(len(WRINKLE_ZONES)) if not acne and (number + k) % 2]
-        zones = {zone: rows[[k]] if k in lined else none for k, zone in enumerate(WRINKLE_ZONES)}
-        crop = Crop(pixels, np.eye(2, 3), (0, 0, CROP_SIZE, CROP_SIZE), None)
-        return Example(crop, f"drawn-{number}", grade if acne else -1, rows if acne else none, {} if acne else zones)
-
-    def split(first: int) -> Split:
-        numbers = range(first, first + count)
-        return Split([example(number, True) for number in numbers], [example(number, False) for number in numbers])
-
-    return Labelled(split(0), split(count), [])
 
 
 def _start_anew() -> None:

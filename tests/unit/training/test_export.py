@@ -17,6 +17,7 @@ from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.model.bundle import Calibration
 from bentos.skin.model.peaks import Outputs, count_of, severity_chances, wrinkle_chances
 from training import calibrate, export, train
+from training.drawn import drawn_pictures
 from training.export import OUTPUTS, ExportError, Served
 
 CROPS = 50
@@ -36,7 +37,7 @@ def served() -> Served:
 
 @pytest.fixture(scope="module")
 def crops() -> np.ndarray:
-    labelled = train.drawn_pictures(CROPS // 4 + 1)
+    labelled = drawn_pictures(CROPS // 4 + 1)
     everything = labelled.fit.acne + labelled.fit.wrinkles + labelled.held_out.acne + labelled.held_out.wrinkles
     return export.pixels(everything[:CROPS])
 
@@ -149,7 +150,7 @@ def maps(*boxes: tuple[float, float, float, float, float]) -> Outputs:
 def test_the_fitted_numbers_are_plain_json_and_near_the_truth() -> None:
     """Peaks that are right as often as their score says; counts, classes and zones that the outputs tell with noise."""
     rng = np.random.default_rng(0)
-    labelled = train.drawn_pictures(40)
+    labelled = drawn_pictures(40)
     acne, wrinkled = labelled.fit.acne, labelled.fit.wrinkles
     rows = []
     for example in acne:

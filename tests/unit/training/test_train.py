@@ -16,10 +16,12 @@ import torch
 
 from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.photo.crop import CROP_SIZE, Crop
-from training import augment, losses, train
+from training import augment, checkpoint, losses, train
+from training.checkpoint import CheckpointError
 from training.crops import Example
 from training.data import Labelled
-from training.train import CheckpointError, Settings
+from training.drawn import drawn_pictures
+from training.train import Settings
 
 TINY = Settings(
     steps=4, side=64, last_side=96, last_share=0.3, acne=2, wrinkle=1, frozen=1, warm_up=2, save_every=1, check_every=9
@@ -33,7 +35,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="module")
 def drawn() -> Labelled:
-    return train.drawn_pictures(4)
+    return drawn_pictures(4)
 
 
 def weights(state: train.State) -> dict[str, np.ndarray]:
@@ -67,12 +69,12 @@ def test_other_settings_are_refused_by_name(drawn: Labelled, tmp_path: Path) -> 
 def test_a_broken_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"PK\x03\x04 half a file")
     with pytest.raises(CheckpointError, match="no checkpoint or a broken one"):
-        train.read(tmp_path / "checkpoint.pt")
+        checkpoint.read(tmp_path / "checkpoint.pt")
     torch.save({"model": {}}, tmp_path / "checkpoint.pt")
     with pytest.raises(CheckpointError, match="lacks average, history, network"):
-        train.read(tmp_path / "checkpoint.pt")
+        checkpoint.read(tmp_path / "checkpoint.pt")
     with pytest.raises(CheckpointError, match=r"there is no .*nothing\.pt; train it first"):
-        train.read(tmp_path / "nothing.pt")
+        checkpoint.read(tmp_path / "nothing.pt")
 
 
 def test_a_checkpoint_of_another_network_is_refused() -> None:
@@ -80,10 +82,10 @@ def test_a_checkpoint_of_another_network_is_refused() -> None:
     other = dict(state.network.state_dict())
     other["severity.weight"] = torch.zeros(5, 128)
     with pytest.raises(CheckpointError, match=r"of another network: severity\.weight does not fit"):
-        train.load(state.network, other, Path("other.pt"))
+        checkpoint.load(state.network, other, Path("other.pt"))
     del other["severity.weight"]
     with pytest.raises(CheckpointError, match="of another network"):
-        train.load(state.network, other, Path("other.pt"))
+        checkpoint.load(state.network, other, Path("other.pt"))
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
