@@ -22,9 +22,9 @@ from bentos.skin.runtime.gateway import House, blank_crop
 from bentos.skin.runtime.middleware import FORM, GET_PATHS, Door, Envelope, cors, intakes
 from bentos.skin.runtime.routes import MAX_LATENCY_MS, routes
 from bentos.skin.runtime.telemetry import Telemetry, configure_logging
-from bentos.skin.runtime.threads import limit_pools, thread_count
 from bentos.skin.runtime.watchdog import STUCK_BATCHES, end_process_after
 from bentos.skin.schema import Analysis
+from bentos.skin.threads import limit_pools, thread_count
 
 settings = config.settings()
 limit_pools()

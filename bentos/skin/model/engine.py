@@ -15,9 +15,9 @@ from bentos.skin.findings import Learned
 from bentos.skin.model.bundle import MODEL, Bundle, BundleError, SelfTest, read
 from bentos.skin.model.peaks import Outputs, learned
 from bentos.skin.photo.crop import CROP_SIZE
-from bentos.skin.runtime.threads import thread_count
 from bentos.skin.schema import ModelInfo
 from bentos.skin.settings import Settings
+from bentos.skin.threads import thread_count
 
 EMBEDDED = Path(__file__).resolve().parents[1] / "weights"
 MAPS = {  # the outputs that are decoded, by their shape without the batch

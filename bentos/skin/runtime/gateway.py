@@ -22,9 +22,9 @@ from bentos.skin.runtime.answers import error_body
 from bentos.skin.runtime.context import RequestContext, current
 from bentos.skin.runtime.runners import Runner, RunnerFailed
 from bentos.skin.runtime.telemetry import Telemetry
-from bentos.skin.runtime.threads import thread_count
 from bentos.skin.schema import Analysis, BatchAnswer, ErrorAnswer, ModelInfo, Reason, Timing
 from bentos.skin.settings import Settings
+from bentos.skin.threads import thread_count
 
 log = logging.getLogger("shine.gateway")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bentos.skin.runtime import threads
+from bentos.skin import threads
 from bentos.skin.settings import Settings
 
 
