@@ -25,7 +25,7 @@ setup-training: setup .venv/installed-training ## add what training and evaluati
 	@touch $@
 
 serve: setup ## answer photos on http://localhost:5000 (PORT=… for another port)
-	SHINE_LOG_FORMAT=$${SHINE_LOG_FORMAT:-text} $(BIN)/bentoml serve service:Gateway --port $(PORT)
+	SHINE_LOG_FORMAT=$${SHINE_LOG_FORMAT:-text} PORT=$(PORT) $(BIN)/bentoml serve service:Gateway
 
 test: setup ## what a change must pass
 	$(BIN)/python -m pytest -m "not long"

@@ -29,6 +29,7 @@ from bentos.skin.threads import limit_pools, thread_count
 settings = config.settings()
 limit_pools()
 compat.apply()
+configure_logging(settings.log_format)
 
 Require = Literal["model"] | None
 RUNNER: dict[str, Any] = {
@@ -47,7 +48,6 @@ class SkinModel:
     """Acne and wrinkles by the neural model. It always starts; without weights it says why."""
 
     def __init__(self) -> None:
-        configure_logging(settings.log_format)
         self.lifecycle = Lifecycle(settings)
         self.lifecycle.start()
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -69,7 +69,6 @@ class HeuristicFallback:
     """Everything that classical vision measures: all colours, and acne and wrinkles for when the model cannot."""
 
     def __init__(self) -> None:
-        configure_logging(settings.log_format)
         self.threads = ThreadPoolExecutor(thread_count(settings), thread_name_prefix="measure")
         self.threads.submit(measure, blank_crop())  # fills caches, without making the start wait
 
@@ -98,7 +97,6 @@ class Gateway:
 
     def __init__(self) -> None:
         global house
-        configure_logging(settings.log_format)
         house = House(settings, Telemetry(), self._predict, self._measure, self._status)
 
     async def _predict(self, crop: Crop) -> Learned:

@@ -77,6 +77,9 @@ def build(
     """
     photo, learned, measured = seen.photo, answer.learned, answer.measured
     face = seen.faces[0] if seen.faces else None
+    # Confidence was measured on faces; of a photo without one nothing is known.
+    confidence = None if face is None else learned.severity_confidence
+    wrinkles_confidence = None if face is None else learned.wrinkles_confidence
     boxes = boxes_to_photo(seen.crop.to_photo, [lesion.box for lesion in learned.lesions], photo.width, photo.height)
     return Analysis(
         request_id=request_id,
@@ -99,13 +102,13 @@ def build(
                     LesionBox(box=_box(box), confidence=_share(lesion.confidence))
                     for box, lesion in zip(boxes, learned.lesions, strict=True)
                 ],
-                confidence=_optional_share(learned.severity_confidence),
+                confidence=_optional_share(confidence),
                 source=answer.source,
             ),
             wrinkles=Wrinkles(
                 score=wrinkle_score(learned.wrinkles),
                 zones=WrinkleZones(**{zone: _share(value) for zone, value in learned.wrinkles.items()}),
-                confidence=_optional_share(learned.wrinkles_confidence),
+                confidence=_optional_share(wrinkles_confidence),
                 source=answer.source,
             ),
             redness=_measurement(measured.redness),

@@ -103,7 +103,10 @@ class Wrinkles(_Value):
 
 
 class ColourZones(_Value):
-    """Left and right are the person's own, in a photo that is not mirrored."""
+    """Left and right are the person's own, in a photo that is not mirrored.
+
+    A zone that shows too little skin has the whole face's value.
+    """
 
     forehead: Share
     nose: Share

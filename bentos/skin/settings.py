@@ -21,6 +21,8 @@ MAX_BATCH_PHOTOS = 16  # photos in one /analyze_batch
 MAX_BATCH_BODY_MIB = 64  # all of them together
 INJECTED = re.compile(r"SHINE_.*_SERVICE_.*|SHINE_.*_PORT.*|SHINE_PORT.*|SHINE_SERVICE_.*")  # Kubernetes, ECS links
 
+ORIGIN = re.compile(r"https?://[^/*\s]+")  # scheme, host, perhaps a port; no path, no trailing slash, no wildcard
+
 Phase = Literal["simple", "hybrid", "foundation", "full"]
 
 
@@ -44,8 +46,8 @@ class Settings(BaseModel):
     max_pending: Annotated[int, Field(ge=1)] = 32  # photos in the house; more would only wait past their deadline
     threads: Annotated[int, Field(ge=0)] = 0  # numeric threads of each process; 0: from the CPU quota
     max_batch_size: Annotated[int, Field(ge=2, le=64)] = 8  # larger CPU batches gain nothing; BentoML refuses 1
-    max_body_mib: Annotated[float, Field(gt=0)] = 10.0  # one photo, base64 counted decoded
-    max_megapixels: Annotated[float, Field(gt=0)] = 40.0  # decoding cost grows with pixels, not with bytes
+    max_body_mib: Annotated[float, Field(gt=0, le=1024)] = 10.0  # one photo, base64 counted decoded
+    max_megapixels: Annotated[float, Field(gt=0, le=1000)] = 40.0  # decoding cost grows with pixels, not with bytes
     api_keys: tuple[SecretStr, ...] = ()  # comma separated; several at once for rotation
     cors_origins: tuple[str, ...] = ()  # comma separated, exact; none: browsers stay outside
     quality: Literal["off", "normal", "strict"] = "normal"  # strict: a photo with quality issues is refused by 422
@@ -57,6 +59,21 @@ class Settings(BaseModel):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _some_key(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not keys:  # runs only where the variable is set
+            raise ValueError("it names no key; leave it unset to answer everybody")
+        return keys
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin; write it as browsers send it, e.g. https://app.example.com")
+        return origins
 
     @property
     def wants_model(self) -> bool:
@@ -101,7 +118,7 @@ def read(environ: dict[str, str]) -> Settings:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()
         shown = "" if name == "SHINE_API_KEYS" else f" is {environ.get(name)!r}, which"
-        raise SettingsError(f"{name}{shown} cannot be used: {first['msg']}.") from None
+        raise SettingsError(f"{name}{shown} cannot be used: {first['msg'].removeprefix('Value error, ')}.") from None
 
 
 @cache

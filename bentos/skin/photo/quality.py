@@ -24,6 +24,7 @@ EDGE_PERCENTILE = 75  # of their sharpness: some edges of a sharp face are soft,
 FINE_VARIANCE = 1.0  # px², of the smoothing against noise
 COARSE_VARIANCE = 3.0  # px², of the smoothing on top
 NO_EDGES_BLUR = 10.0  # px; the answer where there is nothing but noise or evenness
+SURE_FACE = 0.8  # detector's confidence; faces from the front score it and more
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ def assess(photo: Photo, faces: Sequence[Face], crop: Crop, skin_share: float) -
         "little_skin": skin_share / MIN_SKIN_SHARE,
     }
     factors = [min(max(ratio / 2, ratio - 0.5), 1.0) for ratio in ratios.values()]  # 0 → 0, 1 → ½, from 1½ on 1
+    # A face that the detector doubts may be none, or lie on its side: what is measured on it is as doubtful.
+    factors.append(min(faces[0].confidence / SURE_FACE, 1.0) if faces else 1.0)
     issues = [issue for issue, ratio in ratios.items() if ratio < 1.0]
     return Quality(score=round(float(np.prod(factors)), 3), issues=issues)
 

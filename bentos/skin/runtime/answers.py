@@ -49,5 +49,7 @@ def error_for(status: int) -> ShineError:
     if kind is None:
         return ShineError("Something went wrong in the service.")
     error = kind(f"{HTTPStatus(status).phrase}.")
+    if kind is errors.ModelUnavailable:
+        error.hint = "Try again later; /ml/status tells why."
     error.status = status
     return error

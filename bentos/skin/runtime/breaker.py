@@ -33,14 +33,20 @@ class Breaker:
         failures_to_open: failures in a row that open it.
         cooldown_s: seconds from opening to the first probe.
         clock: monotonic seconds.
+        on_change: told each new state.
     """
 
     def __init__(
-        self, failures_to_open: int = 3, cooldown_s: float = 1.0, clock: Callable[[], float] = time.monotonic
+        self,
+        failures_to_open: int = 3,
+        cooldown_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+        on_change: Callable[[State], None] = lambda _: None,
     ) -> None:
         self.failures_to_open = failures_to_open
         self.cooldown_s = cooldown_s
         self._clock = clock
+        self._on_change = on_change
         self._state: State = "closed"
         self._failures = 0
         self._opened_at = 0.0
@@ -92,3 +98,4 @@ class Breaker:
         self._state = state
         self._period += 1
         self._failures = 0
+        self._on_change(state)

@@ -6,8 +6,11 @@ starts the workers, and in every worker.
 """
 
 import asyncio
+import atexit
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +21,7 @@ from starlette.responses import Response
 
 from bentos.skin.errors import BadRequest, ShineError
 from bentos.skin.runtime.answers import SHAPED, error_body, error_for, error_response
-from bentos.skin.runtime.context import current
+from bentos.skin.runtime.context import begin, current
 
 log = logging.getLogger("shine.gateway")
 
@@ -30,6 +33,7 @@ RUNNER_CONNECTION = {"max_requests": 2**31 - 1, "max_age": 1e9}
 RUNNER_PROBE = {"enabled": False}
 
 KEEP_ALIVE_S = 75  # above the 60 s for which an Application Load Balancer keeps an idle connection
+METRICS_FILE_BYTES = 1 << 20  # prometheus_client's initial size of a metrics file
 CHECK_DELAY_S = 0.5  # how often the parent looks for dead workers; BentoML's 10 s would be 10 s of outage
 MAX_HEAD_BYTES = 512 * 1024  # twice what uvloop reads at once, which may end in the body of a request before
 GATEWAY_GRACE_S = 20  # from SIGTERM to SIGKILL; BentoML's is a day, and a stopped worker would use it
@@ -55,6 +59,9 @@ def apply() -> None:
         return
     bentoml._shine_applied = True
     send_no_usage_data()
+    keep_metrics_apart()
+    reserve_metric_files()
+    dispatch_at_once()
     respawn_dead_workers()
     stop_gateway_first()
     keep_idle_connections()
@@ -63,6 +70,7 @@ def apply() -> None:
     redirect_no_slashes()
     keep_half_closed_connections()
     shape_malformed_http()
+    refuse_websockets()
 
 
 def send_no_usage_data() -> None:
@@ -71,6 +79,60 @@ def send_no_usage_data() -> None:
 
     os.environ["BENTOML_DO_NOT_TRACK"] = "true"  # for the workers
     usage_stats.do_not_track = lambda: True
+
+
+def keep_metrics_apart() -> None:
+    """Each server has a folder of its own for its metrics; BentoML's is one a user, wiped by whoever starts next."""
+    import bentoml.serving as serving
+
+    def own_folder(*_: Any, **__: Any) -> str:
+        folder = tempfile.mkdtemp(prefix="shine-metrics-")
+        owner = os.getpid()
+        atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == owner else None)
+        return folder
+
+    serving.ensure_prometheus_dir = own_folder
+
+
+def reserve_metric_files() -> None:
+    """The blocks of a metrics file are taken when it is made.
+
+    prometheus_client maps sparse files: where the disk fills up later, the first write into a hole kills the process
+    by SIGBUS, and each worker started after it. Goes when it reserves them itself.
+    """
+    from prometheus_client.mmap_dict import MmapedDict
+
+    patched: Any = MmapedDict
+    init = patched.__init__
+
+    def reserved(self: Any, filename: str, read_mode: bool = False) -> None:
+        if not read_mode:
+            with Path(filename).open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, max(METRICS_FILE_BYTES, file.tell()))
+        init(self, filename, read_mode)
+
+    patched.__init__ = reserved
+
+
+def dispatch_at_once() -> None:
+    """A batch is what has queued while the batch before was at work; nobody waits for company.
+
+    BentoML's dispatcher holds a call back for as long as calls had to queue before: one burst teaches it to make each
+    later single photo wait, and that waiting teaches it to go on. On CPU a larger batch gains nothing.
+    """
+    from bentoml._internal.marshal.dispatcher import CorkDispatcher, Optimizer
+
+    refresh = Optimizer.trigger_refresh
+
+    def without_waiting(self: Any) -> None:
+        refresh(self)
+        self.wait = 0
+
+    async def untrained(*_: Any) -> None:
+        """The training holds calls back too."""
+
+    Optimizer.trigger_refresh = without_waiting
+    CorkDispatcher.train_optimizer = untrained
 
 
 def respawn_dead_workers() -> None:
@@ -88,6 +150,15 @@ def respawn_dead_workers() -> None:
         watcher = create_watcher(*args, **kwargs)
         watcher.respawn = True
         watcher.graceful_timeout = GATEWAY_GRACE_S if watcher.name == GATEWAY_WATCHER else RUNNER_GRACE_S
+        reap = watcher.reap_process
+
+        def reap_loudly(pid: int, status: int | None = None) -> Any:
+            if pid in watcher.processes and not watcher.is_stopping() and not watcher.is_stopped():
+                fields = {"worker": watcher.name.removeprefix("service_"), "pid": pid}
+                log.error("a worker ended by itself and is started anew", extra={"fields": fields})
+            return reap(pid, status)
+
+        watcher.reap_process = reap_loudly
         return watcher
 
     def create_watchful_arbiter(*args: Any, **kwargs: Any) -> Any:
@@ -224,11 +295,13 @@ def shape_malformed_http() -> None:
 
     def send_400_response(self: Any, _: str) -> None:
         error = BadRequest("The request is not valid HTTP.", "Send HTTP/1.1.")
-        body = error_body(error, current().request_id).model_dump_json().encode()
+        request_id = begin(None, "other").request_id
+        body = error_body(error, request_id).model_dump_json().encode()
         head = (
             f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            f"x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+            f"x-request-id: {request_id}\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
         )
+        log.info("what came is no HTTP", extra={"fields": {"request_id": request_id, "status": 400}})
         self.transport.write(head.encode() + body)
         self.transport.close()
 
@@ -246,6 +319,15 @@ def shape_malformed_http() -> None:
     protocol: Any = HttpToolsProtocol
     protocol.send_400_response, protocol.data_received = send_400_response, guarded
     protocol.on_message_begin, protocol.on_headers_complete = head_begins, head_ends
+
+
+def refuse_websockets() -> None:
+    """An upgrade to a WebSocket is ignored, as HTTP allows, and the request answered; 403 without a body it was."""
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    protocol: Any = HttpToolsProtocol
+    protocol._should_upgrade = lambda self: False  # noqa: ARG005
+    protocol._unsupported_upgrade_warning = lambda self: None  # noqa: ARG005
 
 
 def take_parsed_form(service: Any, form_key: str) -> None:

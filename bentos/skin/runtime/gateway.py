@@ -19,6 +19,7 @@ from bentos.skin.photo.decode import Photo, decode
 from bentos.skin.photo.face import FaceDetector
 from bentos.skin.report import Answer, Seen, build
 from bentos.skin.runtime.answers import error_body
+from bentos.skin.runtime.breaker import Breaker, State
 from bentos.skin.runtime.context import RequestContext, current
 from bentos.skin.runtime.runners import Runner, RunnerFailed
 from bentos.skin.runtime.telemetry import Telemetry
@@ -57,8 +58,9 @@ class House:
         self._settings = settings
         self.telemetry = telemetry
         self._model_status = model_status
-        self.predict = Runner(predict, settings.model_deadline_s)
-        self.measure = Runner(measured, HEURISTIC_SHARE * settings.request_deadline_s)
+        self.predict = Runner(predict, settings.model_deadline_s, Breaker(on_change=_say("SkinModel")))
+        heuristic = Breaker(on_change=_say("HeuristicFallback"))
+        self.measure = Runner(measured, HEURISTIC_SHARE * settings.request_deadline_s, heuristic)
         self.model: ModelStatus | None = None  # as last heard
         self.was_ready = False  # whether the model has loaded since this process started
         self.started_at = time.monotonic()
@@ -266,6 +268,21 @@ class House:
     def ready(self) -> bool:
         """Whether requests are answered as the phase demands: only `full` waits for the model's first load."""
         return self._settings.phase != "full" or self.was_ready
+
+
+def _say(runner: str) -> Callable[[State], None]:
+    """Log a breaker's changes, with what they mean."""
+
+    def say(state: State) -> None:
+        meaning = {
+            "open": "it does not answer; others do until it is back",
+            "half_open": "one probe is sent to it",
+            "closed": "it answers again",
+        }
+        level = logging.WARNING if state == "open" else logging.INFO
+        log.log(level, meaning[state], extra={"fields": {"runner": runner, "breaker": state}})
+
+    return say
 
 
 def blank_crop() -> crop.Crop:

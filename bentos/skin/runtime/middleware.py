@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bentos.skin.errors import ApiKeyMissing, ApiKeyWrong, Overloaded, ShineError
+from bentos.skin.errors import ApiKeyMissing, ApiKeyWrong, BadRequest, Overloaded, RequestTimeout, ShineError
 from bentos.skin.runtime import forms
 from bentos.skin.runtime.admission import Admission
 from bentos.skin.runtime.answers import SHAPED, error_for, error_response
@@ -154,7 +154,8 @@ class Door:
         self._intakes = intakes(settings)
         self._admission = admission
         self._keys = [key.get_secret_value().encode() for key in settings.api_keys]
-        self._reading = 0  # bodies on their way in; bounded, since each holds memory
+        self._reading = 0  # bytes that the bodies on their way in may come to hold
+        self._may_read = 2 * settings.max_pending * settings.max_photo_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -173,6 +174,10 @@ class Door:
             await self._refuse(error, scope, receive, body, send)
 
     async def _serve(self, scope: Scope, receive: Receive, body: Body, intake: Intake, send: Send) -> None:
+        if b"require" in scope.get("query_string", b""):
+            raise BadRequest(
+                "'require' stands in the query, where it does nothing.", "Send it in the form, or the JSON."
+            )
         self._admission.check()
         content_type = headers_of(scope).get(b"content-type", b"").decode("latin-1")
         form = await self._read(body, intake, content_type)
@@ -184,13 +189,13 @@ class Door:
             await self._app(scope, _after_body(receive), send)
 
     async def _read(self, body: Body, intake: Intake, content_type: str) -> forms.Form:
-        if self._reading >= 2 * self._admission.max_pending:
+        if self._reading and self._reading + intake.limit > self._may_read:
             raise Overloaded("The service is receiving as many photos as it can at the moment.")
-        self._reading += 1
+        self._reading += intake.limit
         try:
             data = await body.read()
         finally:
-            self._reading -= 1
+            self._reading -= intake.limit
         if len(data) > SLOW_PARSE:
             return await asyncio.to_thread(intake.parse, data, content_type)
         return intake.parse(data, content_type)
@@ -201,7 +206,8 @@ class Door:
         await self._app(scope, _after_body(receive), send if body.complete else _closing(send))
 
     async def _refuse(self, error: ShineError, scope: Scope, receive: Receive, body: Body, send: Send) -> None:
-        await body.drain()
+        if not isinstance(error, RequestTimeout):  # whoever trickles has had its time
+            await body.drain()
         scope[SHAPED] = True
         context = current()
         context.error_code = error.code
@@ -211,7 +217,7 @@ class Door:
     def _check_key(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         if not self._keys or scope["path"] in OPEN_PATHS:
             return
-        given = headers.get(b"x-api-key", b"")
+        given = headers.get(b"x-api-key", b"").strip()
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         if not given and scheme.lower() == b"bearer":
             given = token.strip()

@@ -114,6 +114,11 @@ class Telemetry:
         )
 
 
+def _is_expected(kind: type[BaseException] | None) -> bool:
+    """Whether BentoML's stack trace of an exception tells of nothing wrong: no model yet, or a call given up."""
+    return kind is not None and kind.__name__ in ("ModelNotReady", "ClientDisconnect")
+
+
 class JsonLines(logging.Formatter):
     """One JSON object per line."""
 
@@ -145,8 +150,13 @@ def configure_logging(log_format: Literal["json", "text"]) -> None:
     """Send all log lines of this process to standard error in one format."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
+    handler.addFilter(lambda record: not (record.exc_info and _is_expected(record.exc_info[0])))
+    logging.getLogger().handlers = [handler]
     for name in ("shine", "bentoml", "uvicorn", "circus"):
         logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [handler], False
+        logger.handlers, logger.propagate = [], True
+    # A client's malformed form is answered, not worth a line each; our own line says what it got.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.getLogger("shine").setLevel(logging.INFO)
     logging.getLogger("uvicorn.access").disabled = True  # the request line says it all

@@ -1,0 +1,71 @@
+"""Workarounds within one process, each with and without it: what a burst teaches, metrics files, WebSockets."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.server import ROOT, Server
+
+
+def printed(script: str, without: str = "", **env: str) -> str:
+    """What a script prints in a process where service.py is imported, without some of the workarounds."""
+    environment = {**os.environ, "WITHOUT": without, "SHINE_PHASE": "simple", "PYTHONPATH": str(ROOT), **env}
+    command = [sys.executable, "-W", "ignore", "-c", f"import tests.service.uncompat\n{script}"]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    return result.stdout.strip()
+
+
+BURST = """
+from bentoml._internal.marshal.dispatcher import Optimizer
+optimizer = Optimizer(max_latency=60)
+for _ in range(20):
+    optimizer.o_stat.append((4, 0.1, 1.5))  # four photos a batch, a tenth of a second each, after a second and a half
+optimizer.trigger_refresh()
+print(optimizer.wait)
+"""
+
+
+@pytest.mark.parametrize("without", ["", "dispatch_at_once"])
+def test_a_burst_teaches_nobody_to_wait(without: str) -> None:
+    assert (float(printed(BURST, without)) > 1) is bool(without)
+
+
+METRICS = """
+import os, prometheus_client
+from pathlib import Path
+prometheus_client.Counter("photos", "Photos").inc()
+folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+print([path.stat().st_blocks * 512 >= path.stat().st_size for path in folder.glob("counter_*.db")])
+"""
+
+
+@pytest.mark.parametrize("without", ["", "reserve_metric_files"])
+def test_the_blocks_of_a_metrics_file_are_taken_when_it_is_made(tmp_path: Path, without: str) -> None:
+    assert printed(METRICS, without, PROMETHEUS_MULTIPROC_DIR=str(tmp_path)) == str([not without])
+
+
+def test_each_server_has_a_metrics_folder_of_its_own_and_takes_it_along(tmp_path: Path) -> None:
+    running = Server(tmp_path, SHINE_PHASE="simple").wait()
+    try:
+        folder = Path(running.worker("Gateway").environ()["PROMETHEUS_MULTIPROC_DIR"])
+        assert folder.name.startswith("shine-metrics-")
+        assert list(folder.glob("*.db"))
+    finally:
+        running.stop()
+    assert not folder.exists()
+
+
+def test_an_upgrade_to_a_websocket_is_ignored_and_the_request_answered(server: Server) -> None:
+    upgrade = {
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    assert httpx.get(server.url + "/health", headers=upgrade).json()["status"] == "ok"
+    refused = httpx.get(server.url + "/nothing", headers=upgrade)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "not_found")
