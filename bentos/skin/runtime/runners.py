@@ -1,6 +1,7 @@
 """Calling a runner that may be dead, stuck or restarting: a deadline, one retry, a breaker."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
@@ -9,6 +10,8 @@ import aiohttp
 
 from bentos.skin.model.lifecycle import ModelNotReady
 from bentos.skin.runtime.breaker import Breaker, CircuitOpen
+
+log = logging.getLogger("shine.gateway")
 
 ANSWER = TypeVar("ANSWER")
 ATTEMPTS = 2  # a runner's work has no side effects, so a call lost with its connection may be made once more
@@ -74,6 +77,7 @@ class Runner(Generic[ANSWER]):
             raise
         except Exception as error:
             self.breaker.failed(permit)
+            log.warning("a runner's call failed", extra={"fields": {"cause": f"{type(error).__name__}: {error}"[:300]}})
             raise RunnerFailed("model_crashed") from error
         self.breaker.succeeded(permit)
         return answer
