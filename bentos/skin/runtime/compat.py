@@ -171,8 +171,10 @@ def respawn_dead_workers() -> None:
 def stop_gateway_first() -> None:
     """On SIGTERM the gateway ends before its runners, which it needs for the requests it has accepted.
 
-    The arbiter stops all workers at once. Goes when it stops them in the order of their dependencies.
+    The arbiter stops all workers at once, and BentoML's takes the sockets of the runners away even before. Goes when
+    they are stopped in the order of their dependencies.
     """
+    from bentoml._internal.utils import circus as circus_utils
     from circus.arbiter import Arbiter
 
     async def stop_watchers(self: Any, close_output_streams: bool = False, watcher_iter_func: Any = None) -> None:
@@ -180,8 +182,11 @@ def stop_gateway_first() -> None:
         for gateway in (True, False):
             chosen = [watcher for watcher in watchers if (watcher.name == GATEWAY_WATCHER) is gateway]
             await asyncio.gather(*(watcher._stop(close_output_streams) for watcher in chosen))
+        if self._stopping and hasattr(self, "exit_stack"):
+            self.exit_stack.__exit__(None, None, None)
 
     Arbiter._stop_watchers = stop_watchers
+    circus_utils.Arbiter.stop = Arbiter.stop  # without the early end of its exit stack
 
 
 def keep_idle_connections() -> None:
