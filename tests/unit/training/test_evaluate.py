@@ -1,58 +1,201 @@
-"""The figures: right on cases done by hand, and the command line says what it wants."""
+"""The evaluation: what is measured is what is served; figures, card and plots come out whole or not at all."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
-from bentos.skin.findings import WRINKLE_ZONES, Lesion
-from bentos.skin.measure.blemishes import Acne
-from training import evaluate
+from bentos.skin.findings import WRINKLE_ZONES
+from bentos.skin.measure import measure
+from bentos.skin.model.bundle import Manifest, read
+from bentos.skin.model.engine import MAPS, OnnxEngine
+from bentos.skin.model.peaks import Outputs
+from bentos.skin.photo.crop import cut
+from bentos.skin.photo.decode import decode
+from bentos.skin.photo.face import FaceDetector
+from tests.drawing import PORTRAIT
+from tests.unit.model import bundles
+from training import answers, card, evaluate, labels
 
 ROOT = Path(__file__).resolve().parents[3]
+SIZE = 128  # px; a drawn photo's side, four crop pixels each
 
 
-def judged(count: int, lesions: int, severity: str = "mild", true: int = 0) -> evaluate.Judged:
-    found = Acne([Lesion((0, 0, 1, 1), 0.5)], count, severity, 0.9)
-    return evaluate.Judged(found, {0.3: np.array([True]), 0.5: np.array([False])}, lesions, true)
-
-
-def test_count_and_severity_are_compared_with_the_truth() -> None:
-    photos = [judged(1, 2), judged(8, 8, "moderate", 1), judged(30, 24, "severe", 2), judged(0, 1, "clear")]
-    metrics = evaluate.acne_metrics(photos, train_median=5)
-    assert metrics["count_mae"]["value"] == 2.0
-    assert metrics["count_mae_of_train_median"]["value"] == pytest.approx((3 + 3 + 19 + 4) / 4)
-    assert metrics["count_spearman"]["value"] == 1.0
-    assert metrics["severity_accuracy"]["value"] == 1.0  # clear counts as mild, the mildest class labelled
-    assert metrics["severity_kappa"]["value"] == 1.0
-    assert metrics["box_ap_50"]["value"] == 0.0
-    assert metrics["severity_confidence_ece"] == pytest.approx(0.1)
-
-
-def test_an_interval_holds_the_value_and_narrows_with_more_photos() -> None:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn photos, labelled: red dots on plain skin, and photos with and without each zone's wrinkles."""
+    folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
-    few, many = ({"x": rng.normal(size=count)} for count in (20, 2000))
-    narrow, wide = (evaluate._interval(rows, lambda rows: rows["x"].mean()) for rows in (many, few))
-    assert wide["low"] < wide["value"] < wide["high"]
-    assert narrow["high"] - narrow["low"] < 0.2 * (wide["high"] - wide["low"])
+    for split, count in (("train", 3), ("valid", 12)):
+        acne = folder / "acne04" / split
+        acne.mkdir(parents=True)
+        rows = ["filename,width,height,class,xmin,ymin,xmax,ymax"]
+        for number in range(count):
+            grade, lesions = number % 2, 3 if number % 2 == 0 else 8 + number % 3
+            name = f"levle{grade}_{number}_jpg.rf.x.jpg"
+            picture = skin(rng)
+            for x, y in rng.integers(16, SIZE - 24, (lesions, 2)).tolist():
+                ImageDraw.Draw(picture).ellipse((x, y, x + 6, y + 6), (190, 70, 60))
+                rows.append(f"{name},{SIZE},{SIZE},acne,{x},{y},{x + 7},{y + 7}")
+            picture.save(acne / name)
+        (acne / "_annotations.csv").write_text("\n".join(rows) + "\n")
+    for kind in ("images", "labels"):
+        (folder / "wrinkles/valid" / kind).mkdir(parents=True)
+    (folder / "wrinkles/classes.txt").write_text("\n".join(labels.WRINKLE_CLASSES) + "\n")
+    for number in range(12):
+        skin(rng).save(folder / f"wrinkles/valid/images/{number}.jpg")
+        lines = [f"{zone} 0.5 0.5 0.25 0.125" for zone in range(4) if (number + zone) % 3]
+        (folder / f"wrinkles/valid/labels/{number}.txt").write_text("\n".join(lines) + "\n")
+    return folder
 
 
-def test_calibration_error_is_0_for_honest_chances_and_large_for_boasts() -> None:
-    right = np.arange(1000) % 10 < 3
-    assert evaluate.calibration_error(np.full(1000, 0.3), right) == pytest.approx(0, abs=1e-3)
-    assert evaluate.calibration_error(np.full(1000, 0.95), right) == pytest.approx(0.65, abs=1e-3)
+def skin(rng: np.random.Generator) -> Image.Image:
+    noise = rng.normal((205, 160, 135), 3, (SIZE, SIZE, 3))
+    return Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8))
 
 
-def test_wrinkle_figures_of_a_perfect_judge() -> None:
-    truth = np.random.default_rng(0).random((60, 4)) > 0.5
-    metrics = evaluate.wrinkle_metrics(truth, np.where(truth, 0.9, 0.1), np.full(60, 0.9))
-    assert metrics["auc_mean"]["value"] == 1.0
-    assert metrics["accuracy"]["value"] == 1.0
-    assert metrics["zone_chance_ece"] == pytest.approx(0.1)
-    assert metrics["confidence_minus_accuracy"] == pytest.approx(-0.1)
+class Fake:
+    """An engine that says the same of every crop."""
+
+    def run(self, crops: np.ndarray[Any, Any]) -> Outputs:
+        return {name: np.repeat(value[None], len(crops), axis=0) for name, value in bundles.answers().items()}
+
+
+@pytest.fixture(scope="module")
+def measured(data: Path) -> tuple[Any, Any, Any]:
+    manifest = Manifest.model_validate(bundles.content() | {"files": {"model.onnx": {"size": 1, "sha256": "0" * 64}}})
+    looks = {"model": answers.model(Fake(), manifest.calibration), "heuristic": answers.heuristic}
+    tables, metrics, _ = evaluate.measure(evaluate.chosen(data, quick=True), looks, quick=True, robust=True)
+    return tables, metrics, manifest
+
+
+def test_both_paths_are_measured_on_the_same_photos(measured: tuple[Any, Any, Any]) -> None:
+    tables, metrics, _ = measured
+    for name in ("model", "heuristic"):
+        assert metrics[name]["acne"]["photos"] == metrics[name]["wrinkles"]["photos"] == 12
+        assert 0 < metrics[name]["acne"]["photos_without_face"] <= 12
+        assert metrics[name]["robustness"]["photos"] == {"acne": 12, "wrinkles": 12}
+    assert np.array_equal(tables["model"].acne.lesions, tables["heuristic"].acne.lesions)
+    assert tables["model"].acne.count.tolist() == [12] * 12
+    assert metrics["model"]["acne"]["severity_accuracy"]["value"] == 0.5  # it says moderate of every face
+    assert metrics["model"]["wrinkles"]["auc_mean"]["value"] == 0.5
+    assert metrics["model"]["acne"]["count_mae"]["value"] == pytest.approx(
+        np.abs(12 - tables["model"].acne.lesions).mean()
+    )
+    difference = metrics["model"]["minus_heuristic"]["acne"]["count_mae"]["value"]
+    assert difference == pytest.approx(
+        metrics["model"]["acne"]["count_mae"]["value"] - metrics["heuristic"]["acne"]["count_mae"]["value"], abs=2e-4
+    )
+    json.dumps(metrics, allow_nan=False)
+
+
+def test_a_figure_under_distortion_is_told_with_its_change(measured: tuple[Any, Any, Any]) -> None:
+    robustness = measured[1]["heuristic"]["robustness"]
+    for name in evaluate.DISTORTIONS:
+        before, after = (robustness[key]["box_ap_30"]["value"] for key in ("undistorted", name))
+        assert robustness[name]["change"]["box_ap_30"]["value"] == pytest.approx(after - before, abs=2e-4)
+
+
+def test_the_card_holds_every_figure_of_both_and_the_terms(measured: tuple[Any, Any, Any]) -> None:
+    _, metrics, manifest = measured
+    text = card.text(metrics, manifest)
+    for label in card.LINES.values():
+        assert label in text
+    for word in ("research", "Medical diagnosis", "academic use", "By skin tone", "half the size", "LICENSE.weights"):
+        assert word in text
+    value = metrics["heuristic"]["acne"]["count_mae"]["value"]
+    assert f"{value:.2f} [" in text
+    assert "None " not in text.replace("None of", "")
+    assert "nan" not in text
+
+
+def test_plots_are_the_same_bytes_every_time(measured: tuple[Any, Any, Any]) -> None:
+    pytest.importorskip("matplotlib")
+    from training import plots
+
+    tables, metrics, _ = measured
+    files = plots.drawn(tables, metrics)
+    assert {name.partition(".")[0] for name in files} == {
+        *("reliability", "count", "precision_recall", "severity", "wrinkles", "robustness")
+    }
+    assert all(len(content) < 150_000 for content in files.values())
+    assert files == plots.drawn(tables, metrics)
+
+
+def test_the_heuristics_measured_are_those_served_and_shown_boxes_lead_the_candidates() -> None:
+    photo = decode(PORTRAIT.read_bytes())
+    crop = cut(photo, FaceDetector().detect(photo)[0])
+    found = answers.heuristic(crop)
+    assert found.learned == measure(crop).learned
+    shown = [lesion.box for lesion in found.learned.lesions]
+    assert len(found.boxes) > len(shown)
+    assert np.allclose(found.boxes[: len(shown)].reshape(-1, 4), np.reshape(shown, (-1, 4)))
+    assert (np.diff(found.score) <= 0).all()
+
+
+def test_the_model_measured_is_the_one_served_and_shown_boxes_lead_the_candidates(tmp_path: Path) -> None:
+    bundle = read(bundles.write(tmp_path / "bundle"))
+    engine = OnnxEngine(bundle, threads=1, source="here")
+    photo = decode(PORTRAIT.read_bytes())
+    crop = cut(photo, FaceDetector().detect(photo)[0])
+    found = answers.model(engine, bundle.manifest.calibration)(crop)
+    assert [found.learned] == engine.predict(crop.pixels[None])
+    assert np.allclose(found.boxes[:2], [lesion.box for lesion in found.learned.lesions])
+    assert set(engine.run(crop.pixels[None])) == set(MAPS)
+
+
+def test_drawn_boxes_cover_the_cells_they_lie_on() -> None:
+    pixels = np.zeros((512, 512, 3), np.uint8)
+    crop = answers.Crop(pixels, np.array([[2.0, 0, 100], [0, 2.0, 50]]), (0, 0, 512, 512), None)
+    cells = answers.drawn_cells(crop, np.array([[100 + 2 * 64, 50 + 2 * 128, 2 * 32, 2 * 8], [-900, 50, 4, 4]]), 64)
+    assert np.argwhere(cells).tolist() == [[16, 8], [16, 9], [16, 10], [16, 11]]
+
+
+def test_the_command_measures_heuristics_alone_into_a_folder(data: Path, tmp_path: Path) -> None:
+    before = evaluate.METRICS.read_bytes()
+    wanted = [
+        "--data",
+        str(data),
+        "--only",
+        "heuristic",
+        "--quick",
+        "--skip-robustness",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    evaluate.main(wanted)
+    written = tmp_path / "out/heuristic.json"
+    metrics = json.loads(written.read_text())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["heuristic.json"]
+    assert tuple(metrics["wrinkles"]["auc"]) == WRINKLE_ZONES
+    assert "robustness" not in metrics
+    assert evaluate.METRICS.read_bytes() == before
+    first = written.read_bytes()
+    evaluate.main(wanted)
+    assert written.read_bytes() == first
+
+
+def test_nothing_is_left_half_written(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("old")
+    (tmp_path / "b.json").mkdir()  # cannot be replaced by a file
+    with pytest.raises(OSError, match=r"b\.json"):
+        evaluate.write({tmp_path / "b.json": b"new", tmp_path / "a.json": b"new"})
+    assert (tmp_path / "a.json").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json"]
+
+
+def test_a_missing_bundle_and_broken_annotations_are_told_in_a_sentence(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"no weights bundle .*--bundle"):
+        evaluate.main(["--data", str(data), "--bundle", str(tmp_path / "none"), "--quick"])
+    for name in ("acne04/valid", "acne04/train", "wrinkles/valid/images", "wrinkles/valid/labels"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    with pytest.raises(SystemExit, match="cannot be measured"):
+        evaluate.main(["--data", str(tmp_path / "data"), "--only", "heuristic", "--quick"])
 
 
 def test_the_figures_that_ship_reach_the_goals() -> None:
