@@ -13,7 +13,9 @@ valid photos are read for this and nothing else: no threshold and no calibration
 
 import argparse
 import json
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,8 @@ from tqdm import tqdm
 
 from bentos.skin.errors import ShineError
 from bentos.skin.measure import blemishes
-from bentos.skin.model.bundle import MODEL, Bundle, BundleError, read
+from bentos.skin.model.bundle import MANIFEST, MODEL, Bundle, BundleError, read
+from bentos.skin.model.bundle import METRICS as BUNDLE_METRICS
 from bentos.skin.model.engine import EMBEDDED, OnnxEngine, new_session
 from training import answers, bundle, card, figures, labels, plots, summary
 from training.answers import Look
@@ -88,10 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"The photos in {wanted.data} cannot be measured: {error}")
     files = rendered(tables, metrics, latency, weights, out)
     try:
-        write(files)
         if weights is not None and out is None:
-            bundle.measured(weights.folder, metrics["model"])
-            read(weights.folder)  # what was written is what will be served
+            files |= sealed(weights, metrics["model"])
+        write(files)
     except (OSError, BundleError) as error:
         sys.exit(f"The figures cannot be written: {error}")
     print(card.overview(metrics))
@@ -190,6 +192,21 @@ def rendered(
         files |= {here / "plots" / name: data for name, data in plots.drawn(tables, metrics).items()}
         files[here / "MODEL_CARD.md"] = card.text(metrics, weights.manifest).encode()
     return files
+
+
+def sealed(weights: Bundle, metrics: Mapping[str, Any]) -> dict[Path, bytes]:
+    """The bundle's files that change with its metrics, the manifest last; sealed and read back in another folder.
+
+    Raises:
+        OSError, BundleError: it cannot be done; the bundle is as it was.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        staged = Path(folder)
+        for name in (MODEL, BUNDLE_METRICS, MANIFEST):
+            shutil.copyfile(weights.folder / name, staged / name)
+        bundle.measured(staged, dict(metrics))
+        read(staged)
+        return {weights.folder / name: (staged / name).read_bytes() for name in (BUNDLE_METRICS, MANIFEST)}
 
 
 def write(files: Mapping[Path, bytes]) -> None:

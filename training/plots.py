@@ -137,7 +137,7 @@ def _zones(metrics: Mapping[str, Any]) -> Any:
         _bars(axes[0][0], number, wide, name, [one["wrinkles"]["auc"][zone] for zone in WRINKLE_ZONES])
     axes[0][0].set_xticks(range(len(WRINKLE_ZONES)), [zone.replace("_", " ") for zone in WRINKLE_ZONES])
     axes[0][0].set(ylim=(0.5, 1), ylabel="area under the ROC curve")
-    axes[0][0].legend(loc="lower right")
+    figure.legend(loc="outside upper right", ncols=2)
     return figure
 
 
@@ -151,7 +151,8 @@ def _robustness(metrics: Mapping[str, Any]) -> Any:
             _bars(axis, number, wide, name, [one["robustness"][each][key] for each in keys])
         axis.set_xticks(range(len(keys)), words, rotation=25, ha="right")
         axis.set(ylim=(0, 1), title=LABELS[key])
-    axes[1][0].legend(loc="upper right")
+    handles, names = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper right", ncols=2)
     return figure
 
 

@@ -102,7 +102,7 @@ def test_maps_are_measured_by_level_as_scikit_learn_does_by_cell() -> None:
 
 def test_figures_of_a_perfect_judge_of_wrinkles() -> None:
     truth = RNG.random((60, 4)) > 0.5
-    cells = np.stack([figures.map_levels(np.float32([[0.9, 0.1]]), np.array([[True, False]]))] * 4)
+    cells = np.stack([figures.map_levels(np.array([[0.9, 0.1]], np.float32), np.array([[True, False]]))] * 4)
     table = figures.Wrinkles(
         truth, np.array(["light"] * 60), np.where(truth, 0.9, 0.1), np.full(60, 0.9), np.stack([cells] * 60)
     )
@@ -115,10 +115,8 @@ def test_figures_of_a_perfect_judge_of_wrinkles() -> None:
 
 def test_an_interval_holds_the_value_narrows_with_more_photos_and_is_the_same_again() -> None:
     few, many = RNG.normal(size=20), RNG.normal(size=2000)
-    wide, narrow = (
-        figures.told(figures.sample({"x": lambda rows, own=own: own[rows].mean()}, np.arange(len(own)))["x"])
-        for own in (few, many)
-    )
+    wide = figures.told(figures.sample({"x": lambda rows: few[rows].mean()}, np.arange(20))["x"])
+    narrow = figures.told(figures.sample({"x": lambda rows: many[rows].mean()}, np.arange(2000))["x"])
     assert wide["low"] < wide["value"] < wide["high"]  # type: ignore[operator]
     assert narrow["high"] - narrow["low"] < 0.2 * (wide["high"] - wide["low"])  # type: ignore[operator]
     assert np.array_equal(figures.draws(20), figures.draws(20))
