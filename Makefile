@@ -6,7 +6,7 @@ export BENTOML_DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training serve test test-all check lock tune evaluate bench bento clean
+.PHONY: help setup setup-training serve test test-all check lock tune train train-smoke evaluate bench bento clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,7 +47,18 @@ lock: setup ## pin requirements/*.in exactly, with hashes
 tune: setup-training ## fit the heuristics' constants on the train split
 	$(BIN)/python -m training.tune
 
-evaluate: setup-training ## measure the heuristics on photos they never saw
+train: setup-training ## train, export, bundle and measure the skin model (about 60 minutes); goes on where it stopped
+	$(BIN)/python -m training.train
+	$(BIN)/python -m training.export
+	$(BIN)/python -m training.bundle
+	$(BIN)/python -m training.evaluate
+
+train-smoke: setup-training ## the same way in two minutes, good for nothing else
+	$(BIN)/python -m training.train --smoke
+	$(BIN)/python -m training.export --run smoke
+	$(BIN)/python -m training.bundle --run smoke --out .cache/training/runs/smoke/bundle
+
+evaluate: setup-training ## measure model and heuristics on photos they never saw
 	$(BIN)/python -m training.evaluate
 
 bench: setup ## latency by stage and throughput, as ratios in one run
