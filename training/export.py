@@ -1,7 +1,7 @@
 """Export a trained run for serving: ONNX with everything from bytes to peaks inside, and its calibration.
 
     python -m training.export                          # .cache/training/runs/main/export
-    python -m training.export --run wider --bench      # and its time beside bare EfficientNet-Lite0's
+    python -m training.export --average second --bench # the mean of two runs' weights, timed beside bare Lite0
 
 The folder is written whole or not at all: model.onnx, calibration.json (keys: `calibrate.fit`), figures.json (held-out
 and valid). The model is refused where ONNX Runtime's answers differ from torch's, or a batch's from single crops'.
@@ -29,7 +29,7 @@ from training import calibrate, checkpoint, data, labels
 from training.checkpoint import CheckpointError
 from training.crops import Example
 from training.data import DataError
-from training.network import INPUT_MEAN, INPUT_SCALE, LESION_STRIDE, Encoder, SkinNetwork
+from training.network import INPUT_MEAN, INPUT_SCALE, LESION_STRIDE, SERVED_SIDE, WRINKLE_STRIDE, Encoder, SkinNetwork
 from training.train import RUNS
 
 OPSET = 17  # the newest that torch's scripting exporter writes well
@@ -47,11 +47,25 @@ class ExportError(Exception):
 
 
 class Served(nn.Module):
-    """The network as it is served: bytes in, peaks and chances out."""
+    """The network as it is served: bytes in, peaks and chances out.
 
-    def __init__(self, network: SkinNetwork) -> None:
+    Args:
+        network: trained.
+        side: px that crops are shrunk to, a multiple of 32. The outputs keep the grid of 512: each cell of the coarser
+            maps is put into one of the finer ones, with the offset that leads to the same centre.
+    """
+
+    source: Tensor
+    first: Tensor
+
+    def __init__(self, network: SkinNetwork, side: int = SERVED_SIDE) -> None:
         super().__init__()
         self.network = network
+        self.side = side
+        cells = CROP_SIZE // LESION_STRIDE
+        source = torch.arange(cells) * side // CROP_SIZE  # the coarser cell of each finer one
+        self.register_buffer("source", source)
+        self.register_buffer("first", torch.cat([torch.ones(1), (source[1:] > source[:-1]).float()]))
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         """Answers in the order of OUTPUTS.
@@ -61,25 +75,38 @@ class Served(nn.Module):
 
         Returns:
             heat (batch, 128, 128), 0..1, 0 where a neighbour of the 3×3 cells is higher; size (batch, 128, 128, 2),
-            width and height in crop pixels; offset (batch, 128, 128, 2) in cells; density (batch,), lesions; severity
-            (batch, 4); count_distribution (batch, 66); wrinkles (batch, 4), highest of wrinkle_maps (batch, 64, 64, 4).
+            width and height in crop pixels; offset (batch, 128, 128, 2) in cells, where there is a peak; density
+            (batch,), lesions; severity (batch, 4); count_distribution (batch, 66); wrinkles (batch, 4), highest of the
+            zones' maps; wrinkle_maps (batch, 64, 64, 4).
         """
-        raw = self.network(crops.permute(0, 3, 1, 2).float().sub(INPUT_MEAN).div(INPUT_SCALE))
+        x = crops.permute(0, 3, 1, 2).float().sub(INPUT_MEAN).div(INPUT_SCALE)
+        if self.side != CROP_SIZE:
+            x = functional.interpolate(x, size=(self.side, self.side), mode="bilinear", align_corners=False)
+        raw = self.network(x)
         heat = torch.sigmoid(raw["heat"])
-        peak = (functional.max_pool2d(heat, 3, 1, 1) == heat).float()
+        heat = self._spread(heat * (functional.max_pool2d(heat, 3, 1, 1) == heat).float()) * self.first
+        finer = CROP_SIZE / self.side
+        shift = self.source.float() * finer - torch.arange(len(self.source))  # of a cell's corner, in finer cells
+        offset = self._spread(raw["offset"]) * finer + torch.stack(
+            [shift.expand(len(shift), -1), shift[:, None].expand(-1, len(shift))]
+        )
         low, high = np.log(SIZE_LIMITS).tolist()
-        size = torch.exp(raw["size"].clamp(low, high)) * float(LESION_STRIDE)
-        maps = torch.sigmoid(raw["wrinkles"])
+        size = torch.exp(self._spread(raw["size"]).clamp(low, high)) * (LESION_STRIDE * finer)
+        maps, wide = torch.sigmoid(raw["wrinkles"]), CROP_SIZE // WRINKLE_STRIDE
         return (
-            (heat * peak)[:, 0],
+            (heat * self.first[:, None])[:, 0],
             size.permute(0, 2, 3, 1),
-            raw["offset"].permute(0, 2, 3, 1),
+            offset.permute(0, 2, 3, 1),
             raw["density"].sum(dim=(1, 2, 3)),
             torch.softmax(raw["severity"], dim=1),
             torch.softmax(raw["count"], dim=1),
             maps.amax(dim=(2, 3)),
-            maps.permute(0, 2, 3, 1),
+            functional.interpolate(maps, size=(wide, wide), mode="bilinear", align_corners=False).permute(0, 2, 3, 1),
         )
+
+    def _spread(self, maps: Tensor) -> Tensor:
+        """Maps (batch, channels, cells, cells) of the coarser grid on the finer one, cells repeated."""
+        return maps.index_select(2, self.source).index_select(3, self.source)
 
 
 def to_onnx(served: nn.Module, path: Path, names: tuple[str, ...] = OUTPUTS) -> None:
@@ -192,17 +219,30 @@ def bench(path: Path, folder: Path, rounds: int = 30, threads: int = 2) -> dict[
     return {name: round(value, 3) for name, value in found.items()}
 
 
-def export(folder: Path, photos: Path, timed: bool = False) -> dict[str, Any]:
+def export(folder: Path, photos: Path, others: tuple[Path, ...] = (), timed: bool = False) -> dict[str, Any]:
     """Export the averaged weights of a run's checkpoint; returns the figures.
+
+    Args:
+        folder: of the run.
+        photos: folder of acne04 and wrinkles.
+        others: runs that branched off this one, whose weights are averaged with its.
+        timed: whether to measure latency.
 
     Raises:
         CheckpointError: there is no checkpoint, or it is of another network.
         DataError: the photos to calibrate on are missing or broken.
         ExportError: the export is wrong or cannot be written.
     """
-    content = checkpoint.read(folder / "checkpoint.pt")
+    contents = []
     network = SkinNetwork()
-    checkpoint.load(network, content["average"], folder / "checkpoint.pt")
+    for path in [run / "checkpoint.pt" for run in (folder, *others)]:
+        contents.append(checkpoint.read(path))
+        checkpoint.load(network, contents[-1]["average"], path)
+    # Wortsman et al., Model soups (ICML 2022): runs of one beginning lie in one valley, and their mean deeper in it.
+    mean = {
+        name: torch.stack([content["average"][name] for content in contents]).mean(0) for name in network.state_dict()
+    }
+    network.load_state_dict(mean)
     served = Served(network)
     labelled, valid = data.load(photos), data.load_valid(photos)
     part, target = folder / ".export.part", folder / "export"
@@ -216,8 +256,10 @@ def export(folder: Path, photos: Path, timed: bool = False) -> dict[str, Any]:
         own = [run(model, pixels(examples)) for examples in (held.acne, held.wrinkles)]
         numbers = calibrate.fit(held.acne, own[0], held.wrinkles, own[1])
         figures: dict[str, Any] = {
-            "steps": content["step"],
-            "settings": content["settings"],
+            "runs": {
+                run.name: {"steps": content["step"], "settings": content["settings"]}
+                for run, content in zip((folder, *others), contents, strict=True)
+            },
             "held_out": calibrate.measure(numbers, held.acne, own[0], held.wrinkles, own[1]),
         }
         other = [run(model, pixels(examples)) for examples in (valid.acne, valid.wrinkles)]
@@ -239,10 +281,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=labels.DATA, help="folder of acne04 and wrinkles (%(default)s)")
     parser.add_argument("--run", default="main", help="name of the run (%(default)s)")
+    parser.add_argument("--average", nargs="*", default=[], metavar="RUN", help="runs that branched off it")
     parser.add_argument("--bench", action="store_true", help="time it beside bare EfficientNet-Lite0")
     wanted = parser.parse_args()
     try:
-        print(json.dumps(export(RUNS / wanted.run, wanted.data, wanted.bench), indent=1))
+        others = tuple(RUNS / name for name in wanted.average)
+        print(json.dumps(export(RUNS / wanted.run, wanted.data, others, wanted.bench), indent=1))
     except (CheckpointError, DataError, ExportError) as error:
         sys.exit(str(error))
 

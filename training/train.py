@@ -1,13 +1,13 @@
 """Train the skin network on the labelled crops; goes on where it was stopped.
 
-    python -m training.train                           # the full run, about 50 minutes on two free cores
-    python -m training.train --run wider --steps 6000  # a longer one beside it, in .cache/training/runs/wider
-    python -m training.train --smoke                   # drawn pictures, a dozen steps: whether everything still runs
-    python -m training.export --run main               # then calibrate and export what it learned
+    python -m training.train                                         # the full run, about 50 minutes on two free cores
+    python -m training.train --run second --branch main --seed 1     # the last half again, with other views; 20 minutes
+    python -m training.train --smoke                                 # drawn pictures, a dozen steps: does it still run?
+    python -m training.export --run main --average second            # then calibrate and export the mean of both
 
-A run is a folder: `checkpoint.pt` (all that is needed to go on), `history.json`, `curves.png`, and `left_out.txt`, the
-photos that look like valid ones. Chance is drawn anew for each step from the seed and the step's number, so a run that
-was killed ends with the weights of one that was not.
+A run is a folder: `checkpoint.pt` (all that is needed to go on), `level.pt` (before the cool-down), `history.json`,
+`curves.png`, and `left_out.txt`, the photos that look like valid ones. Chance is drawn anew for each step from the seed
+and the step's number, so a run that was killed ends with the weights of one that was not.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import ctypes
 import json
 import math
 import os
+import shutil
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
@@ -33,7 +34,7 @@ from training.checkpoint import CheckpointError, write_atomically
 from training.crops import CACHE, Example
 from training.data import DataError, Labelled, Split
 from training.drawn import drawn_pictures
-from training.network import INPUT_MEAN, INPUT_SCALE, SkinNetwork, imagenet
+from training.network import INPUT_MEAN, INPUT_SCALE, SERVED_SIDE, SkinNetwork, imagenet
 
 RUNS = CACHE / "runs"
 
@@ -45,7 +46,7 @@ class Settings:
     seed: int = 0  # of the order, the views and the dropout
     steps: int = 3000  # about 50 minutes of one core and a half; may be changed until the cool-down begins
     side: int = 384  # px; 512 costs 1.8 times as much a step, and close views bring its small lesions
-    last_side: int = 512  # px, of the last steps: the heads that judge whole faces see them as large as when serving
+    last_side: int = SERVED_SIDE  # px, of the last steps: the heads that judge whole faces see them as they will
     last_share: float = 0.12  # of the steps
     acne: int = 6  # crops a step; lesions, severity and count gain from more for longer than wrinkles do
     wrinkle: int = 2  # crops a step; their AUC is near its end after 11 minutes
@@ -110,6 +111,8 @@ def train(labelled: Labelled, run: Path, settings: Settings, stop_at: int | None
             state.history.append(row)
             sums, since = {}, 0
             save(state, settings, path)
+            if state.step <= cool_from(settings) < state.step + settings.save_every:
+                write_atomically(run / "level.pt", lambda part: shutil.copyfile(path, part))
             write_atomically(run / "history.json", lambda part: part.write_text(json.dumps(state.history)))
     bar.close()
     return state
@@ -242,6 +245,26 @@ def save(state: State, settings: Settings, path: Path) -> None:
     checkpoint.write(content, path)
 
 
+def branch(source: Path, path: Path, settings: Settings) -> None:
+    """Make a checkpoint to go on from with other settings, from what a run was before it cooled down.
+
+    Args:
+        source: `level.pt` of that run.
+        path: of the checkpoint to write; one that is there is kept.
+        settings: of the new run.
+
+    Raises:
+        CheckpointError: the source is missing, broken, or later than the new run's cool-down.
+    """
+    if path.exists():
+        return
+    content = checkpoint.read(source)
+    if content["step"] > cool_from(settings):
+        raise CheckpointError(f"{source} is of step {content['step']}, the new run would cool down before")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.write({**content, "settings": asdict(settings)}, path)
+
+
 def restore(state: State, settings: Settings, path: Path) -> None:
     """Read a checkpoint into a state.
 
@@ -306,7 +329,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=labels.DATA, help="folder of acne04 and wrinkles (%(default)s)")
     parser.add_argument("--run", default="main", help="name of the run (%(default)s)")
     parser.add_argument("--steps", type=int, help="of the optimiser (see Settings)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--branch", metavar="RUN", help="begin with what that run was before it cooled down")
+    parser.add_argument("--seed", type=int, default=0, help="of order, views and dropout (%(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch (%(default)s)")
     parser.add_argument("--smoke", action="store_true", help="drawn pictures, 12 steps, into the run `smoke`")
     wanted = parser.parse_args()
@@ -322,6 +346,8 @@ def main() -> None:
             settings = Settings(seed=wanted.seed)
             settings = replace(settings, steps=wanted.steps or settings.steps)
             labelled, run = data.load(wanted.data), RUNS / wanted.run
+            if wanted.branch:
+                branch(RUNS / wanted.branch / "level.pt", run / "checkpoint.pt", settings)
             print(f"{len(labelled.fit.acne)} acne and {len(labelled.fit.wrinkles)} wrinkle crops to learn from")
             run.mkdir(parents=True, exist_ok=True)
             left_out = "".join(f"{line}\n" for line in labelled.left_out)

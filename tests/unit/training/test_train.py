@@ -60,6 +60,18 @@ def test_a_run_may_be_prolonged_until_it_cools_down(drawn: Labelled, tmp_path: P
         train.train(drawn, tmp_path / "run", replace(TINY, steps=5))
 
 
+def test_a_run_can_branch_off_before_the_cool_down(drawn: Labelled, tmp_path: Path) -> None:
+    train.train(drawn, tmp_path / "main", replace(TINY, steps=5))
+    level = tmp_path / "main/level.pt"
+    assert checkpoint.read(level)["step"] == train.cool_from(replace(TINY, steps=5))
+    other = replace(TINY, steps=6, seed=1)
+    train.branch(level, tmp_path / "second/checkpoint.pt", other)
+    assert train.train(drawn, tmp_path / "second", other).step == 6
+    with pytest.raises(CheckpointError, match="the new run would cool down before"):
+        train.branch(level, tmp_path / "third/checkpoint.pt", replace(TINY, steps=2))
+    assert not (tmp_path / "third").exists()
+
+
 def test_other_settings_are_refused_by_name(drawn: Labelled, tmp_path: Path) -> None:
     train.train(drawn, tmp_path, TINY, stop_at=1)
     with pytest.raises(CheckpointError, match="another decay, seed; name another"):
