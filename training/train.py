@@ -1,9 +1,9 @@
 """Train the skin network on the labelled crops; goes on where it was stopped.
 
-    python -m training.train                                         # the full run, about 50 minutes on two free cores
-    python -m training.train --run second --branch main --seed 1     # the last half again, with other views; 20 minutes
+    python -m training.train                                         # the full run, about 50 minutes on two cores
+    python -m training.export                                        # then calibrate and export what it learned
+    python -m training.train --run second --branch main --seed 1     # its last half again, with other views
     python -m training.train --smoke                                 # drawn pictures, a dozen steps: does it still run?
-    python -m training.export --run main --average second            # then calibrate and export the mean of both
 
 A run is a folder: `checkpoint.pt` (all that is needed to go on), `level.pt` (before the cool-down), `history.json`,
 `curves.png`, and `left_out.txt`, the photos that look like valid ones. Chance is drawn anew for each step from the seed
