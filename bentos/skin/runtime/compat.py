@@ -217,9 +217,9 @@ def answer_in_one_shape() -> None:
 
     async def shaped(self: Any, name: str, request: Request) -> Response:
         if not self.is_main:
-            return await api_endpoint(self, name, request)  # type: ignore[no-any-return]
+            return await api_endpoint(self, name, request)  # type: ignore[no-any-return]  # BentoML is untyped
         try:
-            return await api_endpoint(self, name, request)  # type: ignore[no-any-return]
+            return await api_endpoint(self, name, request)  # type: ignore[no-any-return]  # BentoML is untyped
         except ShineError as error:
             failure = error
         except bentoml.exceptions.BentoMLException as error:
@@ -331,8 +331,8 @@ def refuse_websockets() -> None:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
     protocol: Any = HttpToolsProtocol
-    protocol._should_upgrade = lambda self: False  # noqa: ARG005
-    protocol._unsupported_upgrade_warning = lambda self: None  # noqa: ARG005
+    protocol._should_upgrade = lambda self: False  # noqa: ARG005  uvicorn calls it with itself
+    protocol._unsupported_upgrade_warning = lambda self: None  # noqa: ARG005  uvicorn calls it with itself
 
 
 def take_parsed_form(service: Any, form_key: str) -> None:
