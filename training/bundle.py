@@ -106,26 +106,39 @@ def seal(folder: Path, content: dict[str, Any]) -> None:
     Raises:
         pydantic.ValidationError: the content is no manifest.
     """
-    content["files"] = {name: entry(folder / name) for name in (MODEL, METRICS)}
-    Manifest.model_validate(content)
-    part = folder / f".{MANIFEST}.part"
-    part.write_text(json.dumps(content, indent=1) + "\n")
-    part.replace(folder / MANIFEST)
+    content["files"] = {name: entry((folder / name).read_bytes()) for name in (MODEL, METRICS)}
+    _put(folder, {MANIFEST: _manifest(content)})
 
 
-def entry(path: Path) -> dict[str, Any]:
-    """Size and sha256 of a file."""
-    data = path.read_bytes()
+def entry(data: bytes) -> dict[str, Any]:
+    """Size and sha256 of a file's bytes."""
     return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def measured(folder: Path, metrics: dict[str, Any]) -> None:
-    """Put measured figures into a bundle, and seal it anew; the manifest's sha256 changes with them."""
+    """Put measured figures into a bundle, and seal it anew; the manifest's sha256 changes with them.
+
+    Raises:
+        OSError: they cannot be written; the bundle is as it was, unless the machine stops between two renames.
+    """
     content = json.loads((folder / MANIFEST).read_text())
-    part = folder / f".{METRICS}.part"
-    part.write_text(json.dumps(metrics, indent=1) + "\n")
-    part.replace(folder / METRICS)
-    seal(folder, content)
+    figures = (json.dumps(metrics, indent=1) + "\n").encode()
+    content["files"][METRICS] = entry(figures)
+    _put(folder, {METRICS: figures, MANIFEST: _manifest(content)})
+
+
+def _manifest(content: dict[str, Any]) -> bytes:
+    Manifest.model_validate(content)
+    return (json.dumps(content, indent=1) + "\n").encode()
+
+
+def _put(folder: Path, files: dict[str, bytes]) -> None:
+    """Write all parts beside their places, then move them."""
+    parts = {folder / f".{name}.part": folder / name for name in files}
+    for part, data in zip(parts, files.values(), strict=True):
+        part.write_bytes(data)
+    for part, path in parts.items():
+        part.replace(path)
 
 
 def main() -> None:

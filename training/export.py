@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bentos.skin.model.engine import new_session
 from bentos.skin.model.peaks import Outputs
 from bentos.skin.photo.crop import CROP_SIZE
 from training import calibrate, checkpoint, data, labels
@@ -136,14 +137,6 @@ def to_onnx(served: nn.Module, path: Path, names: tuple[str, ...] = OUTPUTS) -> 
         raise ExportError(f"{path} has {path.stat().st_size:,} bytes, more than the {SIZE_LIMIT:,} that are served")
 
 
-def session(path: Path, threads: int = 2) -> ort.InferenceSession:
-    """An ONNX Runtime session on the CPU."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
 def run(model: ort.InferenceSession, crops: NDArray[np.uint8], batch: int = BATCH) -> Outputs:
     """All outputs of many crops, uint8 (n, 512, 512, 3), by name."""
     names = [output.name for output in model.get_outputs()]
@@ -203,7 +196,7 @@ def bench(path: Path, folder: Path, rounds: int = 30, threads: int = 2) -> dict[
 
     bare = folder / "bare.onnx"
     to_onnx(Bare(), bare, ("features",))
-    models = {"model": session(path, threads), "bare": session(bare, threads)}
+    models = {"model": new_session(path, threads), "bare": new_session(bare, threads)}
     crop = np.random.default_rng(0).integers(0, 256, (1, CROP_SIZE, CROP_SIZE, 3), dtype=np.uint8)
     times: dict[str, list[float]] = {name: [] for name in models}
     for number in range(rounds + 3):
@@ -250,7 +243,7 @@ def export(folder: Path, photos: Path, others: tuple[Path, ...] = (), timed: boo
     part.mkdir()
     try:
         to_onnx(served, part / "model.onnx")
-        model = session(part / "model.onnx")
+        model = new_session(part / "model.onnx", threads=2)
         held = labelled.held_out
         check_parity(served, model, pixels((held.acne + held.wrinkles)[:PARITY_CROPS]))
         own = [run(model, pixels(examples)) for examples in (held.acne, held.wrinkles)]

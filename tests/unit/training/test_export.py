@@ -15,6 +15,7 @@ import torch
 
 from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.model.bundle import Calibration
+from bentos.skin.model.engine import new_session
 from bentos.skin.model.peaks import Outputs, count_of, severity_chances, wrinkle_chances
 from training import calibrate, export, train
 from training.drawn import drawn_pictures
@@ -65,17 +66,17 @@ def test_fifty_crops_are_answered_as_by_torch_and_batches_as_single_crops(
     served: Served, path: Path, crops: np.ndarray
 ) -> None:
     assert len(crops) == CROPS
-    export.check_parity(served, export.session(path, 1), crops)
+    export.check_parity(served, new_session(path, 1), crops)
 
 
 def test_a_model_that_answers_otherwise_is_refused(path: Path, crops: np.ndarray) -> None:
     other = Served(train.start(train.Settings(seed=1)).average)
     with pytest.raises(ExportError, match="ONNX Runtime against torch: heat differs by"):
-        export.check_parity(other, export.session(path, 1), crops[:8])
+        export.check_parity(other, new_session(path, 1), crops[:8])
 
 
 def test_the_outputs_have_the_shapes_and_ranges_promised(path: Path, crops: np.ndarray) -> None:
-    found = export.run(export.session(path, 1), crops[:3])
+    found = export.run(new_session(path, 1), crops[:3])
     assert {name: value.shape for name, value in found.items()} == {
         "heat": (3, 128, 128),
         "size": (3, 128, 128, 2),
@@ -142,7 +143,7 @@ def test_peaks_of_a_coarser_grid_keep_their_place_size_and_number() -> None:
 
 
 def test_no_two_peaks_are_neighbours(path: Path, crops: np.ndarray) -> None:
-    heat = export.run(export.session(path, 1), crops[:1])["heat"][0]
+    heat = export.run(new_session(path, 1), crops[:1])["heat"][0]
     kept = np.argwhere(heat > 0)
     assert 10 < len(kept) < heat.size / 4
     for row, column in kept:
