@@ -12,16 +12,18 @@ import numpy as np
 from starlette.middleware.cors import CORSMiddleware
 
 from bentos.skin import settings as config
-from bentos.skin.findings import Learned, Measured
+from bentos.skin.findings import Measured
 from bentos.skin.measure import measure
 from bentos.skin.model.lifecycle import Lifecycle
+from bentos.skin.model.status import ModelAnswer
 from bentos.skin.photo.crop import Crop
 from bentos.skin.runtime import compat
 from bentos.skin.runtime.admission import Admission
+from bentos.skin.runtime.compat_workers import on_hangup
 from bentos.skin.runtime.gateway import House, blank_crop
 from bentos.skin.runtime.middleware import FORM, GET_PATHS, Door, Envelope, cors, intakes
 from bentos.skin.runtime.routes import MAX_LATENCY_MS, routes
-from bentos.skin.runtime.telemetry import Telemetry, configure_logging
+from bentos.skin.runtime.telemetry import LoadTelemetry, Telemetry, configure_logging
 from bentos.skin.runtime.watchdog import STUCK_BATCHES, end_process_after
 from bentos.skin.schema import Analysis
 from bentos.skin.threads import limit_pools, thread_count
@@ -48,20 +50,21 @@ class SkinModel:
     """Acne and wrinkles by the neural model. It always starts; without weights it says why."""
 
     def __init__(self) -> None:
-        self.lifecycle = Lifecycle(settings)
+        self.lifecycle = Lifecycle(settings, LoadTelemetry())
         self.lifecycle.start()
+        on_hangup(self.lifecycle.wake)
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     @bentoml.api(**BATCHED)
-    async def predict(self, crops: np.ndarray) -> list[Learned]:
+    async def predict(self, crops: np.ndarray) -> list[ModelAnswer]:
         """uint8 (batch, 512, 512, 3) → the learned concerns of each crop."""
         with end_process_after(STUCK_BATCHES * settings.model_deadline_s):
             return await asyncio.get_running_loop().run_in_executor(self.thread, self.lifecycle.predict, crops)
 
     @bentoml.api
-    async def status(self) -> dict[str, Any]:
-        """State, last error and what is loaded."""
-        return self.lifecycle.status()
+    async def status(self, known: str | None = None) -> dict[str, Any]:
+        """State, last error and what is loaded; without its metrics where they are `known`, by sha256."""
+        return self.lifecycle.status(known)
 
 
 @bentoml.service(name="HeuristicFallback", **RUNNER)
@@ -99,14 +102,14 @@ class Gateway:
         global house
         house = House(settings, Telemetry(), self._predict, self._measure, self._status)
 
-    async def _predict(self, crop: Crop) -> Learned:
+    async def _predict(self, crop: Crop) -> ModelAnswer:
         return (await self.model.to_async.predict(crop.pixels[np.newaxis]))[0]
 
     async def _measure(self, crop: Crop) -> Measured:
         return (await self.heuristic.to_async.measure([crop]))[0]
 
-    async def _status(self) -> dict[str, Any]:
-        return await self.model.to_async.status()
+    async def _status(self, known: str | None) -> dict[str, Any]:
+        return await self.model.to_async.status(known=known)
 
     @bentoml.on_startup
     async def watch(self) -> None:

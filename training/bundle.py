@@ -25,7 +25,8 @@ from PIL import Image
 
 from bentos.skin.findings import SEVERITIES, WRINKLE_ZONES
 from bentos.skin.model.bundle import FORMAT_VERSION, MANIFEST, METRICS, MODEL, BundleError, Manifest, read
-from bentos.skin.model.engine import EMBEDDED, MAPS, OnnxEngine, new_session, picture
+from bentos.skin.model.engine import EMBEDDED, OnnxEngine, new_session, picture
+from bentos.skin.model.poison import MAPS
 from bentos.skin.photo.crop import CROP_SIZE, cut
 from bentos.skin.photo.decode import decode
 from bentos.skin.photo.face import FaceDetector
@@ -77,7 +78,7 @@ def build(exported: Path, target: Path, version: str) -> None:
             "self_test": self_test(part / MODEL),
         }
         seal(part, content)
-        OnnxEngine(read(part), threads=2, source=str(part))
+        OnnxEngine(read(part), threads=2)
         target.mkdir(parents=True, exist_ok=True)
         for name in (MODEL, METRICS, MANIFEST):  # the manifest last: until then the old one finds nothing of its own
             shutil.copyfile(part / name, target / f".{name}.part")

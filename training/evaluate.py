@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def model_of(weights: Bundle) -> Look:
     """The path through a bundle's network; raises `BundleError` where it does not pass its self-test."""
-    engine = OnnxEngine(weights, threads=1, source=str(weights.folder))
+    engine = OnnxEngine(weights, threads=1)
     session = new_session(weights.folder / MODEL, threads=1)
     has_maps = answers.MAPS in {output.name for output in session.get_outputs()}
     return answers.model(engine, weights.manifest.calibration, session if has_maps else None)

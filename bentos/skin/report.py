@@ -10,6 +10,8 @@ from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face import Face
 from bentos.skin.photo.quality import Quality as Judged
 from bentos.skin.schema import (
+    NOTICE,
+    WEIGHTS_NOTICE,
     Acne,
     Analysis,
     ColourZones,
@@ -83,6 +85,7 @@ def build(
     boxes = boxes_to_photo(seen.crop.to_photo, [lesion.box for lesion in learned.lesions], photo.width, photo.height)
     return Analysis(
         request_id=request_id,
+        notice=f"{NOTICE} {WEIGHTS_NOTICE}" if answer.source == "model" else NOTICE,
         source=answer.source,
         degraded=answer.degraded,
         reason=answer.reason,

@@ -9,6 +9,7 @@ NOTICE = (
     "Not a medical diagnosis. These are estimates from one photograph; light, camera and make-up change them. "
     "Ask a dermatologist about anything that worries you."
 )
+WEIGHTS_NOTICE = "The model's weights are for research and evaluation only."
 
 Source = Literal["model", "heuristic"]
 Severity = Literal["clear", "mild", "moderate", "severe", "very_severe"]

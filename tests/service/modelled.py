@@ -1,7 +1,8 @@
 """The service with an engine that behaves as a test says: `bentoml serve tests.service.modelled:Gateway`.
 
-The engine stands behind the seam `bentos.skin.model.engine.load`, so that everything else is what really runs. It reads
-its behaviour, before each load and each batch, from the file that MODELLED_BEHAVIOUR names:
+The engine stands behind the seams `model.engine.load` and `model.source.source`, so that
+everything else is what really runs. It reads its behaviour, before each load and each batch, from the file that
+MODELLED_BEHAVIOUR names:
 
 healthy          answers
 slow SECONDS     answers after so many seconds per batch
@@ -25,10 +26,9 @@ from numpy.typing import NDArray
 
 from bentos.skin import measure as measure_room
 from bentos.skin.findings import COLOUR_ZONES, WRINKLE_ZONES, Graded, Learned, Lesion, Measured, Tone
-from bentos.skin.model import engine
+from bentos.skin.model import engine, source
 from bentos.skin.photo.crop import Crop
 from bentos.skin.schema import ModelInfo
-from bentos.skin.settings import Settings
 
 BEHAVIOUR = Path(os.environ["MODELLED_BEHAVIOUR"])
 COUNT = 7  # lesions found on every crop
@@ -39,7 +39,6 @@ class FakeEngine:
     """Finds the same lesions on every crop, and wrinkles as strong as the crop is bright."""
 
     info = ModelInfo(name="fake", version="1.0.0", sha256="0" * 64)
-    source = "memory"
     kind = "fake"
     metrics: ClassVar[dict[str, Any]] = {}
 
@@ -73,11 +72,30 @@ def behave() -> None:
         time.sleep(0.02)
 
 
-def load(settings: Settings) -> engine.Engine:  # noqa: ARG001  the seam's signature
-    """The fake engine, unless loading hangs."""
-    while BEHAVIOUR.read_text() == "hangs":
-        time.sleep(0.02)
+class Memory:
+    """A source that has nothing to fetch."""
+
+    name = "memory"
+    note = None
+
+    def fetch(self) -> Any:
+        """Nothing, once loading does not hang."""
+        while BEHAVIOUR.read_text() == "hangs":
+            time.sleep(0.02)
+
+    def newest(self) -> str:
+        """Always the same."""
+        return FakeEngine.info.sha256
+
+
+def load(*_: object) -> engine.Engine:
+    """The fake engine."""
     return FakeEngine()
+
+
+def only_memory(*_: object) -> source.Source:
+    """The source, whatever the settings name."""
+    return Memory()
 
 
 def measure(crop: Crop) -> Measured:
@@ -90,6 +108,7 @@ def measure(crop: Crop) -> Measured:
 
 
 engine.load = load
+source.source = only_memory
 measure_room.measure = measure
 
 from service import Gateway, HeuristicFallback, SkinModel  # noqa: E402  the seams must be filled before

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,8 @@ from bentos.skin.model.engine import OnnxEngine
 from bentos.skin.photo.crop import boxes_to_photo, cut
 from bentos.skin.photo.decode import decode
 from bentos.skin.photo.face import FaceDetector
-from tests.server import PORTRAIT, Server
+from tests.server import PORTRAIT, WORKERS, Server
+from tests.service.traffic import until
 from tests.unit.model import bundles
 
 
@@ -62,7 +64,7 @@ def test_status_and_version_tell_of_the_model_and_its_measured_accuracy(hybrid: 
 def test_what_http_says_is_what_the_engine_says_of_the_crop(hybrid: Server, bundle: Path) -> None:
     photo = decode(PORTRAIT.read_bytes())
     crop = cut(photo, FaceDetector().detect(photo)[0])
-    (expected,) = OnnxEngine(read(bundle), threads=2, source="test").predict(crop.pixels[np.newaxis])
+    (expected,) = OnnxEngine(read(bundle), threads=2).predict(crop.pixels[np.newaxis])
     concerns = analysed(hybrid).json()["concerns"]
     assert concerns["acne"]["count"] == expected.count
     assert concerns["acne"]["severity"] == expected.severity
@@ -97,3 +99,15 @@ def test_a_bundle_with_a_flipped_bit_is_not_loaded_and_heuristics_answer(
     assert error["code"] == "weights_corrupt"
     assert "sha256" in error["message"]
     assert str(tmp_path) not in analysed(server, require="model").text
+
+
+def test_a_hangup_makes_the_service_look_for_new_weights_without_a_restart(
+    tmp_path: Path, serve: Callable[..., Server]
+) -> None:
+    folder = bundles.write(tmp_path / "bundle")
+    server = serve(SHINE_WEIGHTS_URI=str(folder), SHINE_WEIGHTS_POLL_S="3600").wait_for_workers()
+    workers = {name: server.worker(name).pid for name in WORKERS}
+    bundles.write(folder, manifest={**bundles.content(), "version": "1.1.0"})
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: analysed(server).json()["model"]["version"] == "1.1.0", 20, "the new version")
+    assert {name: server.worker(name).pid for name in WORKERS} == workers

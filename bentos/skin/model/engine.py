@@ -12,23 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bentos.skin.findings import Learned
-from bentos.skin.model.bundle import MODEL, Bundle, BundleError, SelfTest, read
+from bentos.skin.model.bundle import MODEL, Bundle, BundleError, SelfTest
 from bentos.skin.model.peaks import Outputs, learned
+from bentos.skin.model.poison import MAPS, Watch, check
 from bentos.skin.photo.crop import CROP_SIZE
 from bentos.skin.schema import ModelInfo
-from bentos.skin.settings import Settings
-from bentos.skin.threads import thread_count
 
 EMBEDDED = Path(__file__).resolve().parents[1] / "weights"
-MAPS = {  # the outputs that are decoded, by their shape without the batch
-    "heat": (128, 128),
-    "size": (128, 128, 2),
-    "offset": (128, 128, 2),
-    "density": (),
-    "severity": (4,),
-    "count_distribution": (66,),
-    "wrinkles": (4,),
-}
 
 
 class Engine(Protocol):
@@ -36,18 +26,20 @@ class Engine(Protocol):
 
     Attributes:
         info: name, version and sha256 of the manifest.
-        source: where the weights came from.
         kind: what runs them, e.g. "onnxruntime 1.32.0".
         metrics: their measured accuracy.
     """
 
     info: ModelInfo
-    source: str
     kind: str
     metrics: dict[str, Any]
 
     def predict(self, crops: NDArray[np.uint8]) -> list[Learned]:
-        """Learned concerns of a batch of crops, uint8 (batch, 512, 512, 3)."""
+        """Learned concerns of a batch of crops, uint8 (batch, 512, 512, 3).
+
+        Raises:
+            Poisoned: the answers are none.
+        """
         ...
 
 
@@ -57,13 +49,12 @@ class OnnxEngine:
     Args:
         bundle: checked.
         threads: of one call.
-        source: where it came from, for people.
 
     Raises:
         BundleError: weights_incompatible (not a network we can run) or self_test_failed.
     """
 
-    def __init__(self, bundle: Bundle, threads: int, source: str) -> None:
+    def __init__(self, bundle: Bundle, threads: int) -> None:
         manifest = bundle.manifest
         try:
             self._session = new_session(bundle.folder / MODEL, threads)
@@ -76,29 +67,30 @@ class OnnxEngine:
         self._input = manifest.input.name
         self._calibration = manifest.calibration
         self.info = ModelInfo(name=manifest.name, version=manifest.version, sha256=bundle.sha256)
-        self.source = source
         self.kind = f"onnxruntime {ort.__version__}"
         self.metrics = bundle.metrics
+        self._watch = Watch()
         self._test(manifest.self_test)
 
     def predict(self, crops: NDArray[np.uint8]) -> list[Learned]:
         """Learned concerns of a batch of crops, uint8 (batch, 512, 512, 3).
 
         Raises:
-            ValueError: the network answered what no network should.
+            Poisoned: the network answered what no network should.
         """
         outputs = self.run(crops)
+        self._watch.see(crops, outputs)
         return [learned(outputs, number, self._calibration) for number in range(len(crops))]
 
     def run(self, crops: NDArray[np.uint8]) -> Outputs:
-        """The raw outputs of a batch, by name; raises as `predict`."""
+        """The raw outputs of a batch, by name.
+
+        Raises:
+            Poisoned: one has another shape, is not finite, or lies outside its range.
+        """
         values = self._session.run(list(MAPS), {self._input: crops})
         outputs = dict(zip(MAPS, values, strict=True))
-        for name, shape in MAPS.items():
-            if outputs[name].shape != (len(crops), *shape):
-                raise ValueError(f"{name} has shape {outputs[name].shape}")
-            if not np.isfinite(outputs[name]).all():
-                raise ValueError(f"{name} is not finite")
+        check(outputs, len(crops))
         return outputs
 
     def _test(self, test: SelfTest) -> None:
@@ -148,16 +140,10 @@ def picture(png: str) -> NDArray[np.uint8]:
     return small.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def load(settings: Settings) -> Engine:
-    """Load the weights that the settings name.
+def load(bundle: Bundle, threads: int) -> Engine:
+    """The engine of a checked bundle.
 
     Raises:
-        BundleError: they are missing, corrupt, of another format, or fail their self-test.
+        BundleError: weights_incompatible or self_test_failed.
     """
-    where = settings.weights_uri
-    if where is not None and "://" in where:
-        scheme = where.partition("://")[0]
-        raise BundleError("weights_unreachable", f"Weights from {scheme}:// are not supported; name a folder.")
-    folder = EMBEDDED if where is None else Path(where)
-    source = "embedded" if where is None else str(folder)
-    return OnnxEngine(read(folder, settings.weights_sha256), thread_count(settings), source)
+    return OnnxEngine(bundle, threads)

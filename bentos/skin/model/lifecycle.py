@@ -1,141 +1,237 @@
-"""The model's state: disabled, or loading → ready ⇄ degraded. State is data, never an exception at start."""
+"""The model's way through its states; a state is data, never an exception at start.
 
+    no model wanted ─▶ disabled
+    start ─▶ loading ──loaded──▶ ready ◀──loaded── degraded
+                └────failed────────│──────────────────▲
+                                   └──────poisoned────┘
+
+Loaded means fetched, verified, self-tested and warm; only then does a version take the place of the one in service,
+which is kept until the new one has answered. A version that fails on the way leaves the one in service where it is.
+"""
+
+import logging
+import random
 import threading
+import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any, Protocol
 
-import bentoml
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
-from bentos.skin.findings import Learned
 from bentos.skin.model import engine
+from bentos.skin.model import source as sources
 from bentos.skin.model.bundle import BundleError
+from bentos.skin.model.poison import Poisoned
+from bentos.skin.model.status import LastError, LoadedModel, ModelAnswer, ModelNotReady, ModelStatus, State
 from bentos.skin.photo.crop import CROP_SIZE
 from bentos.skin.schema import ModelInfo
 from bentos.skin.settings import Settings
+from bentos.skin.threads import thread_count
 
-State = Literal["disabled", "loading", "ready", "degraded"]
+log = logging.getLogger("shine.model")
 
-
-class ModelNotReady(bentoml.exceptions.BentoMLException):  # type: ignore[misc]  # BentoML is untyped to mypy
-    """The runner lives and has no model; the message is the reason code.
-
-    424, because it must not look like 503, which is how BentoML says "overloaded", and because this class survives the
-    hop to the gateway with a status of its own.
-    """
-
-    error_code = HTTPStatus.FAILED_DEPENDENCY
+RETRY_FIRST_S, RETRY_MOST_S = 1.0, 30.0  # bounds of the backoff where trying again may help
+RETRY_LEAST_S = 0.2  # no attempt follows the one before at once, whatever chance says
+SLOWER_MOST = 8  # times the poll's interval, where only another version or a person can help
+INCURABLE = frozenset({"weights_corrupt", "weights_incompatible", "self_test_failed"})
 
 
-class LastError(BaseModel):
-    """The last thing that went wrong."""
+class Observer(Protocol):
+    """Is told what happens, to count it."""
 
-    code: str
-    message: str
-    at: str
+    def loaded(self, outcome: str, seconds: float) -> None:
+        """An attempt ended: "ok", or the reason code of its failure."""
 
+    def fetched(self, count: int) -> None:
+        """Bytes came from a source."""
 
-class LoadedModel(ModelInfo):
-    """What is loaded, and from where."""
-
-    source: str
-    loaded_at: str
-    engine: str
-    input_size: int
+    def swapped(self) -> None:
+        """Another version went into service."""
 
 
-class ModelStatus(BaseModel):
-    """The runner's own account of itself, as it crosses to the gateway."""
-
-    model_config = ConfigDict(protected_namespaces=())
-
-    state: State
-    reason: str | None
-    model: LoadedModel | None
-    attempts: int
-    last_error: LastError | None
-    next_retry_s: float | None
-    batches: int
-    photos: int
-    metrics: dict[str, Any] | None  # measured accuracy of what is loaded
-
-
-def now() -> str:
-    """The time as RFC 3339, UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    engine: engine.Engine
+    told: LoadedModel
+    info: ModelInfo
 
 
 class Lifecycle:
-    """Loads the engine in a thread, so that the start never blocks and never raises.
+    """Loads in a thread of its own, so that the start never blocks and never raises.
 
     Args:
-        settings: where the weights are.
+        settings: where the weights are, and how often to look.
+        observer: counts.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, observer: Observer) -> None:
         self._settings = settings
-        self._engine: engine.Engine | None = None
-        self._attempts = 0
-        self._batches = 0
-        self._photos = 0
-        self._last_error: LastError | None = None
-        self._loaded: LoadedModel | None = None
+        self._observer = observer
+        self._source: sources.Source | None = None
+        self._wake = threading.Event()
+        self._swap = threading.Lock()  # of the four below: the loader puts in, the model's thread takes out
+        self._serving: _Serving | None = None
+        self._proven: _Serving | None = None  # the last one that has answered, while another has not yet
         self._state: State = "loading" if settings.wants_model else "disabled"
         self._reason: str | None = "model_loading" if settings.wants_model else "model_disabled"
+        self._last_error: LastError | None = None
+        self._failures = 0  # in a row; forgotten when a model has answered, not when it was loaded
+        self._attempts = self._batches = self._photos = 0
+        self._rest: float | None = None  # seconds to wait before the next attempt, after poison
+        self._next_at: float | None = None
 
     def start(self) -> None:
         """Begin to load, unless the phase wants no model."""
         if self._state == "loading":
-            threading.Thread(target=self._load, name="model-load", daemon=True).start()
+            threading.Thread(target=self._live, name="model-load", daemon=True).start()
 
-    def _load(self) -> None:
-        self._attempts += 1
+    def wake(self) -> None:
+        """Look for weights now."""
+        self._wake.set()
+
+    # --- loading ------------------------------------------------------------------------------------------------
+
+    def _live(self) -> None:
+        while True:
+            pause = self._step()
+            self._next_at = time.monotonic() + pause
+            self._wake.wait(pause)
+            self._wake.clear()
+
+    def _step(self) -> float:
+        """Bring the newest version into service where it is not; seconds until the next step."""
+        if self._rest is not None:
+            rest, self._rest = self._rest, None
+            return rest
+        began = time.monotonic()
         try:
-            loaded = engine.load(self._settings)
+            if self._source is None:
+                self._source = sources.source(self._settings, self._observer.fetched)
+            if self._serving is not None and not self._is_other(self._source, self._serving):
+                return self._settings.weights_poll_s
+            self._attempts += 1
+            self._load(self._source)
         except BundleError as error:
-            self._fail(error.reason, error.message)
+            return self._failed(error.reason, error.message, time.monotonic() - began)
         except Exception as error:  # whatever a file can do to a parser must leave the runner alive
-            self._fail("weights_corrupt", f"{type(error).__name__} while loading the weights.")
-        else:
-            self._loaded = LoadedModel(
-                **loaded.info.model_dump(),
-                source=loaded.source,
-                loaded_at=now(),
-                engine=loaded.kind,
-                input_size=CROP_SIZE,
-            )
-            self._engine = loaded
+            log.exception("loading the weights failed unexpectedly")
+            message = f"{type(error).__name__} while loading the weights."
+            return self._failed("weights_corrupt", message, time.monotonic() - began)
+        self._observer.loaded("ok", time.monotonic() - began)
+        return self._settings.weights_poll_s
+
+    def _is_other(self, source: sources.Source, serving: _Serving) -> bool:
+        """Whether the source names another version than the one in service; a pin is never left."""
+        if self._settings.weights_sha256 is not None:
+            return False
+        newest = source.newest()
+        return newest is not None and newest != serving.info.sha256
+
+    def _load(self, source: sources.Source) -> None:
+        bundle = source.fetch()
+        loaded = engine.load(bundle, thread_count(self._settings))
+        told = LoadedModel(
+            **loaded.info.model_dump(),
+            source=source.name,
+            loaded_at=now(),
+            engine=loaded.kind,
+            input_size=CROP_SIZE,
+            note=source.note,
+        )
+        with self._swap:
+            self._proven = self._proven or self._serving
+            self._serving = _Serving(loaded, told, loaded.info)
             self._state, self._reason = "ready", None
+        self._observer.swapped()
+        fields = {"version": told.version, "sha256": told.sha256, "source": told.source, "note": told.note}
+        log.log(logging.WARNING if told.note else logging.INFO, "weights are in service", extra={"fields": fields})
 
-    def _fail(self, reason: str, message: str) -> None:
-        self._state, self._reason = "degraded", reason
+    def _failed(self, reason: str, message: str, seconds: float) -> float:
+        """Note a failed attempt; seconds until the next."""
+        self._observer.loaded(reason, seconds)
+        self._failures += 1
+        if reason in INCURABLE or self._serving is not None:
+            pause = self._settings.weights_poll_s * min(float(2 ** (self._failures - 1)), SLOWER_MOST)
+        else:
+            pause = backoff(self._failures)
+        with self._swap:
+            self._note(reason, message)
+        serves = self._serving.told.version if self._serving is not None else None
+        fields = {"reason": reason, "cause": message, "in_service": serves, "next_retry_s": round(pause, 1)}
+        slowly = " Trying again alone cannot cure this: it is tried slowly." if reason in INCURABLE else ""
+        log.warning("weights cannot be loaded.%s", slowly, extra={"fields": fields})
+        return pause
+
+    def _note(self, reason: str, message: str) -> None:
+        """The last error; the state too where nothing is in service. Under the lock."""
         self._last_error = LastError(code=reason, message=message, at=now())
+        if self._serving is None:
+            self._state, self._reason = "degraded", reason
 
-    def predict(self, crops: NDArray[np.uint8]) -> list[Learned]:
+    # --- answering ----------------------------------------------------------------------------------------------
+
+    def predict(self, crops: NDArray[np.uint8]) -> list[ModelAnswer]:
         """Learned concerns of a batch of crops, uint8 (batch, 512, 512, 3).
 
         Raises:
             ModelNotReady: there is no model; the message is the reason code.
         """
-        if self._engine is None:
+        serving = self._serving
+        if serving is None:
             raise ModelNotReady(self._reason or "model_loading")
+        try:
+            answers = serving.engine.predict(crops)
+        except Poisoned as poison:
+            self._take_out(serving, str(poison))
+            return self.predict(crops)  # by the version before, or not at all
         self._batches += 1
         self._photos += len(crops)
-        return self._engine.predict(crops)
+        with self._swap:
+            if self._serving is serving:
+                self._proven, self._failures = None, 0
+        return [ModelAnswer(learned, serving.info) for learned in answers]
 
-    def status(self) -> dict[str, Any]:
-        """A `ModelStatus` as plain data."""
+    def _take_out(self, serving: _Serving, message: str) -> None:
+        """Out of service with a version whose answers are poisoned; the one before goes back, if it is still there."""
+        with self._swap:
+            if self._serving is not serving:
+                return
+            self._serving, self._proven = self._proven, None
+            self._failures += 1
+            self._rest = backoff(self._failures)
+            self._note("self_test_failed", message)
+        fields = {"version": serving.info.version, "cause": message, "back_in_service": self._serving is not None}
+        log.error("the model's answers are poisoned: it is out of service", extra={"fields": fields})
+        self.wake()
+
+    # --- telling ------------------------------------------------------------------------------------------------
+
+    def status(self, known: str | None = None) -> dict[str, Any]:
+        """A `ModelStatus` as plain data; without the metrics where `known` is the sha256 of what is loaded."""
+        with self._swap:
+            serving, state, reason, error = self._serving, self._state, self._reason, self._last_error
+        waits = state == "degraded" and self._next_at is not None
         return ModelStatus(
-            state=self._state,
-            reason=self._reason,
-            model=self._loaded,
+            state=state,
+            reason=reason,
+            model=None if serving is None else serving.told,
             attempts=self._attempts,
-            last_error=self._last_error,
-            next_retry_s=None,
+            last_error=error,
+            next_retry_s=round(max(self._next_at - time.monotonic(), 0.0), 1) if waits and self._next_at else None,
             batches=self._batches,
             photos=self._photos,
-            metrics=None if self._engine is None else self._engine.metrics,
+            metrics=None if serving is None or serving.info.sha256 == known else serving.engine.metrics,
         ).model_dump()
+
+
+def backoff(failures: int) -> float:
+    """Seconds before the next attempt: full jitter, since a fleet that lost its weights together would come back so."""
+    most = min(RETRY_FIRST_S * 2 ** min(failures, 10), RETRY_MOST_S)
+    return max(RETRY_LEAST_S, random.uniform(0, most))  # noqa: S311  no secret
+
+
+def now() -> str:
+    """The time as RFC 3339, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

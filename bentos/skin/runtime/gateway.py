@@ -11,9 +11,9 @@ import numpy as np
 
 from bentos.skin import overlay
 from bentos.skin.errors import ModelUnavailable, QualityTooLow, ShineError, TimedOut
-from bentos.skin.findings import Learned, Measured
+from bentos.skin.findings import Measured
 from bentos.skin.measure import measure
-from bentos.skin.model.lifecycle import ModelNotReady, ModelStatus
+from bentos.skin.model.status import ModelAnswer, ModelNotReady, ModelStatus
 from bentos.skin.photo import crop, quality
 from bentos.skin.photo.decode import Photo, decode
 from bentos.skin.photo.face import FaceDetector
@@ -23,7 +23,7 @@ from bentos.skin.runtime.breaker import Breaker, State
 from bentos.skin.runtime.context import RequestContext, current
 from bentos.skin.runtime.runners import Runner, RunnerFailed
 from bentos.skin.runtime.telemetry import Telemetry
-from bentos.skin.schema import Analysis, BatchAnswer, ErrorAnswer, ModelInfo, Reason, Timing
+from bentos.skin.schema import Analysis, BatchAnswer, ErrorAnswer, Reason, Timing
 from bentos.skin.settings import Settings
 from bentos.skin.threads import thread_count
 
@@ -44,16 +44,16 @@ class House:
         telemetry: counts what happens.
         predict: takes one crop to the model runner.
         measured: takes one crop to the heuristic runner.
-        model_status: asks the model runner for its `ModelStatus`.
+        model_status: asks the model runner for its `ModelStatus`, given the sha256 whose metrics are known here.
     """
 
     def __init__(
         self,
         settings: Settings,
         telemetry: Telemetry,
-        predict: Callable[[crop.Crop], Awaitable[Learned]],
+        predict: Callable[[crop.Crop], Awaitable[ModelAnswer]],
         measured: Callable[[crop.Crop], Awaitable[Measured]],
-        model_status: Callable[[], Awaitable[dict[str, Any]]],
+        model_status: Callable[[str | None], Awaitable[dict[str, Any]]],
     ) -> None:
         self._settings = settings
         self.telemetry = telemetry
@@ -62,6 +62,8 @@ class House:
         heuristic = Breaker(on_change=_say("HeuristicFallback"))
         self.measure = Runner(measured, HEURISTIC_SHARE * settings.request_deadline_s, heuristic)
         self.model: ModelStatus | None = None  # as last heard
+        self.model_accuracy: dict[str, Any] | None = None  # of the weights with the sha256 below
+        self._accuracy_of: str | None = None
         self.was_ready = False  # whether the model has loaded since this process started
         self.started_at = time.monotonic()
         threads = thread_count(settings)
@@ -160,15 +162,14 @@ class House:
             raise self._unavailable(self.model_reason)
         measuring = asyncio.ensure_future(self._measured(square))
         try:
-            learned, reason = await self._learned(square)
-            if learned is None and required:
+            found, reason = await self._learned(square)
+            if found is None and required:
                 raise self._unavailable(reason)
             measured = await measuring
         finally:
             measuring.cancel()
-        if learned is not None and self.model is not None and self.model.model is not None:
-            info = ModelInfo.model_validate(self.model.model.model_dump(include={"name", "version", "sha256"}))
-            return Answer(measured, learned, "model", degraded=False, reason=None, model=info)
+        if found is not None:
+            return Answer(measured, found.learned, "model", degraded=False, reason=None, model=found.model)
         degraded = self._settings.wants_model
         return Answer(measured, measured.learned, "heuristic", degraded=degraded, reason=reason, model=None)
 
@@ -176,7 +177,7 @@ class House:
         self.telemetry.refused()
         return ModelUnavailable(f"The model is required and does not answer ({reason}).")
 
-    async def _learned(self, square: crop.Crop) -> tuple[Learned | None, Reason | None]:
+    async def _learned(self, square: crop.Crop) -> tuple[ModelAnswer | None, Reason | None]:
         """The model's answer, or why there is none."""
         if self.model_reason is not None:
             return None, self.model_reason
@@ -225,6 +226,7 @@ class House:
                 for runner in (self.predict, self.measure):
                     if runner.breaker.wants_probe:
                         await self._probe(runner)
+                self.telemetry.model_state(self.state)
                 self.telemetry.breakers(model=self.predict.breaker.state, heuristic=self.measure.breaker.state)
             except Exception:  # the watch must outlive whatever it sees
                 log.exception("watching the runners failed; it goes on")
@@ -233,11 +235,15 @@ class House:
     async def _ask_model(self) -> None:
         try:
             async with asyncio.timeout(POLL_DEADLINE_S):
-                self.model = ModelStatus.model_validate(await self._model_status())
+                told = ModelStatus.model_validate(await self._model_status(self._accuracy_of))
         except Exception as error:  # dead, stuck or restarting: the breaker and the last known state decide
             log.debug("the model runner did not tell its state: %s", type(error).__name__)
             return
-        self.was_ready = self.was_ready or self.model.state == "ready"
+        loaded = None if told.model is None else told.model.sha256
+        if loaded != self._accuracy_of:
+            self.model_accuracy, self._accuracy_of = told.metrics, loaded
+        self.model = told
+        self.was_ready = self.was_ready or told.state == "ready"
 
     async def _probe(self, runner: Runner[Any]) -> None:
         """Let one made-up crop, not a user's photo, find out whether the runner is back."""

@@ -117,7 +117,7 @@ def ml_status(settings: Settings, house: House) -> dict[str, Any]:
             "max_latency_ms": MAX_LATENCY_MS,
             "mean_batch": round(told.photos / told.batches, 2) if told is not None and told.batches else None,
         },
-        "accuracy": {"model": None if told is None else told.metrics, "heuristic": heuristic_accuracy()},
+        "accuracy": {"model": house.model_accuracy, "heuristic": heuristic_accuracy()},
     }
 
 

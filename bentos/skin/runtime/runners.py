@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import aiohttp
 
-from bentos.skin.model.lifecycle import ModelNotReady
+from bentos.skin.model.status import ModelNotReady
 from bentos.skin.runtime.breaker import Breaker, CircuitOpen
 
 log = logging.getLogger("shine.gateway")

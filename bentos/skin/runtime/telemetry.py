@@ -14,10 +14,12 @@ from bentos.skin.settings import HEALTH_PATH
 
 REQUESTS = logging.getLogger("shine.request")
 STAGE_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2, 5, 10)
+LOAD_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
 SCORE_BUCKETS = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 COUNT_BUCKETS = (0, 1, 2, 5, 10, 20, 35, 50, 100)
 SHARE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 PROBED = frozenset({HEALTH_PATH, "/livez", "/ready", "/readyz", "/metrics"})
+MODEL_STATES = ("disabled", "loading", "degraded", "ready")
 BREAKER_STATES = ("closed", "half_open", "open")
 
 
@@ -41,6 +43,9 @@ class Telemetry:
         self._last_resort = Count("shine_last_resort", "Photos measured in the gateway's own process", ["reason"])
         self._breaker = Gauge(
             "shine_breaker_state", "0 closed, 1 half open, 2 open", ["runner"], multiprocess_mode="livemax"
+        )
+        self._model = Gauge(
+            "shine_model_state", "1 for the state the model is in", ["state"], multiprocess_mode="livemax"
         )
         # For drift: what comes in, and what is found in it.
         self._faces = Count("shine_photos", "Photos analysed", ["face"])
@@ -81,6 +86,11 @@ class Telemetry:
         for runner, state in states.items():
             self._breaker.labels(runner).set(BREAKER_STATES.index(state))
 
+    def model_state(self, state: str) -> None:
+        """The model's state, as the next photo would meet it."""
+        for name in MODEL_STATES:
+            self._model.labels(name).set(name == state)
+
     def request(self, context: RequestContext, method: str, status: int, seconds: float) -> None:
         """A request ended: count it and write its line."""
         degraded = "" if context.degraded is None else str(context.degraded).lower()
@@ -112,6 +122,32 @@ class Telemetry:
                 }
             },
         )
+
+
+class LoadTelemetry:
+    """Counters of the model runner: an `Observer` of its lifecycle. To be made as `Telemetry` is."""
+
+    def __init__(self) -> None:
+        from prometheus_client import Counter as Count
+        from prometheus_client import Histogram
+
+        self._attempts = Count("shine_model_load_attempts", "Attempts to load weights", ["outcome"])
+        self._seconds = Histogram("shine_model_load_seconds", "Seconds per attempt", buckets=LOAD_BUCKETS)
+        self._bytes = Count("shine_weights_bytes", "Bytes of weights fetched over the network")
+        self._swaps = Count("shine_model_swaps", "Times that weights went into service")
+
+    def loaded(self, outcome: str, seconds: float) -> None:
+        """An attempt ended: "ok", or the reason code of its failure."""
+        self._attempts.labels(outcome).inc()
+        self._seconds.observe(seconds)
+
+    def fetched(self, count: int) -> None:
+        """Bytes came over the network."""
+        self._bytes.inc(count)
+
+    def swapped(self) -> None:
+        """A version went into service."""
+        self._swaps.inc()
 
 
 def _is_expected(kind: type[BaseException] | None) -> bool:

@@ -14,7 +14,9 @@ from PIL import Image
 
 from bentos.skin.findings import SEVERITIES, WRINKLE_ZONES
 from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL
-from bentos.skin.model.engine import MAPS
+from bentos.skin.model.poison import MAPS
+
+BRIGHTNESS = 1e-5  # of density per grey level of the crop's mean
 
 
 def answers() -> dict[str, NDArray[np.float32]]:
@@ -30,8 +32,8 @@ def answers() -> dict[str, NDArray[np.float32]]:
     return outputs
 
 
-def network(outputs: dict[str, NDArray[np.float32]]) -> bytes:
-    """An ONNX graph that answers constants, whatever the crops, in the batch's size."""
+def network(outputs: dict[str, NDArray[np.float32]], brightness: float = BRIGHTNESS) -> bytes:
+    """An ONNX graph that answers constants in the batch's size; the density alone depends, a little, on the crop."""
     nodes, constants, results = [], [], []
     constants.append(numpy_helper.from_array(np.array([0], np.int64), "first"))
     constants.append(numpy_helper.from_array(np.array([1], np.int64), "one"))
@@ -42,19 +44,39 @@ def network(outputs: dict[str, NDArray[np.float32]]) -> bytes:
         dims = numpy_helper.from_array(np.array(value.shape, np.int64), f"{name}_dims")
         constants.append(dims)
         nodes.append(helper.make_node("Concat", ["batch", f"{name}_dims"], [f"{name}_shape"], axis=0))
-        nodes.append(helper.make_node("Expand", [f"{name}_value", f"{name}_shape"], [name]))
+        target = f"{name}_same" if name == "density" else name
+        nodes.append(helper.make_node("Expand", [f"{name}_value", f"{name}_shape"], [target]))
         results.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *value.shape]))
+    # A sound network never says the same of two crops: the mean of the pixels, times a little, is added.
+    constants.append(numpy_helper.from_array(np.array(brightness, np.float32), "little"))
+    nodes.append(helper.make_node("Cast", ["crops"], ["bright"], to=TensorProto.FLOAT))
+    nodes.append(helper.make_node("ReduceMean", ["bright"], ["mean"], axes=[1, 2, 3], keepdims=0))
+    nodes.append(helper.make_node("Mul", ["mean", "little"], ["added"]))
+    nodes.append(helper.make_node("Add", ["density_same", "added"], ["density"]))
     crops = helper.make_tensor_value_info("crops", TensorProto.UINT8, ["batch", 512, 512, 3])
     graph = helper.make_graph(nodes, "constant", [crops], results, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return bytes(model.SerializeToString())
 
 
+def stranger() -> bytes:
+    """A sound ONNX graph that is another network: it takes `x` and gives it back."""
+    taken, given = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in ("x", "y"))
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "stranger", [taken], [given])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+def png(colour: tuple[int, int, int]) -> str:
+    """A self-test's picture, all of one colour."""
+    buffer = BytesIO()
+    Image.new("RGB", (64, 64), colour).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
 def content(outputs: dict[str, NDArray[np.float32]] | None = None) -> dict[str, Any]:
     """A manifest without its files."""
     outputs = answers() if outputs is None else outputs
-    buffer = BytesIO()
-    Image.new("RGB", (64, 64), (180, 140, 120)).save(buffer, "PNG")
     return {
         "format_version": 1,
         "name": "face-skin",
@@ -84,7 +106,7 @@ def content(outputs: dict[str, NDArray[np.float32]] | None = None) -> dict[str, 
             "wrinkles_confidence": 0.8,
         },
         "self_test": {
-            "png": base64.b64encode(buffer.getvalue()).decode(),
+            "png": png((180, 140, 120)),
             "expected": {name: np.ravel(outputs[name]).tolist() for name in ("density", "severity", "wrinkles")},
             "tolerance": 0.01,
         },

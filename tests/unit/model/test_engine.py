@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bentos.skin.model import engine
 from bentos.skin.model.bundle import BundleError, read
 from bentos.skin.model.engine import OnnxEngine
-from bentos.skin.settings import read as read_settings
 from tests.unit.model import bundles
 
 CROPS = np.full((3, 512, 512, 3), 127, np.uint8)
@@ -21,12 +19,12 @@ CROPS = np.full((3, 512, 512, 3), 127, np.uint8)
 
 def refusal(folder: Path) -> BundleError:
     with pytest.raises(BundleError) as caught:
-        OnnxEngine(read(folder), threads=1, source="test")
+        OnnxEngine(read(folder), threads=1)
     return caught.value
 
 
 def test_an_honest_bundle_answers_for_each_crop_of_a_batch(tmp_path: Path) -> None:
-    running = OnnxEngine(read(bundles.write(tmp_path)), threads=1, source="test")
+    running = OnnxEngine(read(bundles.write(tmp_path)), threads=1)
     answers = running.predict(CROPS)
     assert len(answers) == 3
     assert answers[0] == answers[2]
@@ -79,7 +77,7 @@ def test_a_network_that_answers_otherwise_than_recorded_fails_its_self_test(tmp_
     manifest["self_test"]["expected"]["density"] = [13.0]
     error = refusal(bundles.write(tmp_path, manifest=manifest))
     assert error.reason == "self_test_failed"
-    assert "density differs by 1" in error.message
+    assert "density differs by" in error.message
 
 
 def png(width: int, height: int) -> str:
@@ -93,24 +91,3 @@ def test_a_self_test_without_a_usable_picture_fails(tmp_path: Path, picture: str
     manifest: dict[str, Any] = bundles.content()
     manifest["self_test"]["png"] = picture
     assert refusal(bundles.write(tmp_path, manifest=manifest)).reason == "self_test_failed"
-
-
-def test_load_takes_a_named_folder_and_its_pin(tmp_path: Path) -> None:
-    folder = bundles.write(tmp_path / "bundle")
-    digest = read(folder).sha256
-    named = {"SHINE_WEIGHTS_URI": str(folder)}
-    assert engine.load(read_settings({**named, "SHINE_WEIGHTS_SHA256": digest})).info.sha256 == digest
-    with pytest.raises(BundleError, match="the pin is"):
-        engine.load(read_settings({**named, "SHINE_WEIGHTS_SHA256": "0" * 64}))
-
-
-def test_embedded_weights_never_stand_in_for_a_folder_that_was_named(tmp_path: Path) -> None:
-    with pytest.raises(BundleError) as caught:
-        engine.load(read_settings({"SHINE_WEIGHTS_URI": str(tmp_path / "nothing")}))
-    assert caught.value.reason == "weights_missing"
-
-
-def test_a_source_that_is_not_supported_is_said_to_be_out_of_reach() -> None:
-    with pytest.raises(BundleError) as caught:
-        engine.load(read_settings({"SHINE_WEIGHTS_URI": "ftp://weights/face-skin"}))
-    assert caught.value.reason == "weights_unreachable"

@@ -13,8 +13,9 @@ from PIL import Image, ImageDraw
 from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.measure import measure
 from bentos.skin.model.bundle import Manifest, read
-from bentos.skin.model.engine import MAPS, OnnxEngine
+from bentos.skin.model.engine import OnnxEngine
 from bentos.skin.model.peaks import Outputs
+from bentos.skin.model.poison import MAPS
 from bentos.skin.photo.crop import Crop
 from tests.drawing import lesions, portrait_crop, redrawn
 from tests.unit.model import bundles
@@ -139,7 +140,7 @@ def test_the_heuristics_measured_are_those_served_and_shown_boxes_lead_the_candi
 
 def test_the_model_measured_is_the_one_served_and_shown_boxes_lead_the_candidates(tmp_path: Path) -> None:
     bundle = read(bundles.write(tmp_path / "bundle"))
-    engine = OnnxEngine(bundle, threads=1, source="here")
+    engine = OnnxEngine(bundle, threads=1)
     crop = portrait_crop()
     found = answers.model(engine, bundle.manifest.calibration)(crop)
     assert [found.learned] == engine.predict(crop.pixels[None])

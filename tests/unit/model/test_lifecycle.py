@@ -1,0 +1,265 @@
+"""The states of the model: real bundles in a real folder, a real loading thread, a source that a test steers."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bentos.skin.model import lifecycle as room
+from bentos.skin.model import source as sources
+from bentos.skin.model.bundle import Bundle, BundleError, read
+from bentos.skin.model.lifecycle import Lifecycle, backoff
+from bentos.skin.model.status import ModelNotReady, ModelStatus
+from bentos.skin.settings import read as settings
+from tests.unit.model import bundles
+
+WITHIN_S = 20.0
+
+
+class Counts:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[str] = []
+        self.swaps = 0
+
+    def loaded(self, outcome: str, seconds: float) -> None:
+        assert seconds >= 0
+        self.outcomes.append(outcome)
+
+    def fetched(self, count: int) -> None:
+        """Folders fetch nothing."""
+
+    def swapped(self) -> None:
+        self.swaps += 1
+
+
+class Steered:
+    """A source whose folder or failure a test sets."""
+
+    name, note = "steered", None
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self.failure: BundleError | None = None
+        self.fetches = 0
+        self.hold = threading.Event()
+        self.hold.set()
+
+    def fetch(self) -> Bundle:
+        self.fetches += 1
+        assert self.hold.wait(WITHIN_S)
+        if self.failure is not None:
+            raise self.failure
+        assert self.folder is not None
+        return read(self.folder)
+
+    def newest(self) -> str | None:
+        if self.failure is not None:
+            raise self.failure
+        return None if self.folder is None else read(self.folder).sha256
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Steered:
+    steered = Steered(version(tmp_path, "1.0.0"))
+    monkeypatch.setattr(sources, "source", lambda *_: steered)
+    monkeypatch.setattr(room, "backoff", lambda _: 0.05)
+    return steered
+
+
+@pytest.fixture
+def living(source: Steered) -> Iterator[Lifecycle]:
+    """Polls each second, the least that the settings allow; `wake` makes it look at once."""
+    yield Lifecycle(settings({"SHINE_WEIGHTS_POLL_S": "1", "SHINE_THREADS": "1"}), Counts())
+    source.failure = BundleError("weights_missing", "The test is over.")
+
+
+def version(folder: Path, name: str, poisoned: bool = False) -> Path:
+    """A bundle; a poisoned one passes its self-test, and answers nonsense to any brighter crop."""
+    manifest: dict[str, Any] = bundles.content()
+    manifest["version"] = name
+    outputs = bundles.answers()
+    path = bundles.write(folder / name, outputs, manifest)
+    if poisoned:
+        (path / "model.onnx").write_bytes(bundles.network(outputs, brightness=1e3))
+        manifest["self_test"]["expected"].pop("density")
+        manifest["self_test"]["png"] = bundles.png((0, 0, 0))
+        manifest["files"] = {file: bundles.entry(path / file) for file in ("model.onnx", "metrics.json")}
+        (path / "manifest.json").write_text(json.dumps(manifest))
+    return path
+
+
+def status(of: Lifecycle) -> ModelStatus:
+    return ModelStatus.model_validate(of.status())
+
+
+def until(of: Lifecycle, holds: Callable[[ModelStatus], object]) -> ModelStatus:
+    ends = time.monotonic() + WITHIN_S
+    while time.monotonic() < ends:
+        if holds(told := status(of)):
+            return told
+        time.sleep(0.01)
+    raise AssertionError(status(of))
+
+
+def ask(of: Lifecycle) -> str:
+    """The version that answers one crop."""
+    crop = np.full((1, 512, 512, 3), 127, np.uint8)
+    return of.predict(crop)[0].model.version
+
+
+def test_no_model_is_wanted_in_phase_simple() -> None:
+    lifecycle = Lifecycle(settings({"SHINE_PHASE": "simple"}), Counts())
+    lifecycle.start()
+    told = status(lifecycle)
+    assert (told.state, told.reason, told.attempts) == ("disabled", "model_disabled", 0)
+    with pytest.raises(ModelNotReady, match="model_disabled"):
+        ask(lifecycle)
+
+
+def test_the_start_does_not_wait_for_the_weights(living: Lifecycle, source: Steered) -> None:
+    source.hold.clear()
+    living.start()
+    assert status(living).state == "loading"
+    with pytest.raises(ModelNotReady, match="model_loading"):
+        ask(living)
+    source.hold.set()
+    told = until(living, lambda told: told.state == "ready")
+    assert told.model is not None
+    assert (told.model.version, told.model.source, told.metrics) == ("1.0.0", "steered", {"made": "up"})
+    assert told.next_retry_s is None
+    assert ask(living) == "1.0.0"
+
+
+def test_metrics_are_told_once_for_each_version(living: Lifecycle) -> None:
+    living.start()
+    told = until(living, lambda told: told.model)
+    assert told.model is not None
+    assert ModelStatus.model_validate(living.status(known=told.model.sha256)).metrics is None
+    assert ModelStatus.model_validate(living.status(known="0" * 64)).metrics == {"made": "up"}
+
+
+def test_it_heals_when_the_weights_come(living: Lifecycle, source: Steered) -> None:
+    source.failure = BundleError("weights_unreachable", "S3 does not answer.")
+    living.start()
+    told = until(living, lambda told: told.attempts >= 2)
+    assert (told.state, told.reason) == ("degraded", "weights_unreachable")
+    assert told.last_error is not None
+    assert told.last_error.message == "S3 does not answer."
+    with pytest.raises(ModelNotReady, match="weights_unreachable"):
+        ask(living)
+    source.failure = None
+    until(living, lambda told: told.state == "ready")
+
+
+def test_what_trying_again_cannot_cure_is_tried_slowly(living: Lifecycle, source: Steered) -> None:
+    source.failure = BundleError("weights_incompatible", "The bundle has format 2.")
+    living.start()
+    told = until(living, lambda told: told.next_retry_s)
+    assert told.next_retry_s is not None
+    assert told.next_retry_s > 0.5  # the poll's interval, not the backoff's .05
+    assert told.attempts == 1
+
+
+def test_an_exception_nobody_foresaw_leaves_it_degraded_and_alive(
+    living: Lifecycle, source: Steered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "fetch", lambda: 1 / 0)
+    living.start()
+    told = until(living, lambda told: told.state == "degraded")
+    assert (told.reason, told.last_error and told.last_error.message) == (
+        "weights_corrupt",
+        "ZeroDivisionError while loading the weights.",
+    )
+
+
+def test_a_new_version_takes_over_and_a_bad_one_does_not(living: Lifecycle, source: Steered, tmp_path: Path) -> None:
+    living.start()
+    until(living, lambda told: told.state == "ready")
+    assert ask(living) == "1.0.0"
+    source.folder = version(tmp_path, "1.1.0")
+    until(living, lambda told: told.model and told.model.version == "1.1.0")
+    assert ask(living) == "1.1.0"
+    bad = bundles.content()
+    bad["version"] = "1.2.0"
+    bad["self_test"]["expected"]["density"] = [99.0]
+    source.folder = bundles.write(tmp_path / "1.2.0", manifest=bad)
+    told = until(living, lambda told: told.last_error)
+    assert told.last_error is not None
+    assert (told.state, told.reason, told.last_error.code) == ("ready", None, "self_test_failed")
+    assert ask(living) == "1.1.0"
+
+
+def test_wake_looks_before_the_poll_would(source: Steered, tmp_path: Path) -> None:
+    lifecycle = Lifecycle(settings({"SHINE_WEIGHTS_POLL_S": "3600"}), Counts())
+    lifecycle.start()
+    until(lifecycle, lambda told: told.state == "ready")
+    source.folder = version(tmp_path, "1.1.0")
+    lifecycle.wake()
+    until(lifecycle, lambda told: told.model and told.model.version == "1.1.0")
+
+
+def test_a_pinned_version_is_not_left(source: Steered, tmp_path: Path) -> None:
+    assert source.folder is not None
+    pin = read(source.folder).sha256
+    lifecycle = Lifecycle(settings({"SHINE_WEIGHTS_POLL_S": "1", "SHINE_WEIGHTS_SHA256": pin}), Counts())
+    lifecycle.start()
+    until(lifecycle, lambda told: told.state == "ready")
+    source.folder = version(tmp_path, "1.1.0")
+    lifecycle.wake()
+    time.sleep(0.3)
+    assert ask(lifecycle) == "1.0.0"
+    assert source.fetches == 1
+
+
+def test_the_version_before_answers_when_the_new_one_is_poisoned(
+    living: Lifecycle, source: Steered, tmp_path: Path
+) -> None:
+    living.start()
+    until(living, lambda told: told.state == "ready")
+    assert ask(living) == "1.0.0"
+    source.folder = version(tmp_path, "1.1.0", poisoned=True)
+    until(living, lambda told: told.model and told.model.version == "1.1.0")
+    assert ask(living) == "1.0.0"
+    told = status(living)
+    assert (told.state, told.last_error and told.last_error.code) == ("ready", "self_test_failed")
+
+
+def test_a_poisoned_model_goes_out_of_service_and_a_sound_one_heals_it(
+    living: Lifecycle, source: Steered, tmp_path: Path
+) -> None:
+    source.folder = version(tmp_path, "1.1.0", poisoned=True)
+    living.start()
+    until(living, lambda told: told.state == "ready")
+    with pytest.raises(ModelNotReady, match="self_test_failed"):
+        ask(living)
+    source.folder = version(tmp_path, "1.2.0")
+    until(living, lambda told: told.model and told.model.version == "1.2.0")
+    assert ask(living) == "1.2.0"
+
+
+def test_every_attempt_is_counted_by_its_outcome(source: Steered) -> None:
+    counts = Counts()
+    lifecycle = Lifecycle(settings({}), counts)
+    source.failure = BundleError("weights_missing", "Nothing there.")
+    lifecycle.start()
+    until(lifecycle, lambda told: told.attempts >= 2)
+    source.failure = None
+    until(lifecycle, lambda told: told.state == "ready")
+    assert counts.outcomes[-1] == "ok"
+    assert set(counts.outcomes[:-1]) == {"weights_missing"}
+    assert counts.swaps == 1
+
+
+def test_the_backoff_spreads_and_grows_up_to_its_cap() -> None:
+    first, late = ([backoff(failures) for _ in range(200)] for failures in (1, 50))
+    assert max(first) <= 2
+    assert min(first) >= 0.2
+    assert len({round(pause, 3) for pause in late}) > 100
+    assert 20 < max(late) <= 30
