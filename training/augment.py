@@ -8,14 +8,14 @@ and JPEG, each by its own chance.
 
 import argparse
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from bentos.skin.findings import WRINKLE_ZONES
+from bentos.skin.findings import HAYASHI_LIMITS, WRINKLE_ZONES
 from bentos.skin.photo.crop import CROP_SIZE, PADDING
 from training.crops import Example
 
@@ -52,6 +52,20 @@ class View:
     lesions: NDArray[np.float64]
     wrinkles: dict[str, NDArray[np.float64]]
     whole: bool
+
+
+def halved(own: Example, other: Example) -> Example:
+    """The left half of one acne crop beside the right half of another: a face nobody has.
+
+    Whole faces are few, and the heads that judge them learn them by heart; how many lesions two halves have together
+    can only be counted. Severity follows from the count, by Hayashi's limits.
+    """
+    seam = CROP_SIZE // 2
+    pixels = np.concatenate([own.crop.pixels[:, :seam], other.crop.pixels[:, seam:]], axis=1)
+    left, right = (one.lesions[:, 0] + one.lesions[:, 2] / 2 for one in (own, other))
+    lesions = np.concatenate([own.lesions[left < seam], other.lesions[right >= seam]])
+    severity = int(np.searchsorted(HAYASHI_LIMITS[1:], len(lesions), side="left"))
+    return replace(own, crop=replace(own.crop, pixels=pixels), severity=severity, lesions=lesions)
 
 
 def plain(example: Example, side: int) -> View:

@@ -173,6 +173,17 @@ def test_views_are_repeatable_and_the_plain_view_is_what_is_served() -> None:
     np.testing.assert_allclose(augment.plain(example, 128).lesions, example.lesions / 4)
 
 
+def test_two_halves_have_the_lesions_that_are_seen_and_the_class_of_their_count() -> None:
+    own, other = spots((100, 200), (120, 300), (400, 220)), spots((60, 60), *((300 + 20 * k, 320) for k in range(8)))
+    joined = augment.halved(own, other)
+    centres = (joined.lesions[:, :2] + joined.lesions[:, 2:] / 2).tolist()
+    assert centres[:2] == [[100, 200], [120, 300]]
+    assert len(centres) == 10
+    assert joined.severity == 1  # moderate: 6 to 20
+    np.testing.assert_array_equal(joined.crop.pixels[:, :256], own.crop.pixels[:, :256])
+    np.testing.assert_array_equal(joined.crop.pixels[:, 256:], other.crop.pixels[:, 256:])
+
+
 def test_severity_and_count_are_taught_as_distributions_around_the_label() -> None:
     for count, grade in ((0, 0), (5, 0), (13, 1), (35, 2), (65, 3), (90, 3)):
         severity, counts = losses.distribution(count, grade)
