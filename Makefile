@@ -47,9 +47,10 @@ lock: setup ## pin requirements/*.in exactly, with hashes
 tune: setup-training ## fit the heuristics' constants on the train split
 	$(BIN)/python -m training.tune
 
-train: setup-training ## train, export, bundle and measure the skin model (about 60 minutes); goes on where it stopped
+train: setup-training ## train, export, bundle and measure the skin model (about 90 minutes); goes on where it stopped
 	$(BIN)/python -m training.train
-	$(BIN)/python -m training.export
+	$(BIN)/python -m training.train --run halves --branch main --seed 1 --halved 0.4
+	$(BIN)/python -m training.export --average halves
 	$(BIN)/python -m training.bundle
 	$(BIN)/python -m training.evaluate
 

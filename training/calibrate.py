@@ -17,7 +17,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from bentos.skin.findings import HAYASHI_LIMITS, SEVERITIES, WRINKLE_ZONES, severity_beside
 from bentos.skin.model.bundle import Calibration, ConfidenceTable, LesionNumbers
-from bentos.skin.model.peaks import Outputs, count_of, peaks, severity_chances, wrinkle_chances
+from bentos.skin.model.peaks import Outputs, count_of, peaks, severity_chances, severity_features, wrinkle_chances
 from bentos.skin.photo.crop import CROP_SIZE
 from training.crops import Example
 from training.matching import average_precision, matches
@@ -29,7 +29,8 @@ SHOWN_LOSS = 0.004  # of AP at IoU .3 that leaving out the weakest boxes may cos
 KNOTS = 12  # of the confidence table, at most; more would follow the held-out part's noise
 KNOT_BOXES = 30  # below a knot of fewer boxes is none
 SURE_BIAS = 2.0  # standard errors from which the count's bias is taken off
-STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)  # inverse regularisation of the severity's joining, chosen by log-likelihood
+STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)  # inverse regularisation of the severity's joining, chosen by log-likelihood
+LOGIT_SCALE = 0.3  # brings the network's logits to the spread of the log of counts, so that both are regularised alike
 FOLDS = 5  # of the held-out part, by group, where something is chosen or told of it
 DIGITS = 6
 
@@ -45,9 +46,9 @@ def fit(
             knots, linear between, flat beyond.
         count: count = weights · (density, mean of count_distribution) + bias, at least 0; their plain mean, whose
             cross-validated error was less than that of fitted lines.
-        severity: chances = softmax(weights (4, 6) · features + bias (4)), features = log(1 + density), log(1 + mean of
-            count_distribution), log of the four severities' chances, each at least 1e-4; classes mild … very_severe;
-            strength: inverse regularisation that was chosen.
+        severity: chance of worse than mild, moderate, severe = sigmoid(weights (3, 2) · features + bias (3)), features
+            as `peaks.severity_features`; strength: inverse regularisation that was chosen. Ordinal, since 88 photos
+            cannot fit the 28 numbers of a multinomial regression: its cross-validated loss was higher, .54 for .51.
         wrinkles: by zone, chance = sigmoid(slope · logit(wrinkles) + bias), the logit clipped to ±9.
         wrinkles_confidence: cross-validated share of zones whose chance lies on the right side of one half.
     """
@@ -65,7 +66,7 @@ def fit(
     true = np.array([len(example.lesions) for example in acne], dtype=np.float64)
     estimates = _estimates(acne_outputs)
     classes = np.array([example.severity for example in acne])
-    strength, joined = _joined(_features(acne_outputs), classes, [example.group for example in acne])
+    severity = _ordinal(severity_features(acne_outputs), classes, [example.group for example in acne])
     logits, truth = _logits(wrinkle_outputs), _truth(wrinkled)
     return {
         "lesions": {
@@ -76,7 +77,7 @@ def fit(
             "confidence": _table(scores, hits),
         },
         "count": {"weights": [0.5, 0.5], "bias": _bias(estimates.mean(axis=1) - true)},
-        "severity": {"weights": _short(joined.coef_), "bias": _short(joined.intercept_), "strength": strength},
+        "severity": severity,
         "wrinkles": {zone: _platt(logits[:, k], truth[:, k]) for k, zone in enumerate(WRINKLE_ZONES)},
         "wrinkles_confidence": _zones_right(logits, truth, [example.group for example in wrinkled]),
     }
@@ -151,12 +152,6 @@ def _estimates(outputs: Outputs) -> NDArray[np.float64]:
     return np.stack([outputs["density"].astype(np.float64), chances @ np.arange(chances.shape[1])], axis=1)
 
 
-def _features(outputs: Outputs) -> NDArray[np.float64]:
-    """(batch, 6), of severity."""
-    chances = np.log(np.maximum(outputs["severity"].astype(np.float64), 1e-4))
-    return np.concatenate([np.log1p(_estimates(outputs)), chances], axis=1)
-
-
 def _bias(errors: NDArray[np.float64]) -> float:
     """What to add to the counts: nothing where the held-out part is too small to tell their bias from chance.
 
@@ -166,18 +161,27 @@ def _bias(errors: NDArray[np.float64]) -> float:
     return round(-mean, DIGITS) if abs(mean) > SURE_BIAS * error else 0.0
 
 
-def _joined(
-    features: NDArray[np.float64], classes: NDArray[np.int64], names: list[str]
-) -> tuple[float, LogisticRegression]:
-    """The regularisation of the best cross-validated likelihood, and the regression fitted with it."""
-    losses = []
-    for strength in STRENGTHS:
+def _ordinal(features: NDArray[np.float64], classes: NDArray[np.int64], names: list[str]) -> dict[str, Any]:
+    """A logistic regression for each limit, all of the regularisation with the best cross-validated likelihood."""
+    scaled = features * (1.0, LOGIT_SCALE)
+    folds = GroupKFold(min(FOLDS, len(set(names))))
+    limits = range(features.shape[1])
+
+    def loss(strength: float) -> float:
         model = LogisticRegression(C=strength, max_iter=5000)
-        folds = GroupKFold(min(FOLDS, len(set(names))))
-        chances = cross_val_predict(model, features, classes, groups=names, cv=folds, method="predict_proba")
-        losses.append(-np.log(np.maximum(chances[np.arange(len(classes)), classes], 1e-6)).mean())
-    best = STRENGTHS[int(np.argmin(losses))]
-    return best, LogisticRegression(C=best, max_iter=5000).fit(features, classes)
+        total = 0.0
+        for k in limits:
+            worse = cross_val_predict(model, scaled[:, k], classes > k, groups=names, cv=folds, method="predict_proba")
+            total -= float(np.log(np.maximum(worse[np.arange(len(classes)), (classes > k).astype(int)], 1e-6)).sum())
+        return total
+
+    best = min(STRENGTHS, key=loss)
+    fits = [LogisticRegression(C=best, max_iter=5000).fit(scaled[:, k], classes > k) for k in limits]
+    return {
+        "weights": _short([fit.coef_[0] * (1.0, LOGIT_SCALE) for fit in fits]),
+        "bias": _short([fit.intercept_[0] for fit in fits]),
+        "strength": best,
+    }
 
 
 def _table(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> dict[str, list[float]]:

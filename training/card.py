@@ -66,6 +66,12 @@ LIMITS = """\
 - Lesions are labelled without their kind; scars, moles and freckles are not labelled, and are told from lesions only
   as far as the boxes teach it.
 - The wrinkle boxes are plausible, not exhaustive: some of the zones counted as wrongly found do have fine lines.
+- Of the model's boxes those below a confidence of .35 are often wrong: they sit on hairlines, beards, shaven heads,
+  pores of the nose, head scarves. They are shown since a client can leave them out and cannot put them in; the count
+  is not their number.
+- The heuristics take strands of hair, ears, teeth and stubble for lesions, and on old faces the folds of the cheeks;
+  on full faces they join neighbouring lesions.
+- Eyes that are shut or screwed up, beards and glasses mislead both about the wrinkles beside them.
 - A clear face is not among the labelled photos: count 0 is answered without a confidence.
 - Where no face is found the whole photo is analysed, and zones have no place of their own.
 - The tone group is the colour of the photo, uncalibrated: dim or coloured light moves a face into another group.

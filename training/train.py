@@ -1,9 +1,9 @@
 """Train the skin network on the labelled crops; goes on where it was stopped.
 
-    python -m training.train                                         # the full run, about 50 minutes on two cores
-    python -m training.export                                        # then calibrate and export what it learned
-    python -m training.train --run second --branch main --seed 1     # its last half again, with other views
-    python -m training.train --smoke                                 # drawn pictures, a dozen steps: does it still run?
+    python -m training.train                       # the first run, 53 minutes on two cores
+    python -m training.train --run halves --branch main --seed 1 --halved 0.4    # its last half again, 28 minutes
+    python -m training.export --average halves     # then calibrate and export the mean of both
+    python -m training.train --smoke               # drawn pictures, a dozen steps: does it still run?
 
 A run is a folder: `checkpoint.pt` (all that is needed to go on), `level.pt` (before the cool-down), `history.json`,
 `curves.png`, and `left_out.txt`, the photos that look like valid ones. Chance is drawn anew for each step from the seed
@@ -29,7 +29,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from bentos.skin.findings import WRINKLE_ZONES
-from training import augment, checkpoint, data, labels, losses
+from training import augment, checkpoint, curves, data, labels, losses
 from training.checkpoint import CheckpointError, write_atomically
 from training.crops import CACHE, Example
 from training.data import DataError, Labelled, Split
@@ -45,14 +45,14 @@ class Settings:
 
     seed: int = 0  # of the order, the views and the dropout
     steps: int = (
-        5400  # about 90 minutes on two cores, 20 epochs of the acne photos; may be changed until the cool-down begins
+        5400  # 53 minutes on two cores, 20 epochs of the acne photos; may be changed until the cool-down begins
     )
     side: int = 384  # px; 512 costs 1.8 times as much a step, and close views bring its small lesions
     last_side: int = SERVED_SIDE  # px, of the last steps: the heads that judge whole faces see them as they will
     last_share: float = 0.25  # of the steps; .12 at another side left the whole-face heads where they were
     acne: int = 6  # crops a step; lesions, severity and count gain from more for longer than wrinkles do
     wrinkle: int = 2  # crops a step; their AUC is near its end after 11 minutes
-    halved: float = 0.4  # share of acne crops that are joined of two faces' halves: they cannot be known by heart
+    halved: float = 0.0  # share of acne crops joined of two faces' halves, which cannot be known by heart
     rate_encoder: float = 2e-4  # ten times less than the heads: it knows edges and textures already
     rate_heads: float = 2e-3
     decay: float = 0.05  # weight decay of AdamW, on kernels only; .02 overfitted (severity .94 on train, .77 off it)
@@ -151,7 +151,7 @@ def step(state: State, split: Split, settings: Settings) -> dict[str, float]:
     wrinkled = drawn(split.wrinkles, settings.wrinkle, state.step, settings.seed)
     others = drawn(split.acne, settings.acne, state.step, settings.seed + 1)
     acne = [
-        augment.halved(one, other) if rng.random() < settings.halved else one
+        augment.halved(one, other) if settings.halved and rng.random() < settings.halved else one
         for one, other in zip(acne, others, strict=True)
     ]
     views = [augment.varied(example, side, rng) for example in (*acne, *wrinkled)]
@@ -294,32 +294,6 @@ def restore(state: State, settings: Settings, path: Path) -> None:
     state.step, state.history = content["step"], content["history"]
 
 
-def curves(history: list[dict[str, float]], path: Path) -> None:
-    """Draw losses and held-out figures over the steps as a PNG."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
-    for name in [name for name in (history[0] if history else {}) if name != "step" and "held_out" not in name]:
-        left.plot([row["step"] for row in history], [row.get(name, math.nan) for row in history], label=name)
-    seen = [row for row in history if any("held_out" in name for name in row)]
-    for name in [name for name in (seen[0] if seen else {}) if name.startswith("held_out_")]:
-        if name not in ("held_out_mae", "held_out_bias"):
-            right.plot(
-                [row["step"] for row in seen], [row[name] for row in seen], "o-", label=name.removeprefix("held_out_")
-            )
-    left.set(xlabel="step", ylabel="weighted loss", yscale="log", title="train")
-    right.set(xlabel="step", ylabel="accuracy or AUC", title="held out")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        if axes.lines:
-            axes.legend(fontsize="small")
-    write_atomically(path, lambda part: figure.savefig(part, format="png", dpi=120))
-    plt.close(figure)
-
-
 def _start_anew() -> None:
     """Start again with what C libraries read only at their start.
 
@@ -339,6 +313,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of the optimiser (see Settings)")
     parser.add_argument("--branch", metavar="RUN", help="begin with what that run was before it cooled down")
     parser.add_argument("--seed", type=int, default=0, help="of order, views and dropout (%(default)s)")
+    parser.add_argument("--halved", type=float, default=0.0, help="share of crops joined of two halves (%(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch (%(default)s)")
     parser.add_argument("--smoke", action="store_true", help="drawn pictures, 12 steps, into the run `smoke`")
     wanted = parser.parse_args()
@@ -351,7 +326,7 @@ def main() -> None:
             labelled, run = drawn_pictures(), RUNS / "smoke"
             (run / "checkpoint.pt").unlink(missing_ok=True)
         else:
-            settings = Settings(seed=wanted.seed)
+            settings = Settings(seed=wanted.seed, halved=wanted.halved)
             settings = replace(settings, steps=wanted.steps or settings.steps)
             labelled, run = data.load(wanted.data), RUNS / wanted.run
             if wanted.branch:
@@ -363,7 +338,7 @@ def main() -> None:
         state = train(labelled, run, settings)
     except (DataError, CheckpointError) as error:
         sys.exit(str(error))
-    curves(state.history, run / "curves.png")
+    curves.draw(state.history, run / "curves.png")
     print(f"{state.step} steps, {(time.monotonic() - began) / 60:.1f} minutes since the start; {run}")
 
 

@@ -31,7 +31,7 @@ def test_the_built_bento_serves_real_analyses_from_its_own_folder(tmp_path: Path
         version = httpx.get(server.url + "/version").json()
         assert version["bento"] == f"shine:{source.parent.name}"
         answer = httpx.post(server.url + "/analyze", files={"image": PORTRAIT.read_bytes()}, timeout=15).json()
-        assert answer["source"] == "heuristic"
+        assert answer["source"] == "model"
         assert answer["face"]["confidence"] > 0.7
     finally:
         server.stop()

@@ -37,18 +37,20 @@ class BundleError(Exception):
         self.message = message
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """What is read strictly: a misspelt key is an error."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-class FileEntry(_Strict):
+class FileEntry(Strict):
     """A file of the bundle."""
 
     size: Annotated[int, Field(ge=1, le=MAX_FILE_BYTES)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class Input(_Strict):
+class Input(Strict):
     """What the network takes: uint8 (batch, size, size, 3), sRGB; normalisation is inside the graph."""
 
     name: str
@@ -57,14 +59,14 @@ class Input(_Strict):
     size: int
 
 
-class ConfidenceTable(_Strict):
+class ConfidenceTable(Strict):
     """Score of the heat map → share of such boxes that are right: knots, linear between, flat beyond."""
 
     score: Annotated[list[Share], Field(min_length=1)]
     right: Annotated[list[Share], Field(min_length=1)]
 
 
-class LesionNumbers(_Strict):
+class LesionNumbers(Strict):
     """How peaks become boxes.
 
     Attributes:
@@ -81,31 +83,35 @@ class LesionNumbers(_Strict):
     confidence: ConfidenceTable
 
 
-class Linear(_Strict):
+class Linear(Strict):
     """weights · (density, mean of count_distribution) + bias = lesions."""
 
     weights: Annotated[list[Finite], Field(min_length=2, max_length=2)]
     bias: Finite
 
 
-class SeverityNumbers(_Strict):
-    """softmax(weights (4, 6) · features + bias (4)) = chances of mild … very severe; `strength`: of regularisation."""
+class SeverityNumbers(Strict):
+    """sigmoid(weights (3, 2) · features + bias (3)) = chances of worse than mild, moderate, severe.
+
+    The features are log(1 + density) and the logit of the same chance by the network's severity; `strength`: of
+    regularisation.
+    """
 
     weights: Annotated[
-        list[Annotated[list[Finite], Field(min_length=6, max_length=6)]], Field(min_length=4, max_length=4)
+        list[Annotated[list[Finite], Field(min_length=2, max_length=2)]], Field(min_length=3, max_length=3)
     ]
-    bias: Annotated[list[Finite], Field(min_length=4, max_length=4)]
+    bias: Annotated[list[Finite], Field(min_length=3, max_length=3)]
     strength: float
 
 
-class Platt(_Strict):
+class Platt(Strict):
     """sigmoid(slope · logit + bias) = chance."""
 
     slope: Finite
     bias: Finite
 
 
-class Calibration(_Strict):
+class Calibration(Strict):
     """The numbers that turn outputs into findings, fitted on photos the network was not trained on."""
 
     lesions: LesionNumbers
@@ -115,7 +121,7 @@ class Calibration(_Strict):
     wrinkles_confidence: Share
 
 
-class SelfTest(_Strict):
+class SelfTest(Strict):
     """A small recorded input and what the network must say of it.
 
     Attributes:
@@ -129,7 +135,7 @@ class SelfTest(_Strict):
     tolerance: Annotated[float, Field(gt=0, le=0.2)]
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """What a bundle says of itself."""
 
     format_version: Literal[1]
@@ -178,7 +184,7 @@ def read(folder: Path, pin: str | None = None) -> Bundle:
         raise BundleError("weights_missing", f"There is no weights bundle at {folder}.")
     if not (folder / MANIFEST).exists():
         raise BundleError("weights_missing", f"There is no {MANIFEST} in {folder}.")
-    text = _regular(folder, MANIFEST, MAX_MANIFEST_BYTES).read_bytes()
+    text = regular(folder, MANIFEST, MAX_MANIFEST_BYTES).read_bytes()
     sha256 = hashlib.sha256(text).hexdigest()
     if pin is not None and sha256 != pin:
         raise BundleError("weights_corrupt", f"The manifest in {folder} has sha256 {sha256}, the pin is {pin}.")
@@ -218,7 +224,7 @@ def parse(text: bytes) -> Manifest:
     return manifest
 
 
-def _regular(folder: Path, name: str, limit: int) -> Path:
+def regular(folder: Path, name: str, limit: int) -> Path:
     """The path of a plain file of bounded size; no link, pipe, device or folder in its place."""
     path = folder / name
     try:
@@ -233,7 +239,7 @@ def _regular(folder: Path, name: str, limit: int) -> Path:
 
 
 def _check(folder: Path, name: str, entry: FileEntry) -> None:
-    path = _regular(folder, name, MAX_FILE_BYTES)
+    path = regular(folder, name, MAX_FILE_BYTES)
     size = path.stat().st_size
     if size != entry.size:
         raise BundleError("weights_corrupt", f"{name} has {size:,} bytes where the manifest says {entry.size:,}.")

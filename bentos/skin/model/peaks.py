@@ -68,11 +68,21 @@ def count_of(outputs: Outputs, calibration: Calibration) -> NDArray[np.float64]:
 
 def severity_chances(outputs: Outputs, calibration: Calibration) -> NDArray[np.float64]:
     """Chances of mild, moderate, severe, very severe, float64 (batch, 4)."""
-    own = np.log(np.maximum(outputs["severity"].astype(np.float64), CHANCE_MIN))
-    features = np.concatenate([np.log1p(_estimates(outputs)), own], axis=1)
-    logits = features @ np.array(calibration.severity.weights).T + np.array(calibration.severity.bias)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+    numbers = calibration.severity
+    logits = (severity_features(outputs) * np.array(numbers.weights)).sum(axis=2) + np.array(numbers.bias)
+    # Fitted one by one: where two cross, the rarer class gets no chance.
+    worse = np.minimum.accumulate(1 / (1 + np.exp(-logits)), axis=1)
+    edges = np.concatenate([np.ones((len(worse), 1)), worse, np.zeros((len(worse), 1))], axis=1)
+    return np.asarray(-np.diff(edges, axis=1))
+
+
+def severity_features(outputs: Outputs) -> NDArray[np.float64]:
+    """(batch, 3, 2): for worse than mild, moderate, severe: log(1 + density), and the network's own logit of it."""
+    chances = outputs["severity"].astype(np.float64)
+    worse = np.cumsum(chances[:, ::-1], axis=1)[:, -2::-1]
+    worse = np.clip(worse, CHANCE_MIN, 1 - CHANCE_MIN)
+    dense = np.log1p(np.maximum(outputs["density"].astype(np.float64), 0.0))
+    return np.stack([np.repeat(dense[:, None], 3, axis=1), np.log(worse / (1 - worse))], axis=2)
 
 
 def wrinkle_chances(outputs: Outputs, calibration: Calibration) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ import torch
 
 from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.photo.crop import CROP_SIZE, Crop
-from training import augment, checkpoint, losses, train
+from training import augment, checkpoint, curves, losses, train
 from training.checkpoint import CheckpointError
 from training.crops import Example
 from training.data import Labelled
@@ -136,7 +136,7 @@ def test_the_learning_curves_are_a_picture(tmp_path: Path) -> None:
     from PIL import Image
 
     rows = [{"step": 1.0, "heat": 2.0, "held_out_severity": 0.5}, {"step": 2.0, "heat": 1.0}]
-    train.curves(rows, tmp_path / "curves.png")
+    curves.draw(rows, tmp_path / "curves.png")
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.width > 1000
 
