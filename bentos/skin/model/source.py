@@ -1,59 +1,153 @@
-"""Where weights come from: the embedded bundle, or a folder."""
+"""Where weights come from: the embedded bundle, a folder, or S3."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from bentos.skin.model.bundle import MANIFEST, Bundle, BundleError, read
+from pydantic import Field, ValidationError
+
+from bentos.skin.model.bundle import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    Bundle,
+    BundleError,
+    Strict,
+    read,
+    regular,
+)
+from bentos.skin.model.engine import EMBEDDED
 from bentos.skin.settings import Settings
 
-EMBEDDED = Path(__file__).resolve().parents[1] / "weights"
+CURRENT = "current.json"
+MAX_POINTER_BYTES = 1 << 16
+PIN_SHOWN = 12  # digits of the manifest's sha256 in a version folder's name
+
+
+class Pointer(Strict):
+    """`current.json`: which version folder beside it is live; `previous` was before."""
+
+    format_version: Annotated[int, Field(ge=1, le=1)]
+    folder: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+    version: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    previous: str | None = None
+
+
+def version_folder(version: str, sha256: str) -> str:
+    """The name of a version's folder: `1.0.0-0123456789ab`."""
+    return f"{version}-{sha256[:PIN_SHOWN]}"
+
+
+def pointer(data: bytes, where: str) -> Pointer:
+    """Parse `current.json`.
+
+    Raises:
+        BundleError: weights_corrupt.
+    """
+    try:
+        return Pointer.model_validate(json.loads(data))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BundleError("weights_corrupt", f"{CURRENT} in {where}: {place}: {first['msg']}.") from None
+    except (ValueError, RecursionError):
+        raise BundleError("weights_corrupt", f"{CURRENT} in {where} is no JSON.") from None
 
 
 class Source(Protocol):
-    """A place that holds weights.
+    """A place that holds weights. Used by one thread.
 
     Attributes:
         name: for people.
-        note: what was unusual about the last fetch.
+        note: what was unusual about the last fetch, in a sentence.
     """
 
     name: str
     note: str | None
 
     def fetch(self) -> Bundle:
-        """A checked bundle; raises `BundleError`."""
+        """The newest bundle, or the pinned one, checked and on this machine's disk.
+
+        Raises:
+            BundleError: with the contract's reason.
+        """
         ...
 
     def newest(self) -> str | None:
-        """sha256 of the manifest that is there now; raises `BundleError`."""
+        """sha256 of the manifest that the source names now; None where it names none.
+
+        Raises:
+            BundleError: it cannot be asked.
+        """
         ...
 
 
 class Folder:
-    """A bundle on this machine."""
+    """A bundle in a folder, or a folder with `current.json` and version folders beside it.
 
-    note: str | None = None
+    Args:
+        folder: that one.
+        name: for people.
+        pin: sha256 of the only manifest that may be loaded.
+        note: what is unusual about using this source at all.
+    """
 
-    def __init__(self, folder: Path, name: str, pin: str | None) -> None:
-        self.name, self._folder, self._pin = name, folder, pin
+    def __init__(self, folder: Path, name: str, pin: str | None, note: str | None = None) -> None:
+        self.name, self.note = name, note
+        self._folder, self._pin = folder, pin
 
     def fetch(self) -> Bundle:
-        """The folder's bundle, checked."""
-        return read(self._folder, self._pin)
+        """The bundle; raises as `Source.fetch`."""
+        return read(self._live(), self._pin)
 
     def newest(self) -> str | None:
-        """sha256 of the manifest in the folder."""
-        path = self._folder / MANIFEST
-        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+        """sha256 of the live manifest; raises as `Source.newest`."""
+        live = self._live()
+        if not (live / MANIFEST).exists():
+            return None
+        return hashlib.sha256(regular(live, MANIFEST, MAX_MANIFEST_BYTES).read_bytes()).hexdigest()
+
+    def _live(self) -> Path:
+        if not (self._folder / CURRENT).exists():
+            return self._folder
+        told = pointer(regular(self._folder, CURRENT, MAX_POINTER_BYTES).read_bytes(), self.name)
+        wanted = self._folder / told.folder
+        if self._pin is not None and told.sha256 != self._pin:
+            pinned = sorted(self._folder.glob(f"*-{self._pin[:PIN_SHOWN]}"))
+            if not pinned:
+                raise BundleError("weights_missing", f"The pinned version {self._pin} is not in {self.name}.")
+            wanted = pinned[0]
+        if wanted.is_symlink():
+            raise BundleError("weights_corrupt", f"{wanted.name} in {self.name} is a link, not a folder.")
+        return wanted
 
 
-def source(settings: Settings, on_bytes: Callable[[int], None] = lambda _: None) -> Source:  # noqa: ARG001
-    """The source that the settings name; raises `BundleError`."""
-    where = settings.weights_uri
-    if where is not None and "://" in where:
-        scheme = where.partition("://")[0]
-        raise BundleError("weights_unreachable", f"Weights from {scheme}:// are not supported; name a folder.")
-    folder = EMBEDDED if where is None else Path(where)
-    return Folder(folder, "embedded" if where is None else str(folder), settings.weights_sha256)
+def source(settings: Settings, on_bytes: Callable[[int], None] = lambda _: None) -> Source:
+    """The source that the settings name.
+
+    Args:
+        settings: URI, pin and cache folder.
+        on_bytes: is told how many bytes came over the network.
+
+    Raises:
+        BundleError: weights_unreachable: of a kind that is not supported.
+    """
+    where, pin = settings.weights_uri, settings.weights_sha256
+    if where is None:
+        note = None
+        if settings.phase in ("foundation", "full"):
+            note = f"Phase {settings.phase} wants weights from outside, but SHINE_WEIGHTS_URI is not set."
+        return Folder(EMBEDDED, "embedded", pin, note)
+    scheme, separator, rest = where.partition("://")
+    if not separator:
+        return Folder(Path(where), where, pin)
+    if scheme == "s3" and rest.partition("/")[0]:
+        from bentos.skin.model.s3 import S3Source  # boto3 takes 30 MB and .3 s: only where it is used
+
+        return S3Source(where, pin, settings.cache_dir, on_bytes)
+    raise BundleError(
+        "weights_unreachable",
+        f"Weights from {where.split('?')[0]!r} are not supported; name a folder or s3://bucket/prefix.",
+    )
