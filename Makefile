@@ -6,7 +6,7 @@ export BENTOML_DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training serve test test-all check lock tune train train-smoke evaluate bench bento clean
+.PHONY: help setup setup-training serve test test-all check lock faults takeouts soak tune train train-smoke evaluate bench bento clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,17 @@ test: setup ## what a change must pass
 
 test-all: setup setup-training ## everything, the long ones too
 	$(BIN)/python -m pytest
+
+faults: setup ## every row of the fault matrix, as root; writes .cache/faults.json and the README's table
+	rm -f .cache/faults.json
+	FAULTS_JSON=.cache/faults.json $(BIN)/python -m pytest tests/faults --deselect tests/faults/test_soak.py
+	$(BIN)/python -m tests.faults.outcomes
+
+takeouts: setup setup-training ## does each row fail when the code that serves it is taken out? (25 minutes)
+	$(BIN)/python -m tests.faults.takeouts
+
+soak: setup ## mixed load with a random fault every 20 s; SECONDS_SOAK=1200 SEED_SOAK=…
+	$(BIN)/python -m pytest -s tests/faults/test_soak.py
 
 check: setup setup-training ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -82,6 +82,7 @@ class Proxy:
     Attributes:
         url: its own.
         requests: method, path and Range of each.
+        answered: path, Range and status of each that was passed on.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -89,6 +90,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._fault, self._left = Fault(), None
         self.requests: list[tuple[str, str, str | None]] = []
+        self.answered: list[tuple[str, str | None, int]] = []
         self._closed = threading.Event()
         proxy = self
 
@@ -152,7 +154,8 @@ class Proxy:
                 self._send(handler, 307, {"location": "http://127.0.0.1:9/"}, b"", Fault())
             else:
                 self._pass_on(handler, body, fault)
-        except OSError:  # the client has left
+        except OSError:  # the client has left, or is to be refused
+            reset(handler.connection)
             handler.close_connection = True
 
     def _pass_on(self, handler: BaseHTTPRequestHandler, body: bytes, fault: Fault) -> None:
@@ -161,6 +164,7 @@ class Proxy:
             headers = {name: value for name, value in handler.headers.items() if name.lower() not in HOP}
             upstream.request(handler.command, handler.path, body or None, headers)
             answer = upstream.getresponse()
+            self.answered.append((handler.path, handler.headers.get("range"), answer.status))
             kept = {name: value for name, value in answer.getheaders() if name.lower() not in HOP}
             length = answer.getheader("content-length") if handler.command == "HEAD" else None
             self._send(handler, answer.status, kept, answer.read(), fault, length)
@@ -194,6 +198,8 @@ class Proxy:
             handler.wfile.write(body[start : start + piece])
             if fault.kind == "slow" and self._fault is fault and not self._closed.wait(0.1):
                 handler.wfile.flush()
+            if self._fault.kind == "refuse":  # by now
+                raise ConnectionResetError
 
 
 def reset(connection: socket.socket) -> None:
