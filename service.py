@@ -4,6 +4,7 @@ Start it with `make serve`, or `bentoml serve service:Gateway`.
 """
 
 import asyncio
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ import numpy as np
 from starlette.middleware.cors import CORSMiddleware
 
 from bentos.skin import settings as config
+from bentos.skin.contract import refuse_too_little_memory
 from bentos.skin.findings import Measured
 from bentos.skin.measure import measure
 from bentos.skin.model.lifecycle import Lifecycle
@@ -30,6 +32,7 @@ from bentos.skin.threads import limit_pools, thread_count
 
 settings = config.settings()
 limit_pools()
+refuse_too_little_memory()
 compat.apply()
 configure_logging(settings.log_format)
 
@@ -43,6 +46,8 @@ BATCHED: dict[str, Any] = {
     "max_batch_size": settings.max_batch_size,
     "max_latency_ms": MAX_LATENCY_MS,
 }
+# Nothing but Python is installed ("none"); BentoML's own choice would add compilers and git, 600 MB of them.
+IMAGE = bentoml.images.Image(base_image=os.environ.get("BASE_IMAGE", "python:3.11-slim"), distro="none")
 
 
 @bentoml.service(name="SkinModel", **RUNNER)
@@ -87,6 +92,7 @@ class HeuristicFallback:
 
 @bentoml.service(
     name="Gateway",
+    image=IMAGE,
     http={"port": config.port()},
     runner_probe=compat.RUNNER_PROBE,
     logging={"access": {"enabled": False}},

@@ -8,6 +8,8 @@ from bentos.skin.settings import Settings
 
 CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+MEMORY_LIMITS = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")  # v2, v1
+UNLIMITED = 1 << 60  # bytes; what v1 says where there is no limit is near 2^63
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -24,6 +26,17 @@ def quota() -> int:
     if not limit.isdecimal() or int(limit) == 0:  # "max", or -1 in v1: no quota
         return cpus
     return max(1, min(cpus, math.ceil(int(limit) / int(period))))
+
+
+def memory_limit() -> int | None:
+    """Bytes this container may use; None where there is no limit."""
+    for path in MEMORY_LIMITS:
+        try:
+            text = path.read_text().strip()
+        except OSError:
+            continue
+        return int(text) if text.isdecimal() and int(text) < UNLIMITED else None
+    return None
 
 
 def thread_count(settings: Settings) -> int:

@@ -1,0 +1,244 @@
+"""What this image needs and offers, as JSON, without starting the server: `docker run IMAGE contract`.
+
+    python -m bentos.skin.contract              # the contract
+    python -m bentos.skin.contract --schema     # its JSON schema
+
+The rollout reads it instead of numbers that somebody typed: port and health path have one source. Seconds and bytes
+were measured on this very image by deploy/image/measure.py, which writes measured.json.
+"""
+
+import argparse
+import json
+import platform
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bentos.skin import __version__
+from bentos.skin import settings as config
+from bentos.skin.model.bundle import BundleError, read
+from bentos.skin.model.engine import EMBEDDED
+from bentos.skin.runtime import routes
+from bentos.skin.runtime.compat import KEEP_ALIVE_S
+from bentos.skin.runtime.compat_workers import GATEWAY_GRACE_S, RUNNER_GRACE_S
+from bentos.skin.runtime.middleware import GET_PATHS, intakes
+from bentos.skin.schema import ModelInfo
+from bentos.skin.settings import HEALTH_PATH, OPEN_PATHS, PREFIX, Phase, Settings
+from bentos.skin.threads import memory_limit
+
+CONTRACT_VERSION: Literal[1] = 1
+MEASURED = Path(__file__).with_name("measured.json")
+UID = GID = 10001  # deploy/image/Dockerfile; numeric, so that platforms can see that it is not root
+HEALTH_TIMEOUT_S = 4  # of the check's own request; below the 5 s that the platform gives the check
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+MIB = 1 << 20
+
+S3_HOSTS = ["s3.{region}.amazonaws.com", "{bucket}.s3.{region}.amazonaws.com"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Measured(_Part):
+    """What deploy/image/measure.py saw.
+
+    Attributes:
+        start_s: from `docker run` to the first 200 of /health, and to the first answer of the model.
+        stop_s: from `docker stop` to the end, idle, and with photos in flight.
+        health_s: one run of the health command, the first and the usual one.
+        memory_idle_mib: once the model has answered.
+        memory_load_mib: highest, under the load that `load` tells of.
+        memory_minimum_mib: the least limit under which that load is answered, with some room.
+        cpu_minimum: the least CPUs with which the model answers within its deadline.
+        image_mib, compressed_mib: sizes.
+        load: what was sent.
+        machine: on what.
+    """
+
+    start_s: dict[Literal["health", "model"], float]
+    stop_s: dict[Literal["idle", "busy"], float]
+    health_s: dict[Literal["cold", "warm"], float]
+    memory_idle_mib: int
+    memory_load_mib: int
+    memory_minimum_mib: int
+    cpu_minimum: float
+    image_mib: int
+    compressed_mib: int
+    load: str
+    machine: str
+
+
+class Health(_Part):
+    """How to ask whether the process can answer; never depends on the model."""
+
+    path: str
+    command: list[str]
+    timeout_s: int
+
+
+class Resources(_Part):
+    """Least memory in MiB and CPUs, measured."""
+
+    memory_mib: int
+    cpus: float
+
+
+class Seconds(_Part):
+    """Times a platform must allow for.
+
+    Attributes:
+        start: until /health answers.
+        stop: from SIGTERM to the end at the most; stopTimeout must be above.
+        slowest_request: the request's deadline.
+        keep_alive: of idle connections; a load balancer's idle timeout must be below.
+    """
+
+    start: float
+    stop: float
+    slowest_request: float
+    keep_alive: float
+
+
+class Setting(_Part):
+    """An environment variable; `schema` is JSON schema."""
+
+    name: str
+    json_schema: Annotated[dict[str, Any], Field(alias="schema")]
+    default: Any
+    secret: bool
+
+
+class Endpoint(_Part):
+    """`open`: answered without an API key."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    open: bool
+
+
+class Egress(_Part):
+    """Where the service must be able to connect to."""
+
+    purpose: str
+    hosts: list[str]
+    port: int
+
+
+class Contract(_Part):
+    """All of it; within a contract version it only grows."""
+
+    contract_version: Literal[1]
+    service: str
+    version: str
+    revision: str | None
+    architecture: str
+    port: int
+    health: Health
+    ready_path: str
+    user: dict[Literal["uid", "gid"], int]
+    writable_paths: list[str]
+    minimum: Resources
+    seconds: Seconds
+    settings: list[Setting]
+    endpoints: list[Endpoint]
+    secrets: list[str]
+    egress: dict[Phase, list[Egress]]
+    weights: ModelInfo | None
+    measured: Measured
+
+
+def contract() -> Contract:
+    """The contract of this image.
+
+    Raises:
+        SystemExit: PORT is not a port number.
+    """
+    port, seen = config.port(), measured()
+    s3 = [Egress(purpose="weights, where SHINE_WEIGHTS_URI names S3", hosts=S3_HOSTS, port=443)]
+    defaults = Settings()
+    return Contract(
+        contract_version=CONTRACT_VERSION,
+        service="shine",
+        version=__version__,
+        revision=routes.revision(),
+        architecture=ARCHITECTURES.get(platform.machine(), platform.machine()),
+        port=port,
+        health=Health(path=HEALTH_PATH, command=health_command(port), timeout_s=HEALTH_TIMEOUT_S),
+        ready_path="/ready",
+        user={"uid": UID, "gid": GID},
+        writable_paths=["/tmp"],  # noqa: S108  a path of the container's
+        minimum=Resources(memory_mib=seen.memory_minimum_mib, cpus=seen.cpu_minimum),
+        seconds=Seconds(
+            start=seen.start_s["health"],
+            stop=GATEWAY_GRACE_S + RUNNER_GRACE_S,
+            slowest_request=defaults.request_deadline_s,
+            keep_alive=KEEP_ALIVE_S,
+        ),
+        settings=settings(),
+        endpoints=[
+            *(Endpoint(method="POST", path=path, open=False) for path in sorted(intakes(defaults))),
+            *(Endpoint(method="GET", path=path, open=path in OPEN_PATHS) for path in sorted(GET_PATHS)),
+        ],
+        secrets=[one.name for one in settings() if one.secret],
+        egress={"simple": [], "hybrid": [], "foundation": s3, "full": s3},
+        weights=weights(),
+        measured=seen,
+    )
+
+
+def health_command(port: int) -> list[str]:
+    """The container's health check in ECS's form; Python, since there is no curl in the image."""
+    url = f"http://127.0.0.1:{port}{HEALTH_PATH}"
+    return ["CMD", "python", "-c", f"import urllib.request as u; u.urlopen('{url}', timeout={HEALTH_TIMEOUT_S})"]
+
+
+def settings() -> list[Setting]:
+    """Every setting of the service, with JSON schema and default."""
+    schema = Settings.model_json_schema()
+    found = []
+    for name, one in schema["properties"].items():
+        secret = "writeOnly" in json.dumps(one)
+        kept = {key: value for key, value in one.items() if key not in ("default", "title")}
+        found.append(Setting(name=PREFIX + name.upper(), schema=kept, default=one.get("default"), secret=secret))
+    return found
+
+
+def weights() -> ModelInfo | None:
+    """The weights inside; None where they are missing or broken."""
+    try:
+        bundle = read(EMBEDDED)
+    except BundleError:
+        return None
+    return ModelInfo(name=bundle.manifest.name, version=bundle.manifest.version, sha256=bundle.sha256)
+
+
+def measured() -> Measured:
+    """The figures that travel with the code."""
+    return Measured.model_validate_json(MEASURED.read_text())
+
+
+def refuse_too_little_memory() -> None:
+    """Stop the start where this container's memory limit is below the minimum.
+
+    Raises:
+        SystemExit: with one sentence, instead of a kill by the kernel in the middle of a photo.
+    """
+    limit, least = memory_limit(), measured().memory_minimum_mib
+    if limit is not None and limit < least * MIB:
+        raise SystemExit(
+            f"shine: the memory limit is {limit // MIB} MiB; this image needs {least} MiB, measured under load."
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema instead")
+    wanted = parser.parse_args()
+    told = Contract.model_json_schema(by_alias=True) if wanted.schema else contract().model_dump(by_alias=True)
+    print(json.dumps(told, indent=1))
+
+
+if __name__ == "__main__":
+    main()
