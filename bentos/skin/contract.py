@@ -11,9 +11,9 @@ import argparse
 import json
 import platform
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from bentos.skin import __version__
 from bentos.skin import settings as config
@@ -102,10 +102,10 @@ class Seconds(_Part):
 
 
 class Setting(_Part):
-    """An environment variable; `schema` is JSON schema."""
+    """An environment variable; `type` is JSON schema."""
 
     name: str
-    json_schema: Annotated[dict[str, Any], Field(alias="schema")]
+    type: dict[str, Any]
     default: Any
     secret: bool
 
@@ -201,7 +201,7 @@ def settings() -> list[Setting]:
     for name, one in schema["properties"].items():
         secret = "writeOnly" in json.dumps(one)
         kept = {key: value for key, value in one.items() if key not in ("default", "title")}
-        found.append(Setting(name=PREFIX + name.upper(), schema=kept, default=one.get("default"), secret=secret))
+        found.append(Setting(name=PREFIX + name.upper(), type=kept, default=one.get("default"), secret=secret))
     return found
 
 
@@ -236,7 +236,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--schema", action="store_true", help="print the JSON schema instead")
     wanted = parser.parse_args()
-    told = Contract.model_json_schema(by_alias=True) if wanted.schema else contract().model_dump(by_alias=True)
+    told = Contract.model_json_schema() if wanted.schema else contract().model_dump()
     print(json.dumps(told, indent=1))
 
 

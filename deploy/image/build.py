@@ -86,8 +86,8 @@ def build(tag: str | None, env: dict[str, str]) -> Built:
     for name, value in labels(revision, base).items():
         command += ["--label", f"{name}={value}"]
     step("slimmed", [*command, str(HERE)], env)
-    found = subprocess.run(  # noqa: S603
-        ["docker", "image", "inspect", "--format", "{{.Id}} {{.Size}}", tag],  # noqa: S607
+    found = subprocess.run(
+        ["docker", "image", "inspect", "--format", "{{.Id}} {{.Size}}", tag],
         env=env,
         capture_output=True,
         text=True,
@@ -104,7 +104,7 @@ def commit() -> tuple[str, int, bool]:
     """
 
     def git(*words: str) -> str:
-        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)  # noqa: S603, S607
+        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
         if done.returncode:
             raise BuildError(f"git {words[0]}: {done.stderr.strip()}; an image is built from a commit")
         return done.stdout.strip()
@@ -144,9 +144,9 @@ def compressed(tag: str, env: dict[str, str]) -> int:
         def flush(self) -> None:
             """Nothing is held back."""
 
-    with subprocess.Popen(["docker", "save", tag], env=env, stdout=subprocess.PIPE) as saved:  # noqa: S603, S607
+    with subprocess.Popen(["docker", "save", tag], env=env, stdout=subprocess.PIPE) as saved:
         assert saved.stdout is not None  # noqa: S101  for mypy
-        with gzip.GzipFile(fileobj=Counter(), mode="wb", compresslevel=6) as packed:  # type: ignore[call-overload]
+        with gzip.GzipFile(fileobj=Counter(), mode="wb", compresslevel=6) as packed:
             shutil.copyfileobj(saved.stdout, packed, 1 << 20)
     return size
 
@@ -195,7 +195,7 @@ def step(name: str, command: list[str], env: dict[str, str]) -> None:
     """
     began = time.monotonic()
     print(f"{name} …", end=" ", flush=True)
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         print("failed", flush=True)
         raise BuildError(

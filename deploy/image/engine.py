@@ -63,7 +63,7 @@ def environment() -> dict[str, str]:
 
 def _answers(env: dict[str, str]) -> bool:
     command = ["docker", "version", "--format", "{{.Server.Version}}"]
-    return subprocess.run(command, env=env, capture_output=True, timeout=30, check=False).returncode == 0  # noqa: S603
+    return subprocess.run(command, env=env, capture_output=True, timeout=30, check=False).returncode == 0
 
 
 def up() -> dict[str, str]:
@@ -86,7 +86,7 @@ def up() -> dict[str, str]:
     command = [DAEMON, "--data-root", str(STATE / "data"), "--exec-root", "/run/shine-engine"]
     command += ["--pidfile", str(PID_FILE), "-H", f"unix://{SOCKET}"]
     with (STATE / "dockerd.log").open("wb") as log:
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     ends = time.monotonic() + START_S
     while time.monotonic() < ends:
         with contextlib.suppress(EngineError):
@@ -173,7 +173,7 @@ def _install() -> None:
 
 
 def _run(command: list[str], env: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)  # noqa: S603
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
 
 def main() -> None:

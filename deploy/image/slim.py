@@ -8,7 +8,6 @@ import os
 import py_compile
 import shutil
 import stat
-import sys
 from pathlib import Path
 
 EPOCH = int(os.environ["SOURCE_DATE_EPOCH"])
@@ -57,7 +56,7 @@ def remove(path: Path) -> None:
 
 def files() -> list[Path]:
     """All of the file system's own files and folders."""
-    found = []
+    found: list[Path] = []
     for folder, folders, names in os.walk("/"):
         folders[:] = [one for one in folders if Path(folder, one) not in (Path("/proc"), Path("/sys"), Path("/dev"))]
         found.extend(Path(folder, name) for name in [*folders, *names])
@@ -84,4 +83,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

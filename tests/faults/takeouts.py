@@ -67,7 +67,7 @@ TAKE_OUTS = (
     TakeOut({7: "size-wrong"}, ((S3, 'if have + answer["ContentLength"] != entry.size or', "if"),)),
     TakeOut({8: "checksum-wrong"}, CHECKSUMS),
     TakeOut({9: "pin-wrong"}, ((S3, "if self._pin is not None and sha256 != self._pin:", "if False:"),)),
-    TakeOut({10: "ONNX-corrupt"}, ((ENGINE, "except Exception as error:  # ONNX", "except MemoryError as error:  # ONNX"),)),
+    TakeOut({10: "ONNX-corrupt"}, ((ENGINE, "except Exception as error:  # ONNX", "except MemoryError as error:  #"),)),
     TakeOut({11: "other-inputs"}, ((ENGINE, "if lacking or [", "if False and ["),)),
     TakeOut({12: "self-test-output-off", 33: "test_33"}, ((ENGINE, "if off > test.tolerance:", "if False:"),)),
     TakeOut({13: "NaN-output"}, ((POISON, "if not np.isfinite(values).all():", "if False:"),)),

@@ -1,0 +1,151 @@
+"""What is in the image, and what is not."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from deploy.image.build import COMPRESSED_MOST, DIST, IMAGE_MOST, MIB, bill, build, compressed
+from tests.server import ROOT
+
+HERE = Path(__file__).resolve().parent
+BIN = Path(sys.executable).parent
+SECRETS = re.compile(
+    rb"-----BEGIN (RSA |EC |OPENSSH )?PRIVATE KEY-----|AKIA[0-9A-Z]{16}|ghp_[A-Za-z0-9]{36}"
+    rb"|aws_secret_access_key\s*=\s*\S{20}"
+)
+# What the engine puts into each container that it creates, with the time at which it did.
+ENGINES = {"/.dockerenv", "/dev", "/dev/console", "/dev/pts", "/dev/shm", "/etc", "/etc/hostname", "/etc/hosts"}
+ENGINES |= {"/etc/mtab", "/etc/resolv.conf", "/proc", "/sys"}
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".heic")
+
+
+Files = dict[str, tuple[tarfile.TarInfo, bytes]]
+
+
+def files_of(engine: dict[str, str], image: str) -> Files:
+    """Every file of an image by its path, with its content where it is a plain file."""
+    created = subprocess.run(["docker", "create", image], env=engine, capture_output=True, text=True, check=True)
+    name = created.stdout.strip()
+    try:
+        packed = subprocess.run(["docker", "export", name], env=engine, capture_output=True, check=True).stdout
+    finally:
+        subprocess.run(["docker", "rm", name], env=engine, capture_output=True, check=True)
+    found: Files = {}
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        for one in archive:
+            content = archive.extractfile(one) if one.isfile() else None
+            found[f"/{one.name}"] = (one, b"" if content is None else content.read())
+    return found
+
+
+@pytest.fixture(scope="session")
+def files(engine: dict[str, str], image: str) -> Files:
+    """The image's files."""
+    return files_of(engine, image)
+
+
+def inspected(engine: dict[str, str], image: str) -> dict[str, object]:
+    found = subprocess.run(["docker", "image", "inspect", image], env=engine, capture_output=True, check=True).stdout
+    config: dict[str, object] = json.loads(found)[0]
+    return config
+
+
+def test_it_is_small(engine: dict[str, str], image: str) -> None:
+    unpacked = int(str(inspected(engine, image)["Size"])) / MIB
+    packed = compressed(image, engine) / MIB
+    print(f"unpacked {unpacked:.0f} MiB, compressed {packed:.0f} MiB")
+    assert unpacked < IMAGE_MOST
+    assert packed < COMPRESSED_MOST
+
+
+def test_it_says_where_it_comes_from_and_under_which_terms(engine: dict[str, str], image: str) -> None:
+    labels = inspected(engine, image)["Config"]["Labels"]  # type: ignore[index]
+    manifest = json.loads((ROOT / "bentos/skin/weights/manifest.json").read_text())
+    assert labels["org.opencontainers.image.version"] == "1.0.0"
+    assert re.fullmatch("[0-9a-f]{40}", labels["org.opencontainers.image.revision"])
+    assert "Apache-2.0" in labels["org.opencontainers.image.licenses"]
+    assert "research" in labels["shine.weights.license"]
+    assert labels["shine.model.version"] == manifest["version"]
+    assert re.fullmatch("[0-9a-f]{64}", labels["shine.model.sha256"])
+
+
+def test_nobody_in_it_is_root_or_becomes_root(engine: dict[str, str], image: str, files: Files) -> None:
+    assert inspected(engine, image)["Config"]["User"] == "10001:10001"  # type: ignore[index]
+    raised = [path for path, (one, _) in files.items() if one.isfile() and one.mode & 0o6000]
+    assert raised == []
+    writable = [
+        path
+        for path, (one, _) in files.items()
+        if not one.issym() and (one.mode & 0o002 or one.uid == 10001) and path not in ("/tmp", "/var/tmp", "/run/lock")
+    ]
+    assert [path for path in writable if not path.startswith(("/dev", "/proc", "/sys"))] == []
+
+
+def test_it_holds_no_tools_tests_or_training(files: Files) -> None:
+    names = {Path(path).name for path in files}
+    assert not names & {"gcc", "cc", "g++", "make", "git", "pip", "pip3", "uv", "curl", "wget", "torch", "pytest"}
+    code = [path for path in files if path.startswith("/app/bento/src/")]
+    assert "/app/bento/src/service.py" in code
+    assert [path for path in code if re.match(r"/app/bento/src/(tests|training|deploy|requirements|\.git)", path)] == []
+    assert [path for path in files if re.search(r"site-packages/(torch|moto|pytest|scipy|onnx)(/|$)", path)] == []
+
+
+def test_it_holds_no_secrets_and_no_pictures(files: Files) -> None:
+    assert [path for path, (_, content) in files.items() if SECRETS.search(content)] == []
+    assert [path for path in files if path.lower().endswith(PICTURES) and "/site-packages/" not in path] == []
+    assert [path for path in files if Path(path).name in (".env", ".netrc", "credentials", "id_rsa", ".pypirc")] == []
+
+
+def test_packages_are_those_of_the_lock(files: Files) -> None:
+    lock = dict(re.findall(r"^([a-z0-9-]+)(?:\[.*\])?==(\S+)", (ROOT / "requirements/runtime.txt").read_text(), re.M))
+    found = dict(re.findall(r"/site-packages/([A-Za-z0-9_.]+)-([^/-]+)\.dist-info/METADATA", "\n".join(files)))
+    assert {re.sub("[-_.]+", "-", name).lower(): version for name, version in found.items()} == lock
+
+
+def test_two_builds_of_one_commit_have_the_same_content(engine: dict[str, str], files: Files) -> None:
+    subprocess.run(["docker", "builder", "prune", "--all", "--force"], env=engine, capture_output=True, check=True)
+    other = files_of(engine, build("shine:again", engine).tag)
+    seen = [
+        {path: (one.mode, one.uid, one.gid, one.mtime, one.linkname, content) for path, (one, content) in all_.items()}
+        for all_ in (files, other)
+    ]
+    differing = {path for path in seen[0].keys() | seen[1].keys() if seen[0].get(path) != seen[1].get(path)}
+    assert differing <= ENGINES, sorted(differing - ENGINES)
+
+
+def test_the_bill_of_materials_lists_what_is_installed(engine: dict[str, str], image: str) -> None:
+    bill(image, engine)
+    parts = {part["name"].lower(): part for part in json.loads((DIST / "sbom.cdx.json").read_text())["components"]}
+    for name in ("bentoml", "onnxruntime", "numpy", "pillow", "boto3", "libc6"):
+        assert name in parts, name
+    licences = (DIST / "licenses.txt").read_text()
+    assert re.search(r"^bentoml \S+: Apache-2.0$", licences, re.M)
+
+
+def test_the_dockerfile_passes_hadolint() -> None:
+    done = subprocess.run(
+        [str(BIN / "hadolint"), "--failure-threshold", "warning", str(ROOT / "deploy/image/Dockerfile")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_structure_is_as_written(engine: dict[str, str], image: str) -> None:
+    command = [
+        str(BIN / "container-structure-test"),
+        "test",
+        "--image",
+        image,
+        "--config",
+        str(HERE / "structure.yaml"),
+    ]
+    done = subprocess.run(command, env=engine, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
