@@ -145,8 +145,8 @@ def take_out(tree: Path, edit: Edit) -> None:
         sys.exit(f"{pattern} has no {old!r} any more: write its take-out anew")
 
 
-def fails(one: TakeOut, row: str) -> bool:
-    """Whether a row fails on a copy without the code."""
+def failure(one: TakeOut, row: str) -> str | None:
+    """How a row fails on a copy without the code; None where it passes."""
     with tempfile.TemporaryDirectory(prefix="shine-without-") as folder:
         tree = Path(folder)
         for name in COPIED:
@@ -159,7 +159,9 @@ def fails(one: TakeOut, row: str) -> bool:
         ran = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
     if ran.returncode not in (0, 1):
         sys.exit(f"pytest ended with {ran.returncode}:\n{ran.stdout[-2000:]}{ran.stderr[-2000:]}")
-    return ran.returncode == 1
+    if ran.returncode == 0:
+        return None
+    return next((line[1:].strip() for line in ran.stdout.splitlines() if line.startswith("E ")), "failed")
 
 
 def main() -> None:
@@ -172,13 +174,10 @@ def main() -> None:
             if wanted and number not in wanted:
                 continue
             began = time.monotonic()
-            bites = fails(one, row)
-            print(
-                f"{number:>3} {row:24} {'fails' if bites else 'PASSES'} without {one.edits[0][0]}: "
-                f"{one.edits[0][1][:60]!r}, {time.monotonic() - began:.0f} s",
-                flush=True,
-            )
-            if not bites:
+            how = failure(one, row)
+            told = "PASSES" if how is None else f"fails: {how[:110]}"
+            print(f"{number:>3} {row:22} {time.monotonic() - began:3.0f} s  {told}", flush=True)
+            if how is None:
                 useless.append(number)
     if useless:
         sys.exit(f"rows that pass without their code: {useless}")

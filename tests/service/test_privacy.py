@@ -19,7 +19,7 @@ from tests.service.traffic import MODELLED, Engine
 
 MARKER = f"Kalliope-{os.urandom(6).hex()}"  # in the photo's metadata and file name; nowhere else on this machine
 ROUNDS = 28  # of seven requests, and an overlay in each fourth
-SHARED = [Path(path) for path in ("/tmp", "/var/tmp", "/dev/shm")]  # noqa: S108  where programs leave things
+SHARED = [Path(path) for path in ("/tmp", "/var/tmp", "/dev/shm")]
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF")
 LARGEST = 64 * 2**20  # of a file of somebody else that is searched
 
