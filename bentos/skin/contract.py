@@ -20,11 +20,18 @@ from bentos.skin import settings as config
 from bentos.skin.model.bundle import BundleError, read
 from bentos.skin.model.engine import EMBEDDED
 from bentos.skin.runtime import routes
-from bentos.skin.runtime.compat import KEEP_ALIVE_S
-from bentos.skin.runtime.compat_workers import GATEWAY_GRACE_S, RUNNER_GRACE_S
 from bentos.skin.runtime.middleware import GET_PATHS, intakes
 from bentos.skin.schema import ModelInfo
-from bentos.skin.settings import HEALTH_PATH, OPEN_PATHS, PREFIX, Phase, Settings
+from bentos.skin.settings import (
+    GATEWAY_GRACE_S,
+    HEALTH_PATH,
+    KEEP_ALIVE_S,
+    OPEN_PATHS,
+    PREFIX,
+    RUNNER_GRACE_S,
+    Phase,
+    Settings,
+)
 from bentos.skin.threads import memory_limit
 
 CONTRACT_VERSION: Literal[1] = 1

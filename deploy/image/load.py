@@ -27,13 +27,15 @@ class Tally:
         statuses: of each answer, 0 where there was none.
         sources: of each analysis.
         seconds: of each answer.
-        bodies: of the last few that were not 200.
+        wrong: answers that were neither an analysis nor a refusal with Retry-After or for want of time.
+        lost: requests without an answer.
     """
 
     statuses: list[int] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    lost: int = 0
 
 
 def photos() -> list[bytes]:
@@ -89,9 +91,11 @@ def clients(url: str, pictures: list[bytes], count: int = CLIENTS) -> Iterator[T
             tally.seconds.append(time.monotonic() - began)
             if status == 200:
                 tally.sources.append(str(body["source"]))
+            elif status == 0:
+                tally.lost += 1
             elif status == 429:
                 over.wait(0.5)
-            else:
+            elif status != 504:
                 tally.wrong.append(f"{status} {body}")
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]

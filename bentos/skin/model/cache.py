@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bentos.skin.model.bundle import Bundle, BundleError, read
@@ -38,8 +38,10 @@ class Cache:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Of all processes on this disk one is inside; the kernel lets go when it dies."""
-        with writing(self.root), (self.root / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with ExitStack() as held:
+            with writing(self.root):  # what goes wrong inside the lock is not the cache's fault
+                file = held.enter_context((self.root / "lock").open("w"))
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def good(self, sha256: str) -> Bundle | None:

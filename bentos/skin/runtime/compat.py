@@ -28,6 +28,7 @@ from bentos.skin.runtime.compat_workers import (
     stop_gateway_first,
 )
 from bentos.skin.runtime.context import begin, current
+from bentos.skin.settings import KEEP_ALIVE_S
 
 log = logging.getLogger("shine.gateway")
 
@@ -38,7 +39,6 @@ RUNNER_CONNECTION = {"max_requests": 2**31 - 1, "max_age": 1e9}
 # /readyz asks every runner and hangs while one is dead or stuck; `__is_ready__` answers from what the gateway knows.
 RUNNER_PROBE = {"enabled": False}
 
-KEEP_ALIVE_S = 75  # above the 60 s for which an Application Load Balancer keeps an idle connection
 MAX_HEAD_BYTES = 512 * 1024  # twice what uvloop reads at once, which may end in the body of a request before
 
 if TYPE_CHECKING:

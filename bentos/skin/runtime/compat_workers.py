@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bentos.skin.settings import GATEWAY_GRACE_S, RUNNER_GRACE_S
+
 log = logging.getLogger("shine.gateway")
 
 METRICS_FILE_BYTES = 1 << 20  # prometheus_client's initial size of a metrics file
 CHECK_DELAY_S = 0.5  # how often the parent looks for dead workers; BentoML's 10 s would be 10 s of outage
-GATEWAY_GRACE_S = 20  # from SIGTERM to SIGKILL; BentoML's is a day, and a stopped worker would use it
-RUNNER_GRACE_S = 5  # the same for a runner, which nobody needs any more; both together end before ECS kills (30 s)
 GATEWAY_WATCHER = "service"  # BentoML's name for the watcher of the entry service
 MODEL_WATCHER = "service_SkinModel"
 
