@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 BASE = os.environ.get("BASE_IMAGE", "python:3.11-slim")  # name it with @sha256:… to pin it
-STATE = Path(os.environ.get("SHINE_ENGINE", "/tmp/shine-engine"))  # noqa: S108  data of our own engine; root's
+STATE = Path(os.environ.get("ENGINE_DIR", "/tmp/shine-engine"))  # noqa: S108  data of our own engine; root's
 SOCKET, PID_FILE = STATE / "docker.sock", STATE / "dockerd.pid"
 BIN = STATE / "bin"
 DAEMON = "/usr/sbin/dockerd"

@@ -1,4 +1,4 @@
-"""The image, built once from this checkout, or the one that SHINE_IMAGE names; skipped where no engine can be had."""
+"""The image, built once from this checkout, or the one that IMAGE_UNDER_TEST names; skipped where no engine can be had."""
 
 import os
 import shutil
@@ -29,14 +29,14 @@ def engine() -> Iterator[dict[str, str]]:
     except EngineError as error:
         pytest.skip(f"no Docker engine: {error}")
     yield env
-    if os.environ.get("SHINE_KEEP_ENGINE") is None:
+    if os.environ.get("KEEP_ENGINE") is None:
         down()
 
 
 @pytest.fixture(scope="session")
 def image(engine: dict[str, str]) -> str:
     """The image's name."""
-    return os.environ.get("SHINE_IMAGE") or build("shine:test", engine).tag
+    return os.environ.get("IMAGE_UNDER_TEST") or build("shine:test", engine).tag
 
 
 @pytest.fixture
