@@ -2,11 +2,14 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 PORT ?= 5000
+# Where pages in development come from (React, Vite, others); `make serve` alone lets them in, by setting or emptying
+# SHINE_CORS_ORIGINS one decides otherwise.
+DEV_ORIGINS := http://localhost:3000,http://localhost:5173,http://localhost:8080,http://127.0.0.1:3000,http://127.0.0.1:5173,http://127.0.0.1:8080
 export BENTOML_DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training serve test test-all check lock faults takeouts soak tune train train-smoke evaluate bench bento clean
+.PHONY: help setup setup-training serve test test-all check lock audit key faults takeouts soak tune train train-smoke evaluate bench bento clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,7 +28,8 @@ setup-training: setup .venv/installed-training ## add what training and evaluati
 	@touch $@
 
 serve: setup ## answer photos on http://localhost:5000 (PORT=… for another port)
-	SHINE_LOG_FORMAT=$${SHINE_LOG_FORMAT:-text} PORT=$(PORT) $(BIN)/bentoml serve service:Gateway
+	SHINE_LOG_FORMAT=$${SHINE_LOG_FORMAT:-text} SHINE_CORS_ORIGINS=$${SHINE_CORS_ORIGINS-$(DEV_ORIGINS)} \
+	  PORT=$(PORT) $(BIN)/bentoml serve service:Gateway
 
 test: setup ## what a change must pass
 	$(BIN)/python -m pytest -m "not long"
@@ -54,6 +58,12 @@ lock: setup ## pin requirements/*.in exactly, with hashes
 	  $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    -c requirements/$$before.txt requirements/$$name.in -o requirements/$$name.txt || exit 1; before=$$name; done; \
 	rm requirements/none.txt
+
+audit: setup ## lock, environment, licences, known vulnerabilities; error 3: those could not be asked for
+	$(BIN)/python -m tests.audit --licenses .cache/licenses.txt
+
+key: setup ## make an API key, and its entry for SHINE_API_KEYS
+	@$(BIN)/python -m bentos.skin.keys
 
 tune: setup-training ## fit the heuristics' constants on the train split
 	$(BIN)/python -m training.tune

@@ -11,7 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+
+from bentos.skin.keys import KeyUnusable, read_entry
 
 PREFIX = "SHINE_"
 PORT = 5000  # one port in every environment; PORT overrides it
@@ -51,7 +53,8 @@ class Settings(BaseModel):
     max_batch_size: Annotated[int, Field(ge=2, le=64)] = 8  # larger CPU batches gain nothing; BentoML refuses 1
     max_body_mib: Annotated[float, Field(gt=0, le=1024)] = 10.0  # one photo, base64 counted decoded
     max_megapixels: Annotated[float, Field(gt=0, le=1000)] = 40.0  # decoding cost grows with pixels, not with bytes
-    api_keys: tuple[SecretStr, ...] = ()  # comma separated; several at once for rotation
+    api_keys: tuple[SecretStr, ...] = ()  # comma separated, plain or hashed (see keys.py); several at once for rotation
+    rate_per_minute: Annotated[int, Field(ge=0)] = 0  # photos a minute for each key, in each instance; 0: no limit
     cors_origins: tuple[str, ...] = ()  # comma separated, exact; none: browsers stay outside
     quality: Literal["off", "normal", "strict"] = "normal"  # strict: a photo with quality issues is refused by 422
     log_format: Literal["json", "text"] = "json"  # text for people at a terminal
@@ -68,7 +71,19 @@ class Settings(BaseModel):
     def _some_key(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if not keys:  # runs only where the variable is set
             raise ValueError("it names no key; leave it unset to answer everybody")
+        for number, key in enumerate(keys, 1):
+            try:
+                read_entry(key.get_secret_value())
+            except KeyUnusable as error:
+                raise ValueError(f"entry {number} of {len(keys)} {error}") from None
         return keys
+
+    @field_validator("rate_per_minute")
+    @classmethod
+    def _rate_of_keys(cls, rate: int, info: ValidationInfo) -> int:
+        if rate and not info.data.get("api_keys"):
+            raise ValueError("it counts by API key, and SHINE_API_KEYS is not set")
+        return rate
 
     @field_validator("cors_origins")
     @classmethod

@@ -333,8 +333,13 @@ def listener() -> Iterator[tuple[str, list[object]]]:
         thread.join(5)
 
 
-def test_a_url_in_place_of_a_file_is_never_fetched(client: httpx.Client, listener: tuple[str, list[object]]) -> None:
-    url, calls = listener
+@pytest.mark.parametrize("scheme", ["http", "https", "ftp", "s3+http", "HTTP", " http", "file"])
+def test_a_url_in_place_of_a_file_is_never_fetched(
+    client: httpx.Client, listener: tuple[str, list[object]], scheme: str
+) -> None:
+    address, calls = listener
+    # Whoever read the file would find a good photo there, and answer 200.
+    url = PORTRAIT.as_uri() if scheme == "file" else address.replace("http", scheme)
     for path, field in (("/analyze", "image"), ("/overlay", "image")):
         is_error(client.post(path, files={field: (None, url)}), 415, "image_format_unsupported")
         is_error(client.post(path, files={field: ("a.url", url)}), 415, "image_format_unsupported")
@@ -343,9 +348,12 @@ def test_a_url_in_place_of_a_file_is_never_fetched(client: httpx.Client, listene
     answer = client.post("/analyze_batch", files=[("images", (None, url)), ("images", ("a.url", url))])
     codes = [result["error"]["code"] for result in answer.json()["results"]]
     assert codes == ["image_format_unsupported"] * 2
-    is_error(client.post("/analyze_base64", json={"image": url}), 400, "bad_base64")
+    for text in (url, f"data:text/uri-list,{url}", f"data:image/jpeg;base64,{url}"):
+        is_error(client.post("/analyze_base64", json={"image": text}), 400, "bad_base64")
+    encoded_url = base64.b64encode(url.encode()).decode()
+    is_error(client.post("/analyze_base64", json={"image": encoded_url}), 415, "image_format_unsupported")
     assert calls == []
-    with socket.create_connection(("127.0.0.1", int(url.split(":")[2].split("/")[0]))):
+    with socket.create_connection(("127.0.0.1", int(address.split(":")[2].split("/")[0]))):
         pass  # the listener does listen
     for _ in range(100):
         if calls:

@@ -1,6 +1,7 @@
 """One contract test per workaround in compat.py, with it and without: when one passes without, it may go."""
 
 import asyncio
+import contextlib
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import httpx
 import psutil
 import pytest
 from aiohttp import ClientError, web
+from circus.client import CallError, CircusClient
 from PIL import Image
 
 from tests.server import PORTRAIT, ROOT, WORKERS, Server
@@ -236,11 +238,32 @@ def test_no_runner_can_be_reached_by_tcp(servers: dict[str, Server]) -> None:
         fd = int(command[command.index("--fd") + 1])
         families = {connection.fd: connection.family for connection in server.worker(name).net_connections("all")}
         assert families[fd] == socket.AF_UNIX, name
-    parent = psutil.Process(server.process.pid).net_connections("tcp")
-    assert {connection.laddr.ip for connection in parent if connection.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
 
 
 # --- a server each --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("without", ["", "keep_control_inside"])
+def test_nobody_on_the_host_can_have_it_run_a_program(serve: Serve, tmp_path: Path, without: str) -> None:
+    server = serve(UNCOMPAT, SHINE_PHASE="simple", WITHOUT=without).wait()
+    ports = {
+        connection.laddr.port
+        for connection in psutil.Process(server.process.pid).net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert (ports == {server.port}) == (not without), ports
+    touched = tmp_path / "touched"
+    for port in ports - {server.port}:
+        client = CircusClient(endpoint=f"tcp://127.0.0.1:{port}", timeout=2)
+        with contextlib.suppress(CallError):  # one of the two ports is that of events
+            client.send_message("add", name="theirs", cmd="touch", args=[str(touched)], start=True)
+        client.stop()
+    if without:
+        until(touched.exists, 10, "their program has run")
+    else:
+        assert not touched.exists()
+    assert httpx.get(server.url + "/health").status_code == 200
+    assert server.stop() == 0
 
 
 @pytest.mark.parametrize("without", ["", "respawn_dead_workers"])

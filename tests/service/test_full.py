@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bentos.skin.keys import hashed
 from tests.server import PORTRAIT, Server
 from tests.service.expect import is_analysis, is_error
 
@@ -14,7 +15,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of BentoML's own imports
     from bentoml import SyncHTTPClient
 
-KEYS = ("first-key-4711", "second-key-0815")
+KEYS = ("first-key-of-two-4711", "second-key-of-two-0815")
+ENTRIES = (KEYS[0], str(hashed(KEYS[1])))  # one plain, one hashed
 PAGE = "https://shine.example"
 LOCKED = ["/version", "/ml/status", "/metrics", "/docs.json", "/schema.json", "/nothing", "/"]
 OPEN = ["/health", "/livez", "/ready", "/readyz", "/demo"]
@@ -26,7 +28,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         tmp_path_factory.mktemp("full"),
         SHINE_PHASE="full",
         SHINE_WEIGHTS_URI=str(tmp_path_factory.mktemp("weights")),
-        SHINE_API_KEYS=", ".join(KEYS),
+        SHINE_API_KEYS=", ".join(ENTRIES),
         SHINE_CORS_ORIGINS=f"{PAGE},http://localhost:3000",
     )
     try:
@@ -89,6 +91,7 @@ def test_without_a_key_no_photo_is_taken(client: httpx.Client, portrait: bytes, 
         {"x-api-key": KEYS[0][:-1]},
         {"x-api-key": KEYS[0] + "x"},
         {"x-api-key": ", ".join(KEYS)},
+        {"x-api-key": ENTRIES[1]},
         {"x-api-key": "schlüssel".encode()},
         {"authorization": "Bearer wrong"},
         {"x-api-key": "wrong", "authorization": "Bearer " + KEYS[0]},

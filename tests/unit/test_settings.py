@@ -80,14 +80,58 @@ def test_switches_are_read_as_people_write_them(value: str, means: bool) -> None
 
 
 def test_lists_are_comma_separated_and_forgive_spaces() -> None:
-    found = read({"SHINE_API_KEYS": "one, two,,", "SHINE_CORS_ORIGINS": "https://a.example , https://b.example"})
-    assert [key.get_secret_value() for key in found.api_keys] == ["one", "two"]
+    found = read(
+        {
+            "SHINE_API_KEYS": "the-first-of-two, the-second-of-two,,",
+            "SHINE_CORS_ORIGINS": "https://a.example , https://b.example",
+        }
+    )
+    assert [key.get_secret_value() for key in found.api_keys] == ["the-first-of-two", "the-second-of-two"]
     assert found.cors_origins == ("https://a.example", "https://b.example")
 
 
 def test_keys_show_in_no_text_of_the_settings() -> None:
-    found = read({"SHINE_API_KEYS": "very-secret"})
-    assert "very-secret" not in repr(found) + str(found) + found.model_dump_json()
+    found = read({"SHINE_API_KEYS": "very-secret-indeed"})
+    assert "very-secret-indeed" not in repr(found) + str(found) + found.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("keys", "because"),
+    [
+        ("short-and-secret", None),
+        ("long-enough-and-secret,short!", None),  # the log warns
+        ("schlüssel-and-secret", "entry 1 of 1 has characters other than visible ASCII"),
+        ("long enough and secret", "entry 1 of 1 has characters other than visible ASCII"),
+        (f"sha256:{'5' * 32}:{'a' * 64}", None),
+        (f"SHA256:{'5' * 32}:{'A' * 64}, short-and-secret", None),
+        (f"sha256:{'5' * 32}:{'a' * 63}-secret", "entry 1 of 1 starts like a hashed key but is not"),
+        (f"sha256:{'5' * 30}:{'a' * 64}", "entry 1 of 1 starts like a hashed key but is not"),
+        ("sha256:secret-and-long-enough", "entry 1 of 1 starts like a hashed key but is not"),
+        (",", "it names no key"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_told_without_showing_it(keys: str, because: str | None) -> None:
+    if because is None:
+        assert len(read({"SHINE_API_KEYS": keys}).api_keys) == keys.count(",") + 1
+        return
+    message = refusal(SHINE_API_KEYS=keys)
+    assert message.startswith(f"SHINE_API_KEYS cannot be used: {because}")
+    assert "secret" not in message
+    assert "a" * 60 not in message
+
+
+def test_a_rate_needs_keys_to_count_by() -> None:
+    found = read({"SHINE_RATE_PER_MINUTE": "60", "SHINE_API_KEYS": "long-enough-and-secret"})
+    assert found.rate_per_minute == 60
+    assert read({"SHINE_RATE_PER_MINUTE": "0"}).rate_per_minute == 0
+    message = refusal(SHINE_RATE_PER_MINUTE="60")
+    assert message == (
+        "SHINE_RATE_PER_MINUTE is '60', which cannot be used: it counts by API key, and SHINE_API_KEYS is not set."
+    )
+
+
+def test_keys_that_cannot_be_used_are_told_before_the_rate_that_counts_by_them() -> None:
+    assert refusal(SHINE_RATE_PER_MINUTE="60", SHINE_API_KEYS="sha256:1").startswith("SHINE_API_KEYS cannot be used")
 
 
 def test_settings_cannot_be_changed_once_read() -> None:

@@ -20,6 +20,7 @@ from bentos.skin.errors import BadRequest, ShineError
 from bentos.skin.runtime.answers import SHAPED, error_body, error_for, error_response
 from bentos.skin.runtime.compat_workers import (
     dispatch_at_once,
+    keep_control_inside,
     keep_metrics_apart,
     look_again_on_hangup,
     reserve_metric_files,
@@ -28,6 +29,7 @@ from bentos.skin.runtime.compat_workers import (
     stop_gateway_first,
 )
 from bentos.skin.runtime.context import begin, current
+from bentos.skin.runtime.middleware import SECURITY_HEADERS
 from bentos.skin.settings import KEEP_ALIVE_S
 
 log = logging.getLogger("shine.gateway")
@@ -65,6 +67,7 @@ def apply() -> None:
     dispatch_at_once()
     respawn_dead_workers()
     stop_gateway_first()
+    keep_control_inside()
     look_again_on_hangup()
     keep_idle_connections()
     answer_in_one_shape()
@@ -190,8 +193,9 @@ def shape_malformed_http() -> None:
         body = error_body(error, request_id).model_dump_json().encode()
         head = (
             f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            f"x-request-id: {request_id}\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+            f"x-request-id: {request_id}\r\nconnection: close\r\n"
         )
+        head += "".join(f"{name.decode()}: {value.decode()}\r\n" for name, value in SECURITY_HEADERS) + "\r\n"
         log.info("what came is no HTTP", extra={"fields": {"request_id": request_id, "status": 400}})
         self.transport.write(head.encode() + body)
         self.transport.close()

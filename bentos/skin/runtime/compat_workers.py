@@ -138,6 +138,24 @@ def stop_gateway_first() -> None:
     circus_utils.Arbiter.stop = Arbiter.stop  # without the early end of its exit stack
 
 
+def keep_control_inside() -> None:
+    """Nobody outside of the arbiter's process can command it.
+
+    BentoML has circus listen for commands and publish events on two TCP ports of loopback, without authentication:
+    whoever reaches them, another user of the host or another container of the task, stops workers or has any program
+    run as this service. The arbiter acts on signals, which need no socket. Goes when the endpoints can be switched off.
+    """
+    from circus.arbiter import Arbiter
+
+    init = Arbiter.__init__
+
+    def init_without_ports(self: Any, *args: Any, **kwargs: Any) -> None:
+        inside = {name: f"inproc://{name}-{id(self)}" for name in ("endpoint", "pubsub_endpoint")}
+        init(self, *args, **{**kwargs, **inside})
+
+    Arbiter.__init__ = init_without_ports
+
+
 def look_again_on_hangup() -> None:
     """SIGHUP to the server makes the model runner look for new weights; circus would start every worker anew."""
     from circus.sighandler import SysHandler

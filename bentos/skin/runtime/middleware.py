@@ -1,7 +1,6 @@
 """What stands between the socket and the endpoints: identity, one error shape, headers, keys, limits, parsing."""
 
 import asyncio
-import hmac
 import logging
 import time
 from collections.abc import Callable
@@ -11,11 +10,13 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bentos.skin.errors import ApiKeyMissing, ApiKeyWrong, BadRequest, Overloaded, RequestTimeout, ShineError
+from bentos.skin.keys import is_short, read_entry, which
 from bentos.skin.runtime import forms
 from bentos.skin.runtime.admission import Admission
 from bentos.skin.runtime.answers import SHAPED, error_for, error_response
 from bentos.skin.runtime.body import Body, ClientGone
 from bentos.skin.runtime.context import RequestContext, begin, current
+from bentos.skin.runtime.rate import Rate
 from bentos.skin.runtime.telemetry import Telemetry
 from bentos.skin.settings import MAX_BATCH_BODY_MIB, OPEN_PATHS, Settings
 
@@ -28,10 +29,16 @@ SLOW_PARSE = 256 * 1024  # bytes from which parsing leaves the event loop
 GET_PATHS = frozenset(
     {*OPEN_PATHS, "/", "/ml/status", "/version", "/metrics", "/docs.json", "/schema.json", "/healthz"}
 )
+# On every answer that has not its own of the same name. No Strict-Transport-Security: TLS ends at the load balancer,
+# and whether a whole host name may never again be asked in the clear is for the owner of its certificate to promise.
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),  # an API has nothing to load or run
+    # Keeps other sites from embedding an answer by <img> or <script>; browsers do not ask it of CORS requests.
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
 )
 CLIENT_CLOSED = 499  # in logs and metrics only, as nginx writes it: nobody was there to be answered
 
@@ -140,9 +147,8 @@ class _Answer:
             headers.append((b"x-analysis-source", context.source.encode()))
         if context.degraded is not None:
             headers.append((b"x-degraded", str(context.degraded).lower().encode()))
-        headers.extend(SECURITY_HEADERS)
-        if not any(name.lower() == b"cache-control" for name, _ in headers):
-            headers.append((b"cache-control", b"no-store"))
+        own = {name.lower() for name, _ in headers}
+        headers.extend(header for header in SECURITY_HEADERS if header[0] not in own)
         return headers
 
 
@@ -153,7 +159,14 @@ class Door:
         self._app = app
         self._intakes = intakes(settings)
         self._admission = admission
-        self._keys = [key.get_secret_value().encode() for key in settings.api_keys]
+        self._keys = [read_entry(key.get_secret_value()) for key in settings.api_keys]
+        for number, key in enumerate(settings.api_keys, 1):
+            if is_short(key.get_secret_value()):
+                log.warning(
+                    "an API key is short enough to be guessed; make key makes a long one",
+                    extra={"fields": {"entry": number}},
+                )
+        self._rate = Rate(settings.rate_per_minute, len(self._keys))
         self._reading = 0  # bytes that the bodies on their way in may come to hold
         self._may_read = 2 * settings.max_pending * settings.max_photo_bytes
 
@@ -165,19 +178,23 @@ class Door:
         intake = self._intakes.get(scope["path"]) if scope["method"] == "POST" else None
         body = Body(receive, headers, intake.limit if intake else SMALL_BODY)
         try:
-            self._check_key(scope, headers)
+            key = self._check_key(scope, headers)
             if intake is None:
                 await self._pass(scope, receive, body, send)
             else:
-                await self._serve(scope, receive, body, intake, send)
+                await self._serve(scope, receive, body, intake, key, send)
         except ShineError as error:
             await self._refuse(error, scope, receive, body, send)
 
-    async def _serve(self, scope: Scope, receive: Receive, body: Body, intake: Intake, send: Send) -> None:
+    async def _serve(
+        self, scope: Scope, receive: Receive, body: Body, intake: Intake, key: int | None, send: Send
+    ) -> None:
         if b"require" in scope.get("query_string", b""):
             raise BadRequest(
                 "'require' stands in the query, where it does nothing.", "Send it in the form, or the JSON."
             )
+        if key is not None:
+            self._rate.check(key)
         self._admission.check()
         content_type = headers_of(scope).get(b"content-type", b"").decode("latin-1")
         form = await self._read(body, intake, content_type)
@@ -185,6 +202,8 @@ class Door:
         context.received_at = time.monotonic()
         context.photos = len(form.photos)
         with self._admission.admit(len(form.photos)):
+            if key is not None:
+                self._rate.take(key, len(form.photos))  # last, so that who is refused for another reason pays nothing
             scope[FORM] = form
             await self._app(scope, _after_body(receive), send)
 
@@ -214,18 +233,20 @@ class Door:
         respond = error_response(error, context.request_id, None if body.complete else {"connection": "close"})
         await respond(scope, _after_body(receive), send)
 
-    def _check_key(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+    def _check_key(self, scope: Scope, headers: dict[bytes, bytes]) -> int | None:
+        """Which of the keys was sent; None where none is wanted."""
         if not self._keys or scope["path"] in OPEN_PATHS:
-            return
+            return None
         given = headers.get(b"x-api-key", b"").strip()
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         if not given and scheme.lower() == b"bearer":
             given = token.strip()
         if not given:
             raise ApiKeyMissing("This service wants an API key.")
-        # Every key is compared, each in constant time, so that the time taken tells nothing.
-        if not sum(hmac.compare_digest(given, key) for key in self._keys):
+        key = which(self._keys, given)
+        if key is None:
             raise ApiKeyWrong("This API key is not known.")
+        return key
 
 
 def _after_body(receive: Receive) -> Receive:

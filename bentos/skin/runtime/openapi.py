@@ -32,7 +32,7 @@ COMMON: tuple[tuple[type[ShineError], str], ...] = (
     (errors.BodyTooLarge, "The body of the request is larger than 10.06 MiB."),
     (errors.ContentTypeUnsupported, "The Content-Type is text/plain, where multipart/form-data is expected."),
     (errors.Overloaded, "The service is answering as many photos as it can at the moment."),
-    (errors.RateLimited, "This key has sent more requests than it may."),
+    (errors.RateLimited, "This request goes beyond the 60 photos a minute that its API key may send."),
     (errors.ShuttingDown, "This instance is shutting down."),
     (errors.ModelUnavailable, "The model is required and does not answer (weights_missing)."),
     (errors.TimedOut, "The photo could not be analysed within 10 seconds."),

@@ -1,0 +1,61 @@
+"""How many photos a minute each API key may send: a token bucket a key, in the memory of the gateway process."""
+
+import math
+import time
+from collections.abc import Callable
+
+from bentos.skin.errors import RateLimited
+
+
+class Rate:
+    """Counts photos by key. There are as many buckets as keys, so that no caller can make it grow.
+
+    A bucket holds one minute's worth. A smaller burst would refuse a batch, or an album sent at once, to callers who
+    are well within their rate; this one lets through at most two minutes' worth in any minute, and over longer times
+    the rate. Each instance of the service counts for itself.
+
+    Args:
+        per_minute: photos a minute for each key; 0 for no limit.
+        keys: number of keys.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, per_minute: int, keys: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_minute = per_minute
+        self._clock = clock
+        self._left = [float(per_minute)] * keys  # photos; below 0 after a batch larger than the bucket
+        self._filled_at = [clock()] * keys
+
+    def check(self, key: int) -> None:
+        """Whether a key may send a photo now; asked before a body is read, of which nobody knows how many it holds.
+
+        Raises:
+            RateLimited: its bucket is empty; with the seconds until it no longer is.
+        """
+        self._want(key, 1)
+
+    def take(self, key: int, photos: int) -> None:
+        """Take some photos out of a key's bucket; a refused request takes none.
+
+        A batch larger than the bucket is let in when it is full, and is paid for afterwards.
+
+        Raises:
+            RateLimited: there is not enough in it; with the seconds until there will be.
+        """
+        self._want(key, photos)
+        self._left[key] -= photos
+
+    def _want(self, key: int, photos: int) -> None:
+        if not self._per_minute:
+            return
+        per_second = self._per_minute / 60
+        now = self._clock()
+        self._left[key] = min(self._per_minute, self._left[key] + (now - self._filled_at[key]) * per_second)
+        self._filled_at[key] = now
+        missing = min(photos, self._per_minute) - self._left[key]
+        # Adding up small refills leaves rounding errors; a millionth of a photo is not worth another second.
+        if missing > 1e-6:
+            raise RateLimited(
+                f"This request goes beyond the {self._per_minute} photos a minute that its API key may send.",
+                retry_after_s=math.ceil(missing / per_second - 1e-6),
+            )
