@@ -23,9 +23,11 @@ from bentos.skin.runtime import compat
 from bentos.skin.runtime.admission import Admission
 from bentos.skin.runtime.compat_workers import on_hangup
 from bentos.skin.runtime.gateway import House, blank_crop
+from bentos.skin.runtime.logs import configure_logging
 from bentos.skin.runtime.middleware import FORM, GET_PATHS, Door, Envelope, cors, intakes
 from bentos.skin.runtime.routes import MAX_LATENCY_MS, routes
-from bentos.skin.runtime.telemetry import LoadTelemetry, Telemetry, configure_logging
+from bentos.skin.runtime.telemetry import LoadTelemetry, Telemetry
+from bentos.skin.runtime.tracing import tracing
 from bentos.skin.runtime.watchdog import STUCK_BATCHES, end_process_after
 from bentos.skin.schema import Analysis
 from bentos.skin.threads import limit_pools, thread_count
@@ -36,10 +38,12 @@ refuse_too_little_memory()
 compat.apply()
 configure_logging(settings.log_format)
 
+TRACING = tracing(os.environ)
 Require = Literal["model"] | None
 RUNNER: dict[str, Any] = {
     "runner_connection": compat.RUNNER_CONNECTION,
     "logging": {"access": {"enabled": False}},
+    "tracing": TRACING,
 }
 BATCHED: dict[str, Any] = {
     "batchable": True,
@@ -96,6 +100,7 @@ class HeuristicFallback:
     http={"port": config.port()},
     runner_probe=compat.RUNNER_PROBE,
     logging={"access": {"enabled": False}},
+    tracing=TRACING,
     traffic={"timeout": 600},
 )
 class Gateway:
@@ -106,7 +111,7 @@ class Gateway:
 
     def __init__(self) -> None:
         global house
-        house = House(settings, Telemetry(), self._predict, self._measure, self._status)
+        house = House(settings, Telemetry(settings), self._predict, self._measure, self._status)
 
     async def _predict(self, crop: Crop) -> ModelAnswer:
         return (await self.model.to_async.predict(crop.pixels[np.newaxis]))[0]

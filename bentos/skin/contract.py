@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from bentos.skin import __version__
+from bentos.skin import __version__, cgroup
 from bentos.skin import settings as config
 from bentos.skin.model.bundle import BundleError, read
 from bentos.skin.model.engine import EMBEDDED
@@ -32,7 +32,6 @@ from bentos.skin.settings import (
     Phase,
     Settings,
 )
-from bentos.skin.threads import memory_limit
 
 CONTRACT_VERSION: Literal[1] = 1
 MEASURED = Path(__file__).with_name("measured.json")
@@ -232,10 +231,10 @@ def refuse_too_little_memory() -> None:
     Raises:
         SystemExit: with one sentence, instead of a kill by the kernel in the middle of a photo.
     """
-    limit, least = memory_limit(), measured().memory_minimum_mib
-    if limit is not None and limit < least * MIB:
+    memory, least = cgroup.memory(), measured().memory_minimum_mib
+    if memory is not None and 0 < memory.limit < least * MIB:
         raise SystemExit(
-            f"shine: the memory limit is {limit // MIB} MiB; this image needs {least} MiB, measured under load."
+            f"shine: the memory limit is {memory.limit // MIB} MiB; this image needs {least} MiB, measured under load."
         )
 
 

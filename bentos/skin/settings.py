@@ -58,6 +58,7 @@ class Settings(BaseModel):
     cors_origins: tuple[str, ...] = ()  # comma separated, exact; none: browsers stay outside
     quality: Literal["off", "normal", "strict"] = "normal"  # strict: a photo with quality issues is refused by 422
     log_format: Literal["json", "text"] = "json"  # text for people at a terminal
+    log_emf: bool = False  # true: photo requests' lines carry CloudWatch metrics (EMF), where no agent scrapes /metrics
 
     @field_validator("api_keys", "cors_origins", mode="before")
     @classmethod
@@ -92,6 +93,13 @@ class Settings(BaseModel):
             if not ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin!r} is no origin; write it as browsers send it, e.g. https://app.example.com")
         return origins
+
+    @field_validator("log_emf")
+    @classmethod
+    def _in_json(cls, on: bool, info: ValidationInfo) -> bool:
+        if on and info.data.get("log_format") == "text":
+            raise ValueError("metrics embedded in log lines need SHINE_LOG_FORMAT=json, not text")
+        return on
 
     @property
     def wants_model(self) -> bool:

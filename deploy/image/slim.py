@@ -6,13 +6,16 @@ What is left is brought to one time and compiled again, so that two builds of on
 import compileall
 import os
 import py_compile
+import re
 import shutil
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 EPOCH = int(os.environ["SOURCE_DATE_EPOCH"])
 SITE = next(Path("/app/.venv/lib").glob("python3*/site-packages"))
 LIBRARY = Path(os.__file__).parent
+BENTO = Path("/app/bento/bento.yaml")
 
 # botocore describes 400 services; weights come from S3, credentials from STS and SSO.
 SERVICES = {"s3", "sts", "sso", "sso-oidc", "signin"}
@@ -41,6 +44,7 @@ GONE = [
     *SITE.glob("uvloop/*.c"),
     *SITE.glob("uvloop/*.pyx"),
     *SITE.glob("boto3/examples"),
+    Path("/app/.venv/.lock"),
     Path("/etc/machine-id"),
     Path("/var/lib/dbus/machine-id"),
 ]
@@ -73,6 +77,10 @@ def main() -> None:
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
             path.chmod(stat.S_IMODE(mode) & ~(stat.S_ISUID | stat.S_ISGID))  # nobody becomes root in here
+    stamp = re.sub(
+        "(?m)^creation_time: .*$", f"creation_time: '{datetime.fromtimestamp(EPOCH, UTC)}'", BENTO.read_text()
+    )
+    BENTO.write_text(stamp)
     # By content, not by time: a time would differ between builds. The root is read-only, so this is the only chance.
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
     for folder in (LIBRARY, SITE, Path("/app/bento/src")):

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from bentos.skin.contract import MIB, health_command
+from bentos.skin.contract import health_command
 from bentos.skin.settings import HEALTH_PATH, Settings
 from deploy.image.container import Container
+from deploy.image.measure import used
 from tests.server import ROOT
 
 Run = Callable[..., Container]
@@ -79,10 +80,7 @@ def test_measured_figures_are_still_true(run: Run, told: dict[str, Any]) -> None
     assert running.wait() < 3 * seen["start_s"]["health"] + 5  # a machine that does other things meanwhile
     running.wait(state="ready")
     time.sleep(3)
-    usage = int(running.execute("sh", "-c", "awk '/^(total_)?rss |^anon /{s=$2} END{print s}' " + STAT).stdout) / MIB
+    usage = used(running)
     assert usage < 1.3 * seen["memory_idle_mib"]
     assert seen["memory_idle_mib"] < seen["memory_load_mib"]
     assert running.stop() < told["seconds"]["stop"]
-
-
-STAT = "/sys/fs/cgroup/memory.stat /sys/fs/cgroup/memory/memory.stat 2>/dev/null"

@@ -184,7 +184,7 @@ def test_half_a_cpu_gives_one_thread_and_still_answers(run: Run) -> None:
     running.wait(within_s=120, state="ready")
     analyze(running)
     assert analyze(running)["source"] == "model"
-    asked = "from bentos.skin.threads import quota; print(quota())"
+    asked = "from bentos.skin.cgroup import cpus; print(cpus())"
     assert running.execute("python", "-c", asked).stdout.strip() == "1"
 
 

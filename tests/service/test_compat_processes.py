@@ -69,3 +69,32 @@ def test_an_upgrade_to_a_websocket_is_ignored_and_the_request_answered(server: S
     assert httpx.get(server.url + "/health", headers=upgrade).json()["status"] == "ok"
     refused = httpx.get(server.url + "/nothing", headers=upgrade)
     assert (refused.status_code, refused.json()["error"]["code"]) == (404, "not_found")
+
+
+SPANS = """
+import asyncio
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+exporter, provider = InMemorySpanExporter(), TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+async def app(scope, receive, send):
+    while (await receive())["more_body"]:
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+pieces = [{"type": "http.request", "body": b"x", "more_body": more} for more in (True, True, False)]
+async def receive():
+    return pieces.pop(0)
+async def send(message):
+    pass
+scope = {"type": "http", "method": "POST", "path": "/analyze", "headers": [], "scheme": "http", "http_version": "1.1"}
+asyncio.run(OpenTelemetryMiddleware(app, tracer_provider=provider)(scope, receive, send))
+print(len(exporter.get_finished_spans()))
+"""
+
+
+@pytest.mark.parametrize(("without", "spans"), [("", 1), ("one_span_a_request", 6)])
+def test_a_request_is_one_span_whatever_pieces_its_body_comes_in(without: str, spans: int) -> None:
+    assert int(printed(SPANS, without)) == spans

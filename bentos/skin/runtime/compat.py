@@ -76,6 +76,7 @@ def apply() -> None:
     keep_half_closed_connections()
     shape_malformed_http()
     refuse_websockets()
+    one_span_a_request()
 
 
 def keep_idle_connections() -> None:
@@ -223,6 +224,22 @@ def refuse_websockets() -> None:
     protocol: Any = HttpToolsProtocol
     protocol._should_upgrade = lambda self: False  # noqa: ARG005  uvicorn calls it with itself
     protocol._unsupported_upgrade_warning = lambda self: None  # noqa: ARG005  uvicorn calls it with itself
+
+
+def one_span_a_request() -> None:
+    """A request is one span a service, not one more for each piece of its body: hundreds, for a photo.
+
+    BentoML makes OpenTelemetry's middleware without its `exclude_spans`, exported or not. Goes when that can be set.
+    """
+    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+
+    middleware: Any = OpenTelemetryMiddleware
+    init = middleware.__init__
+
+    def init_quiet(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **{"exclude_spans": ["receive", "send"], **kwargs})
+
+    middleware.__init__ = init_quiet
 
 
 def take_parsed_form(service: Any, form_key: str) -> None:

@@ -6,6 +6,8 @@ import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from opentelemetry import trace
+
 SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
@@ -15,6 +17,7 @@ class RequestContext:
 
     Attributes:
         request_id: the caller's own if it sent a sane one.
+        trace_id: of the caller's trace if it sent a valid `traceparent`; 32 hexadecimal digits.
         endpoint: one of the known paths, or "other": bounded, so that it may be a metric's label.
         started_at: monotonic seconds when its head arrived.
         received_at: monotonic seconds when its whole body had arrived; deadlines count from here.
@@ -27,6 +30,7 @@ class RequestContext:
     """
 
     request_id: str
+    trace_id: str
     endpoint: str
     started_at: float = field(default_factory=time.monotonic)
     received_at: float = field(default_factory=time.monotonic)
@@ -43,8 +47,9 @@ _current: ContextVar[RequestContext] = ContextVar("request")
 
 def begin(request_id: str | None, endpoint: str) -> RequestContext:
     """Start the context of a request; a request id that is not sane is replaced."""
-    sane = request_id is not None and SANE_ID.fullmatch(request_id)
-    context = RequestContext(request_id if sane and request_id else uuid.uuid4().hex, endpoint)
+    if request_id is None or not SANE_ID.fullmatch(request_id):
+        request_id = uuid.uuid4().hex
+    context = RequestContext(request_id, _trace_id() or uuid.uuid4().hex, endpoint)
     _current.set(context)
     return context
 
@@ -55,3 +60,23 @@ def current() -> RequestContext:
         return _current.get()
     except LookupError:
         return begin(None, "other")
+
+
+def ids() -> dict[str, str]:
+    """The ids of what is being answered, for any log line; a runner knows those of the trace alone."""
+    context = _current.get(None)
+    if context is not None:
+        return {"request_id": context.request_id, "trace_id": context.trace_id}
+    trace_id = _trace_id()
+    return {"trace_id": trace_id} if trace_id else {}
+
+
+def _trace_id() -> str | None:
+    """Of the span around this request, which BentoML begins from `traceparent`, and passes on to the runners.
+
+    OpenTelemetry reads that header as strictly as W3C Trace Context wants it, and begins a new trace where it is not
+    valid. None for what is not traced: probes, while spans are exported. There is no such header on the answer:
+    `traceparent` is a request header, and the `traceresponse` of later drafts never became part of the standard.
+    """
+    span = trace.get_current_span().get_span_context()
+    return trace.format_trace_id(span.trace_id) if span.is_valid else None

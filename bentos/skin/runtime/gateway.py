@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 
 import numpy as np
 
-from bentos.skin import overlay
+from bentos.skin import cgroup, overlay
 from bentos.skin.errors import ModelUnavailable, QualityTooLow, ShineError, TimedOut
 from bentos.skin.findings import Measured
 from bentos.skin.measure import measure
@@ -227,6 +227,7 @@ class House:
                     if runner.breaker.wants_probe:
                         await self._probe(runner)
                 self.telemetry.model_state(self.state)
+                self.telemetry.memory(cgroup.memory())
                 self.telemetry.breakers(model=self.predict.breaker.state, heuristic=self.measure.breaker.state)
             except Exception:  # the watch must outlive whatever it sees
                 log.exception("watching the runners failed; it goes on")

@@ -18,6 +18,7 @@ from bentos.skin.runtime.body import Body, ClientGone
 from bentos.skin.runtime.context import RequestContext, begin, current
 from bentos.skin.runtime.rate import Rate
 from bentos.skin.runtime.telemetry import Telemetry
+from bentos.skin.runtime.tracing import describe_span
 from bentos.skin.settings import MAX_BATCH_BODY_MIB, OPEN_PATHS, Settings
 
 log = logging.getLogger("shine.gateway")
@@ -118,6 +119,7 @@ class _Answer:
                 self._held = message
                 return
             self.started = True
+            describe_span(self._context)
             message = {**message, "headers": self._headers(message.get("headers", ()))}
         elif self._held is not None:
             return

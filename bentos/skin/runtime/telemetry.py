@@ -1,16 +1,14 @@
 """Metrics with bounded labels, and one log line per request with no photo content."""
 
-import json
 import logging
-import sys
-import time
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Literal
 
+from bentos.skin.cgroup import Memory
+from bentos.skin.runtime import emf
 from bentos.skin.runtime.context import RequestContext
 from bentos.skin.schema import Analysis
-from bentos.skin.settings import HEALTH_PATH
+from bentos.skin.settings import HEALTH_PATH, Settings
 
 REQUESTS = logging.getLogger("shine.request")
 STAGE_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2, 5, 10)
@@ -18,6 +16,7 @@ LOAD_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
 SCORE_BUCKETS = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 COUNT_BUCKETS = (0, 1, 2, 5, 10, 20, 35, 50, 100)
 SHARE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+PHOTO_PATHS = frozenset({"/analyze", "/analyze_base64", "/analyze_batch", "/overlay"})
 PROBED = frozenset({HEALTH_PATH, "/livez", "/ready", "/readyz", "/metrics"})
 MODEL_STATES = ("disabled", "loading", "degraded", "ready")
 BREAKER_STATES = ("closed", "half_open", "open")
@@ -27,12 +26,18 @@ class Telemetry:
     """Counters of a gateway process.
 
     Must be made after BentoML has set PROMETHEUS_MULTIPROC_DIR, that is in a service's `__init__`: prometheus_client
-    decides at its first import whether its metrics are joined over processes.
+    decides at its first import whether its metrics are joined over processes. Gauges are of the mode "mostrecent":
+    the file of a killed process stays, and with "max" what it last said would stay true for ever.
+
+    Args:
+        settings: of this process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
         from prometheus_client import Counter as Count
         from prometheus_client import Gauge, Histogram
+
+        self._settings = settings
 
         self.answers: Counter[str] = Counter(model=0, heuristic=0, refused=0)
         self._requests = Count("shine_requests", "Requests", ["endpoint", "status", "source", "degraded"])
@@ -42,10 +47,14 @@ class Telemetry:
         self._errors = Count("shine_errors", "Errors answered, items of a batch included", ["code"])
         self._last_resort = Count("shine_last_resort", "Photos measured in the gateway's own process", ["reason"])
         self._breaker = Gauge(
-            "shine_breaker_state", "0 closed, 1 half open, 2 open", ["runner"], multiprocess_mode="livemax"
+            "shine_breaker_state", "0 closed, 1 half open, 2 open", ["runner"], multiprocess_mode="mostrecent"
         )
         self._model = Gauge(
-            "shine_model_state", "1 for the state the model is in", ["state"], multiprocess_mode="livemax"
+            "shine_model_state", "1 for the state the model is in", ["state"], multiprocess_mode="mostrecent"
+        )
+        self._memory = Gauge("shine_memory_bytes", "Memory of the container in use", multiprocess_mode="mostrecent")
+        self._memory_limit = Gauge(
+            "shine_memory_limit_bytes", "Memory the container may use, 0 for no limit", multiprocess_mode="mostrecent"
         )
         # For drift: what comes in, and what is found in it.
         self._faces = Count("shine_photos", "Photos analysed", ["face"])
@@ -91,6 +100,12 @@ class Telemetry:
         for name in MODEL_STATES:
             self._model.labels(name).set(name == state)
 
+    def memory(self, memory: Memory | None) -> None:
+        """The container's memory; None where it cannot be told."""
+        if memory is not None:
+            self._memory.set(memory.used)
+            self._memory_limit.set(memory.limit)
+
     def request(self, context: RequestContext, method: str, status: int, seconds: float) -> None:
         """A request ended: count it and write its line."""
         degraded = "" if context.degraded is None else str(context.degraded).lower()
@@ -103,25 +118,23 @@ class Telemetry:
             level = logging.WARNING if status in (503, 504) else logging.ERROR
         elif context.endpoint in PROBED and status < 400:
             level = logging.DEBUG  # load balancers and scrapers ask every few seconds
-        REQUESTS.log(
-            level,
-            "request",
-            extra={
-                "fields": {
-                    "request_id": context.request_id,
-                    "method": method,
-                    "endpoint": context.endpoint,
-                    "status": status,
-                    "ms": round(1000 * seconds, 1),
-                    "photos": context.photos,
-                    "source": context.source,
-                    "degraded": context.degraded,
-                    "reason": context.reason,
-                    "error": context.error_code,
-                    "stages_ms": context.stages_ms or None,
-                }
-            },
-        )
+        fields = {
+            "request_id": context.request_id,
+            "trace_id": context.trace_id,
+            "method": method,
+            "endpoint": context.endpoint,
+            "status": status,
+            "ms": round(1000 * seconds, 1),
+            "photos": context.photos,
+            "source": context.source,
+            "degraded": context.degraded,
+            "reason": context.reason,
+            "error": context.error_code,
+            "stages_ms": context.stages_ms or None,
+        }
+        if self._settings.log_emf and method == "POST" and context.endpoint in PHOTO_PATHS:
+            fields |= emf.embedded(context, self._settings.phase, status, seconds)
+        REQUESTS.log(level, "request", extra={"fields": fields})
 
 
 class LoadTelemetry:
@@ -129,17 +142,21 @@ class LoadTelemetry:
 
     def __init__(self) -> None:
         from prometheus_client import Counter as Count
-        from prometheus_client import Histogram
+        from prometheus_client import Gauge, Histogram
 
         self._attempts = Count("shine_model_load_attempts", "Attempts to load weights", ["outcome"])
         self._seconds = Histogram("shine_model_load_seconds", "Seconds per attempt", buckets=LOAD_BUCKETS)
         self._bytes = Count("shine_weights_bytes", "Bytes of weights fetched over the network")
         self._swaps = Count("shine_model_swaps", "Times that weights went into service")
+        self._failing = Gauge(
+            "shine_model_load_failing", "1 when the last attempt to load weights failed", multiprocess_mode="mostrecent"
+        )
 
     def loaded(self, outcome: str, seconds: float) -> None:
         """An attempt ended: "ok", or the reason code of its failure."""
         self._attempts.labels(outcome).inc()
         self._seconds.observe(seconds)
+        self._failing.set(outcome != "ok")
 
     def fetched(self, count: int) -> None:
         """Bytes came over the network."""
@@ -148,51 +165,3 @@ class LoadTelemetry:
     def swapped(self) -> None:
         """A version went into service."""
         self._swaps.inc()
-
-
-def _is_expected(kind: type[BaseException] | None) -> bool:
-    """Whether BentoML's stack trace of an exception tells of nothing wrong: no model yet, or a call given up."""
-    return kind is not None and kind.__name__ in ("ModelNotReady", "ClientDisconnect")
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object per line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-            **{name: value for name, value in getattr(record, "fields", {}).items() if value is not None},
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
-
-
-class TextLines(logging.Formatter):
-    """For people at a terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields = getattr(record, "fields", {})
-        words = [f"{name}={value}" for name, value in fields.items() if value is not None and name != "stages_ms"]
-        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        line = " ".join([clock, record.levelname.lower(), record.getMessage(), *words])
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
-
-
-def configure_logging(log_format: Literal["json", "text"]) -> None:
-    """Send all log lines of this process to standard error in one format."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
-    handler.addFilter(lambda record: not (record.exc_info and _is_expected(record.exc_info[0])))
-    logging.getLogger().handlers = [handler]
-    for name in ("shine", "bentoml", "uvicorn", "circus"):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [], True
-    # A client's malformed form is answered, not worth a line each; our own line says what it got.
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    logging.getLogger("shine").setLevel(logging.INFO)
-    logging.getLogger("uvicorn.access").disabled = True  # the request line says it all

@@ -1,0 +1,242 @@
+"""Traces: W3C traceparent in, through both runners, to a collector where one is named, at nobody's cost."""
+
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.server import ROOT, Server
+from tests.service.collector import Collector
+from tests.service.traffic import MODELLED, Engine, ask, client_of, closed, drawn_photos, until
+
+PHOTO = drawn_photos()[0]
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+SPAN = "00f067aa0ba902b7"
+EXPORT_S = 20.0
+QUICK_S = 0.5  # an answer of the modelled engine, median; 50 ms on an idle machine
+Serve = Callable[..., Server]
+
+
+def new_trace() -> str:
+    return os.urandom(16).hex()
+
+
+def lines(server: Server) -> list[dict[str, Any]]:
+    """The log lines that are JSON objects."""
+    return [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+
+
+def line_of(server: Server, request_id: str) -> dict[str, Any]:
+    """The request line of a request."""
+    found: list[dict[str, Any]] = []
+
+    def written() -> bool:
+        found[:] = [x for x in lines(server) if x["message"] == "request" and x["request_id"] == request_id]
+        return bool(found)
+
+    until(written, 5, "the request's line")
+    (line,) = found
+    return line
+
+
+def traced_by(server: Server, traceparent: str | None) -> str:
+    """The trace id in the line of a request that carried this header."""
+    headers = {} if traceparent is None else {"traceparent": traceparent}
+    answer = httpx.get(server.url + "/version", headers=headers)
+    assert "traceparent" not in answer.headers
+    return str(line_of(server, answer.headers["x-request-id"])["trace_id"])
+
+
+@pytest.mark.parametrize(
+    "traceparent",
+    [
+        f"00-{TRACE}-{SPAN}-01",
+        f"00-{TRACE}-{SPAN}-00",
+        f"00-{TRACE}-{SPAN}-ff",
+        f"cc-{TRACE}-{SPAN}-01-what-the-future-will-be-like",  # a later version may be longer
+    ],
+)
+def test_a_valid_traceparent_gives_the_line_its_trace_id(server: Server, traceparent: str) -> None:
+    assert traced_by(server, traceparent) == TRACE
+
+
+@pytest.mark.parametrize(
+    "traceparent",
+    [
+        None,
+        "",
+        TRACE,
+        f"00-{TRACE}-{SPAN}",
+        f"00-{TRACE}-{SPAN}-01-more",  # version 00 has no more
+        f"ff-{TRACE}-{SPAN}-01",
+        f"00-{TRACE.upper()}-{SPAN}-01",
+        f"00-{TRACE[:-1]}-{SPAN}-01",
+        f"00-{TRACE}0-{SPAN}-01",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00_{TRACE}_{SPAN}_01",
+        f"00-{TRACE[:-1]}g-{SPAN}-01",
+    ],
+)
+def test_any_other_begins_a_trace_of_its_own(server: Server, traceparent: str | None) -> None:
+    trace_id = traced_by(server, traceparent)
+    assert trace_id.lower() != TRACE
+    assert len(bytes.fromhex(trace_id)) == 16
+    assert trace_id != traced_by(server, traceparent)
+
+
+# --- with a collector -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    running = Collector()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    return Engine(tmp_path_factory.mktemp("engine"))
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory: pytest.TempPathFactory, collector: Collector, engine: Engine) -> Iterator[Server]:
+    """A service that exports, ten times as often as the SDK's default."""
+    exports = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "500"}
+    running = Server(tmp_path_factory.mktemp("traced"), MODELLED, **engine.env, **exports)
+    try:
+        yield running.wait_for_workers()
+    finally:
+        running.stop()
+
+
+def analyze(server: Server, trace_id: str, flags: str = "01") -> httpx.Response:
+    headers = {"traceparent": f"00-{trace_id}-{SPAN}-{flags}"}
+    with client_of(server) as client:
+        return client.post("/analyze", files={"image": PHOTO}, headers=headers)
+
+
+def test_the_callers_trace_goes_through_all_three_services(traced: Server, collector: Collector) -> None:
+    trace_id = new_trace()
+    answer = analyze(traced, trace_id)
+    assert answer.json()["source"] == "model"
+    line = line_of(traced, answer.headers["x-request-id"])
+    assert (line["trace_id"], line["source"], line["degraded"]) == (trace_id, "model", False)
+    assert line["stages_ms"].keys() == {"decode", "face", "analysis", "total"}
+    services = {"Gateway", "SkinModel", "HeuristicFallback"}
+    until(lambda: collector.services_in(trace_id) == services, EXPORT_S, "spans of all three")
+    spans = b"".join(collector.bodies)
+    assert answer.headers["x-request-id"].encode() in spans
+    assert b"shine.analysis_ms" in spans
+    assert b"http receive" not in spans  # one span a request, not one for each piece of its body
+    assert b"http send" not in spans
+
+
+def test_a_trace_that_its_caller_does_not_sample_is_not_exported_nor_are_probes(
+    traced: Server, collector: Collector
+) -> None:
+    unsampled, probing, sampled = new_trace(), new_trace(), new_trace()
+    assert analyze(traced, unsampled, "00").status_code == 200
+    httpx.get(traced.url + "/health", headers={"traceparent": f"00-{probing}-{SPAN}-01"})
+    assert analyze(traced, sampled).status_code == 200
+    until(lambda: "Gateway" in collector.services_in(sampled), EXPORT_S, "the later spans")
+    assert collector.services_in(unsampled) == collector.services_in(probing) == set()
+    assert b"/status" not in b"".join(collector.bodies)  # the gateway's own watch, once a second
+
+
+def test_log_lines_of_gateway_and_runner_join_the_trace(traced: Server, engine: Engine) -> None:
+    trace_id = new_trace()
+    engine.behaves("raises")
+    try:
+        answer = analyze(traced, trace_id)
+        assert answer.json()["reason"] == "model_crashed"
+        of_trace = [line for line in lines(traced) if line.get("trace_id") == trace_id]
+    finally:
+        engine.behaves("healthy")
+    (failed,) = [line for line in of_trace if line["message"] == "a runner's call failed"]
+    assert failed["request_id"] == answer.headers["x-request-id"]
+    (raised,) = [line for line in of_trace if "the engine is broken" in line.get("exception", "")]
+    assert "request_id" not in raised  # said by the runner, which knows only the trace
+    until(lambda: closed(traced), 20, "healed")
+
+
+# --- with a dead one ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["refuses", "never answers"])
+def test_a_dead_collector_slows_and_fails_nothing(serve: Serve, tmp_path: Path, kind: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        if kind == "refuses":
+            listener.close()
+        exports = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+        server = serve(MODELLED, **Engine(tmp_path).env, **exports).wait_for_workers()
+        with client_of(server) as client:
+            seen = [ask(client, PHOTO) for _ in range(40)]
+        assert {(one.status, one.body["source"]) for one in seen} == {(200, "model")}
+        assert statistics.median(one.seconds for one in seen) < QUICK_S
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 15  # an ECS task is killed after 30
+        if kind == "never answers":
+            listener.settimeout(1)
+            listener.accept()[0].close()  # spans were really on their way
+        assert len([line for line in lines(server) if line["logger"].startswith("opentelemetry")]) < 40
+
+
+# --- off ------------------------------------------------------------------------------------------------------------
+
+LOADED = """
+import sys, threading
+from bentoml._internal.configuration.containers import BentoMLContainer
+from tests.service.uncompat import Gateway
+Gateway.inject_config()
+BentoMLContainer.tracer_provider.get()
+exporters = any(name.startswith("opentelemetry.exporter") for name in sys.modules)
+threads = any("Otel" in thread.name for thread in threading.enumerate())
+print(exporters, threads)
+"""
+
+
+def run(**env: str) -> "subprocess.CompletedProcess[str]":
+    """A process that makes the gateway's tracer."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SHINE_", "OTEL_"))}
+    environment = {**inherited, "PYTHONPATH": str(ROOT), **env}
+    command = [sys.executable, "-W", "ignore", "-c", LOADED]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+NAMED = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize(
+    ("env", "loaded"),
+    [({}, "False False"), ({**NAMED, "OTEL_SDK_DISABLED": "true"}, "False False"), (NAMED, "True True")],
+)
+def test_without_a_collector_nothing_is_imported_and_no_thread_runs(env: dict[str, str], loaded: str) -> None:
+    assert run(**env).stdout.strip() == loaded
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "is 'grpc'; spans are exported by http/protobuf only"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5", "is '1.5', which is not a share"),
+        ("OTEL_TRACES_SAMPLER_ARG", "few", "is 'few', which is not a share"),
+    ],
+)
+def test_what_cannot_be_exported_stops_the_start_with_a_sentence(name: str, value: str, sentence: str) -> None:
+    ended = run(**NAMED, **{name: value})
+    assert ended.returncode != 0
+    assert f"shine: {name} {sentence}" in ended.stderr
+    assert "Traceback" not in ended.stderr
