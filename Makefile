@@ -9,7 +9,7 @@ export BENTOML_DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training serve test test-all check lock audit key faults takeouts soak tune train train-smoke evaluate bench bento clean
+.PHONY: help setup setup-training setup-image serve test test-all check lock audit key faults takeouts soak tune train train-smoke evaluate bench bento image measure test-container clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,11 @@ setup-training: setup .venv/installed-training ## add what training and evaluati
 	$(BIN)/pip install --quiet -r requirements/torch.txt
 	@touch $@
 
+setup-image: setup .venv/installed-image ## add what building and judging the image needs
+.venv/installed-image: requirements/image.txt
+	$(BIN)/pip install --quiet --require-hashes -r requirements/image.txt
+	@touch $@
+
 serve: setup ## answer photos on http://localhost:5000 (PORT=… for another port)
 	SHINE_LOG_FORMAT=$${SHINE_LOG_FORMAT:-text} SHINE_CORS_ORIGINS=$${SHINE_CORS_ORIGINS-$(DEV_ORIGINS)} \
 	  PORT=$(PORT) $(BIN)/bentoml serve service:Gateway
@@ -34,7 +39,7 @@ serve: setup ## answer photos on http://localhost:5000 (PORT=… for another por
 test: setup ## what a change must pass
 	$(BIN)/python -m pytest -m "not long"
 
-test-all: setup setup-training ## everything, the long ones too
+test-all: setup setup-training setup-image ## everything, the long ones too
 	$(BIN)/python -m pytest
 
 faults: setup ## every row of the fault matrix, as root; writes .cache/faults.json and the README's table
@@ -54,7 +59,7 @@ check: setup setup-training ## format, lint, types
 	$(BIN)/mypy
 
 lock: setup ## pin requirements/*.in exactly, with hashes
-	: > requirements/none.txt; before=none; for name in runtime dev training; do \
+	: > requirements/none.txt; before=none; for name in runtime dev image training; do \
 	  $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    -c requirements/$$before.txt requirements/$$name.in -o requirements/$$name.txt || exit 1; before=$$name; done; \
 	rm requirements/none.txt
@@ -90,6 +95,15 @@ bento: setup ## build the bento
 	git rev-parse HEAD > bentos/skin/REVISION
 	$(BIN)/bentoml build; status=$$?; rm -f bentos/skin/REVISION; exit $$status
 
+image: setup-image ## build the production image, its bill of materials and licences; as root it starts an engine itself
+	$(BIN)/python -m deploy.image.build
+
+measure: setup-image ## measure the image, and write what its contract tells (10 minutes on a quiet machine)
+	$(BIN)/python -m deploy.image.measure $$($(BIN)/python -m deploy.image.build --no-sbom | grep -oE '^shine:[^ ]+')
+
+test-container: setup-image ## the image under a real engine (25 minutes; SECONDS_MEMORY=60 for 15)
+	$(BIN)/python -m pytest tests/container
+
 clean: ## remove what the targets made
-	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis bentos/skin/REVISION
+	rm -rf .venv .cache dist .pytest_cache .mypy_cache .ruff_cache .hypothesis bentos/skin/REVISION
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
