@@ -44,6 +44,8 @@ GONE = [
     *SITE.glob("uvloop/*.c"),
     *SITE.glob("uvloop/*.pyx"),
     *SITE.glob("boto3/examples"),
+    SITE / "tornado/test",
+    *SITE.glob("botocore/data/**/examples-*.json"),
     Path("/app/.venv/.lock"),
     Path("/etc/machine-id"),
     Path("/var/lib/dbus/machine-id"),

@@ -98,7 +98,8 @@ def test_it_holds_no_tools_tests_or_training(files: Files) -> None:
 
 
 def test_it_holds_no_secrets_and_no_pictures(files: Files) -> None:
-    assert [path for path, (_, content) in files.items() if SECRETS.search(content)] == []
+    found = {path for path, (_, content) in files.items() if SECRETS.search(content)}
+    assert {path for path in found if "/libgnutls.so" not in path} == set()  # which has a key for its own self-test
     assert [path for path in files if path.lower().endswith(PICTURES) and "/site-packages/" not in path] == []
     assert [path for path in files if Path(path).name in (".env", ".netrc", "credentials", "id_rsa", ".pypirc")] == []
 

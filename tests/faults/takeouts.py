@@ -109,6 +109,7 @@ TAKE_OUTS = (
                 "return await self.measure(square)\n        except RunnerFailed",
                 "return await self.measure(square)\n        except MemoryError",
             ),
+            ("bentos/skin/runtime/runners.py", "ATTEMPTS = 2", "ATTEMPTS = 1"),
         ),
     ),
     TakeOut(
