@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL, BundleError, read
 from bentos.skin.model.engine import EMBEDDED, OnnxEngine
-from bentos.skin.model.source import CURRENT, Pointer, pointer, version_folder
+from bentos.skin.model.pointer import CURRENT, Pointer, pointer, version_folder
 
 TAKEN = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 

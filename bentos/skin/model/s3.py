@@ -23,7 +23,7 @@ from bentos.skin.model.bundle import (
     parse,
 )
 from bentos.skin.model.cache import Cache, sync, writing
-from bentos.skin.model.source import CURRENT, MAX_POINTER_BYTES, PIN_SHOWN, pointer
+from bentos.skin.model.pointer import CURRENT, MAX_POINTER_BYTES, PIN_SHOWN, pointer
 
 PIECE = 1 << 16  # bytes read at a time
 STALL_S, STALL_BYTES = 20.0, 1 << 17  # less than so much in that time is no transfer: 6 kB/s would take an hour

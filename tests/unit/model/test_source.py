@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL, BundleError
-from bentos.skin.model.source import CURRENT, Source, source, version_folder
+from bentos.skin.model.pointer import CURRENT, version_folder
+from bentos.skin.model.source import Source, source
 from bentos.skin.settings import read as settings
 from tests.faults.proxy import Fault, Proxy
 from tests.s3 import CREDENTIALS, S3

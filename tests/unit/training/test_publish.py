@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL
-from bentos.skin.model.source import CURRENT, source
+from bentos.skin.model.pointer import CURRENT
+from bentos.skin.model.source import source
 from bentos.skin.settings import read as settings
 from tests.faults.proxy import Fault, Proxy
 from tests.s3 import CREDENTIALS, S3
