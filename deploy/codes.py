@@ -11,7 +11,8 @@ Its title is the rule as it should be, so that it serves as the sentence of an O
 image on trial, the account) are declared without a function.
 """
 
-from collections.abc import Callable, Iterator
+import difflib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -112,3 +113,9 @@ def finding(code: str, level: Level, sentence: str, repair: str | None, places: 
         places=shown,
         repair=None if repair is None else printable(repair, 600),
     )
+
+
+def nearest(code: str, known: Iterable[str]) -> str | None:
+    """The known code that is most like one that is not."""
+    near = difflib.get_close_matches(code.upper(), list(known), n=1, cutoff=0.4)
+    return near[0] if near else None

@@ -14,6 +14,7 @@ from botocore.model import ServiceModel
 
 from deploy.case import Broken, Part, ShapeFault, printable, shown, words
 
+MOST_DIGITS = 40
 NAMES = {
     "string": "a string",
     "integer": "a whole number",
@@ -25,7 +26,7 @@ NAMES = {
     "double": "a number",
     "float": "a number",
 }
-TYPES: dict[str, type | tuple[type, ...]] = {
+TYPES: dict[str, Any] = {
     "string": str,
     "integer": int,
     "long": int,
@@ -110,7 +111,12 @@ def _meant(value: Any, wanted: str, path: str) -> Any:
     text = str(value).strip().lower() if isinstance(value, str | int | float) else ""
     if wanted in ("integer", "long"):
         number = text.removesuffix(".0")
-        if number.removeprefix("-").isdecimal() and number.isascii() and len(number) < 10 and not isinstance(value, bool):
+        if (
+            number.removeprefix("-").isdecimal()
+            and number.isascii()
+            and len(number) < 10
+            and not isinstance(value, bool)
+        ):
             return int(number)
     elif wanted == "boolean" and text in ("true", "false"):
         return text == "true"
@@ -119,6 +125,3 @@ def _meant(value: Any, wanted: str, path: str) -> Any:
     elif wanted == "string" and isinstance(value, int | float):
         return str(value)[:MOST_DIGITS]
     return Broken(f"{printable(path)} is {shown(value)}")
-
-
-MOST_DIGITS = 40

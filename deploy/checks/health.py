@@ -12,9 +12,51 @@ RANGES = {"interval": (5, 300), "timeout": (2, 60), "retries": (1, 10), "startPe
 DEFAULTS = {"interval": 30, "timeout": 5, "retries": 3, "startPeriod": 0}
 SHELLS = {"sh", "bash", "dash"}
 # Of the image's base (Debian with Python), and of any shell.
-PRESENT = {*SHELLS, "python", "python3", "env", "timeout", "cat", "grep", "head", "sleep", "sed", "date", "stat", "nohup"}
-BUILT_IN = {"exit", "test", "[", "true", "false", "echo", ":", "return", "cd", "export", "set", "trap", "printf", "kill"}
-ABSENT = {"curl", "wget", "nc", "ncat", "netcat", "telnet", "http", "busybox", "node", "grpc_health_probe", "jq", "lynx"}
+PRESENT = {
+    *SHELLS,
+    "python",
+    "python3",
+    "env",
+    "timeout",
+    "cat",
+    "grep",
+    "head",
+    "sleep",
+    "sed",
+    "date",
+    "stat",
+    "nohup",
+}
+BUILT_IN = {
+    "exit",
+    "test",
+    "[",
+    "true",
+    "false",
+    "echo",
+    ":",
+    "return",
+    "cd",
+    "export",
+    "set",
+    "trap",
+    "printf",
+    "kill",
+}
+ABSENT = {
+    "curl",
+    "wget",
+    "nc",
+    "ncat",
+    "netcat",
+    "telnet",
+    "http",
+    "busybox",
+    "node",
+    "grpc_health_probe",
+    "jq",
+    "lynx",
+}
 KEYWORDS = {"!", "if", "then", "else", "elif", "fi", "while", "until", "do", "done", "{", "}", "exec", "env", "nohup"}
 LOOPBACK = r"localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1?\]"
 URL = re.compile(
@@ -57,7 +99,9 @@ def fault(words: list[str]) -> str | None:
     if len(words) < 2 or not words[1].strip():
         return f"is {words[0]} alone, with nothing to run"
     if words[0] == "CMD" and " " in words[1].strip():
-        return f"has the whole line {shown(words[1])} as the name of a program; CMD takes one word each, CMD-SHELL a line"
+        return (
+            f"has the whole line {shown(words[1])} as the name of a program; CMD takes one word each, CMD-SHELL a line"
+        )
     if words[0] == "CMD-SHELL" and len(words) > 2:
         return "has several words after CMD-SHELL, which takes one line; the rest would be passed over"
     try:

@@ -10,7 +10,20 @@ REFERENCE = re.compile(
     r"(?P<name>(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
-MOVING = ("latest", "stable", "main", "master", "dev", "prod", "production", "staging", "simple", "hybrid", "foundation", "full")
+MOVING = (
+    "latest",
+    "stable",
+    "main",
+    "master",
+    "dev",
+    "prod",
+    "production",
+    "staging",
+    "simple",
+    "hybrid",
+    "foundation",
+    "full",
+)
 
 
 def reference(case: Case) -> re.Match[str]:
@@ -76,8 +89,8 @@ def by_tag(case: Case) -> Iterator[Fault]:
 @check(
     "COMMAND",
     "The container runs what the image was made to run",
-    why="The image's own entry point serves, on the port of its contract, without BentoML's container mode, in which one "
-    "dead runner ends the whole server. Another command may do none of that.",
+    why="The image's own entry point serves, on the port of its contract, without BentoML's container mode, in which "
+    "one dead runner ends the whole server. Another command may do none of that.",
 )
 def command(case: Case) -> Iterator[Fault]:
     entry, words = case.container.get("entryPoint", []), case.container.get("command", [])

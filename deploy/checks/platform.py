@@ -22,7 +22,15 @@ STORAGE_GIB = (21, 200)  # ephemeralStorage; 20 GiB are there without asking
 LINUX = "LINUX"
 DRIVERS = ("awslogs", "splunk", "awsfirelens")
 AWSLOGS = ("awslogs-group", "awslogs-region", "awslogs-stream-prefix")
-REFUSED = ("links", "hostname", "dnsServers", "dnsSearchDomains", "extraHosts", "dockerSecurityOptions", "credentialSpecs")
+REFUSED = (
+    "links",
+    "hostname",
+    "dnsServers",
+    "dnsSearchDomains",
+    "extraHosts",
+    "dockerSecurityOptions",
+    "credentialSpecs",
+)
 REFUSED_LINUX = ("devices", "sharedMemorySize", "maxSwap", "swappiness")
 
 
@@ -40,8 +48,8 @@ def size(case: Case, key: str) -> int | None:
 @check(
     "NETWORK_MODE",
     "The network mode is awsvpc",
-    why="On Fargate each task has a network interface of its own; other modes are refused. In this mode networkBindings "
-    "of a running task is empty, which is no fault: look at networkInterfaces[].privateIpv4Address.",
+    why="On Fargate each task has a network interface of its own; other modes are refused. In this mode "
+    "networkBindings of a running task is empty, which is no fault: look at networkInterfaces[].privateIpv4Address.",
     incident=8,
 )
 def network_mode(case: Case) -> Iterator[Fault]:
@@ -97,8 +105,8 @@ def fargate_size(case: Case) -> Iterator[Fault]:
         offered = SIZES[cpu]
         nearest = next((one for one in offered if one >= memory), offered[-1])
         yield fail(
-            f"memory of the task is {memory} MiB; with {cpu} CPU units Fargate offers {offered[0]} to {offered[-1]} MiB "
-            f"in steps, of which {nearest} is next.",
+            f"memory of the task is {memory} MiB; with {cpu} CPU units Fargate offers {offered[0]} to {offered[-1]} "
+            f"MiB in steps, of which {nearest} is next.",
             f"Set memory to {nearest}, or take another cpu.",
             case.at("memory", memory),
             case.at("cpu", cpu),
@@ -173,8 +181,8 @@ def share(case: Case) -> Iterator[Fault]:
 @check(
     "ARCHITECTURE",
     "The task's processor is the one that the image was built for",
-    why="A task on another processor ends at once with `exec format error`. Where runtimePlatform is missing, ECS takes "
-    "X86_64.",
+    why="A task on another processor ends at once with `exec format error`. Where runtimePlatform is missing, ECS "
+    "takes X86_64.",
 )
 def architecture(case: Case) -> Iterator[Fault]:
     stated = case.task.get("runtimePlatform", {}).get("cpuArchitecture")
@@ -204,7 +212,7 @@ def system(case: Case) -> Iterator[Fault]:
 @check(
     "ESSENTIAL",
     "The container that serves is essential",
-    why="When a container that is not essential ends, the task goes on without it; ECS refuses a task with none that is.",
+    why="When a container that is not essential ends, the task goes on without it. ECS refuses a task without any.",
 )
 def essential(case: Case) -> Iterator[Fault]:
     if case.container.get("essential", True) is not True:
@@ -241,9 +249,7 @@ def refused(case: Case) -> Iterator[Fault]:
         if volume.get("dockerVolumeConfiguration"):
             asked.append((f"volumes[{place}].dockerVolumeConfiguration", "a volume of Docker's"))
     for where, value in asked:
-        yield fail(
-            f"{where} is {shown(value)}, which Fargate refuses.", f"Take {where} out.", case.at(where, value)
-        )
+        yield fail(f"{where} is {shown(value)}, which Fargate refuses.", f"Take {where} out.", case.at(where, value))
 
 
 @check(
