@@ -1,17 +1,14 @@
 """What checks look at: one task definition, what the image asks for, and the phase that is meant."""
 
-import json
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from deploy.contract import Contract
 from deploy.finding import Place
+from deploy.words import plain
 
 TASK_DEFINITION, CONTRACT = "task definition", "image contract"
-MOST_SHOWN = 120  # characters of a value in a sentence
 
 
 class NotSeen(Exception):
@@ -97,7 +94,8 @@ class Case:
     def port(self) -> int:
         """On which the image will listen: PORT where the task definition sets it, else the contract's."""
         text = self.environment_port
-        return int(text) if text and text.isdecimal() and len(text) < 6 else self.contract.port
+        usable = text.isascii() and text.isdecimal() and 0 < int(text[:6]) < 65536
+        return int(text) if usable else self.contract.port
 
     @property
     def environment_port(self) -> str:
@@ -129,38 +127,3 @@ class Case:
         if self.port != self.contract.port:
             return self.inside("environment PORT", self.port)
         return self.asked("port", self.contract.port)
-
-
-def printable(text: str, most: int = MOST_SHOWN) -> str:
-    """Text that any terminal and any encoding can show: no control characters, no half characters, not too long."""
-    safe = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[: most + 1])
-    return safe if len(text) <= most else safe[:most] + "…"
-
-
-def shown(value: Any) -> str:
-    """A value in a sentence."""
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return "a list" if len(value) > 8 or not all(isinstance(one, str | int) for one in value) else words(value)
-    return f'"{printable(value)}"' if isinstance(value, str) else json.dumps(value)[:MOST_SHOWN]
-
-
-def words(values: Iterable[Any]) -> str:
-    """Several values in a sentence, or the word none."""
-    return ", ".join(shown(one) for one in values) or "none"
-
-
-def plain(value: Any) -> Any:
-    """A value as a finding carries it: small, and fit for JSON."""
-    if isinstance(value, str):
-        return printable(value, 300)
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if value is None or isinstance(value, bool | float):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) < 1 << 63 else f"a number of {value.bit_length()} bits"
-    if isinstance(value, list | tuple) and len(value) <= 16 and all(isinstance(one, str | int) for one in value):
-        return [plain(one) for one in value]
-    return "an object" if isinstance(value, dict) else "a list"

@@ -36,7 +36,7 @@ from deploy import codes, preflight, report, taskdef
 from deploy import contract as contracts
 from deploy import plan as plans
 from deploy import render as renderer
-from deploy.case import printable
+from deploy.words import printable
 
 FINE, FOUND, INTERRUPTED = 0, 2, 130
 EXAMPLE = Path(__file__).with_name("trail.yaml")

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from deploy.case import Case, NotSeen, printable
+from deploy.case import Case, NotSeen
 from deploy.finding import Finding, Level, Place
+from deploy.words import printable
 
 
 class Fault(NamedTuple):

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from deploy import reading
+
 MAX_BYTES = 1 << 20
 
 Architecture = Literal["X86_64", "ARM64"]
@@ -110,12 +112,9 @@ def read(path: Path) -> dict[str, Any]:
         ContractError: it is missing, too large, no JSON, or not a contract.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ContractError(f"{path} cannot be read: {error.strerror}.") from None
-    if len(content) > MAX_BYTES:
-        raise ContractError(f"{path} has more than {MAX_BYTES:,} bytes; a contract has a few thousand.")
+        content = reading.content(path, MAX_BYTES, "what `docker run IMAGE contract` prints")
+    except reading.Unreadable as error:
+        raise ContractError(str(error)) from None
     try:
         found = json.loads(content)
         parse(found)

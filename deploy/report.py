@@ -25,7 +25,7 @@ def text(findings: list[Finding], all_of_them: bool, colours: bool) -> str:
     parts = [block(one, colours) for one in told]
     found = counts(findings)
     summary = ", ".join(f"{number} {level}" for level, number in found.items())
-    verdict = "Something would break." if found["FAIL"] else "Nothing would break."
+    verdict = "Something would break." if found["FAIL"] else "Nothing was found that would break."
     more = "  `trail explain CODE` tells more." if found["FAIL"] or found["WARN"] else ""
     return "".join(parts) + f"{sum(found.values())} looked at: {summary}. {verdict}{more}\n"
 

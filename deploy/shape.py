@@ -12,7 +12,8 @@ from typing import Any
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
-from deploy.case import Broken, Part, ShapeFault, printable, shown, words
+from deploy.case import Broken, Part, ShapeFault
+from deploy.words import printable, shown, words
 
 MOST_DIGITS = 40
 NAMES = {

@@ -5,17 +5,14 @@ What was stripped on the way is said. What cannot be read ends in one sentence.
 
 import codecs
 import json
-import stat
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from deploy import shape
-from deploy.case import plain, printable, shown
+from deploy import reading, shape
 from deploy.codes import declare, finding
 from deploy.finding import Finding, Place
-from deploy.plan import PlainLoader
+from deploy.words import plain, printable, shown
 
 MAX_BYTES = 1 << 20  # ECS itself takes 64 KiB; with white space and in UTF-16 that is far less than this
 MARKS = (  # of 32 bits first, since they begin like those of 16
@@ -80,7 +77,10 @@ def read(path: Path) -> Read:
         TaskDefinitionError: it is missing, too large, of no known encoding, no JSON, or nothing like a task definition.
     """
     name = printable(str(path))
-    text, stripped = _decode(_bytes(path, name), name)
+    try:
+        text, stripped = _decode(reading.content(path, MAX_BYTES, "a task definition"), name)
+    except reading.Unreadable as error:
+        raise TaskDefinitionError(str(error)) from None
     content = _parse(text, path, name)
     if not isinstance(content, dict):
         raise TaskDefinitionError(f"{name} holds {shown(content)} and not an object; a task definition has keys.")
@@ -100,29 +100,12 @@ def read(path: Path) -> Read:
     return Read({key: value for key, value in content.items() if key not in shape.read_only()}, stripped)
 
 
-def _bytes(path: Path, name: str) -> bytes:
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise TaskDefinitionError(f"{name} is not a file.")
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise TaskDefinitionError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-    if len(content) > MAX_BYTES:
-        size = path.stat().st_size
-        raise TaskDefinitionError(f"{name} has {size:,} bytes; a task definition has {MAX_BYTES:,} at most.")
-    if not content.strip():
-        raise TaskDefinitionError(f"{name} is empty.")
-    return content
-
-
 def _decode(content: bytes, name: str) -> tuple[str, list[Finding]]:
     """The text; JSON begins with two ASCII characters, so zeros among the first bytes tell UTF-16 and UTF-32 apart."""
     mark, encoding = next(((mark, name) for mark, name in MARKS if content.startswith(mark)), (b"", "utf-8"))
     if not mark and b"\0" in content[:4]:
-        encoding = {(False, True): "utf-16-le", (True, False): "utf-16-be"}.get(
-            (not content[0], not content[1]), "utf-32"
-        )
+        zeros = (content[:1] == b"\0", content[1:2] == b"\0")
+        encoding = {(False, True): "utf-16-le", (True, False): "utf-16-be"}.get(zeros, "utf-32")
     try:
         text = content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -138,14 +121,14 @@ def _decode(content: bytes, name: str) -> tuple[str, list[Finding]]:
 def _parse(text: str, path: Path, name: str) -> Any:
     try:
         if path.suffix.lower() in (".yaml", ".yml") and not text.lstrip().startswith("{"):
-            content = yaml.load(text, Loader=PlainLoader)  # noqa: S506  a SafeLoader that refuses aliases as well
-            content = json.loads(json.dumps(content, default=str))  # dates and the like, which JSON has not
+            data = reading.plain_yaml(text)
+            content = json.loads(json.dumps(data, default=str))  # without dates and the like, which JSON has not
         else:
             content = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         sentence = f"{name} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
         raise TaskDefinitionError(sentence) from None
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+    except (reading.Unreadable, ValueError, TypeError) as error:
         raise TaskDefinitionError(f"{name} cannot be read: {printable(' '.join(str(error).split()), 200)}.") from None
     except RecursionError:
         raise TaskDefinitionError(f"{name} is nested too deep to be a task definition.") from None
@@ -169,8 +152,8 @@ def _deep(content: Any) -> bool:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [key for key, _ in pairs]
-        raise ValueError(f"the key {shown(next(key for key in names if names.count(key) > 1))} stands there twice")
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the key {shown(twice)} stands there twice")
     return found
 
 

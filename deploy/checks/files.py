@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from deploy.case import Case, shown, words
+from deploy.case import Case
 from deploy.codes import Fault, check, fail, warn
+from deploy.words import shown, words
 
 FOLDERS = ("SHINE_CACHE_DIR", "BENTOML_HOME", "TMPDIR", "HOME")  # variables that say where to write
 READ_ONLY = "readonlyRootFilesystem"

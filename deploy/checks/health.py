@@ -5,8 +5,9 @@ import shlex
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from deploy.case import Case, NotSeen, Part, shown
+from deploy.case import Case, NotSeen, Part
 from deploy.codes import Fault, check, fail, warn
+from deploy.words import shown
 
 RANGES = {"interval": (5, 300), "timeout": (2, 60), "retries": (1, 10), "startPeriod": (0, 300)}  # ECS's
 DEFAULTS = {"interval": 30, "timeout": 5, "retries": 3, "startPeriod": 0}

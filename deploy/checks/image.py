@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from deploy.case import Case, NotSeen, shown
+from deploy.case import Case, NotSeen
 from deploy.codes import Fault, check, fail, warn
+from deploy.words import shown
 
 REFERENCE = re.compile(
     r"(?P<name>(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"

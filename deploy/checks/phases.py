@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from deploy.case import Case, shown
+from deploy.case import Case
 from deploy.codes import Fault, check, fail, warn
 from deploy.finding import Place
+from deploy.words import shown
 
 URI, PIN, KEYS, REQUIRE = "SHINE_WEIGHTS_URI", "SHINE_WEIGHTS_SHA256", "SHINE_API_KEYS", "SHINE_REQUIRE_MODEL"
 FROM_S3 = ("foundation", "full")  # phases whose weights come from S3, pinned

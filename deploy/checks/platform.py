@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from deploy.case import Case, NotSeen, shown, words
+from deploy.case import Case, NotSeen
 from deploy.codes import Fault, check, fail, warn
+from deploy.words import shown, words
 
 GIB = 1024
 # CPU units → MiB of memory that Fargate offers with them.

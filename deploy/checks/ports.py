@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from deploy.case import Case, shown
+from deploy.case import Case
 from deploy.codes import Fault, check, fail
+from deploy.words import shown
 
 
 def mapped(case: Case) -> list[int]:

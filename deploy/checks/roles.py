@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from deploy.case import Case, shown
+from deploy.case import Case
 from deploy.codes import Fault, check, fail, warn
+from deploy.words import shown
 
 ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+|[\w+=,.@-]{1,64}", re.ASCII)  # an ARN, or a name
 

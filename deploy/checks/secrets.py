@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from deploy.case import Case, shown
+from deploy.case import Case
 from deploy.codes import Fault, check, fail, warn
+from deploy.words import shown
 
 LOOKS_SECRET = re.compile(
     r"(^|_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|SECRETS|TOKEN|TOKENS|CREDENTIALS?|API_?KEYS?|PRIVATE_KEY|ACCESS_KEY"

@@ -8,8 +8,9 @@ from typing import Any
 
 from bentos.skin.settings import INJECTED, PREFIX, SettingsError
 from bentos.skin.settings import read as read_settings
-from deploy.case import Case, NotSeen, shown
+from deploy.case import Case, NotSeen
 from deploy.codes import Fault, check, fail, warn
+from deploy.words import shown
 
 TRUTHS = {"true", "false", "1", "0", "yes", "no", "on", "off", "t", "f", "y", "n"}  # as pydantic reads them
 STAND_IN = "stand-in-for-a-secret-value"  # where a secret's value cannot be seen

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from deploy.case import Case, printable, shown, words
+from deploy.case import Case
 from deploy.codes import Fault, check, fail
+from deploy.words import printable, shown, words
 
 FAMILY = re.compile(r"[A-Za-z0-9_-]{1,255}")
 MOST_CONTAINERS = 10  # in one task definition
