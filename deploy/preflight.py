@@ -13,7 +13,7 @@ from typing import Any
 
 from bentos.skin.settings import Phase
 from deploy import contract as contracts
-from deploy import shape
+from deploy import shape, taskdef
 from deploy.case import Case
 from deploy.checks import judge
 from deploy.codes import CODES, Code, declare, finding
@@ -134,11 +134,11 @@ def no_digest(place: str) -> Finding:
 
 
 def known_codes() -> dict[str, Code]:
-    """Every code, those of the parts that ask the image and the account too, where they are there."""
-    for name in (TRIAL, CLOUD):
+    """Every code by its name, those of the parts that ask the image and the account too, where they are there."""
+    for name in (taskdef.__name__, TRIAL, CLOUD):
         if importlib.util.find_spec(name) is not None:
             importlib.import_module(name)
-    return CODES
+    return dict(sorted(CODES.items()))
 
 
 def counts(findings: list[Finding]) -> dict[Level, int]:

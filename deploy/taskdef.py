@@ -5,6 +5,7 @@ What was stripped on the way is said. What cannot be read ends in one sentence.
 
 import codecs
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,6 +78,7 @@ def read(path: Path) -> Read:
         TaskDefinitionError: it is missing, too large, of no known encoding, no JSON, or nothing like a task definition.
     """
     name = printable(str(path))
+    _refuse_revision(path, name)
     try:
         text, stripped = _decode(reading.content(path, MAX_BYTES, "a task definition"), name)
     except reading.Unreadable as error:
@@ -98,6 +100,18 @@ def read(path: Path) -> Read:
         )
     stripped += _own_fields(content, name)
     return Read({key: value for key, value in content.items() if key not in shape.read_only()}, stripped)
+
+
+def _refuse_revision(path: Path, name: str) -> None:
+    """Say what is meant where someone names a revision in place of a file."""
+    found = re.fullmatch(r"(?:\S*:task-definition/)?[\w-]+:(\w+)", str(path))
+    if found is None or path.exists():
+        return
+    if not found[1].isdecimal():
+        sentence = f"{name} is no file, and no revision either: revisions are whole numbers, and {found[1]} is a word."
+        raise TaskDefinitionError(sentence)
+    command = f"aws ecs describe-task-definition --task-definition {name}"
+    raise TaskDefinitionError(f"{name} is no file; save what `{command}` prints, and name that.")
 
 
 def _decode(content: bytes, name: str) -> tuple[str, list[Finding]]:

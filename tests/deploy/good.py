@@ -29,6 +29,7 @@ def contract(**changes: Any) -> dict[str, Any]:
     return changed(json.loads(_contract()), {path.replace("__", "."): value for path, value in changes.items()})
 
 
+@cache
 def plan() -> plans.Plan:
     """The example that `trail init` writes."""
     return plans.read(EXAMPLE)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.deploy.good import GONE
-from tests.deploy.wrong import STORED, HERE, Wrong, shell, urlopen
+from tests.deploy.wrong import HERE, STORED, Wrong, shell, urlopen
 
 
 def right(changes: dict[str, Any], **more: Any) -> Wrong:

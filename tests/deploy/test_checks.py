@@ -139,6 +139,21 @@ def _spoil(content: Any, chance: random.Random) -> None:
         content = inner
 
 
+@pytest.mark.parametrize(
+    ("changes", "code", "says"),
+    [
+        ({"c.image": "shine-api-gateway:simple"}, "IMAGE_TAG_MOVES", "rollback"),  # pushed with the phase as tag
+        ({"c.image": "shine-api-gateway"}, "IMAGE_TAG_MOVES", "latest"),
+        ({"family": "shine-api-gateway:simple"}, "FAMILY_REVISION", "whole numbers"),  # registered, then updated to
+        ({"networkMode": "bridge"}, "NETWORK_MODE", "awsvpc"),  # then networkBindings would not be empty
+    ],
+)
+def test_faults_of_a_rollout_by_hand_are_named(changes: dict[str, Any], code: str, says: str) -> None:
+    (found,) = good.found(good.changed(good.task("simple"), changes))
+    assert found.code == code
+    assert says in found.sentence
+
+
 def test_the_incident_is_found_as_far_as_a_task_definition_shows_it() -> None:
     changes = {
         "c.portMappings.0.containerPort": 8080,
