@@ -142,7 +142,7 @@ def add_preflight(commands: Any) -> None:
     """`trail preflight`."""
     made = command(commands, "preflight", look, "compare image, plan and account, and say every mismatch")
     add_sources(made)
-    made.add_argument("--phase", choices=plans.PHASES, help="of the four (default: simple, or the task definition's)")
+    made.add_argument("--phase", choices=plans.PHASES, help="of the four (default: all, or the task definition's)")
     made.add_argument("--digest", metavar="sha256:…", help="of the image that would be rolled out")
     made.add_argument("--image", help="an image to run on this machine, by the name that docker knows it by")
     made.add_argument("--task-definition", type=Path, metavar="FILE", help="judge this one; needs no plan")
@@ -153,8 +153,7 @@ def add_preflight(commands: Any) -> None:
 
 def look(wanted: argparse.Namespace) -> int:
     """Collect all findings and print them."""
-    subject = subject_of(wanted)
-    findings = preflight.look(subject)
+    findings = preflight.look(subjects_of(wanted))
     if wanted.json:
         print_json(preflight.report(findings, wanted.strict))
     else:
@@ -162,19 +161,20 @@ def look(wanted: argparse.Namespace) -> int:
     return FINE if preflight.is_fine(findings, wanted.strict) else FOUND
 
 
-def subject_of(wanted: argparse.Namespace) -> preflight.Subject:
-    """What is to be looked at; raises one of Unusable."""
+def subjects_of(wanted: argparse.Namespace) -> list[preflight.Subject]:
+    """What is to be looked at: one task definition, or the plan's of each phase; raises one of Unusable."""
     contract = contract_of(wanted)
     common: dict[str, Any] = {"contract": contract, "image": wanted.image, "offline": wanted.offline}
     if wanted.task_definition is not None:
         found = taskdef.read(wanted.task_definition)
         plan = plans.read(wanted.plan) if wanted.plan.exists() and not wanted.offline else None
-        return preflight.Subject(task=found.task, plan=plan, phase=wanted.phase, told=found.stripped, **common)
+        return [preflight.Subject(task=found.task, plan=plan, phase=wanted.phase, told=found.stripped, **common)]
     plan = plans.read(wanted.plan)
-    phase = wanted.phase or plans.PHASES[0]
-    made = renderer.render(plan, contract, renderer.image_reference(plan, wanted.digest or NO_DIGEST), phase)
+    image = renderer.image_reference(plan, wanted.digest or NO_DIGEST)
     told = [] if wanted.digest else [preflight.no_digest("command line: --digest")]
-    return preflight.Subject(task=made, plan=plan, phase=phase, told=told, **common)
+    phases = [wanted.phase] if wanted.phase else plans.PHASES
+    made = {phase: renderer.render(plan, contract, image, phase) for phase in phases}
+    return [preflight.Subject(task=task, plan=plan, phase=phase, told=told, **common) for phase, task in made.items()]
 
 
 def add_explain(commands: Any) -> None:

@@ -5,6 +5,7 @@ A contract only grows within its version, so what is not known here is passed ov
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +19,7 @@ Architecture = Literal["X86_64", "ARM64"]
 NAMES: dict[str, Architecture] = {"amd64": "X86_64", "arm64": "ARM64"}  # as images call them → as ECS does
 Port = Annotated[int, Field(ge=1, le=65535)]
 Absolute = Annotated[str, Field(pattern="^/")]
-Seconds = Annotated[float, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
 
 class ContractError(Exception):
@@ -40,8 +41,8 @@ class Health(_Part):
 class Minimum(_Part):
     """Least memory in MiB and CPUs."""
 
-    memory_mib: Annotated[int, Field(gt=0)]
-    cpus: Annotated[float, Field(gt=0)]
+    memory_mib: Annotated[int, Field(gt=0, le=1 << 20)]
+    cpus: Annotated[float, Field(gt=0, le=1024)]
 
 
 class Times(_Part):
@@ -53,13 +54,33 @@ class Times(_Part):
     keep_alive: Seconds
 
 
+class Schema(_Part):
+    """Of JSON schema, what a variable's text is held against."""
+
+    type: str | None = None
+    enum: list[str | float] | None = None
+    pattern: re.Pattern[str] | None = None
+    minimum: float | None = None
+    exclusive_minimum: Annotated[float | None, Field(alias="exclusiveMinimum")] = None
+    maximum: float | None = None
+    exclusive_maximum: Annotated[float | None, Field(alias="exclusiveMaximum")] = None
+    any_of: Annotated[list["Schema"], Field(alias="anyOf")] = []
+
+
 class Setting(_Part):
-    """An environment variable; `type` is JSON schema."""
+    """An environment variable."""
 
     name: str
-    type: dict[str, Any]
+    type: Schema
     default: Any = None
     secret: bool = False
+
+
+class User(_Part):
+    """As whom the image runs."""
+
+    uid: int
+    gid: int
 
 
 class Endpoint(_Part):
@@ -80,7 +101,7 @@ class Contract(_Part):
     port: Port
     health: Health
     ready_path: Absolute
-    user: dict[Literal["uid", "gid"], int]
+    user: User
     writable_paths: list[Absolute]
     minimum: Minimum
     seconds: Times

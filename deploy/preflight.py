@@ -73,9 +73,21 @@ class Subject:
     told: list[Finding] = field(default_factory=list)
 
 
-def look(subject: Subject) -> list[Finding]:
-    """Every finding."""
-    return [*subject.told, *of_task_definition(subject), *of_image(subject), *of_account(subject)]
+def look(subjects: list[Subject]) -> list[Finding]:
+    """Findings of several phases, each told once; image and account are looked at with the first."""
+    first = subjects[0]
+    told: dict[str, tuple[Finding, list[str]]] = {}
+    for subject in subjects:
+        for one in of_task_definition(subject):
+            told.setdefault(one.model_dump_json(), (one, []))[1].append(str(subject.phase))
+    broken = {one.code for one, _ in told.values() if one.level in ("FAIL", "WARN")}
+    kept = []
+    for one, phases in told.values():
+        if one.level in ("FAIL", "WARN") and len(phases) < len(subjects):
+            kept.append(one.model_copy(update={"sentence": f"In phase {', '.join(phases)}: {one.sentence}"}))
+        elif one.level in ("FAIL", "WARN") or one.code not in broken:
+            kept.append(one)
+    return [*first.told, *kept, *of_image(first), *of_account(first)]
 
 
 def of_task_definition(subject: Subject) -> list[Finding]:

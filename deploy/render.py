@@ -90,7 +90,7 @@ def render(plan: Plan, contract: Mapping[str, Any], image: str, phase: Phase) ->
         "stopTimeout": plan.stop_timeout,
         "environment": [{"name": name, "value": value} for name, value in environment(plan, contract, phase).items()],
         "secrets": [{"name": name, "valueFrom": arn} for name, arn in secrets(plan, contract, phase).items()],
-        "user": f"{needs.user['uid']}:{needs.user['gid']}",
+        "user": f"{needs.user.uid}:{needs.user.gid}",
         "readonlyRootFilesystem": True,
         # No tmpfs: its files count against the task's memory, and not every Fargate takes it. The volume lies on the
         # task's own disk and goes with the task. It takes the folder's owner and mode from the image only where the

@@ -122,7 +122,7 @@ def tmpfs(case: Case) -> Iterator[Fault]:
 def user(case: Case) -> Iterator[Fault]:
     stated = case.container.get("user")
     if stated is not None and stated.partition(":")[0].strip() in ("root", "0", ""):
-        own = f"{case.contract.user['uid']}:{case.contract.user['gid']}"
+        own = f"{case.contract.user.uid}:{case.contract.user.gid}"
         yield warn(
             f"user is {shown(stated)}, which is root, and the image's own is {own}.",
             f"Set user to {own}, or take it out.",

@@ -11,6 +11,7 @@ from deploy.words import shown
 
 RANGES = {"interval": (5, 300), "timeout": (2, 60), "retries": (1, 10), "startPeriod": (0, 300)}  # ECS's
 DEFAULTS = {"interval": 30, "timeout": 5, "retries": 3, "startPeriod": 0}
+PORTS = {"http": 80, "https": 443}
 SHELLS = {"sh", "bash", "dash"}
 # Of the image's base (Debian with Python), and of any shell.
 PRESENT = {
@@ -61,8 +62,12 @@ ABSENT = {
 KEYWORDS = {"!", "if", "then", "else", "elif", "fi", "while", "until", "do", "done", "{", "}", "exec", "env", "nohup"}
 LOOPBACK = r"localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1?\]"
 URL = re.compile(
-    rf"(?:(?P<scheme>https?)://(?P<host>[^/\s:'\"?#]+|\[[^\]\s]*\])|(?<![\w.-])(?P<bare>{LOOPBACK}))"
-    r"(?::(?P<port>\d{1,6}))?(?P<path>/[^\s'\"?#;|&)]*)?"
+    rf"(?:(?P<scheme>https?)://(?P<host>[^/\s:'\"?#]+|\[[^\]\s]*\])|(?<![\w.-])(?P<bare>{LOOPBACK})(?=[:/]))"
+    r"(?::(?P<port>\d{0,6}))?(?P<path>/[^\s'\"?#;|&)]*)?"
+)
+CONNECTION = re.compile(  # http.client, where host, port and path stand apart
+    r"HTTP(?P<secure>S?)Connection\(\s*['\"](?P<host>[^'\":\s]+)(?::(?P<port>\d{1,6}))?['\"]"
+    r"(?:\s*,\s*(?:port\s*=\s*)?(?P<apart>\d{1,6}))?.*?['\"](?P<path>/[^'\"\s]*)['\"]"
 )
 ALSO_LIVE = "/livez"  # BentoML's own, which agrees with the health path
 READY = ("/readyz",)  # and the contract's ready path
@@ -142,11 +147,16 @@ def asked(case: Case) -> Asked:
     """What the command asks; raises NotSeen where it names no address."""
     stated = case.environment.get("PORT", "")
     line = re.sub(r"\$\{PORT:-(\d+)\}", lambda found: stated or found[1], " ".join(command(case)[1:]))
-    found = URL.search(re.sub(r"\$\{?PORT\}?", stated, line))
+    line = re.sub(r"\$\{?PORT\}?", stated, line)
+    if (client := CONNECTION.search(line)) is not None:
+        scheme = f"http{client['secure'].lower()}"
+        port = int(client["port"] or client["apart"] or PORTS[scheme])
+        return Asked(scheme, client["host"], port, client["path"])
+    found = URL.search(line)
     if found is None:
         raise NotSeen("the health command names no address that can be read")
     scheme = found["scheme"] or "http"
-    port = int(found["port"] or {"http": 80, "https": 443}[scheme])
+    port = int(found["port"] or PORTS[scheme])
     return Asked(scheme, found["host"] or found["bare"], port, found["path"] or "/")
 
 

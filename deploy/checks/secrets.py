@@ -27,9 +27,15 @@ PARAMETER = re.compile(r"arn:aws[a-z-]*:ssm:[a-z0-9-]+:\d{12}:parameter/[\w/.-]+
 def in_plain(case: Case) -> Iterator[Fault]:
     secret = {one.name for one in case.contract.settings if one.secret}
     settings = {one.name for one in case.contract.settings}
-    for name, value in case.environment.items():
+    everywhere = [
+        (name, str(one.get("value", "")), f"containerDefinitions[{place}].environment {name}")
+        for place, container in enumerate(case.containers)
+        for one in container.get("environment", [])
+        if (name := one.get("name", ""))
+    ]
+    for name, value, path in everywhere:
         repair = f"Store it in Secrets Manager, name its ARN in secrets, and give out a new one: {name} has been seen."
-        place = case.inside(f"environment {name}", "not shown")
+        place = case.at(path, "not shown")
         if name in secret and value:
             yield fail(f"{name} is a secret of the image and stands in plain in environment.", repair, place)
         elif name not in settings and value and LOOKS_SECRET.search(name) and not value.startswith("arn:"):

@@ -1,60 +1,60 @@
 """Will the image take its settings: known names, values that fit, each once."""
 
 import difflib
+import operator
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 from bentos.skin.settings import INJECTED, PREFIX, SettingsError
 from bentos.skin.settings import read as read_settings
 from deploy.case import Case, NotSeen
 from deploy.codes import Fault, check, fail, warn
+from deploy.contract import Schema
 from deploy.words import shown
 
 TRUTHS = {"true", "false", "1", "0", "yes", "no", "on", "off", "t", "f", "y", "n"}  # as pydantic reads them
 STAND_IN = "stand-in-for-a-secret-value"  # where a secret's value cannot be seen
+NUMBERS = {
+    "integer": (re.compile(r"[+-]?\d{1,300}", re.ASCII), "a whole number"),
+    "number": (re.compile(r"[+-]?(\d{1,300}(\.\d{0,300})?|\.\d{1,300})([eE][+-]?\d{1,3})?", re.ASCII), "a number"),
+}
 MOST_CHARACTERS = 4096  # of a value that is held against a pattern
 
 
-def unfit(schema: dict[str, Any], text: str) -> str | None:
-    """Why a variable's text does not fit a setting's JSON schema, in words that follow "it"; None where it fits.
+def unfit(schema: Schema, text: str) -> str | None:
+    """Why a variable's text does not fit a setting's schema, in words that follow "it"; None where it fits.
 
     An empty text means "not set" to the image, and lists are read comma separated.
     """
     if not text.strip():
         return None
-    if options := [one for one in schema.get("anyOf", []) if one.get("type") != "null"]:
+    if options := [one for one in schema.any_of if one.type != "null"]:
         reasons = [unfit(one, text) for one in options]
         return None if None in reasons else reasons[0]
-    if "enum" in schema:
-        known = [str(one) for one in schema["enum"]]
+    if schema.enum is not None:
+        known = [str(one) for one in schema.enum]
         return None if text in known else f"must be one of {', '.join(known)}"
-    kind = schema.get("type")
-    if kind == "boolean":
+    if schema.type == "boolean":
         return None if text.lower() in TRUTHS else "must be true or false"
-    if kind in ("integer", "number"):
-        whole = kind == "integer"
-        shape = r"[+-]?\d{1,300}" if whole else r"[+-]?(\d{1,300}(\.\d{0,300})?|\.\d{1,300})([eE][+-]?\d{1,3})?"
-        if not re.fullmatch(shape, text.strip(), re.ASCII):
-            return f"must be a {'whole ' if whole else ''}number"
-        return out_of_bounds(schema, float(text))
-    pattern = schema.get("pattern")
-    if pattern and (len(text) > MOST_CHARACTERS or not re.search(pattern, text)):
-        return f"must match {pattern}"
+    if schema.type in NUMBERS:
+        shape, name = NUMBERS[schema.type]
+        return out_of_bounds(schema, float(text)) if shape.fullmatch(text.strip()) else f"must be {name}"
+    if schema.pattern is not None and (len(text) > MOST_CHARACTERS or not schema.pattern.search(text)):
+        return f"must match {schema.pattern.pattern}"
     return None
 
 
-def out_of_bounds(schema: dict[str, Any], value: float) -> str | None:
+def out_of_bounds(schema: Schema, value: float) -> str | None:
     """The limit that a number breaks."""
-    for key, broken, words in (
-        ("minimum", value < schema.get("minimum", value), "at least"),
-        ("exclusiveMinimum", value <= schema.get("exclusiveMinimum", value - 1), "above"),
-        ("maximum", value > schema.get("maximum", value), "at most"),
-        ("exclusiveMaximum", value >= schema.get("exclusiveMaximum", value + 1), "below"),
+    for limit, words, keeps in (
+        (schema.minimum, "at least", operator.ge),
+        (schema.exclusive_minimum, "above", operator.gt),
+        (schema.maximum, "at most", operator.le),
+        (schema.exclusive_maximum, "below", operator.lt),
     ):
-        if broken:
-            return f"must be {words} {schema[key]}"
+        if limit is not None and not keeps(value, limit):
+            return f"must be {words} {limit:g}"
     return None
 
 

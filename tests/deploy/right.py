@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.deploy.good import GONE
-from tests.deploy.wrong import HERE, STORED, Wrong, shell, urlopen
+from tests.deploy.wrong import CLIENT, HERE, STORED, Wrong, shell, urlopen
 
 
 def right(changes: dict[str, Any], **more: Any) -> Wrong:
@@ -34,6 +34,16 @@ RIGHT = {
     }),
     "a health command on localhost": right(urlopen("http://localhost:5000/health")),
     "a health command on BentoML's own path": right(urlopen(f"{HERE}/livez")),
+    "a health command of http.client": right({
+        "c.healthCheck.command": ["CMD", "python", "-c", f"{CLIENT}('127.0.0.1', 5000); c.request('GET', '/health')"],
+    }),
+    "a health command of http.client in one string": right({
+        "c.healthCheck.command": ["CMD", "python", "-c", f"{CLIENT}('localhost:5000'); c.request('GET', '/health')"],
+    }),
+    "a health command that only connects": right({
+        "c.healthCheck.command": ["CMD", "python", "-c", "import socket; socket.socket().connect(('127.0.0.1', 5000))"],
+    }),
+    "a health command that takes PORT or a default": right(shell("python check.py http://localhost:${PORT:-5000}/health")),
     "a health command that takes PORT": right({
         "env.PORT": "8080", "c.portMappings.0.containerPort": 8080, **shell("python check.py http://127.0.0.1:${PORT}/health"),
     }),

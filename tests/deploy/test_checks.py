@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from botocore.validate import ParamValidator
+from pydantic import ValidationError
 
+from deploy import contract as contracts
 from deploy import shape
 from deploy.checks import judge
 from deploy.codes import CHECKS
@@ -126,6 +128,19 @@ def test_whatever_stands_anywhere_the_checks_answer_in_plain_text(seed: int) -> 
         printed = json.dumps([one.model_dump(mode="json") for one in told], allow_nan=False)
         assert not re.search(r"[\x00-\x08\x0b-\x1f]", "".join(one.sentence for one in told))
         assert len(printed) < 200_000
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_a_contract_holds_it_is_refused_or_used(seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(20):
+        asked = good.contract()
+        _spoil(asked, chance)
+        try:
+            contracts.parse(asked)
+        except ValidationError:
+            continue
+        assert {one.code for one in judge(good.case(good.task(), asked))} == set(CHECKS)
 
 
 def _spoil(content: Any, chance: random.Random) -> None:

@@ -203,6 +203,18 @@ def test_init_writes_a_plan_once_that_is_right_in_every_phase(here: Path, capsys
         assert (code, found["ok"], found["counts"]["WARN"]) == (0, True, 0)
 
 
+def test_without_a_phase_all_four_are_judged_and_each_fault_is_told_once(here: Path, capsys: Any) -> None:
+    run(capsys, "init")
+    text = (here / "trail.yaml").read_text()
+    (here / "trail.yaml").write_text(text.replace("interval: 10", "interval: 1").replace('"600"', '"many"'))
+    code, out, _ = run(capsys, "preflight", "--offline", "--json")
+    told = {one["code"]: one["sentence"] for one in json.loads(out)["findings"] if one["level"] == "FAIL"}
+    assert code == 2
+    assert json.loads(out)["counts"]["FAIL"] == 2
+    assert told["SETTING_VALUE"].startswith("In phase full: SHINE_RATE_PER_MINUTE is")
+    assert told["HEALTH_RANGE"].startswith("healthCheck.interval is 1")
+
+
 @pytest.mark.usefixtures("here")
 def test_render_prints_what_is_rendered(capsys: Any) -> None:
     run(capsys, "init")

@@ -9,6 +9,8 @@ from tests.deploy.good import DIGEST, GONE
 ROLE = "arn:aws:iam::123456789012:role/"
 STORED = "arn:aws:secretsmanager:us-east-1:123456789012:secret:shine-AbCdEf"
 FROM_FILE = {"value": "arn:aws:s3:::b/x.env", "type": "s3"}
+SIDECAR = {"name": "proxy", "image": f"proxy@{DIGEST}", "environment": [{"name": "PROXY_PASSWORD", "value": "x"}]}
+CLIENT = "import http.client; c = http.client.HTTPConnection"
 HERE = "http://127.0.0.1:5000"
 REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/shine-api-gateway"
 
@@ -177,6 +179,13 @@ HEALTH = [
     Wrong("HEALTH_EXECUTABLE", shell(f"/app/check {HERE}/health"), ("check", "python"), level="WARN"),
     Wrong("HEALTH_PORT", urlopen("http://127.0.0.1:8080/health"), ("8080", "5000")),
     Wrong("HEALTH_PORT", urlopen("http://localhost/health"), ("80", "5000")),
+    Wrong("HEALTH_PORT", shell("python check.py localhost:${PORT}/health"), ("80", "5000")),
+    Wrong(
+        "HEALTH_PORT",
+        shell(f"python -c \"{CLIENT}('localhost', 8080); c.request('GET', '/health')\""),
+        ("8080", "5000"),
+    ),
+    Wrong("HEALTH_PATH", shell(f"python -c \"{CLIENT}('localhost', 5000); c.request('GET', '/')\""), ("/health",)),
     Wrong("HEALTH_PATH", urlopen(f"{HERE}/"), ('"/"', "/health")),
     Wrong("HEALTH_PATH", urlopen(HERE), ('"/"', "/health")),
     Wrong("HEALTH_PATH", urlopen(f"{HERE}/healthy"), ("/healthy", "/health")),
@@ -267,6 +276,7 @@ SECRETS = [
     Wrong("SECRET_IN_PLAIN", {"env.AWS_SECRET_ACCESS_KEY": "x" * 40}, ("AWS_SECRET_ACCESS_KEY",), level="WARN"),
     Wrong("SECRET_IN_PLAIN", {"env.DATABASE_PASSWORD": "hunter2"}, ("DATABASE_PASSWORD",), level="WARN"),
     Wrong("SECRET_IN_PLAIN", {"env.GITHUB_TOKEN": "x"}, ("GITHUB_TOKEN",), level="WARN"),
+    Wrong("SECRET_IN_PLAIN", {"containerDefinitions.1": SIDECAR}, ("PROXY_PASSWORD",), level="WARN"),
     Wrong("SECRET_ARN", {"secret.SHINE_API_KEYS": STORED + ":api_keys"}, ("three colons",), phase="full"),
     Wrong("SECRET_ARN", {"secret.SHINE_API_KEYS": STORED + ":api_keys:"}, ("three colons",), phase="full"),
     Wrong("SECRET_ARN", {"secret.SHINE_API_KEYS": "arn:aws:s3:::bucket/keys"}, ("s3",), phase="full"),
