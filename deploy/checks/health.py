@@ -1,85 +1,18 @@
 """Can the container's health check pass: its form, its program, what it asks, and when."""
 
 import re
-import shlex
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from deploy import health_command
 from deploy.case import Case, NotSeen, Part
 from deploy.codes import Fault, check, fail, warn
+from deploy.health_command import ABSENT, BUILT_IN, LOOPBACK, PRESENT, Asked, fault, programs
 from deploy.words import shown
 
 RANGES = {"interval": (5, 300), "timeout": (2, 60), "retries": (1, 10), "startPeriod": (0, 300)}  # ECS's
 DEFAULTS = {"interval": 30, "timeout": 5, "retries": 3, "startPeriod": 0}
-PORTS = {"http": 80, "https": 443}
-SHELLS = {"sh", "bash", "dash"}
-# Of the image's base (Debian with Python), and of any shell.
-PRESENT = {
-    *SHELLS,
-    "python",
-    "python3",
-    "env",
-    "timeout",
-    "cat",
-    "grep",
-    "head",
-    "sleep",
-    "sed",
-    "date",
-    "stat",
-    "nohup",
-}
-BUILT_IN = {
-    "exit",
-    "test",
-    "[",
-    "true",
-    "false",
-    "echo",
-    ":",
-    "return",
-    "cd",
-    "export",
-    "set",
-    "trap",
-    "printf",
-    "kill",
-}
-ABSENT = {
-    "curl",
-    "wget",
-    "nc",
-    "ncat",
-    "netcat",
-    "telnet",
-    "http",
-    "busybox",
-    "node",
-    "grpc_health_probe",
-    "jq",
-    "lynx",
-}
-KEYWORDS = {"!", "if", "then", "else", "elif", "fi", "while", "until", "do", "done", "{", "}", "exec", "env", "nohup"}
-LOOPBACK = r"localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1?\]"
-URL = re.compile(
-    rf"(?:(?P<scheme>https?)://(?P<host>[^/\s:'\"?#]+|\[[^\]\s]*\])|(?<![\w.-])(?P<bare>{LOOPBACK})(?=[:/]))"
-    r"(?::(?P<port>\d{0,6}))?(?P<path>/[^\s'\"?#;|&)]*)?"
-)
-CONNECTION = re.compile(  # http.client, where host, port and path stand apart
-    r"HTTP(?P<secure>S?)Connection\(\s*['\"](?P<host>[^'\":\s]+)(?::(?P<port>\d{1,6}))?['\"]"
-    r"(?:\s*,\s*(?:port\s*=\s*)?(?P<apart>\d{1,6}))?.*?['\"](?P<path>/[^'\"\s]*)['\"]"
-)
 ALSO_LIVE = "/livez"  # BentoML's own, which agrees with the health path
 READY = ("/readyz",)  # and the contract's ready path
-
-
-class Asked(NamedTuple):
-    """The address that a health command asks."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str
 
 
 def health(case: Case) -> Part:
@@ -98,66 +31,12 @@ def command(case: Case) -> list[str]:
     return words
 
 
-def fault(words: list[str]) -> str | None:
-    """What is wrong with a command's form."""
-    if not words or words[0] not in ("CMD", "CMD-SHELL"):
-        return f"begins with {shown(words[0]) if words else 'nothing'}; ECS takes CMD or CMD-SHELL first"
-    if len(words) < 2 or not words[1].strip():
-        return f"is {words[0]} alone, with nothing to run"
-    if words[0] == "CMD" and " " in words[1].strip():
-        return (
-            f"has the whole line {shown(words[1])} as the name of a program; CMD takes one word each, CMD-SHELL a line"
-        )
-    if words[0] == "CMD-SHELL" and len(words) > 2:
-        return "has several words after CMD-SHELL, which takes one line; the rest would be passed over"
-    try:
-        programs(words)
-    except ValueError:
-        return f"is {shown(words[-1])}, which has a quotation mark without its other half"
-    return None
-
-
-def programs(words: list[str]) -> list[str]:
-    """Names of the programs that a command runs; raises ValueError where a line cannot be read."""
-    if words[0] == "CMD-SHELL":
-        return ["sh", *of_line(words[1])]
-    found = [words[1].rpartition("/")[2]]
-    if found[0] in SHELLS and "-c" in words[2:-1]:
-        found += of_line(words[words.index("-c") + 1])
-    return found
-
-
-def of_line(line: str) -> list[str]:
-    """Names of the programs that a line of shell runs."""
-    reader = shlex.shlex(line, posix=True, punctuation_chars=True)
-    reader.whitespace_split = True
-    found, first, skip = [], True, 0
-    for word in reader:
-        if set(word) <= set(";&|()\n"):
-            first = True
-        elif skip:
-            skip -= 1
-        elif first and word not in KEYWORDS and not re.match(r"\w+=", word):
-            found.append(word.rpartition("/")[2])
-            first, skip = word == "timeout", int(word == "timeout")
-    return found
-
-
 def asked(case: Case) -> Asked:
     """What the command asks; raises NotSeen where it names no address."""
-    stated = case.environment.get("PORT", "")
-    line = re.sub(r"\$\{PORT:-(\d+)\}", lambda found: stated or found[1], " ".join(command(case)[1:]))
-    line = re.sub(r"\$\{?PORT\}?", stated, line)
-    if (client := CONNECTION.search(line)) is not None:
-        scheme = f"http{client['secure'].lower()}"
-        port = int(client["port"] or client["apart"] or PORTS[scheme])
-        return Asked(scheme, client["host"], port, client["path"])
-    found = URL.search(line)
+    found = health_command.asked(" ".join(command(case)[1:]), case.environment.get("PORT", ""))
     if found is None:
         raise NotSeen("the health command names no address that can be read")
-    scheme = found["scheme"] or "http"
-    port = int(found["port"] or PORTS[scheme])
-    return Asked(scheme, found["host"] or found["bare"], port, found["path"] or "/")
+    return found
 
 
 def number(case: Case, key: str) -> int:

@@ -159,6 +159,7 @@ PORTS = [
     Wrong("PORT_PROTOCOL", {"c.portMappings.0.protocol": "udp"}, ("udp", "tcp")),
     Wrong("PORT_PROTOCOL", {"c.portMappings.1": {"containerPort": 5000}}, ("twice",)),
     Wrong("PORT_VALUE", {"env.PORT": "http"}, ("http", "5000")),
+    Wrong("PORT_VALUE", {"env.PORT": "\\1", **shell("python check.py http://127.0.0.1:5000/health $PORT")}),
     Wrong("PORT_VALUE", {"env.PORT": "65536"}, ("65536", "5000")),
 ]
 
