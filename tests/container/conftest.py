@@ -8,7 +8,7 @@ import pytest
 
 from deploy.image.build import build
 from deploy.image.container import Container
-from deploy.image.engine import EngineError, down, up
+from deploy.image.engine import EngineError, down, environment, up
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,12 +25,16 @@ def engine() -> Iterator[dict[str, str]]:
     if os.geteuid() != 0 and shutil.which("docker") is None:
         pytest.skip("no Docker engine, and only root can start one")
     try:
+        yield environment()
+        return  # it was there before, and stays
+    except EngineError:
+        pass
+    try:
         env = up()
     except EngineError as error:
         pytest.skip(f"no Docker engine: {error}")
     yield env
-    if os.environ.get("KEEP_ENGINE") is None:
-        down()
+    down()
 
 
 @pytest.fixture(scope="session")
