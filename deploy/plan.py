@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bentos.skin.settings import Phase
+from deploy import reading
 
 PHASES: tuple[Phase, ...] = ("simple", "hybrid", "foundation", "full")
-MAX_BYTES = 1 << 20  # of a file that a person writes
+MAX_BYTES = 1 << 18  # of a file that a person writes
 
 Arn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:\d{0,12}:.+$")]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -142,17 +142,15 @@ def read(path: Path) -> Plan:
         PlanError: it is missing, too large, no YAML, or not a plan.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise PlanError(f"{path} has {path.stat().st_size:,} bytes; a plan has {MAX_BYTES:,} at most.")
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise PlanError(f"{path} cannot be read: {error.strerror}; `trail init` writes one.") from None
+        text = reading.content(path, MAX_BYTES, "a plan, such as `trail init` writes").decode("utf-8-sig")
+    except reading.Unreadable as error:
+        raise PlanError(str(error)) from None
     except UnicodeDecodeError:
         raise PlanError(f"{path} is not UTF-8.") from None
     try:
-        content = yaml.load(text, Loader=PlainLoader)  # noqa: S506  a SafeLoader that refuses aliases as well
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise PlanError(f"{path} is no plain YAML: {' '.join(str(error).split())[:200]}") from None
+        content = reading.plain_yaml(text)
+    except reading.Unreadable as error:
+        raise PlanError(f"{path} is no plain YAML: {error}.") from None
     if not isinstance(content, Mapping):
         raise PlanError(f"{path} holds no keys; `trail init` writes a plan with all of them.")
     return parse(dict(content), str(path))
@@ -182,22 +180,3 @@ def keys_at(location: tuple[int | str, ...]) -> set[str]:
         model = PhasePlan if part in PHASES else model if field is None else field.annotation
         model = next((one for one in getattr(model, "__args__", ()) if hasattr(one, "model_fields")), model)
     return set(getattr(model, "model_fields", {}))
-
-
-class PlainLoader(yaml.SafeLoader):
-    """YAML without aliases, of which bombs and cycles are made, and without keys given twice."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """Refuse an alias."""
-        if self.check_event(yaml.events.AliasEvent):
-            event = self.peek_event()
-            raise yaml.YAMLError(f"aliases (*{event.anchor}) are not read")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        """Refuse a key that stands there twice."""
-        names = [key.value for key, _ in node.value]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise yaml.YAMLError(f"{twice[0]} stands there twice, at line {node.start_mark.line + 1}")
-        return super().construct_mapping(node, deep)

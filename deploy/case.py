@@ -1,0 +1,129 @@
+"""What checks look at: one task definition, what the image asks for, and the phase that is meant."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from deploy.contract import Contract
+from deploy.finding import Place
+from deploy.words import plain
+
+TASK_DEFINITION, CONTRACT = "task definition", "image contract"
+
+
+class NotSeen(Exception):
+    """A check cannot see its subject; the message says why, in words that follow a colon."""
+
+
+class Broken:
+    """Stands where a value is of a type that cannot be read; `reason` says which fault hides it."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+class Part(dict[str, Any]):
+    """An object of the task definition, in which broken values cannot be mistaken for missing ones."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value, or the default where it is missing; raises NotSeen where it is broken."""
+        value = super().get(key, default)
+        if isinstance(value, Broken):
+            raise NotSeen(f"not looked at, since {value.reason}")
+        return value
+
+
+class ShapeFault(Exception):
+    """A place where a task definition does not fit the API; see deploy/shape.py."""
+
+    def __init__(self, kind: str, path: str, value: Any, wanted: str) -> None:
+        super().__init__(path)
+        self.kind, self.path, self.value, self.wanted = kind, path, value, wanted
+
+
+@dataclass(frozen=True)
+class Case:
+    """One task definition on trial.
+
+    Attributes:
+        task: the task definition, brought into shape by deploy/shape.py.
+        shape: where it did not fit the API.
+        contract: what the image asks for.
+        phase: the phase that is meant, if anyone said so; else the task definition's own.
+        own_contract: whether the image's settings are those of this checkout, whose own reader can then judge them.
+    """
+
+    task: Part
+    shape: tuple[ShapeFault, ...]
+    contract: Contract
+    phase: str | None = None
+    own_contract: bool = False
+
+    @cached_property
+    def containers(self) -> list[Part]:
+        """All containers; raises NotSeen where there are none."""
+        found: list[Part] = self.task.get("containerDefinitions", [])
+        if not found:
+            raise NotSeen("not looked at, since there is no container")
+        return found
+
+    @cached_property
+    def container(self) -> Part:
+        """The one that serves: the one that maps the image's port, else the first that maps any, else the first."""
+        mapping = [one for one in self.containers if one.get("portMappings")]
+        right = [one for one in mapping if self.port in [port.get("containerPort") for port in one["portMappings"]]]
+        return (right or mapping or self.containers)[0]
+
+    @property
+    def path(self) -> str:
+        """Of the container that serves."""
+        place = next(place for place, one in enumerate(self.containers) if one is self.container)
+        return f"containerDefinitions[{place}]"
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """Variables in plain, of the container that serves."""
+        return {one.get("name", ""): one.get("value", "") for one in self.container.get("environment", [])}
+
+    @cached_property
+    def secrets(self) -> dict[str, str]:
+        """Variables out of a secret → where it lies."""
+        return {one.get("name", ""): one.get("valueFrom", "") for one in self.container.get("secrets", [])}
+
+    @property
+    def port(self) -> int:
+        """On which the image will listen: PORT where the task definition sets it, else the contract's."""
+        text = self.environment_port
+        usable = text.isascii() and text.isdecimal() and 0 < int(text[:6]) < 65536
+        return int(text) if usable else self.contract.port
+
+    @property
+    def environment_port(self) -> str:
+        """PORT as the task definition sets it, or nothing."""
+        serving = [one for one in self.containers if one.get("portMappings")] or self.containers
+        variables = [variable for one in serving for variable in one.get("environment", [])]
+        return next((str(one.get("value", "")).strip() for one in variables if one.get("name") == "PORT"), "")
+
+    @property
+    def meant_phase(self) -> str:
+        """The phase of the settings; the service's default where none is set."""
+        default = next((one.default for one in self.contract.settings if one.name == "SHINE_PHASE"), "hybrid")
+        return self.environment.get("SHINE_PHASE") or str(default)
+
+    def at(self, path: str, value: Any) -> Place:
+        """A place of the task definition."""
+        return Place(where=f"{TASK_DEFINITION}: {path}", value=plain(value))
+
+    def inside(self, path: str, value: Any) -> Place:
+        """A place of the container that serves."""
+        return self.at(f"{self.path}.{path}", value)
+
+    def asked(self, path: str, value: Any) -> Place:
+        """A place of the image's contract."""
+        return Place(where=f"{CONTRACT}: {path}", value=plain(value))
+
+    def listening(self) -> Place:
+        """Where the port comes from."""
+        if self.port != self.contract.port:
+            return self.inside("environment PORT", self.port)
+        return self.asked("port", self.contract.port)

@@ -1,0 +1,225 @@
+"""The command `trail`: rolls the service out on AWS ECS, and looks before it moves.
+
+A new rollout, from nothing:
+  trail init                              write trail.yaml, a plan with comments; fill in your names
+  trail preflight --offline               judge the plan, without an account
+  trail preflight --digest sha256:…       judge plan, image and account before anything moves
+  trail render --phase simple --digest sha256:…   print the task definition of a phase
+
+A task definition that you have, ours or not, rendered or as `aws ecs describe-task-definition` prints it:
+  trail preflight --task-definition FILE --offline
+
+What a finding means:
+  trail explain PORT_MISMATCH             one code; without a code, all of them
+
+Port, health check and minimum size come from the image's contract (`docker run IMAGE contract`, or --contract FILE with
+what it printed); names and sizes from trail.yaml. Neither is ever typed twice.
+
+A finding is OK, WARN (doubtful), FAIL (a rollout would break on it) or SKIP (not looked at, and why). Exit code 0:
+fine; 2: something found, or something could not be read. --strict counts a WARN as found. --json, on each command, is
+for programs.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from deploy import codes, preflight, report, taskdef
+from deploy import contract as contracts
+from deploy import plan as plans
+from deploy import render as renderer
+from deploy.words import printable
+
+FINE, FOUND, INTERRUPTED = 0, 2, 130
+EXAMPLE = Path(__file__).with_name("trail.yaml")
+DEFAULT_PLAN = Path("trail.yaml")
+NO_DIGEST = "sha256:" + "0" * 64  # stands where nobody named one; refused by `render`
+
+Unusable = (plans.PlanError, contracts.ContractError, taskdef.TaskDefinitionError)
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    wanted = parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that has not every letter
+    command: Command = wanted.command
+    try:
+        return command(wanted)
+    except Unusable as error:
+        if wanted.json:
+            print_json(preflight.report([preflight.unusable(str(error))], strict=False))
+        print(f"trail: {printable(str(error), 600)}", file=sys.stderr)
+        return FOUND
+    except BrokenPipeError:  # `trail explain | head`
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FOUND
+    except KeyboardInterrupt:
+        print("trail: interrupted.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands. One that another module brings is added here, by its own function."""
+    text = str(__doc__)
+    made = argparse.ArgumentParser("trail", description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (add_init, add_schema, add_render, add_preflight, add_explain):
+        add(commands)
+    return made
+
+
+def command(commands: Any, name: str, run: Command, told: str) -> argparse.ArgumentParser:
+    """A command with what all have."""
+    made: argparse.ArgumentParser = commands.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
+    made.add_argument("--json", action="store_true", help="print JSON for programs")
+    made.set_defaults(command=run)
+    return made
+
+
+def add_init(commands: Any) -> None:
+    """`trail init`."""
+    made = command(commands, "init", init, "write a plan with comments, to fill in")
+    made.add_argument("file", nargs="?", type=Path, default=DEFAULT_PLAN, help="where to (default: trail.yaml)")
+
+
+def init(wanted: argparse.Namespace) -> int:
+    """Write the example; a file that is there stays as it is."""
+    try:
+        with wanted.file.open("x", encoding="utf-8") as file:
+            file.write(EXAMPLE.read_text(encoding="utf-8"))
+    except FileExistsError:
+        raise plans.PlanError(f"{wanted.file} is there already, and stays as it is.") from None
+    except OSError as error:
+        raise plans.PlanError(f"{wanted.file} cannot be written: {error.strerror}.") from None
+    if wanted.json:
+        print_json({"written": str(wanted.file)})
+    else:
+        print(f"Wrote {wanted.file}. Fill in your names, then: trail preflight --offline")
+    return FINE
+
+
+def add_schema(commands: Any) -> None:
+    """`trail schema`."""
+    command(commands, "schema", schema, "print the JSON schema of the plan, for editors")
+
+
+def schema(_: argparse.Namespace) -> int:
+    """JSON either way."""
+    print_json(plans.Plan.model_json_schema())
+    return FINE
+
+
+def add_render(commands: Any) -> None:
+    """`trail render`."""
+    made = command(commands, "render", render, "print the task definition of a phase, for RegisterTaskDefinition")
+    add_sources(made)
+    made.add_argument("--phase", choices=plans.PHASES, required=True, help="of the four")
+    made.add_argument("--digest", required=True, metavar="sha256:…", help="of the image, as the registry prints it")
+
+
+def render(wanted: argparse.Namespace) -> int:
+    """JSON either way; --json has it on one line."""
+    plan = plans.read(wanted.plan)
+    image = renderer.image_reference(plan, wanted.digest)
+    made = renderer.render(plan, contract_of(wanted), image, wanted.phase)
+    print_json(made, None if wanted.json else 2)
+    return FINE
+
+
+def add_preflight(commands: Any) -> None:
+    """`trail preflight`."""
+    made = command(commands, "preflight", look, "compare image, plan and account, and say every mismatch")
+    add_sources(made)
+    made.add_argument("--phase", choices=plans.PHASES, help="of the four (default: all, or the task definition's)")
+    made.add_argument("--digest", metavar="sha256:…", help="of the image that would be rolled out")
+    made.add_argument("--image", help="an image to run on this machine, by the name that docker knows it by")
+    made.add_argument("--task-definition", type=Path, metavar="FILE", help="judge this one; needs no plan")
+    made.add_argument("--offline", action="store_true", help="run no image and ask nothing of AWS")
+    made.add_argument("--strict", action="store_true", help="count a WARN as found")
+    made.add_argument("--all", action="store_true", help="list what is OK too")
+
+
+def look(wanted: argparse.Namespace) -> int:
+    """Collect all findings and print them."""
+    findings = preflight.look(subjects_of(wanted))
+    if wanted.json:
+        print_json(preflight.report(findings, wanted.strict))
+    else:
+        print(report.text(findings, all_of_them=wanted.all, colours=report.colours_wanted(sys.stdout)), end="")
+    return FINE if preflight.is_fine(findings, wanted.strict) else FOUND
+
+
+def subjects_of(wanted: argparse.Namespace) -> list[preflight.Subject]:
+    """What is to be looked at: one task definition, or the plan's of each phase; raises one of Unusable."""
+    contract = contract_of(wanted)
+    common: dict[str, Any] = {"contract": contract, "image": wanted.image, "offline": wanted.offline}
+    if wanted.task_definition is not None:
+        found = taskdef.read(wanted.task_definition)
+        plan = plans.read(wanted.plan) if wanted.plan.exists() and not wanted.offline else None
+        return [preflight.Subject(task=found.task, plan=plan, phase=wanted.phase, told=found.stripped, **common)]
+    plan = plans.read(wanted.plan)
+    image = renderer.image_reference(plan, wanted.digest or NO_DIGEST)
+    told = [] if wanted.digest else [preflight.no_digest("command line: --digest")]
+    phases = [wanted.phase] if wanted.phase else plans.PHASES
+    made = {phase: renderer.render(plan, contract, image, phase) for phase in phases}
+    return [preflight.Subject(task=task, plan=plan, phase=phase, told=told, **common) for phase, task in made.items()]
+
+
+def add_explain(commands: Any) -> None:
+    """`trail explain`."""
+    made = command(commands, "explain", explain, "tell what a code of a finding means")
+    made.add_argument("code", nargs="?", help="e.g. PORT_MISMATCH; without one, all of them")
+
+
+def explain(wanted: argparse.Namespace) -> int:
+    """One code at length, or all in a list."""
+    known = preflight.known_codes()
+    if wanted.code is None:
+        if wanted.json:
+            print_json([dataclasses.asdict(one) for one in known.values()])
+        else:
+            widest = max(map(len, known))
+            print("\n".join(f"{name:{widest}}  {one.title}" for name, one in known.items()))
+        return FINE
+    one = known.get(wanted.code.strip().upper().replace("-", "_"))
+    if one is None:
+        near = codes.nearest(wanted.code, known)
+        hint = f"did you mean {near}?" if near else "`trail explain` lists them."
+        raise plans.PlanError(f"{wanted.code[:60]} is not a code; {hint}")
+    if wanted.json:
+        print_json(dataclasses.asdict(one))
+        return FINE
+    width = min(100, shutil.get_terminal_size().columns)
+    print(f"{one.code}\n{one.title}.\n\n{textwrap.fill(one.why, width)}")
+    if one.incident is not None:
+        print(f"\nPoint {one.incident} of the incident that this tool answers.")
+    return FINE
+
+
+def add_sources(made: argparse.ArgumentParser) -> None:
+    """Where plan and contract come from."""
+    made.add_argument("--plan", type=Path, default=DEFAULT_PLAN, help="default: trail.yaml")
+    told = "what `docker run IMAGE contract` printed (default: the contract of this checkout)"
+    made.add_argument("--contract", type=Path, metavar="FILE", help=told)
+
+
+def contract_of(wanted: argparse.Namespace) -> dict[str, Any]:
+    """The contract from its file, or this checkout's own."""
+    return contracts.read(wanted.contract) if wanted.contract else contracts.builtin()
+
+
+def print_json(content: Any, indent: int | None = 2) -> None:
+    """In ASCII, so that any pipe takes it."""
+    print(json.dumps(content, indent=indent))

@@ -1,0 +1,122 @@
+"""What each code of a finding means, and the checks by which it is found.
+
+A check is a small function that looks at one thing and yields what is wrong with it. It is registered under its code:
+
+    @check("PORT_MISMATCH", "The container's port is the one that the image listens on", why="…", incident=2)
+    def port(case: Case) -> Iterator[Fault]:
+        if …:
+            yield fail("…", "…", *places)
+
+Its title is the rule as it should be, so that it serves as the sentence of an OK too. Codes that other parts find (the
+image on trial, the account) are declared without a function.
+"""
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from deploy.case import Case, NotSeen
+from deploy.finding import Finding, Level, Place
+from deploy.words import printable
+
+
+class Fault(NamedTuple):
+    """What a check found; its code is the check's own."""
+
+    level: Level
+    sentence: str
+    repair: str
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
+class Code:
+    """What `trail explain` tells.
+
+    Attributes:
+        code: stable name.
+        title: the rule, as a sentence without its full stop.
+        why: what happens where it is broken.
+        incident: which of the twelve points of the incident that this tool answers it would have shown.
+    """
+
+    code: str
+    title: str
+    why: str
+    incident: int | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """A code and the function that finds it."""
+
+    code: Code
+    look: Callable[[Case], Iterator[Fault]]
+
+
+CODES: dict[str, Code] = {}
+CHECKS: dict[str, Check] = {}
+
+
+def declare(code: str, title: str, why: str, incident: int | None = None) -> Code:
+    """Make a code known.
+
+    Raises:
+        ValueError: it is known already.
+    """
+    if code in CODES:
+        raise ValueError(f"{code} is declared twice")
+    CODES[code] = Code(code, title, why, incident)
+    return CODES[code]
+
+
+def check(
+    code: str, title: str, *, why: str, incident: int | None = None
+) -> Callable[[Callable[[Case], Iterator[Fault]]], Callable[[Case], Iterator[Fault]]]:
+    """Register a function as the check of a code."""
+
+    def register(look: Callable[[Case], Iterator[Fault]]) -> Callable[[Case], Iterator[Fault]]:
+        CHECKS[code] = Check(declare(code, title, why, incident), look)
+        return look
+
+    return register
+
+
+def fail(sentence: str, repair: str, *places: Place) -> Fault:
+    """A rollout would break on this."""
+    return Fault("FAIL", sentence, repair, places)
+
+
+def warn(sentence: str, repair: str, *places: Place) -> Fault:
+    """Doubtful, and a rollout would go on."""
+    return Fault("WARN", sentence, repair, places)
+
+
+def run(one: Check, case: Case) -> list[Finding]:
+    """What a check says: its faults, or one OK, or one SKIP where its subject cannot be seen."""
+    try:
+        faults = list(one.look(case))
+    except NotSeen as reason:
+        return [Finding(code=one.code.code, level="SKIP", sentence=printable(f"{one.code.title}: {reason}.", 400))]
+    if not faults:
+        return [Finding(code=one.code.code, level="OK", sentence=f"{one.code.title}.")]
+    return [finding(one.code.code, *fault) for fault in faults]
+
+
+def finding(code: str, level: Level, sentence: str, repair: str | None, places: tuple[Place, ...]) -> Finding:
+    """A finding whose text any terminal can print, whatever the file held."""
+    shown = tuple(Place(where=printable(place.where, 200), value=place.value) for place in places)
+    return Finding(
+        code=code,
+        level=level,
+        sentence=printable(sentence, 600),
+        places=shown,
+        repair=None if repair is None else printable(repair, 600),
+    )
+
+
+def nearest(code: str, known: Iterable[str]) -> str | None:
+    """The known code that is most like one that is not."""
+    near = difflib.get_close_matches(code.upper(), list(known), n=1, cutoff=0.4)
+    return near[0] if near else None

@@ -1,0 +1,28 @@
+"""Writes deploy/CODES.md, the table of all codes.
+
+python -m tests.deploy.codes
+"""
+
+from pathlib import Path
+
+from deploy import preflight
+
+PAGE = Path(preflight.__file__).with_name("CODES.md")
+HEAD = """# What preflight finds
+Each line is a rule, as it should be; a finding under its code says where it is broken, with both values and the repair.
+The last column counts the points of the incident that this tool answers. `trail explain CODE` says what happens where
+the rule is broken. Written by `python -m tests.deploy.codes`.
+
+| code | rule | point |
+|---|---|---|
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    rows = (f"| `{one.code}` | {one.title} | {one.incident or ''} |" for one in preflight.known_codes().values())
+    return HEAD + "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

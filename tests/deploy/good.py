@@ -1,0 +1,84 @@
+"""A good task definition and contract, and how to change one thing in them."""
+
+import copy
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bentos.skin.settings import Phase
+from deploy import contract as contracts
+from deploy import plan as plans
+from deploy import render, shape
+from deploy.case import Case
+from deploy.checks import judge
+from deploy.finding import Finding
+
+EXAMPLE = Path(plans.__file__).with_name("trail.yaml")
+DIGEST = "sha256:" + "ab" * 32
+GONE = object()  # a change that takes a field away
+
+
+@cache
+def _contract() -> str:
+    return json.dumps({**contracts.builtin(), "architecture": "amd64"})  # whatever machine tests run on
+
+
+def contract(**changes: Any) -> dict[str, Any]:
+    """This checkout's contract; a change is e.g. seconds__stop=90."""
+    return changed(json.loads(_contract()), {path.replace("__", "."): value for path, value in changes.items()})
+
+
+@cache
+def plan() -> plans.Plan:
+    """The example that `trail init` writes."""
+    return plans.read(EXAMPLE)
+
+
+def task(phase: Phase = "hybrid") -> dict[str, Any]:
+    """The task definition of a phase, rendered from the example."""
+    return render.render(plan(), contract(), render.image_reference(plan(), DIGEST), phase)
+
+
+def changed(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A copy with values set or taken away.
+
+    Paths are dotted, with list places as numbers; `c` is the container, `env` and `secret` are its variables by name,
+    and a place one behind a list's end appends.
+    """
+    made = copy.deepcopy(content)
+    for path, value in changes.items():
+        first, _, name = path.partition(".")
+        if first in ("env", "secret"):
+            _variable(made["containerDefinitions"][0], first, name, value)
+            continue
+        *way, last = path.replace("c.", "containerDefinitions.0.", 1).split(".") if first == "c" else path.split(".")
+        place: Any = made
+        for step in way:
+            place = place[int(step)] if isinstance(place, list) else place.setdefault(step, {})
+        if value is GONE:
+            del place[int(last) if isinstance(place, list) else last]
+        elif isinstance(place, list) and int(last) == len(place):
+            place.append(value)
+        else:
+            place[int(last) if isinstance(place, list) else last] = value
+    return made
+
+
+def _variable(container: dict[str, Any], kind: str, name: str, value: Any) -> None:
+    key, holds = ("environment", "value") if kind == "env" else ("secrets", "valueFrom")
+    kept = [one for one in container.get(key, []) if one["name"] != name]
+    container[key] = kept if value is GONE else [*kept, {"name": name, holds: value}]
+
+
+def case(content: dict[str, Any], asked: dict[str, Any] | None = None, phase: str | None = None) -> Case:
+    """A case for the checks."""
+    made, faults = shape.fit(content)
+    asked = asked or contract()
+    own = asked["settings"] == json.loads(_contract())["settings"]
+    return Case(made, faults, contracts.parse(asked), phase, own)
+
+
+def found(content: dict[str, Any], asked: dict[str, Any] | None = None, phase: str | None = None) -> list[Finding]:
+    """What the checks find wrong or doubtful."""
+    return [one for one in judge(case(content, asked, phase)) if one.level in ("FAIL", "WARN")]

@@ -1,0 +1,185 @@
+"""Each wrong task definition is found by its own code alone, each right one by none; and no check is there for show."""
+
+import json
+import random
+import re
+from typing import Any
+
+import pytest
+from botocore.validate import ParamValidator
+from pydantic import ValidationError
+
+from deploy import contract as contracts
+from deploy import shape
+from deploy.checks import judge
+from deploy.codes import CHECKS
+from deploy.finding import Finding
+from tests.deploy import good
+from tests.deploy.right import RIGHT
+from tests.deploy.wrong import NAMES, ROWS, Wrong
+
+
+def findings(row: Wrong) -> list[Finding]:
+    asked = good.contract(**row.contract)
+    return good.found(good.changed(good.task(row.phase), row.changes), asked, row.meant)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_a_wrong_task_definition_is_found_by_its_own_code_and_no_other(row: Wrong) -> None:
+    found = findings(row)
+    assert {one.code for one in found} == {row.code}
+    assert {one.level for one in found} == {row.level}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_a_finding_says_both_values_their_places_and_the_repair(row: Wrong) -> None:
+    for one in findings(row):
+        for word in row.says:
+            assert word in one.sentence
+        assert one.places
+        assert one.repair
+        assert one.sentence.endswith((".", "?"))
+        assert "\n" not in one.sentence
+
+
+@pytest.mark.parametrize("code", CHECKS)
+def test_a_check_that_is_taken_out_lets_its_wrong_task_definitions_pass(code: str, monkeypatch: Any) -> None:
+    rows = [row for row in ROWS if row.code == code]
+    assert rows, f"no wrong task definition shows what {code} is for"
+    assert all(findings(row) for row in rows)
+    monkeypatch.delitem(CHECKS, code)
+    assert not any(findings(row) for row in rows)
+
+
+def test_the_catalogue_is_large_enough() -> None:
+    assert len(ROWS) >= 60
+    assert len(RIGHT) >= 20
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_task_definition_has_no_finding(name: str) -> None:
+    row = RIGHT[name]
+    content = good.changed(good.task(row.phase), row.changes)
+    assert good.found(content, good.contract(**row.contract)) == []
+
+
+def test_all_faults_are_told_and_not_only_the_first() -> None:
+    changes = {"c.portMappings.0.containerPort": 8080, "networkMode": "bridge", "c.user": "root", "cpu": "1000"}
+    codes = {one.code for one in good.found(good.changed(good.task(), changes))}
+    assert codes == {"PORT_MISMATCH", "NETWORK_MODE", "USER_ROOT", "FARGATE_SIZE"}
+
+
+def test_a_broken_value_skips_the_checks_that_need_it_with_the_reason() -> None:
+    told = judge(good.case(good.changed(good.task(), {"c.portMappings": None})))
+    (skipped,) = [one for one in told if one.code == "PORT_MISMATCH"]
+    assert skipped.level == "SKIP"
+    assert "portMappings is null" in skipped.sentence
+
+
+def test_every_check_says_something_of_a_good_task_definition() -> None:
+    told = judge(good.case(good.task()))
+    assert [one.code for one in told] == list(CHECKS)
+    assert {one.level for one in told} == {"OK"}
+
+
+def test_no_value_of_a_secret_is_ever_shown() -> None:
+    changes = {"env.SHINE_API_KEYS": "hidden-key-entry, bad key", "env.DB_PASSWORD": "hidden-key-entry"}
+    told = judge(good.case(good.changed(good.task(), changes)))
+    assert "hidden-key-entry" not in json.dumps([one.model_dump() for one in told])
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_botocore_refuses_what_we_refuse_by_shape(row: Wrong) -> None:
+    content = good.changed(good.task(row.phase), row.changes)
+    refused = ParamValidator().validate(content, shape.register_input()).has_errors()
+    _, faults = shape.fit(content)
+    ours = [one for one in faults if one.kind != "value" and one.value is not True]  # it takes true for a number
+    assert refused == bool(ours)
+
+
+ODD: list[Any] = [
+    None,
+    True,
+    -1,
+    0,
+    1e308,
+    "",
+    "\ud800",
+    "\0\x1b[31m",
+    "x" * 9999,
+    [],
+    [[]],
+    {},
+    {"a": {}},
+    [None],
+    10**30,
+]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_stands_anywhere_the_checks_answer_in_plain_text(seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(10):
+        content = good.task(chance.choice(["simple", "hybrid", "foundation", "full"]))
+        for _ in range(chance.randint(1, 4)):
+            _spoil(content, chance)
+        told = judge(good.case(content))
+        assert {one.code for one in told} == set(CHECKS)
+        printed = json.dumps([one.model_dump(mode="json") for one in told], allow_nan=False)
+        assert not re.search(r"[\x00-\x08\x0b-\x1f]", "".join(one.sentence for one in told))
+        assert len(printed) < 200_000
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_a_contract_holds_it_is_refused_or_used(seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(20):
+        asked = good.contract()
+        _spoil(asked, chance)
+        try:
+            contracts.parse(asked)
+        except ValidationError:
+            continue
+        assert {one.code for one in judge(good.case(good.task(), asked))} == set(CHECKS)
+
+
+def _spoil(content: Any, chance: random.Random) -> None:
+    """Put something odd somewhere."""
+    while True:
+        key = chance.choice(list(content) if isinstance(content, dict) else range(len(content)))
+        inner = content[key]
+        if not isinstance(inner, dict | list) or not inner or chance.random() < 0.2:
+            content[key] = chance.choice(ODD)
+            return
+        content = inner
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "says"),
+    [
+        ({"c.image": "shine-api-gateway:simple"}, "IMAGE_TAG_MOVES", "rollback"),  # pushed with the phase as tag
+        ({"c.image": "shine-api-gateway"}, "IMAGE_TAG_MOVES", "latest"),
+        ({"family": "shine-api-gateway:simple"}, "FAMILY_REVISION", "whole numbers"),  # registered, then updated to
+        ({"networkMode": "bridge"}, "NETWORK_MODE", "awsvpc"),  # then networkBindings would not be empty
+    ],
+)
+def test_faults_of_a_rollout_by_hand_are_named(changes: dict[str, Any], code: str, says: str) -> None:
+    (found,) = good.found(good.changed(good.task("simple"), changes))
+    assert found.code == code
+    assert says in found.sentence
+
+
+def test_the_incident_is_found_as_far_as_a_task_definition_shows_it() -> None:
+    changes = {
+        "c.portMappings.0.containerPort": 8080,
+        "c.healthCheck.command": ["CMD-SHELL", "curl -f http://localhost:5000/ || exit 1"],
+        "c.image": "shine-api-gateway:simple",
+        "family": "shine-api-gateway:simple",
+        "taskRoleArn": "arn:aws:iam::123456789012:role/shine-execution",
+        "networkMode": "bridge",
+    }
+    found = {one.code for one in good.found(good.changed(good.task("simple"), changes))}
+    assert found == {
+        "PORT_MISMATCH", "HEALTH_EXECUTABLE", "HEALTH_PATH", "IMAGE_TAG_MOVES", "FAMILY_REVISION", "ROLES_SAME",
+        "NETWORK_MODE",
+    }  # fmt: skip

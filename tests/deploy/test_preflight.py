@@ -1,0 +1,73 @@
+"""The sources of findings: the image and the account are asked where somebody named them, and skipped with a reason."""
+
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from deploy import preflight
+from deploy.finding import Finding
+from tests.deploy import good
+
+SEEN = Finding(code="SEEN", level="OK", sentence="Seen.")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Stand-ins for the modules that run images and ask AWS; what they were given."""
+    calls: list[tuple[Any, ...]] = []
+
+    def answer(*given: Any) -> list[Finding]:
+        calls.append(given)
+        return [SEEN]
+
+    for name, function in ((preflight.TRIAL, "try_image"), (preflight.CLOUD, "look")):
+        module = ModuleType(name)
+        module.__spec__ = ModuleSpec(name, None)
+        setattr(module, function, answer)
+        monkeypatch.setitem(sys.modules, name, module)
+    return calls
+
+
+def subject(**more: Any) -> preflight.Subject:
+    return preflight.Subject(task=good.task(), contract=good.contract(), **more)
+
+
+def levels(findings: list[Finding]) -> dict[str, str]:
+    return {one.code: one.level for one in findings if one.code in ("SEEN", "IMAGE_ON_TRIAL", "ACCOUNT_ASKED")}
+
+
+def test_image_and_account_are_asked_once_whatever_the_number_of_phases(asked: list[tuple[Any, ...]]) -> None:
+    plan = good.plan()
+    found = preflight.look([subject(plan=plan, image="shine:1", phase=phase) for phase in ("simple", "hybrid")])
+    assert levels(found) == {"SEEN": "OK"}
+    (image, account) = asked
+    assert image == ("shine:1", good.task(), good.contract())
+    assert account[:3] == (plan, good.task(), good.contract())
+    assert account[3].region_name == plan.region
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"offline": True, "image": "shine:1", "plan": good.plan()}, "--offline"),
+        ({}, "no "),
+    ],
+)
+def test_what_is_not_asked_is_skipped_with_its_reason(
+    more: dict[str, Any], reason: str, asked: list[tuple[Any, ...]]
+) -> None:
+    found = preflight.look([subject(**more)])
+    assert levels(found) == {"IMAGE_ON_TRIAL": "SKIP", "ACCOUNT_ASKED": "SKIP"}
+    assert asked == []
+    assert all(reason in one.sentence.lower() for one in found if one.level == "SKIP")
+
+
+def test_a_finding_of_one_phase_names_it() -> None:
+    wrong = good.changed(good.task("full"), {"env.SHINE_THREADS": "two"})
+    both = [subject(phase="hybrid"), preflight.Subject(task=wrong, contract=good.contract(), phase="full")]
+    (told,) = [one for one in preflight.look(both) if one.level == "FAIL"]
+    assert told.sentence.startswith("In phase full: SHINE_THREADS")
+    assert [one.code for one in preflight.look(both)].count("SETTING_VALUE") == 1
