@@ -68,6 +68,8 @@ lock: setup ## pin requirements/*.in exactly, with hashes
 	  $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    -c requirements/$$before.txt requirements/$$name.in -o requirements/$$name.txt || exit 1; before=$$name; done; \
 	rm requirements/none.txt
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  requirements/checkov.in -o requirements/checkov.txt
 
 audit: setup ## lock, environment, licences, known vulnerabilities; error 3: those could not be asked for
 	$(BIN)/python -m tests.audit --licenses .cache/licenses.txt

@@ -32,7 +32,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy import codes, preflight, report, taskdef
+from deploy import codes, infra, preflight, report, taskdef
 from deploy import contract as contracts
 from deploy import plan as plans
 from deploy import render as renderer
@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     text = str(__doc__)
     made = argparse.ArgumentParser("trail", description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_init, add_schema, add_render, add_preflight, add_explain):
+    for add in (add_init, add_schema, add_render, add_preflight, add_explain, infra.add_commands):
         add(commands)
     return made
 

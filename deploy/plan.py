@@ -3,9 +3,9 @@
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bentos.skin.settings import Phase
 from deploy import reading
@@ -100,6 +100,60 @@ class PhasePlan(Strict):
     gates: Gates = Gates()
 
 
+class Adopted(Strict):
+    """What the team has already: used, and never changed. What is not named here, the template makes."""
+
+    cluster: Arn | None = None  # needs Container Insights, else the alarm on running tasks has no data
+    load_balancer: Arn | None = None  # stands in an existing VPC
+    load_balancer_group: str | None = None  # its security group, the only one that reaches tasks
+    listener: Arn | None = None  # its HTTPS listener, which gets a rule for the domain; none: listeners are made
+    certificate: Arn | None = None  # for the domain, in the same region
+    repository: Arn | None = None  # by the plan's name for it, as the next
+    log_group: Arn | None = None
+    weights_bucket: Arn | None = None  # where the plan's weights lie already
+    secret: Arn | None = None  # in Secrets Manager, without JSON key: the execution role may read it
+    key: Arn | None = None  # of KMS, where an adopted secret or bucket is encrypted with one of your own
+    topic: Arn | None = None  # that somebody listens to already
+
+
+class Infra(Strict):
+    """What `trail infra` needs beside the rest of the plan; patterns and ranges stand in deploy/infra.yaml."""
+
+    vpc: Literal["existing", "public", "private-endpoints", "private-nat"]  # how tasks reach AWS; costs differ
+    stack: str | None = None  # of CloudFormation; the service's name with -infra where it is not set
+    vpc_id: str | None = None  # of an existing one, whose subnets for tasks stand under network.subnets
+    load_balancer_subnets: list[str] = []  # public ones of an existing one, in two zones at least
+    vpc_net: str = "10.60"  # first two numbers of a new one's addresses; must not overlap with what it is peered with
+    client_cidr: str = "0.0.0.0/0"  # who may reach the load balancer
+    hosted_zone: str | None = None  # in Route 53: proves the certificate, gets the record; none: DNS is yours
+    listener_priority: int = 100  # of the rule on an adopted listener; two rules cannot share one
+    log_retention_days: int = 30  # lines hold no photos; longer costs more
+    weights_prefix: str | None = None  # above all versions, so that a rollback can read; the first part of weights.uri
+    alarm_email: str | None = None  # who is woken, where no topic is adopted
+    autoscaling: bool = False  # once the service exists: AWS refuses to scale what is not there
+    requests_per_target: int = 300  # a minute, at which another task joins
+    adopt: Adopted = Adopted()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        adopt = self.adopt
+        if self.vpc == "existing" and not (self.vpc_id and self.load_balancer_subnets):
+            raise ValueError("vpc existing needs vpc_id and load_balancer_subnets")
+        if self.vpc != "existing" and (self.vpc_id or self.load_balancer_subnets):
+            raise ValueError(f"vpc {self.vpc} makes a new one; vpc_id and load_balancer_subnets go with vpc existing")
+        if adopt.load_balancer and not adopt.load_balancer_group:
+            raise ValueError("adopt.load_balancer needs adopt.load_balancer_group, from which tasks are reached")
+        if adopt.load_balancer and self.vpc != "existing":
+            raise ValueError("adopt.load_balancer stands in a VPC that is there already; vpc must be existing")
+        if adopt.listener and not adopt.load_balancer:
+            raise ValueError("adopt.listener needs adopt.load_balancer, whose metrics the alarms look at")
+        if not (adopt.listener or adopt.certificate or self.hosted_zone):
+            raise ValueError("HTTPS needs adopt.certificate, or a hosted_zone through which one is made")
+        if not (adopt.topic or self.alarm_email):
+            raise ValueError("alarms need somebody: alarm_email, or a topic under adopt.topic")
+        return self
+
+
 class Plan(Strict):
     """The whole file."""
 
@@ -123,6 +177,7 @@ class Plan(Strict):
     stop_timeout: Seconds = 60
     deregistration_delay: Seconds = 30
     phases: dict[Phase, PhasePlan] = {phase: PhasePlan() for phase in PHASES}
+    infra: Infra | None = None  # of `trail infra`; none where all of it is made elsewhere
 
     @property
     def family_name(self) -> str:
@@ -141,6 +196,11 @@ def read(path: Path) -> Plan:
     Raises:
         PlanError: it is missing, too large, no YAML, or not a plan.
     """
+    return parse(load(path), str(path))
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The file's plain data, not judged yet; raises as `read`."""
     try:
         text = reading.content(path, MAX_BYTES, "a plan, such as `trail init` writes").decode("utf-8-sig")
     except reading.Unreadable as error:
@@ -153,7 +213,7 @@ def read(path: Path) -> Plan:
         raise PlanError(f"{path} is no plain YAML: {error}.") from None
     if not isinstance(content, Mapping):
         raise PlanError(f"{path} holds no keys; `trail init` writes a plan with all of them.")
-    return parse(dict(content), str(path))
+    return dict(content)
 
 
 def parse(content: dict[str, Any], where: str) -> Plan:
@@ -169,7 +229,7 @@ def parse(content: dict[str, Any], where: str) -> Plan:
             near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
             raise PlanError(f"{where}: {place} is not a key of a plan; {hint}") from None
-        raise PlanError(f"{where}: {place}: {first['msg']}.") from None
+        raise PlanError(f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}.") from None
 
 
 def keys_at(location: tuple[int | str, ...]) -> set[str]:

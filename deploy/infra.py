@@ -1,0 +1,206 @@
+"""What the rollout stands on: deploy/infra.yaml, applied by change set.
+
+    trail infra diff                # what applying would change, in words; changes nothing
+    trail infra apply               # shows the same, asks, does it; prints what trail.yaml must say then
+    trail infra apply --yes --json  # for programs
+    trail infra template            # prints the template
+
+Exit codes: 0 nothing to change, or applied; 1 it could not be looked at; 2 there are changes, or applying them failed.
+
+`network`, `roles` and `load_balancer` may be missing from a plan that these commands read: they come of the stack.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import yaml
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
+
+from bentos.skin.contract import Contract
+from bentos.skin.contract import contract as own_contract
+from deploy.parameters import TEMPLATE, draft, parameters, section, stack_name
+from deploy.plan import Plan, PlanError
+from deploy.refusal import told
+from deploy.stack import CONFIG, Change, StackError, client, execute, pending
+
+FINE, CANNOT, FOUND = 0, 1, 2
+JSON_KEY = "SHINE_API_KEYS"  # within the secret that the template makes
+
+Confirm = Callable[[list[Change]], bool]
+Say = Callable[[str], None]
+
+
+def diff(session: Any, plan: Plan, contract: Contract) -> list[Change]:
+    """What applying would change; leaves nothing behind.
+
+    Args:
+        session: of boto3.
+        plan: with `infra`.
+        contract: of the image.
+
+    Raises:
+        PlanError, StackError, ClientError, BotoCoreError: `deploy.refusal.told` makes a sentence of the last two.
+    """
+    with pending(client(session, plan.region), stack_name(plan), _request(session, plan, contract)) as waiting:
+        return waiting.changes
+
+
+def apply(session: Any, plan: Plan, contract: Contract, confirm: Confirm, say: Say) -> dict[str, str] | None:
+    """Show what would change, and do it where that is confirmed.
+
+    Args:
+        session, plan, contract: as in `diff`.
+        confirm: is shown the changes; not called where there are none.
+        say: is told what CloudFormation does.
+
+    Returns:
+        The stack's outputs; None where it was not confirmed.
+
+    Raises:
+        As `diff`; StackError with the reasons when it failed and was rolled back.
+    """
+    cloud = client(session, plan.region)
+    with pending(cloud, stack_name(plan), _request(session, plan, contract)) as waiting:
+        if waiting.changes and not confirm(waiting.changes):
+            return None
+        return execute(cloud, waiting, say)
+
+
+def _request(session: Any, plan: Plan, contract: Contract) -> dict[str, Any]:
+    """Of a change set; looks first whether these are credentials for the plan's account."""
+    filled = parameters(plan, contract)
+    account = session.client("sts", region_name=plan.region, config=CONFIG).get_caller_identity()["Account"]
+    if account != plan.account:
+        raise StackError(f"These credentials are for account {account}, the plan is for {plan.account}.")
+    return {
+        "TemplateBody": TEMPLATE.read_text(),
+        "Parameters": filled,
+        "Capabilities": ["CAPABILITY_IAM"],  # it makes roles, whose names CloudFormation chooses
+        "Tags": [{"Key": "shine:service", "Value": plan.service}],
+    }
+
+
+def snippet(plan: Plan, outputs: Mapping[str, str]) -> str:
+    """What trail.yaml must say now, as YAML."""
+    public = plan.network.assign_public_ip if section(plan).vpc == "existing" else section(plan).vpc == "public"
+    parts: dict[str, Any] = {
+        "network": {
+            "subnets": outputs["Subnets"].split(","),
+            "security_groups": [outputs["SecurityGroup"]],
+            "assign_public_ip": public,
+        },
+        "roles": {"task": outputs["TaskRole"], "execution": outputs["ExecutionRole"]},
+        "load_balancer": {"target_group": outputs["TargetGroup"], "listener": outputs["Listener"]},
+        "log_group": outputs["LogGroup"],
+    }
+    if section(plan).adopt.secret is None and "Secret" in outputs:
+        parts["secrets"] = {JSON_KEY: f"{outputs['Secret']}:{JSON_KEY}::"}
+    return str(yaml.safe_dump(parts, sort_keys=False))
+
+
+def add_commands(subparsers: Any) -> None:
+    """Add `infra` with its three commands; each sets `run`, which takes the arguments and returns the exit code."""
+    infra = subparsers.add_parser("infra", help="what the rollout stands on: network, roles, registry, alarms, …")
+    commands = infra.add_subparsers(required=True, metavar="diff|apply|template")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--plan", type=Path, default=Path("trail.yaml"), help="default: trail.yaml")
+    common.add_argument("--contract", type=Path, help="what `docker run IMAGE contract` printed; default: this code's")
+    common.add_argument("--json", action="store_true", help="print JSON, for programs")
+    shown = commands.add_parser("diff", parents=[common], help="what applying would change; changes nothing")
+    shown.set_defaults(command=lambda arguments: _guarded(_diff, arguments))
+    applied = commands.add_parser("apply", parents=[common], help="shows the same, asks, does it")
+    applied.add_argument("--yes", action="store_true", help="do not ask")
+    applied.set_defaults(command=lambda arguments: _guarded(_apply, arguments))
+    printed = commands.add_parser("template", help="print the template")
+    printed.set_defaults(command=_template)
+
+
+def _template(_: argparse.Namespace) -> int:
+    print(TEMPLATE.read_text(), end="")
+    return FINE
+
+
+def _diff(arguments: argparse.Namespace, plan: Plan, contract: Contract) -> int:
+    changes = diff(boto3.Session(), plan, contract)
+    if arguments.json:
+        print(json.dumps({"stack": stack_name(plan), "changes": [one.as_json() for one in changes]}, indent=1))
+    else:
+        _show(plan, changes, sys.stdout)
+    return FOUND if changes else FINE
+
+
+def _apply(arguments: argparse.Namespace, plan: Plan, contract: Contract) -> int:
+    seen: list[Change] = []
+
+    def confirm(changes: list[Change]) -> bool:
+        seen.extend(changes)
+        _show(plan, changes, sys.stderr if arguments.json else sys.stdout)
+        if arguments.yes:
+            return True
+        if not sys.stdin.isatty():
+            print("Nobody can be asked here; --yes applies without asking.", file=sys.stderr)
+            return False
+        print(f"Apply to account {plan.account}, {plan.region}? Type yes: ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip() == "yes"
+
+    outputs = apply(boto3.Session(), plan, contract, confirm, lambda line: print(line, file=sys.stderr))
+    if arguments.json:
+        told = {"stack": stack_name(plan), "applied": outputs is not None, "outputs": outputs or {}}
+        print(json.dumps(told | {"changes": [one.as_json() for one in seen]}, indent=1))
+    elif outputs is not None:
+        print(f"{'Applied' if seen else 'Nothing to change'}. trail.yaml must say:\n\n{snippet(plan, outputs)}", end="")
+    if outputs is None:
+        print("Nothing was applied.", file=sys.stderr)
+    return FOUND if outputs is None else FINE
+
+
+def _show(plan: Plan, changes: list[Change], to: Any) -> None:
+    print(f"Stack {stack_name(plan)}, account {plan.account}, {plan.region}: {len(changes) or 'no'} changes", file=to)
+    for change in changes:
+        print(change.words(), file=to)
+    lost = [one.name for one in changes if one.breaks]
+    if lost:
+        print(f"CAUTION: replaced or removed: {', '.join(lost)}. What depends on them is interrupted.", file=to)
+
+
+def _guarded(command: Callable[[argparse.Namespace, Plan, Contract], int], arguments: argparse.Namespace) -> int:
+    """Run a command; what goes wrong is a sentence on stderr and an exit code."""
+    try:
+        plan = draft(arguments.plan)
+        return command(arguments, plan, _contract(arguments.contract))
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return FOUND if error.failed else CANNOT
+    except PlanError as error:
+        print(error, file=sys.stderr)
+    except (ClientError, BotoCoreError) as error:
+        print(told(error), file=sys.stderr)
+    except KeyboardInterrupt:
+        print("Interrupted. What was begun goes on at AWS; `trail infra diff` tells how it stands.", file=sys.stderr)
+    return CANNOT
+
+
+def _contract(path: Path | None) -> Contract:
+    """Of an image, or this code's own.
+
+    Raises:
+        PlanError: the file cannot be read, or is no contract.
+    """
+    if path is None:
+        return own_contract()
+    try:
+        return Contract.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise PlanError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise PlanError(
+            f"{path} is no contract ({place}: {first['msg']}); `docker run IMAGE contract` prints one."
+        ) from None
