@@ -86,7 +86,7 @@ def test_an_image_is_named_by_digest_or_not_at_all(digest: str) -> None:
 
 WRONG_PLANS: list[tuple[str, Phase, dict[str, Any]]] = [
     ("FARGATE_SIZE", "hybrid", {"size__cpu": 1000}),
-    ("FARGATE_SIZE", "hybrid", {"size__memory": 1536}),
+    ("FARGATE_SIZE", "hybrid", {"size__memory": 2560}),
     ("FARGATE_SIZE", "hybrid", {"size__cpu": 0}),
     ("MEMORY_BELOW_MINIMUM", "hybrid", {"size__cpu": 256, "size__memory": 1024}),
     ("ARCHITECTURE", "hybrid", {"size__architecture": "ARM64"}),
