@@ -4,8 +4,8 @@ Each part has a source. Those for the image and the account live in modules of t
 are there and where someone named an image and a plan; a SKIP says why not.
 """
 
-import importlib
-import importlib.util
+import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,14 +13,12 @@ from typing import Any
 
 from bentos.skin.settings import Phase
 from deploy import contract as contracts
-from deploy import shape, taskdef
+from deploy import shape
 from deploy.case import Case
 from deploy.checks import judge
 from deploy.codes import CODES, Code, declare, finding
 from deploy.finding import Finding, Level, Place
 from deploy.plan import Plan
-
-TRIAL, CLOUD = "deploy.trial", "deploy.cloud"
 
 INPUT = declare(
     "INPUT_UNUSABLE",
@@ -74,8 +72,8 @@ class Subject:
 
 
 def look(subjects: list[Subject]) -> list[Finding]:
-    """Findings of several phases, each told once; image and account are looked at with the first."""
-    first = subjects[0]
+    """Findings of several phases, each told once; image and account are looked at with the last, the most demanding."""
+    first, last = subjects[0], subjects[-1]
     told: dict[str, tuple[Finding, list[str]]] = {}
     for subject in subjects:
         for one in of_task_definition(subject):
@@ -87,7 +85,7 @@ def look(subjects: list[Subject]) -> list[Finding]:
             kept.append(one.model_copy(update={"sentence": f"In phase {', '.join(phases)}: {one.sentence}"}))
         elif one.level in ("FAIL", "WARN") or one.code not in broken:
             kept.append(one)
-    return [*first.told, *kept, *of_image(first), *of_account(first)]
+    return [*first.told, *kept, *of_image(last), *of_account(last)]
 
 
 def of_task_definition(subject: Subject) -> list[Finding]:
@@ -103,10 +101,15 @@ def of_image(subject: Subject) -> list[Finding]:
         return [skipped(IMAGE.code, "--offline was given, so the image was not run")]
     if subject.image is None:
         return [skipped(IMAGE.code, "no image to run was named with --image")]
-    if importlib.util.find_spec(TRIAL) is None:
-        return [skipped(IMAGE.code, "this installation cannot run images")]
-    trial = importlib.import_module(TRIAL)
-    return list(trial.try_image(subject.image, subject.task, subject.contract))
+    from bentos.skin.contract import Contract  # these need half a second, which --offline need not wait
+    from deploy import trial
+    from deploy.image import engine
+
+    try:
+        env = engine.environment()
+    except engine.EngineError:
+        env = dict(os.environ)  # the trial says that no engine answers
+    return trial.try_image(subject.image, subject.task, Contract.model_validate(subject.contract), env)
 
 
 def of_account(subject: Subject) -> list[Finding]:
@@ -115,13 +118,14 @@ def of_account(subject: Subject) -> list[Finding]:
         return [skipped(ACCOUNT.code, "--offline was given, so AWS was not asked")]
     if subject.plan is None:
         return [skipped(ACCOUNT.code, "there is no plan that says which account and names to ask for")]
-    if importlib.util.find_spec(CLOUD) is None:
-        return [skipped(ACCOUNT.code, "this installation cannot ask AWS")]
-    import boto3  # half a second, which --offline need not wait
+    import boto3  # as above
 
-    cloud = importlib.import_module(CLOUD)
+    from bentos.skin.contract import Contract
+    from deploy import cloud
+
     session = boto3.Session(region_name=subject.plan.region)
-    return list(cloud.look(subject.plan, subject.task, subject.contract, session))
+    contract = Contract.model_validate(subject.contract)
+    return cloud.look(subject.plan, subject.task, contract, session, subject.phase or "full")
 
 
 def skipped(code: str, reason: str) -> Finding:
@@ -146,11 +150,16 @@ def no_digest(place: str) -> Finding:
 
 
 def known_codes() -> dict[str, Code]:
-    """Every code by its name, those of the parts that ask the image and the account too, where they are there."""
-    for name in (taskdef.__name__, TRIAL, CLOUD):
-        if importlib.util.find_spec(name) is not None:
-            importlib.import_module(name)
-    return dict(sorted(CODES.items()))
+    """Every code by its name, those of the parts that ask the image and the account too."""
+    from deploy import cloud, taskdef, trial  # noqa: F401  declared where they are found
+
+    asked = {**trial.CODES, **cloud.CODES}
+    return dict(sorted({**CODES, **{code: Code(code, *sentences(text)) for code, text in asked.items()}}.items()))
+
+
+def sentences(text: str) -> tuple[str, str]:
+    """The first sentence without its full stop, and the whole text."""
+    return re.split(r"[.;] ", text, maxsplit=1)[0].rstrip("."), text
 
 
 def counts(findings: list[Finding]) -> dict[Level, int]:

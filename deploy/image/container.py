@@ -23,9 +23,11 @@ class Container:
         options: more of `docker run`.
         host_port: where it listens, if it shares the host's network.
         wait_for_port: False for one that is expected to end at once.
+        command: instead of the image's own.
 
     Attributes:
         name: of the container.
+        env: in which docker answers.
         url: of the service, on loopback.
     """
 
@@ -39,9 +41,10 @@ class Container:
         options: tuple[str, ...] = (),
         host_port: int | None = None,
         wait_for_port: bool = True,
+        command: tuple[str, ...] = (),
     ) -> None:
         self.name = f"shine-{uuid.uuid4().hex[:8]}"
-        self._env = env
+        self.env = env
         run = ["run", "--detach", "--name", self.name, "--memory", f"{memory_mib}m", "--memory-swap", f"{memory_mib}m"]
         run += ["--cpus", str(cpus), "--pids-limit", "256", "--ulimit", "nofile=16384:16384", "--read-only"]
         run += ["--tmpfs", f"/tmp:rw,nosuid,nodev,size={TMP_SIZE},mode=1777", "--cap-drop", "ALL"]  # noqa: S108  the container's
@@ -50,7 +53,11 @@ class Container:
         for name, value in (settings or {}).items():
             run += ["--env", f"{name}={value}"]
         self.started_at = time.monotonic()
-        self.docker(*run, *options, image)
+        try:
+            self.docker(*run, *options, image, *command)
+        except subprocess.CalledProcessError:  # what cannot be started stays behind, created
+            self.__exit__()
+            raise
         address = f"127.0.0.1:{host_port}" if host_port else self._published() if wait_for_port else "127.0.0.1:9"
         self.url = f"http://{address}"
 
@@ -66,7 +73,7 @@ class Container:
         Raises:
             subprocess.CalledProcessError: it fails, and `check` is set.
         """
-        return subprocess.run(["docker", *words], env=self._env, capture_output=True, text=True, check=check).stdout
+        return subprocess.run(["docker", *words], env=self.env, capture_output=True, text=True, check=check).stdout
 
     def inspect(self) -> dict[str, Any]:
         """What the engine knows of it."""
@@ -75,13 +82,13 @@ class Container:
 
     def logs(self) -> str:
         """Standard output and standard error."""
-        done = subprocess.run(["docker", "logs", self.name], env=self._env, capture_output=True, text=True, check=False)
+        done = subprocess.run(["docker", "logs", self.name], env=self.env, capture_output=True, text=True, check=False)
         return done.stdout + done.stderr
 
     def execute(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """Run something inside."""
         words = ["docker", "exec", self.name, *command]
-        return subprocess.run(words, env=self._env, capture_output=True, text=True, check=False)
+        return subprocess.run(words, env=self.env, capture_output=True, text=True, check=False)
 
     def get(self, path: str, timeout_s: float = 5.0) -> tuple[int, dict[str, Any]]:
         """Status and JSON of a GET; (0, {}) where nobody answers."""

@@ -276,7 +276,7 @@ def test_it_runs_as_a_command_in_plain_ascii_and_into_a_closed_pipe(tmp_path: Pa
     ended = subprocess.run(
         ["sh", "-c", line], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=True
     )
-    assert ended.stdout.startswith("ACCOUNT_ASKED")
+    assert ended.stdout.startswith("ACCOUNT ")
     assert ended.stderr == ""
 
 

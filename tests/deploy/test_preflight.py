@@ -1,13 +1,11 @@
 """The sources of findings: the image and the account are asked where somebody named them, and skipped with a reason."""
 
-import sys
-from importlib.machinery import ModuleSpec
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from deploy import preflight
+from bentos.skin.contract import Contract
+from deploy import cloud, preflight, trial
 from deploy.finding import Finding
 from tests.deploy import good
 
@@ -16,18 +14,15 @@ SEEN = Finding(code="SEEN", level="OK", sentence="Seen.")
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """Stand-ins for the modules that run images and ask AWS; what they were given."""
+    """Stand-ins for what runs images and asks AWS; what they were given."""
     calls: list[tuple[Any, ...]] = []
 
     def answer(*given: Any) -> list[Finding]:
         calls.append(given)
         return [SEEN]
 
-    for name, function in ((preflight.TRIAL, "try_image"), (preflight.CLOUD, "look")):
-        module = ModuleType(name)
-        module.__spec__ = ModuleSpec(name, None)
-        setattr(module, function, answer)
-        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(trial, "try_image", answer)
+    monkeypatch.setattr(cloud, "look", answer)
     return calls
 
 
@@ -44,9 +39,11 @@ def test_image_and_account_are_asked_once_whatever_the_number_of_phases(asked: l
     found = preflight.look([subject(plan=plan, image="shine:1", phase=phase) for phase in ("simple", "hybrid")])
     assert levels(found) == {"SEEN": "OK"}
     (image, account) = asked
-    assert image == ("shine:1", good.task(), good.contract())
-    assert account[:3] == (plan, good.task(), good.contract())
+    wanted = Contract.model_validate(good.contract())
+    assert image[:3] == ("shine:1", good.task(), wanted)
+    assert account[:3] == (plan, good.task(), wanted)
     assert account[3].region_name == plan.region
+    assert account[4] == "hybrid"  # of the phases the last, which asks for most
 
 
 @pytest.mark.parametrize(

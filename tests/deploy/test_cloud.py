@@ -1,0 +1,195 @@
+"""The look at AWS: a good account is good, each fault is found by its own code and hides no other."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from bentos.skin.contract import Contract, contract
+from bentos.skin.settings import Phase
+from deploy.cloud import CODES, look
+from deploy.finding import Finding
+from tests.deploy.aws import SECRET_VALUE, Good
+from tests.deploy.faults import FAULTS, point, publish
+from tests.s3 import CREDENTIALS, S3
+from tests.unit.model import bundles
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3]:
+    running = S3()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def told() -> Contract:
+    return contract()
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bundles.write(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture
+def good(server: S3, told: Contract, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Good]:
+    """A new account; boto3 finds it by its environment, as `trail` does."""
+    running = {"MOTO_ECS_SERVICE_RUNNING": "2"}  # as many as are desired: the deployment is complete
+    for name, value in {**CREDENTIALS, **running, "AWS_ENDPOINT_URL": server.url}.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        yield Good(bundle, told)
+
+
+def seen(good: Good, phase: Phase = "full") -> list[Finding]:
+    return look(good.plan, good.task_definition, good.contract, good.session, phase)
+
+
+def wrong(found: list[Finding]) -> dict[str, str]:
+    return {one.code: one.level for one in found if one.level in ("FAIL", "WARN")}
+
+
+@pytest.mark.parametrize("phase", ["simple", "hybrid", "foundation", "full"])
+def test_nothing_is_wrong_with_a_good_account(good: Good, phase: Phase) -> None:
+    found = seen(good, phase)
+    assert wrong(found) == {}, [one.sentence for one in found if one.level in ("FAIL", "WARN")]
+    skipped = {one.code for one in found if one.level == "SKIP"}
+    assert skipped == ({"QUOTA"} if phase in ("foundation", "full") else {"QUOTA", "WEIGHTS"})
+    assert len(found) >= 20
+
+
+@pytest.mark.parametrize("code", FAULTS)
+def test_each_fault_is_found_by_its_own_code_and_by_no_other(good: Good, code: str) -> None:
+    level, make = FAULTS[code]
+    make(good)
+    found = seen(good)
+    assert wrong(found) == {code: level}, [one.sentence for one in found if one.code in wrong(found)]
+    one = next(one for one in found if one.code == code)
+    assert one.repair is not None
+    assert one.places
+    assert one.sentence.endswith(".")
+
+
+UNPROVOKED = {"CREDENTIALS", "AWS_UNREACHABLE", "AWS_THROTTLED", "AWS_REFUSED", "AWS_UNFORESEEN", "PERMISSION_MISSING"}
+
+
+def test_every_code_is_explained_and_every_fault_among_them_provoked(good: Good) -> None:
+    fine = {one.code for one in seen(good)} | {"EXECUTION_ROLE_MAY", "TASK_ROLE_MAY"}
+    assert CODES.keys() == fine | FAULTS.keys() | UNPROVOKED
+    assert all(text.endswith(".") for text in CODES.values())
+
+
+def test_a_service_that_is_not_there_yet_will_be_created(good: Good) -> None:
+    good.client("ecs").delete_service(cluster="shine-ml-cluster", service="shine-api-gateway", force=True)
+    found = seen(good)
+    assert wrong(found) == {}
+    told = next(one.sentence for one in found if one.code == "SERVICE")
+    assert told == "There is no service shine-api-gateway yet: the rollout will create it."
+
+
+def test_two_deployments_at_once_are_one_in_progress(good: Good) -> None:
+    def twice(answer: dict[str, Any]) -> None:
+        deployments = answer["services"][0]["deployments"]
+        deployments.append({**deployments[0], "id": "ecs-svc/2", "status": "ACTIVE"})
+
+    good.stand_in("ecs", "DescribeServices", twice)
+    assert wrong(seen(good)) == {"DEPLOYMENT_RUNNING": "FAIL"}
+
+
+def test_both_values_stand_in_the_sentence(good: Good) -> None:
+    FAULTS["TARGET_PATH"][1](good)
+    one = next(one for one in seen(good) if one.code == "TARGET_PATH")
+    assert one.sentence == "The target group asks /, the image answers health on /health."
+    assert [place.value for place in one.places] == ["/health", "/"]
+    assert one.repair == "Set the target group's health check path to /health."
+
+
+# --- ways out of a subnet ------------------------------------------------------------------------------------------
+
+
+def test_endpoints_do_instead_of_a_nat_gateway_and_each_that_lacks_is_named(good: Good) -> None:
+    good.no_nat()
+    services = ["ecr.api", "ecr.dkr", "logs", "secretsmanager", "s3"]
+    for number, service in enumerate(services):
+        told = next(one.sentence for one in seen(good) if one.code == "EGRESS_MISSING")
+        lacking = [one for one in services if f"{one} (" in told]
+        assert lacking == [one for one in services if one in services[number:]], told
+        good.endpoint(service)
+    assert wrong(seen(good)) == {}
+
+
+def test_without_secrets_no_endpoint_of_theirs_is_asked_for(good: Good) -> None:
+    good.no_nat()
+    good.replan(secrets={})
+    good.container.pop("secrets")
+    for service in ("ecr.api", "ecr.dkr", "logs", "s3"):
+        good.endpoint(service)
+    assert wrong(seen(good)) == {}
+
+
+def test_a_public_subnet_is_a_way_out_for_tasks_with_a_public_address(good: Good) -> None:
+    network = good.plan.network.model_dump()
+    public = [good.ids["public_a"], good.ids["public_b"]]
+    good.replan(network={**network, "subnets": public, "assign_public_ip": True})
+    assert wrong(seen(good)) == {}
+    good.replan(network={**network, "subnets": public})
+    told = [one.sentence for one in seen(good) if one.code == "PUBLIC_IP_OFF"]
+    assert len(told) == 2
+    assert "assignPublicIp is DISABLED" in told[0]
+
+
+def test_a_subnet_without_a_table_of_its_own_takes_the_main_one(good: Good) -> None:
+    made = good.client("ec2").create_subnet(
+        VpcId=good.ids["vpc"], CidrBlock="10.0.8.0/24", AvailabilityZone="us-east-1b"
+    )["Subnet"]["SubnetId"]
+    network = good.plan.network.model_dump()
+    good.replan(network={**network, "subnets": [good.ids["private_a"], made]})
+    assert wrong(seen(good)) == {"EGRESS_MISSING": "FAIL"}  # the main table has no way out
+
+
+# --- weights -------------------------------------------------------------------------------------------------------
+
+
+def test_the_pinned_version_is_found_beside_the_live_one(good: Good, bundle: Path) -> None:
+    files = {name: (bundle / name).read_bytes() for name in ("model.onnx", "metrics.json")}
+    manifest = (bundle / "manifest.json").read_bytes()
+    publish(good, "1.0.0", manifest, files, good.ids["pin"])
+    point(good, "2.0.0-ffffffffffff", "2.0.0", "f" * 64)  # live is another
+    good.client("s3").delete_object(Bucket="shine-weights", Key="face-skin/manifest.json")
+    found = seen(good, "foundation")
+    assert wrong(found) == {}
+    assert next(one.sentence for one in found if one.code == "WEIGHTS").endswith(f"1.0.0-{good.ids['pin'][:12]}.")
+
+
+def test_a_pinned_version_that_is_nowhere_is_missing(good: Good) -> None:
+    point(good, "2.0.0-ffffffffffff", "2.0.0", "f" * 64)
+    assert wrong(seen(good, "foundation")) == {"WEIGHTS_MISSING": "FAIL"}
+
+
+# --- secrets -------------------------------------------------------------------------------------------------------
+
+
+def test_no_value_of_a_secret_is_ever_told(good: Good) -> None:
+    FAULTS["SECRET_KEY_MISSING"][1](good)
+    told = " ".join(one.model_dump_json() for one in seen(good))
+    assert SECRET_VALUE not in told
+    assert "holds the keys api_keys" in told
+
+
+def test_a_parameter_is_asked_for_without_decryption(good: Good) -> None:
+    made = {"Name": "/shine/keys", "Value": SECRET_VALUE, "Type": "SecureString"}
+    good.client("ssm").put_parameter(**made)
+    good.container["secrets"][0]["valueFrom"] = "arn:aws:ssm:us-east-1:123456789012:parameter/shine/keys"
+    good.permit("shine-execution", [{"Effect": "Allow", "Action": "*", "Resource": "*"}])
+    asked = []
+    good.session.events.register("provide-client-params.ssm", lambda params, **_: asked.append(params))
+    assert wrong(seen(good)) == {}
+    assert asked == [{"Name": "/shine/keys", "WithDecryption": False}]
+
+
+def test_the_quota_is_counted_twice_over_for_a_deployment(good: Good) -> None:
+    good.quota(12.0)  # 6 tasks of 1 CPU, old and new
+    assert next(one.level for one in seen(good) if one.code == "QUOTA") == "OK"

@@ -1,0 +1,177 @@
+"""How AWS is asked: by reading calls only, patiently, and one missing permission hides nothing else."""
+
+from typing import Any
+
+import botocore.endpoint
+import pytest
+from botocore.awsrequest import AWSResponse
+
+from deploy.cloud import SUBJECTS
+from tests.deploy.aws import Good
+from tests.deploy.test_cloud import bundle, good, seen, server, told, wrong
+
+__all__ = ["bundle", "good", "server", "told"]  # fixtures
+
+READING = ("Describe", "List", "Get", "Head", "Simulate", "BatchGet", "Lookup")
+
+
+class Raw:
+    """A body, as botocore reads it."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def stream(self, *_: Any, **__: Any) -> Any:
+        yield self._content
+
+
+def refuse(good: Good, service: str, operation: str, status: int, code: str, times: int = 10**6) -> list[str]:
+    """Let AWS refuse an operation so many times, at the level of HTTP; the requests that came."""
+    asked: list[str] = []
+
+    def answer(request: Any, **_: Any) -> AWSResponse | None:
+        asked.append(request.url)
+        if len(asked) > times:
+            return None
+        json_type = f'{{"__type": "{code}", "message": "no"}}'
+        xml = f"<Response><Errors><Error><Code>{code}</Code><Message>no</Message></Error></Errors></Response>"
+        if service in ("elbv2", "iam", "sts"):
+            xml = f"<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
+        if service == "s3":
+            xml = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
+        body = xml if service in ("ec2", "elbv2", "iam", "sts", "s3") else json_type
+        return AWSResponse(request.url, status, {"x-amzn-errortype": code}, Raw(body.encode()))
+
+    good.session.events.register(f"before-send.{service}.{operation}", answer)
+    return asked
+
+
+def test_every_call_only_reads(good: Good) -> None:
+    names: set[str] = set()
+    good.session.events.register("before-call", lambda model, **_: names.add(model.name))
+    seen(good)
+    assert {name for name in names if not name.startswith(READING)} == set()
+    assert len(names) > 20
+
+
+def test_each_question_is_asked_once(good: Good) -> None:
+    asked: list[str] = []
+    good.session.events.register("before-call.elbv2", lambda model, **_: asked.append(model.name))
+    seen(good)
+    assert asked.count("DescribeTargetGroups") == asked.count("DescribeLoadBalancers") == 1
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "code", "action"),
+    [
+        ("ecs", "DescribeClusters", "AccessDeniedException", "ecs:DescribeClusters"),
+        ("elbv2", "DescribeTargetGroups", "AccessDenied", "elasticloadbalancing:DescribeTargetGroups"),
+        ("ec2", "DescribeSubnets", "UnauthorizedOperation", "ec2:DescribeSubnets"),
+        ("iam", "GetRole", "AccessDenied", "iam:GetRole"),
+        ("logs", "DescribeLogGroups", "AccessDeniedException", "logs:DescribeLogGroups"),
+        ("ecr", "DescribeImages", "AccessDeniedException", "ecr:DescribeImages"),
+        ("secretsmanager", "DescribeSecret", "AccessDeniedException", "secretsmanager:DescribeSecret"),
+        ("s3", "GetObject", "AccessDenied", "s3:GetObject"),
+    ],
+)
+def test_a_missing_permission_names_action_and_policy_line_and_hides_nothing(
+    good: Good, service: str, operation: str, code: str, action: str
+) -> None:
+    refuse(good, service, operation, 403, code)
+    good.client("logs").delete_retention_policy(logGroupName="/ecs/shine-api-gateway")
+    good.attribute(good.ids["target_group"], "deregistration_delay.timeout_seconds", "300")
+    found = seen(good)
+    expected = {"PERMISSION_MISSING": "WARN", "LOG_RETENTION": "WARN", "DEREGISTRATION_LONG": "WARN"}
+    if service == "logs":
+        del expected["LOG_RETENTION"]
+    if service == "elbv2":
+        del expected["DEREGISTRATION_LONG"]
+    assert wrong(found) == expected
+    one = next(one for one in found if one.code == "PERMISSION_MISSING")
+    assert f"{action} is not allowed" in one.sentence
+    assert one.repair is not None
+    assert f'{{"Effect": "Allow", "Action": "{action}", "Resource": "*"}}' in one.repair
+
+
+def test_a_role_whose_policies_may_not_be_read_is_not_judged(good: Good) -> None:
+    refuse(good, "iam", "ListAttachedRolePolicies", 403, "AccessDenied")
+    found = seen(good)
+    assert wrong(found) == {}
+    told = [one for one in found if one.code in ("EXECUTION_ROLE_MAY", "TASK_ROLE_MAY")]
+    assert [one.level for one in told] == ["SKIP", "SKIP"]
+    assert "iam:ListAttachedRolePolicies is not allowed" in told[0].sentence
+
+
+def test_a_secret_whose_value_may_not_be_read_is_still_there(good: Good) -> None:
+    refuse(good, "secretsmanager", "GetSecretValue", 400, "AccessDeniedException")
+    one = next(one for one in seen(good) if one.code == "SECRET")
+    assert one.level == "SKIP"
+    assert "secretsmanager:GetSecretValue is not allowed" in one.sentence
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that botocore waits before it asks again, without waiting."""
+    seconds: list[float] = []
+
+    class Clock:
+        sleep = staticmethod(seconds.append)
+
+    monkeypatch.setattr(botocore.endpoint, "time", Clock)
+    return seconds
+
+
+def test_throttling_is_waited_out(good: Good, slept: list[float]) -> None:
+    asked = refuse(good, "ecs", "DescribeClusters", 400, "ThrottlingException", times=3)
+    assert wrong(seen(good)) == {}
+    assert len(asked) == 4
+    assert len(slept) == 3
+
+
+def test_throttling_without_end_is_told_and_hides_nothing(good: Good, slept: list[float]) -> None:
+    asked = refuse(good, "logs", "DescribeLogGroups", 400, "ThrottlingException")
+    found = seen(good)
+    assert wrong(found) == {"AWS_THROTTLED": "WARN"}
+    assert len(asked) == 6
+    assert len(slept) == 5
+    assert "the log group" in next(one.sentence for one in found if one.code == "AWS_THROTTLED")
+
+
+def test_an_endpoint_that_does_not_answer_is_one_sentence(
+    good: Good, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    found = seen(good)
+    told = [one for one in found if one.level == "FAIL"]
+    assert [one.code for one in told] == ["AWS_UNREACHABLE"]
+    assert "http://127.0.0.1:9 does not answer" in told[0].sentence
+    assert len(slept) <= 5  # nobody waits for it again at each subject
+
+
+def test_credentials_that_have_expired_are_one_sentence(good: Good) -> None:
+    good.session.events.register(
+        "before-send",
+        lambda request, **_: AWSResponse(
+            request.url,
+            403,
+            {"x-amzn-errortype": "ExpiredTokenException"},
+            Raw(
+                b"<ErrorResponse><Error><Code>ExpiredToken</Code></Error></ErrorResponse>"
+                if b"Version=20" in (request.body or b"")
+                else b'{"__type": "ExpiredTokenException"}'
+            ),
+        ),
+    )
+    told = {one.sentence for one in seen(good) if one.code == "CREDENTIALS"}
+    assert told == {"AWS cannot be asked: the credentials in use are wrong or have expired."}
+
+
+def test_an_answer_that_nobody_foresaw_hides_nothing(good: Good) -> None:
+    good.stand_in("logs", "DescribeLogGroups", lambda answer: answer.pop("logGroups"))
+    found = seen(good)
+    assert wrong(found) == {"AWS_UNFORESEEN": "WARN"}
+    assert len({one.code for one in found}) > 15
+
+
+def test_every_subject_has_a_name_of_its_own() -> None:
+    assert len({subject.__qualname__ + subject.__module__ for subject in SUBJECTS.values()}) == len(SUBJECTS)
