@@ -1,7 +1,6 @@
 """The overlay: boxes and zones where they belong, a legend that tells all, and never a failure."""
 
 import copy
-import time
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ from PIL import Image
 
 from bentos.skin import legend
 from bentos.skin.overlay import MAX_SIDE, MIN_SIDE, draw
-from bentos.skin.photo.decode import Photo, decode
-from bentos.skin.photo.face import FaceDetector
+from bentos.skin.photo.decode import Photo
 from bentos.skin.schema import EXAMPLE_ANALYSIS, Analysis, QualityIssue, Reason, Severity, ToneGroup
 
 ASTRONAUT = Path(__file__).resolve().parents[1] / "photos/astronaut.png"
@@ -260,19 +258,3 @@ def test_it_never_fails_for_a_valid_analysis(
 ) -> None:
     points = None if keypoints is None else np.array(keypoints, np.float32).reshape(6, 2)
     assert picture(plain(*size), findings, points).ndim == 3
-
-
-def test_a_2_megapixel_photo_takes_less_than_150_ms() -> None:
-    image = Image.open(ASTRONAUT).convert("RGB")
-    photo = decode(ASTRONAUT.read_bytes())
-    face = FaceDetector().detect(photo)[0]
-    photo = Photo(np.asarray(image.resize((1414, 1414))), 1414, 1414, "JPEG")
-    x, y, width, height = (value * 1414 / 512 for value in face.box)
-    boxes = [{"box": [x + 20 * i, y + 20 * i, 15.0, 15.0], "confidence": 0.5} for i in range(10)]
-    findings = analysis(face={"box": [x, y, width, height], "confidence": 0.9}, acne={"boxes": boxes})
-    times = []
-    for _ in range(5):
-        start = time.process_time()
-        draw(photo, findings, face.keypoints * np.float32(1414 / 512))
-        times.append(time.process_time() - start)
-    assert min(times) < 0.15
