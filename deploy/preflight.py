@@ -1,7 +1,7 @@
 """All findings about a rollout before anything moves: of the task definition, of the image, of the account.
 
-Each part has a source. Those for the image and the account live in modules of their own, which are asked where they
-are there and where someone named an image and a plan; a SKIP says why not.
+Each part has a source. Those for the image and the account live in modules of their own, which are asked where someone
+named an image and a plan; a SKIP says why not.
 """
 
 import os
@@ -9,7 +9,9 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from bentos.skin.settings import Phase
 from deploy import contract as contracts
@@ -19,6 +21,9 @@ from deploy.checks import judge
 from deploy.codes import CODES, Code, declare, finding
 from deploy.finding import Finding, Level, Place
 from deploy.plan import Plan
+
+if TYPE_CHECKING:
+    from bentos.skin.contract import Contract
 
 INPUT = declare(
     "INPUT_UNUSABLE",
@@ -101,15 +106,14 @@ def of_image(subject: Subject) -> list[Finding]:
         return [skipped(IMAGE.code, "--offline was given, so the image was not run")]
     if subject.image is None:
         return [skipped(IMAGE.code, "no image to run was named with --image")]
-    from bentos.skin.contract import Contract  # these need half a second, which --offline need not wait
-    from deploy import trial
+    from deploy import trial  # needs half a second, which --offline need not wait
     from deploy.image import engine
 
     try:
         env = engine.environment()
     except engine.EngineError:
         env = dict(os.environ)  # the trial says that no engine answers
-    return trial.try_image(subject.image, subject.task, Contract.model_validate(subject.contract), env)
+    return trial.try_image(subject.image, subject.task, whole(subject.contract), env)
 
 
 def of_account(subject: Subject) -> list[Finding]:
@@ -120,12 +124,26 @@ def of_account(subject: Subject) -> list[Finding]:
         return [skipped(ACCOUNT.code, "there is no plan that says which account and names to ask for")]
     import boto3  # as above
 
-    from bentos.skin.contract import Contract
     from deploy import cloud
 
     session = boto3.Session(region_name=subject.plan.region)
-    contract = Contract.model_validate(subject.contract)
-    return cloud.look(subject.plan, subject.task, contract, session, subject.phase or "full")
+    return cloud.look(subject.plan, subject.task, whole(subject.contract), session, subject.phase or "full")
+
+
+def whole(contract: dict[str, Any]) -> "Contract":
+    """A contract with everything that image and account are held against.
+
+    Raises:
+        ContractError: it is of another version than this checkout's.
+    """
+    from bentos.skin.contract import Contract  # as above
+
+    try:
+        return Contract.model_validate(contract)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise contracts.ContractError(f"the contract is not of this version: {place}: {first['msg']}.") from None
 
 
 def skipped(code: str, reason: str) -> Finding:

@@ -161,7 +161,7 @@ def contract() -> Contract:
     Raises:
         SystemExit: PORT is not a port number.
     """
-    port, seen = config.port(), measured()
+    port, seen, known = config.port(), measured(), settings()
     s3 = [Egress(purpose="weights, where SHINE_WEIGHTS_URI names S3", hosts=S3_HOSTS, port=443)]
     defaults = Settings()
     return Contract(
@@ -182,12 +182,12 @@ def contract() -> Contract:
             slowest_request=defaults.request_deadline_s,
             keep_alive=KEEP_ALIVE_S,
         ),
-        settings=settings(),
+        settings=known,
         endpoints=[
             *(Endpoint(method="POST", path=path, open=False) for path in sorted(intakes(defaults))),
             *(Endpoint(method="GET", path=path, open=path in OPEN_PATHS) for path in sorted(GET_PATHS)),
         ],
-        secrets=[one.name for one in settings() if one.secret],
+        secrets=[one.name for one in known if one.secret],
         egress={"simple": [], "hybrid": [], "foundation": s3, "full": s3},
         weights=weights(),
         measured=seen,

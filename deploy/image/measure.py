@@ -6,6 +6,7 @@ The next build carries the figures. Nothing in that file is typed by hand.
 """
 
 import argparse
+import atexit
 import json
 import math
 import os
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
 from bentos.skin.contract import MEASURED, MIB, Measured, health_command
@@ -127,11 +129,13 @@ def least_cpus(image: str, env: dict[str, str], say: "Say") -> float:
     sys.exit(f"the model does not answer in time with {CPUS[-1]} CPUs")
 
 
+@cache
 def unlimited() -> tuple[str, ...]:
     """Mount figures that refuse no limit, since the image's own would refuse what is tried here."""
     with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
         json.dump({**json.loads(MEASURED.read_text()), "memory_minimum_mib": 0}, file)
     Path(file.name).chmod(0o644)
+    atexit.register(Path(file.name).unlink, missing_ok=True)
     return ("--volume", f"{file.name}:{INSIDE}:ro")
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from bentos.skin.contract import Contract
 from deploy import cloud, preflight, trial
+from deploy import contract as contracts
 from deploy.finding import Finding
 from tests.deploy import good
 
@@ -68,3 +69,9 @@ def test_a_finding_of_one_phase_names_it() -> None:
     (told,) = [one for one in preflight.look(both) if one.level == "FAIL"]
     assert told.sentence.startswith("In phase full: SHINE_THREADS")
     assert [one.code for one in preflight.look(both)].count("SETTING_VALUE") == 1
+
+
+def test_a_contract_of_another_version_is_refused_by_a_sentence_where_image_or_account_need_all_of_it() -> None:
+    later = {**good.contract(), "colour": "red"}
+    with pytest.raises(contracts.ContractError, match="not of this version: colour"):
+        preflight.of_account(preflight.Subject(task=good.task(), contract=later, plan=good.plan()))
