@@ -14,6 +14,7 @@ PHASES: tuple[Phase, ...] = ("simple", "hybrid", "foundation", "full")
 MAX_BYTES = 1 << 18  # of a file that a person writes
 
 Arn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:\d{0,12}:.+$")]
+S3Uri = Annotated[str, Field(pattern=r"^s3://[a-z0-9.-]{3,63}(/.*)?$")]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Seconds = Annotated[int, Field(ge=0)]
 
@@ -63,7 +64,7 @@ class LoadBalancer(Strict):
 class Weights(Strict):
     """Where weights come from, from phase foundation on; the pin is the sha256 of the manifest."""
 
-    uri: Annotated[str, Field(pattern=r"^s3://[a-z0-9.-]{3,63}(/.*)?$")]
+    uri: S3Uri
     sha256: Sha256
 
 
@@ -81,16 +82,36 @@ class Gates(Strict):
     """What must hold live before a phase is proven.
 
     Attributes:
-        window_s: seconds for which all must hold.
+        window_s: seconds for which all must hold without a break.
+        settle_s: seconds within which all must first hold; the model loads and logs arrive meanwhile.
+        canary_per_second: photos sent while the gates are asked.
+        load_s: seconds of the load test of phase full, at four times that rate.
         p95_ms: of an analysis under the canary load, milliseconds.
         degraded_ratio: most answers of the heuristics, as a share.
         error_ratio: most answers 5xx, as a share.
+        golden: file with the findings that the portrait must give, for weights of your own; `trail golden` writes it.
     """
 
     window_s: Seconds = 120
+    settle_s: Seconds = 180
+    canary_per_second: Annotated[float, Field(gt=0, le=20)] = 1.0
+    load_s: Seconds = 30
+    golden: str | None = None
     p95_ms: Annotated[int, Field(gt=0)] = 1000
     degraded_ratio: Annotated[float, Field(ge=0, le=1)] = 0.05
     error_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
+
+
+class Autoscaling(Strict):
+    """Between size.tasks and size.most_tasks; a task is added above either.
+
+    Attributes:
+        cpu_percent: of the tasks, on average.
+        requests_per_target: a minute; None: follows from the load measured on the image.
+    """
+
+    cpu_percent: Annotated[int, Field(ge=10, le=90)] = 60
+    requests_per_target: Annotated[int, Field(gt=0)] | None = None
 
 
 class PhasePlan(Strict):
@@ -176,6 +197,9 @@ class Plan(Strict):
     health: Health = Health()
     stop_timeout: Seconds = 60
     deregistration_delay: Seconds = 30
+    autoscaling: Autoscaling = Autoscaling()
+    alarms: list[str] = []  # names of those that stop a rollout; `trail infra apply` prints them
+    record: S3Uri | None = None  # where the trail record lies; beside the weights where it is not set
     phases: dict[Phase, PhasePlan] = {phase: PhasePlan() for phase in PHASES}
     infra: Infra | None = None  # of `trail infra`; none where all of it is made elsewhere
 
