@@ -28,7 +28,8 @@ from deploy.aws import Clients
 from deploy.plan import PHASES, Plan, PlanError, read
 from deploy.record import lock, page
 from deploy.record.objects import RecordError
-from deploy.record.progress import Progress, State, Station, compute
+from deploy.record.progress import Progress, compute
+from deploy.record.stations import State, Station
 from deploy.record.store import Store, open_store, with_note
 from deploy.record.telling import clean, moment, short, span
 from deploy.record.trail import Note, Record
@@ -96,7 +97,7 @@ def _status(wanted: argparse.Namespace, plan: Plan, live: Live | None) -> int:
     seen = live(plan, clients) if live is not None else None
     if wanted.json:
         held = None if holding is None else holding.model_dump(mode="json") | {"stale": holding.stale}
-        content = {"progress": _plain(progress), "lock": held, "live": None if seen is None else seen.data}
+        content = {"progress": _progress(progress), "lock": held, "live": None if seen is None else seen.data}
         print(json.dumps(content, indent=2))
         return FINE
     colours = report.colours_wanted(sys.stdout)
@@ -140,7 +141,11 @@ def _record(wanted: argparse.Namespace, plan: Plan) -> int:
         if where is not None:
             _put(where, text(record, progress))
     if wanted.json:
-        print(json.dumps({"record": _plain(record), "progress": _plain(progress)}, indent=2))
+        print(
+            json.dumps(
+                {"record": record.model_dump(mode="json", fallback=str), "progress": _progress(progress)}, indent=2
+            )
+        )
     elif wanted.note is not None:
         print("The decision is in the record.", file=sys.stderr)
     elif wanted.markdown is None and wanted.html is None:
@@ -189,8 +194,8 @@ def _put(where: str, text: str) -> None:
         raise Unwritable(f"{printable(where)} cannot be written: {why}.") from None
 
 
-def _plain(one: Record | Progress) -> Any:
-    return one.model_dump(mode="json", fallback=str)
+def _progress(progress: Progress) -> dict[str, Any]:
+    return progress.model_dump(mode="json", fallback=str) | {"percent": progress.percent}
 
 
 def _guarded(command: Callable[[argparse.Namespace, Plan], int], wanted: argparse.Namespace) -> int:

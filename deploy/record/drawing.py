@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from html import escape
 
 from bentos.skin.settings import Phase
-from deploy.record.progress import Progress, Station
+from deploy.record.progress import Progress
+from deploy.record.stations import Station
 
 Point = tuple[float, float]
 STEPS, FINE = 60, 600  # points of a curve between two stations: drawn, and computed

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from deploy.record.days import Day
 from deploy.record.drawing import TALL, WIDE, picture, sign
-from deploy.record.progress import Asked, Progress, Station
+from deploy.record.progress import Progress
+from deploy.record.stations import Asked, Station
 from deploy.record.telling import clean, clock, day, moment, person, short, span, utc, value
 from deploy.record.trail import Note, Record
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from bentos.skin.settings import Phase
-from deploy.record.progress import MARKERS, Progress, compute, current, last_proven, next_phase
+from deploy.record.progress import Progress, compute, current, last_proven, next_phase
+from deploy.record.stations import MARKERS
 from deploy.record.trail import Attempt, Note, Outcome
 from tests.rollout.records import (
     DIGEST,
@@ -215,6 +216,10 @@ def test_a_refusal_blocks_and_belongs_to_the_image_that_came_after_it() -> None:
     refused = refused.model_copy(update={"started": at(80)})
     newer = progress(*climbed(DIGEST), refused, attempt("n1", "simple", begin=90, deployed=image(NEWER)))
     assert newer.stations[0].started == at(80)
+    older = progress(
+        refused, attempt("n1", "simple", begin=90, deployed=image(NEWER)), attempt("a3", "simple", begin=99)
+    )
+    assert older.stations[0].started == at(99)
 
 
 def test_a_refusal_goes_on_with_the_image_that_runs_only_where_that_would_come_next() -> None:

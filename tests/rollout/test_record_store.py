@@ -10,6 +10,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
+from botocore.parsers import ResponseParserError
 
 from deploy.plan import PlanError
 from deploy.record import store as stores
@@ -238,6 +239,12 @@ def test_what_cannot_be_reached_is_a_sentence(client: Steady) -> None:
     client.before["put_object"] = once(ReadTimeoutError(endpoint_url="s3"))
     with pytest.raises(RecordUnreachable, match="cannot be written"):
         add(client, attempt("a1", "simple"))
+
+
+def test_a_proxy_that_answers_in_s3s_place_is_told_as_one(client: Steady) -> None:
+    client.before["get_object"] = once(ResponseParserError("invalid XML"))
+    with pytest.raises(RecordUnreachable, match="does not speak S3; a proxy, perhaps"):
+        store(client).read()
 
 
 def test_the_record_lies_where_the_plan_says_else_beside_the_weights() -> None:
