@@ -9,6 +9,10 @@ A new rollout, from nothing:
 A task definition that you have, ours or not, rendered or as `aws ecs describe-task-definition` prints it:
   trail preflight --task-definition FILE --offline
 
+How far it is, and the progress tracker as a page:
+  trail status                            progress, what blocks, the next command
+  trail record --html trail.html          the tracker; --note "…" adds a decision
+
 What a finding means:
   trail explain PORT_MISMATCH             one code; without a code, all of them
 
@@ -36,6 +40,7 @@ from deploy import codes, infra, preflight, report, taskdef
 from deploy import contract as contracts
 from deploy import plan as plans
 from deploy import render as renderer
+from deploy.record import commands as record
 from deploy.words import printable
 
 FINE, FOUND, INTERRUPTED = 0, 2, 130
@@ -75,7 +80,8 @@ def parser() -> argparse.ArgumentParser:
     text = str(__doc__)
     made = argparse.ArgumentParser("trail", description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_init, add_schema, add_render, add_preflight, add_explain, infra.add_commands):
+    own = (add_init, add_schema, add_render, add_preflight, add_explain)
+    for add in (*own, infra.add_commands, record.add_commands):
         add(commands)
     return made
 

@@ -72,6 +72,7 @@ class Attempt(_Part):
         evidence: lines that show the cause.
         gates: the last result of each gate.
         back_to: id of the attempt that was gone back to; None where nothing was, or desired count 0 was set.
+        trimmed: evidence and gates were left out, when the record had grown too large.
     """
 
     id: str
@@ -89,6 +90,7 @@ class Attempt(_Part):
     evidence: list[str] = []
     gates: list[GateResult] = []
     back_to: str | None = None
+    trimmed: bool = False
 
 
 class Note(_Part):
