@@ -23,8 +23,9 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bentos.skin.settings import Phase
-from deploy import gates, report
+from deploy import report
 from deploy.aws import Clients
+from deploy.gates.table import names
 from deploy.plan import PHASES, Plan, PlanError, read
 from deploy.record import lock, page
 from deploy.record.objects import RecordError
@@ -84,8 +85,7 @@ def add_commands(subparsers: Any, live: Live | None = None) -> None:
 
 def expected() -> dict[Phase, list[str]]:
     """Names of the gates of each phase, as the rollout asks them."""
-    names: Callable[[Phase], Sequence[str]] = getattr(gates, "names", lambda _: [])
-    return {phase: list(names(phase)) for phase in PHASES}
+    return {phase: names(phase) for phase in PHASES}
 
 
 def _status(wanted: argparse.Namespace, plan: Plan, live: Live | None) -> int:

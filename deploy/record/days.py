@@ -19,6 +19,7 @@ ENDS: dict[Outcome, str] = {
     "cause_found": "was taken back: a cause was found that no waiting cures",
     "platform_failed": "was taken back by ECS",
     "rollback_failed": "failed, and so did the way back",
+    "restored": "is done",
     "overtaken": "was overtaken by somebody else's deployment",
     "abandoned": "never reached AWS",
 }
@@ -70,8 +71,8 @@ def _of(attempt: Attempt, record: Record) -> list[Entry]:
         text += f"; {sum(one.holds for one in attempt.gates)} of {count(len(attempt.gates), 'gate')} held"
     text += f". {attempt.sentence}" if attempt.sentence and attempt.outcome != "proven" else "."
     back = next((one for one in record.attempts if one.id == attempt.back_to), None)
-    if back is not None and attempt.outcome != "proven":
+    if back is not None and attempt.outcome not in ("proven", "restored"):
         text += f" Gone back to {back.phase}{f', image {short(back.deployed.digest)}' if back.deployed else ''}."
     if attempt.trimmed:
         text += " (Its evidence was left out when the record had grown too large.)"
-    return [*told, Entry(at=ended, kind="good" if attempt.outcome == "proven" else "bad", text=text)]
+    return [*told, Entry(at=ended, kind="good" if attempt.outcome in ("proven", "restored") else "bad", text=text)]

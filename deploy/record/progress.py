@@ -104,9 +104,8 @@ def current(record: Record) -> Current:
         elif attempt.outcome not in ("running", *UNTRIED):
             back = next((one for one in record.attempts if attempt.back_to == one.id), None)
             if back is not None:
-                found = Current(
-                    attempt=back, sentence=f"{_runs(back)} It runs again since {attempt.phase} was taken back."
-                )
+                why = "it was gone back to" if attempt.command == "rollback" else f"{attempt.phase} was taken back"
+                found = Current(attempt=back, sentence=f"{_runs(back)} It runs again since {why}.")
             elif attempt.deployment is not None:
                 found = Current(
                     sentence=f"Nothing proven runs: {attempt.phase} failed, and there was nothing to go back to."
@@ -164,7 +163,7 @@ def _next(record: Record, runs: Current, digest: str | None) -> tuple[Phase, str
         return last.phase, "trail resume"
     if last is not None and last.outcome == "overtaken":
         return last.phase, "trail status"
-    if last is not None and last.outcome != "proven":
+    if last is not None and last.outcome not in ("proven", "restored"):
         if last.command == "rollback":
             return last.phase, "trail rollback"
         likely = runs.attempt is None or next_phase(record, digest) == last.phase
@@ -175,7 +174,7 @@ def _next(record: Record, runs: Current, digest: str | None) -> tuple[Phase, str
 
 
 def _up(phase: Phase, digest: str | None) -> str:
-    return f"trail up --phase {phase} --digest {shlex.quote(clean(digest, 80)) if digest else NO_DIGEST}"
+    return f"trail up {phase} --digest {shlex.quote(clean(digest, 80)) if digest else NO_DIGEST}"
 
 
 def _runs(attempt: Attempt) -> str:

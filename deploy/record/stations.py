@@ -113,7 +113,7 @@ def station(
     pairs = [
         (one, image)
         for one, image in zip(record.attempts, images, strict=True)
-        if one.phase == phase and one.outcome != "abandoned"
+        if one.phase == phase and one.outcome not in ("abandoned", "restored")
     ]
     tried = [one for one, image in pairs if image in (None, digest)]
     proofs = [one for one in tried if one.outcome == "proven"]

@@ -87,7 +87,7 @@ def test_markdown_says_what_the_record_says() -> None:
         "**Progress: 8 of 19 gates (42 %)**, on the way since 3 Nov 2026, 12:04 UTC.\n\n"
         "- Runs: Phase simple with image sha256:9f2c9f2c9f2c, proven 3 Nov 2026, 12:11 UTC. It runs again since hybrid "
         "was taken back.\n"
-        f"- Next: `trail up --phase hybrid --digest {records.DIGEST}`\n\n"
+        f"- Next: `trail up hybrid --digest {records.DIGEST}`\n\n"
         "| phase | marker | state | gates | begun | ended | took | image |\n"
         "|---|---|---|---|---|---|---|---|\n"
         "| 1 simple | 🎯 Starting line: basic system operational | proven | 5/5 | 3 Nov 2026, 12:04 UTC | "
@@ -100,7 +100,7 @@ def test_markdown_says_what_the_record_says() -> None:
         "## 2 hybrid: failed\n\n"
         "- Reached: Held when last asked: Stable, Status tells, Degradation proven.\n"
         "- Blocks: Metrics there did not hold within 180 s: /metrics answers 404. (`metrics_there`)\n"
-        f"- Next: `trail up --phase hybrid --digest {records.DIGEST}` once it is repaired\n\n"
+        f"- Next: `trail up hybrid --digest {records.DIGEST}` once it is repaired\n\n"
         "| gate | holds | seen | demanded |\n"
         "|---|---|---|---|\n"
         "| Stable | ✓ yes | 2 | 2 |\n"
@@ -122,7 +122,7 @@ def test_html_says_the_same() -> None:
         "42 %",
         "8 of 19 passed",
         "It runs again since hybrid was taken back.",
-        f"trail up --phase hybrid --digest {records.DIGEST} once it is repaired",
+        f"trail up hybrid --digest {records.DIGEST} once it is repaired",
         "Metrics there did not hold within 180 s: /metrics answers 404. metrics_there",
         "GET /metrics → 404 Not Found",
         "1 of 2 tasks shows metrics_there; look at its log.",
@@ -137,7 +137,7 @@ def test_html_says_the_same() -> None:
 def test_an_empty_record_makes_a_page_that_says_how_to_begin() -> None:
     for told in (html(empty()), markdown(empty())):
         assert "Nobody has set out yet." in told
-        assert "trail up --phase simple --digest sha256:…" in told
+        assert "trail up simple --digest sha256:…" in told
 
 
 def test_a_walked_trail_says_so_and_has_all_markers() -> None:

@@ -52,7 +52,7 @@ def test_where_nobody_set_out_nothing_is_reached_and_the_first_command_is_told()
     assert (found.passed, found.gates, found.percent) == (0, 19, 0)
     assert states(found) == ["not begun"] * 4
     assert (found.started, found.current.attempt, found.days) == (None, None, [])
-    assert found.next == "trail up --phase simple --digest sha256:…"
+    assert found.next == "trail up simple --digest sha256:…"
     assert [one.next for one in found.stations] == [found.next, None, None, None]
 
 
@@ -88,7 +88,7 @@ def test_a_failure_names_what_blocks_and_how_it_goes_on() -> None:
     assert found.current.attempt is not None
     assert found.current.attempt.id == "a1"
     assert "runs again since hybrid was taken back" in found.current.sentence
-    assert found.next == hybrid.next == f"trail up --phase hybrid --digest {DIGEST}"
+    assert found.next == hybrid.next == f"trail up hybrid --digest {DIGEST}"
 
 
 def test_the_end_of_the_trail() -> None:
@@ -145,7 +145,7 @@ def test_what_was_proven_stays_proven_when_it_is_rolled_back_from() -> None:
     assert states(found) == ["proven"] * 4
     assert found.percent == 100
     assert found.current.attempt == back
-    assert found.next == f"trail up --phase foundation --digest {DIGEST}"  # it climbs again from where it runs
+    assert found.next == f"trail up foundation --digest {DIGEST}"  # it climbs again from where it runs
 
 
 def test_a_new_image_sets_out_at_the_first_station_again() -> None:
@@ -154,7 +154,7 @@ def test_a_new_image_sets_out_at_the_first_station_again() -> None:
     assert states(found) == ["proven", "not begun", "not begun", "not begun"]
     assert (found.passed, found.percent) == (5, 26)
     assert [one.earlier.id if one.earlier else None for one in found.stations] == ["9f0", "9f1", "9f2", "9f3"]
-    assert found.next == f"trail up --phase hybrid --digest {NEWER}"
+    assert found.next == f"trail up hybrid --digest {NEWER}"
     assert found.stations[0].started == at(100)
 
 
@@ -175,7 +175,7 @@ def test_a_new_image_that_failed_leaves_the_old_one_counted_and_is_told() -> Non
     assert (found.digest, found.percent, states(found)) == (DIGEST, 100, ["proven"] * 4)
     assert found.stations[0].blocks == "With image sha256:b71eb71eb71e: No curl."
     assert found.stations[0].cause == "NO_CURL"
-    assert found.next == f"trail up --phase simple --digest {NEWER}"
+    assert found.next == f"trail up simple --digest {NEWER}"
 
 
 def test_what_blocked_once_blocks_no_more_when_a_later_attempt_is_proven() -> None:
@@ -204,7 +204,7 @@ def test_the_newest_proof_has_the_marker_and_the_first_ended_the_phase() -> None
 def test_an_attempt_that_never_reached_aws_counts_as_none() -> None:
     found = progress(attempt("a1", "simple", "abandoned", deployed=None, deployment=None))
     assert (states(found)[0], found.stations[0].blocks) == ("not begun", None)
-    assert found.next == "trail up --phase simple --digest sha256:…"
+    assert found.next == "trail up simple --digest sha256:…"
 
 
 def test_a_refusal_blocks_and_belongs_to_the_image_that_came_after_it() -> None:
@@ -224,9 +224,9 @@ def test_a_refusal_blocks_and_belongs_to_the_image_that_came_after_it() -> None:
 
 def test_a_refusal_goes_on_with_the_image_that_runs_only_where_that_would_come_next() -> None:
     refused = attempt("a2", "hybrid", "refused", 20, deployed=None, deployment=None)
-    assert progress(attempt("a1", "simple"), refused).next == f"trail up --phase hybrid --digest {DIGEST}"
+    assert progress(attempt("a1", "simple"), refused).next == f"trail up hybrid --digest {DIGEST}"
     elsewhere = attempt("a2", "simple", "refused", 20, deployed=None, deployment=None)
-    assert progress(attempt("a1", "simple"), elsewhere).next == "trail up --phase simple --digest sha256:…"
+    assert progress(attempt("a1", "simple"), elsewhere).next == "trail up simple --digest sha256:…"
 
 
 @pytest.mark.parametrize(
@@ -238,6 +238,7 @@ def test_a_refusal_goes_on_with_the_image_that_runs_only_where_that_would_come_n
         ({"outcome": "gate_failed", "back_to": "nobody"}, "Nothing proven runs", None),
         ({"outcome": "platform_failed", "back_to": "a1"}, "Phase simple with image sha256:9f2c9f2c9f2c", "a1"),
         ({"outcome": "cause_found", "deployment": None}, "Phase simple with image", "a1"),
+        ({"outcome": "restored", "command": "rollback", "back_to": "a1"}, "again since it was gone back to", "a1"),
         ({"outcome": "refused"}, "Phase simple with image", "a1"),
         ({"outcome": "abandoned"}, "Phase simple with image", "a1"),
         ({"outcome": "running"}, "Phase simple with image", "a1"),
@@ -256,16 +257,23 @@ def test_what_runs_follows_from_how_each_attempt_ended(last: dict[str, Any], tol
         ("running", "up", "trail resume"),
         ("overtaken", "up", "trail status"),
         ("rollback_failed", "rollback", "trail rollback"),
-        ("rollback_failed", "up", f"trail up --phase hybrid --digest {DIGEST}"),
+        ("rollback_failed", "up", f"trail up hybrid --digest {DIGEST}"),
     ],
 )
 def test_the_next_command_follows_from_the_last_attempt(outcome: Outcome, command: Any, told: str) -> None:
     assert progress(attempt("a1", "simple"), attempt("a2", "hybrid", outcome, 20, command=command)).next == told
 
 
+def test_after_a_rollback_it_climbs_again_from_what_was_gone_back_to() -> None:
+    back = attempt("a3", "simple", "restored", 40, command="rollback", back_to="a1", gates=[])
+    found = progress(attempt("a1", "simple"), attempt("a2", "hybrid", begin=20), back)
+    assert found.next == f"trail up hybrid --digest {DIGEST}"
+    assert [one.state for one in found.stations] == ["proven", "proven", "not begun", "not begun"]
+
+
 def test_a_digest_from_elsewhere_cannot_become_a_command() -> None:
     found = progress(attempt("a1", "simple", deployed=image("sha256:1; rm -rf /\n$(x)")))
-    assert found.next == "trail up --phase hybrid --digest 'sha256:1; rm -rf / $(x)'"
+    assert found.next == "trail up hybrid --digest 'sha256:1; rm -rf / $(x)'"
 
 
 def test_one_goes_back_to_the_newest_proven_attempt_of_this_phase_or_an_earlier_one() -> None:
