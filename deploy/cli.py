@@ -36,6 +36,7 @@ from deploy import codes, infra, preflight, report, taskdef
 from deploy import contract as contracts
 from deploy import plan as plans
 from deploy import render as renderer
+from deploy.gates import commands as gate_commands
 from deploy.words import printable
 
 FINE, FOUND, INTERRUPTED = 0, 2, 130
@@ -75,7 +76,15 @@ def parser() -> argparse.ArgumentParser:
     text = str(__doc__)
     made = argparse.ArgumentParser("trail", description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_init, add_schema, add_render, add_preflight, add_explain, infra.add_commands):
+    for add in (
+        add_init,
+        add_schema,
+        add_render,
+        add_preflight,
+        add_explain,
+        infra.add_commands,
+        gate_commands.add_commands,
+    ):
         add(commands)
     return made
 
