@@ -40,7 +40,9 @@ from deploy import codes, infra, preflight, report, taskdef
 from deploy import contract as contracts
 from deploy import plan as plans
 from deploy import render as renderer
+from deploy.gates import commands as gates
 from deploy.record import commands as record
+from deploy.rollout import commands as rollout
 from deploy.words import printable
 
 FINE, FOUND, INTERRUPTED = 0, 2, 130
@@ -81,7 +83,8 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("trail", description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
     own = (add_init, add_schema, add_render, add_preflight, add_explain)
-    for add in (*own, infra.add_commands, record.add_commands):
+    parts = (infra, rollout, record, gates)
+    for add in (*own, *(part.add_commands for part in parts)):
         add(commands)
     return made
 
