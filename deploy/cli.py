@@ -9,8 +9,9 @@ A new rollout, from nothing:
 A task definition that you have, ours or not, rendered or as `aws ecs describe-task-definition` prints it:
   trail preflight --task-definition FILE --offline
 
-What a finding means:
+What a finding means, and what is failing now:
   trail explain PORT_MISMATCH             one code; without a code, all of them
+  trail why                               the most likely cause, with the words that show it
 
 Port, health check and minimum size come from the image's contract (`docker run IMAGE contract`, or --contract FILE with
 what it printed); names and sizes from trail.yaml. Neither is ever typed twice.
@@ -36,6 +37,7 @@ from deploy import codes, infra, preflight, report, taskdef
 from deploy import contract as contracts
 from deploy import plan as plans
 from deploy import render as renderer
+from deploy.why import commands as why
 from deploy.words import printable
 
 FINE, FOUND, INTERRUPTED = 0, 2, 130
@@ -75,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     text = str(__doc__)
     made = argparse.ArgumentParser("trail", description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_init, add_schema, add_render, add_preflight, add_explain, infra.add_commands):
+    for add in (add_init, add_schema, add_render, add_preflight, add_explain, infra.add_commands, why.add_commands):
         add(commands)
     return made
 
