@@ -43,6 +43,7 @@ from deploy import render as renderer
 from deploy.gates import commands as gates
 from deploy.record import commands as record
 from deploy.rollout import commands as rollout
+from deploy.why import commands as why
 from deploy.words import printable
 
 FINE, FOUND, INTERRUPTED = 0, 2, 130
@@ -83,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("trail", description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
     own = (add_init, add_schema, add_render, add_preflight, add_explain)
-    parts = (infra, rollout, record, gates)
+    parts = (infra, rollout, why, record, gates)
     for add in (*own, *(part.add_commands for part in parts)):
         add(commands)
     return made
