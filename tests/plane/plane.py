@@ -1,0 +1,187 @@
+"""The plane as a whole."""
+
+import itertools
+import os
+import socket
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+from moto import mock_aws
+
+from bentos.skin.contract import contract
+from bentos.skin.model.engine import EMBEDDED
+from deploy.plan import Plan
+from tests.deploy.aws import NAME, REGION
+from tests.plane import certificate
+from tests.plane.account import CLUSTER, Account
+from tests.plane.balancer import Balancer
+from tests.plane.clock import Clock
+from tests.plane.ecs import Ecs
+from tests.plane.faults import OPERATOR, TASK, Faults
+from tests.plane.images import CATALOGUE
+from tests.plane.scheduler import summary
+from tests.plane.server import Endpoint
+from tests.plane.service import Service
+from tests.plane.targets import Targets
+from tests.plane.task import Ground, Task
+
+TICK_S = 0.1
+SECOND_OCTETS = range(64, 128)  # of tasks' addresses, 127.x.y.z; two planes at once meet seldom, and look
+
+
+class Plane:
+    """A stand-in for AWS in which a rollout runs in seconds; a context manager.
+
+    Args:
+        folder: for logs of tasks and the certificate.
+        scale: real seconds for one of AWS's.
+        floor_s: real seconds that a process may take to start, whatever the scale says.
+        tasks: that the plan wants.
+
+    Attributes:
+        account: moto, with `ids`, `plan`, and everything that can be broken in it.
+        endpoint: for AWS_ENDPOINT_URL.
+        base_url, secure_url: of the load balancer; the plan's domain is the second.
+        digests: image by name → its digest.
+        faults: what goes wrong between a client and AWS.
+    """
+
+    def __init__(self, folder: Path, *, scale: float = 0.04, floor_s: float = 30.0, tasks: int = 2) -> None:
+        self._folder, self._clock, self._tasks = folder, Clock(scale, floor_s), tasks
+        self._mock = mock_aws()
+        self._closing = threading.Event()
+        self._addresses = itertools.count(1)
+
+    def __enter__(self) -> Self:
+        self._mock.start()
+        try:
+            self._open()
+        except BaseException:
+            self._mock.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.account = Account(EMBEDDED, contract())
+        self.digests = {name: self.account.push(name) for name in CATALOGUE}
+        catalogue = {self.digests[name]: image for name, image in CATALOGUE.items()}
+        self.targets = Targets(self.account, self._clock)
+        platform: dict[str, str] = {}
+        self._ground = Ground(
+            self.account, self._clock, self.targets, catalogue, self._folder, platform, self._free_address
+        )
+        self.ecs = Ecs(self._ground)
+        self.faults = Faults()
+        self._endpoint = Endpoint(self.account, self.ecs, self.targets, self.faults)
+        self.endpoint = self._endpoint.url
+        platform |= self._credentials(TASK)
+        trusted, context = certificate.write(self._folder, "127.0.0.1")
+        self.trusted = trusted
+        group = self.account.ids["target_group"]
+        self.balancer = Balancer(self.targets, group, self._clock, "127.0.0.1", context)
+        self.base_url, self.secure_url = self.balancer.url, self.balancer.secure_url
+        self.account.settle(self.secure_url, self._tasks)
+        self._endpoint.start()
+        self.balancer.start()
+        self._scheduler = threading.Thread(target=self._schedule, daemon=True, name="scheduler")
+        self._scheduler.start()
+
+    def close(self) -> None:
+        """End every task, really; close every port."""
+        self._closing.set()
+        self._scheduler.join(10)
+        tasks = self.ecs.tasks
+        for task in tasks:
+            task.hurry()
+        for task in tasks:
+            task.join()
+        self.balancer.close()
+        self._endpoint.close()
+        self._mock.stop()
+
+    def _schedule(self) -> None:
+        while not self._closing.wait(TICK_S):
+            self.ecs.tick()
+
+    def _free_address(self, port: int) -> str:
+        """An address on loopback where nobody listens on the port."""
+        second = SECOND_OCTETS[os.getpid() % len(SECOND_OCTETS)]
+        while True:
+            number = next(self._addresses)
+            address = f"127.{second}.{number // 250 % 250}.{number % 250 + 1}"
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((address, port))
+                except OSError:
+                    continue
+                return address
+
+    @property
+    def plan(self) -> Plan:
+        """That fits the account; `account.replan(…)` changes it."""
+        return self.account.plan
+
+    def write_plan(self, path: Path) -> Path:
+        """The plan as `trail.yaml`."""
+        return self.account.write_plan(path)
+
+    def environment(self) -> dict[str, str]:
+        """For a process that is to take the plane for AWS: endpoint, credentials, and trust in the certificate."""
+        return {**self._credentials(OPERATOR), "SSL_CERT_FILE": str(self.trusted)}
+
+    def _credentials(self, key: str) -> dict[str, str]:
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": key,
+            "AWS_SECRET_ACCESS_KEY": "of the plane",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def client(self, service: str) -> Any:
+        """boto3's, over HTTP as the rollout's own; without retries, so that a test sees what is answered."""
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id=OPERATOR,
+            aws_secret_access_key="of the plane",  # noqa: S106
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+    @property
+    def calls(self) -> dict[str, int]:
+        """How often an operation was asked for, of those that the header or the form tells."""
+        return dict(self._endpoint.calls)
+
+    @property
+    def service(self) -> Service:
+        """The one of the plan; raises KeyError where there is none."""
+        return self.ecs.services[NAME]
+
+    @property
+    def running(self) -> list[Task]:
+        """Tasks that have a process."""
+        return [one for one in self.ecs.tasks if one.pid is not None and one.status != "STOPPED"]
+
+    def summary(self) -> dict[str, Any]:
+        """What is so, for a test's message."""
+        with self.ecs.lock:
+            return summary(self.service)
+
+    def somebody_else_updates(self, **changes: Any) -> str:
+        """UpdateService by another party, forced; the id of the deployment that it began."""
+        asked = {"cluster": CLUSTER, "service": NAME, "forceNewDeployment": True, **changes}
+        answer = self.ecs.update_service(asked)
+        deployment: str = answer["service"]["deployments"][0]["id"]
+        return deployment
