@@ -32,7 +32,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy import codes, infra, preflight, report, taskdef
+from deploy import codes, infra, preflight, refusal, report, taskdef
 from deploy import contract as contracts
 from deploy import plan as plans
 from deploy import render as renderer
@@ -60,6 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if wanted.json:
             print_json(preflight.report([preflight.unusable(str(error))], strict=False))
         print(f"trail: {printable(str(error), 600)}", file=sys.stderr)
+        return FOUND
+    except refusal.ERRORS as error:  # where a part has not made a finding of it: a profile that is not there
+        if wanted.json:
+            print_json(preflight.report([preflight.unusable(refusal.told(error))], strict=False))
+        print(f"trail: {printable(refusal.told(error), 600)}", file=sys.stderr)
         return FOUND
     except BrokenPipeError:  # `trail explain | head`
         with contextlib.suppress(OSError):

@@ -19,15 +19,15 @@ from typing import Any
 
 import boto3
 import yaml
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from bentos.skin.contract import Contract
 from bentos.skin.contract import contract as own_contract
+from deploy.aws import Clients
 from deploy.parameters import TEMPLATE, draft, parameters, section, stack_name
 from deploy.plan import Plan, PlanError
-from deploy.refusal import told
-from deploy.stack import CONFIG, Change, StackError, client, execute, pending
+from deploy.refusal import ERRORS, told
+from deploy.stack import Change, StackError, execute, pending
 
 FINE, CANNOT, FOUND = 0, 1, 2
 JSON_KEY = "SHINE_API_KEYS"  # within the secret that the template makes
@@ -45,9 +45,10 @@ def diff(session: Any, plan: Plan, contract: Contract) -> list[Change]:
         contract: of the image.
 
     Raises:
-        PlanError, StackError, ClientError, BotoCoreError: `deploy.refusal.told` makes a sentence of the last two.
+        PlanError, StackError, or one of `deploy.refusal.ERRORS`, of which `told` makes a sentence.
     """
-    with pending(client(session, plan.region), stack_name(plan), _request(session, plan, contract)) as waiting:
+    clients = Clients(plan.region, session=session)
+    with pending(clients["cloudformation"], stack_name(plan), _request(clients, plan, contract)) as waiting:
         return waiting.changes
 
 
@@ -65,17 +66,18 @@ def apply(session: Any, plan: Plan, contract: Contract, confirm: Confirm, say: S
     Raises:
         As `diff`; StackError with the reasons when it failed and was rolled back.
     """
-    cloud = client(session, plan.region)
-    with pending(cloud, stack_name(plan), _request(session, plan, contract)) as waiting:
+    clients = Clients(plan.region, session=session)
+    cloud = clients["cloudformation"]
+    with pending(cloud, stack_name(plan), _request(clients, plan, contract)) as waiting:
         if waiting.changes and not confirm(waiting.changes):
             return None
         return execute(cloud, waiting, say)
 
 
-def _request(session: Any, plan: Plan, contract: Contract) -> dict[str, Any]:
+def _request(clients: Clients, plan: Plan, contract: Contract) -> dict[str, Any]:
     """Of a change set; looks first whether these are credentials for the plan's account."""
     filled = parameters(plan, contract)
-    account = session.client("sts", region_name=plan.region, config=CONFIG).get_caller_identity()["Account"]
+    account = clients["sts"].get_caller_identity()["Account"]
     if account != plan.account:
         raise StackError(f"These credentials are for account {account}, the plan is for {plan.account}.")
     return {
@@ -179,7 +181,7 @@ def _guarded(command: Callable[[argparse.Namespace, Plan, Contract], int], argum
         return FOUND if error.failed else CANNOT
     except PlanError as error:
         print(error, file=sys.stderr)
-    except (ClientError, BotoCoreError) as error:
+    except ERRORS as error:
         print(told(error), file=sys.stderr)
     except KeyboardInterrupt:
         print("Interrupted. What was begun goes on at AWS; `trail infra diff` tells how it stands.", file=sys.stderr)

@@ -7,16 +7,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from deploy.refusal import permission
+from deploy.refusal import ERRORS, permission
 
-CONFIG = Config(
-    connect_timeout=5,
-    read_timeout=60,
-    retries={"mode": "adaptive", "total_max_attempts": 8},  # CloudFormation throttles whoever polls it
-)
 POLL_S = 3.0
 CHANGE_SET_S = 300  # most that AWS may think about a change set
 APPLY_S = 3600  # a certificate waits for DNS, NAT gateways and load balancers take minutes
@@ -111,11 +105,6 @@ class Pending:
     executed: bool = False
 
 
-def client(session: Any, region: str) -> Any:
-    """Of CloudFormation; endpoints as AWS_ENDPOINT_URL or the profile say."""
-    return session.client("cloudformation", region_name=region, config=CONFIG)
-
-
 @contextmanager
 def pending(cloud: Any, name: str, request: Mapping[str, Any]) -> Iterator[Pending]:
     """Make a change set; it is deleted at the end unless it was executed, with the empty stack made for it.
@@ -135,7 +124,7 @@ def pending(cloud: Any, name: str, request: Mapping[str, Any]) -> Iterator[Pendi
         yield waiting
     finally:
         if not waiting.executed:
-            with suppress(ClientError, BotoCoreError):  # it costs nothing, and the error that led here is worth more
+            with suppress(*ERRORS):  # it costs nothing, and the error that led here is worth more
                 cloud.delete_change_set(ChangeSetName=waiting.change_set)
                 if waiting.new:
                     cloud.delete_stack(StackName=waiting.stack)

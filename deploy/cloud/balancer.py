@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from deploy.cloud.account import Absent, Account, fail, ok, warn
+from deploy.cloud.account import Account, fail, ok, warn
 from deploy.finding import Finding
+from deploy.refusal import Absent
 
 
 def group(account: Account) -> dict[str, Any] | None:

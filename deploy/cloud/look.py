@@ -1,6 +1,5 @@
 """Everything in AWS that a rollout rests on, looked at one by one: no subject's trouble hides another's findings."""
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,11 +7,12 @@ import boto3
 
 from bentos.skin.contract import Contract
 from bentos.skin.settings import Phase
-from deploy.cloud import balancer, firewall, network, roles, service, stores
-from deploy.cloud.account import Account, Denied, NoCredentials, Refused, Throttled, Unreachable, fail, warn
+from deploy.cloud import balancer, firewall, network, permits, roles, service, stores
+from deploy.cloud.account import Account, fail, warn
 from deploy.cloud.weights import weights
 from deploy.finding import Finding
 from deploy.plan import Plan
+from deploy.refusal import AskError, Denied, NoCredentials, Throttled, Unreachable, statement
 
 Subject = Callable[[Account], Iterator[Finding]]
 SUBJECTS: dict[str, Subject] = {
@@ -67,7 +67,7 @@ def _looked(account: Account, name: str, subject: Subject) -> Iterator[Finding]:
     try:
         yield from subject(account)
     except Denied as error:
-        line = json.dumps({"Effect": "Allow", "Action": error.action, "Resource": "*"})
+        line = statement(error.action, error.resource or permits.resource(account.plan, error.action))
         yield warn(
             "PERMISSION_MISSING",
             f"Of {name}, not all was seen: {error}",
@@ -75,20 +75,12 @@ def _looked(account: Account, name: str, subject: Subject) -> Iterator[Finding]:
             repair=f"Add to a policy of those who run preflight: {line}",
         )
     except NoCredentials as error:
-        yield fail(
-            "CREDENTIALS",
-            f"AWS cannot be asked: {error}",
-            repair="Log in (`aws sso login`, a profile, or AWS_ACCESS_KEY_ID with its secret), then try again.",
-        )
+        yield fail("CREDENTIALS", f"AWS cannot be asked: {error}", repair=error.advice)
     except Unreachable as error:
-        yield fail(
-            "AWS_UNREACHABLE",
-            f"AWS cannot be asked: {error}",
-            repair="Look at the network, the proxy, the region, and AWS_ENDPOINT_URL if it is set.",
-        )
+        yield fail("AWS_UNREACHABLE", f"AWS cannot be asked: {error}", repair=error.advice)
     except Throttled as error:
-        yield warn("AWS_THROTTLED", f"Of {name}, not all was seen: {error}", repair="Try again in a minute.")
-    except Refused as error:
+        yield warn("AWS_THROTTLED", f"Of {name}, not all was seen: {error}", repair=error.advice)
+    except AskError as error:
         yield warn("AWS_REFUSED", f"Of {name}, not all was seen: {error}", repair="Read AWS's own words above.")
     except (KeyError, IndexError, TypeError, ValueError) as error:  # an answer that nobody foresaw hides no other
         yield warn(

@@ -16,6 +16,7 @@ import boto3
 import httpx
 import pytest
 import yaml
+from botocore.config import Config
 from moto.cloudformation.models import ChangeSet
 from moto.cloudformation.parsing import OutputMap
 from moto.cloudformation.responses import CloudFormationResponse
@@ -24,6 +25,7 @@ from moto.elbv2.models import FakeTargetGroup
 from moto.server import ThreadedMotoServer
 
 from bentos.skin.contract import contract
+from deploy import aws as clients
 from deploy import infra, stack
 from deploy.parameters import TEMPLATE
 from deploy.plan import parse
@@ -268,6 +270,6 @@ def test_without_credentials_or_aws_a_sentence_says_so(
     assert "no AWS credentials" in capsys.readouterr().err
     for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(infra, "CONFIG", stack.CONFIG.merge(type(stack.CONFIG)(retries={"total_max_attempts": 1})))
+    monkeypatch.setattr(clients, "CONFIG", clients.CONFIG.merge(Config(retries={"total_max_attempts": 1})))
     assert run("diff", "--plan", str(written)) == infra.CANNOT
-    assert "AWS cannot be reached" in capsys.readouterr().err
+    assert "AWS cannot be asked: http://127.0.0.1:9" in capsys.readouterr().err

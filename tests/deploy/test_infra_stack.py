@@ -272,9 +272,15 @@ def error(code: str, message: str, operation: str = "CreateChangeSet") -> Client
             ),
             f'policy needs {{"Effect": "Allow", "Action": "cloudformation:CreateChangeSet", "Resource": "{STACK}"}}',
         ),
-        (error("AccessDenied", "Access Denied"), "AWS refuses CreateChangeSet, a permission is missing: Access Denied"),
-        (error("ExpiredToken", "The security token included in the request is expired"), "log in again"),
-        (error("Throttling", "Rate exceeded"), "asks to wait"),
+        (error("AccessDenied", "Access Denied"), "AWS refuses CreateChangeSet (AccessDenied): Access Denied."),
+        (
+            error("ExpiredToken", "The security token included in the request is expired"),
+            "have expired (ExpiredToken).",
+        ),
+        (
+            error("Throttling", "Rate exceeded"),
+            "throttled CreateChangeSet (Throttling) until patience ended. Try again",
+        ),
         (error("LimitExceeded", "too many"), "AWS refuses CreateChangeSet (LimitExceeded): too many"),
         (NoCredentialsError(), "no AWS credentials"),
         (CredentialRetrievalError(provider="sso", error_msg="expired"), "could not be had"),
@@ -294,4 +300,4 @@ def test_an_encoded_failure_message_is_not_shown() -> None:
     raised = error(
         "UnauthorizedOperation", "You may not. Encoded authorization failure message: " + "x" * 500, "CreateVpc"
     )
-    assert told(raised) == "AWS refuses CreateVpc, a permission is missing: You may not."
+    assert told(raised) == "AWS refuses CreateVpc (UnauthorizedOperation): You may not."
