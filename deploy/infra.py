@@ -101,6 +101,8 @@ def snippet(plan: Plan, outputs: Mapping[str, str]) -> str:
         "load_balancer": {"target_group": outputs["TargetGroup"], "listener": outputs["Listener"]},
         "log_group": outputs["LogGroup"],
     }
+    if outputs.get("RolloutAlarms"):
+        parts["alarms"] = outputs["RolloutAlarms"].split(",")
     if section(plan).adopt.secret is None and "Secret" in outputs:
         parts["secrets"] = {JSON_KEY: f"{outputs['Secret']}:{JSON_KEY}::"}
     return str(yaml.safe_dump(parts, sort_keys=False))

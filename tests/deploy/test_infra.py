@@ -27,7 +27,7 @@ from moto.server import ThreadedMotoServer
 from bentos.skin.contract import contract
 from deploy import aws as clients
 from deploy import infra, stack
-from deploy.parameters import TEMPLATE
+from deploy.parameters import TEMPLATE, template
 from deploy.plan import parse
 from tests.deploy.infra_plans import ACCOUNT, REGION, content, infras, plan, weights
 from tests.s3 import CREDENTIALS
@@ -221,8 +221,15 @@ def test_a_team_with_nothing_gets_the_rest_of_its_plan(written: Path, capsys: py
     whole = parse(yaml.safe_load(written.read_text()) | yaml.safe_load(told), "trail.yaml")
     assert whole.network.assign_public_ip is True, "no NAT, no endpoints: without it no image is pulled"
     assert whole.roles.task != whole.roles.execution
+    assert len(whole.alarms) == 6, "5xx, p95, unhealthy hosts, and degradation in each of three phases"
     assert run("diff", "--plan", str(written)) == infra.FINE
     assert "no changes" in capsys.readouterr().out
+
+
+def test_the_alarms_that_stop_a_rollout_go_into_the_plan_by_name() -> None:
+    outputs = dict.fromkeys(template()["Outputs"], "x") | {"RolloutAlarms": "shine-5xx,shine-p95"}
+    told = yaml.safe_load(infra.snippet(plan(infras()["public"]), outputs))
+    assert told["alarms"] == ["shine-5xx", "shine-p95"]
 
 
 def test_programs_get_json(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
