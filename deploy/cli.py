@@ -2,6 +2,7 @@
 
 A new rollout, from nothing:
   trail init                              write trail.yaml, a plan with comments; fill in your names
+  trail init --from-service CLUSTER/SERVICE       or read them of a service that runs
   trail preflight --offline               judge the plan, without an account
   trail preflight --digest sha256:…       judge plan, image and account before anything moves
   trail render --phase simple --digest sha256:…   print the task definition of a phase
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print_json(preflight.report([preflight.unusable(str(error))], strict=False))
         print(f"trail: {printable(str(error), 600)}", file=sys.stderr)
         return FOUND
-    except refusal.ERRORS as error:  # where a part has not made a finding of it: a profile that is not there
+    except (*refusal.ERRORS, refusal.AskError) as error:  # where no part has made a finding of it
         if wanted.json:
             print_json(preflight.report([preflight.unusable(refusal.told(error))], strict=False))
         print(f"trail: {printable(refusal.told(error), 600)}", file=sys.stderr)
@@ -95,19 +96,33 @@ def command(commands: Any, name: str, run: Command, told: str) -> argparse.Argum
 
 def add_init(commands: Any) -> None:
     """`trail init`."""
-    made = command(commands, "init", init, "write a plan with comments, to fill in")
+    made = command(commands, "init", init, "write a plan with comments, to fill in; from a running service if asked")
     made.add_argument("file", nargs="?", type=Path, default=DEFAULT_PLAN, help="where to (default: trail.yaml)")
+    made.add_argument("--from-service", metavar="CLUSTER/SERVICE", help="read what runs; AWS is only asked")
+    made.add_argument("--region", help="of that service (default: that of your AWS profile or AWS_DEFAULT_REGION)")
 
 
 def init(wanted: argparse.Namespace) -> int:
-    """Write the example; a file that is there stays as it is."""
+    """Write the example, or what runs in its form; a file that is there stays as it is."""
+    if wanted.region and not wanted.from_service:
+        raise plans.PlanError("--region goes with --from-service; a plan that is written from nothing has its own.")
+    if wanted.file.exists():
+        raise plans.PlanError(f"{wanted.file} is there already, and stays as it is.")
+    seen, text = None, EXAMPLE.read_text(encoding="utf-8")
+    if wanted.from_service:
+        from deploy import begin  # half a second, which others need not wait
+
+        seen = begin.read(wanted.from_service, wanted.region)
+        text = begin.written(text, seen)
     try:
         with wanted.file.open("x", encoding="utf-8") as file:
-            file.write(EXAMPLE.read_text(encoding="utf-8"))
-    except FileExistsError:
-        raise plans.PlanError(f"{wanted.file} is there already, and stays as it is.") from None
+            file.write(text)
     except OSError as error:
         raise plans.PlanError(f"{wanted.file} cannot be written: {error.strerror}.") from None
+    if seen is not None:
+        told = begin.told(seen, text, wanted.file)
+        print_json(told.as_json) if wanted.json else print(told.text, end="")
+        return FOUND if told.open else FINE
     if wanted.json:
         print_json({"written": str(wanted.file)})
     else:

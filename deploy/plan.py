@@ -15,6 +15,7 @@ MAX_BYTES = 1 << 18  # of a file that a person writes
 
 Arn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:\d{0,12}:.+$")]
 S3Uri = Annotated[str, Field(pattern=r"^s3://[a-z0-9.-]{3,63}(/.*)?$")]
+Origin = Annotated[str, Field(pattern=r"^https://[^/\s]+$")]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Seconds = Annotated[int, Field(ge=0)]
 
@@ -189,8 +190,8 @@ class Plan(Strict):
     roles: Roles
     load_balancer: LoadBalancer
     log_group: str = "/ecs/shine-api-gateway"
-    domain: Annotated[str, Field(pattern=r"^https://[^/\s]+$")]  # of the service, as clients call it
-    front_end: Annotated[str, Field(pattern=r"^https://[^/\s]+$")]  # the origin of the page that calls it
+    domain: Origin  # of the service, as clients call it
+    front_end: Origin  # the origin of the page that calls it
     secrets: dict[str, Arn] = {}  # setting → ARN in Secrets Manager or Parameter Store, with the JSON key
     weights: Weights | None = None
     settings: dict[str, str] = {}  # of the service (SHINE_…) in every phase

@@ -1,9 +1,6 @@
-"""Asks AWS, and only asks: every call reads, each is made once, and what goes wrong is told apart.
+"""What the subjects of the look share: the plan, the task definition, the image's contract, and AWS's answers."""
 
-Endpoints are boto3's own affair (`AWS_ENDPOINT_URL`, profile, region), so that any emulator can stand in.
-"""
-
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -11,13 +8,10 @@ import boto3
 
 from bentos.skin.contract import Contract
 from bentos.skin.settings import Phase
-from deploy import refusal
 from deploy.aws import Clients
+from deploy.cloud.asking import Questions
 from deploy.finding import Finding, Level, Place
 from deploy.plan import Plan
-from deploy.refusal import AskError, Unreachable
-
-UNREACHABLE_MOST = 2  # so many endpoints that do not answer are a network that is down; the others are not waited for
 
 
 @dataclass
@@ -37,13 +31,11 @@ class Account:
     contract: Contract
     session: boto3.Session
     phase: Phase
-    _answers: dict[tuple[str, str, str], Any] = field(default_factory=dict)
-    _unreachable: dict[str, Unreachable] = field(default_factory=dict)
 
     @cached_property
-    def clients(self) -> Clients:
-        """boto3's, which refuse to change anything."""
-        return Clients(self.plan.region, writes=False, session=self.session)
+    def questions(self) -> Questions:
+        """Through clients that refuse to change anything."""
+        return Questions(Clients(self.plan.region, writes=False, session=self.session))
 
     @cached_property
     def container(self) -> dict[str, Any]:
@@ -61,49 +53,8 @@ class Account:
         return {**self.plan.secrets, **told}
 
     def ask(self, service: str, operation: str, **parameters: Any) -> Any:
-        """The answer to a reading call, with all its pages; each question is asked once.
-
-        Args:
-            service: boto3's name.
-            operation: boto3's name of the method.
-            parameters: of the call.
-
-        Raises:
-            AskError: there was no answer; one of the kinds of deploy/refusal.py.
-        """
-        key = (service, operation, repr(sorted(parameters.items())))
-        if key not in self._answers:
-            try:
-                self._answers[key] = self._asked(service, operation, parameters)
-            except AskError as error:
-                self._answers[key] = error
-        if isinstance(answer := self._answers[key], AskError):
-            raise answer
-        return answer
-
-    def _asked(self, service: str, operation: str, parameters: dict[str, Any]) -> Any:
-        where = None
-        try:
-            client = self.clients[service]
-            where = str(client.meta.endpoint_url)
-            self._refuse_unreachable(where)
-            if client.can_paginate(operation):
-                return client.get_paginator(operation).paginate(**parameters).build_full_result()
-            answer = getattr(client, operation)(**parameters)
-            if "Body" in answer:  # read here, so that a cut is caught here
-                answer["Body"] = answer["Body"].read()
-        except refusal.ERRORS as error:
-            found = refusal.meaning(error, service, where)
-            if where is not None and isinstance(found, Unreachable):
-                self._unreachable[where] = found
-            raise found from None
-        return answer
-
-    def _refuse_unreachable(self, where: str) -> None:
-        if where in self._unreachable:
-            raise self._unreachable[where]
-        if len(self._unreachable) >= UNREACHABLE_MOST:
-            raise next(iter(self._unreachable.values()))
+        """As `Questions.ask`."""
+        return self.questions.ask(service, operation, **parameters)
 
 
 def finding(code: str, level: Level, sentence: str, *places: tuple[str, Any], repair: str | None = None) -> Finding:
