@@ -9,11 +9,16 @@ from deploy.trial.task import Task
 
 ARCHITECTURES = {"X86_64": "amd64", "ARM64": "arm64"}  # ECS's name → the image's
 PULL_S = 300.0
+NOT_THERE = 127  # what a shell answers for a program that it does not find
 
 
 def docker(env: dict[str, str], *words: str, timeout_s: float = 60.0) -> "subprocess.CompletedProcess[str]":
     """A docker command, however it ends; raises subprocess.TimeoutExpired."""
-    return subprocess.run(["docker", *words], env=env, capture_output=True, text=True, check=False, timeout=timeout_s)
+    command = ["docker", *words]
+    try:
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=timeout_s)
+    except FileNotFoundError:
+        return subprocess.CompletedProcess(command, NOT_THERE, "", "docker is not installed here.")
 
 
 def present(image: str, env: dict[str, str]) -> Iterator[Finding]:
