@@ -153,7 +153,7 @@ def render(wanted: argparse.Namespace) -> int:
     """JSON either way; --json has it on one line."""
     plan = plans.read(wanted.plan)
     image = renderer.image_reference(plan, wanted.digest)
-    made = renderer.render(plan, contract_of(wanted), image, wanted.phase)
+    made = renderer.render(plan, contracts.of(wanted.contract), image, wanted.phase)
     print_json(made, None if wanted.json else 2)
     return FINE
 
@@ -183,7 +183,7 @@ def look(wanted: argparse.Namespace) -> int:
 
 def subjects_of(wanted: argparse.Namespace) -> list[preflight.Subject]:
     """What is to be looked at: one task definition, or the plan's of each phase; raises one of Unusable."""
-    contract = contract_of(wanted)
+    contract = contracts.of(wanted.contract)
     common: dict[str, Any] = {"contract": contract, "image": wanted.image, "offline": wanted.offline}
     if wanted.task_definition is not None:
         found = taskdef.read(wanted.task_definition)
@@ -233,11 +233,6 @@ def add_sources(made: argparse.ArgumentParser) -> None:
     made.add_argument("--plan", type=Path, default=DEFAULT_PLAN, help="default: trail.yaml")
     told = "what `docker run IMAGE contract` printed (default: the contract of this checkout)"
     made.add_argument("--contract", type=Path, metavar="FILE", help=told)
-
-
-def contract_of(wanted: argparse.Namespace) -> dict[str, Any]:
-    """The contract from its file, or this checkout's own."""
-    return contracts.read(wanted.contract) if wanted.contract else contracts.builtin()
 
 
 def print_json(content: Any, indent: int | None = 2) -> None:

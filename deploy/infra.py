@@ -19,11 +19,10 @@ from typing import Any
 
 import boto3
 import yaml
-from pydantic import ValidationError
 
-from bentos.skin.contract import Contract
-from bentos.skin.contract import contract as own_contract
+from deploy import contract as contracts
 from deploy.aws import Clients
+from deploy.contract import Contract
 from deploy.parameters import TEMPLATE, draft, parameters, section, stack_name
 from deploy.plan import Plan, PlanError
 from deploy.refusal import ERRORS, told
@@ -177,34 +176,14 @@ def _guarded(command: Callable[[argparse.Namespace, Plan, Contract], int], argum
     """Run a command; what goes wrong is a sentence on stderr and an exit code."""
     try:
         plan = draft(arguments.plan)
-        return command(arguments, plan, _contract(arguments.contract))
+        return command(arguments, plan, contracts.parse(contracts.of(arguments.contract)))
     except StackError as error:
         print(error, file=sys.stderr)
         return FOUND if error.failed else CANNOT
-    except PlanError as error:
+    except (PlanError, contracts.ContractError) as error:
         print(error, file=sys.stderr)
     except ERRORS as error:
         print(told(error), file=sys.stderr)
     except KeyboardInterrupt:
         print("Interrupted. What was begun goes on at AWS; `trail infra diff` tells how it stands.", file=sys.stderr)
     return CANNOT
-
-
-def _contract(path: Path | None) -> Contract:
-    """Of an image, or this code's own.
-
-    Raises:
-        PlanError: the file cannot be read, or is no contract.
-    """
-    if path is None:
-        return own_contract()
-    try:
-        return Contract.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise PlanError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise PlanError(
-            f"{path} is no contract ({place}: {first['msg']}); `docker run IMAGE contract` prints one."
-        ) from None

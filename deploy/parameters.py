@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from bentos.skin.contract import Contract
 from deploy import plan as plans
+from deploy.contract import Contract
 from deploy.plan import Infra, PhasePlan, Plan, PlanError
 
 TEMPLATE = Path(__file__).with_name("infra.yaml")

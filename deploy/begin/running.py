@@ -61,7 +61,7 @@ def read(named: str, region: str | None, session: boto3.Session | None = None) -
     seen = Seen(f"{cluster}/{service} in {region}")
     account = str(live["serviceArn"]).split(":")[4]
     seen.values |= {"account": account, "region": region, "cluster": cluster, "service": service}
-    case = Case(*shape.fit(task), contracts.parse(contracts.builtin()))
+    case = Case(*shape.fit(task), contracts.own())
     container = _serving(live, task, case)
     _network(seen, live)
     _sizes(seen, live, task, case)

@@ -6,10 +6,10 @@ from typing import Any
 
 import boto3
 
-from bentos.skin.contract import Contract
 from bentos.skin.settings import Phase
 from deploy.aws import Clients
 from deploy.cloud.asking import Questions
+from deploy.contract import Contract
 from deploy.finding import Finding, Level, Place
 from deploy.plan import Plan
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import boto3
 
-from bentos.skin.contract import Contract
 from bentos.skin.settings import Phase
 from deploy.cloud import balancer, firewall, network, permits, roles, service, stores
 from deploy.cloud.account import Account, fail, warn
 from deploy.cloud.weights import weights
+from deploy.contract import Contract
 from deploy.finding import Finding
 from deploy.plan import Plan
 from deploy.refusal import AskError, Denied, NoCredentials, Throttled, Unreachable, statement

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from bentos.skin.contract import Contract
 from deploy.cloud.account import fail, ok, skip, warn
+from deploy.contract import Contract
 from deploy.finding import Finding
 from deploy.image.container import Container
 from deploy.image.measure import used
@@ -143,7 +143,7 @@ def _executables(running: Container) -> Iterator[Finding]:
 
 def _user(running: Container, contract: Contract) -> Iterator[Finding]:
     told = str(running.inspect()["Config"]["User"])
-    expected = f"{contract.user['uid']}:{contract.user['gid']}"
+    expected = f"{contract.user.uid}:{contract.user.gid}"
     places = [("container: user", told), ("image contract: user", expected)]
     if told.partition(":")[0] in ("", "0", "root"):
         yield fail(

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bentos.skin.contract import Contract
+from deploy.contract import Contract
 from deploy.image.container import Container
 from deploy.trial.task import Task
 

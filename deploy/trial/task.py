@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from bentos.skin.contract import Contract
+from deploy.contract import Contract
 
 CPU_UNITS = 1024
 WAIT_MOST_S = 150.0

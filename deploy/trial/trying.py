@@ -3,8 +3,8 @@
 import subprocess
 from typing import Any
 
-from bentos.skin.contract import Contract
 from deploy.cloud.account import fail, skip
+from deploy.contract import Contract
 from deploy.finding import Finding
 from deploy.image.container import Container
 from deploy.trial.before import architecture, docker, present

@@ -24,9 +24,9 @@ from moto.core.responses import EmptyResult
 from moto.elbv2.models import FakeTargetGroup
 from moto.server import ThreadedMotoServer
 
-from bentos.skin.contract import contract
 from deploy import aws as clients
 from deploy import infra, stack
+from deploy.contract import own as contract
 from deploy.parameters import TEMPLATE, template
 from deploy.plan import parse
 from tests.deploy.infra_plans import ACCOUNT, REGION, content, infras, plan, weights
@@ -252,7 +252,7 @@ def test_the_template_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) ->
     [
         (["--plan", "nowhere.yaml"], "nowhere.yaml cannot be read"),
         (["--contract", "nowhere.json"], "nowhere.json cannot be read"),
-        (["--contract", __file__], "is no contract"),
+        (["--contract", __file__], "is not JSON"),
     ],
 )
 def test_what_cannot_be_read_is_a_sentence(

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from bentos.skin.contract import Contract, contract
+from deploy.contract import Contract
+from deploy.contract import own as contract
 from deploy.parameters import NOT_MADE, draft, parameters, stack_name
 from deploy.plan import PlanError, read
 from tests.deploy.infra_plans import ADOPTIONS, BASIC, EXISTING, LOAD_BALANCER, TASK_SUBNETS, content, infras, plan

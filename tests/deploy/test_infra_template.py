@@ -12,9 +12,9 @@ import pytest
 from cfnlint.api import ManualArgs, lint
 from cfnlint.context.parameters import ParameterSet
 
-from bentos.skin.contract import contract
 from bentos.skin.runtime.emf import DIMENSION, NAMESPACE
 from bentos.skin.settings import HEALTH_PATH
+from deploy.contract import own as contract
 from deploy.parameters import TEMPLATE, parameters, template
 from tests.deploy.infra_plans import infras, plan, weights
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bentos.skin.contract import contract
+from deploy.contract import own as contract
 from deploy.trial import CODES, loopback, sockets, task, try_image
 
 TABLE = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
