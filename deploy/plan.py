@@ -47,6 +47,12 @@ class Size(Strict):
     tasks: Annotated[int, Field(ge=1)] = 2
     most_tasks: Annotated[int, Field(ge=1)] = 6
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.tasks > self.most_tasks:
+            raise ValueError(f"tasks is {self.tasks}, most_tasks only {self.most_tasks}")
+        return self
+
 
 class Roles(Strict):
     """Of the service itself, and of ECS that starts it: never the same."""
@@ -152,8 +158,6 @@ class Infra(Strict):
     log_retention_days: int = 30  # lines hold no photos; longer costs more
     weights_prefix: str | None = None  # above all versions, so that a rollback can read; the first part of weights.uri
     alarm_email: str | None = None  # who is woken, where no topic is adopted
-    autoscaling: bool = False  # once the service exists: AWS refuses to scale what is not there
-    requests_per_target: int = 300  # a minute, at which another task joins
     adopt: Adopted = Adopted()
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """`trail infra` against moto's server over HTTP.
 
 What this leaves unproven: moto's CloudFormation skips alarms, certificates, secrets, bucket policies, subscriptions,
-scaling policies, attributes of target groups and the versioning of buckets; it knows no Rules, tells no replacements
+attributes of target groups and the versioning of buckets; it knows no Rules, tells no replacements
 and never fails halfway. That AWS takes all of it is shown by cfn-lint alone; replacements and failures are tried in
 test_infra_stack.py.
 """

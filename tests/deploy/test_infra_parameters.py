@@ -86,7 +86,7 @@ def test_the_bucket_has_the_account_in_its_name_and_the_prefix_is_above_all_vers
         (public(adopt=BASIC["adopt"] | {"topic": "arn:aws:sqs:us-east-1:123456789012:q"}), {}, "AdoptedTopicArn"),
         (public(adopt=BASIC["adopt"] | ADOPTIONS["cluster"]), {"cluster": "other"}, "cluster is other, infra.adopt"),
         (public(adopt=BASIC["adopt"] | ADOPTIONS["repository"]), {"repository": "gateway"}, "they must be the same"),
-        (public(), {"size": {"tasks": 7}}, "size.tasks is 7, size.most_tasks only 6"),
+        (public(autoscaling=True), {}, "infra.autoscaling is not a key of a plan"),
         (public(), {"deregistration_delay": 10}, "leaving tasks would cut it off"),
         (
             public(),

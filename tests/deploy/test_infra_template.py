@@ -101,6 +101,7 @@ def test_the_service_and_its_task_definitions_are_not_in_it() -> None:
         "AWS::ECS::TaskSet",
         "AWS::ECS::PrimaryTaskSet",
     }
+    assert not [kind for kind in kinds if "AutoScaling" in kind], "what scales the service is the rollout's"
 
 
 def test_no_number_of_the_contract_stands_in_it_twice() -> None:

@@ -129,6 +129,7 @@ UNUSABLE: list[tuple[str, dict[str, Any]]] = [
     ("network.security_groups", {"network__security_groups": "sg-1"}),
     ("size.cpu", {"size__cpu": "one"}),
     ("size.tasks", {"size__tasks": 0}),
+    ("size: tasks is 7, most_tasks only 6", {"size__tasks": 7}),
     ("size.architecture", {"size__architecture": "amd64"}),
     ("roles.task", {"roles__task": "shine-task"}),
     ("roles.execution", {"roles__execution": None}),
