@@ -37,9 +37,11 @@ from deploy import codes, infra, preflight, refusal, report, taskdef
 from deploy import contract as contracts
 from deploy import plan as plans
 from deploy import render as renderer
+from deploy.exits import FINE, FOUND, INTERRUPTED
+from deploy.stack import StackError
 from deploy.words import printable
 
-FINE, FOUND, INTERRUPTED = 0, 2, 130
+MOST_TOLD = 1200  # characters of what ended a command; a failed stack has several reasons
 EXAMPLE = Path(__file__).with_name("trail.yaml")
 DEFAULT_PLAN = Path("trail.yaml")
 NO_DIGEST = "sha256:" + "0" * 64  # stands where nobody named one; refused by `render`
@@ -58,15 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(wanted)
     except Unusable as error:
-        if wanted.json:
-            print_json(preflight.report([preflight.unusable(str(error))], strict=False))
-        print(f"trail: {printable(str(error), 600)}", file=sys.stderr)
-        return FOUND
+        return ended(wanted, str(error))
+    except StackError as error:
+        return ended(wanted, str(error), error.code)
     except (*refusal.ERRORS, refusal.AskError) as error:  # where no part has made a finding of it
-        if wanted.json:
-            print_json(preflight.report([preflight.unusable(refusal.told(error))], strict=False))
-        print(f"trail: {printable(refusal.told(error), 600)}", file=sys.stderr)
-        return FOUND
+        return ended(wanted, refusal.told(error), refusal.kind(error).code)
     except BrokenPipeError:  # `trail explain | head`
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -74,6 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("trail: interrupted.", file=sys.stderr)
         return INTERRUPTED
+
+
+def ended(wanted: argparse.Namespace, sentence: str, code: str = preflight.INPUT.code) -> int:
+    """Say what ended a command, to people on stderr, and to programs as a finding; the exit code."""
+    if wanted.json:
+        print_json(preflight.report([preflight.unusable(sentence, code)], strict=False))
+    print(f"trail: {printable(sentence, MOST_TOLD)}", file=sys.stderr)
+    return FOUND
 
 
 def parser() -> argparse.ArgumentParser:

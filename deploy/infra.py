@@ -5,7 +5,7 @@
     trail infra apply --yes --json  # for programs
     trail infra template            # prints the template
 
-Exit codes: 0 nothing to change, or applied; 1 it could not be looked at; 2 there are changes, or applying them failed.
+Exit codes: 0 nothing to change, or applied; 2 there are changes, they were not applied, or they could not be looked at.
 
 `network`, `roles` and `load_balancer` may be missing from a plan that these commands read: they come of the stack.
 """
@@ -23,12 +23,11 @@ import yaml
 from deploy import contract as contracts
 from deploy.aws import Clients
 from deploy.contract import Contract
-from deploy.parameters import TEMPLATE, draft, parameters, section, stack_name
-from deploy.plan import Plan, PlanError
-from deploy.refusal import ERRORS, told
+from deploy.exits import FINE, FOUND, INTERRUPTED
+from deploy.parameters import TEMPLATE, draft, parameters, section, stack_name, template
+from deploy.plan import Plan
 from deploy.stack import Change, StackError, execute, pending
 
-FINE, CANNOT, FOUND = 0, 1, 2
 JSON_KEY = "SHINE_API_KEYS"  # within the secret that the template makes
 
 Confirm = Callable[[list[Change]], bool]
@@ -108,7 +107,7 @@ def snippet(plan: Plan, outputs: Mapping[str, str]) -> str:
 
 
 def add_commands(subparsers: Any) -> None:
-    """Add `infra` with its three commands; each sets `run`, which takes the arguments and returns the exit code."""
+    """Add `infra` with its three commands; each sets `command`, which takes the arguments and returns the exit code."""
     infra = subparsers.add_parser("infra", help="what the rollout stands on: network, roles, registry, alarms, …")
     commands = infra.add_subparsers(required=True, metavar="diff|apply|template")
     common = argparse.ArgumentParser(add_help=False)
@@ -116,16 +115,17 @@ def add_commands(subparsers: Any) -> None:
     common.add_argument("--contract", type=Path, help="what `docker run IMAGE contract` printed; default: this code's")
     common.add_argument("--json", action="store_true", help="print JSON, for programs")
     shown = commands.add_parser("diff", parents=[common], help="what applying would change; changes nothing")
-    shown.set_defaults(command=lambda arguments: _guarded(_diff, arguments))
+    shown.set_defaults(command=lambda arguments: _with_plan(_diff, arguments))
     applied = commands.add_parser("apply", parents=[common], help="shows the same, asks, does it")
     applied.add_argument("--yes", action="store_true", help="do not ask")
-    applied.set_defaults(command=lambda arguments: _guarded(_apply, arguments))
+    applied.set_defaults(command=lambda arguments: _with_plan(_apply, arguments))
     printed = commands.add_parser("template", help="print the template")
+    printed.add_argument("--json", action="store_true", help="as JSON, which CloudFormation takes too")
     printed.set_defaults(command=_template)
 
 
-def _template(_: argparse.Namespace) -> int:
-    print(TEMPLATE.read_text(), end="")
+def _template(arguments: argparse.Namespace) -> int:
+    print(json.dumps(template(), indent=1) + "\n" if arguments.json else TEMPLATE.read_text(), end="")
     return FINE
 
 
@@ -172,18 +172,11 @@ def _show(plan: Plan, changes: list[Change], to: Any) -> None:
         print(f"CAUTION: replaced or removed: {', '.join(lost)}. What depends on them is interrupted.", file=to)
 
 
-def _guarded(command: Callable[[argparse.Namespace, Plan, Contract], int], arguments: argparse.Namespace) -> int:
-    """Run a command; what goes wrong is a sentence on stderr and an exit code."""
+def _with_plan(command: Callable[[argparse.Namespace, Plan, Contract], int], arguments: argparse.Namespace) -> int:
+    """Run a command; what goes wrong is raised, and said by whoever runs commands."""
     try:
         plan = draft(arguments.plan)
         return command(arguments, plan, contracts.parse(contracts.of(arguments.contract)))
-    except StackError as error:
-        print(error, file=sys.stderr)
-        return FOUND if error.failed else CANNOT
-    except (PlanError, contracts.ContractError) as error:
-        print(error, file=sys.stderr)
-    except ERRORS as error:
-        print(told(error), file=sys.stderr)
     except KeyboardInterrupt:
         print("Interrupted. What was begun goes on at AWS; `trail infra diff` tells how it stands.", file=sys.stderr)
-    return CANNOT
+        return INTERRUPTED

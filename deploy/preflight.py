@@ -130,9 +130,9 @@ def skipped(code: str, reason: str) -> Finding:
     return finding(code, "SKIP", f"{reason[0].upper()}{reason[1:]}.", None, ())
 
 
-def unusable(sentence: str) -> Finding:
-    """A file that cannot be read."""
-    return finding(INPUT.code, "FAIL", sentence, None, ())
+def unusable(sentence: str, code: str = INPUT.code) -> Finding:
+    """What ended a command: a file that cannot be read, or what the code says."""
+    return finding(code, "FAIL", sentence, None, ())
 
 
 def no_digest(place: str) -> Finding:
@@ -148,7 +148,7 @@ def no_digest(place: str) -> Finding:
 
 def known_codes() -> dict[str, Code]:
     """Every code by its name, those of the parts that ask the image and the account too."""
-    from deploy import cloud, taskdef, trial  # noqa: F401  declared where they are found
+    from deploy import cloud, stack, taskdef, trial  # noqa: F401  declared where they are found
 
     asked = {**trial.CODES, **cloud.CODES}
     return dict(sorted({**CODES, **{code: Code(code, *sentences(text)) for code, text in asked.items()}}.items()))

@@ -60,10 +60,12 @@ class AskError(Exception):
     """AWS gave no answer; the message is a sentence.
 
     Attributes:
+        code: of the finding that it makes.
         advice: what to do, a sentence; empty where nothing general can be said.
         passing: what was begun may well go on, since it is the asking that failed.
     """
 
+    code = "AWS_REFUSED"
     advice = ""
     passing = False
 
@@ -76,6 +78,8 @@ class Denied(AskError):
         resource: as AWS names it; None where it names none.
     """
 
+    code = "PERMISSION_MISSING"
+
     def __init__(self, action: str, resource: str | None = None) -> None:
         where = f" on {resource}" if resource else ""
         super().__init__(f"{action}{where} is not allowed to the credentials in use.")
@@ -86,6 +90,7 @@ class Denied(AskError):
 class Unreachable(AskError):
     """An endpoint does not answer."""
 
+    code = "AWS_UNREACHABLE"
     advice = "Look at the network, the proxy, the region, and AWS_ENDPOINT_URL if it is set."
     passing = True
 
@@ -93,6 +98,7 @@ class Unreachable(AskError):
 class NoCredentials(AskError):
     """There are none, or they are no longer good."""
 
+    code = "CREDENTIALS"
     advice = "Log in (`aws sso login`, a profile, or AWS_ACCESS_KEY_ID with its secret), then try again."
     passing = True
 
@@ -100,6 +106,7 @@ class NoCredentials(AskError):
 class Throttled(AskError):
     """AWS asked to come again later, again and again."""
 
+    code = "AWS_THROTTLED"
     advice = "Try again in a minute."
     passing = True
 
@@ -146,8 +153,8 @@ def _answered(error: ClientError, service: str | None) -> AskError:
         return Denied(ACTIONS.get(name, name))
     if code in THROTTLED or code.startswith("Throttl"):
         return Throttled(f"AWS throttled {asked} ({code}) until patience ended.")
-    kind = Absent if ABSENT.search(code) else Refused
-    return kind(f"AWS refuses {asked} ({code}): {_short(message) or 'no reason given'}.")
+    made = Absent if ABSENT.search(code) else Refused
+    return made(f"AWS refuses {asked} ({code}): {_short(message) or 'no reason given'}.")
 
 
 def denial(message: str) -> Denied | None:
@@ -170,9 +177,14 @@ def statement(action: str, resource: str | Sequence[str]) -> str:
     return json.dumps({"Effect": "Allow", "Action": action, "Resource": resource})
 
 
+def kind(error: Exception, service: str | None = None) -> AskError:
+    """The same for an error that may have its meaning already; arguments as of `meaning`."""
+    return error if isinstance(error, AskError) else meaning(error, service)
+
+
 def told(error: Exception, service: str | None = None) -> str:
     """Sentences for people, where a command ends with an error; arguments as of `meaning`."""
-    found = error if isinstance(error, AskError) else meaning(error, service)
+    found = kind(error, service)
     asking = "AWS cannot be asked: " if isinstance(found, NoCredentials | Unreachable) else ""
     parts = (f"{asking}{found}", found.advice, LATER if found.passing else "")
     return " ".join(part for part in parts if part)

@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from deploy.codes import declare
 from deploy.refusal import ERRORS, permission
 
 POLL_S = 3.0
@@ -28,17 +29,32 @@ VERBS = {"Add": "add", "Modify": "modify", "Remove": "remove", "Import": "import
 
 Say = Callable[[str], None]
 
+REFUSED = declare(
+    "STACK_REFUSED",
+    "The stack can be changed",
+    "The stack is in a state from which AWS changes nothing, the credentials are another account's, or AWS refuses the "
+    "template. Nothing was changed.",
+)
+FAILED = declare(
+    "STACK_FAILED",
+    "A change of the stack succeeds",
+    "CloudFormation began, and failed or has not ended; what it had changed it takes back itself. The sentence names "
+    "the first resource that failed, and why.",
+)
+
 
 class StackError(Exception):
     """The stack cannot be changed, or changing it failed; the message says why.
 
     Attributes:
         failed: it was begun, and failed.
+        code: of the finding that it makes.
     """
 
     def __init__(self, message: str, *, failed: bool = False) -> None:
         super().__init__(message)
         self.failed = failed
+        self.code = (FAILED if failed else REFUSED).code
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,19 +69,19 @@ def _looked(account: Account, name: str, subject: Subject) -> Iterator[Finding]:
     except Denied as error:
         line = statement(error.action, error.resource or permits.resource(account.plan, error.action))
         yield warn(
-            "PERMISSION_MISSING",
+            error.code,
             f"Of {name}, not all was seen: {error}",
             ("IAM: action", error.action),
             repair=f"Add to a policy of those who run preflight: {line}",
         )
     except NoCredentials as error:
-        yield fail("CREDENTIALS", f"AWS cannot be asked: {error}", repair=error.advice)
+        yield fail(error.code, f"AWS cannot be asked: {error}", repair=error.advice)
     except Unreachable as error:
-        yield fail("AWS_UNREACHABLE", f"AWS cannot be asked: {error}", repair=error.advice)
+        yield fail(error.code, f"AWS cannot be asked: {error}", repair=error.advice)
     except Throttled as error:
-        yield warn("AWS_THROTTLED", f"Of {name}, not all was seen: {error}", repair=error.advice)
+        yield warn(error.code, f"Of {name}, not all was seen: {error}", repair=error.advice)
     except AskError as error:
-        yield warn("AWS_REFUSED", f"Of {name}, not all was seen: {error}", repair="Read AWS's own words above.")
+        yield warn(error.code, f"Of {name}, not all was seen: {error}", repair="Read AWS's own words above.")
     except (KeyError, IndexError, TypeError, ValueError) as error:  # an answer that nobody foresaw hides no other
         yield warn(
             "AWS_UNFORESEEN",

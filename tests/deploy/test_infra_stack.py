@@ -172,7 +172,7 @@ def test_a_change_set_that_aws_refuses_says_why_and_is_deleted(cloud: Cloud) -> 
     ).deleted()
     with pytest.raises(StackError, match="SomebodyIsWoken") as caught, pending(cloud.client, NAME, {}):
         pass
-    assert not caught.value.failed
+    assert (caught.value.failed, caught.value.code) == (False, "STACK_REFUSED")
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_failure_names_the_first_cause_and_the_permission_that_is_missing(clou
     with pytest.raises(StackError) as caught:
         execute(cloud.client, waiting(), said.append)
     message = str(caught.value)
-    assert caught.value.failed
+    assert (caught.value.failed, caught.value.code) == (True, "STACK_FAILED")
     assert "the stack is DELETE_COMPLETE: A (S3::Bucket) failed: s3:CreateBucket on arn:aws:s3:::weights" in message
     assert '{"Effect": "Allow", "Action": "s3:CreateBucket", "Resource": "arn:aws:s3:::weights"}' in message
     assert "cancelled" not in message
