@@ -14,9 +14,8 @@ from botocore.exceptions import ClientError
 from bentos.skin.keys import SCHEME
 from bentos.skin.settings import Phase
 from deploy.aws import Clients
-from deploy.cloud.account import EXPIRED
 from deploy.plan import Gates, Plan
-from deploy.refusal import told
+from deploy.refusal import EXPIRED, told
 
 KEY_VARIABLE = "TRAIL_API_KEY"  # a plain key, where the secret holds hashed ones or may not be read
 KEYS_SETTING = "SHINE_API_KEYS"

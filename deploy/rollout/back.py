@@ -9,9 +9,10 @@ import httpx
 from botocore.exceptions import ClientError
 
 from bentos.skin.settings import HEALTH_PATH, Phase
+from deploy import exits
 from deploy.plan import PHASES
 from deploy.record.trail import Attempt, Deployed, Outcome, Record
-from deploy.rollout import change, ecs, exits
+from deploy.rollout import change, ecs
 from deploy.rollout.follow import follow, patiently
 from deploy.rollout.walk import Result, Somebody, Walk, assert_begun
 
@@ -219,7 +220,7 @@ def rollback(walk: Walk, to: Phase | None) -> Result:
     ):
         walk.see.say(f"  {line}")
     if not walk.clients.writes:
-        return Result(exits.DONE, f"Dry run: nothing was changed. It would go back to {target.words()}.")
+        return Result(exits.FINE, f"Dry run: nothing was changed. It would go back to {target.words()}.")
     if not walk.confirm(f"Go back to {target.words()}?"):
         return Result(exits.FOUND, "Not confirmed; nothing was changed.")
     walk.begin(target.phase or "simple", "rollback")
@@ -232,7 +233,7 @@ def rollback(walk: Walk, to: Phase | None) -> Result:
         return walk.end(exits.SOMEBODY_ELSE, "overtaken", str(error))
     if not went:
         return walk.end(exits.ROLLBACK_FAILED, "rollback_failed", sentence)
-    return walk.end(exits.DONE, "restored", sentence, back_to=target.attempt, deployed=target.deployed)
+    return walk.end(exits.FINE, "restored", sentence, back_to=target.attempt, deployed=target.deployed)
 
 
 def running_attempt(record: Record, task_definition: str) -> Attempt | None:

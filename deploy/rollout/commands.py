@@ -17,16 +17,16 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy import contract as contracts
+from deploy import exits, report
 from deploy import plan as plans
 from deploy import render as renderer
-from deploy import report
 from deploy.aws import Clients, WriteRefused
 from deploy.image import engine
 from deploy.plan import PHASES, Plan, PlanError
 from deploy.record.lock import Locked, LockLost, break_lock
 from deploy.record.store import RecordError, open_store
 from deploy.refusal import told
-from deploy.rollout import back, exits
+from deploy.rollout import back
 from deploy.rollout import up as upward
 from deploy.rollout.resume import resume
 from deploy.rollout.view import Plain, view
@@ -185,7 +185,7 @@ def tell(wanted: argparse.Namespace, result: Result) -> None:
         }
         print(json.dumps(made, indent=2))
         return
-    good = result.exit == exits.DONE
+    good = result.exit == exits.FINE
     colours = report.colours_wanted(sys.stdout)
     mark = ("✔" if good else "✘") if sys.stdout.encoding.lower().startswith("utf") else ("ok" if good else "no")
     shown = f"\033[{'32' if good else '31'}m{mark}\033[0m" if colours else mark

@@ -5,12 +5,13 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from deploy import exits
 from deploy.gates.gate import GateResult
 from deploy.gates.live import Live, own_key
 from deploy.gates.watch import Verdict, watch
 from deploy.record.trail import Attempt, Deployed
 from deploy.refusal import told
-from deploy.rollout import back, change, exits
+from deploy.rollout import back, change
 from deploy.rollout.ecs import Picture, picture
 from deploy.rollout.follow import End, end, follow, patiently, stop
 from deploy.rollout.walk import Result, Walk
@@ -42,7 +43,7 @@ def judge(walk: Walk, attempt: Attempt, known: set[str], moved: bool = True) -> 
         return not_completed(walk, verdict, known)
     if verdict.held:
         sentence = f"Phase {attempt.phase} is proven: all {len(verdict.results)} gates held for their whole window."
-        return walk.end(exits.DONE, "proven", sentence, gates=list(verdict.results))
+        return walk.end(exits.FINE, "proven", sentence, gates=list(verdict.results))
     first = verdict.failed[0]
     why: dict[str, Any] = {"cause": first.name, "evidence": [one.sentence for one in verdict.failed]}
     said = f"Gate {first.name} does not hold: {first.sentence}"

@@ -5,8 +5,9 @@ It picks up the deployment that runs in AWS and never begins a second one.
 
 from datetime import timedelta
 
+from deploy import exits
 from deploy.record.trail import Attempt
-from deploy.rollout import back, exits
+from deploy.rollout import back
 from deploy.rollout.ecs import Deployment, Picture, picture
 from deploy.rollout.judge import judge
 from deploy.rollout.walk import Result, Somebody, Walk
@@ -24,7 +25,7 @@ def resume(walk: Walk) -> Result:
     walk.record = walk.store.read()
     left = next((one for one in reversed(walk.record.attempts) if one.outcome == "running"), None)
     if left is None:
-        return Result(exits.DONE, "Nothing was left half-way: every attempt in the record has ended.")
+        return Result(exits.FINE, "Nothing was left half-way: every attempt in the record has ended.")
     walk.attempt = left
     walk.take_lock(resume_of=left.id)
     try:
@@ -48,10 +49,10 @@ def finish(walk: Walk, left: Attempt) -> Result:
         )
         went, sentence, target = back.go_back(walk, [target], known | ({began.id} if began else set()))
         if went:
-            return walk.end(exits.DONE, "restored", sentence, back_to=target.attempt)
+            return walk.end(exits.FINE, "restored", sentence, back_to=target.attempt)
         return walk.end(exits.ROLLBACK_FAILED, "rollback_failed", sentence)
     if deployed is None or (began is None and left.deployment is None):
-        return walk.end(exits.DONE, "abandoned", "Nothing had been begun in AWS; `trail up` begins anew.")
+        return walk.end(exits.FINE, "abandoned", "Nothing had been begun in AWS; `trail up` begins anew.")
     name = left.deployment or (began.id if began else "")
     attempt = walk.keep(deployment=name)
     if left.cause is not None:  # it had failed, and was on its way back

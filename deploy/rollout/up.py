@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bentos.skin.settings import Phase
-from deploy import preflight, report
+from deploy import exits, preflight, report
 from deploy import render as renderer
 from deploy.contract import parse
 from deploy.plan import PHASES, PlanError
 from deploy.record.trail import Deployed, Record
-from deploy.rollout import change, ecs, exits, push
+from deploy.rollout import change, ecs, push
 from deploy.rollout.judge import deployed_of, judge
 from deploy.rollout.walk import Result, Somebody, Walk, proven_phases
 
@@ -37,10 +37,10 @@ def climb(walk: Walk, goal: Phase, wanted: Wanted) -> Result:
     if running and digest == digest_of(running) and running["taskDefinitionArn"] in proven:
         first = PHASES.index(proven[running["taskDefinitionArn"]]) + 1
     steps = PHASES[first : PHASES.index(goal) + 1]
-    result = Result(exits.DONE, f"Phase {goal} is proven already and runs; there is nothing to climb.")
+    result = Result(exits.FINE, f"Phase {goal} is proven already and runs; there is nothing to climb.")
     for phase in steps:
         result = up(walk, phase, wanted)
-        if result.exit != exits.DONE or not walk.clients.writes:
+        if result.exit != exits.FINE or not walk.clients.writes:
             return result
         assert_deployed = result.attempt.deployed if result.attempt else None
         wanted = Wanted(digest=assert_deployed.digest if assert_deployed else wanted.digest)
@@ -128,7 +128,7 @@ def move(walk: Walk, phase: Phase, digest: str, seen: ecs.Picture) -> Result:
     still = not lines and not service_lines and tasks > 0
     show(walk, seen, lines, service_lines, still)
     if not clients.writes:
-        return Result(exits.DONE, "Dry run: nothing was changed.")
+        return Result(exits.FINE, "Dry run: nothing was changed.")
     question = f"Bring phase {phase} to {plan.service} in account {plan.account}, {plan.region}?"
     if not still and not walk.confirm(question):
         walk.release()

@@ -40,7 +40,7 @@ class Result:
     """How a command ended.
 
     Attributes:
-        exit: one of deploy/rollout/exits.py.
+        exit: one of deploy/exits.py.
         sentence: for people.
         attempt: as the record has it; None where none was begun.
         findings: of the preflight, where it stopped the attempt.

@@ -19,7 +19,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from deploy.aws import Clients
-from deploy.cloud.account import Absent, Denied, NoCredentials, told
+from deploy.refusal import Absent, Denied, NoCredentials, meaning
 from deploy.why.raw import Raw
 from deploy.words import printable
 
@@ -64,7 +64,7 @@ class Asking:
         except CREDENTIALS:
             raise
         except ClientError as error:
-            reason = told(error, service)
+            reason = meaning(error, service)
             if isinstance(reason, NoCredentials):
                 raise
             if isinstance(reason, Absent):

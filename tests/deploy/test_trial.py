@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bentos.skin.contract import contract
+from deploy.contract import own as contract
 from deploy.trial import CODES, loopback, sockets, task, try_image
 
 TABLE = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -69,3 +69,9 @@ def test_without_an_engine_nothing_is_judged_and_that_is_said(tmp_path: Path) ->
     [one] = try_image("shine:one", {}, contract(), {**env, "PATH": f"{tmp_path}:{env['PATH']}"})
     assert (one.code, one.level) == ("TRIAL_ENGINE", "SKIP")
     assert "Cannot connect to the Docker daemon" in one.sentence
+
+
+def test_without_docker_nothing_is_judged_and_that_is_said(tmp_path: Path) -> None:
+    [one] = try_image("shine:one", {}, contract(), {**os.environ, "PATH": str(tmp_path)})
+    assert (one.code, one.level) == ("TRIAL_ENGINE", "SKIP")
+    assert one.sentence == "The image was not run to the end: docker is not installed here."
