@@ -15,6 +15,8 @@ from deploy import reading
 
 MAX_BYTES = 1 << 20
 
+STAND_IN = "stand-in-for-a-secret-value"  # where a secret is set and its value is not to be seen
+
 Architecture = Literal["X86_64", "ARM64"]
 NAMES: dict[str, Architecture] = {"amd64": "X86_64", "arm64": "ARM64"}  # as images call them → as ECS does
 Port = Annotated[int, Field(ge=1, le=65535)]

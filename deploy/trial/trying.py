@@ -4,7 +4,7 @@ import subprocess
 from typing import Any
 
 from deploy.cloud.account import fail, skip
-from deploy.contract import Contract
+from deploy.contract import STAND_IN, Contract
 from deploy.finding import Finding
 from deploy.image.container import Container
 from deploy.trial.before import architecture, docker, present
@@ -37,7 +37,7 @@ def try_image(image: str, task_definition: dict[str, Any], contract: Contract, e
         options += ["--user", user]
     entry: list[str] = wanted.container.get("entryPoint") or []
     options += ["--entrypoint", entry[0]] if entry else []
-    settings = {one["name"]: one["value"] for one in wanted.container.get("environment", [])}
+    settings = environment(wanted.container, contract)
     try:
         container = Container(
             image,
@@ -67,6 +67,13 @@ def try_image(image: str, task_definition: dict[str, Any], contract: Contract, e
         except (subprocess.SubprocessError, LookupError, ValueError) as error:
             found.append(_no_engine(str(error)))
     return found
+
+
+def environment(container: dict[str, Any], contract: Contract) -> dict[str, str]:
+    """Variables of a container; a secret setting of the image gets a stand-in, since others may depend on it."""
+    secret = {one.name for one in contract.settings if one.secret}
+    hidden = {one["name"]: STAND_IN for one in container.get("secrets", []) if one["name"] in secret}
+    return hidden | {one["name"]: one["value"] for one in container.get("environment", [])}
 
 
 def _no_engine(why: str) -> Finding:

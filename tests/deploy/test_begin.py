@@ -9,10 +9,11 @@ import pytest
 import yaml
 from botocore.awsrequest import AWSResponse
 
-from deploy import begin, cli, render
+from deploy import begin, cli, exits, render
 from deploy import contract as contracts
 from deploy import plan as plans
 from deploy.begin.page import LEFT_OUT, entries
+from deploy.begin.seen import Seen
 from tests.deploy.aws import REPOSITORY, Good
 from tests.deploy.test_cloud import bundle, good, server, told
 
@@ -75,7 +76,7 @@ def test_a_whole_service_becomes_a_plan_that_renders_what_runs(good: Good, here:
     running = run_phase(good)
     scale(good)
     code, out, _ = run(capsys, "--from-service", SERVICE)
-    assert (code, "TODO" in out) == (cli.FINE, False), out
+    assert (code, "TODO" in out) == (exits.FINE, False), out
     made = plans.read(here / "trail.yaml")
     image = render.image_reference(made, good.ids["digest"])
     assert render.render(made, contracts.builtin(), image, "full") == running
@@ -115,7 +116,7 @@ def test_what_could_not_be_found_stays_open_and_is_said(good: Good, here: Path, 
     run_phase(good, "simple")
     good.client("elbv2").delete_listener(ListenerArn=good.ids["https"])
     code, out, _ = run(capsys, "--from-service", SERVICE)
-    assert code == cli.FOUND
+    assert code == exits.FOUND
     text = (here / "trail.yaml").read_text()
     for place in ("load_balancer.listener", "domain", "weights", "secrets", "size.most_tasks"):
         assert f"TODO  {place}: " in out
@@ -131,7 +132,7 @@ def test_a_secret_in_plain_is_refused_and_told_and_nowhere_written(good: Good, h
     good.replan(secrets={})
     run_phase(good, SHINE_API_KEYS=PLAIN_KEY, DB_PASSWORD=PLAIN_KEY, SOME_URL=f"https://me:{PLAIN_KEY}@example.com")
     code, out, err = run(capsys, "--from-service", SERVICE)
-    assert code == cli.FOUND
+    assert code == exits.FOUND
     assert PLAIN_KEY not in (here / "trail.yaml").read_text() + out + err
     said = " ".join(out.split())
     assert "SHINE_API_KEYS is a secret of the image and stands in plain in environment." in said
@@ -145,7 +146,7 @@ def test_programs_get_json(good: Good, capsys: Any) -> None:
     run_phase(good, SHINE_API_KEYS=PLAIN_KEY)
     code, out, _ = run(capsys, "--from-service", SERVICE, "--json")
     found = json.loads(out)
-    assert code == cli.FOUND
+    assert code == exits.FOUND
     assert (found["written"], found["loads"]) == ("trail.yaml", True)
     assert found["todo"].keys() == {"size.most_tasks"}
     assert [one["code"] for one in found["findings"]] == ["SECRET_IN_PLAIN"]
@@ -199,7 +200,7 @@ def test_a_missing_permission_leaves_open_what_needs_it_and_names_it(good: Good,
 
     good.session.events.register("before-call.elastic-load-balancing-v2", refused)
     code, out, _ = run(capsys, "--from-service", SERVICE)
-    assert code == cli.FOUND
+    assert code == exits.FOUND
     for place in ("load_balancer.listener", "domain"):
         assert f"TODO  {place}: elasticloadbalancing:DescribeTargetGroups is not allowed" in out
     assert '"Action": "elasticloadbalancing:DescribeTargetGroups", "Resource": "*"' in out
@@ -255,7 +256,7 @@ def test_alarms_that_stop_a_deployment_are_kept(good: Good, here: Path, capsys: 
     ["plain", "00123", "yes", "null", "1e3", "a: b", "it's # odd", "two\nlines", "ü\u2028x", "{a}", "", "x:", "-1"],
 )
 def test_any_value_comes_back_as_the_text_that_it_was(value: str) -> None:
-    seen = begin.running.Seen("x")
+    seen = Seen("x")
     seen.values |= {"service": value, "settings": {"SHINE_QUALITY": value}, "alarms": [value, value]}
     found = yaml.safe_load(begin.written(cli.EXAMPLE.read_text(), seen))
     assert (found["service"], found["settings"], found["alarms"]) == (value, {"SHINE_QUALITY": value}, [value, value])

@@ -24,7 +24,7 @@ from moto.elbv2.models import FakeTargetGroup
 from moto.server import ThreadedMotoServer
 
 from deploy import aws as clients
-from deploy import cli, infra, stack
+from deploy import cli, exits, infra, stack
 from deploy.contract import own as contract
 from deploy.parameters import TEMPLATE, template
 from deploy.plan import parse
@@ -207,18 +207,18 @@ def written(tmp_path: Path, aws: Any) -> Path:
 
 
 def test_a_team_with_nothing_gets_the_rest_of_its_plan(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("diff", "--plan", str(written)) == cli.FOUND
+    assert run("diff", "--plan", str(written)) == exits.FOUND
     assert "  add Repository (ECR::Repository)" in capsys.readouterr().out
-    assert run("apply", "--plan", str(written)) == cli.FOUND
+    assert run("apply", "--plan", str(written)) == exits.FOUND
     assert "Nobody can be asked here; --yes" in capsys.readouterr().err
-    assert run("apply", "--plan", str(written), "--yes") == cli.FINE
+    assert run("apply", "--plan", str(written), "--yes") == exits.FINE
     said = capsys.readouterr()
     told = said.out.partition("trail.yaml must say:\n")[2]
     whole = parse(yaml.safe_load(written.read_text()) | yaml.safe_load(told), "trail.yaml")
     assert whole.network.assign_public_ip is True, "no NAT, no endpoints: without it no image is pulled"
     assert whole.roles.task != whole.roles.execution
     assert len(whole.alarms) == 6, "5xx, p95, unhealthy hosts, and degradation in each of three phases"
-    assert run("diff", "--plan", str(written)) == cli.FINE
+    assert run("diff", "--plan", str(written)) == exits.FINE
     assert "no changes" in capsys.readouterr().out
 
 
@@ -241,11 +241,11 @@ def test_a_stack_that_cannot_be_changed_is_told_to_people_and_programs(
     found = yaml.safe_load(written.read_text()) | {"account": "999999999999"}
     written.write_text(yaml.safe_dump(found))
     for command in ("diff", "apply"):
-        assert run(command, "--plan", str(written)) == cli.FOUND
+        assert run(command, "--plan", str(written)) == exits.FOUND
         said = capsys.readouterr()
         assert said.err == f"trail: These credentials are for account {ACCOUNT}, the plan is for 999999999999.\n"
         assert said.out == ""
-        assert run(command, "--plan", str(written), "--json") == cli.FOUND
+        assert run(command, "--plan", str(written), "--json") == exits.FOUND
         assert codes(capsys) == ["STACK_REFUSED"]
 
 
@@ -256,24 +256,24 @@ def test_an_interruption_says_that_aws_goes_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(infra, "apply", interrupted)
-    assert run("apply", "--plan", str(written)) == cli.INTERRUPTED
+    assert run("apply", "--plan", str(written)) == exits.INTERRUPTED
     assert "What was begun goes on at AWS" in capsys.readouterr().err
 
 
 def test_programs_get_json(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("diff", "--plan", str(written), "--json") == cli.FOUND
+    assert run("diff", "--plan", str(written), "--json") == exits.FOUND
     shown = json.loads(capsys.readouterr().out)
     assert {"verb", "name", "kind", "physical", "details", "kept"} == set(shown["changes"][0])
-    assert run("apply", "--plan", str(written), "--json", "--yes") == cli.FINE
+    assert run("apply", "--plan", str(written), "--json", "--yes") == exits.FINE
     applied = json.loads(capsys.readouterr().out)
     assert applied["applied"] is True
     assert applied["outputs"]["TargetGroup"].startswith("arn:aws:elasticloadbalancing:")
 
 
 def test_the_template_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("template") == cli.FINE
+    assert run("template") == exits.FINE
     assert capsys.readouterr().out == TEMPLATE.read_text()
-    assert run("template", "--json") == cli.FINE
+    assert run("template", "--json") == exits.FINE
     assert json.loads(capsys.readouterr().out)["Resources"].keys() == template()["Resources"].keys()
 
 
@@ -288,10 +288,10 @@ def test_the_template_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) ->
 def test_what_cannot_be_read_is_a_sentence(
     written: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("diff", "--plan", str(written), *arguments) == cli.FOUND
+    assert run("diff", "--plan", str(written), *arguments) == exits.FOUND
     ended = capsys.readouterr()
     assert (said in ended.err, ended.out) == (True, "")
-    assert run("diff", "--plan", str(written), *arguments, "--json") == cli.FOUND
+    assert run("diff", "--plan", str(written), *arguments, "--json") == exits.FOUND
     assert codes(capsys) == ["INPUT_UNUSABLE"]
 
 
@@ -306,12 +306,12 @@ def test_without_credentials_or_aws_a_sentence_says_so(
         "AWS_EC2_METADATA_DISABLED": "true",
     }.items():
         monkeypatch.setenv(name, value)
-    assert run("diff", "--plan", str(written)) == cli.FOUND
+    assert run("diff", "--plan", str(written)) == exits.FOUND
     assert "no AWS credentials" in capsys.readouterr().err
-    assert run("diff", "--plan", str(written), "--json") == cli.FOUND
+    assert run("diff", "--plan", str(written), "--json") == exits.FOUND
     assert codes(capsys) == ["CREDENTIALS"]
     for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(clients, "CONFIG", clients.CONFIG.merge(Config(retries={"total_max_attempts": 1})))
-    assert run("diff", "--plan", str(written)) == cli.FOUND
+    assert run("diff", "--plan", str(written)) == exits.FOUND
     assert "AWS cannot be asked: http://127.0.0.1:9" in capsys.readouterr().err

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from bentos.skin.settings import read
 from deploy.contract import own as contract
-from deploy.trial import CODES, loopback, sockets, task, try_image
+from deploy.trial import CODES, environment, loopback, sockets, task, try_image
 
 TABLE = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000:1388 00000000:0000 0A 00000000:00000000 00:00000000 00000000 10001        0 1 1 0 100 0 0 10 0
@@ -55,6 +56,17 @@ def test_limits_come_from_the_task_definition_and_else_from_ecs() -> None:
     assert (found.start_period, found.patience, found.timeout, found.stop) == (60, 90, 5, 30)
     assert found.architecture == "X86_64"
     assert found.container["name"] == "shine"
+
+
+def test_a_setting_that_depends_on_a_secret_finds_a_stand_in_that_the_image_takes() -> None:
+    container = {
+        "environment": [{"name": "SHINE_RATE_PER_MINUTE", "value": "600"}],
+        "secrets": [{"name": "SHINE_API_KEYS", "valueFrom": "arn:x"}, {"name": "DB_PASSWORD", "valueFrom": "arn:y"}],
+    }
+    given = environment(container, contract())
+    assert given.keys() == {"SHINE_RATE_PER_MINUTE", "SHINE_API_KEYS"}
+    assert "arn:" not in str(given)
+    assert read(given).rate_per_minute == 600
 
 
 def test_every_code_is_explained() -> None:
