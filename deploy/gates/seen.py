@@ -68,10 +68,10 @@ class Seen:
         """Of the window; of the last seconds while the system settles."""
         return self.canary.since(self.window.began if self.window else self.canary.clock() - RECENT_S)
 
-    def expected(self) -> float:
+    def expected(self, so_far: int) -> float:
         """How many outcomes there will be at the window's end: a limit on a share is judged over all of them."""
         left = max(0.0, self.window.ends - self.canary.clock()) if self.window else 0.0
-        return len(self.outcomes) + left * self.limits.canary_per_second
+        return so_far + left * self.limits.canary_per_second
 
     # --- the service ----------------------------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ import re
 from collections import Counter
 from typing import Any
 
+import httpx
+
 from deploy.gates.asking import Judged, held, missed
 from deploy.gates.live import Live
 from deploy.gates.seen import Seen, refusal
@@ -108,7 +110,7 @@ def ready(live: Live, seen: Seen) -> Judged:
         answer = seen.get(path, {})
         if answer.status_code != 200:
             told = _readiness(answer)
-            return missed(f"GET {path} answers {told}, at the {number + 1}. of {times} times.", told, 200)
+            return missed(f"GET {path} answers {told}, at try {number + 1} of {times}.", told, 200)
     wrong = {name: number for name, number in states.items() if name != "HEALTHY"}
     if wrong:
         told = ", ".join(f"{number} {name}" for name, number in wrong.items())
@@ -119,7 +121,7 @@ def ready(live: Live, seen: Seen) -> Judged:
     return held(f"GET {path} answered 200 {times} times; tasks are healthy{silent}.", dict(states), "HEALTHY")
 
 
-def _readiness(answer: Any) -> str:
+def _readiness(answer: httpx.Response) -> str:
     try:
         told = answer.json()
         return f"{answer.status_code} ({printable(str(told['state']), 20)}, {printable(str(told['reason']), 40)})"

@@ -20,7 +20,7 @@ def errors(_: Live, seen: Seen) -> Judged:
     value, limit = round(len(lost) / len(sent), 4) if sent else None, seen.limits.error_ratio
     if (judged := _too_early(seen)) is not None:
         return judged
-    if len(lost) > limit * seen.expected() + SLACK:
+    if len(lost) > limit * seen.expected(len(sent)) + SLACK:
         return missed(f"{len(lost)} of {len(sent)} requests failed ({_statuses(lost)}).", value, limit)
     said = f"{len(lost)} of {len(sent)} requests failed" if lost else f"None of {len(sent)} requests failed"
     return held(f"{said}; {limit:.1%} may.", value, limit)
@@ -34,7 +34,7 @@ def latency(_: Live, seen: Seen) -> Judged:
         return _too_early(seen) or missed("No photo was answered, so there is no latency to judge.", None, limit)
     value = round(1000 * percentile(seconds))
     slow = sum(1000 * one > limit for one in seconds)
-    if slow > (1 - LATE) * seen.expected() + SLACK:
+    if slow > (1 - LATE) * seen.expected(len(seconds)) + SLACK:
         return missed(
             f"The 95th percentile of {len(seconds)} answers is {value} ms; {limit} ms are allowed.", value, limit
         )
@@ -55,7 +55,7 @@ def model_answers(_: Live, seen: Seen) -> Judged:
     if not answered:
         return _too_early(seen) or missed("No photo was answered, so nobody knows by whom.", None, limit)
     value = round(len(others) / len(answered), 4)
-    if len(others) > limit * seen.expected() + SLACK:
+    if len(others) > limit * seen.expected(len(answered)) + SLACK:
         reasons = ", ".join(f"{number} {name}" for name, number in Counter(one.reason for one in others).most_common())
         return missed(
             f"{len(others)} of {len(answered)} answers come of the heuristics ({reasons}); /ml/status says why.",

@@ -1,14 +1,22 @@
 """Gates that ask the service, against one that really runs: in phase full with weights from S3 and with keys, and in
 phase simple, where the front end's origin is not let in."""
 
+import ipaddress
 import json
+import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from moto import mock_aws
 
 from bentos.skin.model.engine import EMBEDDED
@@ -16,7 +24,7 @@ from bentos.skin.settings import DRILL_HEADER
 from deploy.gates import golden, table
 from deploy.gates.canary import PREFIX, Canary
 from deploy.gates.gate import GateResult
-from deploy.gates.live import KEY_VARIABLE, Live
+from deploy.gates.live import KEY_VARIABLE, Live, client
 from deploy.gates.seen import Seen
 from deploy.gates.watch import Watch
 from deploy.plan import Gates
@@ -358,7 +366,7 @@ def test_ready_is_asked_as_often_as_there_are_tasks(live: Live, account: Rolled)
         body = {"ready": False, "state": "loading", "reason": "model_loading"}
         return httpx.Response(503, json=body) if len(asked) == 2 else None
 
-    fails(ask(altered(live, second), "ready"), "503 (loading, model_loading), at the 2. of 2 times")
+    fails(ask(altered(live, second), "ready"), "503 (loading, model_loading), at try 2 of 2")
     assert asked == ["/ready", "/ready"]
     account.tells(account.tasks[0], healthStatus="UNHEALTHY")
     try:
@@ -522,3 +530,56 @@ def says_hybrid(request: httpx.Request, answer: httpx.Response) -> httpx.Respons
     if request.url.path in ("/health", "/version", "/ml/status"):
         return httpx.Response(200, json={**answer.json(), "phase": "hybrid"})
     return None
+
+
+# --- certificates -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Something that answers /health over TLS with a certificate that nobody has signed; its address and that."""
+    folder, now = tmp_path_factory.mktemp("tls"), datetime.now(UTC)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "shine")])
+    local = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(local, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    form = serialization.PrivateFormat.PKCS8
+    (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, form, plain))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+
+    class Health(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"status": "ok", "phase": "full"}')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Health)
+    running.socket = context.wrap_socket(running.socket, server_side=True)
+    thread = threading.Thread(target=running.serve_forever)
+    thread.start()
+    yield f"https://127.0.0.1:{running.server_port}", folder / "cert.pem"
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+def test_a_certificate_must_be_one_that_this_system_trusts(
+    account: Rolled, certified: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, certificate = certified
+    with client() as distrusting:
+        result = fails(ask(account.live("full", url, http=distrusting), "https"), f"{url} gives no answer")
+        assert "CERTIFICATE_VERIFY_FAILED" in result.sentence
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with client() as trusting:
+        holds(ask(account.live("full", url, http=trusting), "health"))

@@ -102,6 +102,14 @@ def test_a_limit_is_judged_over_the_whole_window_while_it_runs(
     assert not judged(live, name, of(most)).holds  # of the last seconds, while the system settles
 
 
+def test_a_percentile_is_of_answers_and_not_of_what_was_refused(live: Live) -> None:
+    refused = [outcome(float(began), **REFUSED, retry_after=True) for began in range(80)]
+    slow = [outcome(80.0 + began, seconds=3.0 if began < 2 else 0.1) for began in range(20)]
+    fails(judged(live, "latency", refused + slow, WINDOW), "The 95th percentile of 20 answers is 3000 ms")
+    fallbacks = [outcome(80.0 + began, **(FALLBACK if began < 2 else {})) for began in range(20)]
+    fails(judged(live, "model_answers", refused + fallbacks, WINDOW), "2 of 20 answers come of the heuristics")
+
+
 def test_what_the_door_refuses_is_no_error_but_no_answer_either(live: Live) -> None:
     refused = [outcome(float(began), **REFUSED, retry_after=True) for began in range(90, 100)]
     assert holds(judged(live, "errors", refused)).value == 0
