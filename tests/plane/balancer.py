@@ -38,16 +38,14 @@ class Balancer:
     Attributes:
         url: of the plain listener.
         secure_url: of the one with TLS.
-        statuses: answers, by status.
-        refused: answers of its own, by status.
-        times: seconds of each answer of a target, since `taken`.
+        answered, refused: answers of targets and of its own, by status, since all began.
     """
 
     def __init__(self, targets: Targets, group: str, clock: Clock, address: str, context: ssl.SSLContext) -> None:
         self._targets, self.group, self._clock, self._context = targets, group, clock, context
-        self.statuses: Counter[int] = Counter()
+        self.answered: Counter[int] = Counter()
         self.refused: Counter[int] = Counter()
-        self.times: list[float] = []
+        self._numbers = self._nothing()
         self._plain, self._secure = _listener(address), _listener(address)
         self.url = f"http://{address}:{self._plain.getsockname()[1]}"
         self.secure_url = f"https://{address}:{self._secure.getsockname()[1]}"
@@ -66,6 +64,25 @@ class Balancer:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+    def numbers(self) -> dict[str, list[float]]:
+        """Samples since the last asking, by CloudWatch's names of metrics."""
+        taken, self._numbers = self._numbers, self._nothing()
+        states = [one.state for one in self._targets.of(self.group)]
+        taken["HealthyHostCount"] = [float(states.count("healthy"))]
+        taken["UnHealthyHostCount"] = [float(states.count("unhealthy"))]
+        return taken
+
+    @staticmethod
+    def _nothing() -> dict[str, list[float]]:
+        kinds = [
+            f"{whose}_{status}XX_Count" for whose in ("HTTPCode_Target", "HTTPCode_ELB") for status in (2, 3, 4, 5)
+        ]
+        return {name: [] for name in ("RequestCount", "TargetResponseTime", *kinds)}
+
+    def _count(self, whose: str, status: int) -> None:
+        self._numbers["RequestCount"].append(1.0)
+        self._numbers[f"{whose}_{status // 100}XX_Count"].append(1.0)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
@@ -152,7 +169,7 @@ class Balancer:
         except aiohttp.ClientError:
             return self._refuse(502)
         finally:
-            self.times.append(monotonic() - began)
+            self._numbers["TargetResponseTime"].append(monotonic() - began)
             self._targets.done(target)
 
     async def _pass(self, request: web.BaseRequest, target: Target, scheme: str) -> web.StreamResponse:
@@ -174,12 +191,13 @@ class Balancer:
             async for piece in answer.content.iter_any():
                 await told.write(piece)
             await told.write_eof()
-        self.statuses[answer.status] += 1
+        self.answered[answer.status] += 1
+        self._count("HTTPCode_Target", answer.status)
         return told
 
     def _refuse(self, status: int) -> web.Response:
-        self.statuses[status] += 1
         self.refused[status] += 1
+        self._count("HTTPCode_ELB", status)
         page = PAGE.format(REASONS[status])
         return web.Response(status=status, text=page, content_type="text/html", headers={"Server": "awselb/2.0"})
 

@@ -19,7 +19,7 @@ from tests.deploy.aws import NAME, REGION
 from tests.plane import certificate
 from tests.plane.account import CLUSTER, Account
 from tests.plane.balancer import Balancer
-from tests.plane.clock import Clock
+from tests.plane.clock import Clock, monotonic
 from tests.plane.ecs import Ecs
 from tests.plane.faults import OPERATOR, TASK, Faults
 from tests.plane.images import CATALOGUE
@@ -30,6 +30,7 @@ from tests.plane.targets import Targets
 from tests.plane.task import Ground, Task
 
 TICK_S = 0.1
+ALONE = threading.Lock()  # held by the plane of this process
 SECOND_OCTETS = range(64, 128)  # of tasks' addresses, 127.x.y.z; two planes at once meet seldom, and look
 
 
@@ -57,11 +58,14 @@ class Plane:
         self._addresses = itertools.count(1)
 
     def __enter__(self) -> Self:
+        if not ALONE.acquire(blocking=False):
+            raise RuntimeError("Another plane is open in this process; moto's state is one for all of a process.")
         self._mock.start()
         try:
             self._open()
         except BaseException:
             self._mock.stop()
+            ALONE.release()
             raise
         return self
 
@@ -106,10 +110,16 @@ class Plane:
         self.balancer.close()
         self._endpoint.close()
         self._mock.stop()
+        ALONE.release()
 
     def _schedule(self) -> None:
+        minute = self._clock.short(60.0, 1.0)
+        measured = monotonic()
         while not self._closing.wait(TICK_S):
             self.ecs.tick()
+            if monotonic() >= measured + minute:
+                measured += minute
+                self.account.measure(self.balancer.numbers())
 
     def _free_address(self, port: int) -> str:
         """An address on loopback where nobody listens on the port."""
