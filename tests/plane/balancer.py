@@ -1,7 +1,8 @@
 """The load balancer: a reverse proxy on loopback before the targets that are healthy.
 
-One port answers plain HTTP; another speaks TLS, and leads who speaks plain HTTP to it over to HTTPS, so that one
-address has both listeners of a real load balancer.
+Three listeners: plain HTTP that is answered, for tests that need no TLS; HTTPS; and HTTP that is led over to HTTPS. The
+last two are on ports 443 and 80 of an address of their own where they can be had. Elsewhere one port is both: it leads
+whoever speaks plain HTTP to it over to HTTPS.
 """
 
 import asyncio
@@ -32,12 +33,12 @@ class Balancer:
         targets: whom it sends to.
         group: ARN of the target group.
         clock: for the time after which a connection that nobody lets in is given up.
-        address: of its ports.
+        address: of HTTPS and of what leads there.
         context: of TLS.
 
     Attributes:
         url: of the plain listener.
-        secure_url: of the one with TLS.
+        secure_url: of the one with TLS, without a port where it is 443.
         answered, refused: answers of targets and of its own, by status, since all began.
     """
 
@@ -46,9 +47,12 @@ class Balancer:
         self.answered: Counter[int] = Counter()
         self.refused: Counter[int] = Counter()
         self._numbers = self._nothing()
-        self._plain, self._secure = _listener(address), _listener(address)
-        self.url = f"http://{address}:{self._plain.getsockname()[1]}"
-        self.secure_url = f"https://{address}:{self._secure.getsockname()[1]}"
+        self._plain = _listener("127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._plain.getsockname()[1]}"
+        pair = _pair(address)
+        self._led = pair[0] if pair else None
+        self._secure = pair[1] if pair else _listener(address, 0)
+        self.secure_url = f"https://{address}" + ("" if pair else f":{self._secure.getsockname()[1]}")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="balancer")
         self._connections: set[asyncio.Task[None]] = set()
@@ -102,13 +106,16 @@ class Balancer:
             asyncio.ensure_future(self._accept(self._plain, secure=False)),
             asyncio.ensure_future(self._accept(self._secure, secure=True)),
         ]
+        if self._led:
+            self._accepting.append(asyncio.ensure_future(self._accept(self._led, secure=True)))
 
     async def _shut(self) -> None:
         for task in [*self._accepting, *self._connections]:
             task.cancel()
         await asyncio.gather(*self._accepting, *self._connections, return_exceptions=True)
-        self._plain.close()
-        self._secure.close()
+        for listener in (self._plain, self._secure, self._led):
+            if listener:
+                listener.close()
         for server in (*self._forwarding.values(), self._leading):
             await server.shutdown(1.0)
         await self._client.close()
@@ -202,7 +209,20 @@ class Balancer:
         return web.Response(status=status, text=page, content_type="text/html", headers={"Server": "awselb/2.0"})
 
 
-def _listener(address: str) -> socket.socket:
-    made = socket.create_server((address, 0), backlog=256)
+def _pair(address: str) -> tuple[socket.socket, socket.socket] | None:
+    """Listeners on 80 and 443; None where one cannot be had: they may be root's alone, or taken."""
+    made: list[socket.socket] = []
+    try:
+        for port in (80, 443):
+            made.append(_listener(address, port))
+    except OSError:
+        for one in made:
+            one.close()
+        return None
+    return made[0], made[1]
+
+
+def _listener(address: str, port: int) -> socket.socket:
+    made = socket.create_server((address, port), backlog=256)
     made.setblocking(False)
     return made

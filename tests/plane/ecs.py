@@ -72,6 +72,8 @@ class Ecs:
         with self.lock:
             known = self.services.get(name)
             if known and known.status == "ACTIVE":
+                if "clientToken" in asked and asked["clientToken"] == known.asked.get("clientToken"):
+                    return {"service": described.whole_service(known)}
                 raise InvalidParameter("Creation of service was not idempotent.")
             if known and known.status == "DRAINING":
                 raise InvalidParameter("Unable to Start a service that is still Draining.")

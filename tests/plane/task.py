@@ -26,7 +26,7 @@ PLATFORM_S = 2.0  # AWS's seconds for a network interface, and again to take it 
 HEALTH_LEAST_S = 0.25
 HEALTH_TIMEOUT_S = 2.0
 KILLED = 137
-HURRY_S = 5.0  # where the plane is taken down
+HURRY_S = 2.0  # where the plane is taken down
 STOP_TIMEOUT_S = 30  # where the task definition says nothing
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.deploy.aws import GROUP
+from tests.plane.conftest import SCALE
 from tests.plane.driver import Driver, photo
 
 pytestmark = pytest.mark.long
@@ -51,6 +52,9 @@ def test_a_broken_image_trips_the_circuit_breaker_and_is_taken_back(live: Driver
     ended = [one for one in stopped if (one["stopCode"], one["stoppedReason"]) == (code, reason)]
     assert len(ended) >= 3, stopped
     assert {one["containers"][0].get("exitCode") for one in ended[:3]} == {exit_code}
+    if code == "ServiceSchedulerInitiated":  # nobody is judged within the grace period
+        grace_s = live.plane.plan.health.grace * SCALE
+        assert all((one["stoppingAt"] - one["startedAt"]).total_seconds() >= grace_s for one in ended)
     events = live.events()
     assert any(event in one for one in events), events
     assert f"(deployment {failed}) deployment failed: tasks failed to start." in events

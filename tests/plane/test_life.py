@@ -14,8 +14,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from deploy.cloud import look
+from deploy.plan import read
 from tests.deploy.aws import GROUP, NAME
-from tests.plane import Plane
+from tests.plane import Plane, balancer
 from tests.plane.account import CLUSTER
 from tests.plane.driver import Driver, photo
 
@@ -65,7 +66,7 @@ def test_requests_go_to_both_tasks_in_turn_and_say_how_they_came(live: Driver) -
 
 
 def test_plain_http_on_the_secure_port_is_led_to_https(live: Driver) -> None:
-    plain = live.plane.secure_url.replace("https", "http")
+    plain = live.plane.secure_url.replace("https", "http")  # port 80 where the other is 443
     answer = httpx.get(plain + "/ready?a=b")
     assert (answer.status_code, answer.headers["location"]) == (301, live.plane.secure_url + "/ready?a=b")
 
@@ -155,6 +156,25 @@ def test_a_doomed_deployment_can_be_stopped_and_goes_back(live: Driver) -> None:
         live.ecs.stop_service_deployment(serviceDeploymentArn=arn, stopType="ROLLBACK")
 
 
+def test_a_deployment_that_is_aborted_stays_where_it_is(live: Driver) -> None:
+    aborted = live.update(live.register("stub-next"))
+    live.until(lambda: len(live.tasks()) == 4)
+    arn = live.releases()[0]["serviceDeploymentArn"]
+    live.ecs.stop_service_deployment(serviceDeploymentArn=arn, stopType="ABORT")
+    found = live.service()["deployments"][0]
+    assert (found["id"], found["rolloutState"]) == (aborted, "FAILED")
+    assert live.releases()[0]["status"] == "STOPPED"
+    assert live.service()["runningCount"] >= 2
+
+
+def test_create_service_asked_twice_with_one_token_makes_one(live: Driver) -> None:
+    live.ecs.delete_service(**live.names, force=True)
+    live.until(lambda: live.service()["status"] == "INACTIVE")
+    definition = live.register("stub")
+    first = live.create(definition, clientToken="one")
+    assert live.create(definition, clientToken="one")["deployments"][0]["id"] == first["deployments"][0]["id"]
+
+
 def test_a_newer_deployment_overtakes_one_under_way(live: Driver) -> None:
     ours = live.update(live.register("stub-next"))
     live.until(lambda: len(live.tasks()) == 4)
@@ -163,6 +183,61 @@ def test_a_newer_deployment_overtakes_one_under_way(live: Driver) -> None:
     settled = live.settled(theirs)
     assert ours not in {one["id"] for one in settled["deployments"]}
     assert [one["status"] for one in live.releases()] == ["SUCCESSFUL", "STOPPED", "SUCCESSFUL"]
+
+
+def test_where_443_cannot_be_had_one_port_speaks_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(balancer, "_pair", lambda _: None)
+    with Plane(tmp_path) as plane:
+        url = httpx.URL(plane.secure_url)
+        assert url.port is not None
+        trusted = ssl.create_default_context(cafile=str(plane.trusted))
+        assert httpx.get(url, verify=trusted).status_code == 503
+        assert httpx.get(url.copy_with(scheme="http")).headers["location"] == f"{plane.secure_url}/"
+
+
+def test_what_the_load_balancer_did_is_in_cloudwatch(live: Driver) -> None:
+    for _ in range(3):
+        photo(live.plane.base_url)
+    front, group = (live.plane.account.ids[name].rpartition(":")[2] for name in ("balancer", "target_group"))
+
+    def summed(name: str) -> float:
+        found = live.plane.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/ApplicationELB",
+            MetricName=name,
+            Dimensions=[
+                {"Name": "LoadBalancer", "Value": front.removeprefix("loadbalancer/")},
+                {"Name": "TargetGroup", "Value": group},
+            ],
+            StartTime=time.time() - 600,
+            EndTime=time.time() + 600,
+            Period=3600,
+            Statistics=["Sum"],
+        )
+        return float(sum(one["Sum"] for one in found["Datapoints"]))
+
+    live.until(lambda: summed("RequestCount") == 3)
+    assert summed("HTTPCode_Target_2XX_Count") == 3
+    assert summed("HTTPCode_Target_5XX_Count") == 0
+    assert summed("HealthyHostCount") >= 2
+
+
+def test_the_service_can_be_scaled_by_autoscaling(live: Driver) -> None:
+    live.plane.account.autoscale()
+    scaling = live.plane.client("application-autoscaling")
+    targets = scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
+    assert [(one["MinCapacity"], one["MaxCapacity"]) for one in targets] == [(2, 6)]
+    assert len(scaling.describe_scaling_policies(ServiceNamespace="ecs")["ScalingPolicies"]) == 2
+
+
+def test_the_plan_that_is_written_is_the_plan(plane: Plane, tmp_path: Path) -> None:
+    assert read(plane.write_plan(tmp_path / "trail.yaml")) == plane.plan
+    assert plane.plan.domain == plane.secure_url
+
+
+def test_a_second_plane_in_one_process_is_refused(plane: Plane, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="Another plane is open"), Plane(tmp_path):
+        pass
+    assert plane.client("s3").list_buckets()["Buckets"]
 
 
 def test_without_tasks_the_load_balancer_answers_503(plane: Plane) -> None:
@@ -198,8 +273,8 @@ def test_nothing_is_left_of_a_plane_that_is_closed(tmp_path: Path) -> None:
         driver.settled(driver.create(driver.register("stub-stubborn"))["deployments"][0]["id"])
         pids = [one.pid for one in plane.running]
         assert len(pids) == 2
-        addresses = [url.rpartition("/")[2].split(":") for url in (plane.endpoint, plane.base_url, plane.secure_url)]
+        urls = [httpx.URL(url) for url in (plane.endpoint, plane.base_url, plane.secure_url)]
     assert [pid for pid in pids if pid and psutil.pid_exists(pid)] == []
-    for host, port in addresses:
+    for url in urls:
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection((host, int(port)), 1)
+            socket.create_connection((url.host, url.port or 443), 1)

@@ -139,6 +139,13 @@ def test_an_operation_can_be_denied_or_unknown_and_a_bucket_or_all_out_of_reach(
     assert s3.list_objects_v2(Bucket=RECORD)["KeyCount"] == 0
 
 
+def test_what_moto_lacks_is_told_at_once(plane: Plane) -> None:
+    with pytest.raises(ClientError, match="NotImplemented"):
+        plane.client("iam").simulate_principal_policy(
+            PolicySourceArn="arn:aws:iam::1:role/a", ActionNames=["s3:GetObject"]
+        )
+
+
 def test_a_task_is_not_struck_by_what_strikes_the_operator(live: Driver) -> None:
     live.plane.faults.cut_off_all()
     time.sleep(1)
