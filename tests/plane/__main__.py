@@ -1,7 +1,7 @@
 """`python -m tests.plane [FOLDER]`: the plane on its own, until Ctrl-C; prints what to export and where the plan is."""
 
-import contextlib
 import shlex
+import signal
 import sys
 import tempfile
 import threading
@@ -20,8 +20,10 @@ def main(arguments: list[str]) -> None:
         for name, digest in plane.digests.items():
             print(f"#   {digest}  {name}")
         print("# Ctrl-C ends it and every task.", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+        over = threading.Event()
+        for wanted in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(wanted, lambda *_: over.set())
+        over.wait()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -12,13 +11,31 @@ import yaml
 
 from bentos.skin.contract import Contract
 from deploy.plan import parse
-from tests.deploy.aws import NAME, REGION, REPOSITORY, Good
+from tests.deploy.aws import ACCOUNT, NAME, REGION, REPOSITORY, Good
+from tests.plane.clock import now
 
 CLUSTER = "shine-ml-cluster"
+CLUSTER_ARN = f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{CLUSTER}"
 RECORD = "shine-record"
 ALARMS = ("5xx", "p95", "unhealthy-hosts")  # as deploy/infra.yaml names them, after the service's name
 # Seconds of the tool's own, which no plane shortens: long enough to see something, short enough to wait for.
 GATES = {"window_s": 4, "settle_s": 60, "canary_per_second": 2.0, "load_s": 3}
+
+
+class Locked:
+    """A client of which one call at a time is made."""
+
+    def __init__(self, client: Any, lock: RLock) -> None:
+        self._client, self._lock = client, lock
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+
+        def call(**parameters: Any) -> Any:
+            with self._lock:
+                return found(**parameters)
+
+        return call
 
 
 class Account(Good):
@@ -34,8 +51,12 @@ class Account(Good):
     def ask(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
         """Call moto in this process; raises botocore's ClientError."""
         with self.lock:
-            found: dict[str, Any] = getattr(self.client(service), operation)(**parameters)
+            found: dict[str, Any] = getattr(super().client(service), operation)(**parameters)
             return found
+
+    def client(self, service: str) -> Any:
+        """As of the account without a plane, but each call takes the lock."""
+        return Locked(super().client(service), self.lock)
 
     def _service(self, **_: Any) -> None:
         self.ask("ecs", "create_cluster", clusterName=CLUSTER)
@@ -99,21 +120,52 @@ class Account(Good):
         if events:
             self.ask("logs", "put_log_events", logGroupName=group, logStreamName=stream, logEvents=events)
 
-    def measure(self, balancer: str, numbers: dict[str, list[float]]) -> None:
-        """Metrics of the load balancer, as sums and samples."""
+    def measure(self, numbers: dict[str, list[float]]) -> None:
+        """Metrics of the load balancer and its target group, each as samples."""
+        front, group = (self.ids[name].rpartition(":")[2] for name in ("balancer", "target_group"))
+        dimensions = [
+            {"Name": "LoadBalancer", "Value": front.removeprefix("loadbalancer/")},
+            {"Name": "TargetGroup", "Value": group},
+        ]
         data = [
-            {
-                "MetricName": name,
-                "Dimensions": [{"Name": "LoadBalancer", "Value": balancer}],
-                "Timestamp": datetime.now(UTC),
-                "Values": values,
-                "Counts": [1.0] * len(values),
-            }
+            {"MetricName": name, "Dimensions": dimensions, "Timestamp": now(), "Values": values}
             for name, values in numbers.items()
             if values
         ]
-        if data:
-            self.ask("cloudwatch", "put_metric_data", Namespace="AWS/ApplicationELB", MetricData=data)
+        self.ask("cloudwatch", "put_metric_data", Namespace="AWS/ApplicationELB", MetricData=data)
+
+    def autoscale(self) -> None:
+        """Target tracking on CPU and on requests, as the template of the rollout makes it; needs the service."""
+        plan = self.plan
+        scaled = {
+            "ServiceNamespace": "ecs",
+            "ResourceId": f"service/{plan.cluster}/{plan.service}",
+            "ScalableDimension": "ecs:service:DesiredCount",
+        }
+        self.ask(
+            "application-autoscaling",
+            "register_scalable_target",
+            MinCapacity=plan.size.tasks,
+            MaxCapacity=plan.size.most_tasks,
+            **scaled,
+        )
+        front, group = (self.ids[name].rpartition(":")[2] for name in ("balancer", "target_group"))
+        label = f"{front.removeprefix('loadbalancer/')}/{group}"
+        for kind, extra, value in (
+            ("ECSServiceAverageCPUUtilization", {}, plan.autoscaling.cpu_percent),
+            ("ALBRequestCountPerTarget", {"ResourceLabel": label}, plan.autoscaling.requests_per_target or 300),
+        ):
+            self.ask(
+                "application-autoscaling",
+                "put_scaling_policy",
+                PolicyName=f"{plan.service}-{kind}",
+                PolicyType="TargetTrackingScaling",
+                TargetTrackingScalingPolicyConfiguration={
+                    "TargetValue": float(value),
+                    "PredefinedMetricSpecification": {"PredefinedMetricType": kind, **extra},
+                },
+                **scaled,
+            )
 
     @property
     def region(self) -> str:

@@ -15,6 +15,8 @@ import signal
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+import psutil
+
 Gateway = importlib.import_module("service").Gateway
 BEHAVIOUR = os.environ.get("PLANE_BEHAVIOUR", "")
 PHOTOS = {"/analyze", "/analyze_base64", "/analyze_batch", "/overlay"}
@@ -33,7 +35,7 @@ class Altered:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         photo = scope["type"] == "http" and scope["path"] in PHOTOS and scope["method"] == "POST"
         if photo and BEHAVIOUR == "oom":
-            os.kill(os.getsid(0), signal.SIGKILL)
+            end_container()
         if photo and BEHAVIOUR == "500":
             while (await receive()).get("more_body"):
                 pass
@@ -43,6 +45,17 @@ class Altered:
             await self.app(scope, receive, Rewritten(send))
             return
         await self.app(scope, receive, send)
+
+
+def end_container() -> None:
+    """SIGKILL to its first process (the outermost one with this behaviour in its environment), and to all others."""
+    found = psutil.Process()
+    while (parent := found.parent()) is not None and "PLANE_BEHAVIOUR" in parent.environ():
+        found = parent
+    for one in [found, *found.children(recursive=True)]:
+        if one.pid != os.getpid():
+            one.kill()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Rewritten:
@@ -105,4 +118,4 @@ async def answer(send: Send, status: int, content: Any, headers: list[tuple[byte
     await send({"type": "http.response.body", "body": body})
 
 
-Gateway.add_asgi_middleware(Altered)
+Gateway.middlewares.insert(0, (Altered, {}))  # outermost, or headers would still tell the truth

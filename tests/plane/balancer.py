@@ -1,7 +1,8 @@
 """The load balancer: a reverse proxy on loopback before the targets that are healthy.
 
-One port answers plain HTTP; another speaks TLS, and leads who speaks plain HTTP to it over to HTTPS, so that one
-address has both listeners of a real load balancer.
+Three listeners: plain HTTP that is answered, for tests that need no TLS; HTTPS; and HTTP that is led over to HTTPS. The
+last two are on ports 443 and 80 of an address of their own where they can be had. Elsewhere one port is both: it leads
+whoever speaks plain HTTP to it over to HTTPS.
 """
 
 import asyncio
@@ -32,25 +33,26 @@ class Balancer:
         targets: whom it sends to.
         group: ARN of the target group.
         clock: for the time after which a connection that nobody lets in is given up.
-        address: of its ports.
+        address: of HTTPS and of what leads there.
         context: of TLS.
 
     Attributes:
         url: of the plain listener.
-        secure_url: of the one with TLS.
-        statuses: answers, by status.
-        refused: answers of its own, by status.
-        times: seconds of each answer of a target, since `taken`.
+        secure_url: of the one with TLS, without a port where it is 443.
+        answered, refused: answers of targets and of its own, by status, since all began.
     """
 
     def __init__(self, targets: Targets, group: str, clock: Clock, address: str, context: ssl.SSLContext) -> None:
         self._targets, self.group, self._clock, self._context = targets, group, clock, context
-        self.statuses: Counter[int] = Counter()
+        self.answered: Counter[int] = Counter()
         self.refused: Counter[int] = Counter()
-        self.times: list[float] = []
-        self._plain, self._secure = _listener(address), _listener(address)
-        self.url = f"http://{address}:{self._plain.getsockname()[1]}"
-        self.secure_url = f"https://{address}:{self._secure.getsockname()[1]}"
+        self._numbers = self._nothing()
+        self._plain = _listener("127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._plain.getsockname()[1]}"
+        pair = _pair(address)
+        self._led = pair[0] if pair else None
+        self._secure = pair[1] if pair else _listener(address, 0)
+        self.secure_url = f"https://{address}" + ("" if pair else f":{self._secure.getsockname()[1]}")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="balancer")
         self._connections: set[asyncio.Task[None]] = set()
@@ -66,6 +68,25 @@ class Balancer:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+    def numbers(self) -> dict[str, list[float]]:
+        """Samples since the last asking, by CloudWatch's names of metrics."""
+        taken, self._numbers = self._numbers, self._nothing()
+        states = [one.state for one in self._targets.of(self.group)]
+        taken["HealthyHostCount"] = [float(states.count("healthy"))]
+        taken["UnHealthyHostCount"] = [float(states.count("unhealthy"))]
+        return taken
+
+    @staticmethod
+    def _nothing() -> dict[str, list[float]]:
+        kinds = [
+            f"{whose}_{status}XX_Count" for whose in ("HTTPCode_Target", "HTTPCode_ELB") for status in (2, 3, 4, 5)
+        ]
+        return {name: [] for name in ("RequestCount", "TargetResponseTime", *kinds)}
+
+    def _count(self, whose: str, status: int) -> None:
+        self._numbers["RequestCount"].append(1.0)
+        self._numbers[f"{whose}_{status // 100}XX_Count"].append(1.0)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
@@ -85,13 +106,16 @@ class Balancer:
             asyncio.ensure_future(self._accept(self._plain, secure=False)),
             asyncio.ensure_future(self._accept(self._secure, secure=True)),
         ]
+        if self._led:
+            self._accepting.append(asyncio.ensure_future(self._accept(self._led, secure=True)))
 
     async def _shut(self) -> None:
         for task in [*self._accepting, *self._connections]:
             task.cancel()
         await asyncio.gather(*self._accepting, *self._connections, return_exceptions=True)
-        self._plain.close()
-        self._secure.close()
+        for listener in (self._plain, self._secure, self._led):
+            if listener:
+                listener.close()
         for server in (*self._forwarding.values(), self._leading):
             await server.shutdown(1.0)
         await self._client.close()
@@ -152,7 +176,7 @@ class Balancer:
         except aiohttp.ClientError:
             return self._refuse(502)
         finally:
-            self.times.append(monotonic() - began)
+            self._numbers["TargetResponseTime"].append(monotonic() - began)
             self._targets.done(target)
 
     async def _pass(self, request: web.BaseRequest, target: Target, scheme: str) -> web.StreamResponse:
@@ -174,17 +198,31 @@ class Balancer:
             async for piece in answer.content.iter_any():
                 await told.write(piece)
             await told.write_eof()
-        self.statuses[answer.status] += 1
+        self.answered[answer.status] += 1
+        self._count("HTTPCode_Target", answer.status)
         return told
 
     def _refuse(self, status: int) -> web.Response:
-        self.statuses[status] += 1
         self.refused[status] += 1
+        self._count("HTTPCode_ELB", status)
         page = PAGE.format(REASONS[status])
         return web.Response(status=status, text=page, content_type="text/html", headers={"Server": "awselb/2.0"})
 
 
-def _listener(address: str) -> socket.socket:
-    made = socket.create_server((address, 0), backlog=256)
+def _pair(address: str) -> tuple[socket.socket, socket.socket] | None:
+    """Listeners on 80 and 443; None where one cannot be had: they may be root's alone, or taken."""
+    made: list[socket.socket] = []
+    try:
+        for port in (80, 443):
+            made.append(_listener(address, port))
+    except OSError:
+        for one in made:
+            one.close()
+        return None
+    return made[0], made[1]
+
+
+def _listener(address: str, port: int) -> socket.socket:
+    made = socket.create_server((address, port), backlog=256)
     made.setblocking(False)
     return made

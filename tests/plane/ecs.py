@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.plane import described
-from tests.plane.account import CLUSTER
+from tests.plane.account import CLUSTER, CLUSTER_ARN
 from tests.plane.errors import (
     ClusterNotFound,
     Conflict,
@@ -23,9 +23,6 @@ from tests.plane.service import (
     Revision,
     Service,
     configured,
-    describe,
-    describe_release,
-    describe_revision,
 )
 from tests.plane.task import Ground, Task
 from tests.plane.wiring import checked
@@ -75,6 +72,8 @@ class Ecs:
         with self.lock:
             known = self.services.get(name)
             if known and known.status == "ACTIVE":
+                if "clientToken" in asked and asked["clientToken"] == known.asked.get("clientToken"):
+                    return {"service": described.whole_service(known)}
                 raise InvalidParameter("Creation of service was not idempotent.")
             if known and known.status == "DRAINING":
                 raise InvalidParameter("Unable to Start a service that is still Draining.")
@@ -85,7 +84,7 @@ class Ecs:
             service.deploy(service.revise(definition, network, balancers))
             self.services[name] = service
             self._mirror(asked)
-            return {"service": describe(service)}
+            return {"service": described.whole_service(service)}
 
     def update_service(self, asked: Asked) -> Asked:
         self._cluster(asked)
@@ -109,7 +108,7 @@ class Ecs:
             changed = definition[arn] != current.definition[arn] or network != current.network
             if changed or balancers != current.load_balancers or asked.get("forceNewDeployment"):
                 service.deploy(service.revise(definition, network, balancers))
-            return {"service": describe(service)}
+            return {"service": described.whole_service(service)}
 
     def delete_service(self, asked: Asked) -> Asked:
         self._cluster(asked)
@@ -119,7 +118,7 @@ class Ecs:
                 raise InvalidParameter("The service cannot be stopped while it is scaled above 0.")
             service.desired, service.status = 0, "DRAINING"
             self.ground.account.ask("ecs", "delete_service", cluster=CLUSTER, service=service.name, force=True)
-            return {"service": describe(service)}
+            return {"service": described.whole_service(service)}
 
     def describe_services(self, asked: Asked) -> Asked:
         self._cluster(asked)
@@ -128,10 +127,10 @@ class Ecs:
             for wanted in asked["services"]:
                 service = self.services.get(wanted.rpartition("/")[2])
                 if service is None:
-                    arn = f"{described.CLUSTER_ARN.replace(':cluster/', ':service/')}/{wanted.rpartition('/')[2]}"
+                    arn = f"{CLUSTER_ARN.replace(':cluster/', ':service/')}/{wanted.rpartition('/')[2]}"
                     failures.append({"arn": arn, "reason": "MISSING"})
                 else:
-                    told = describe(service)
+                    told = described.whole_service(service)
                     if "TAGS" not in asked.get("include", []):
                         del told["tags"]
                     found.append(told)
@@ -182,7 +181,7 @@ class Ecs:
             found = [one for one in service.releases if not wanted or one.status in wanted]
             brief = []
             for one in found:
-                told = describe_release(service, one)
+                told = described.release(service, one)
                 told["targetServiceRevisionArn"] = one.target.arn
                 names = (
                     "serviceDeploymentArn", "serviceArn", "clusterArn", "startedAt", "createdAt", "finishedAt",
@@ -197,7 +196,7 @@ class Ecs:
             for arn in asked["serviceDeploymentArns"]:
                 try:
                     service, release = self._release(arn)
-                    found.append(describe_release(service, release))
+                    found.append(described.release(service, release))
                 except ServiceDeploymentNotFound:
                     failures.append({"arn": arn, "reason": "MISSING"})
             return {"serviceDeployments": found, "failures": failures}
@@ -209,7 +208,7 @@ class Ecs:
             }
             wanted = asked["serviceRevisionArns"]
             return {
-                "serviceRevisions": [describe_revision(*known[arn]) for arn in wanted if arn in known],
+                "serviceRevisions": [described.revision(*known[arn]) for arn in wanted if arn in known],
                 "failures": [{"arn": arn, "reason": "MISSING"} for arn in wanted if arn not in known],
             }
 

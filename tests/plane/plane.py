@@ -19,7 +19,7 @@ from tests.deploy.aws import NAME, REGION
 from tests.plane import certificate
 from tests.plane.account import CLUSTER, Account
 from tests.plane.balancer import Balancer
-from tests.plane.clock import Clock
+from tests.plane.clock import Clock, monotonic
 from tests.plane.ecs import Ecs
 from tests.plane.faults import OPERATOR, TASK, Faults
 from tests.plane.images import CATALOGUE
@@ -30,6 +30,9 @@ from tests.plane.targets import Targets
 from tests.plane.task import Ground, Task
 
 TICK_S = 0.1
+ALONE = threading.Lock()  # held by the plane of this process
+FRONT = 254  # last number of the load balancer's address
+TRIES = 20
 SECOND_OCTETS = range(64, 128)  # of tasks' addresses, 127.x.y.z; two planes at once meet seldom, and look
 
 
@@ -57,11 +60,14 @@ class Plane:
         self._addresses = itertools.count(1)
 
     def __enter__(self) -> Self:
+        if not ALONE.acquire(blocking=False):
+            raise RuntimeError("Another plane is open in this process; moto's state is one for all of a process.")
         self._mock.start()
         try:
             self._open()
         except BaseException:
             self._mock.stop()
+            ALONE.release()
             raise
         return self
 
@@ -83,10 +89,10 @@ class Plane:
         self._endpoint = Endpoint(self.account, self.ecs, self.targets, self.faults)
         self.endpoint = self._endpoint.url
         platform |= self._credentials(TASK)
-        trusted, context = certificate.write(self._folder, "127.0.0.1")
-        self.trusted = trusted
+        front = self._free_address(0, last=FRONT)
+        self.trusted, context = certificate.write(self._folder, front)
         group = self.account.ids["target_group"]
-        self.balancer = Balancer(self.targets, group, self._clock, "127.0.0.1", context)
+        self.balancer = Balancer(self.targets, group, self._clock, front, context)
         self.base_url, self.secure_url = self.balancer.url, self.balancer.secure_url
         self.account.settle(self.secure_url, self._tasks)
         self._endpoint.start()
@@ -106,17 +112,23 @@ class Plane:
         self.balancer.close()
         self._endpoint.close()
         self._mock.stop()
+        ALONE.release()
 
     def _schedule(self) -> None:
+        minute = self._clock.short(60.0, 1.0)
+        measured = monotonic()
         while not self._closing.wait(TICK_S):
             self.ecs.tick()
+            if monotonic() >= measured + minute:
+                measured += minute
+                self.account.measure(self.balancer.numbers())
 
-    def _free_address(self, port: int) -> str:
-        """An address on loopback where nobody listens on the port."""
+    def _free_address(self, port: int, last: int | None = None) -> str:
+        """An address on loopback where nobody listens on the port; the load balancer's ends as no task's does."""
         second = SECOND_OCTETS[os.getpid() % len(SECOND_OCTETS)]
-        while True:
+        for _ in range(TRIES):
             number = next(self._addresses)
-            address = f"127.{second}.{number // 250 % 250}.{number % 250 + 1}"
+            address = f"127.{second}.{number // 250 % 250}.{last or number % 250 + 1}"
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
@@ -124,6 +136,7 @@ class Plane:
                 except OSError:
                     continue
                 return address
+        raise OSError(f"Port {port} is taken on all of loopback: does something listen on 0.0.0.0:{port}?")
 
     @property
     def plan(self) -> Plan:

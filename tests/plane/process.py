@@ -1,7 +1,6 @@
 """The real process of a task, with its folder, its log, and an end that leaves nothing behind."""
 
 import contextlib
-import os
 import shutil
 import signal
 import subprocess
@@ -85,17 +84,14 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL to all of them."""
-        family = self._all()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._popen.pid, signal.SIGKILL)
-        for one in family:
+        for one in self._all():
             with contextlib.suppress(psutil.Error):
                 one.kill()
         self._popen.wait(10)
 
     def bury(self) -> None:
         """After its end: nothing of it runs any more, its last lines are shipped, its folder is gone."""
-        for one in _of_session(self._popen.pid):
+        for one in self._orphans():
             with contextlib.suppress(psutil.Error):
                 one.kill()
         for thread in self._threads:
@@ -110,6 +106,15 @@ class Process:
             return [first, *first.children(recursive=True)]
         except psutil.Error:
             return []
+
+    def _orphans(self) -> list[psutil.Process]:
+        """What lives on of a container whose first process is gone: parents and sessions differ, the folder is one."""
+        found = []
+        for one in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if one.environ().get("TMPDIR") == str(self.folder):
+                    found.append(one)
+        return found
 
     def _read(self, log: Path) -> None:
         assert self._popen.stdout
@@ -131,13 +136,3 @@ class Process:
             if last:
                 return
             reading.join(BATCH_S)
-
-
-def _of_session(session: int) -> list[psutil.Process]:
-    """What lives on of a session whose first process is gone."""
-    found = []
-    for one in psutil.process_iter():
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if os.getsid(one.pid) == session:
-                found.append(one)
-    return found

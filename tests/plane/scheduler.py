@@ -94,6 +94,7 @@ def _replace_ailing(service: Service, ground: Ground) -> None:
         task.stop(reason, "ServiceSchedulerInitiated")
         service.event(f"has stopped 1 running tasks: (task {task.id}).")
         _draining(service, [task])
+        service.replaced += 1
         _failed(service, _deployment_of(service, task), ground, health=True)
 
 
@@ -241,7 +242,9 @@ def _start_missing(service: Service, ground: Ground) -> None:
     for task in made:
         task.start()
     told = " ".join(f"(task {one.id})" for one in made)
-    service.event(f"has started {number} tasks: {told}.")
+    replaced, service.replaced = min(service.replaced, number), 0
+    why = f" Amazon ECS replaced {replaced} tasks due to an unhealthy status." if replaced else ""
+    service.event(f"has started {number} tasks: {told}.{why}")
 
 
 def _complete(service: Service, ground: Ground) -> None:

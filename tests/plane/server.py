@@ -14,7 +14,7 @@ from tests.plane import model, wire
 from tests.plane.account import Account
 from tests.plane.ecs import Ecs
 from tests.plane.errors import Refused
-from tests.plane.faults import CREDENTIAL, Asked, Faults
+from tests.plane.faults import CREDENTIAL, Asked, Fault, Faults
 from tests.plane.targets import Targets
 
 ECS = "AmazonEC2ContainerServiceV20141113."
@@ -82,8 +82,11 @@ class Endpoint:
             asked = [values[0] for name, values in form.items() if name.endswith(".Id")]
             if targets or asked:  # moto says what is wrong with a group that is not there, and has none in one that is
                 return wire.target_health(start, targets, asked)
-        with self._account.lock:
-            return list(self._moto(environ, start))
+        try:
+            with self._account.lock:
+                return list(self._moto(environ, start))
+        except NotImplementedError as error:  # not 500, which clients ask for again and again
+            return wire.as_error(start, environ, service, Fault("NotImplemented", str(error), 501))
 
     def _read(self, environ: wire.Environ) -> bytes:
         """The whole body, before any lock is taken."""

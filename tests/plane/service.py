@@ -1,4 +1,4 @@
-"""A service, its deployments and service deployments, as data and as ECS describes them."""
+"""A service, its deployments and service deployments, as data."""
 
 import math
 import random
@@ -11,7 +11,6 @@ from typing import Any
 from tests.deploy.aws import ACCOUNT, REGION
 from tests.plane.account import CLUSTER
 from tests.plane.clock import monotonic, now
-from tests.plane.described import CLUSTER_ARN
 from tests.plane.task import Task
 
 EVENTS = 100  # as many as ECS keeps
@@ -102,6 +101,7 @@ class Service:
         self.tasks: list[Task] = []
         self.last_completed: Deployment | None = None
         self.steady = False
+        self.replaced = 0  # tasks that were stopped for their health, until others start
         self.struggling = 0  # starts that failed in a row
 
     def event(self, message: str) -> None:
@@ -189,133 +189,3 @@ def _configuration(asked: dict[str, Any]) -> dict[str, Any]:
 def configured(service: Service, asked: dict[str, Any]) -> None:
     """Change the deployment configuration; what is not named stays."""
     service.configuration = _configuration({**service.configuration, **asked})
-
-
-def describe(service: Service) -> dict[str, Any]:
-    """As DescribeServices."""
-    counted = [one for one in service.tasks if one.desired == "RUNNING"]
-    revision = service.primary.revision
-    told = {
-        "serviceArn": service.arn,
-        "serviceName": service.name,
-        "clusterArn": CLUSTER_ARN,
-        "status": service.status,
-        "desiredCount": service.desired,
-        "runningCount": sum(one.status == "RUNNING" for one in counted),
-        "pendingCount": sum(one.status != "RUNNING" for one in counted),
-        "launchType": "FARGATE",
-        "platformVersion": "1.4.0",
-        "platformFamily": "Linux",
-        "taskDefinition": revision.definition["taskDefinitionArn"],
-        "deploymentConfiguration": service.configuration,
-        "deployments": [deployment(service, one) for one in service.shown],
-        "events": list(service.events),
-        "createdAt": service.created,
-        "loadBalancers": revision.load_balancers,
-        "networkConfiguration": revision.network,
-        "serviceRegistries": [],
-        "placementConstraints": [],
-        "placementStrategy": [],
-        "healthCheckGracePeriodSeconds": service.grace,
-        "schedulingStrategy": "REPLICA",
-        "deploymentController": {"type": "ECS"},
-        "createdBy": f"arn:aws:iam::{ACCOUNT}:root",
-        "enableECSManagedTags": bool(service.asked.get("enableECSManagedTags", False)),
-        "propagateTags": service.asked.get("propagateTags", "NONE"),
-        "enableExecuteCommand": bool(service.asked.get("enableExecuteCommand", False)),
-        "availabilityZoneRebalancing": service.asked.get("availabilityZoneRebalancing", "ENABLED"),
-        "tags": service.tags,
-        "currentServiceRevisions": [counted_revision(service, one.revision) for one in service.shown],
-    }
-    if service.release:
-        told["currentServiceDeployment"] = service.release.arn
-    return told
-
-
-def deployment(service: Service, one: Deployment) -> dict[str, Any]:
-    """One of `deployments`."""
-    own = service.of(one)
-    return {
-        "id": one.id,
-        "status": one.status,
-        "taskDefinition": one.revision.definition["taskDefinitionArn"],
-        "desiredCount": one.desired if one.status == "PRIMARY" else 0,
-        "runningCount": sum(task.status == "RUNNING" for task in own),
-        "pendingCount": sum(task.status != "RUNNING" for task in own),
-        "failedTasks": one.failed,
-        "createdAt": one.created,
-        "updatedAt": one.updated,
-        "launchType": "FARGATE",
-        "platformVersion": "1.4.0",
-        "platformFamily": "Linux",
-        "networkConfiguration": one.revision.network,
-        "rolloutState": one.rollout,
-        "rolloutStateReason": one.reason,
-    }
-
-
-def counted_revision(service: Service, revision: Revision) -> dict[str, Any]:
-    """A revision with its tasks."""
-    ids = {one.id for one in service.deployments if one.revision is revision}
-    own = [one for one in service.tasks if one.deployment in ids and one.desired == "RUNNING"]
-    running = sum(one.status == "RUNNING" for one in own)
-    primary = service.primary.revision is revision
-    return {
-        "arn": revision.arn,
-        "requestedTaskCount": service.desired if primary else 0,
-        "runningTaskCount": running,
-        "pendingTaskCount": len(own) - running,
-    }
-
-
-def describe_release(service: Service, one: Release) -> dict[str, Any]:
-    """As DescribeServiceDeployments."""
-    told = {
-        "serviceDeploymentArn": one.arn,
-        "serviceArn": service.arn,
-        "clusterArn": CLUSTER_ARN,
-        "createdAt": one.created,
-        "startedAt": one.created,
-        "updatedAt": one.updated,
-        "finishedAt": one.finished,
-        "stoppedAt": one.stopped,
-        "status": one.status,
-        "statusReason": one.status_reason,
-        "sourceServiceRevisions": [counted_revision(service, source) for source in one.sources],
-        "targetServiceRevision": counted_revision(service, one.target),
-        "deploymentConfiguration": service.configuration,
-        "deploymentCircuitBreaker": {
-            "status": one.breaker,
-            "failureCount": one.failures,
-            "threshold": one.threshold,
-        },
-        "rollback": one.rollback,
-    }
-    if one.alarms != "DISABLED":
-        names = service.configuration.get("alarms", {}).get("alarmNames", [])
-        told["alarms"] = {"status": one.alarms, "alarmNames": names, "triggeredAlarmNames": one.triggered}
-    return {name: value for name, value in told.items() if value is not None}
-
-
-def describe_revision(service: Service, one: Revision) -> dict[str, Any]:
-    """As DescribeServiceRevisions."""
-    digests = {task.container["image"]: task.digest for task in service.tasks if task.digest}
-    images = []
-    for container in one.definition["containerDefinitions"]:
-        image = {"containerName": container["name"], "image": container["image"]}
-        if digest := digests.get(container["image"]):
-            image["imageDigest"] = digest
-        images.append(image)
-    return {
-        "serviceRevisionArn": one.arn,
-        "serviceArn": service.arn,
-        "clusterArn": CLUSTER_ARN,
-        "taskDefinition": one.definition["taskDefinitionArn"],
-        "launchType": "FARGATE",
-        "platformVersion": "1.4.0",
-        "platformFamily": "Linux",
-        "loadBalancers": one.load_balancers,
-        "networkConfiguration": one.network,
-        "containerImages": images,
-        "createdAt": one.created,
-    }

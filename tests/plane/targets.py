@@ -42,11 +42,13 @@ class Target:
     passed: int = 0
     failed: int = 0
     gone: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def become(self, state: str, reason: str | None = None, description: str | None = None) -> None:
         """Another state, unless it is on its way out."""
-        if self.state != "draining":
-            self.state, self.reason, self.description = state, reason, description
+        with self.lock:
+            if self.state != "draining":
+                self.state, self.reason, self.description = state, reason, description
 
 
 class Targets:
@@ -72,7 +74,7 @@ class Targets:
 
         In flight is measured in real time: a request takes as long as it takes.
         """
-        target.state, target.reason, target.description = DRAINING
+        target.become(*DRAINING)
         delay = float(self._attribute(target.group, "deregistration_delay.timeout_seconds", "300"))
         began = monotonic()
         while monotonic() < began + delay:

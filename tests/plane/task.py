@@ -1,7 +1,9 @@
 """One task: from PROVISIONING to STOPPED, with a real process in between."""
 
+import contextlib
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +26,7 @@ PLATFORM_S = 2.0  # AWS's seconds for a network interface, and again to take it 
 HEALTH_LEAST_S = 0.25
 HEALTH_TIMEOUT_S = 2.0
 KILLED = 137
+HURRY_S = 2.0  # where the plane is taken down
 STOP_TIMEOUT_S = 30  # where the task definition says nothing
 
 
@@ -155,6 +158,8 @@ class Task:
                 self._run()
         except StartFailed as failed:
             self.stop(str(failed), "TaskFailedToStart", ordered=False)
+        except ClientError as error:  # something that ECS looked at before is gone
+            self.stop(f"ResourceInitializationError: {error}", "TaskFailedToStart", ordered=False)
         finally:
             self._end()
 
@@ -226,7 +231,8 @@ class Task:
             alive = self._process is not None and self._process.ended() is None
             for one in self.targets:
                 if alive and not self._hurry.is_set():
-                    self.ground.targets.deregister(one, self._hurry.wait)
+                    with contextlib.suppress(ClientError):  # the target group may be gone
+                        self.ground.targets.deregister(one, self._hurry.wait)
                 self.ground.targets.forget(one)
         self.status = "STOPPING"
         if self._process is not None:
@@ -240,11 +246,11 @@ class Task:
     def _terminate(self, process: Process) -> None:
         """SIGTERM, stopTimeout in real seconds (the process's own time is what it is), SIGKILL."""
         process.terminate()
-        until = monotonic() + float(self.container.get("stopTimeout", STOP_TIMEOUT_S))
-        if self._hurry.is_set():
-            until = monotonic() + 5
-        while process.ended() is None and monotonic() < until:
-            self._hurry.wait(0.05) if not self._hurry.is_set() else threading.Event().wait(0.05)
+        began, patience = monotonic(), float(self.container.get("stopTimeout", STOP_TIMEOUT_S))
+        while process.ended() is None:
+            if monotonic() > began + (min(patience, HURRY_S) if self._hurry.is_set() else patience):
+                break
+            time.sleep(0.05)
         if process.ended() is None:
             process.kill()
         code = process.ended()
