@@ -1,4 +1,4 @@
-"""A diagnosis for people: the most likely cause with what shows it, the others in a line each, and what was not seen."""
+"""A diagnosis for people: the most likely cause with what shows it, others in a line each, and what was not seen."""
 
 from collections.abc import Sequence
 
