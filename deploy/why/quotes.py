@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from deploy.why.evidence import Evidence
 from deploy.why.facts.fact import Event
@@ -14,6 +14,7 @@ from deploy.words import printable
 
 LONGEST = 420  # characters of a quotation; ECS's own reasons have 1024 at most, the most telling first
 EPOCH = datetime.min.replace(tzinfo=UTC)
+SLACK = timedelta(seconds=5)  # between clocks of ECS's own
 STEADY = re.compile(r"has reached a steady state")
 ACTION = re.compile(r"not authorized to perform:? (?P<action>[a-z0-9-]+:\w+)")
 PREAMBLE = "unable to pull secrets or registry auth"  # before whatever it was that could not be fetched
@@ -103,13 +104,16 @@ def lines(seen: Evidence, tasks: Iterable[Task]) -> list[Quote]:
 
 
 def events(seen: Evidence) -> list[Quote]:
-    """What ECS said of the service since it was last in a steady state, the newest first; all, where it never was.
+    """What ECS said of the service since the deployment began and since it was last in a steady state, the newest first.
 
     A service that was taken back is in a steady state again: then those before that deployment failed are meant.
     """
     found: list[Event] = []
     failed = not went_back(seen)
+    begun = seen.subject.created if seen.subject else None
     for one in seen.events:
+        if begun and one.at and one.at < begun - SLACK:
+            break
         if STEADY.search(one.text):
             if failed:
                 break

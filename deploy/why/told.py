@@ -28,7 +28,8 @@ def text(seen: Evidence, found: Sequence[Diagnosis], colours: bool) -> str:
         if len(seen.unseen) > MOST_UNSEEN:
             parts.append(f"  and {len(seen.unseen) - MOST_UNSEEN} more.\n")
         parts.append("\n")
-    return "".join(parts) + f"`trail why {first.code}` tells more of this cause.\n"
+    more = "" if first.harmless else f"`trail why {first.code}` tells more of this cause.\n"
+    return "".join(parts).rstrip("\n") + "\n" + (f"\n{more}" if more else "")
 
 
 def explained(one: Cause) -> str:

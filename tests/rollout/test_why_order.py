@@ -57,6 +57,19 @@ def test_what_is_over_comes_after_what_is_so_now() -> None:
     assert codes(seen(now, over)) == ["IMAGE_MISSING", "OUT_OF_MEMORY"]
 
 
+def test_what_was_certain_before_comes_after_what_is_only_a_symptom_now() -> None:
+    first = unstarted(words.NOT_FOUND, 1, stopped=400)
+    assert codes(seen(exited(9, 2, stopped=20), first)) == ["EXITED", "IMAGE_MISSING"]
+
+
+def test_a_task_whose_log_has_not_arrived_yet_is_taken_for_one_that_stopped_in_the_same_way() -> None:
+    newest, before = exited(1, 2, stopped=20), exited(1, 1, stopped=90)
+    assert codes(seen(newest, before, logs=log(1, *words.TRACE))) == ["DEPENDENCY_MISSING"]
+    assert diagnose(seen(newest, before, logs=log(1, *words.TRACE)))[0].weight > 0.9
+    both = {**log(1, *words.TRACE), **log(2, listening(), "RuntimeError: another")}
+    assert codes(seen(newest, before, logs=both)) == ["EXITED", "DEPENDENCY_MISSING"]
+
+
 def test_what_happened_is_not_told_beside_why() -> None:
     trace = seen(exited(1), logs=log(1, *words.TRACE))
     assert codes(trace) == ["DEPENDENCY_MISSING"]

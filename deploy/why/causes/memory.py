@@ -99,5 +99,5 @@ def _outlasted(task: Task, allowed: int | None) -> bool:
 
 def _told(task: Task) -> Quote:
     age = f" after {task.age:.0f} s" if task.age is not None else ""
-    words = f"exit code {task.exit_code}{age}. {' '.join(task.reasons)}"
+    words = f"exit code {task.exit_code}{age}. {task.stopped_reason}"
     return Quote(f"stopped task {short(task.id)}", words, task.stopped, task.id)

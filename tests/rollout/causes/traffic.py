@@ -145,6 +145,15 @@ MISSES = [
         "over since",
     ),
     Miss(
+        "HEALTH_PATH_MISSING",
+        seen(
+            alive=[running()],
+            events=[event(unwell("Health checks failed with these codes: [404]"), 700)],
+            of=ONE,
+        ),
+        "of the deployment before",
+    ),
+    Miss(
         "HEALTH_STATUS", seen(alive=[running()], targets=[unhealthy(TIMEOUT, "Request timed out")]), "no status at all"
     ),
     Miss("TARGET_GROUP_MISSING", seen(alive=[running()], target_group=None), "it is there"),

@@ -105,7 +105,10 @@ EXAMPLES = [
     ),
 ]
 
+IN_TEXT = f"10:00:00 warning weights are in service version=1.0.0 note=Offline, the cached version is used. {REFUSED}"
+
 MISSES = [
+    Miss("WEIGHTS_DENIED", seen(alive=MODEL, logs=log(9, IN_TEXT)), "the cache serves"),
     Miss("WEIGHTS_MISSING", seen(alive=MODEL, logs=log(9, weights("weights_missing", "none"), LOADED)), "cured since"),
     Miss(
         "WEIGHTS_UNREACHABLE",
