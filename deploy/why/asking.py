@@ -19,10 +19,14 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from deploy.aws import Clients
-from deploy.refusal import Absent, Denied, NoCredentials, meaning
+from deploy.refusal import Absent, Denied, NoCredentials, Throttled, meaning
 from deploy.why.raw import Raw
 from deploy.words import printable
 
+# Endpoint and operation, where the endpoint turned out not to know it. Some say so with an error that is tried again: a
+# rollout that looks every few seconds waits for that once.
+UNKNOWN: set[tuple[str, str]] = set()
+SILENT_MOST = 2  # so many services that do not answer are a network that is down; the others are not waited for
 CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, TokenRetrievalError)
 
 
@@ -58,9 +62,12 @@ class Asking:
             BotoCoreError, ClientError: there are no credentials, or they are no good.
         """
         try:
-            if service not in self._silent:
-                return Raw(getattr(self._clients[service], operation)(**parameters))
-            self.note(part, self._silent[service])
+            client = self._clients[service]
+            known = (client.meta.endpoint_url, operation)
+            if len(self._silent) >= SILENT_MOST or service in self._silent:
+                self.note(part, self._silent.get(service) or f"{service} is not asked, since others do not answer.")
+            elif known not in UNKNOWN:
+                return Raw(getattr(client, operation)(**parameters))
         except CREDENTIALS:
             raise
         except ClientError as error:
@@ -69,14 +76,18 @@ class Asking:
                 raise
             if isinstance(reason, Absent):
                 self.absent[part] = str(reason)
-            elif not optional or isinstance(reason, Denied):
+            elif not optional or isinstance(reason, Denied | Throttled):
                 self.note(part, str(reason))
+            else:
+                UNKNOWN.add(known)
         except (ConnectionError, HTTPClientError) as error:
             self._silent[service] = f"{service} does not answer ({type(error).__name__})."
             self.note(part, self._silent[service])
         except (BotoCoreError, ResponseParserError) as error:
             if not optional:
                 self.note(part, f"{service} {operation}: {' '.join(str(error).split())}")
+            elif isinstance(error, ResponseParserError):
+                UNKNOWN.add(known)
         return None
 
     def note(self, part: str, reason: str) -> None:

@@ -3,7 +3,8 @@
 `gather` only reads. Log lines and settings are kept without what looks like a secret.
 """
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,18 @@ from deploy.why.subject import is_of, subject
 
 MAX_BYTES = 1 << 23  # of a file of evidence
 MOST_STOPPED, MOST_RUNNING = 3, 2  # tasks whose log is read
-LINES, LINE_CHARACTERS = 30, 4000  # of each log, and of each line
+READ = 500  # lines of each log; photos write one each, and would hide what was said before
+LINES, NOTABLE = 30, 30  # that are kept of them: the last ones, and before them those that warn or tell of the start
+LINE_CHARACTERS = 4000
+TELLS = re.compile(
+    r"\"level\": ?\"(?:warning|error|critical)|\b(?:warning|error|critical)\b|Traceback|Error:|^shine: |listening on|"
+    r"in service|initialized|startup",
+    re.IGNORECASE,
+)
 TASKS_AT_ONCE = 100  # that DescribeTasks takes
 MOST_TASKS = 300  # of each status; those that stopped are kept by ECS for an hour
 DEPLOYMENTS_AT_ONCE = 5
+HISTORY = timedelta(days=1)  # a deployment that failed longer ago is no longer what is failing now
 
 
 class EvidenceError(Exception):
@@ -49,7 +58,7 @@ class Evidence(Fact):
         events: of the service, the newest first.
         definition: of the deployment that is looked at.
         stopped, running: its tasks, the newest first; what is pending counts as running.
-        logs: task → its last lines, the oldest first.
+        logs: task → its last lines, and warnings before them, the oldest first.
         targets, target_group: as the load balancer sees the tasks; None where it was not seen.
         target_group_status: MISSING where there is none.
         balancer_groups, security_groups: of the load balancer (by id) and of the tasks.
@@ -112,7 +121,7 @@ class _Look:
 
     def __init__(self, asking: Asking, plan: Plan, since: datetime | None) -> None:
         self.asking, self.plan, self.since = asking, plan, since
-        self.ask = asking.ask
+        self.ask, self.now = asking.ask, datetime.now(UTC)
 
     def all(self, wanted: str | None) -> Evidence:
         """The whole."""
@@ -120,7 +129,7 @@ class _Look:
         service, deployments, events = self._service()
         stopped = [one for one in self._tasks("STOPPED") if self._is_new(one.ended)]
         stopped.sort(key=lambda one: one.ended.timestamp() if one.ended else 0.0, reverse=True)
-        chosen = wanted or subject(deployments, events)
+        chosen = wanted or subject(deployments, [one for one in events if self._is_recent(one.at)])
         known = next((one for one in deployments if one.id == chosen), None)
         stopped = [one for one in stopped if is_of(one, chosen, known)]
         running = [one for one in self._tasks("RUNNING") if is_of(one, chosen, known)]
@@ -129,7 +138,7 @@ class _Look:
         around = Around(self.asking, self.plan, service)
         group, group_status = around.target_group()
         found = Evidence(
-            at=datetime.now(UTC),
+            at=self.now,
             region=self.plan.region,
             cluster=self.plan.cluster,
             name=self.plan.service,
@@ -157,6 +166,9 @@ class _Look:
     def _is_new(self, at: datetime | None) -> bool:
         return self.since is None or at is None or at >= self.since
 
+    def _is_recent(self, at: datetime | None) -> bool:
+        return self._is_new(at) and (at is None or at >= self.now - HISTORY)
+
     def _cluster(self) -> str | None:
         answer = self.ask("the cluster", "ecs", "describe_clusters", clusters=[self.plan.cluster])
         if answer is None:
@@ -181,7 +193,7 @@ class _Look:
         part, cluster, service = "service deployments", self.plan.cluster, self.plan.service
         answer = self.ask(part, "ecs", "list_service_deployments", optional=True, cluster=cluster, service=service)
         briefs = answer.each("serviceDeployments") if answer is not None else []
-        names = [one.text("serviceDeploymentArn") for one in briefs if self._is_new(one.time("createdAt"))]
+        names = [one.text("serviceDeploymentArn") for one in briefs if self._is_recent(one.time("createdAt"))]
         if not (arns := [one for one in names if one][:DEPLOYMENTS_AT_ONCE]):
             return []
         answer = self.ask(part, "ecs", "describe_service_deployments", optional=True, serviceDeploymentArns=arns)
@@ -226,14 +238,15 @@ class _Look:
             part = f"log lines of task {task.id}"
             answer = self.ask(
                 part, "logs", "get_log_events", logGroupName=group, logStreamName=f"{prefix}/{container}/{task.id}",
-                limit=LINES, startFromHead=False,
+                limit=READ, startFromHead=False,
             )  # fmt: skip
             if answer is None:
-                if "log group" in self.asking.absent.get(part, ""):
+                if definition.log_group and "log group" in self.asking.absent.get(part, ""):
                     self.asking.note(part, f"the log group {group} is not there")
                 continue
-            lines = [(one.time("timestamp"), one.text("message")) for one in answer.each("events")[-LINES:]]
-            logs[task.id] = tuple(Event(at=at, text=masked(_cut(text), secret)) for at, text in lines)
+            lines = [Event(at=one.time("timestamp"), text=one.text("message")) for one in answer.each("events")]
+            kept = [*[one for one in lines[:-LINES] if TELLS.search(one.text)][-NOTABLE:], *lines[-LINES:]]
+            logs[task.id] = tuple(Event(at=one.at, text=masked(_cut(one.text), secret)) for one in kept)
         return logs
 
 

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from deploy.why.evidence import Evidence
 from deploy.why.facts.fact import Event
@@ -14,7 +14,10 @@ from deploy.words import printable
 
 LONGEST = 420  # characters of a quotation; ECS's own reasons have 1024 at most, the most telling first
 EPOCH = datetime.min.replace(tzinfo=UTC)
+SLACK = timedelta(seconds=5)  # between clocks of ECS's own
 STEADY = re.compile(r"has reached a steady state")
+ACTION = re.compile(r"not authorized to perform:? (?P<action>[a-z0-9-]+:\w+)")
+PREAMBLE = "unable to pull secrets or registry auth"  # before whatever it was that could not be fetched
 SAID = ("reason", "cause", "error", "worker", "runner", "status")  # fields of a log line that say why
 
 
@@ -101,11 +104,21 @@ def lines(seen: Evidence, tasks: Iterable[Task]) -> list[Quote]:
 
 
 def events(seen: Evidence) -> list[Quote]:
-    """What ECS said of the service since it was last in a steady state, the newest first; all, where it never was."""
+    """What ECS said of the service since the deployment began and since it was last in a steady state, the newest first.
+
+    A service that was taken back is in a steady state again: then those before that deployment failed are meant.
+    """
     found: list[Event] = []
+    failed = not went_back(seen)
+    begun = seen.subject.created if seen.subject else None
     for one in seen.events:
-        if STEADY.search(one.text) and not went_back(seen):
+        if begun and one.at and one.at < begun - SLACK:
             break
+        if STEADY.search(one.text):
+            if failed:
+                break
+            continue
+        failed = failed or (seen.deployment in one.text and "failed" in one.text)
         found.append(one)
     return [Quote("event", one.text, one.at) for one in found]
 
@@ -127,8 +140,14 @@ def verdicts(seen: Evidence) -> list[Quote]:
             owners.get(one.address, ""),
         )
         for one in seen.targets
-        if one.state in ("unhealthy", "unavailable", "unused") or (one.state == "initial" and "Health" in one.reason)
+        if one.state in ("unhealthy", "unavailable", "unused")
     ]
+
+
+def action(text: str) -> str:
+    """Which permission is missing, where AWS names it."""
+    found = ACTION.search(text)
+    return found["action"] if found else ""
 
 
 def find(quotes: Sequence[Quote], pattern: re.Pattern[str]) -> Found:

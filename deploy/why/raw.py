@@ -16,8 +16,7 @@ class Raw:
 
     def text(self, key: str) -> str:
         """A string, or nothing."""
-        value = self._value.get(key)
-        return value if isinstance(value, str) else ""
+        return whole(self._value.get(key))
 
     def number(self, key: str) -> int | None:
         """A whole number; ECS writes some as strings."""
@@ -46,12 +45,12 @@ class Raw:
     def texts(self, key: str) -> list[str]:
         """Strings of a list."""
         value = self._value.get(key)
-        return [one for one in value if isinstance(one, str)] if isinstance(value, list | tuple) else []
+        return [whole(one) for one in value if isinstance(one, str)] if isinstance(value, list | tuple) else []
 
-    def strings(self, key: str) -> dict[str, str]:
-        """Strings of an object, by key."""
-        inner = self.inner(key)._value
-        return {name: one for name, one in inner.items() if isinstance(name, str) and isinstance(one, str)}
+
+def whole(value: Any) -> str:
+    """A string without halves of characters, which no file takes; nothing, where it is none."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def as_time(value: Any) -> datetime | None:

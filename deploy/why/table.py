@@ -24,7 +24,7 @@ LIKELY = 0.7  # fits, and something else could be behind it
 SYMPTOM = 0.5  # what happened, without why
 AFTERMATH = 0.3  # follows from another cause
 NOTHING = 0.1  # no failure
-STALE = 0.75  # share of its weight that a cause keeps where the newest failure shows nothing of it
+STALE = 0.4  # share of its weight that a cause keeps where the newest failure is another; then below any SYMPTOM
 MOST_LINES = 6  # of evidence
 LONGEST = 700  # characters of a sentence
 

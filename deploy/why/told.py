@@ -1,4 +1,4 @@
-"""A diagnosis for people: the most likely cause and what shows it, others in a line each, and what was not seen."""
+"""A diagnosis for people: the most likely cause with what shows it, others in a line each, and what was not seen."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,8 @@ def text(seen: Evidence, found: Sequence[Diagnosis], colours: bool) -> str:
         if len(seen.unseen) > MOST_UNSEEN:
             parts.append(f"  and {len(seen.unseen) - MOST_UNSEEN} more.\n")
         parts.append("\n")
-    return "".join(parts) + f"`trail why {first.code}` tells more of this cause.\n"
+    more = "" if first.harmless else f"`trail why {first.code}` tells more of this cause.\n"
+    return "".join(parts).rstrip("\n") + "\n" + (f"\n{more}" if more else "")
 
 
 def explained(one: Cause) -> str:

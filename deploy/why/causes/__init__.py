@@ -1,4 +1,4 @@
-"""The causes, by kind. Importing this room fills the table; rooms that come first are asked first."""
+"""The causes, by kind. Importing this room fills the table."""
 
 from deploy.why.causes import (  # noqa: F401
     health,
@@ -9,6 +9,7 @@ from deploy.why.causes import (  # noqa: F401
     resources,
     service,
     start,
+    taken,
     traffic,
     weights,
 )

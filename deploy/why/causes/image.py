@@ -3,41 +3,43 @@
 import re
 
 from deploy.why.evidence import Evidence
-from deploy.why.quotes import Match, Quote, lines, reasons, shown
+from deploy.why.quotes import PREAMBLE, Match, Quote, action, lines, reasons, shown
 from deploy.why.table import SAID, SEEN, SYMPTOM, Sign, by_words, cause
 
-PULL = r"(?=.*(?:CannotPull|registry auth))"  # in the same breath
+PULL = re.compile(r"CannotPull|registry auth")
 NO_WAY = re.compile(
     r"i/o timeout|dial tcp|context deadline exceeded|request canceled|connection (?:refused|reset|issue|timed out)|"
     r"RequestCanceled|RequestError|no such host|TLS handshake timeout|network configuration",
     re.IGNORECASE,
 )
 MISSING = re.compile(
-    PULL + r".*?(?:image|manifest|ref|tag|repository|API error \(404\))[^\n]*?"
+    r"(?:image|manifest|ref|tag|repository|API error \(404\))[^\n]*?"
     r"(?:not found|manifest unknown|does not exist(?! or may require)|can't be found|cannot find)",
-    re.IGNORECASE | re.DOTALL,
+    re.IGNORECASE,
 )
 DENIED = re.compile(
-    PULL + r".*?(?:403 Forbidden|status code:? 403|not authorized to perform: ecr:(?P<action>\w+)|AccessDenied|"
-    r"pull access denied|no basic auth credentials|401 Unauthorized|has the permissions to pull)",
-    re.IGNORECASE | re.DOTALL,
+    r"403 Forbidden|status code:? 403|not authorized to perform: ecr:|AccessDenied|pull access denied|"
+    r"no basic auth credentials|401 Unauthorized|has the permissions to pull",
+    re.IGNORECASE,
 )
 LIMITED = re.compile(r"toomanyrequests|pull rate limit|429 Too Many Requests", re.IGNORECASE)
 OTHER_MACHINE = re.compile(
     r"exec format error|descriptor (?:matching|for) platform|no match(?:ing manifest)? for (?:platform|linux)",
     re.IGNORECASE,
 )
+LONG_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 FULL = re.compile(r"no space left on device", re.IGNORECASE)
 
 
 def named(seen: Evidence) -> str:
     """The image, as the task definition names it."""
-    return shown(seen.definition.image, 160) if seen.definition and seen.definition.image else "the image"
+    reference = LONG_DIGEST.sub(r"\1…", seen.definition.image) if seen.definition else ""
+    return shown(reference, 160) if reference else "the image"
 
 
 def of(seen: Evidence) -> list[Quote]:
-    """What ECS said of tasks that failed."""
-    return reasons(seen.failed)
+    """What ECS said of pulling the image, for tasks that failed."""
+    return [one for one in reasons(seen.failed) if PULL.search(one.text.replace(PREAMBLE, ""))]
 
 
 @cause(
@@ -51,7 +53,7 @@ def of(seen: Evidence) -> list[Quote]:
 )
 def architecture(seen: Evidence) -> Sign | None:
     wanted = (seen.definition.architecture if seen.definition else "") or "X86_64"
-    quotes = [*of(seen), *lines(seen, seen.failed)]
+    quotes = [*reasons(seen.failed), *lines(seen, seen.failed)]
     return by_words(
         quotes, OTHER_MACHINE, f"The task runs on {wanted}, and {named(seen)} is built for another machine."
     )
@@ -84,8 +86,8 @@ def denied(seen: Evidence) -> Sign | None:
     role = shown(seen.definition.execution_role, 120) if seen.definition else ""
 
     def sentence(match: Match) -> str:
-        action = f" ecr:{match['action']} is not allowed." if match["action"] else ""
-        return f"The registry refuses {named(seen)} to the execution role{f' {role}' if role else ''}.{action}"
+        lacking = f" {found} is not allowed." if (found := action(match.string)) else ""
+        return f"The registry refuses {named(seen)} to the execution role{f' {role}' if role else ''}.{lacking}"
 
     return by_words(of(seen), DENIED, sentence)
 
@@ -111,10 +113,8 @@ def limited(seen: Evidence) -> Sign | None:
     weight=SEEN,
 )
 def unreachable(seen: Evidence) -> Sign | None:
-    quotes = [one for one in of(seen) if re.search(PULL, one.text, re.DOTALL)]
-    quotes = [one for one in quotes if not re.search(r"unable to (?:retrieve|get|fetch) secret", one.text)]
     sentence = "From where the tasks stand, the registry cannot be reached: no way out of the subnet, or a closed door."
-    return by_words(quotes, NO_WAY, sentence)
+    return by_words(of(seen), NO_WAY, sentence)
 
 
 @cause(
@@ -126,7 +126,9 @@ def unreachable(seen: Evidence) -> Sign | None:
     weight=SAID,
 )
 def full(seen: Evidence) -> Sign | None:
-    return by_words([*of(seen), *lines(seen, seen.failed)], FULL, "There is no space left on the task's disk.")
+    return by_words(
+        [*reasons(seen.failed), *lines(seen, seen.failed)], FULL, "There is no space left on the task's disk."
+    )
 
 
 @cause(

@@ -4,7 +4,7 @@ import re
 
 from deploy.why.causes.image import NO_WAY
 from deploy.why.evidence import Evidence
-from deploy.why.quotes import Match, Quote, events, reasons, shown
+from deploy.why.quotes import PREAMBLE, Match, Quote, action, events, reasons, shown
 from deploy.why.table import SAID, SEEN, SYMPTOM, Sign, by_words, cause
 
 SECRET = re.compile(
@@ -23,17 +23,12 @@ KEY_MISSING = re.compile(
     r"invalid character '[^\n]*looking for beginning",
     re.IGNORECASE,
 )
-SECRET_DENIED = re.compile(
-    r"not authorized to perform: (?P<action>secretsmanager:\w+|ssm:\w+)|AccessDenied", re.IGNORECASE
-)
-KMS_DENIED = re.compile(r"Access to KMS is not allowed|not authorized to perform: (?P<action>kms:\w+)|KMSAccessDenied")
+REFUSED = re.compile(r"not authorized to perform|AccessDenied", re.IGNORECASE)
+KMS_DENIED = re.compile(r"Access to KMS is not allowed|not authorized to perform: kms:|KMSAccessDenied")
 NOT_ASSUMED = re.compile(r"unable to assume the role '?(?P<role>[^\s']+)?|not able to assume role|sts:AssumeRole")
 LOG = re.compile(r"log(?:ging|ger|s)?[ :_]|log stream|CloudWatch", re.IGNORECASE)
-GROUP_MISSING = re.compile(
-    r"log group does not exist|cannot find the Amazon CloudWatch log group|log group[^\n]*not (?:found|exist)",
-    re.IGNORECASE,
-)
-LOG_DENIED = re.compile(r"not authorized to perform: (?P<action>logs:\w+)|AccessDenied", re.IGNORECASE)
+GROUP_MISSING = re.compile(r"log group does not exist|cannot find the Amazon CloudWatch log group", re.IGNORECASE)
+NO_CONNECTION = "connection issue"  # then ECS's "cannot find the log group" means that it could not ask for it
 NOT_INITIALIZED = re.compile(r"ResourceInitializationError")
 
 
@@ -42,7 +37,7 @@ def of_secrets(seen: Evidence) -> list[Quote]:
     return [
         one
         for one in reasons(seen.failed)
-        if SECRET.search(re.sub("unable to pull secrets or registry auth", "", one.text))
+        if SECRET.search(one.text.replace(PREAMBLE, ""))
         and "ecr registry auth" not in one.text
         and "CannotPull" not in one.text
     ]
@@ -55,7 +50,7 @@ def of_log(seen: Evidence) -> list[Quote]:
         for one in reasons(seen.failed)
         if ("ResourceInit" in one.text or "logging driver" in one.text or "log group" in one.text)
         and LOG.search(one.text)
-        and not SECRET.search(re.sub("unable to pull secrets or registry auth", "", one.text))
+        and not SECRET.search(one.text.replace(PREAMBLE, ""))
     ]
 
 
@@ -130,10 +125,10 @@ def secret_missing(seen: Evidence) -> Sign | None:
 )
 def secret_denied(seen: Evidence) -> Sign | None:
     def sentence(match: Match) -> str:
-        return f"The execution role lacks {match['action'] or 'the permission'} on {secret(seen, match)}."
+        return f"The execution role lacks {action(match.string) or 'the permission'} on {secret(seen, match)}."
 
     quotes = [one for one in of_secrets(seen) if not KMS_DENIED.search(one.text)]
-    return by_words(quotes, SECRET_DENIED, sentence)
+    return by_words(quotes, REFUSED, sentence)
 
 
 @cause(
@@ -180,7 +175,7 @@ def role(seen: Evidence) -> Sign | None:
 def log_group(seen: Evidence) -> Sign | None:
     name = shown(seen.definition.log_group, 120) if seen.definition else ""
     sentence = f"The container does not start because its log group{f' {name}' if name else ''} does not exist."
-    return by_words(reasons(seen.failed), GROUP_MISSING, sentence)
+    return by_words([one for one in reasons(seen.failed) if NO_CONNECTION not in one.text], GROUP_MISSING, sentence)
 
 
 @cause(
@@ -193,11 +188,10 @@ def log_group(seen: Evidence) -> Sign | None:
 )
 def log_denied(seen: Evidence) -> Sign | None:
     def sentence(match: Match) -> str:
-        return (
-            f"The container does not start because the execution role lacks {match['action'] or 'access to its log'}."
-        )
+        lacking = action(match.string) or "access to its log"
+        return f"The container does not start because the execution role lacks {lacking}."
 
-    return by_words(of_log(seen), LOG_DENIED, sentence)
+    return by_words(of_log(seen), REFUSED, sentence)
 
 
 @cause(

@@ -1,20 +1,17 @@
-"""The service as a whole: whether it is there, who stopped what, and where nothing is wrong."""
+"""The service as a whole: whether it is there, what became of its deployment, and where nothing is wrong."""
 
 import re
 
 from deploy.why.around import MISSING
+from deploy.why.causes.taken import taken
 from deploy.why.evidence import Evidence
-from deploy.why.facts.task import Task
 from deploy.why.quotes import Quote, events, lines, reasons, short, shown, told, verdicts, went_back
-from deploy.why.table import AFTERMATH, LIKELY, NOTHING, SAID, SEEN, SYMPTOM, Sign, cause, sign
+from deploy.why.table import AFTERMATH, NOTHING, SAID, SEEN, SYMPTOM, Sign, cause, sign
 
 BREAKER = re.compile(r"circuit breaker|deployment failed: tasks failed to start", re.IGNORECASE)
 SCALED = re.compile(r"^Scaling activity initiated by")
-MAINTENANCE = re.compile(
-    r"performing maintenance|^Host EC2|host retirement|underlying (?:host|infrastructure)", re.IGNORECASE
-)
-SPOT = re.compile(r"Spot Task was interrupted|Spot interruption", re.IGNORECASE)
 NO_START = re.compile(r"unable to consistently start tasks successfully")
+KNOWN = {"ACTIVE", "DRAINING", "INACTIVE", MISSING}
 OVER = {"STOPPED", "STOP_REQUESTED", "ROLLBACK_REQUESTED"}
 
 
@@ -104,7 +101,7 @@ def breaker(seen: Evidence) -> Sign | None:
     "DEPLOYMENT_STOPPED",
     "Somebody stopped the deployment",
     looks="The service deployment is STOPPED, or its rollback was requested.",
-    repair="Ask who stopped it: `trail log` knows of this tool's own, CloudTrail (StopServiceDeployment) of all "
+    repair="Ask who stopped it: the trail record knows of this tool's own, CloudTrail (StopServiceDeployment) of all "
     "others.",
     weight=AFTERMATH + 0.05,
     aside=True,
@@ -115,47 +112,6 @@ def stopped(seen: Evidence) -> Sign | None:
         return None
     quote = Quote("service deployment", f"{newest.status}. {newest.reason} {newest.rollback}".strip(), newest.created)
     return sign("The deployment was stopped by a request, not by ECS.", [quote])
-
-
-@cause(
-    "HOST_MAINTENANCE",
-    "AWS took the task's host away",
-    looks="`ECS is performing maintenance on the underlying infrastructure hosting the task`, stop code "
-    "InfrastructureHealth.",
-    repair="Nothing: ECS starts another. With two tasks in two zones nobody notices.",
-    weight=LIKELY,
-    aside=True,
-)
-def maintenance(seen: Evidence) -> Sign | None:
-    return _taken(seen, "InfrastructureHealth", MAINTENANCE, "AWS took the host of a task away; ECS starts another.")
-
-
-@cause(
-    "SPOT_INTERRUPTION",
-    "Fargate Spot took the task's capacity back",
-    looks="Stop code SpotInterruption, `Your Spot Task was interrupted`.",
-    repair="Run the least number of tasks on FARGATE and only more on FARGATE_SPOT.",
-    weight=LIKELY,
-    aside=True,
-)
-def spot(seen: Evidence) -> Sign | None:
-    found = _taken(
-        seen, "SpotInterruption", SPOT, "Fargate Spot took a task's capacity back, with two minutes' notice."
-    )
-    return found or _taken(seen, "TerminationNotice", SPOT, "Fargate Spot took a task's capacity back.")
-
-
-@cause(
-    "STOPPED_BY_USER",
-    "Somebody stopped a task",
-    looks="Stop code UserInitiated.",
-    repair="Nothing: ECS starts another. CloudTrail (StopTask) says who it was.",
-    weight=SYMPTOM - 0.05,
-    aside=True,
-)
-def by_user(seen: Evidence) -> Sign | None:
-    pattern = re.compile(r"^Task stopped by user")
-    return _taken(seen, "UserInitiated", pattern, "A task was stopped by a person or a tool, not by ECS.")
 
 
 @cause(
@@ -210,7 +166,7 @@ def tasks_missing(seen: Evidence) -> Sign | None:
     symptom=True,
 )
 def not_seen(seen: Evidence) -> Sign | None:
-    if seen.service is not None:
+    if seen.service is not None and seen.service.status in KNOWN:
         return None
     return sign(
         "Of the service itself nothing was seen, so nothing can be said of it.",
@@ -229,7 +185,7 @@ def not_seen(seen: Evidence) -> Sign | None:
 def scaled_in(seen: Evidence) -> Sign | None:
     if not _is_well(seen) or _moving(seen):
         return None
-    return _taken(seen, "", SCALED, "Nothing is wrong: tasks were stopped because fewer are wanted.")
+    return taken(seen, "", SCALED, "Nothing is wrong: tasks were stopped because fewer are wanted.")
 
 
 @cause(
@@ -242,7 +198,9 @@ def scaled_in(seen: Evidence) -> Sign | None:
 )
 def in_progress(seen: Evidence) -> Sign | None:
     service, subject = seen.service, seen.subject
-    if service is None or service.status != "ACTIVE" or not _moving(seen):
+    if service is None or service.status != "ACTIVE" or service.desired == 0:
+        return None
+    if not _moving(seen) and not (service.pending and service.running < service.desired):
         return None
     since = f" since {told(subject.created)}" if subject is not None and subject.created else ""
     count = f"{service.running} of {service.desired} tasks run"
@@ -283,18 +241,3 @@ def _is_well(seen: Evidence) -> bool:
         and 0 < service.desired <= service.running
         and not verdicts(seen)
     )
-
-
-def _taken(seen: Evidence, code: str, pattern: re.Pattern[str], sentence: str) -> Sign | None:
-    """Tasks that were stopped by others."""
-    tasks: list[Task] = [
-        one
-        for one in seen.stopped
-        if one.taken and ((code and one.stop_code == code) or pattern.search(one.stopped_reason))
-    ]
-    if not tasks:
-        return None
-    quotes = reasons(tasks) or [
-        Quote(f"stopped task {short(one.id)}", one.stop_code, one.stopped, one.id) for one in tasks
-    ]
-    return sign(sentence, quotes)

@@ -49,7 +49,9 @@ def ended(seen: Evidence) -> list[Task]:
 def exits(tasks: list[Task]) -> list[Quote]:
     """Exit codes, as evidence."""
     return [
-        Quote(f"stopped task {short(one.id)}", f"exit code {one.exit_code}. {one.stopped_reason}", one.stopped, one.id)
+        Quote(
+            f"stopped task {short(one.id)}", f"exit code {one.exit_code}. {' '.join(one.reasons)}", one.stopped, one.id
+        )
         for one in tasks
     ]
 

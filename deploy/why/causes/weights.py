@@ -40,7 +40,7 @@ def trouble(seen: Evidence, is_it: Callable[[str, str], bool], sentence: str) ->
         return None
     # A model that is missing ends no container, and makes none unhealthy.
     weight = SYMPTOM - 0.05 if seen.failed or signs(seen) else None
-    return sign(f"{sentence} {shown(found[0][1], 300)}".strip(), [quote for quote, _ in found], weight=weight)
+    return sign(f"{sentence} {shown(found[0][1], 300).rstrip('.')}.", [quote for quote, _ in found], weight=weight)
 
 
 def _why(line: str) -> tuple[str, str]:
