@@ -104,7 +104,7 @@ def lines(seen: Evidence, tasks: Iterable[Task]) -> list[Quote]:
 
 
 def events(seen: Evidence) -> list[Quote]:
-    """What ECS said of the service since the deployment began and since it was last in a steady state, the newest first.
+    """What ECS said of the service since the deployment began and it was last in a steady state, the newest first.
 
     A service that was taken back is in a steady state again: then those before that deployment failed are meant.
     """

@@ -506,7 +506,7 @@ def test_what_stands_in_awss_place_may_leave_things_out(account: Rolled) -> None
 def test_an_endpoint_where_nobody_listens_is_told(account: Rolled, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setattr("deploy.aws.CONFIG", None)  # which would have it tried for a while
-    fails(ask(account.live("simple", deployment="ecs-svc/1"), "tasks_running"), "AWS cannot be reached")
+    fails(ask(account.live("simple", deployment="ecs-svc/1"), "tasks_running"), "AWS cannot be asked")
 
 
 def test_gates_change_nothing(account: Rolled) -> None:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from botocore.config import Config
 
-from deploy import aws, cli, gates
+from deploy import aws, cli
 from deploy.plan import Plan
 from deploy.record import commands
 from deploy.record.lock import take
@@ -36,7 +36,7 @@ def client(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Steady:
     """An empty bucket, found by the environment alone; a plan beside which one stands."""
     for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": s3.url}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(gates, "names", EXPECTED.__getitem__, raising=False)
+    monkeypatch.setattr("deploy.record.commands.names", EXPECTED.__getitem__)
     monkeypatch.chdir(tmp_path)
     Path("trail.yaml").write_text(yaml.safe_dump(content(None, record=URI)))
     return steady(s3)
@@ -221,7 +221,7 @@ def test_a_place_that_cannot_be_reached_is_a_sentence_and_2(
     monkeypatch.setattr(aws, "CONFIG", Config(connect_timeout=1, retries={"total_max_attempts": 1}))
     code, out, err = run(capsys, *words)
     assert (code, out) == (2, "")
-    assert "AWS cannot be reached" in err
+    assert "AWS cannot be asked" in err
     assert "Traceback" not in err
     assert client.calls == []
 

@@ -231,7 +231,7 @@ def test_what_cannot_be_reached_is_a_sentence(client: Steady) -> None:
             aws_secret_access_key="test",  # noqa: S106  nobody asks for it
             config=Config(retries={"total_max_attempts": 1}),
         )
-        with pytest.raises(RecordUnreachable, match=rf"{URI}record.json cannot be read: AWS cannot be reached"):
+        with pytest.raises(RecordUnreachable, match=rf"{URI}record.json cannot be read: AWS cannot be asked"):
             store(gone).read()
     client.before["get_object"] = once(refusal(403, "AccessDenied", "GetObject"))
     with pytest.raises(RecordUnreachable, match=r"refuses GetObject, a permission is missing.*s3:ListBucket"):

@@ -119,7 +119,10 @@ def test_the_deployment_that_is_named_is_asked_for_and_nothing_may_be_written(
     ("error", "says"),
     [
         (NoCredentialsError(), "no AWS credentials here"),
-        (ClientError({"Error": {"Code": "ExpiredToken", "Message": "old"}}, "DescribeServices"), "no longer valid"),
+        (
+            ClientError({"Error": {"Code": "ExpiredToken", "Message": "old"}}, "DescribeServices"),
+            "wrong or have expired",
+        ),
     ],
 )
 def test_credentials_that_are_no_good_are_a_sentence(
