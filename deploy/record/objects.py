@@ -147,9 +147,9 @@ class Objects:
                 ) from None
             # Without s3:ListBucket, S3 says "denied" of an object that is not there.
             more = " s3:ListBucket on the bucket is needed too." if done == "read" and _code(error) in DENIED else ""
-            raise RecordUnreachable(f"{self.uri(name)} cannot be {done}: {told(error, "s3")}{more}") from None
+            raise RecordUnreachable(f"{self.uri(name)} cannot be {done}: {told(error, 's3')}{more}") from None
         except BotoCoreError as error:
-            raise RecordUnreachable(f"{self.uri(name)} cannot be {done}: {told(error, "s3")}") from None
+            raise RecordUnreachable(f"{self.uri(name)} cannot be {done}: {told(error, 's3')}") from None
         except ResponseParserError:
             raise RecordUnreachable(
                 f"{self.uri(name)} cannot be {done}: what answers there does not speak S3; a proxy, perhaps."
