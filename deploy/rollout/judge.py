@@ -47,6 +47,9 @@ def judge(walk: Walk, attempt: Attempt, known: set[str], moved: bool = True) -> 
     first = verdict.failed[0]
     why: dict[str, Any] = {"cause": first.name, "evidence": [one.sentence for one in verdict.failed]}
     said = f"Gate {first.name} does not hold: {first.sentence}"
+    if found := cause(walk, name):
+        said += f" Most likely {found.code}: {found.sentence}"
+        why["evidence"] += found.evidence[:10]
     walk.see.say(said)
     walk.keep(gates=list(verdict.results), **why)
     if not moved:

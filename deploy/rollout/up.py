@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from bentos.skin.settings import Phase
 from deploy import exits, preflight, report
 from deploy import render as renderer
 from deploy.contract import parse
 from deploy.plan import PHASES, PlanError
 from deploy.record.trail import Deployed, Record
+from deploy.refusal import meaning
 from deploy.rollout import change, ecs, push
 from deploy.rollout.judge import deployed_of, judge
 from deploy.rollout.walk import Result, Somebody, Walk, proven_phases
@@ -150,8 +153,15 @@ def move(walk: Walk, phase: Phase, digest: str, seen: ecs.Picture) -> Result:
         arn = registered_before(walk, task, digest, phase) or change.register(clients, task)
     deployed = deployed_of(walk, task, arn, digest)
     walk.keep(deployed=deployed, before=before)
-    attempt = walk.keep(deployment=begin(walk, deployed, seen))
-    return judge(walk, attempt, known)
+    try:
+        name = begin(walk, deployed, seen)
+    except ClientError as error:
+        refused = meaning(error, "ecs")
+        if refused.passing:  # it may have arrived all the same; `trail resume` sees
+            raise
+        sentence = f"{refused} Nothing was changed."
+        return walk.end(exits.FOUND, "abandoned", sentence, cause=error.response["Error"].get("Code", "REFUSED"))
+    return judge(walk, walk.keep(deployment=name), known)
 
 
 def begin(walk: Walk, deployed: Deployed, seen: ecs.Picture) -> str:

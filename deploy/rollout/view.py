@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self, TextIO
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -15,11 +16,13 @@ from rich.text import Text
 
 from bentos.skin.settings import Phase
 from deploy.gates.gate import GateResult
+from deploy.gates.table import GATES
 from deploy.plan import PHASES
 from deploy.rollout.ecs import Picture, Task
 from deploy.words import printable
 
 MARKERS: dict[Phase, str] = {"simple": "🎯", "hybrid": "🔍", "foundation": "🏗️", "full": "🏆"}
+LONGEST_NAME = max(len(one.name) for one in GATES)
 LAST = 8  # lines of what happened that stay in sight
 STATES = {"healthy": "green", "HEALTHY": "green", "RUNNING": "green", "COMPLETED": "green"}
 BAD = {"unhealthy", "UNHEALTHY", "STOPPED", "FAILED"}
@@ -105,7 +108,6 @@ class Screen(Plain):
     def __init__(self, console: Console | None = None) -> None:
         super().__init__()
         self._console = console or Console(stderr=True)
-        self._live = Live(console=self._console, refresh_per_second=8, get_renderable=self._drawn)
         self._phase: Phase | None = None
         self._title = ""
         self._proven: tuple[Phase, ...] = ()
@@ -116,6 +118,8 @@ class Screen(Plain):
         self._expected = 1.0
         self._results: tuple[GateResult, ...] = ()
         self._held = (0.0, 1.0)
+        # Last: it draws at once.
+        self._live = Live(console=self._console, refresh_per_second=8, get_renderable=self._drawn)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -131,8 +135,8 @@ class Screen(Plain):
         self._seen, self._results, self._held = None, (), (0.0, 1.0)
 
     def proven(self, phases: Sequence[Phase]) -> None:
-        """Drawn as stations that are behind."""
-        self._proven = tuple(phases)
+        """Drawn as stations that are behind; the next phase is looked at, and has not begun."""
+        self._proven, self._phase = tuple(phases), None
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -144,10 +148,13 @@ class Screen(Plain):
             self._live.start()
 
     def say(self, line: str) -> None:
-        """Into the lines below the tables."""
+        """Into the lines below the tables; before a phase has begun above all, where it stays: what would change."""
+        if self._phase is None:
+            self._console.print(Text(line))
+            return
         spent = time.monotonic() - self._began
         stamp = f"{int(spent // 60):3}:{int(spent % 60):02}  "
-        self._lines = [*self._lines[-(LAST - 1) :], Text(stamp, style="dim").append(line, style="default")]
+        self._lines = [*self._lines[-(LAST - 1) :], Text.assemble((stamp, "dim"), line)]
 
     def picture(self, seen: Picture, deployment: str) -> None:
         """Kept for the next drawing, beside what is said of it."""
@@ -161,16 +168,17 @@ class Screen(Plain):
 
     def _drawn(self) -> RenderableType:
         parts: list[RenderableType] = [self._trail()]
-        if self._phase is not None:
-            spent = time.monotonic() - self._phase_began
-            clock = Text.assemble(
-                (f"{int(spent // 60)}:{int(spent % 60):02}", "bold"),
-                (f" of about {int(self._expected // 60)}:{int(self._expected % 60):02}", "dim"),
-            )
-            parts.append(Text.assemble("  ", (self._title, "bold"), "  ", clock))
+        if self._phase is None:
+            return parts[0]
+        spent = time.monotonic() - self._phase_began
+        clock = Text.assemble(
+            (f"{int(spent // 60)}:{int(spent % 60):02}", "bold"),
+            (f" of about {int(self._expected // 60)}:{int(self._expected % 60):02}", "dim"),
+        )
+        parts.append(Text.assemble("  ", (self._title, "bold"), "  ", clock))
         tables = Table.grid(expand=True, padding=(0, 2))
-        tables.add_column(ratio=1)
-        tables.add_column(ratio=1)
+        tables.add_column(ratio=2)
+        tables.add_column(ratio=3)
         tables.add_row(self._tasks(), self._gates())
         parts += [tables, Panel(Group(*self._lines), title="what happens", title_align="left", border_style="dim")]
         return Group(*parts)
@@ -189,7 +197,7 @@ class Screen(Plain):
         return drawn
 
     def _tasks(self) -> RenderableType:
-        table = Table(title="tasks", title_justify="left", expand=True, border_style="dim", title_style="bold")
+        table = Table(box=SIMPLE_HEAD, expand=True, border_style="dim")
         for column in ("task", "status", "health", "target"):
             table.add_column(column, no_wrap=True)
         seen = self._seen
@@ -203,13 +211,15 @@ class Screen(Plain):
         return table
 
     def _gates(self) -> RenderableType:
-        table = Table(title="gates", title_justify="left", expand=True, border_style="dim", title_style="bold")
-        table.add_column("", width=1)
-        table.add_column("gate", no_wrap=True)
+        table = Table(box=SIMPLE_HEAD, expand=True, border_style="dim")
+        table.add_column("gate", no_wrap=True, min_width=LONGEST_NAME + 2)
         table.add_column("seen", overflow="ellipsis", no_wrap=True)
         for one in self._results:
             mark = Text("✔", style="green") if one.holds else Text("✘", style="red")
-            table.add_row(mark, one.title, Text(printable(one.sentence), style="" if one.holds else "red"))
+            table.add_row(
+                mark.append(f" {one.name}", style="default"),
+                Text(printable(one.sentence), style="" if one.holds else "red"),
+            )
         held, window = self._held
         if not self._results:
             return table
