@@ -6,7 +6,8 @@ from bentos.skin.settings import DRILL, DRILL_HEADER
 from deploy.gates import golden
 from deploy.gates.asking import Judged, held, missed
 from deploy.gates.live import Live
-from deploy.gates.seen import ANALYZE, Seen, content, error_of, refusal
+from deploy.gates.replies import content, error_of, refusal
+from deploy.gates.seen import ANALYZE, Seen
 from deploy.plan import PlanError
 from deploy.words import printable
 

@@ -20,7 +20,8 @@ from botocore.parsers import ResponseParserError
 from bentos.skin.settings import Phase
 from deploy.gates.gate import GateResult
 from deploy.gates.live import Live, credentials_lost
-from deploy.gates.seen import Seen, Unexpected
+from deploy.gates.replies import Unexpected
+from deploy.gates.seen import Seen
 from deploy.plan import PHASES
 from deploy.refusal import told
 from deploy.words import printable

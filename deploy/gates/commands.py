@@ -12,7 +12,8 @@ from bentos.skin.settings import DRILL, DRILL_HEADER
 from deploy.gates import golden
 from deploy.gates.asking import reason
 from deploy.gates.live import KEY_VARIABLE, client
-from deploy.gates.seen import ANALYZE, Unexpected, content
+from deploy.gates.replies import Unexpected, content
+from deploy.gates.seen import ANALYZE
 from deploy.image.load import PORTRAIT
 from deploy.plan import PlanError
 

@@ -6,7 +6,8 @@ from bentos.skin.model.bundle import MANIFEST, MAX_MANIFEST_BYTES, BundleError, 
 from bentos.skin.model.pointer import CURRENT, MAX_POINTER_BYTES, PIN_SHOWN, pointer
 from deploy.gates.asking import Judged, held, missed
 from deploy.gates.live import Live
-from deploy.gates.seen import Seen, Unexpected, metric
+from deploy.gates.replies import Unexpected, metric
+from deploy.gates.seen import Seen
 from deploy.plan import Weights
 from deploy.words import printable
 

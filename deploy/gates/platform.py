@@ -9,7 +9,8 @@ import httpx
 from deploy.gates.asking import Judged, held, missed
 from deploy.gates.canary import Outcome
 from deploy.gates.live import KEY_VARIABLE, KeyUnknown, Live, seek_key
-from deploy.gates.seen import Seen, Unexpected, error_of, refusal
+from deploy.gates.replies import Unexpected, error_of, refusal
+from deploy.gates.seen import Seen
 from deploy.words import printable, words
 
 LOG_LAG = timedelta(seconds=60)  # within which a line has arrived in CloudWatch, nearly always

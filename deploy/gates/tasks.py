@@ -8,7 +8,8 @@ import httpx
 
 from deploy.gates.asking import Judged, held, missed
 from deploy.gates.live import Live
-from deploy.gates.seen import Seen, refusal
+from deploy.gates.replies import refusal
+from deploy.gates.seen import Seen
 from deploy.words import printable
 
 BY_DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})$")

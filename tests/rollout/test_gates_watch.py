@@ -1,6 +1,5 @@
 """Watching: what is asked when, what ends it, and how; by a clock that only sleeping moves."""
 
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from deploy.gates import table
 from deploy.gates.asking import Gate, Judged, held, missed
 from deploy.gates.gate import GateResult
 from deploy.gates.live import Live
-from deploy.gates.seen import Seen
+from deploy.gates.seen import Seen, Window
 from deploy.gates.watch import Verdict, Watch, watch
 from deploy.plan import Gates
 from tests.rollout.test_gates_traffic import service
@@ -36,12 +35,12 @@ class Scene:
     script: dict[str, str] = field(default_factory=dict)
     now: float = 0.0
     asked: list[tuple[float, str]] = field(default_factory=list)
-    windows: list[bool] = field(default_factory=list)
+    windows: list[Window | None] = field(default_factory=list)
 
     def gate(self, name: str, **options: Any) -> Gate:
         def judge(_: Live, seen: Seen) -> Judged:
             self.asked.append((self.now, name))
-            self.windows.append(seen.window is not None)
+            self.windows.append(seen.window)
             script = self.script.get(name, "+")
             turn = script[min(sum(one == name for _, one in self.asked), len(script)) - 1]
             return held("Fine.") if turn == "+" else missed(f"{name} fails.", hopeless=turn == "!")
@@ -60,8 +59,8 @@ class Account:
     """Stands for what a window's beginning looks up at AWS."""
 
     wanted = 2
-    ours: tuple[dict[str, str], ...] = ()
-    stopped: tuple[str, ...] = ()
+    ours = ({"taskArn": "runs"},)
+    stopped = ("stopped-before",)
 
 
 @pytest.fixture
@@ -103,7 +102,8 @@ def test_all_gates_hold_for_the_whole_window_and_the_once_ones_again_at_its_end(
     assert scene.times("steady") == scene.times("share") == [0, 5, 10, 15, 20]
     assert scene.times("once") == scene.times("load") == [0, 20]
     assert len(rounds) == 6
-    assert scene.windows == [False] * 5 + [True] * 11
+    window = Window(0, 20, wanted=2, running=frozenset({"runs"}), stopped=frozenset({"stopped-before"}))
+    assert scene.windows == [None] * 5 + [window] * 11
 
 
 def test_while_it_settles_nothing_else_is_asked_and_what_held_once_is_not_asked_again(live: Live, scene: Scene) -> None:
@@ -184,34 +184,62 @@ def test_rounds_are_no_longer_apart_than_the_window_lasts(live: Live, scene: Sce
     assert scene.times("steady") == [0, 5, 10, 12]
 
 
-def canaries() -> int:
-    return sum("_work" in thread.name for thread in threading.enumerate())
+@pytest.fixture
+def photos() -> Iterator[tuple[Live, list[float]]]:
+    """A service, and when it was sent photos."""
+    sent: list[float] = []
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        sent.append(time.monotonic())
+        return httpx.Response(200, json={"source": "model"})
+
+    made = service(answer)
+    yield made, sent
+    made.close()
 
 
-def test_the_canary_flies_meanwhile_and_no_longer(live: Live, scene: Scene) -> None:
-    before = canaries()
-    rounds = watch(live, LIMITS, scene.sleep, lambda: scene.now, INTERVAL_S)
-    next(rounds)
-    assert canaries() > before
-    rounds.close()
-    ends = time.monotonic() + 10
-    while canaries() > before:
+QUICK = Gates(window_s=20, settle_s=30, canary_per_second=20)
+
+
+def flies(sent: list[float]) -> None:
+    """Assert that another photo is sent."""
+    before, ends = len(sent), time.monotonic() + 10
+    while len(sent) == before:
         assert time.monotonic() < ends
         time.sleep(0.01)
 
 
-def test_lost_credentials_end_it_and_the_canary_too(live: Live, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def rests(sent: list[float]) -> None:
+    """Assert that, but for what was on its way, no photo is sent any more."""
+    time.sleep(0.2)
+    before = len(sent)
+    time.sleep(0.3)
+    assert len(sent) == before
+
+
+@pytest.mark.usefixtures("scene")
+def test_the_canary_flies_meanwhile_and_no_longer(photos: tuple[Live, list[float]]) -> None:
+    live, sent = photos
+    rounds = watch(live, QUICK, lambda _: None)
+    next(rounds)
+    flies(sent)
+    rounds.close()
+    rests(sent)
+
+
+def test_lost_credentials_end_it_and_the_canary_too(
+    photos: tuple[Live, list[float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live, sent = photos
+
     def lost(_: Live, __: Seen) -> Judged:
+        flies(sent)
         raise ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "expired"}}, "DescribeServices")
 
-    before = canaries()
     monkeypatch.setattr(table, "GATES", (Gate("lost", "lost", lost),))
     with pytest.raises(ClientError, match="ExpiredTokenException"):
-        list(watch(live, LIMITS, scene.sleep, lambda: scene.now, INTERVAL_S))
-    ends = time.monotonic() + 10
-    while canaries() > before:
-        assert time.monotonic() < ends
-        time.sleep(0.01)
+        list(watch(live, QUICK, lambda _: None))
+    rests(sent)
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
