@@ -9,7 +9,7 @@ export BENTOML_DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training setup-image serve test test-all check lock audit key faults takeouts soak tune train train-smoke evaluate bench bento image measure test-container clean
+.PHONY: help setup setup-training setup-image serve test test-all check lock audit key faults rollout-demo rollout-failures takeouts soak tune train train-smoke evaluate bench bento image measure test-container clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,14 @@ faults: setup ## every row of the fault matrix, as root; writes .cache/faults.js
 	rm -f .cache/faults.json
 	FAULTS_JSON=.cache/faults.json $(BIN)/python -m pytest tests/faults --deselect tests/faults/test_soak.py
 	$(BIN)/python -m tests.faults.outcomes
+
+rollout-demo: setup ## watch one image climb four phases, on a stand-in for AWS on loopback (2 minutes)
+	$(BIN)/python -m tests.rollout.demo
+
+rollout-failures: setup ## what goes wrong in a rollout, one by one, while photos are sent; writes deploy/FAILURES.md
+	rm -f .cache/rollout.json
+	ROLLOUT_JSON=.cache/rollout.json $(BIN)/python -m pytest tests/rollout/test_failures.py
+	$(BIN)/python -m tests.rollout.outcomes .cache/rollout.json
 
 takeouts: setup setup-training ## does each row fail when the code that serves it is taken out? (25 minutes)
 	$(BIN)/python -m tests.faults.takeouts

@@ -28,7 +28,7 @@ from bentos.skin.runtime.middleware import FORM, GET_PATHS, Door, Envelope, cors
 from bentos.skin.runtime.routes import MAX_LATENCY_MS, routes
 from bentos.skin.runtime.telemetry import LoadTelemetry, Telemetry
 from bentos.skin.runtime.tracing import tracing
-from bentos.skin.runtime.watchdog import STUCK_BATCHES, end_process_after
+from bentos.skin.runtime.watchdog import STUCK_BATCHES, EndWhenDeaf, end_process_after
 from bentos.skin.schema import Analysis
 from bentos.skin.threads import limit_pools, thread_count
 
@@ -39,6 +39,7 @@ compat.apply()
 configure_logging(settings.log_format)
 
 TRACING = tracing(os.environ)
+STUCK_S = STUCK_BATCHES * settings.model_deadline_s
 Require = Literal["model"] | None
 RUNNER: dict[str, Any] = {
     "runner_connection": compat.RUNNER_CONNECTION,
@@ -67,7 +68,7 @@ class SkinModel:
     @bentoml.api(**BATCHED)
     async def predict(self, crops: np.ndarray) -> list[ModelAnswer]:
         """uint8 (batch, 512, 512, 3) → the learned concerns of each crop."""
-        with end_process_after(STUCK_BATCHES * settings.model_deadline_s):
+        with end_process_after(STUCK_S):
             return await asyncio.get_running_loop().run_in_executor(self.thread, self.lifecycle.predict, crops)
 
     @bentoml.api
@@ -88,7 +89,7 @@ class HeuristicFallback:
     async def measure(self, crops: list[Any]) -> list[Measured]:
         """The fields of `Crop`, batched → the measurements of each; pydantic cannot describe arrays in a dataclass."""
         loop = asyncio.get_running_loop()
-        with end_process_after(STUCK_BATCHES * settings.model_deadline_s):
+        with end_process_after(STUCK_S):
             return await asyncio.gather(
                 *(loop.run_in_executor(self.threads, measure, Crop(**fields)) for fields in crops)
             )
@@ -154,6 +155,9 @@ class Gateway:
         """The upright photo as PNG, with boxes, zones and a legend drawn in."""
         return await house.overlay(image, require)
 
+
+SkinModel.add_asgi_middleware(EndWhenDeaf, path="/predict", patience_s=STUCK_S)
+HeuristicFallback.add_asgi_middleware(EndWhenDeaf, path="/measure", patience_s=STUCK_S)
 
 house: House  # of this gateway process; made when its service starts
 

@@ -15,7 +15,7 @@ CONFIG = Config(
     read_timeout=30,
     retries={"mode": "adaptive", "total_max_attempts": 8},  # throttling is waited out
 )
-READING = re.compile("(Describe|List|Get|Head|BatchGet|BatchCheck|Filter|Lookup|Search)")
+READING = re.compile("(Describe|List|Get|Head|BatchGet|BatchCheck|Filter|Lookup|Search|Simulate)")
 
 
 class WriteRefused(Exception):

@@ -1,23 +1,30 @@
-"""The command `trail`: rolls the service out on AWS ECS, and looks before it moves.
+"""The command `trail`: rolls the service out on AWS ECS by proven steps, and looks before it moves.
 
-A new rollout, from nothing:
-  trail init                              write trail.yaml, a plan with comments; fill in your names
-  trail preflight --offline               judge the plan, without an account
-  trail preflight --digest sha256:…       judge plan, image and account before anything moves
-  trail render --phase simple --digest sha256:…   print the task definition of a phase
+From nothing to phase simple:
+  trail init                        write trail.yaml, a plan with comments; --from-service reads one that runs
+  trail infra apply                 make what it stands on: network, load balancer, registry, roles, alarms
+  trail preflight --image IMAGE     run the image, ask the account, say every mismatch; changes nothing
+  trail up simple --image IMAGE     push, deploy, follow, ask the gates; goes back by itself where one fails
 
-A task definition that you have, ours or not, rendered or as `aws ecs describe-task-definition` prints it:
-  trail preflight --task-definition FILE --offline
+From there, with the image that is proven:
+  trail up --to full                climb: hybrid, foundation, full; stops at the first that does not hold
+  trail status                      progress, what blocks, the next command
+  trail record --html trail.html    the progress tracker as a page; --note "…" adds a decision
 
-What a finding means:
-  trail explain PORT_MISMATCH             one code; without a code, all of them
+When something fails:
+  trail why                         the most likely cause, with the words that show it
+  trail rollback                    back to what was proven before
+  trail resume                      pick up what was cut off: Ctrl-C, a lost network, expired credentials, a kill
+  trail explain PORT_MISMATCH       what a code means; without a code, all of them
+
+A task definition that you have, ours or not: trail preflight --task-definition FILE --offline
 
 Port, health check and minimum size come from the image's contract (`docker run IMAGE contract`, or --contract FILE with
-what it printed); names and sizes from trail.yaml. Neither is ever typed twice.
+what it printed); names and sizes from trail.yaml. Neither is ever typed twice. Each command has --help and --json.
 
-A finding is OK, WARN (doubtful), FAIL (a rollout would break on it) or SKIP (not looked at, and why). Exit code 0:
-fine; 2: something found, or something could not be read. --strict counts a WARN as found. --json, on each command, is
-for programs.
+Exit codes: 0 done, or fine; 2 something was found or could not be looked at, and nothing was changed; of rollouts
+also 3 a gate failed, what was proven runs again; 4 ECS went back; 5 going back failed: look now; 6 somebody else's
+deployment or lock; 130 interrupted, and it goes on in AWS.
 """
 
 import argparse
@@ -32,13 +39,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy import codes, infra, preflight, report, taskdef
+from deploy import codes, infra, preflight, refusal, report, taskdef
 from deploy import contract as contracts
 from deploy import plan as plans
 from deploy import render as renderer
+from deploy.exits import FINE, FOUND, INTERRUPTED
+from deploy.gates import commands as gates
+from deploy.record import commands as record
+from deploy.rollout import commands as rollout
+from deploy.stack import StackError
+from deploy.why import commands as why
 from deploy.words import printable
 
-FINE, FOUND, INTERRUPTED = 0, 2, 130
+MOST_TOLD = 1200  # characters of what ended a command; a failed stack has several reasons
 EXAMPLE = Path(__file__).with_name("trail.yaml")
 DEFAULT_PLAN = Path("trail.yaml")
 NO_DIGEST = "sha256:" + "0" * 64  # stands where nobody named one; refused by `render`
@@ -57,10 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(wanted)
     except Unusable as error:
-        if wanted.json:
-            print_json(preflight.report([preflight.unusable(str(error))], strict=False))
-        print(f"trail: {printable(str(error), 600)}", file=sys.stderr)
-        return FOUND
+        return ended(wanted, str(error))
+    except StackError as error:
+        return ended(wanted, str(error), error.code)
+    except (*refusal.ERRORS, refusal.AskError) as error:  # where no part has made a finding of it
+        return ended(wanted, refusal.told(error), refusal.kind(error).code)
     except BrokenPipeError:  # `trail explain | head`
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -70,12 +84,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def ended(wanted: argparse.Namespace, sentence: str, code: str = preflight.INPUT.code) -> int:
+    """Say what ended a command, to people on stderr, and to programs as a finding; the exit code."""
+    if wanted.json:
+        print_json(preflight.report([preflight.unusable(sentence, code)], strict=False))
+    print(f"trail: {printable(sentence, MOST_TOLD)}", file=sys.stderr)
+    return FOUND
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands. One that another module brings is added here, by its own function."""
     text = str(__doc__)
     made = argparse.ArgumentParser("trail", description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_init, add_schema, add_render, add_preflight, add_explain, infra.add_commands):
+    own = (add_init, add_schema, add_render, add_preflight, add_explain)
+    parts = (infra, rollout, why, record, gates)
+    for add in (*own, *(part.add_commands for part in parts)):
         add(commands)
     return made
 
@@ -90,19 +114,33 @@ def command(commands: Any, name: str, run: Command, told: str) -> argparse.Argum
 
 def add_init(commands: Any) -> None:
     """`trail init`."""
-    made = command(commands, "init", init, "write a plan with comments, to fill in")
+    made = command(commands, "init", init, "write a plan with comments, to fill in; from a running service if asked")
     made.add_argument("file", nargs="?", type=Path, default=DEFAULT_PLAN, help="where to (default: trail.yaml)")
+    made.add_argument("--from-service", metavar="CLUSTER/SERVICE", help="read what runs; AWS is only asked")
+    made.add_argument("--region", help="of that service (default: that of your AWS profile or AWS_DEFAULT_REGION)")
 
 
 def init(wanted: argparse.Namespace) -> int:
-    """Write the example; a file that is there stays as it is."""
+    """Write the example, or what runs in its form; a file that is there stays as it is."""
+    if wanted.region and not wanted.from_service:
+        raise plans.PlanError("--region goes with --from-service; a plan that is written from nothing has its own.")
+    if wanted.file.exists():
+        raise plans.PlanError(f"{wanted.file} is there already, and stays as it is.")
+    seen, text = None, EXAMPLE.read_text(encoding="utf-8")
+    if wanted.from_service:
+        from deploy import begin  # half a second, which others need not wait
+
+        seen = begin.read(wanted.from_service, wanted.region)
+        text = begin.written(text, seen)
     try:
         with wanted.file.open("x", encoding="utf-8") as file:
-            file.write(EXAMPLE.read_text(encoding="utf-8"))
-    except FileExistsError:
-        raise plans.PlanError(f"{wanted.file} is there already, and stays as it is.") from None
+            file.write(text)
     except OSError as error:
         raise plans.PlanError(f"{wanted.file} cannot be written: {error.strerror}.") from None
+    if seen is not None:
+        told = begin.told(seen, text, wanted.file)
+        print_json(told.as_json) if wanted.json else print(told.text, end="")
+        return FOUND if told.open else FINE
     if wanted.json:
         print_json({"written": str(wanted.file)})
     else:
@@ -133,7 +171,7 @@ def render(wanted: argparse.Namespace) -> int:
     """JSON either way; --json has it on one line."""
     plan = plans.read(wanted.plan)
     image = renderer.image_reference(plan, wanted.digest)
-    made = renderer.render(plan, contract_of(wanted), image, wanted.phase)
+    made = renderer.render(plan, contracts.of(wanted.contract), image, wanted.phase)
     print_json(made, None if wanted.json else 2)
     return FINE
 
@@ -163,7 +201,7 @@ def look(wanted: argparse.Namespace) -> int:
 
 def subjects_of(wanted: argparse.Namespace) -> list[preflight.Subject]:
     """What is to be looked at: one task definition, or the plan's of each phase; raises one of Unusable."""
-    contract = contract_of(wanted)
+    contract = contracts.of(wanted.contract)
     common: dict[str, Any] = {"contract": contract, "image": wanted.image, "offline": wanted.offline}
     if wanted.task_definition is not None:
         found = taskdef.read(wanted.task_definition)
@@ -213,11 +251,6 @@ def add_sources(made: argparse.ArgumentParser) -> None:
     made.add_argument("--plan", type=Path, default=DEFAULT_PLAN, help="default: trail.yaml")
     told = "what `docker run IMAGE contract` printed (default: the contract of this checkout)"
     made.add_argument("--contract", type=Path, metavar="FILE", help=told)
-
-
-def contract_of(wanted: argparse.Namespace) -> dict[str, Any]:
-    """The contract from its file, or this checkout's own."""
-    return contracts.read(wanted.contract) if wanted.contract else contracts.builtin()
 
 
 def print_json(content: Any, indent: int | None = 2) -> None:

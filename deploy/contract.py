@@ -15,6 +15,8 @@ from deploy import reading
 
 MAX_BYTES = 1 << 20
 
+STAND_IN = "stand-in-for-a-secret-value"  # where a secret is set and its value is not to be seen
+
 Architecture = Literal["X86_64", "ARM64"]
 NAMES: dict[str, Architecture] = {"amd64": "X86_64", "arm64": "ARM64"}  # as images call them → as ECS does
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -91,8 +93,20 @@ class Endpoint(_Part):
     open: bool
 
 
+class Egress(_Part):
+    """Where the service must be able to connect to."""
+
+    purpose: str
+
+
+class Weights(_Part):
+    """Those inside the image."""
+
+    name: str
+
+
 class Contract(_Part):
-    """Of bentos.skin.contract.Contract, what checks need."""
+    """Of bentos.skin.contract.Contract, from which the image prints, what a rollout needs."""
 
     contract_version: Literal[1]
     service: str
@@ -107,6 +121,8 @@ class Contract(_Part):
     seconds: Times
     settings: list[Setting]
     endpoints: list[Endpoint]
+    egress: dict[str, list[Egress]] = {}  # by phase
+    weights: Weights | None = None
 
     @property
     def ecs_architecture(self) -> Architecture:
@@ -124,6 +140,16 @@ def builtin() -> dict[str, Any]:
     finally:
         if port is not None:
             os.environ["PORT"] = port
+
+
+def own() -> Contract:
+    """The same, read."""
+    return parse(builtin())
+
+
+def of(path: Path | None) -> dict[str, Any]:
+    """The contract from a file, or this checkout's own; raises as `read`."""
+    return builtin() if path is None else read(path)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -151,5 +177,5 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def parse(content: Any) -> Contract:
-    """What the checks need, of plain data; raises pydantic's ValidationError."""
+    """What a rollout needs, of plain data; raises pydantic's ValidationError."""
     return Contract.model_validate(content)

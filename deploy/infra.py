@@ -5,7 +5,7 @@
     trail infra apply --yes --json  # for programs
     trail infra template            # prints the template
 
-Exit codes: 0 nothing to change, or applied; 1 it could not be looked at; 2 there are changes, or applying them failed.
+Exit codes: 0 nothing to change, or applied; 2 there are changes, they were not applied, or they could not be looked at.
 
 `network`, `roles` and `load_balancer` may be missing from a plan that these commands read: they come of the stack.
 """
@@ -19,17 +19,15 @@ from typing import Any
 
 import boto3
 import yaml
-from botocore.exceptions import BotoCoreError, ClientError
-from pydantic import ValidationError
 
-from bentos.skin.contract import Contract
-from bentos.skin.contract import contract as own_contract
-from deploy.parameters import TEMPLATE, draft, parameters, section, stack_name
-from deploy.plan import Plan, PlanError
-from deploy.refusal import told
-from deploy.stack import CONFIG, Change, StackError, client, execute, pending
+from deploy import contract as contracts
+from deploy.aws import Clients
+from deploy.contract import Contract
+from deploy.exits import FINE, FOUND, INTERRUPTED
+from deploy.parameters import TEMPLATE, draft, parameters, section, stack_name, template
+from deploy.plan import Plan
+from deploy.stack import Change, StackError, execute, pending
 
-FINE, CANNOT, FOUND = 0, 1, 2
 JSON_KEY = "SHINE_API_KEYS"  # within the secret that the template makes
 
 Confirm = Callable[[list[Change]], bool]
@@ -45,9 +43,10 @@ def diff(session: Any, plan: Plan, contract: Contract) -> list[Change]:
         contract: of the image.
 
     Raises:
-        PlanError, StackError, ClientError, BotoCoreError: `deploy.refusal.told` makes a sentence of the last two.
+        PlanError, StackError, or one of `deploy.refusal.ERRORS`, of which `told` makes a sentence.
     """
-    with pending(client(session, plan.region), stack_name(plan), _request(session, plan, contract)) as waiting:
+    clients = Clients(plan.region, session=session)
+    with pending(clients["cloudformation"], stack_name(plan), _request(clients, plan, contract)) as waiting:
         return waiting.changes
 
 
@@ -65,17 +64,18 @@ def apply(session: Any, plan: Plan, contract: Contract, confirm: Confirm, say: S
     Raises:
         As `diff`; StackError with the reasons when it failed and was rolled back.
     """
-    cloud = client(session, plan.region)
-    with pending(cloud, stack_name(plan), _request(session, plan, contract)) as waiting:
+    clients = Clients(plan.region, session=session)
+    cloud = clients["cloudformation"]
+    with pending(cloud, stack_name(plan), _request(clients, plan, contract)) as waiting:
         if waiting.changes and not confirm(waiting.changes):
             return None
         return execute(cloud, waiting, say)
 
 
-def _request(session: Any, plan: Plan, contract: Contract) -> dict[str, Any]:
+def _request(clients: Clients, plan: Plan, contract: Contract) -> dict[str, Any]:
     """Of a change set; looks first whether these are credentials for the plan's account."""
     filled = parameters(plan, contract)
-    account = session.client("sts", region_name=plan.region, config=CONFIG).get_caller_identity()["Account"]
+    account = clients["sts"].get_caller_identity()["Account"]
     if account != plan.account:
         raise StackError(f"These credentials are for account {account}, the plan is for {plan.account}.")
     return {
@@ -99,13 +99,15 @@ def snippet(plan: Plan, outputs: Mapping[str, str]) -> str:
         "load_balancer": {"target_group": outputs["TargetGroup"], "listener": outputs["Listener"]},
         "log_group": outputs["LogGroup"],
     }
+    if outputs.get("RolloutAlarms"):
+        parts["alarms"] = outputs["RolloutAlarms"].split(",")
     if section(plan).adopt.secret is None and "Secret" in outputs:
         parts["secrets"] = {JSON_KEY: f"{outputs['Secret']}:{JSON_KEY}::"}
     return str(yaml.safe_dump(parts, sort_keys=False))
 
 
 def add_commands(subparsers: Any) -> None:
-    """Add `infra` with its three commands; each sets `run`, which takes the arguments and returns the exit code."""
+    """Add `infra` with its three commands; each sets `command`, which takes the arguments and returns the exit code."""
     infra = subparsers.add_parser("infra", help="what the rollout stands on: network, roles, registry, alarms, …")
     commands = infra.add_subparsers(required=True, metavar="diff|apply|template")
     common = argparse.ArgumentParser(add_help=False)
@@ -113,16 +115,17 @@ def add_commands(subparsers: Any) -> None:
     common.add_argument("--contract", type=Path, help="what `docker run IMAGE contract` printed; default: this code's")
     common.add_argument("--json", action="store_true", help="print JSON, for programs")
     shown = commands.add_parser("diff", parents=[common], help="what applying would change; changes nothing")
-    shown.set_defaults(command=lambda arguments: _guarded(_diff, arguments))
+    shown.set_defaults(command=lambda arguments: _with_plan(_diff, arguments))
     applied = commands.add_parser("apply", parents=[common], help="shows the same, asks, does it")
     applied.add_argument("--yes", action="store_true", help="do not ask")
-    applied.set_defaults(command=lambda arguments: _guarded(_apply, arguments))
+    applied.set_defaults(command=lambda arguments: _with_plan(_apply, arguments))
     printed = commands.add_parser("template", help="print the template")
+    printed.add_argument("--json", action="store_true", help="as JSON, which CloudFormation takes too")
     printed.set_defaults(command=_template)
 
 
-def _template(_: argparse.Namespace) -> int:
-    print(TEMPLATE.read_text(), end="")
+def _template(arguments: argparse.Namespace) -> int:
+    print(json.dumps(template(), indent=1) + "\n" if arguments.json else TEMPLATE.read_text(), end="")
     return FINE
 
 
@@ -169,38 +172,11 @@ def _show(plan: Plan, changes: list[Change], to: Any) -> None:
         print(f"CAUTION: replaced or removed: {', '.join(lost)}. What depends on them is interrupted.", file=to)
 
 
-def _guarded(command: Callable[[argparse.Namespace, Plan, Contract], int], arguments: argparse.Namespace) -> int:
-    """Run a command; what goes wrong is a sentence on stderr and an exit code."""
+def _with_plan(command: Callable[[argparse.Namespace, Plan, Contract], int], arguments: argparse.Namespace) -> int:
+    """Run a command; what goes wrong is raised, and said by whoever runs commands."""
     try:
         plan = draft(arguments.plan)
-        return command(arguments, plan, _contract(arguments.contract))
-    except StackError as error:
-        print(error, file=sys.stderr)
-        return FOUND if error.failed else CANNOT
-    except PlanError as error:
-        print(error, file=sys.stderr)
-    except (ClientError, BotoCoreError) as error:
-        print(told(error), file=sys.stderr)
+        return command(arguments, plan, contracts.parse(contracts.of(arguments.contract)))
     except KeyboardInterrupt:
         print("Interrupted. What was begun goes on at AWS; `trail infra diff` tells how it stands.", file=sys.stderr)
-    return CANNOT
-
-
-def _contract(path: Path | None) -> Contract:
-    """Of an image, or this code's own.
-
-    Raises:
-        PlanError: the file cannot be read, or is no contract.
-    """
-    if path is None:
-        return own_contract()
-    try:
-        return Contract.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise PlanError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise PlanError(
-            f"{path} is no contract ({place}: {first['msg']}); `docker run IMAGE contract` prints one."
-        ) from None
+        return INTERRUPTED

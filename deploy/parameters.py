@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from bentos.skin.contract import Contract
 from deploy import plan as plans
+from deploy.contract import Contract
 from deploy.plan import Infra, PhasePlan, Plan, PlanError
 
 TEMPLATE = Path(__file__).with_name("infra.yaml")
@@ -100,8 +100,6 @@ def _values(plan: Plan, contract: Contract) -> dict[str, object]:
             f"deregistration_delay is {plan.deregistration_delay} s, the image's slowest request "
             f"{seconds.slowest_request:g} s: leaving tasks would cut it off."
         )
-    if plan.size.tasks > plan.size.most_tasks:
-        raise PlanError(f"size.tasks is {plan.size.tasks}, size.most_tasks only {plan.size.most_tasks}.")
     idle = int(seconds.keep_alive) - BELOW_KEEP_ALIVE_S
     if idle <= seconds.slowest_request:
         raise PlanError(
@@ -156,10 +154,6 @@ def _values(plan: Plan, contract: Contract) -> dict[str, object]:
         "DegradedRatioHybrid": f"{gates['hybrid'].degraded_ratio:g}",
         "DegradedRatioFoundation": f"{gates['foundation'].degraded_ratio:g}",
         "DegradedRatioFull": f"{gates['full'].degraded_ratio:g}",
-        "Autoscaling": "yes" if infra.autoscaling else "no",
-        "LeastTasks": plan.size.tasks,
-        "MostTasks": plan.size.most_tasks,
-        "RequestsPerTarget": infra.requests_per_target,
     }
 
 

@@ -15,6 +15,7 @@ MAX_BYTES = 1 << 18  # of a file that a person writes
 
 Arn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:\d{0,12}:.+$")]
 S3Uri = Annotated[str, Field(pattern=r"^s3://[a-z0-9.-]{3,63}(/.*)?$")]
+Origin = Annotated[str, Field(pattern=r"^https://[^/\s]+$")]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Seconds = Annotated[int, Field(ge=0)]
 
@@ -45,6 +46,12 @@ class Size(Strict):
     architecture: Literal["X86_64", "ARM64"] = "X86_64"
     tasks: Annotated[int, Field(ge=1)] = 2
     most_tasks: Annotated[int, Field(ge=1)] = 6
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.tasks > self.most_tasks:
+            raise ValueError(f"tasks is {self.tasks}, most_tasks only {self.most_tasks}")
+        return self
 
 
 class Roles(Strict):
@@ -151,8 +158,6 @@ class Infra(Strict):
     log_retention_days: int = 30  # lines hold no photos; longer costs more
     weights_prefix: str | None = None  # above all versions, so that a rollback can read; the first part of weights.uri
     alarm_email: str | None = None  # who is woken, where no topic is adopted
-    autoscaling: bool = False  # once the service exists: AWS refuses to scale what is not there
-    requests_per_target: int = 300  # a minute, at which another task joins
     adopt: Adopted = Adopted()
 
     @model_validator(mode="after")
@@ -189,8 +194,8 @@ class Plan(Strict):
     roles: Roles
     load_balancer: LoadBalancer
     log_group: str = "/ecs/shine-api-gateway"
-    domain: Annotated[str, Field(pattern=r"^https://[^/\s]+$")]  # of the service, as clients call it
-    front_end: Annotated[str, Field(pattern=r"^https://[^/\s]+$")]  # the origin of the page that calls it
+    domain: Origin  # of the service, as clients call it
+    front_end: Origin  # the origin of the page that calls it
     secrets: dict[str, Arn] = {}  # setting → ARN in Secrets Manager or Parameter Store, with the JSON key
     weights: Weights | None = None
     settings: dict[str, str] = {}  # of the service (SHINE_…) in every phase

@@ -9,9 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
+from typing import Any
 
 from bentos.skin.settings import Phase
 from deploy import contract as contracts
@@ -21,9 +19,6 @@ from deploy.checks import judge
 from deploy.codes import CODES, Code, declare, finding
 from deploy.finding import Finding, Level, Place
 from deploy.plan import Plan
-
-if TYPE_CHECKING:
-    from bentos.skin.contract import Contract
 
 INPUT = declare(
     "INPUT_UNUSABLE",
@@ -113,7 +108,7 @@ def of_image(subject: Subject) -> list[Finding]:
         env = engine.environment()
     except engine.EngineError:
         env = dict(os.environ)  # the trial says that no engine answers
-    return trial.try_image(subject.image, subject.task, whole(subject.contract), env)
+    return trial.try_image(subject.image, subject.task, contracts.parse(subject.contract), env)
 
 
 def of_account(subject: Subject) -> list[Finding]:
@@ -127,23 +122,7 @@ def of_account(subject: Subject) -> list[Finding]:
     from deploy import cloud
 
     session = boto3.Session(region_name=subject.plan.region)
-    return cloud.look(subject.plan, subject.task, whole(subject.contract), session, subject.phase or "full")
-
-
-def whole(contract: dict[str, Any]) -> "Contract":
-    """A contract with everything that image and account are held against.
-
-    Raises:
-        ContractError: it is of another version than this checkout's.
-    """
-    from bentos.skin.contract import Contract  # as above
-
-    try:
-        return Contract.model_validate(contract)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise contracts.ContractError(f"the contract is not of this version: {place}: {first['msg']}.") from None
+    return cloud.look(subject.plan, subject.task, contracts.parse(subject.contract), session, subject.phase or "full")
 
 
 def skipped(code: str, reason: str) -> Finding:
@@ -151,9 +130,9 @@ def skipped(code: str, reason: str) -> Finding:
     return finding(code, "SKIP", f"{reason[0].upper()}{reason[1:]}.", None, ())
 
 
-def unusable(sentence: str) -> Finding:
-    """A file that cannot be read."""
-    return finding(INPUT.code, "FAIL", sentence, None, ())
+def unusable(sentence: str, code: str = INPUT.code) -> Finding:
+    """What ended a command: a file that cannot be read, or what the code says."""
+    return finding(code, "FAIL", sentence, None, ())
 
 
 def no_digest(place: str) -> Finding:
@@ -169,7 +148,7 @@ def no_digest(place: str) -> Finding:
 
 def known_codes() -> dict[str, Code]:
     """Every code by its name, those of the parts that ask the image and the account too."""
-    from deploy import cloud, taskdef, trial  # noqa: F401  declared where they are found
+    from deploy import cloud, stack, taskdef, trial  # noqa: F401  declared where they are found
 
     asked = {**trial.CODES, **cloud.CODES}
     return dict(sorted({**CODES, **{code: Code(code, *sentences(text)) for code, text in asked.items()}}.items()))

@@ -17,6 +17,8 @@ FILES = 16384  # open files; a gateway holds two a request, and two for each run
 TMP = "tmp"  # name of the volume
 FROM_S3: tuple[Phase, ...] = ("foundation", "full")  # phases that fetch pinned weights
 WITH_KEYS: tuple[Phase, ...] = ("full",)  # phases in which callers need a key
+METRICS = "SHINE_LOG_EMF"  # what alarms on degraded answers read; without it they have no data, and look quiet
+LOG_FORMAT = "SHINE_LOG_FORMAT"  # as text it can hold no metrics
 OURS = {"SHINE_PHASE": "the phase itself", "SHINE_WEIGHTS_URI": "weights.uri", "SHINE_WEIGHTS_SHA256": "weights.sha256"}
 
 
@@ -36,12 +38,13 @@ def image_reference(plan: Plan, digest: str) -> str:
 
 
 def environment(plan: Plan, contract: Mapping[str, Any], phase: Phase) -> dict[str, str]:
-    """Settings of a phase: its own before those of all phases, by name.
+    """Settings of a phase: its own before those of all phases, and both before what follows from the plan; by name.
 
     Raises:
         PlanError: the plan sets by hand what follows from the phase.
     """
-    secret = {one.name for one in parse(contract).settings if one.secret}
+    known = parse(contract).settings
+    secret = {one.name for one in known if one.secret}
     step = plan.phases.get(phase)
     written = {**plan.settings, **(step.settings if step else {})}
     for name, origin in OURS.items():
@@ -50,6 +53,8 @@ def environment(plan: Plan, contract: Mapping[str, Any], phase: Phase) -> dict[s
     found = {"SHINE_PHASE": phase, "SHINE_CORS_ORIGINS": plan.front_end}
     if phase in FROM_S3 and plan.weights is not None:
         found |= {"SHINE_WEIGHTS_URI": plan.weights.uri, "SHINE_WEIGHTS_SHA256": plan.weights.sha256}
+    if (plan.alarms or plan.infra) and METRICS in {one.name for one in known} and written.get(LOG_FORMAT) != "text":
+        found[METRICS] = "true"
     found |= {name: value for name, value in written.items() if name not in secret or name not in plan.secrets}
     return dict(sorted(found.items()))
 

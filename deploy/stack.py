@@ -7,16 +7,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from deploy.refusal import permission
+from deploy.codes import declare
+from deploy.refusal import ERRORS, permission
 
-CONFIG = Config(
-    connect_timeout=5,
-    read_timeout=60,
-    retries={"mode": "adaptive", "total_max_attempts": 8},  # CloudFormation throttles whoever polls it
-)
 POLL_S = 3.0
 CHANGE_SET_S = 300  # most that AWS may think about a change set
 APPLY_S = 3600  # a certificate waits for DNS, NAT gateways and load balancers take minutes
@@ -34,17 +29,32 @@ VERBS = {"Add": "add", "Modify": "modify", "Remove": "remove", "Import": "import
 
 Say = Callable[[str], None]
 
+REFUSED = declare(
+    "STACK_REFUSED",
+    "The stack can be changed",
+    "The stack is in a state from which AWS changes nothing, the credentials are another account's, or AWS refuses the "
+    "template. Nothing was changed.",
+)
+FAILED = declare(
+    "STACK_FAILED",
+    "A change of the stack succeeds",
+    "CloudFormation began, and failed or has not ended; what it had changed it takes back itself. The sentence names "
+    "the first resource that failed, and why.",
+)
+
 
 class StackError(Exception):
     """The stack cannot be changed, or changing it failed; the message says why.
 
     Attributes:
         failed: it was begun, and failed.
+        code: of the finding that it makes.
     """
 
     def __init__(self, message: str, *, failed: bool = False) -> None:
         super().__init__(message)
         self.failed = failed
+        self.code = (FAILED if failed else REFUSED).code
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +121,6 @@ class Pending:
     executed: bool = False
 
 
-def client(session: Any, region: str) -> Any:
-    """Of CloudFormation; endpoints as AWS_ENDPOINT_URL or the profile say."""
-    return session.client("cloudformation", region_name=region, config=CONFIG)
-
-
 @contextmanager
 def pending(cloud: Any, name: str, request: Mapping[str, Any]) -> Iterator[Pending]:
     """Make a change set; it is deleted at the end unless it was executed, with the empty stack made for it.
@@ -135,7 +140,7 @@ def pending(cloud: Any, name: str, request: Mapping[str, Any]) -> Iterator[Pendi
         yield waiting
     finally:
         if not waiting.executed:
-            with suppress(ClientError, BotoCoreError):  # it costs nothing, and the error that led here is worth more
+            with suppress(*ERRORS):  # it costs nothing, and the error that led here is worth more
                 cloud.delete_change_set(ChangeSetName=waiting.change_set)
                 if waiting.new:
                     cloud.delete_stack(StackName=waiting.stack)

@@ -58,6 +58,7 @@ class Measured(_Part):
         memory_load_mib: highest, under the load that `load` tells of.
         memory_minimum_mib: the least limit under which that load is answered, with some room.
         cpu_minimum: the least CPUs with which the model answers within its deadline.
+        photos_per_minute: of one megapixel, answered on one CPU by the model; autoscaling's default follows from it.
         image_mib, compressed_mib: sizes.
         load: what was sent.
         machine: on what.
@@ -70,6 +71,7 @@ class Measured(_Part):
     memory_load_mib: int
     memory_minimum_mib: int
     cpu_minimum: float
+    photos_per_minute: int | None = None
     image_mib: int
     compressed_mib: int
     load: str

@@ -10,11 +10,10 @@ from bentos.skin.settings import INJECTED, PREFIX, SettingsError
 from bentos.skin.settings import read as read_settings
 from deploy.case import Case, NotSeen
 from deploy.codes import Fault, check, fail, warn
-from deploy.contract import Schema
+from deploy.contract import STAND_IN, Schema
 from deploy.words import shown
 
 TRUTHS = {"true", "false", "1", "0", "yes", "no", "on", "off", "t", "f", "y", "n"}  # as pydantic reads them
-STAND_IN = "stand-in-for-a-secret-value"  # where a secret's value cannot be seen
 NUMBERS = {
     "integer": (re.compile(r"[+-]?\d{1,300}", re.ASCII), "a whole number"),
     "number": (re.compile(r"[+-]?(\d{1,300}(\.\d{0,300})?|\.\d{1,300})([eE][+-]?\d{1,3})?", re.ASCII), "a number"),

@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from deploy.cloud.account import Absent, Account, fail, ok, warn
+from deploy.cloud.account import Account, fail, ok, warn
+from deploy.cloud.asking import Questions
 from deploy.finding import Finding
+from deploy.refusal import Absent
 
 
 def group(account: Account) -> dict[str, Any] | None:
@@ -217,7 +219,7 @@ def listeners(account: Account) -> Iterator[Finding]:
         return
     arn, planned = account.plan.load_balancer.target_group, account.plan.load_balancer.listener
     told = account.ask("elbv2", "describe_listeners", LoadBalancerArn=found["LoadBalancerArn"])["Listeners"]
-    forwarding = {one["ListenerArn"] for one in told if arn in _targets(account, one)}
+    forwarding = {one["ListenerArn"] for one in told if arn in targets(account.questions, one)}
     if planned is not None and planned not in {one["ListenerArn"] for one in told}:
         yield fail(
             "LISTENER_MISSING",
@@ -240,14 +242,18 @@ def listeners(account: Account) -> Iterator[Finding]:
     yield from _https(account, told, forwarding)
 
 
-def _targets(account: Account, listener: dict[str, Any]) -> set[str]:
-    rules = account.ask("elbv2", "describe_rules", ListenerArn=listener["ListenerArn"])["Rules"]
+def targets(questions: Questions, listener: dict[str, Any]) -> set[str]:
+    """Target groups that a listener forwards to, by a rule or by default."""
+    rules = questions.ask("elbv2", "describe_rules", ListenerArn=listener["ListenerArn"])["Rules"]
     actions = [*listener.get("DefaultActions", []), *(action for rule in rules for action in rule["Actions"])]
-    arns = set()
-    for action in actions:
-        groups = action.get("ForwardConfig", {}).get("TargetGroups", [])
-        arns |= {action.get("TargetGroupArn"), *(one["TargetGroupArn"] for one in groups if one.get("Weight", 1))}
-    return arns - {None}
+    return {arn for action in actions for arn in forwarded(action)}
+
+
+def forwarded(action: dict[str, Any]) -> set[str]:
+    """Target groups of one action of a listener or rule."""
+    groups = action.get("ForwardConfig", {}).get("TargetGroups", [])
+    found = {action.get("TargetGroupArn"), *(one["TargetGroupArn"] for one in groups if one.get("Weight", 1))}
+    return {arn for arn in found if arn}
 
 
 def _https(account: Account, told: list[dict[str, Any]], forwarding: set[str]) -> Iterator[Finding]:

@@ -1,18 +1,18 @@
 """Everything in AWS that a rollout rests on, looked at one by one: no subject's trouble hides another's findings."""
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
 
-from bentos.skin.contract import Contract
 from bentos.skin.settings import Phase
-from deploy.cloud import balancer, firewall, network, roles, service, stores
-from deploy.cloud.account import Account, Denied, NoCredentials, Refused, Throttled, Unreachable, fail, warn
+from deploy.cloud import balancer, firewall, network, permits, roles, service, stores
+from deploy.cloud.account import Account, fail, warn
 from deploy.cloud.weights import weights
+from deploy.contract import Contract
 from deploy.finding import Finding
 from deploy.plan import Plan
+from deploy.refusal import AskError, Denied, NoCredentials, Throttled, Unreachable, statement
 
 Subject = Callable[[Account], Iterator[Finding]]
 SUBJECTS: dict[str, Subject] = {
@@ -67,29 +67,21 @@ def _looked(account: Account, name: str, subject: Subject) -> Iterator[Finding]:
     try:
         yield from subject(account)
     except Denied as error:
-        line = json.dumps({"Effect": "Allow", "Action": error.action, "Resource": "*"})
+        line = statement(error.action, error.resource or permits.resource(account.plan, error.action))
         yield warn(
-            "PERMISSION_MISSING",
+            error.code,
             f"Of {name}, not all was seen: {error}",
             ("IAM: action", error.action),
             repair=f"Add to a policy of those who run preflight: {line}",
         )
     except NoCredentials as error:
-        yield fail(
-            "CREDENTIALS",
-            f"AWS cannot be asked: {error}",
-            repair="Log in (`aws sso login`, a profile, or AWS_ACCESS_KEY_ID with its secret), then try again.",
-        )
+        yield fail(error.code, f"AWS cannot be asked: {error}", repair=error.advice)
     except Unreachable as error:
-        yield fail(
-            "AWS_UNREACHABLE",
-            f"AWS cannot be asked: {error}",
-            repair="Look at the network, the proxy, the region, and AWS_ENDPOINT_URL if it is set.",
-        )
+        yield fail(error.code, f"AWS cannot be asked: {error}", repair=error.advice)
     except Throttled as error:
-        yield warn("AWS_THROTTLED", f"Of {name}, not all was seen: {error}", repair="Try again in a minute.")
-    except Refused as error:
-        yield warn("AWS_REFUSED", f"Of {name}, not all was seen: {error}", repair="Read AWS's own words above.")
+        yield warn(error.code, f"Of {name}, not all was seen: {error}", repair=error.advice)
+    except AskError as error:
+        yield warn(error.code, f"Of {name}, not all was seen: {error}", repair="Read AWS's own words above.")
     except (KeyError, IndexError, TypeError, ValueError) as error:  # an answer that nobody foresaw hides no other
         yield warn(
             "AWS_UNFORESEEN",

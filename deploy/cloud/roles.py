@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from deploy.cloud.account import Absent, Account, AskError, fail, ok, skip
+from deploy.cloud.account import Account, fail, ok, skip
 from deploy.finding import Finding
+from deploy.refusal import Absent, AskError
 
 TASKS = "ecs-tasks.amazonaws.com"
 Statements = list[dict[str, Any]]

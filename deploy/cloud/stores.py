@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from deploy.cloud.account import Absent, Account, Denied, Refused, fail, ok, skip, warn
+from deploy.cloud.account import Account, fail, ok, skip, warn
 from deploy.finding import Finding
+from deploy.refusal import Absent, Denied, Refused
 
 ECR = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<repository>[^:@]+)"

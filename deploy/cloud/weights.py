@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from bentos.skin.model.bundle import MANIFEST, MAX_MANIFEST_BYTES, BundleError, parse
 from bentos.skin.model.pointer import CURRENT, MAX_POINTER_BYTES, PIN_SHOWN, pointer
-from deploy.cloud.account import Absent, Account, fail, ok, skip, warn
+from deploy.cloud.account import Account, fail, ok, skip, warn
 from deploy.finding import Finding
+from deploy.refusal import Absent
 
 
 def weights(account: Account) -> Iterator[Finding]:

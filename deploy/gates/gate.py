@@ -17,6 +17,7 @@ class GateResult(BaseModel):
         limit: what is demanded, as plain data.
         sentence: what is so, for a tired operator; where it does not hold, what to do.
         at: UTC.
+        hopeless: no waiting can make it hold.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,3 +29,4 @@ class GateResult(BaseModel):
     limit: Any = None
     sentence: str
     at: datetime
+    hopeless: bool = False

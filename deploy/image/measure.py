@@ -30,6 +30,7 @@ LOAD_S = 40.0  # of each trial
 STEP_MIB = 64  # trials differ by that
 ROOM = 1.15  # over the least that held for LOAD_S: it must hold for ever
 MOST_MIB = 4096
+SELFIE = 1  # which of the load's photos an app would send: one megapixel, JPEG
 CPUS = (0.25, 0.5, 1.0, 2.0)  # tried in turn
 SLOWEST_S = 5.0  # an answer of the model, alone
 INSIDE = "/app/bento/src/bentos/skin/measured.json"
@@ -61,6 +62,8 @@ def measure(image: str, env: dict[str, str], say: "Say") -> Measured:
     say(f"peak {peak} MiB of {len(tally.statuses)} answers, busy stop {busy:.1f} s")
     least = least_memory(image, env, pictures, statistics.median(memory), say)
     cpus = least_cpus(image, env, say)
+    rate = photos_per_minute(image, env, pictures[SELFIE])
+    say(f"{rate} photos a minute on one CPU")
     size = int(
         subprocess.run(
             ["docker", "image", "inspect", "--format", "{{.Size}}", image], env=env, capture_output=True, check=True
@@ -74,6 +77,7 @@ def measure(image: str, env: dict[str, str], say: "Say") -> Measured:
         memory_load_mib=peak,
         memory_minimum_mib=least,
         cpu_minimum=cpus,
+        photos_per_minute=rate,
         image_mib=round(size / MIB),
         compressed_mib=round(compressed(image, env) / MIB),
         load=load.DESCRIPTION,
@@ -127,6 +131,17 @@ def least_cpus(image: str, env: dict[str, str], say: "Say") -> float:
             if good and max(checks) < SLOWEST_S:
                 return cpus
     sys.exit(f"the model does not answer in time with {CPUS[-1]} CPUs")
+
+
+def photos_per_minute(image: str, env: dict[str, str], photo: bytes) -> int:
+    """How many photos of one kind are answered in a minute on one CPU, with more clients than it can serve."""
+    with Container(image, env, MOST_MIB, 1.0, options=unlimited()) as running:
+        running.wait(state="ready")
+        load.send(running.url, photo)
+        with load.clients(running.url, [photo]) as tally:
+            time.sleep(LOAD_S)
+            answered = len(tally.sources)
+    return round(answered * 60 / LOAD_S)
 
 
 @cache

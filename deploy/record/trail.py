@@ -5,7 +5,7 @@ computed from here each time and stored nowhere.
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,6 +17,7 @@ RECORD_VERSION: Literal[1] = 1
 # running: begun and not ended, as far as the record knows · proven: all gates held for their whole window · refused:
 # nothing was changed, preflight found something · gate_failed, cause_found, platform_failed: taken back, because a gate
 # failed, because a cause was found that no waiting cures, or by ECS itself · rollback_failed: and that went wrong ·
+# restored: a `trail rollback` that reached what was proven ·
 # overtaken: somebody else's newer deployment came, and was left alone · abandoned: never reached AWS.
 Outcome = Literal[
     "running",
@@ -26,6 +27,7 @@ Outcome = Literal[
     "cause_found",
     "platform_failed",
     "rollback_failed",
+    "restored",
     "overtaken",
     "abandoned",
 ]
@@ -44,6 +46,7 @@ class Deployed(_Part):
         settings: environment of the container.
         secrets: setting → where its value lies; never the value.
         weights_uri, weights_sha256: None before phase foundation.
+        service: what UpdateService was given beside the task definition: network, load balancer, deployment rules.
     """
 
     digest: str
@@ -52,6 +55,7 @@ class Deployed(_Part):
     secrets: dict[str, str] = {}
     weights_uri: str | None = None
     weights_sha256: str | None = None
+    service: dict[str, Any] = {}
 
 
 class Attempt(_Part):
@@ -65,6 +69,7 @@ class Attempt(_Part):
         host: machine and process, machine:pid.
         started, ended: UTC; ended is None while it runs.
         deployed: what was to run; None where nothing came that far.
+        before: what ran when it began, proven or not; None where there was no service, or it had no tasks.
         deployment: ECS's id of the deployment, ecs-svc/…; None before there is one.
         outcome: how it ended.
         cause: code of the most likely cause of a failure, of deploy/CAUSES.md or a gate's name or a finding's code.
@@ -72,6 +77,7 @@ class Attempt(_Part):
         evidence: lines that show the cause.
         gates: the last result of each gate.
         back_to: id of the attempt that was gone back to; None where nothing was, or desired count 0 was set.
+        trimmed: evidence and gates were left out, when the record had grown too large.
     """
 
     id: str
@@ -82,6 +88,7 @@ class Attempt(_Part):
     started: datetime
     ended: datetime | None = None
     deployed: Deployed | None = None
+    before: Deployed | None = None
     deployment: str | None = None
     outcome: Outcome = "running"
     cause: str | None = None
@@ -89,6 +96,7 @@ class Attempt(_Part):
     evidence: list[str] = []
     gates: list[GateResult] = []
     back_to: str | None = None
+    trimmed: bool = False
 
 
 class Note(_Part):

@@ -1,5 +1,7 @@
 """Why something fails: one likely cause, with what shows it."""
 
+from datetime import datetime
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -14,6 +16,8 @@ class Diagnosis(BaseModel):
         repair: what to do.
         deterministic: no waiting and no further attempt cures it, so that a rollout may be stopped at once.
         weight: how certain it is, 0 to 1; causes are told in this order.
+        harmless: nothing is wrong; told only where no cause of a failure was found.
+        at: UTC, of the newest evidence; None where it bears no time.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -25,3 +29,5 @@ class Diagnosis(BaseModel):
     repair: str
     deterministic: bool
     weight: float
+    harmless: bool = False
+    at: datetime | None = None

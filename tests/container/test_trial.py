@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from bentos.skin.contract import Contract, contract, health_command
+from bentos.skin.contract import health_command
+from deploy.contract import Contract, own
 from deploy.finding import Finding
 from deploy.trial import try_image
 from tests.server import free_port
@@ -30,7 +31,7 @@ http.server.HTTPServer(({host!r}, {port}), Handler).serve_forever()
 
 @pytest.fixture(scope="module")
 def told() -> Contract:
-    return contract()
+    return own()
 
 
 @pytest.fixture

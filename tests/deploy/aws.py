@@ -12,8 +12,8 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.loaders import Loader
 
-from bentos.skin.contract import Contract
 from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL
+from deploy.contract import Contract
 from deploy.plan import Plan, parse
 
 REGION, ACCOUNT = "us-east-1", "123456789012"

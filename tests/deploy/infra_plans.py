@@ -40,7 +40,6 @@ def infras() -> dict[str, dict[str, Any]]:
     }
     made["existing"] = {**EXISTING, **BASIC}
     made["hosted zone"] = {"vpc": "public", "alarm_email": "night@example.com", "hosted_zone": "Z0123456789ABC"}
-    made["autoscaling"] = {"vpc": "public", **BASIC, "autoscaling": True}
     for name, adopted in ADOPTIONS.items():
         made[f"adopted {name}"] = {"vpc": "public", **BASIC, "adopt": BASIC["adopt"] | adopted}
     made["adopted load balancer"] = {**EXISTING, **BASIC, "adopt": BASIC["adopt"] | LOAD_BALANCER}

@@ -288,6 +288,16 @@ def test_a_revision_in_place_of_a_file_is_answered_with_what_is_meant(name: str,
     assert says in err
 
 
+@pytest.mark.usefixtures("here")
+def test_a_profile_that_is_not_there_is_a_sentence(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(capsys, "init")
+    monkeypatch.setenv("AWS_PROFILE", "nobodys")
+    code, _, err = run(capsys, "preflight", "--phase", "simple")
+    assert code == 2
+    assert err.startswith("trail: AWS cannot be asked: there are no AWS credentials here")
+    assert "(nobodys)" in err
+
+
 def test_colours_are_for_terminals_alone() -> None:
     one = preflight.unusable("It is missing.")
     assert "\033[31mFAIL" in report.text([one], all_of_them=False, colours=True)

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from bentos.skin.contract import Contract, contract
 from bentos.skin.settings import Phase
 from deploy.cloud import CODES, look
+from deploy.contract import Contract
+from deploy.contract import own as contract
 from deploy.finding import Finding
 from tests.deploy.aws import SECRET_VALUE, Good
 from tests.deploy.faults import FAULTS, point, publish

@@ -6,12 +6,16 @@ import botocore.endpoint
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from deploy.cloud import SUBJECTS
-from tests.deploy.aws import Good
+from deploy.aws import CONFIG
+from deploy.cloud import SUBJECTS, permits
+from deploy.refusal import statement
+from tests.deploy.aws import ACCOUNT, REGION, Good
 from tests.deploy.test_cloud import bundle, good, seen, server, told, wrong
 
 __all__ = ["bundle", "good", "server", "told"]  # fixtures
 
+HERE = f"{REGION}:{ACCOUNT}"
+ECS, ECR, IAM = f"arn:aws:ecs:{HERE}", f"arn:aws:ecr:{HERE}:repository", f"arn:aws:iam::{ACCOUNT}:role"
 READING = ("Describe", "List", "Get", "Head", "Simulate", "BatchGet", "Lookup")
 
 
@@ -25,7 +29,9 @@ class Raw:
         yield self._content
 
 
-def refuse(good: Good, service: str, operation: str, status: int, code: str, times: int = 10**6) -> list[str]:
+def refuse(
+    good: Good, service: str, operation: str, status: int, code: str, times: int = 10**6, said: str = "no"
+) -> list[str]:
     """Let AWS refuse an operation so many times, at the level of HTTP; the requests that came."""
     asked: list[str] = []
 
@@ -33,7 +39,7 @@ def refuse(good: Good, service: str, operation: str, status: int, code: str, tim
         asked.append(request.url)
         if len(asked) > times:
             return None
-        json_type = f'{{"__type": "{code}", "message": "no"}}'
+        json_type = f'{{"__type": "{code}", "message": "{said}"}}'
         xml = f"<Response><Errors><Error><Code>{code}</Code><Message>no</Message></Error></Errors></Response>"
         if service in ("elbv2", "iam", "sts"):
             xml = f"<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
@@ -62,20 +68,20 @@ def test_each_question_is_asked_once(good: Good) -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "operation", "code", "action"),
+    ("service", "operation", "code", "action", "resource"),
     [
-        ("ecs", "DescribeClusters", "AccessDeniedException", "ecs:DescribeClusters"),
-        ("elbv2", "DescribeTargetGroups", "AccessDenied", "elasticloadbalancing:DescribeTargetGroups"),
-        ("ec2", "DescribeSubnets", "UnauthorizedOperation", "ec2:DescribeSubnets"),
-        ("iam", "GetRole", "AccessDenied", "iam:GetRole"),
-        ("logs", "DescribeLogGroups", "AccessDeniedException", "logs:DescribeLogGroups"),
-        ("ecr", "DescribeImages", "AccessDeniedException", "ecr:DescribeImages"),
-        ("secretsmanager", "DescribeSecret", "AccessDeniedException", "secretsmanager:DescribeSecret"),
-        ("s3", "GetObject", "AccessDenied", "s3:GetObject"),
+        ("ecs", "DescribeClusters", "AccessDeniedException", "ecs:DescribeClusters", f"{ECS}:cluster/shine-ml-cluster"),
+        ("elbv2", "DescribeTargetGroups", "AccessDenied", "elasticloadbalancing:DescribeTargetGroups", "*"),
+        ("ec2", "DescribeSubnets", "UnauthorizedOperation", "ec2:DescribeSubnets", "*"),
+        ("iam", "GetRole", "AccessDenied", "iam:GetRole", [f"{IAM}/shine-execution", f"{IAM}/shine-task"]),
+        ("logs", "DescribeLogGroups", "AccessDeniedException", "logs:DescribeLogGroups", "*"),
+        ("ecr", "DescribeImages", "AccessDeniedException", "ecr:DescribeImages", f"{ECR}/shine-api-gateway"),
+        ("secretsmanager", "DescribeSecret", "AccessDeniedException", "secretsmanager:DescribeSecret", "the secret"),
+        ("s3", "GetObject", "AccessDenied", "s3:GetObject", "arn:aws:s3:::shine-weights/face-skin/*"),
     ],
 )
 def test_a_missing_permission_names_action_and_policy_line_and_hides_nothing(
-    good: Good, service: str, operation: str, code: str, action: str
+    good: Good, service: str, operation: str, code: str, action: str, resource: str | list[str]
 ) -> None:
     refuse(good, service, operation, 403, code)
     good.client("logs").delete_retention_policy(logGroupName="/ecs/shine-api-gateway")
@@ -90,7 +96,26 @@ def test_a_missing_permission_names_action_and_policy_line_and_hides_nothing(
     one = next(one for one in found if one.code == "PERMISSION_MISSING")
     assert f"{action} is not allowed" in one.sentence
     assert one.repair is not None
-    assert f'{{"Effect": "Allow", "Action": "{action}", "Resource": "*"}}' in one.repair
+    resource = good.ids["secret"] if resource == "the secret" else resource
+    assert statement(action, resource) in one.repair
+
+
+def test_the_resource_that_aws_itself_names_comes_before_the_plans(good: Good) -> None:
+    said = f"User: x is not authorized to perform: ecs:DescribeClusters on resource: {ECS}:cluster/other because no"
+    refuse(good, "ecs", "DescribeClusters", 400, "AccessDeniedException", said=said)
+    one = next(one for one in seen(good) if one.code == "PERMISSION_MISSING")
+    assert f"ecs:DescribeClusters on {ECS}:cluster/other is not allowed" in one.sentence
+    assert one.repair is not None
+    assert statement("ecs:DescribeClusters", f"{ECS}:cluster/other") in one.repair
+
+
+def test_a_parameter_that_may_not_be_read_is_named_by_its_arn(good: Good) -> None:
+    arn = f"arn:aws:ssm:{HERE}:parameter/shine/keys"
+    good.replan(secrets={"SHINE_API_KEYS": arn})
+    assert permits.resource(good.plan, "ssm:GetParameter") == arn
+    assert permits.resource(good.plan, "secretsmanager:DescribeSecret") == "*"
+    good.replan(weights=None)
+    assert permits.resource(good.plan, "s3:GetObject") == "*"
 
 
 def test_a_role_whose_policies_may_not_be_read_is_not_judged(good: Good) -> None:
@@ -132,8 +157,9 @@ def test_throttling_without_end_is_told_and_hides_nothing(good: Good, slept: lis
     asked = refuse(good, "logs", "DescribeLogGroups", 400, "ThrottlingException")
     found = seen(good)
     assert wrong(found) == {"AWS_THROTTLED": "WARN"}
-    assert len(asked) == 6
-    assert len(slept) == 5
+    attempts = CONFIG.retries["total_max_attempts"]
+    assert len(asked) == attempts
+    assert len(slept) == attempts - 1
     assert "the log group" in next(one.sentence for one in found if one.code == "AWS_THROTTLED")
 
 
@@ -145,7 +171,7 @@ def test_an_endpoint_that_does_not_answer_is_one_sentence(
     told = [one for one in found if one.level == "FAIL"]
     assert [one.code for one in told] == ["AWS_UNREACHABLE"]
     assert "http://127.0.0.1:9 does not answer" in told[0].sentence
-    assert len(slept) <= 5  # nobody waits for it again at each subject
+    assert len(slept) < CONFIG.retries["total_max_attempts"]  # nobody waits for it again at each subject
 
 
 def test_credentials_that_have_expired_are_one_sentence(good: Good) -> None:
@@ -163,7 +189,9 @@ def test_credentials_that_have_expired_are_one_sentence(good: Good) -> None:
         ),
     )
     told = {one.sentence for one in seen(good) if one.code == "CREDENTIALS"}
-    assert told == {"AWS cannot be asked: the credentials in use are wrong or have expired."}
+    assert {one.partition(" (")[0] for one in told} == {
+        "AWS cannot be asked: the credentials in use are wrong or have expired"
+    }
 
 
 def test_an_answer_that_nobody_foresaw_hides_nothing(good: Good) -> None:

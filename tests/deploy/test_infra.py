@@ -1,12 +1,11 @@
 """`trail infra` against moto's server over HTTP.
 
 What this leaves unproven: moto's CloudFormation skips alarms, certificates, secrets, bucket policies, subscriptions,
-scaling policies, attributes of target groups and the versioning of buckets; it knows no Rules, tells no replacements
+attributes of target groups and the versioning of buckets; it knows no Rules, tells no replacements
 and never fails halfway. That AWS takes all of it is shown by cfn-lint alone; replacements and failures are tried in
 test_infra_stack.py.
 """
 
-import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import boto3
 import httpx
 import pytest
 import yaml
+from botocore.config import Config
 from moto.cloudformation.models import ChangeSet
 from moto.cloudformation.parsing import OutputMap
 from moto.cloudformation.responses import CloudFormationResponse
@@ -23,9 +23,10 @@ from moto.core.responses import EmptyResult
 from moto.elbv2.models import FakeTargetGroup
 from moto.server import ThreadedMotoServer
 
-from bentos.skin.contract import contract
-from deploy import infra, stack
-from deploy.parameters import TEMPLATE
+from deploy import aws as clients
+from deploy import cli, exits, infra, stack
+from deploy.contract import own as contract
+from deploy.parameters import TEMPLATE, template
 from deploy.plan import parse
 from tests.deploy.infra_plans import ACCOUNT, REGION, content, infras, plan, weights
 from tests.s3 import CREDENTIALS
@@ -191,10 +192,7 @@ def test_credentials_of_another_account_are_refused_before_anything_is_asked(aws
 
 def run(*arguments: str) -> int:
     """The command, as a shell would."""
-    parser = argparse.ArgumentParser(prog="trail")
-    infra.add_commands(parser.add_subparsers(required=True))
-    given = parser.parse_args(["infra", *arguments])
-    return int(given.command(given))
+    return cli.main(["infra", *arguments])
 
 
 @pytest.fixture
@@ -209,33 +207,74 @@ def written(tmp_path: Path, aws: Any) -> Path:
 
 
 def test_a_team_with_nothing_gets_the_rest_of_its_plan(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("diff", "--plan", str(written)) == infra.FOUND
+    assert run("diff", "--plan", str(written)) == exits.FOUND
     assert "  add Repository (ECR::Repository)" in capsys.readouterr().out
-    assert run("apply", "--plan", str(written)) == infra.FOUND
+    assert run("apply", "--plan", str(written)) == exits.FOUND
     assert "Nobody can be asked here; --yes" in capsys.readouterr().err
-    assert run("apply", "--plan", str(written), "--yes") == infra.FINE
+    assert run("apply", "--plan", str(written), "--yes") == exits.FINE
     said = capsys.readouterr()
     told = said.out.partition("trail.yaml must say:\n")[2]
     whole = parse(yaml.safe_load(written.read_text()) | yaml.safe_load(told), "trail.yaml")
     assert whole.network.assign_public_ip is True, "no NAT, no endpoints: without it no image is pulled"
     assert whole.roles.task != whole.roles.execution
-    assert run("diff", "--plan", str(written)) == infra.FINE
+    assert len(whole.alarms) == 6, "5xx, p95, unhealthy hosts, and degradation in each of three phases"
+    assert run("diff", "--plan", str(written)) == exits.FINE
     assert "no changes" in capsys.readouterr().out
 
 
+def test_the_alarms_that_stop_a_rollout_go_into_the_plan_by_name() -> None:
+    outputs = dict.fromkeys(template()["Outputs"], "x") | {"RolloutAlarms": "shine-5xx,shine-p95"}
+    told = yaml.safe_load(infra.snippet(plan(infras()["public"]), outputs))
+    assert told["alarms"] == ["shine-5xx", "shine-p95"]
+
+
+def codes(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Of the findings that a command ended with, as programs read them."""
+    told = json.loads(capsys.readouterr().out)
+    assert told["ok"] is False
+    return [one["code"] for one in told["findings"]]
+
+
+def test_a_stack_that_cannot_be_changed_is_told_to_people_and_programs(
+    written: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = yaml.safe_load(written.read_text()) | {"account": "999999999999"}
+    written.write_text(yaml.safe_dump(found))
+    for command in ("diff", "apply"):
+        assert run(command, "--plan", str(written)) == exits.FOUND
+        said = capsys.readouterr()
+        assert said.err == f"trail: These credentials are for account {ACCOUNT}, the plan is for 999999999999.\n"
+        assert said.out == ""
+        assert run(command, "--plan", str(written), "--json") == exits.FOUND
+        assert codes(capsys) == ["STACK_REFUSED"]
+
+
+def test_an_interruption_says_that_aws_goes_on(
+    written: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(infra, "apply", interrupted)
+    assert run("apply", "--plan", str(written)) == exits.INTERRUPTED
+    assert "What was begun goes on at AWS" in capsys.readouterr().err
+
+
 def test_programs_get_json(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("diff", "--plan", str(written), "--json") == infra.FOUND
+    assert run("diff", "--plan", str(written), "--json") == exits.FOUND
     shown = json.loads(capsys.readouterr().out)
     assert {"verb", "name", "kind", "physical", "details", "kept"} == set(shown["changes"][0])
-    assert run("apply", "--plan", str(written), "--json", "--yes") == infra.FINE
+    assert run("apply", "--plan", str(written), "--json", "--yes") == exits.FINE
     applied = json.loads(capsys.readouterr().out)
     assert applied["applied"] is True
     assert applied["outputs"]["TargetGroup"].startswith("arn:aws:elasticloadbalancing:")
 
 
 def test_the_template_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("template") == infra.FINE
+    assert run("template") == exits.FINE
     assert capsys.readouterr().out == TEMPLATE.read_text()
+    assert run("template", "--json") == exits.FINE
+    assert json.loads(capsys.readouterr().out)["Resources"].keys() == template()["Resources"].keys()
 
 
 @pytest.mark.parametrize(
@@ -243,14 +282,17 @@ def test_the_template_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) ->
     [
         (["--plan", "nowhere.yaml"], "nowhere.yaml cannot be read"),
         (["--contract", "nowhere.json"], "nowhere.json cannot be read"),
-        (["--contract", __file__], "is no contract"),
+        (["--contract", __file__], "is not JSON"),
     ],
 )
 def test_what_cannot_be_read_is_a_sentence(
     written: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("diff", "--plan", str(written), *arguments) == infra.CANNOT
-    assert said in capsys.readouterr().err
+    assert run("diff", "--plan", str(written), *arguments) == exits.FOUND
+    ended = capsys.readouterr()
+    assert (said in ended.err, ended.out) == (True, "")
+    assert run("diff", "--plan", str(written), *arguments, "--json") == exits.FOUND
+    assert codes(capsys) == ["INPUT_UNUSABLE"]
 
 
 def test_without_credentials_or_aws_a_sentence_says_so(
@@ -264,10 +306,12 @@ def test_without_credentials_or_aws_a_sentence_says_so(
         "AWS_EC2_METADATA_DISABLED": "true",
     }.items():
         monkeypatch.setenv(name, value)
-    assert run("diff", "--plan", str(written)) == infra.CANNOT
+    assert run("diff", "--plan", str(written)) == exits.FOUND
     assert "no AWS credentials" in capsys.readouterr().err
+    assert run("diff", "--plan", str(written), "--json") == exits.FOUND
+    assert codes(capsys) == ["CREDENTIALS"]
     for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(infra, "CONFIG", stack.CONFIG.merge(type(stack.CONFIG)(retries={"total_max_attempts": 1})))
-    assert run("diff", "--plan", str(written)) == infra.CANNOT
-    assert "AWS cannot be reached" in capsys.readouterr().err
+    monkeypatch.setattr(clients, "CONFIG", clients.CONFIG.merge(Config(retries={"total_max_attempts": 1})))
+    assert run("diff", "--plan", str(written)) == exits.FOUND
+    assert "AWS cannot be asked: http://127.0.0.1:9" in capsys.readouterr().err

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from bentos.skin.contract import Contract, contract
+from deploy.contract import Contract
+from deploy.contract import own as contract
 from deploy.parameters import NOT_MADE, draft, parameters, stack_name
 from deploy.plan import PlanError, read
 from tests.deploy.infra_plans import ADOPTIONS, BASIC, EXISTING, LOAD_BALANCER, TASK_SUBNETS, content, infras, plan
@@ -85,7 +86,7 @@ def test_the_bucket_has_the_account_in_its_name_and_the_prefix_is_above_all_vers
         (public(adopt=BASIC["adopt"] | {"topic": "arn:aws:sqs:us-east-1:123456789012:q"}), {}, "AdoptedTopicArn"),
         (public(adopt=BASIC["adopt"] | ADOPTIONS["cluster"]), {"cluster": "other"}, "cluster is other, infra.adopt"),
         (public(adopt=BASIC["adopt"] | ADOPTIONS["repository"]), {"repository": "gateway"}, "they must be the same"),
-        (public(), {"size": {"tasks": 7}}, "size.tasks is 7, size.most_tasks only 6"),
+        (public(autoscaling=True), {}, "infra.autoscaling is not a key of a plan"),
         (public(), {"deregistration_delay": 10}, "leaving tasks would cut it off"),
         (
             public(),

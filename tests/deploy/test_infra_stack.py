@@ -172,7 +172,7 @@ def test_a_change_set_that_aws_refuses_says_why_and_is_deleted(cloud: Cloud) -> 
     ).deleted()
     with pytest.raises(StackError, match="SomebodyIsWoken") as caught, pending(cloud.client, NAME, {}):
         pass
-    assert not caught.value.failed
+    assert (caught.value.failed, caught.value.code) == (False, "STACK_REFUSED")
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_failure_names_the_first_cause_and_the_permission_that_is_missing(clou
     with pytest.raises(StackError) as caught:
         execute(cloud.client, waiting(), said.append)
     message = str(caught.value)
-    assert caught.value.failed
+    assert (caught.value.failed, caught.value.code) == (True, "STACK_FAILED")
     assert "the stack is DELETE_COMPLETE: A (S3::Bucket) failed: s3:CreateBucket on arn:aws:s3:::weights" in message
     assert '{"Effect": "Allow", "Action": "s3:CreateBucket", "Resource": "arn:aws:s3:::weights"}' in message
     assert "cancelled" not in message
@@ -272,9 +272,15 @@ def error(code: str, message: str, operation: str = "CreateChangeSet") -> Client
             ),
             f'policy needs {{"Effect": "Allow", "Action": "cloudformation:CreateChangeSet", "Resource": "{STACK}"}}',
         ),
-        (error("AccessDenied", "Access Denied"), "AWS refuses CreateChangeSet, a permission is missing: Access Denied"),
-        (error("ExpiredToken", "The security token included in the request is expired"), "log in again"),
-        (error("Throttling", "Rate exceeded"), "asks to wait"),
+        (error("AccessDenied", "Access Denied"), "AWS refuses CreateChangeSet (AccessDenied): Access Denied."),
+        (
+            error("ExpiredToken", "The security token included in the request is expired"),
+            "have expired (ExpiredToken).",
+        ),
+        (
+            error("Throttling", "Rate exceeded"),
+            "throttled CreateChangeSet (Throttling) until patience ended. Try again",
+        ),
         (error("LimitExceeded", "too many"), "AWS refuses CreateChangeSet (LimitExceeded): too many"),
         (NoCredentialsError(), "no AWS credentials"),
         (CredentialRetrievalError(provider="sso", error_msg="expired"), "could not be had"),
@@ -294,4 +300,4 @@ def test_an_encoded_failure_message_is_not_shown() -> None:
     raised = error(
         "UnauthorizedOperation", "You may not. Encoded authorization failure message: " + "x" * 500, "CreateVpc"
     )
-    assert told(raised) == "AWS refuses CreateVpc, a permission is missing: You may not."
+    assert told(raised) == "AWS refuses CreateVpc (UnauthorizedOperation): You may not."

@@ -12,9 +12,9 @@ import pytest
 from cfnlint.api import ManualArgs, lint
 from cfnlint.context.parameters import ParameterSet
 
-from bentos.skin.contract import contract
 from bentos.skin.runtime.emf import DIMENSION, NAMESPACE
 from bentos.skin.settings import HEALTH_PATH
+from deploy.contract import own as contract
 from deploy.parameters import TEMPLATE, parameters, template
 from tests.deploy.infra_plans import infras, plan, weights
 
@@ -101,6 +101,7 @@ def test_the_service_and_its_task_definitions_are_not_in_it() -> None:
         "AWS::ECS::TaskSet",
         "AWS::ECS::PrimaryTaskSet",
     }
+    assert not [kind for kind in kinds if "AutoScaling" in kind], "what scales the service is the rollout's"
 
 
 def test_no_number_of_the_contract_stands_in_it_twice() -> None:

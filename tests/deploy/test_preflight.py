@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from bentos.skin.contract import Contract
 from deploy import cloud, preflight, trial
 from deploy import contract as contracts
 from deploy.finding import Finding
@@ -40,7 +39,7 @@ def test_image_and_account_are_asked_once_whatever_the_number_of_phases(asked: l
     found = preflight.look([subject(plan=plan, image="shine:1", phase=phase) for phase in ("simple", "hybrid")])
     assert levels(found) == {"SEEN": "OK"}
     (image, account) = asked
-    wanted = Contract.model_validate(good.contract())
+    wanted = contracts.parse(good.contract())
     assert image[:3] == ("shine:1", good.task(), wanted)
     assert account[:3] == (plan, good.task(), wanted)
     assert account[3].region_name == plan.region
@@ -71,7 +70,8 @@ def test_a_finding_of_one_phase_names_it() -> None:
     assert [one.code for one in preflight.look(both)].count("SETTING_VALUE") == 1
 
 
-def test_a_contract_of_another_version_is_refused_by_a_sentence_where_image_or_account_need_all_of_it() -> None:
-    later = {**good.contract(), "colour": "red"}
-    with pytest.raises(contracts.ContractError, match="not of this version: colour"):
-        preflight.of_account(preflight.Subject(task=good.task(), contract=later, plan=good.plan()))
+def test_a_contract_that_has_grown_is_used_by_image_and_account_alike(asked: list[tuple[Any, ...]]) -> None:
+    later = {**good.contract(), "colour": "red", "health": {**good.contract()["health"], "tries": 3}}
+    one = preflight.Subject(task=good.task(), contract=later, plan=good.plan(), image="shine:1")
+    assert levels(preflight.look([one])) == {"SEEN": "OK"}
+    assert [given[2] for given in asked] == [contracts.parse(good.contract())] * 2

@@ -72,6 +72,40 @@ def test_a_phase_has_its_own_settings_before_those_of_all() -> None:
     assert variables(rendered(plan, "full"))["SHINE_THREADS"] == "4"
 
 
+WATCHED: dict[str, Any] = {"settings": {}, "alarms": ["shine-degraded-full"]}
+STACK = {"vpc": "public", "alarm_email": "a@example.com", "hosted_zone": "Z1"}
+
+
+@pytest.mark.parametrize("phase", plans.PHASES)
+@pytest.mark.parametrize("watched", [WATCHED, {"settings": {}, "infra": STACK}])
+def test_where_alarms_watch_the_service_writes_the_metrics_that_they_read(
+    watched: dict[str, Any], phase: Phase
+) -> None:
+    task = rendered(other(**watched), phase)
+    assert variables(task)["SHINE_LOG_EMF"] == "true"
+    assert good.found(task, phase=phase) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "metrics"),
+    [
+        ({"SHINE_LOG_EMF": "false"}, "false"),
+        ({"SHINE_LOG_FORMAT": "text"}, None),
+        ({"SHINE_LOG_FORMAT": "json"}, "true"),
+    ],
+)
+def test_what_a_plan_says_of_metrics_counts(settings: dict[str, str], metrics: str | None) -> None:
+    task = rendered(other(**{**WATCHED, "settings": settings}))
+    assert variables(task).get("SHINE_LOG_EMF") == metrics
+    assert good.found(task) == []
+
+
+def test_metrics_are_asked_only_of_an_image_that_knows_them_and_where_alarms_watch() -> None:
+    assert "SHINE_LOG_EMF" not in variables(rendered(other(settings={})))
+    known = [one for one in good.contract()["settings"] if one["name"] != "SHINE_LOG_EMF"]
+    assert "SHINE_LOG_EMF" not in variables(rendered(other(**WATCHED), settings=known))
+
+
 @pytest.mark.parametrize("name", ["SHINE_PHASE", "SHINE_WEIGHTS_URI", "SHINE_WEIGHTS_SHA256"])
 def test_what_follows_from_the_phase_is_not_set_by_hand(name: str) -> None:
     with pytest.raises(plans.PlanError, match=f"{name} is set by hand"):
@@ -129,6 +163,7 @@ UNUSABLE: list[tuple[str, dict[str, Any]]] = [
     ("network.security_groups", {"network__security_groups": "sg-1"}),
     ("size.cpu", {"size__cpu": "one"}),
     ("size.tasks", {"size__tasks": 0}),
+    ("size: tasks is 7, most_tasks only 6", {"size__tasks": 7}),
     ("size.architecture", {"size__architecture": "amd64"}),
     ("roles.task", {"roles__task": "shine-task"}),
     ("roles.execution", {"roles__execution": None}),

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from bentos.skin.contract import contract
-from deploy.trial import CODES, loopback, sockets, task, try_image
+from bentos.skin.settings import read
+from deploy.contract import own as contract
+from deploy.trial import CODES, environment, loopback, sockets, task, try_image
 
 TABLE = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000:1388 00000000:0000 0A 00000000:00000000 00:00000000 00000000 10001        0 1 1 0 100 0 0 10 0
@@ -57,6 +58,17 @@ def test_limits_come_from_the_task_definition_and_else_from_ecs() -> None:
     assert found.container["name"] == "shine"
 
 
+def test_a_setting_that_depends_on_a_secret_finds_a_stand_in_that_the_image_takes() -> None:
+    container = {
+        "environment": [{"name": "SHINE_RATE_PER_MINUTE", "value": "600"}],
+        "secrets": [{"name": "SHINE_API_KEYS", "valueFrom": "arn:x"}, {"name": "DB_PASSWORD", "valueFrom": "arn:y"}],
+    }
+    given = environment(container, contract())
+    assert given.keys() == {"SHINE_RATE_PER_MINUTE", "SHINE_API_KEYS"}
+    assert "arn:" not in str(given)
+    assert read(given).rate_per_minute == 600
+
+
 def test_every_code_is_explained() -> None:
     assert all(code.startswith("TRIAL_") and text.endswith(".") for code, text in CODES.items())
 
@@ -69,3 +81,9 @@ def test_without_an_engine_nothing_is_judged_and_that_is_said(tmp_path: Path) ->
     [one] = try_image("shine:one", {}, contract(), {**env, "PATH": f"{tmp_path}:{env['PATH']}"})
     assert (one.code, one.level) == ("TRIAL_ENGINE", "SKIP")
     assert "Cannot connect to the Docker daemon" in one.sentence
+
+
+def test_without_docker_nothing_is_judged_and_that_is_said(tmp_path: Path) -> None:
+    [one] = try_image("shine:one", {}, contract(), {**os.environ, "PATH": str(tmp_path)})
+    assert (one.code, one.level) == ("TRIAL_ENGINE", "SKIP")
+    assert one.sentence == "The image was not run to the end: docker is not installed here."

@@ -152,6 +152,7 @@ def test_35_the_clock_jumps(ward: Make, tmp_path: Path, days: int) -> None:
         place.publish(place.bundle("1.1.0"))
         until(lambda: place.versions()[-1:] == ["1.1.0"], 60, "polls go on")
         healed = place.until_answered_by("model")
+    until(lambda: place.status()["model"]["version"] == "1.1.0", 10, "the status, asked for each second, follows")
     loaded = place.status()["model"]["loaded_at"]
     assert abs(time.time() - datetime.fromisoformat(loaded).timestamp()) > 20 * 86400  # it did
     assert {one.body["reason"] for one in place.seen[began:]} == {None}  # the model answers all the time

@@ -19,7 +19,14 @@ CLUSTER_ARN = f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{CLUSTER}"
 RECORD = "shine-record"
 ALARMS = ("5xx", "p95", "unhealthy-hosts")  # as deploy/infra.yaml names them, after the service's name
 # Seconds of the tool's own, which no plane shortens: long enough to see something, short enough to wait for.
-GATES = {"window_s": 4, "settle_s": 60, "canary_per_second": 2.0, "load_s": 3}
+GATES: dict[str, float] = {
+    "window_s": 4,
+    "settle_s": 60,
+    "canary_per_second": 2.0,
+    "load_s": 3,
+    "p95_ms": 6000,  # two cores run up to four whole services at once
+    "degraded_ratio": 0.3,
+}
 
 
 class Locked:

@@ -64,6 +64,7 @@ CATALOGUE: dict[str, Image] = {
     "answers-500": Image("altered", "500"),  # healthy, but every photo is a 500
     "oom": Image("altered", "oom", killed_for_memory=True),  # killed by its first photo
     "slow-start": Image("stub", "slow 8"),  # seconds until the service is started
+    "slow-for-ever": Image("stub", "slow 300"),  # longer than any grace period
     "exits": Image("stub", "exits"),  # a dependency is missing
     "wrong-architecture": Image(architecture="ARM64"),
     "wrong-port": Image("stub", "port 8080"),  # healthy on another port

@@ -4,6 +4,7 @@ import itertools
 import os
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -173,6 +174,14 @@ class Plane:
             aws_secret_access_key="of the plane",  # noqa: S106
             config=Config(retries={"total_max_attempts": 1}),
         )
+
+    def before(self, operation: str, act: Callable[[], object]) -> None:
+        """Have something happen right before the next call of an operation is answered, once."""
+        self._endpoint.before[operation] = act
+
+    def become(self, digest: str, image: str) -> None:
+        """From now on tasks of a digest behave as another image of the catalogue; those that run stay what they are."""
+        self._ground.catalogue[digest] = CATALOGUE[image]
 
     @property
     def calls(self) -> dict[str, int]:

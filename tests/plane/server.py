@@ -3,7 +3,7 @@
 import io
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -39,12 +39,14 @@ class Endpoint:
     Attributes:
         url: for AWS_ENDPOINT_URL.
         calls: how often each operation was asked for, by those whose header tells.
+        before: by operation, what a test has happen right before its next call, once.
     """
 
     def __init__(self, account: Account, ecs: Ecs, targets: Targets, faults: Faults) -> None:
         self._account, self._ecs, self._targets, self._faults = account, ecs, targets, faults
         self._moto = DomainDispatcherApplication(create_backend_app)
         self.calls: dict[str, int] = {}
+        self.before: dict[str, Callable[[], object]] = {}
         self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=Quiet)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -72,6 +74,8 @@ class Endpoint:
             operation = form.get("Action", [""])[0]
         if operation:
             self.calls[operation] = self.calls.get(operation, 0) + 1
+        if act := self.before.pop(operation, None):
+            act()
         fault = self._faults.strike(Asked(key, service, operation, environ["PATH_INFO"]))
         if fault is not None:
             return wire.as_cut(environ) if fault.cut else wire.as_error(start, environ, service, fault)

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from bentos.skin.keys import hashed
+from bentos.skin.settings import DRILL, DRILL_HEADER
 from tests.server import PORTRAIT, Server
 from tests.service.expect import is_analysis, is_error
 
@@ -107,6 +108,13 @@ def test_another_scheme_is_no_key(client: httpx.Client, given: str) -> None:
     is_error(client.get("/version", headers={"authorization": given.strip()}), 401, "api_key_missing")
 
 
+def test_a_drill_needs_a_key_like_any_request(client: httpx.Client, portrait: bytes) -> None:
+    drill = {DRILL_HEADER: DRILL}
+    is_error(client.post("/analyze", files={"image": portrait}, headers=drill), 401, "api_key_missing")
+    answer = client.post("/analyze", files={"image": portrait}, headers={**drill, "x-api-key": KEYS[0]})
+    assert (answer.status_code, answer.json()["reason"]) == (200, "model_disabled")
+
+
 @pytest.mark.parametrize("path", OPEN)
 def test_probes_and_the_page_are_open(client: httpx.Client, path: str) -> None:
     assert client.get(path).status_code != 401
@@ -133,7 +141,7 @@ def test_a_preflight_needs_no_key(client: httpx.Client) -> None:
         headers={
             "origin": PAGE,
             "access-control-request-method": "POST",
-            "access-control-request-headers": "x-api-key, x-request-id, content-type",
+            "access-control-request-headers": f"x-api-key, x-request-id, content-type, {DRILL_HEADER.lower()}",
         },
     )
     assert answer.status_code == 200

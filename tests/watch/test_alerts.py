@@ -9,6 +9,7 @@ import httpx
 import pytest
 import yaml
 
+from deploy.parameters import template
 from tests.server import PORTRAIT, ROOT, Server
 from tests.service.test_policy import metric
 from tests.service.traffic import until
@@ -21,6 +22,9 @@ TESTS = WATCH / "alerts_test.yaml"
 RUNBOOK = (WATCH / "RUNBOOK.md").read_text()
 (GROUP,) = yaml.safe_load(RULES.read_text())["groups"]
 ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in GROUP["rules"]}
+ALARMS = {name: one for name, one in template()["Resources"].items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+OF_THE_TEMPLATE = {"ShineUnhealthyHosts", "ShineBelowDesired"}  # of what only the platform sees
+SECTIONS: dict[str, str] = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
 ORDERED = {
     "ShineDegraded", "ShineBreakerOpen", "ShineSlow", "ShineServerErrors", "ShineLoadFailing", "ShineMemoryNearLimit",
 }  # fmt: skip
@@ -68,15 +72,27 @@ def test_an_alert_leads_to_its_section_of_the_runbook(alert: str) -> None:
     assert rule["labels"]["severity"] in ("warning", "critical")
     assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
     assert rule["annotations"]["runbook_url"] == f"deploy/watch/RUNBOOK.md#{alert.lower()}"
-    (section,) = re.findall(rf"^## {alert}\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("alarm", sorted(ALARMS))
+def test_an_alarm_of_the_template_leads_to_a_section_of_the_runbook(alarm: str) -> None:
+    told = ALARMS[alarm]["Properties"]["AlarmDescription"]
+    named = re.fullmatch(r".+\. RUNBOOK\.md#(\w+)", told if isinstance(told, str) else told["Fn::Sub"])
+    assert named is not None
+    assert named[1] in {section.lower() for section in SECTIONS}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_section_says_what_it_means_where_to_look_and_what_to_do(section: str) -> None:
     for part in ("**It means**", "**Look first**", "**Do**"):
-        assert section.count(part) == 1, part
+        assert SECTIONS[section].count(part) == 1, part
 
 
 def test_the_runbook_has_no_other_sections_and_its_links_lead_somewhere() -> None:
-    sections = re.findall(r"^## (\w+)$", RUNBOOK, re.MULTILINE)
-    assert set(sections) == ALERTS.keys()
-    assert set(re.findall(r"\]\(#(\w+)\)", RUNBOOK)) <= {section.lower() for section in sections}
+    assert SECTIONS.keys() == ALERTS.keys() | OF_THE_TEMPLATE
+    assert set(re.findall(r"\]\(#(\w+)\)", RUNBOOK)) <= {section.lower() for section in SECTIONS}
+    named = {one for alarm in ALARMS.values() for one in re.findall(r"RUNBOOK\.md#(\w+)", str(alarm))}
+    assert {section.lower() for section in OF_THE_TEMPLATE} <= named
 
 
 def test_what_is_unknown_would_be_noticed() -> None:

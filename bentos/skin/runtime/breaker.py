@@ -7,10 +7,13 @@ closed ──failures in a row──▶ open ──cooldown over──▶ half_o
 The well-kept libraries looked at (purgatory, pybreaker) let every caller through while half-open, or know no asyncio.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+log = logging.getLogger("shine.gateway")
 
 State = Literal["closed", "open", "half_open"]
 
@@ -99,3 +102,18 @@ class Breaker:
         self._period += 1
         self._failures = 0
         self._on_change(state)
+
+
+def announce(runner: str) -> Callable[[State], None]:
+    """Logs the changes of a runner's breaker, with what they mean; for `on_change`."""
+
+    def say(state: State) -> None:
+        meaning = {
+            "open": "it does not answer; others do until it is back",
+            "half_open": "one probe is sent to it",
+            "closed": "it answers again",
+        }
+        level = logging.WARNING if state == "open" else logging.INFO
+        log.log(level, meaning[state], extra={"fields": {"runner": runner, "breaker": state}})
+
+    return say

@@ -22,6 +22,7 @@ class RequestContext:
         started_at: monotonic seconds when its head arrived.
         received_at: monotonic seconds when its whole body had arrived; deadlines count from here.
         photos: number of photos in it.
+        drill: whether it asked to be answered as if the model were absent.
         source: "model" or "heuristic", once known.
         degraded: whether the model was wanted and did not answer, once known.
         reason: why the model did not answer.
@@ -35,6 +36,7 @@ class RequestContext:
     started_at: float = field(default_factory=time.monotonic)
     received_at: float = field(default_factory=time.monotonic)
     photos: int = 0
+    drill: bool = False
     source: str | None = None
     degraded: bool | None = None
     reason: str | None = None

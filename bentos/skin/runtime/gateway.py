@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,9 +19,9 @@ from bentos.skin.photo.decode import Photo, decode
 from bentos.skin.photo.face import FaceDetector
 from bentos.skin.report import Answer, Seen, build
 from bentos.skin.runtime.answers import error_body
-from bentos.skin.runtime.breaker import Breaker, State
+from bentos.skin.runtime.breaker import Breaker, announce
 from bentos.skin.runtime.context import RequestContext, current
-from bentos.skin.runtime.runners import Runner, RunnerFailed
+from bentos.skin.runtime.runners import Runner, RunnerFailed, known_reason
 from bentos.skin.runtime.telemetry import Telemetry
 from bentos.skin.schema import Analysis, BatchAnswer, ErrorAnswer, Reason, Timing
 from bentos.skin.settings import Settings
@@ -58,8 +58,8 @@ class House:
         self._settings = settings
         self.telemetry = telemetry
         self._model_status = model_status
-        self.predict = Runner(predict, settings.model_deadline_s, Breaker(on_change=_say("SkinModel")))
-        heuristic = Breaker(on_change=_say("HeuristicFallback"))
+        self.predict = Runner(predict, settings.model_deadline_s, Breaker(on_change=announce("SkinModel")))
+        heuristic = Breaker(on_change=announce("HeuristicFallback"))
         self.measure = Runner(measured, HEURISTIC_SHARE * settings.request_deadline_s, heuristic)
         self.model: ModelStatus | None = None  # as last heard
         self.model_accuracy: dict[str, Any] | None = None  # of the weights with the sha256 below
@@ -100,7 +100,8 @@ class House:
             try:
                 return await self.analyze(data, require)
             except ShineError as error:
-                self.telemetry.photo_refused(error.code)
+                if not context.drill:
+                    self.telemetry.photo_refused(error.code)
                 return error_body(error, context.request_id)
 
         return BatchAnswer(results=list(await asyncio.gather(*(one(data) for data in photos))))
@@ -151,15 +152,16 @@ class House:
         context.source, context.reason = analysis.source, analysis.reason
         context.degraded = bool(context.degraded) or analysis.degraded
         context.stages_ms = analysis.timing_ms.model_dump()
-        self.telemetry.answered(analysis)
+        if not context.drill:
+            self.telemetry.answered(analysis)
 
     # --- policy -------------------------------------------------------------------------------------------------
 
     async def _answer(self, square: crop.Crop, require: str | None) -> Answer:
         """Both runners at once: the heuristic runner always measures, the model answers when it can."""
         required = require == "model" or self._settings.require_model
-        if required and self.model_reason is not None:
-            raise self._unavailable(self.model_reason)
+        if required and self._absent is not None:
+            raise self._unavailable(self._absent)
         measuring = asyncio.ensure_future(self._measured(square))
         try:
             found, reason = await self._learned(square)
@@ -174,13 +176,14 @@ class House:
         return Answer(measured, measured.learned, "heuristic", degraded=degraded, reason=reason, model=None)
 
     def _unavailable(self, reason: Reason | None) -> ModelUnavailable:
-        self.telemetry.refused()
+        if not current().drill:
+            self.telemetry.refused()
         return ModelUnavailable(f"The model is required and does not answer ({reason}).")
 
     async def _learned(self, square: crop.Crop) -> tuple[ModelAnswer | None, Reason | None]:
         """The model's answer, or why there is none."""
-        if self.model_reason is not None:
-            return None, self.model_reason
+        if self._absent is not None:
+            return None, self._absent
         try:
             return await self.predict(square), None
         except RunnerFailed as failure:
@@ -195,6 +198,11 @@ class House:
         except RunnerFailed as failure:
             self.telemetry.last_resort(failure.reason)
             return await asyncio.get_running_loop().run_in_executor(self._spare, measure, square)
+
+    @property
+    def _absent(self) -> Reason | None:
+        """Why the model is not asked for the photo at hand; a drill is a photo for which there is none."""
+        return "model_disabled" if current().drill else self.model_reason
 
     @property
     def model_reason(self) -> Reason | None:
@@ -277,28 +285,8 @@ class House:
         return self._settings.phase != "full" or self.was_ready
 
 
-def _say(runner: str) -> Callable[[State], None]:
-    """Log a breaker's changes, with what they mean."""
-
-    def say(state: State) -> None:
-        meaning = {
-            "open": "it does not answer; others do until it is back",
-            "half_open": "one probe is sent to it",
-            "closed": "it answers again",
-        }
-        level = logging.WARNING if state == "open" else logging.INFO
-        log.log(level, meaning[state], extra={"fields": {"runner": runner, "breaker": state}})
-
-    return say
-
-
 def blank_crop() -> crop.Crop:
     """A crop that shows nothing: to probe a runner, and to warm one up."""
     size = crop.CROP_SIZE
     pixels = np.full((size, size, 3), 127, dtype=np.uint8)
     return crop.Crop(pixels, to_photo=np.eye(2, 3), valid=(0, 0, size, size), keypoints=None)
-
-
-def known_reason(text: str) -> Reason:
-    """The reason code that stands in a runner's refusal; its class survives the hop, its message arrives wrapped."""
-    return next((reason for reason in get_args(Reason) if reason in text), "model_crashed")

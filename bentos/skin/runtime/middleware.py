@@ -19,7 +19,7 @@ from bentos.skin.runtime.context import RequestContext, begin, current
 from bentos.skin.runtime.rate import Rate
 from bentos.skin.runtime.telemetry import Telemetry
 from bentos.skin.runtime.tracing import describe_span
-from bentos.skin.settings import MAX_BATCH_BODY_MIB, OPEN_PATHS, Settings
+from bentos.skin.settings import DRILL, DRILL_HEADER, MAX_BATCH_BODY_MIB, OPEN_PATHS, Settings
 
 log = logging.getLogger("shine.gateway")
 
@@ -195,12 +195,13 @@ class Door:
             raise BadRequest(
                 "'require' stands in the query, where it does nothing.", "Send it in the form, or the JSON."
             )
+        headers, context = headers_of(scope), current()
+        context.drill = wants_drill(headers)
         if key is not None:
             self._rate.check(key)
         self._admission.check()
-        content_type = headers_of(scope).get(b"content-type", b"").decode("latin-1")
+        content_type = headers.get(b"content-type", b"").decode("latin-1")
         form = await self._read(body, intake, content_type)
-        context = current()
         context.received_at = time.monotonic()
         context.photos = len(form.photos)
         with self._admission.admit(len(form.photos)):
@@ -251,6 +252,20 @@ class Door:
         return key
 
 
+def wants_drill(headers: dict[bytes, bytes]) -> bool:
+    """Whether a photo is to be answered as if the model were absent, so that a rollout can see that this works.
+
+    Raises:
+        BadRequest: the header says something else: who misspells it must not take the model's answer for a drill.
+    """
+    given = headers.get(DRILL_HEADER.lower().encode())
+    if given is None:
+        return False
+    if given.strip() != DRILL.encode():
+        raise BadRequest(f"{DRILL_HEADER} is not '{DRILL}'.", f"Leave {DRILL_HEADER} out, or send '{DRILL}'.")
+    return True
+
+
 def _after_body(receive: Receive) -> Receive:
     """A body that has been read: empty once, then whatever happens to the connection."""
     told = False
@@ -281,7 +296,7 @@ def cors(settings: Settings) -> dict[str, Any]:
     return {
         "allow_origins": list(settings.cors_origins),
         "allow_methods": ["GET", "POST"],
-        "allow_headers": ["authorization", "content-type", "traceparent", "x-api-key", "x-request-id"],
+        "allow_headers": ["authorization", "content-type", "traceparent", "x-api-key", "x-request-id", DRILL_HEADER],
         "expose_headers": ["x-request-id", "x-analysis-source", "x-degraded", "retry-after"],
         "max_age": 600,
     }

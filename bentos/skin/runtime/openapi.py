@@ -12,7 +12,7 @@ from bentos.skin import __version__, errors
 from bentos.skin.errors import ShineError
 from bentos.skin.runtime.answers import error_body
 from bentos.skin.schema import EXAMPLE_ANALYSIS, Analysis, BatchAnswer, ErrorAnswer
-from bentos.skin.settings import HEALTH_PATH, MAX_BATCH_PHOTOS, OPEN_PATHS
+from bentos.skin.settings import DRILL, DRILL_HEADER, HEALTH_PATH, MAX_BATCH_PHOTOS, OPEN_PATHS
 
 ANALYSIS, OPERATION = "Analysis", "Operation"
 REF = "#/components/schemas/"
@@ -45,6 +45,13 @@ PHOTO: tuple[tuple[type[ShineError], str], ...] = (
     (errors.QualityTooLow, "The photo is not fit for analysis: blurred."),
 )
 REQUIRE = {"type": "string", "enum": ["model"], "description": "answer 503 instead of falling back to heuristics"}
+DRILL_PARAMETER = {
+    "name": DRILL_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "a rehearsal: answer as if the model were absent, and count it as a drill alone",
+    "schema": {"type": "string", "enum": [DRILL]},
+}
 FILE = {"type": "string", "format": "binary", "description": "JPEG, PNG or WebP, at most 10 MiB and 40 megapixels"}
 
 
@@ -114,6 +121,7 @@ def _post(path: str, given: dict[str, Any]) -> dict[str, Any]:
     return {
         **{name: given[name] for name in ("x-bentoml-name", "operationId", "description")},
         "tags": [ANALYSIS],
+        "parameters": [DRILL_PARAMETER],
         "requestBody": REQUESTS[path],
         "responses": {"200": _success(path), **_failures(problems)},
     }

@@ -4,12 +4,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, get_args
 
 import aiohttp
 
 from bentos.skin.model.status import ModelNotReady
 from bentos.skin.runtime.breaker import Breaker, CircuitOpen
+from bentos.skin.schema import Reason
 
 log = logging.getLogger("shine.gateway")
 
@@ -115,3 +116,8 @@ class Runner(Generic[ANSWER]):
             raise
         self._last_answer_at = time.monotonic()
         return answer
+
+
+def known_reason(text: str) -> Reason:
+    """The reason code that stands in a runner's refusal; its class survives the hop, its message arrives wrapped."""
+    return next((reason for reason in get_args(Reason) if reason in text), "model_crashed")

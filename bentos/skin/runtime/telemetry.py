@@ -42,6 +42,10 @@ class Telemetry:
         self.answers: Counter[str] = Counter(model=0, heuristic=0, refused=0)
         self._requests = Count("shine_requests", "Requests", ["endpoint", "status", "source", "degraded"])
         self._seconds = Histogram("shine_request_seconds", "Seconds per request", ["endpoint"], buckets=STAGE_BUCKETS)
+        # A drill asks for what alarms are there to tell, so it is counted here and nowhere else.
+        self._drills = Count(
+            "shine_drills", "Requests that asked to be answered without the model", ["endpoint", "status"]
+        )
         self._answers = Count("shine_answers", "Photos answered or refused", ["source", "reason"])
         self._stages = Histogram("shine_stage_seconds", "Seconds per photo by stage", ["stage"], buckets=STAGE_BUCKETS)
         self._errors = Count("shine_errors", "Errors answered, items of a batch included", ["code"])
@@ -108,11 +112,14 @@ class Telemetry:
 
     def request(self, context: RequestContext, method: str, status: int, seconds: float) -> None:
         """A request ended: count it and write its line."""
-        degraded = "" if context.degraded is None else str(context.degraded).lower()
-        self._requests.labels(context.endpoint, str(status), context.source or "", degraded).inc()
-        self._seconds.labels(context.endpoint).observe(seconds)
-        if context.error_code is not None:
-            self._errors.labels(context.error_code).inc()
+        if context.drill:
+            self._drills.labels(context.endpoint, str(status)).inc()
+        else:
+            degraded = "" if context.degraded is None else str(context.degraded).lower()
+            self._requests.labels(context.endpoint, str(status), context.source or "", degraded).inc()
+            self._seconds.labels(context.endpoint).observe(seconds)
+            if context.error_code is not None:
+                self._errors.labels(context.error_code).inc()
         level = logging.INFO
         if status >= 500:
             level = logging.WARNING if status in (503, 504) else logging.ERROR
@@ -129,10 +136,11 @@ class Telemetry:
             "source": context.source,
             "degraded": context.degraded,
             "reason": context.reason,
+            "drill": context.drill or None,
             "error": context.error_code,
             "stages_ms": context.stages_ms or None,
         }
-        if self._settings.log_emf and method == "POST" and context.endpoint in PHOTO_PATHS:
+        if self._settings.log_emf and method == "POST" and context.endpoint in PHOTO_PATHS and not context.drill:
             fields |= emf.embedded(context, self._settings.phase, status, seconds)
         REQUESTS.log(level, "request", extra={"fields": fields})
 

@@ -60,6 +60,7 @@ def describe_span(context: RequestContext) -> None:
         "source": context.source,
         "degraded": context.degraded,
         "reason": context.reason,
+        "drill": context.drill or None,
         "error": context.error_code,
         **{f"{stage}_ms": value for stage, value in context.stages_ms.items()},
     }

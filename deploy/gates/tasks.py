@@ -1,0 +1,163 @@
+"""Gates about tasks and targets: what ECS and the load balancer say of our deployment."""
+
+import re
+from collections import Counter
+from typing import Any
+
+import httpx
+
+from deploy.gates.asking import Judged, held, missed
+from deploy.gates.live import Live
+from deploy.gates.seen import Seen, refusal
+from deploy.words import printable
+
+BY_DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})$")
+SHOWN = 19  # characters of a digest in a sentence: sha256: and twelve digits
+
+
+def tasks_running(live: Live, seen: Seen) -> Judged:
+    """As many tasks of our deployment run as are desired, and none of them has stopped since the window began."""
+    wanted, states = seen.wanted, Counter(str(one.get("lastStatus")) for one in seen.ours)
+    running = states.pop("RUNNING", 0)
+    value, limit = {"running": running, "stopped": len(seen.newly_stopped)}, {"running": wanted, "stopped": 0}
+    state = (seen.deployment or {}).get("rolloutState")
+    if state == "FAILED":
+        why = printable(str((seen.deployment or {}).get("rolloutStateReason", "")), 200).rstrip(".")
+        return missed(f"ECS has given the deployment up{f': {why}' if why else ''}.", value, limit, hopeless=True)
+    if wanted == 0:
+        return missed("The service wants no task: its desired count is 0.", value, limit)
+    if seen.newly_stopped:
+        return missed(f"{_stopped(seen.newly_stopped)} within the window.", value, limit)
+    if running < wanted:
+        others = ", ".join(f"{number} {name}" for name, number in states.items())
+        whose = live.deployment or "this task definition"
+        return missed(
+            f"{running} of {wanted} tasks of {whose} run{f', {others}' if others else ''}; "
+            "the service's events and the reasons of its stopped tasks say why.",
+            value,
+            limit,
+        )
+    return held(f"{running} tasks of this deployment run, as many as are wanted.", value, limit)
+
+
+def digest(live: Live, seen: Seen) -> Judged:
+    """Every running task of the service runs the wanted image, whichever deployment started it."""
+    running = [one for one in seen.tasks if one.get("lastStatus") == "RUNNING"]
+    found = Counter(digest_of(one, live.plan.service) for one in running)
+    value = {name or "unknown": number for name, number in found.items()}
+    if not running:
+        return missed("No task of the service runs.", value, live.digest)
+    if None in found:
+        return missed("ECS does not tell yet which image a task runs.", value, live.digest)
+    if set(found) != {live.digest}:
+        others = ", ".join(f"{number} of {_short(str(name))}" for name, number in found.items() if name != live.digest)
+        return missed(
+            f"Not every task runs {_short(live.digest)}: {others}. Either the old tasks are still leaving, or ECS has "
+            "gone back to them.",
+            value,
+            live.digest,
+        )
+    return held(f"All {len(running)} running tasks are of {_short(live.digest)}.", value, live.digest)
+
+
+def targets_healthy(live: Live, seen: Seen) -> Judged:
+    """As many targets are healthy as tasks are desired, and behind each stands a task with the wanted image."""
+    states = Counter(str(one["TargetHealth"]["State"]) for one in seen.targets)
+    healthy = {str(one["Target"]["Id"]) for one in seen.targets if one["TargetHealth"]["State"] == "healthy"}
+    right = {
+        address for one in seen.tasks if digest_of(one, live.plan.service) == live.digest for address in addresses(one)
+    }
+    value, limit = dict(states), {"healthy": seen.wanted}
+    if strangers := sorted(healthy - right):
+        known = {address: digest_of(one, live.plan.service) for one in seen.tasks for address in addresses(one)}
+        told = ", ".join(f"{one} ({_short(known[one] or '')})" if known.get(one) else one for one in strangers)
+        return missed(f"Traffic goes to {told}, behind which no task with {_short(live.digest)} stands.", value, limit)
+    if len(healthy) < seen.wanted or not healthy:
+        whys = {_why(one["TargetHealth"]) for one in seen.targets if one["TargetHealth"]["State"] != "healthy"}
+        told = "; ".join(sorted(whys)) or "no other is registered"
+        return missed(f"{len(healthy)} of {seen.wanted} targets are healthy: {told}.", value, limit)
+    return held(f"{len(healthy)} targets are healthy, each a task with {_short(live.digest)}.", value, limit)
+
+
+def stable(_: Live, seen: Seen) -> Judged:
+    """None of our tasks stopped, none went or was replaced since the window began, and no breaker is open."""
+    now = {one["taskArn"] for one in seen.ours}
+    before = seen.window.running if seen.window else frozenset(now)
+    gone = before - now - (seen.scaled_in if before - now else set())
+    states = dict(seen.status.get("breakers") or {})
+    opened = sorted(name for name, state in states.items() if state == "open")
+    value = {"stopped": len(seen.newly_stopped), "gone": len(gone), "open": opened}
+    limit = {"stopped": 0, "gone": 0, "open": []}
+    if seen.newly_stopped:
+        return missed(f"{_stopped(seen.newly_stopped)} within the window.", value, limit)
+    if gone:
+        return missed(f"Of the tasks that were there when the window began {len(gone)} are gone.", value, limit)
+    if not states:
+        return missed("/ml/status does not tell the circuits' state.", value, limit)
+    if opened:
+        return missed(
+            f"The circuit before the {' and the '.join(opened)} runner is open: it does not answer.", value, limit
+        )
+    return held(f"The same {len(before & now)} tasks run, and no circuit is open.", value, limit)
+
+
+def ready(live: Live, seen: Seen) -> Judged:
+    """/ready answers 200, asked as often as there are tasks, and ECS takes each of them for healthy."""
+    states = Counter(str(one["healthStatus"]) for one in seen.ours if one.get("healthStatus"))
+    times = max(1, len(seen.ours))
+    path = str(live.contract["ready_path"])
+    for number in range(times):
+        answer = seen.get(path, {})
+        if answer.status_code != 200:
+            told = _readiness(answer)
+            return missed(f"GET {path} answers {told}, at try {number + 1} of {times}.", told, 200)
+    wrong = {name: number for name, number in states.items() if name != "HEALTHY"}
+    if wrong:
+        told = ", ".join(f"{number} {name}" for name, number in wrong.items())
+        return missed(
+            f"{path} answers 200, but ECS does not take all tasks for healthy: {told}.", dict(states), "HEALTHY"
+        )
+    silent = "" if sum(states.values()) == len(seen.ours) else "; of some ECS does not tell the health"
+    return held(f"GET {path} answered 200 {times} times; tasks are healthy{silent}.", dict(states), "HEALTHY")
+
+
+def _readiness(answer: httpx.Response) -> str:
+    try:
+        told = answer.json()
+        return f"{answer.status_code} ({printable(str(told['state']), 20)}, {printable(str(told['reason']), 40)})"
+    except (ValueError, LookupError, TypeError):
+        return refusal(answer)
+
+
+def digest_of(task: dict[str, Any], name: str) -> str | None:
+    """Of the image that a task runs, as ECS tells it; by the image's reference where it does not tell."""
+    containers = task.get("containers") or []
+    container = next((one for one in containers if one.get("name") == name), containers[0] if containers else {})
+    if told := container.get("imageDigest"):
+        return str(told)
+    named = BY_DIGEST.search(str(container.get("image") or ""))
+    return named[1] if named else None
+
+
+def addresses(task: dict[str, Any]) -> set[str]:
+    """Private ones; networkBindings are empty in awsvpc mode."""
+    details = [one for attachment in task.get("attachments") or [] for one in attachment.get("details") or []]
+    found = {one.get("value") for one in details if one.get("name") in ("privateIPv4Address", "privateIPv6Address")}
+    for container in task.get("containers") or []:
+        for interface in container.get("networkInterfaces") or []:
+            found |= {interface.get("privateIpv4Address"), interface.get("ipv6Address")}
+    return {str(one) for one in found if one}
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= SHOWN else name[:SHOWN] + "…"
+
+
+def _why(health: dict[str, Any]) -> str:
+    reason = ", ".join(printable(str(health[key]), 120) for key in ("Reason", "Description") if health.get(key))
+    return f"{health['State']}{f' ({reason})' if reason else ''}"
+
+
+def _stopped(tasks: list[dict[str, Any]]) -> str:
+    reasons = sorted({printable(str(one.get("stoppedReason") or "no reason told"), 160).rstrip(".") for one in tasks})
+    return f"{len(tasks)} {'task' if len(tasks) == 1 else 'tasks'} stopped ({'; '.join(reasons)})"

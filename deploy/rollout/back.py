@@ -1,0 +1,248 @@
+"""Back to what was proven: by the record, never to "revision minus one", and never over somebody's newer deployment."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+from botocore.exceptions import ClientError
+
+from bentos.skin.settings import HEALTH_PATH, Phase
+from deploy import exits
+from deploy.plan import PHASES
+from deploy.record.trail import Attempt, Deployed, Outcome, Record
+from deploy.rollout import change, ecs
+from deploy.rollout.follow import follow, patiently
+from deploy.rollout.walk import Result, Somebody, Walk, assert_begun
+
+VERIFY_S = 90.0  # until what was gone back to must be seen to serve
+GOING_BACK = ("rolling back", "rollback")  # ECS's words
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to go back to.
+
+    Attributes:
+        deployed: it.
+        phase: in which it was proven; None where it only ran before, and nobody proved it.
+        attempt: by which it was proven.
+        when: UTC.
+    """
+
+    deployed: Deployed
+    phase: Phase | None = None
+    attempt: str | None = None
+    when: datetime | None = None
+
+    def words(self) -> str:
+        """For people."""
+        revision = self.deployed.task_definition.rsplit("/", 1)[-1]
+        if self.phase is None or self.when is None:
+            return f"{revision}, which ran before (it was never proven)"
+        return f"{revision}, phase {self.phase}, proven {self.when:%Y-%m-%d %H:%M} UTC"
+
+
+def targets(record: Record, phase: Phase, unwanted: str | None, before: Deployed | None = None) -> list[Target]:
+    """What may be gone back to, the best first.
+
+    Args:
+        record: of the service.
+        phase: what is proven of it or of an earlier one counts.
+        unwanted: task definition that is left.
+        before: what ran before: where it was proven, in whatever phase, it comes first, else last.
+    """
+    allowed = PHASES[: PHASES.index(phase) + 1]
+    proven = [
+        Target(one.deployed, one.phase, one.id, one.ended or one.started)
+        for one in reversed(record.attempts)
+        if one.outcome == "proven" and one.deployed is not None
+    ]
+    ran = [one for one in proven if before and one.deployed.task_definition == before.task_definition]
+    found: list[Target] = []
+    for one in [*ran[:1], *(one for one in proven if one.phase in allowed), *([Target(before)] if before else [])]:
+        seen = {unwanted, *(other.deployed.task_definition for other in found)}
+        if one.deployed.task_definition not in seen:
+            found.append(one)
+    return found
+
+
+def after_failure(walk: Walk, code: int, outcome: Outcome, said: str, mine: set[str]) -> Result:
+    """Go back after a failed attempt and write how that ended.
+
+    Args:
+        walk: with the attempt in it.
+        code: with which the command ends where going back works.
+        outcome: of the attempt, likewise.
+        said: why.
+        mine: ids of deployments that are ours, or were there before.
+    """
+    attempt = assert_begun(walk.attempt)
+    wanted = attempt.deployed.task_definition if attempt.deployed else None
+    choice = targets(walk.record, attempt.phase, wanted, attempt.before)
+    try:
+        if not choice:
+            leave_alone_what_is_newer(patiently(lambda: ecs.picture(walk.clients, walk.plan), walk.see), mine, set())
+            change.stop_all_tasks(walk.clients, walk.plan)
+            sentence = (
+                f"{said} Nothing was proven before, so the desired count is 0 now; the diagnosis is in the record."
+            )
+            return walk.end(code, outcome, sentence)
+        went, sentence, target = go_back(walk, choice, mine)
+    except Somebody as error:
+        return walk.end(exits.SOMEBODY_ELSE, "overtaken", f"{said} {error}")
+    if not went:
+        return walk.end(exits.ROLLBACK_FAILED, "rollback_failed", f"{said} {sentence}")
+    return walk.end(code, outcome, f"{said} {sentence}", back_to=target.attempt)
+
+
+def go_back(walk: Walk, choice: list[Target], mine: set[str]) -> tuple[bool, str, Target]:
+    """Have the first target run that can; whether it does, a sentence, and which it was.
+
+    Raises:
+        Somebody: a newer deployment of somebody else's is there.
+        ClientError, BotoCoreError: AWS refuses, or does not answer.
+    """
+    told = ""
+    for target in choice:
+        walk.see.say(f"Going back to {target.words()} …")
+        seen = patiently(lambda: ecs.picture(walk.clients, walk.plan), walk.see)
+        aims = {one.deployed.task_definition for one in choice}
+        leave_alone_what_is_newer(seen, mine, aims)
+        primary = seen.primary
+        if primary is not None and primary.task_definition == target.deployed.task_definition:
+            name = primary.id
+        else:
+            try:
+                name = deploy(walk, target, seen.service or {})
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in ("ClientException", "InvalidParameterException"):
+                    raise
+                told += f"{target.words()} cannot run again ({error.response['Error'].get('Message', '')}). "
+                walk.see.say(told)
+                continue
+        ended = follow(walk.clients, walk.plan, name, mine, walk.times(), walk.see)
+        if ended.kind == "overtaken":
+            raise Somebody(f"{ended.sentence} It was left alone.")
+        mine = mine | {name}
+        fault = ended.sentence if ended.kind != "completed" else unproven(walk, target)
+        if fault is None:
+            return True, f"{told}Gone back to {target.words()}; it serves.", target
+        told += f"{target.words()} was gone back to and does not serve: {fault} "
+    return False, f"{told}Going back failed: somebody has to look now (`trail why`).", choice[-1]
+
+
+def leave_alone_what_is_newer(seen: ecs.Picture, mine: set[str], aims: set[str]) -> None:
+    """Nothing where the service's deployment is ours, was there before, or is ECS's own way back.
+
+    Raises:
+        Somebody: it is somebody else's.
+    """
+    primary = seen.primary
+    if primary is None or primary.id in mine:
+        return
+    if primary.task_definition in aims and any(word in primary.reason.lower() for word in GOING_BACK):
+        return
+    raise Somebody(f"{primary.id} is newer and somebody else's; it was left alone.")
+
+
+def deploy(walk: Walk, target: Target, found: dict[str, Any]) -> str:
+    """Update the service; the id of the deployment. A task definition that is no longer active is registered anew."""
+    arn = target.deployed.task_definition
+    described = change.task_definition(walk.clients, arn)
+    if described.get("status") == "INACTIVE":
+        walk.see.say(f"{arn.rsplit('/', 1)[-1]} is no longer active; the same is registered anew.")
+        arn = change.register(walk.clients, change.registrable(described))
+    service = target.deployed.service or change.service_request(walk.plan, walk.contract)
+    made = change.update(walk.clients, walk.plan, service, arn, found)
+    return change.primary_of(made)
+
+
+def unproven(walk: Walk, target: Target) -> str | None:
+    """What is wrong with what was gone back to; None once it serves, which is waited for a while."""
+    deadline = time.monotonic() + VERIFY_S
+    while True:
+        fault = looked(walk, target)
+        if fault is None or time.monotonic() > deadline:
+            return fault
+        time.sleep(walk.every_s)
+
+
+def looked(walk: Walk, target: Target) -> str | None:
+    """The same, at one moment: healthy targets run the wanted image, and the load balancer answers for the phase."""
+    seen = patiently(lambda: ecs.picture(walk.clients, walk.plan), walk.see)
+    digests = {one.address: one.digest for one in seen.tasks}
+    healthy = [one.address for one in seen.targets if one.state == "healthy"]
+    if not healthy:
+        return "no target is healthy."
+    others = {digests.get(one) for one in healthy} - {target.deployed.digest}
+    if others:
+        return f"healthy targets run {', '.join(map(str, others))}."
+    if target.phase is None:
+        return None
+    url = (walk.base_url or walk.plan.domain).rstrip("/") + HEALTH_PATH
+    try:
+        answer = httpx.get(url, timeout=10)
+        phase = answer.json().get("phase") if answer.status_code == httpx.codes.OK else None
+    except (httpx.HTTPError, ValueError, AttributeError) as error:
+        return f"{url} does not answer ({type(error).__name__})."
+    return None if phase == target.phase else f"{url} answers {answer.status_code}, phase {phase}."
+
+
+def rollback(walk: Walk, to: Phase | None) -> Result:
+    """`trail rollback`: leave what runs for the newest that was proven before it.
+
+    Args:
+        walk: no attempt is begun in it yet.
+        to: of that phase only.
+    """
+    walk.record = walk.store.read()
+    seen = ecs.picture(walk.clients, walk.plan)
+    if seen.service is None or seen.primary is None:
+        return Result(exits.FOUND, f"There is no service {walk.plan.service}, so there is nothing to go back from.")
+    runs = seen.primary.task_definition
+    current = running_attempt(walk.record, runs)
+    ceiling = to or (current.phase if current else PHASES[-1])
+    choice = targets(walk.record, ceiling, runs)
+    # Of what was proven, only what came before: else two calls would go to and fro between the same two.
+    if current is not None and to is None:
+        choice = [one for one in choice if one.when is not None and one.when < current.started] or choice
+    choice = [one for one in choice if to is None or one.phase == to]
+    if not choice:
+        where = f"of phase {to} " if to else ""
+        return Result(exits.FOUND, f"Nothing else {where}is proven in the record, so there is nothing to go back to.")
+    target = choice[0]
+    walk.see.say(f"Runs now: {runs.rsplit('/', 1)[-1]}. Would go back to {target.words()}:")
+    for line in change.difference(
+        change.task_definition(walk.clients, runs),
+        change.task_definition(walk.clients, target.deployed.task_definition),
+    ):
+        walk.see.say(f"  {line}")
+    if not walk.clients.writes:
+        return Result(exits.FINE, f"Dry run: nothing was changed. It would go back to {target.words()}.")
+    if not walk.confirm(f"Go back to {target.words()}?"):
+        return Result(exits.FOUND, "Not confirmed; nothing was changed.")
+    walk.begin(target.phase or "simple", "rollback")
+    walk.take_lock()
+    walk.keep(deployed=target.deployed)
+    known = {one.id for one in seen.deployments}
+    try:
+        went, sentence, target = go_back(walk, choice, known)
+    except Somebody as error:
+        return walk.end(exits.SOMEBODY_ELSE, "overtaken", str(error))
+    if not went:
+        return walk.end(exits.ROLLBACK_FAILED, "rollback_failed", sentence)
+    return walk.end(exits.FINE, "restored", sentence, back_to=target.attempt, deployed=target.deployed)
+
+
+def running_attempt(record: Record, task_definition: str) -> Attempt | None:
+    """The newest proven attempt of a task definition."""
+    return next(
+        (
+            one
+            for one in reversed(record.attempts)
+            if one.outcome == "proven" and one.deployed and one.deployed.task_definition == task_definition
+        ),
+        None,
+    )

@@ -1,0 +1,192 @@
+"""The commands `trail up`, `trail rollback` and `trail resume`.
+
+Exit codes: 0 done; 2 preflight found something, nothing was changed; 3 a gate failed, and what was proven runs again;
+4 the deployment failed, and ECS went back; 5 going back failed: look now; 6 somebody else's deployment or lock; 130
+interrupted: what was begun goes on in AWS, and `trail resume` picks it up.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from deploy import contract as contracts
+from deploy import exits, report
+from deploy import plan as plans
+from deploy import render as renderer
+from deploy.aws import Clients, WriteRefused
+from deploy.image import engine
+from deploy.plan import PHASES, Plan, PlanError
+from deploy.record.lock import Locked, LockLost, break_lock
+from deploy.record.store import RecordError, open_store
+from deploy.refusal import told
+from deploy.rollout import back
+from deploy.rollout import up as upward
+from deploy.rollout.resume import resume
+from deploy.rollout.view import Plain, view
+from deploy.rollout.walk import Result, Somebody, Walk
+from deploy.words import printable
+
+DEFAULT_PLAN = Path("trail.yaml")
+
+
+def add_commands(commands: Any) -> None:
+    """Add the three; each sets `command`, which takes the arguments and returns the exit code."""
+    made = add(commands, "up", "bring a phase to the service, prove it, or go back", run_up)
+    made.add_argument("phase", nargs="?", choices=PHASES, help="of the four; without it, --to")
+    made.add_argument("--to", choices=PHASES, help="climb phase by phase up to this one")
+    which = made.add_mutually_exclusive_group()
+    which.add_argument("--digest", metavar="sha256:…", help="of an image in ECR (default: the proven one's)")
+    which.add_argument("--image", help="one of this machine: it is run, pushed where ECR lacks it, and rolled out")
+    made.add_argument("--dry-run", action="store_true", help="look and show what would change; change nothing")
+    made = add(commands, "rollback", "go back to what was proven before", run_rollback)
+    made.add_argument("--to", choices=PHASES, help="of this phase")
+    made.add_argument("--dry-run", action="store_true", help="show what would change; change nothing")
+    add(commands, "resume", "pick up what was begun and never ended", run_resume)
+
+
+def add(commands: Any, name: str, summary: str, run: Callable[[Walk, argparse.Namespace], Result]) -> Any:
+    """A command with what all three have."""
+    made = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=str(__doc__).partition("\n\n")[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--plan", type=Path, default=DEFAULT_PLAN, help="default: trail.yaml")
+    made.add_argument("--contract", type=Path, metavar="FILE", help="what `docker run IMAGE contract` printed")
+    made.add_argument("--base-url", metavar="URL", help="where gates ask the service (default: the plan's domain)")
+    made.add_argument("--yes", action="store_true", help="do not ask before changing anything")
+    made.add_argument("--break-lock", action="store_true", help="take the lock from whoever holds it")
+    made.add_argument("--plain", action="store_true", help="lines instead of a live view")
+    made.add_argument(
+        "--every", type=float, default=3.0, metavar="SECONDS", help="between two looks at AWS (default: 3)"
+    )
+    made.add_argument("--json", action="store_true", help="print the result as JSON; what happens goes to stderr")
+    made.set_defaults(command=lambda wanted: guarded(wanted, run))
+    return made
+
+
+def run_up(walk: Walk, wanted: argparse.Namespace) -> Result:
+    """`trail up`."""
+    try:
+        docker = engine.environment()
+    except engine.EngineError:
+        docker = dict(os.environ)  # docker itself says that it is not there
+    image = upward.Wanted(wanted.digest, wanted.image, docker)
+    if wanted.to is not None:
+        return upward.climb(walk, wanted.to, image)
+    if wanted.phase is None:
+        raise PlanError("Which phase? `trail up simple`, or `trail up --to full` to climb.")
+    return upward.up(walk, wanted.phase, image)
+
+
+def run_rollback(walk: Walk, wanted: argparse.Namespace) -> Result:
+    """`trail rollback`."""
+    return back.rollback(walk, wanted.to)
+
+
+def run_resume(walk: Walk, _: argparse.Namespace) -> Result:
+    """`trail resume`."""
+    return resume(walk)
+
+
+def guarded(wanted: argparse.Namespace, run: Callable[[Walk, argparse.Namespace], Result]) -> int:
+    """Run a command; whatever ends it is a sentence, an exit code and, if wanted, JSON."""
+    plan = plans.read(wanted.plan)
+    if wanted.digest if hasattr(wanted, "digest") else None:
+        renderer.image_reference(plan, wanted.digest)
+    contract = contracts.read(wanted.contract) if wanted.contract else contracts.builtin()
+    signal.signal(signal.SIGTERM, interrupt)
+    with view(plain=wanted.plain or wanted.json) as see:
+        walk, result = None, None
+        try:
+            walk = prepared(wanted, plan, contract, see)
+            result = run(walk, wanted)
+        except (Locked, LockLost, Somebody) as error:
+            result = Result(exits.SOMEBODY_ELSE, str(error), walk.attempt if walk else None)
+        except (PlanError, contracts.ContractError, RecordError, WriteRefused) as error:
+            result = unfinished(walk, str(error), exits.FOUND)
+        except (ClientError, BotoCoreError) as error:
+            result = unfinished(walk, told(error), exits.FOUND)
+        except KeyboardInterrupt:
+            result = unfinished(walk, "Interrupted.", exits.INTERRUPTED)
+    tell(wanted, result)
+    return result.exit
+
+
+def prepared(wanted: argparse.Namespace, plan: Plan, contract: dict[str, Any], see: Plain) -> Walk:
+    """A walk with all that it needs; raises as `guarded` catches."""
+    clients = Clients(plan.region, writes=not getattr(wanted, "dry_run", False))
+    who = str(clients["sts"].get_caller_identity()["Arn"])
+    store = open_store(plan, clients)
+    if wanted.break_lock and clients.writes:
+        broken = break_lock(store)
+        see.say(f"The lock was broken; it was held by {broken.told()}." if broken else "There was no lock to break.")
+    return Walk(
+        plan=plan,
+        contract=contract,
+        clients=clients,
+        store=store,
+        who=who,
+        see=see,
+        base_url=wanted.base_url,
+        every_s=wanted.every,
+        confirm=lambda question: confirmed(question, wanted.yes, see),
+    )
+
+
+def confirmed(question: str, yes: bool, see: Plain) -> bool:
+    """Whether a person says so."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        see.say("Nobody can be asked here; --yes changes it without asking.")
+        return False
+    with see.paused():
+        print(f"{question} Type yes: ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip() == "yes"
+
+
+def unfinished(walk: Walk | None, sentence: str, code: int) -> Result:
+    """What is to be said where a command ended early: whether anything goes on in AWS."""
+    attempt = walk.attempt if walk else None
+    if walk is None or attempt is None or attempt.deployed is None or attempt.ended is not None:
+        if walk is not None:
+            walk.release()
+        nothing = "" if attempt is not None and attempt.ended is not None else " Nothing was changed."
+        return Result(code, f"{sentence.rstrip('.')}.{nothing}", attempt)
+    what = f"{attempt.deployment} goes on" if attempt.deployment else "what was begun goes on"
+    return Result(
+        exits.INTERRUPTED, f"{sentence.rstrip('.')}. In AWS {what}; `trail resume` picks it up from there.", attempt
+    )
+
+
+def interrupt(*_: object) -> None:
+    """SIGTERM is what CI sends; it means what Ctrl-C means."""
+    raise KeyboardInterrupt
+
+
+def tell(wanted: argparse.Namespace, result: Result) -> None:
+    """The end, once the view is closed."""
+    if wanted.json:
+        made = {
+            "exit": result.exit,
+            "sentence": result.sentence,
+            "attempt": result.attempt.model_dump(mode="json") if result.attempt else None,
+            "findings": [one.model_dump(mode="json") for one in result.findings],
+        }
+        print(json.dumps(made, indent=2))
+        return
+    good = result.exit == exits.FINE
+    colours = report.colours_wanted(sys.stdout)
+    mark = ("✔" if good else "✘") if sys.stdout.encoding.lower().startswith("utf") else ("ok" if good else "no")
+    shown = f"\033[{'32' if good else '31'}m{mark}\033[0m" if colours else mark
+    print(f"{shown} {printable(result.sentence, 1200)}")

@@ -1,0 +1,180 @@
+"""Follows one deployment by its id until it has ended, one way or another.
+
+Never by `services_stable`: that waiter is content after a rollback too (aws-actions/amazon-ecs-deploy-task-definition
+#191). What ends a deployment is told apart here; what to do about it is decided in walk.py.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+from botocore.parsers import ResponseParserError
+
+from deploy.aws import Clients
+from deploy.plan import Plan
+from deploy.rollout.ecs import Deployment, Picture, picture
+from deploy.why.diagnosis import Diagnosis
+
+PATIENCE_S = 120.0  # for which AWS may not answer; the deployment goes on meanwhile
+TWICE = 2  # looks that must find the same cause before it is believed
+UNKNOWN_OPERATION = ("UnknownOperationException", "InvalidAction", "NotImplemented", "UnsupportedOperation")
+
+# completed: ECS says so · failed: ECS gave it up, and goes back where it can · overtaken: somebody's newer deployment
+# took its place · gone: the service is gone · cause: something was found that no waiting cures · late: too long
+Kind = Literal["completed", "failed", "overtaken", "gone", "cause", "late"]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a deployment ended.
+
+    Attributes:
+        kind: one of `Kind`.
+        sentence: for people.
+        picture: the last one.
+        cause: where one was found.
+    """
+
+    kind: Kind
+    sentence: str
+    picture: Picture
+    cause: Diagnosis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds: between looks, and that it may take."""
+
+    every: float
+    most: float
+
+
+class See(Protocol):
+    """What is shown each picture."""
+
+    def picture(self, seen: Picture, deployment: str) -> None:
+        """Show it."""
+
+    def say(self, line: str) -> None:
+        """Tell something."""
+
+
+Why = Callable[[], Diagnosis | None]
+
+
+def follow(
+    clients: Clients,
+    plan: Plan,
+    deployment: str,
+    known: set[str],
+    times: Times,
+    see: See,
+    why: Why | None = None,
+) -> End:
+    """Look again and again until the deployment has ended.
+
+    Args:
+        clients: of AWS.
+        plan: whose service it is.
+        deployment: its id.
+        known: ids of deployments that were there before it; what ECS goes back to is one of them.
+        times: see `Times`.
+        see: is shown what is seen.
+        why: the most likely cause of what fails at the moment; not asked while nothing fails.
+
+    Raises:
+        ClientError, BotoCoreError: AWS refuses, or did not answer for `PATIENCE_S`.
+    """
+    began = time.monotonic()
+    believed: list[str] = []
+    while True:
+        seen = patiently(lambda: picture(clients, plan), see)
+        see.picture(seen, deployment)
+        if ended := end(seen, deployment, known):
+            return ended
+        if why is not None and in_trouble(seen, deployment):
+            cause = patiently(why, see)
+            believed = [*believed, cause.code] if cause is not None and cause.deterministic else []
+            if cause is not None and len(believed) >= TWICE and believed[-1] == believed[-2]:
+                return End("cause", cause.sentence, seen, cause)
+        if time.monotonic() - began > times.most:
+            sentence = f"{deployment} has not ended within {times.most / 60:.0f} minutes."
+            return End("late", sentence, seen, why() if why else None)
+        time.sleep(times.every)
+
+
+def end(seen: Picture, name: str, known: set[str]) -> End | None:
+    """How a deployment has ended, as far as a picture shows; None while it goes on."""
+    ours, primary = seen.deployment(name), seen.primary
+    if seen.service is None:
+        return End("gone", "The service is gone: somebody deleted it.", seen)
+    if ours is not None and ours.rollout == "FAILED":
+        return End("failed", ours.reason or f"ECS says that {name} FAILED.", seen)
+    if primary is not None and primary.id != name:
+        if primary.id in known:
+            reason = primary.reason or (ours.reason if ours else "")
+            return End("failed", reason or f"ECS went back from {name} to {primary.id}.", seen)
+        return End("overtaken", f"{primary.id} is newer than {name}: somebody else deploys.", seen)
+    if ours is None:
+        return End("gone", f"{name} is no longer among the service's deployments.", seen)
+    if ours.rollout == "COMPLETED" and ours.running >= ours.desired:
+        return End("completed", f"{name} is COMPLETED: {ours.running} of {ours.desired} tasks run.", seen)
+    return None
+
+
+def in_trouble(seen: Picture, name: str) -> bool:
+    """Whether anything looks as if it failed, so that a diagnosis is worth its calls."""
+    ours = seen.deployment(name)
+    own = [one for one in seen.tasks if one.deployment == name]
+    addresses = {one.address for one in own}
+    return bool(
+        (ours is not None and ours.failed)
+        or any(one.health == "UNHEALTHY" for one in own)
+        or any(one.state == "unhealthy" and one.address in addresses for one in seen.targets)
+        or any("unable to" in one.message or "failed" in one.message for one in seen.events[-3:])
+    )
+
+
+def patiently(ask: Callable[[], Any], see: See) -> Any:
+    """An answer of AWS; where the network is away, asked again for a while."""
+    first: float | None = None
+    while True:
+        try:
+            return ask()
+        except (ConnectionError, HTTPClientError) as error:
+            now = time.monotonic()
+            first = first or now
+            if now - first > PATIENCE_S:
+                raise
+            see.say(f"AWS does not answer ({type(error).__name__}); the deployment goes on there. Asking again …")
+            time.sleep(5)
+
+
+def stop(clients: Clients, plan: Plan, deployment: Deployment) -> bool:
+    """Have ECS end a deployment and go back at once.
+
+    Returns:
+        False where this endpoint does not know the call, or has no such deployment on its way.
+
+    Raises:
+        ClientError, BotoCoreError: of AWS.
+    """
+    ecs = clients["ecs"]
+    try:
+        found = ecs.list_service_deployments(
+            cluster=plan.cluster, service=plan.service, status=["PENDING", "IN_PROGRESS"]
+        ).get("serviceDeployments", [])
+        moving = [one for one in found if abs((one["createdAt"] - deployment.created).total_seconds()) < 60] or found
+        if not moving:
+            return False
+        ecs.stop_service_deployment(serviceDeploymentArn=moving[0]["serviceDeploymentArn"], stopType="ROLLBACK")
+    except ResponseParserError:
+        return False
+    except ClientError as error:
+        code, status = error.response["Error"].get("Code", ""), error.response["ResponseMetadata"]["HTTPStatusCode"]
+        if code in UNKNOWN_OPERATION or status in (404, 501) or code == "ServiceDeploymentNotFoundException":
+            return False
+        raise
+    return True

@@ -1,0 +1,148 @@
+"""A deployment that was begun: followed to its end, judged by the gates, and taken back where it fails."""
+
+import time
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from deploy import exits
+from deploy.gates.gate import GateResult
+from deploy.gates.live import Live, own_key
+from deploy.gates.watch import Verdict, watch
+from deploy.record.trail import Attempt, Deployed
+from deploy.refusal import told
+from deploy.rollout import back, change
+from deploy.rollout.ecs import Picture, picture
+from deploy.rollout.follow import End, end, follow, patiently, stop
+from deploy.rollout.walk import Result, Walk
+from deploy.why.diagnose import diagnose
+from deploy.why.diagnosis import Diagnosis
+from deploy.why.evidence import gather
+
+MORE_S = 2.0  # between two rounds of gates, on top of what is between two looks at AWS
+
+
+def judge(walk: Walk, attempt: Attempt, known: set[str], moved: bool = True) -> Result:
+    """Follow the attempt's deployment, ask the gates, write how it ended.
+
+    Args:
+        walk: with the attempt in it.
+        attempt: with its deployment.
+        known: ids of deployments that were there before.
+        moved: False where nothing had to be deployed, so that there is nothing to take back.
+    """
+    name = str(attempt.deployment)
+    if moved:
+        ended = follow(walk.clients, walk.plan, name, known, walk.times(), walk.see, lambda: cause(walk, name))
+        if ended.kind != "completed":
+            return not_completed(walk, ended, known)
+        walk.see.say(ended.sentence)
+    scale(walk)
+    verdict = ask_gates(walk, attempt, known)
+    if isinstance(verdict, End):
+        return not_completed(walk, verdict, known)
+    if verdict.held:
+        sentence = f"Phase {attempt.phase} is proven: all {len(verdict.results)} gates held for their whole window."
+        return walk.end(exits.FINE, "proven", sentence, gates=list(verdict.results))
+    first = verdict.failed[0]
+    why: dict[str, Any] = {"cause": first.name, "evidence": [one.sentence for one in verdict.failed]}
+    said = f"Gate {first.name} does not hold: {first.sentence}"
+    if found := cause(walk, name):
+        said += f" Most likely {found.code}: {found.sentence}"
+        why["evidence"] += found.evidence[:10]
+    walk.see.say(said)
+    walk.keep(gates=list(verdict.results), **why)
+    if not moved:
+        sentence = (
+            f"{said} Nothing had been changed, so nothing is taken back; `trail rollback` goes to what was before."
+        )
+        return walk.end(exits.GATE_FAILED, "gate_failed", sentence)
+    return back.after_failure(walk, exits.GATE_FAILED, "gate_failed", said, known | {name})
+
+
+def ask_gates(walk: Walk, attempt: Attempt, known: set[str]) -> Verdict | End:
+    """Ask them until they have held for their window or failed; or until the deployment is no longer ours."""
+    deployed, name = attempt.deployed, str(attempt.deployment)
+    if deployed is None:
+        raise RuntimeError("an attempt without what it deploys")
+    limits = walk.gates(attempt.phase)
+    live = Live(
+        plan=walk.plan,
+        contract=walk.contract,
+        phase=attempt.phase,
+        digest=deployed.digest,
+        base_url=walk.base_url or walk.plan.domain,
+        clients=walk.clients,
+        deployment=name,
+        task_definition=deployed.task_definition,
+        since=attempt.started,
+        api_key=own_key(walk.plan, walk.clients) if "SHINE_API_KEYS" in deployed.secrets else None,
+    )
+    held_since: float | None = None
+    rounds = watch(live, limits, interval_s=walk.every_s + MORE_S)
+    while True:
+        try:
+            results: list[GateResult] = next(rounds)
+        except StopIteration as ended:
+            verdict: Verdict = ended.value
+            return verdict
+        now = time.monotonic()
+        held_since = (held_since or now) if all(one.holds for one in results) else None
+        walk.see.gates(results, now - held_since if held_since else 0.0, limits.window_s)
+        seen: Picture = patiently(lambda: picture(walk.clients, walk.plan), walk.see)
+        walk.see.picture(seen, name)
+        if (lost := end(seen, name, known)) and lost.kind != "completed":
+            rounds.close()
+            return lost
+
+
+def not_completed(walk: Walk, ended: End, known: set[str]) -> Result:
+    """ECS gave it up, somebody overtook it, a cause was found, or it took too long."""
+    attempt = walk.attempt
+    name = str(attempt.deployment) if attempt else ""
+    walk.see.say(ended.sentence)
+    if ended.kind in ("overtaken", "gone"):
+        said = f"{ended.sentence} Nothing of theirs was touched."
+        return walk.end(exits.SOMEBODY_ELSE, "overtaken", said, cause="OVERTAKEN")
+    found = ended.cause or cause(walk, name)
+    said = f"{found.title}: {found.sentence}" if found else ended.sentence
+    if found:
+        walk.see.say(f"Most likely: {said}")
+        walk.keep(cause=found.code, evidence=found.evidence[:20])
+    mine = known | {name}
+    if ended.kind in ("cause", "late"):
+        ours = ended.picture.deployment(name)
+        first = not any(one.id in known for one in ended.picture.deployments)
+        if ours is not None and not first and stop(walk.clients, walk.plan, ours):
+            walk.see.say("The deployment was stopped: waiting cures nothing. ECS goes back.")
+        return back.after_failure(walk, exits.PLATFORM, "cause_found", said, mine)
+    return back.after_failure(walk, exits.PLATFORM, "platform_failed", said, mine)
+
+
+def cause(walk: Walk, deployment: str) -> Diagnosis | None:
+    """The most likely one at the moment; None where nothing is wrong."""
+    attempt = walk.attempt
+    found = diagnose(gather(walk.clients, walk.plan, deployment, attempt.started if attempt else None))
+    return next((one for one in found if not one.harmless), None)
+
+
+def scale(walk: Walk) -> None:
+    """Autoscaling, once there is a service that runs; phase full has a gate for it, so that it is only said here."""
+    try:
+        change.scale(walk.clients, walk.plan, walk.contract)
+    except (ClientError, BotoCoreError) as error:
+        walk.see.say(f"Autoscaling is not in place: {told(error)}")
+
+
+def deployed_of(walk: Walk, task: dict[str, Any], arn: str, digest: str) -> Deployed:
+    """What an attempt runs, for the record."""
+    settings, secrets = change.settings_of(task, walk.contract)
+    return Deployed(
+        digest=digest,
+        task_definition=arn,
+        settings=settings,
+        secrets=secrets,
+        weights_uri=settings.get("SHINE_WEIGHTS_URI"),
+        weights_sha256=settings.get("SHINE_WEIGHTS_SHA256"),
+        service=change.service_request(walk.plan, walk.contract),
+    )

@@ -1,0 +1,75 @@
+"""`trail resume`: what was begun and never ended, after Ctrl-C, a lost network, expired credentials or a kill.
+
+It picks up the deployment that runs in AWS and never begins a second one.
+"""
+
+from datetime import timedelta
+
+from deploy import exits
+from deploy.record.trail import Attempt
+from deploy.rollout import back
+from deploy.rollout.ecs import Deployment, Picture, picture
+from deploy.rollout.judge import judge
+from deploy.rollout.walk import Result, Somebody, Walk
+
+SKEW = timedelta(minutes=2)  # between this machine's clock and AWS's
+
+
+def resume(walk: Walk) -> Result:
+    """Finish the newest attempt that the record says is running.
+
+    Raises:
+        Somebody: it runs elsewhere and is alive.
+        RecordError, ClientError, BotoCoreError: as in `up`.
+    """
+    walk.record = walk.store.read()
+    left = next((one for one in reversed(walk.record.attempts) if one.outcome == "running"), None)
+    if left is None:
+        return Result(exits.FINE, "Nothing was left half-way: every attempt in the record has ended.")
+    walk.attempt = left
+    walk.take_lock(resume_of=left.id)
+    try:
+        return finish(walk, left)
+    except Somebody as error:
+        walk.release()
+        return Result(exits.SOMEBODY_ELSE, str(error), left)
+
+
+def finish(walk: Walk, left: Attempt) -> Result:
+    """What is to be done about it follows from how far it had come."""
+    walk.see.say(f"Resuming phase {left.phase}, begun {left.started:%Y-%m-%d %H:%M:%S} UTC by {left.who}.")
+    seen = picture(walk.clients, walk.plan)
+    deployed = left.deployed
+    began = None if deployed is None else begun(seen, left)
+    known = {one.id for one in seen.deployments if began is None or one.created < began.created}
+    if left.command == "rollback" and deployed is not None:
+        target = next(
+            (one for one in back.targets(walk.record, left.phase, None) if one.deployed == deployed),
+            back.Target(deployed),
+        )
+        went, sentence, target = back.go_back(walk, [target], known | ({began.id} if began else set()))
+        if went:
+            return walk.end(exits.FINE, "restored", sentence, back_to=target.attempt)
+        return walk.end(exits.ROLLBACK_FAILED, "rollback_failed", sentence)
+    if deployed is None or (began is None and left.deployment is None):
+        return walk.end(exits.FINE, "abandoned", "Nothing had been begun in AWS; `trail up` begins anew.")
+    name = left.deployment or (began.id if began else "")
+    attempt = walk.keep(deployment=name)
+    if left.cause is not None:  # it had failed, and was on its way back
+        code, outcome = (
+            (exits.GATE_FAILED, "gate_failed")
+            if any(not one.holds for one in left.gates)
+            else (exits.PLATFORM, "cause_found")
+        )
+        return back.after_failure(walk, code, outcome, f"{left.cause} had failed it.", known | {name})  # type: ignore[arg-type]
+    walk.see.begin(left.phase, f"{walk.plan.service}, resumed", walk.expected_s(left.phase))
+    return judge(walk, attempt, known - {name})
+
+
+def begun(seen: Picture, left: Attempt) -> Deployment | None:
+    """The attempt's deployment: by its id, or, where the process died before that was written, by what it deploys."""
+    if left.deployment is not None:
+        return seen.deployment(left.deployment)
+    wanted = left.deployed.task_definition if left.deployed else None
+    fitting = (one for one in seen.deployments if one.task_definition == wanted and one.created > left.started - SKEW)
+    return next(fitting, None)

@@ -1,0 +1,46 @@
+"""What a task definition says of the container that is tried."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.contract import Contract
+
+CPU_UNITS = 1024
+WAIT_MOST_S = 150.0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the task definition says of the container, with ECS's defaults, seconds and MiB."""
+
+    memory_mib: int
+    cpus: float
+    architecture: str
+    port: int | None
+    command: list[str]
+    timeout: float
+    start_period: float
+    patience: float
+    stop: float
+    container: dict[str, Any]
+
+
+def task(task_definition: dict[str, Any], contract: Contract) -> Task:
+    """Read a task definition; the container is the one with the contract's port, else the first."""
+    containers: list[dict[str, Any]] = task_definition.get("containerDefinitions") or [{}]
+    ports = {id(one): [port.get("containerPort") for port in one.get("portMappings", [])] for one in containers}
+    container = next((one for one in containers if contract.port in ports[id(one)]), containers[0])
+    check = container.get("healthCheck", {})
+    start = float(check.get("startPeriod", 0))
+    return Task(
+        memory_mib=int(container.get("memory") or task_definition.get("memory") or 2048),
+        cpus=int(task_definition.get("cpu") or container.get("cpu") or CPU_UNITS) / CPU_UNITS,
+        architecture=task_definition.get("runtimePlatform", {}).get("cpuArchitecture", "X86_64"),
+        port=next(iter(ports[id(container)]), None),
+        command=list(check.get("command", [])),
+        timeout=float(check.get("timeout", 5)),
+        start_period=start,
+        patience=min(WAIT_MOST_S, start + float(check.get("interval", 30)) * int(check.get("retries", 3))),
+        stop=float(container.get("stopTimeout", 30)),
+        container=container,
+    )

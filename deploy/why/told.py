@@ -1,0 +1,57 @@
+"""A diagnosis for people: the most likely cause with what shows it, others in a line each, and what was not seen."""
+
+from collections.abc import Sequence
+
+from deploy.report import COLOURS, filled
+from deploy.why.diagnosis import Diagnosis
+from deploy.why.evidence import Evidence
+from deploy.why.table import Cause
+from deploy.words import printable
+
+MOST_UNSEEN = 12
+LONGEST = 700
+
+
+def text(seen: Evidence, found: Sequence[Diagnosis], colours: bool) -> str:
+    """All of it."""
+    first, others = found[0], found[1:]
+    level = "OK" if first.harmless else "FAIL"
+    parts = [_head(seen), _block(first, level, colours)]
+    if others:
+        width = max(len(one.code) for one in others)
+        parts.append("Also seen, less likely the reason:\n")
+        parts += [f"  {one.code:{width}}  {filled(printable(one.sentence, LONGEST), width + 4)}\n" for one in others]
+        parts.append("\n")
+    if seen.unseen:
+        parts.append("Not seen:\n")
+        parts += [f"  {filled(printable(one, LONGEST), 2)}\n" for one in seen.unseen[:MOST_UNSEEN]]
+        if len(seen.unseen) > MOST_UNSEEN:
+            parts.append(f"  and {len(seen.unseen) - MOST_UNSEEN} more.\n")
+        parts.append("\n")
+    more = "" if first.harmless else f"`trail why {first.code}` tells more of this cause.\n"
+    return "".join(parts).rstrip("\n") + "\n" + (f"\n{more}" if more else "")
+
+
+def explained(one: Cause) -> str:
+    """A row of the table at length."""
+    waiting = "No waiting and no further attempt cures it." if one.deterministic else "It may pass by itself."
+    lines = [one.code, f"{one.title}.", "", f"Looks like: {filled(one.looks, 0)}", "", filled(one.repair, 0)]
+    return "\n".join(lines if one.harmless else [*lines, "", waiting]) + "\n"
+
+
+def _head(seen: Evidence) -> str:
+    names = f"{seen.name} in {seen.cluster}, {seen.region}"
+    which = f", deployment {seen.deployment}" if seen.deployment else ""
+    when = f", seen {seen.at:%Y-%m-%d %H:%M:%S} UTC" if seen.at else ""
+    return f"{printable(names + which + when, LONGEST)}\n\n"
+
+
+def _block(one: Diagnosis, level: str, colours: bool) -> str:
+    label = f"{level:4}"
+    if colours:
+        label = f"\033[{COLOURS['OK' if level == 'OK' else 'FAIL']}m{label}\033[0m"
+    lines = [f"{label}  {filled(printable(one.sentence, LONGEST))}", f"      {one.code}"]
+    lines += [f"        {filled(printable(line, LONGEST), 10)}" for line in one.evidence]
+    if not one.harmless:
+        lines.append(f"      → {filled(printable(one.repair, LONGEST), 8)}")
+    return "\n".join(lines) + "\n\n"

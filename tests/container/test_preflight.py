@@ -1,0 +1,53 @@
+"""All of `trail preflight` in one run: the plan, the image under a real engine, and an account that a server plays."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.deploy.aws import NAME, Good
+from tests.deploy.test_cloud import bundle, good, server, told
+from tests.server import ROOT
+
+__all__ = ["bundle", "good", "server", "told"]  # fixtures
+
+WITHIN_S = 180.0  # some 30 s of work; a machine that does other things meanwhile takes longer
+
+
+def test_a_good_plan_image_and_account_are_all_ok_or_skipped_with_a_reason(
+    good: Good, engine: dict[str, str], image: str, tmp_path: Path
+) -> None:
+    good.replan(settings={"SHINE_LOG_EMF": "true"}, phases={"full": {"settings": {"SHINE_RATE_PER_MINUTE": "600"}}})
+    good.rewire(containerName=NAME)
+    (tmp_path / "trail.yaml").write_text(yaml.safe_dump(good.plan.model_dump(mode="json")))
+    command = [sys.executable, "-m", "deploy", "preflight", "--json", "--strict"]
+    command += ["--digest", good.ids["digest"], "--image", image]
+    aws = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}  # the endpoint among them
+    began = time.monotonic()
+    ended = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**engine, **aws, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=2 * WITHIN_S,
+        check=False,
+    )
+    seconds = time.monotonic() - began
+    found: list[dict[str, Any]] = json.loads(ended.stdout)["findings"]
+    assert [one["sentence"] for one in found if one["level"] in ("FAIL", "WARN")] == []
+    assert ended.returncode == 0
+    assert ended.stderr == ""
+    skipped = {one["code"]: one["sentence"] for one in found if one["level"] == "SKIP"}
+    assert skipped.keys() == {"QUOTA"}, "the server knows no quotas"
+    assert "could not be read: " in skipped["QUOTA"]
+    fine = {one["code"] for one in found if one["level"] == "OK"}
+    # Of each of the three something that only it can show.
+    assert {"PORT_MISMATCH", "SETTINGS_REFUSED", "TRIAL_HEALTH", "TRIAL_STOP", "CLUSTER", "WEIGHTS", "INGRESS"} <= fine
+    assert len(fine) > 90
+    assert seconds < WITHIN_S

@@ -1,0 +1,306 @@
+"""Evidence made of AWS's own answers: a service in which nothing is wrong, changed in one way at a time."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from deploy.why.evidence import Evidence
+from deploy.why.facts.definition import TaskDefinition
+from deploy.why.facts.fact import Event
+from deploy.why.facts.network import SecurityGroup, Subnet, Target, TargetGroup
+from deploy.why.facts.service import Alarm, Deployment, Service, ServiceDeployment
+from deploy.why.facts.task import Task
+from deploy.why.raw import Raw
+
+NOW = datetime(2026, 11, 3, 10, 0, 0, tzinfo=UTC)
+REGION, ACCOUNT, CLUSTER, NAME = "us-east-1", "123456789012", "shine-ml-cluster", "shine-api-gateway"
+DEPLOYMENT, BEFORE = "ecs-svc/4711471147114711471", "ecs-svc/1234123412341234123"
+REPOSITORY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}"
+IMAGE = f"{REPOSITORY}@sha256:{'ab' * 32}"
+SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:shine-AbCdEf"
+EXECUTION, TASK_ROLE = f"arn:aws:iam::{ACCOUNT}:role/shine-execution", f"arn:aws:iam::{ACCOUNT}:role/shine-task"
+GROUP = f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:targetgroup/shine/0123456789abcdef"
+REVISION = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{NAME}:8"
+COMMAND = ["CMD", "python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:5000/health', timeout=4)"]
+EXITED = "Essential container in task exited"
+PULLING = "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: "
+
+
+@dataclass(frozen=True)
+class Example:
+    """Evidence of one cause.
+
+    Attributes:
+        code: of the cause that must come first.
+        seen: the evidence.
+        says: words of the sentence.
+        shows: words of the first line of evidence.
+        sure: whether it must be deterministic.
+        name: to tell several of one cause apart.
+    """
+
+    code: str
+    seen: Evidence
+    says: str
+    shows: str
+    sure: bool
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Miss:
+    """Evidence that looks like a cause, and is none."""
+
+    code: str
+    seen: Evidence
+    name: str = field(default="")
+
+
+def ago(seconds: float) -> datetime:
+    """A time."""
+    return NOW - timedelta(seconds=seconds)
+
+
+def task(
+    number: int = 1,
+    *,
+    reason: str = "",
+    container: str = "",
+    exit_code: int | None = None,
+    code: str = "EssentialContainerExited",
+    started: float | None = 100,
+    stopped: float | None = 40,
+    stopping: float | None = None,
+    health: str = "UNKNOWN",
+    by: str = DEPLOYMENT,
+    **more: Any,
+) -> dict[str, Any]:
+    """As DescribeTasks tells of one; times are seconds ago."""
+    arn = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task/{CLUSTER}/{number:032x}"
+    inside: dict[str, Any] = {
+        "containerArn": f"{arn}/1",
+        "name": NAME,
+        "image": IMAGE,
+        "lastStatus": "STOPPED" if stopped is not None else "RUNNING",
+        "networkInterfaces": [{"attachmentId": "1", "privateIpv4Address": f"10.0.2.{number}"}],
+        "healthStatus": health,
+    }
+    made: dict[str, Any] = {
+        "taskArn": arn,
+        "taskDefinitionArn": REVISION,
+        "startedBy": by,
+        "lastStatus": inside["lastStatus"],
+        "desiredStatus": inside["lastStatus"],
+        "createdAt": ago((started or 100) + 20),
+        "healthStatus": health,
+        "containers": [inside],
+        "group": f"service:{NAME}",
+        "launchType": "FARGATE",
+    }
+    if started is not None:
+        made["startedAt"] = ago(started)
+    if stopped is not None:
+        made |= {"stoppedAt": ago(stopped), "stoppingAt": ago(stopped if stopping is None else stopping)}
+        made |= {"stopCode": code, "stoppedReason": reason}
+    if exit_code is not None:
+        inside["exitCode"] = exit_code
+    if container:
+        inside["reason"] = container
+    return {**made, **more}
+
+
+def unstarted(reason: str, number: int = 1, **more: Any) -> dict[str, Any]:
+    """A task that never started."""
+    return task(number, reason=reason, code="TaskFailedToStart", started=None, **more)
+
+
+def exited(code: int, number: int = 1, **more: Any) -> dict[str, Any]:
+    """A task whose container ended by itself."""
+    return task(number, reason=EXITED, exit_code=code, **more)
+
+
+def running(number: int = 9, **more: Any) -> dict[str, Any]:
+    """A task that runs."""
+    return task(number, stopped=None, **{"health": "HEALTHY", **more})
+
+
+def log(number: int, *lines: str, start: float = 100, step: float = 0.5) -> dict[str, list[dict[str, Any]]]:
+    """Lines of a task's log, in seconds ago."""
+    return {
+        f"{number:032x}": [
+            {"timestamp": int(ago(start - place * step).timestamp() * 1000), "message": one}
+            for place, one in enumerate(lines)
+        ]
+    }
+
+
+def said(message: str, level: str = "info", logger: str = "bentoml.serve", **fields: Any) -> str:
+    """A line as the service writes it."""
+    told = {"time": "2026-11-03T09:59:00.000+00:00", "level": level, "logger": logger, "message": message, **fields}
+    return json.dumps(told)
+
+
+def listening(port: int = 5000) -> str:
+    """BentoML's word that it begins."""
+    address = f"http://localhost:{port}"
+    return said(f'Starting production HTTP BentoServer from "/app/bento" listening on {address} (Press CTRL+C to quit)')
+
+
+def weights(reason: str, cause: str) -> str:
+    """The model runner's word that it has none."""
+    fields = {"reason": reason, "cause": cause, "next_retry_s": 3.2}
+    return said("weights cannot be loaded.", "warning", "shine.model", **fields)
+
+
+UP = (listening(), said("Service SkinModel initialized"), said("Service Gateway initialized"))
+
+
+def event(text: str, seconds: float = 60) -> dict[str, Any]:
+    """Of the service."""
+    return {"id": f"{seconds}", "createdAt": ago(seconds), "message": text}
+
+
+def unhealthy(reason: str, description: str, number: int = 9, state: str = "unhealthy") -> dict[str, Any]:
+    """A target as DescribeTargetHealth tells of it."""
+    health = {"State": state, "Reason": reason, "Description": description}
+    return {"Target": {"Id": f"10.0.2.{number}", "Port": 5000}, "HealthCheckPort": "5000", "TargetHealth": health}
+
+
+def healthy(number: int = 9) -> dict[str, Any]:
+    """A good one."""
+    return {"Target": {"Id": f"10.0.2.{number}", "Port": 5000}, "TargetHealth": {"State": "healthy"}}
+
+
+def rule(port: int, group: str = "sg-front") -> dict[str, Any]:
+    """Of a security group."""
+    return {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "UserIdGroupPairs": [{"GroupId": group}]}
+
+
+def deployment(state: str = "IN_PROGRESS", reason: str = "", **more: Any) -> dict[str, Any]:
+    """Of a service."""
+    told = reason or f"ECS deployment {DEPLOYMENT} {'in progress' if state == 'IN_PROGRESS' else state.lower()}."
+    made = {"id": DEPLOYMENT, "status": "PRIMARY", "taskDefinition": REVISION, "rolloutState": state}
+    return {**made, "rolloutStateReason": told, "createdAt": ago(600), "failedTasks": 0, **more}
+
+
+def definition(**container: Any) -> dict[str, Any]:
+    """As DescribeTaskDefinition tells it; a good one but for the changes of its container."""
+    options = {"awslogs-group": f"/ecs/{NAME}", "awslogs-region": REGION, "awslogs-stream-prefix": NAME}
+    return {
+        "taskDefinitionArn": REVISION,
+        "family": NAME,
+        "revision": 8,
+        "status": "ACTIVE",
+        "networkMode": "awsvpc",
+        "cpu": "1024",
+        "memory": "2048",
+        "runtimePlatform": {"cpuArchitecture": "X86_64", "operatingSystemFamily": "LINUX"},
+        "executionRoleArn": EXECUTION,
+        "taskRoleArn": TASK_ROLE,
+        "containerDefinitions": [
+            {
+                "name": NAME,
+                "image": IMAGE,
+                "portMappings": [{"containerPort": 5000, "hostPort": 5000, "protocol": "tcp"}],
+                "healthCheck": {"command": COMMAND, "interval": 10, "timeout": 5, "retries": 3, "startPeriod": 60},
+                "stopTimeout": 60,
+                "readonlyRootFilesystem": True,
+                "environment": [{"name": "SHINE_PHASE", "value": "full"}],
+                "secrets": [{"name": "SHINE_API_KEYS", "valueFrom": f"{SECRET}:api_keys::"}],
+                "logConfiguration": {"logDriver": "awslogs", "options": options},
+                **container,
+            }
+        ],
+    }
+
+
+def service(**more: Any) -> dict[str, Any]:
+    """As DescribeServices tells it; a good one but for the changes."""
+    wired = {"targetGroupArn": GROUP, "containerName": NAME, "containerPort": 5000}
+    network = {"subnets": ["subnet-a", "subnet-b"], "securityGroups": ["sg-tasks"], "assignPublicIp": "DISABLED"}
+    made = {
+        "serviceName": NAME,
+        "status": "ACTIVE",
+        "desiredCount": 2,
+        "runningCount": 2,
+        "pendingCount": 0,
+        "loadBalancers": [wired],
+        "networkConfiguration": {"awsvpcConfiguration": network},
+        "taskDefinition": REVISION,
+        "healthCheckGracePeriodSeconds": 120,
+        "deployments": [deployment("COMPLETED")],
+        "events": [],
+    }
+    return {**made, **more}
+
+
+FAILING: dict[str, Any] = {"runningCount": 0, "deployments": [deployment(failedTasks=2)]}
+TARGET_GROUP: dict[str, Any] = {
+    "TargetGroupArn": GROUP,
+    "TargetType": "ip",
+    "Port": 5000,
+    "HealthCheckPath": "/health",
+    "HealthCheckPort": "traffic-port",
+    "HealthCheckIntervalSeconds": 15,
+    "UnhealthyThresholdCount": 3,
+    "LoadBalancerArns": ["arn:lb"],
+}
+TABLES: dict[str, list[dict[str, Any]]] = {
+    "private": [{"Associations": [{"Main": True}], "Routes": [{"DestinationCidrBlock": "10.0.0.0/16"}]}],
+    "nat": [{"Associations": [{"Main": True}], "Routes": [{"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "n"}]}],
+    "public": [
+        {"Associations": [{"Main": True}], "Routes": [{"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw-1"}]}
+    ],
+}
+
+
+def seen(
+    *stopped: dict[str, Any],
+    alive: list[dict[str, Any]] | None = None,
+    logs: dict[str, list[dict[str, Any]]] | None = None,
+    events: list[dict[str, Any]] | None = None,
+    targets: list[dict[str, Any]] | None = None,
+    of: dict[str, Any] | None = None,
+    task_definition: dict[str, Any] | None = None,
+    target_group: dict[str, Any] | None = None,
+    rules: list[dict[str, Any]] | None = None,
+    subnets: str = "",
+    free: int = 200,
+    alarms: list[dict[str, Any]] | None = None,
+    rollouts: list[dict[str, Any]] | None = None,
+    **more: Any,
+) -> Evidence:
+    """Evidence as `gather` makes it of AWS's answers; with a stopped task, of a deployment that fails."""
+    raw = service(**(of if of is not None else FAILING if stopped else {}))
+    deployments = tuple(Deployment.of(Raw(one)) for one in raw["deployments"])
+    zones = [{"SubnetId": name, "VpcId": "vpc-1", "AvailableIpAddressCount": free} for name in ("subnet-a", "subnet-b")]
+    tables = [Raw(one) for one in TABLES[subnets]] if subnets else None
+    made: dict[str, Any] = {
+        "at": NOW,
+        "region": REGION,
+        "cluster": CLUSTER,
+        "name": NAME,
+        "cluster_status": "ACTIVE",
+        "service": Service.of(Raw(raw)),
+        "deployment": DEPLOYMENT,
+        "deployments": deployments,
+        "service_deployments": tuple(ServiceDeployment.of(Raw(one)) for one in rollouts or []),
+        "events": tuple(Event.of(Raw(one)) for one in events or []),
+        "definition": TaskDefinition.of(Raw(task_definition if task_definition is not None else definition())),
+        "stopped": tuple(Task.of(Raw(one)) for one in stopped),
+        "running": tuple(Task.of(Raw(one)) for one in alive or []),
+        "logs": {
+            name: tuple(Event(at=Raw(one).time("timestamp"), text=one["message"]) for one in lines)
+            for name, lines in (logs or {}).items()
+        },
+        "targets": tuple(Target.of(Raw(one)) for one in targets or []),
+        "target_group": TargetGroup.of(Raw({**TARGET_GROUP, **(target_group or {})})),
+        "balancer_groups": ("sg-front",),
+        "security_groups": (
+            SecurityGroup.of(Raw({"GroupId": "sg-tasks", "IpPermissions": [rule(5000)] if rules is None else rules})),
+        ),
+        "subnets": tuple(Subnet.of(Raw(one), tables) for one in zones) if subnets or free < 200 else (),
+        "alarms": tuple(Alarm.of(Raw(one)) for one in alarms or []),
+    }
+    return Evidence(**{**made, **more})

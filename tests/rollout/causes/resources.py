@@ -1,0 +1,196 @@
+"""What ECS fetches before the container starts: secrets, roles, the log."""
+
+from tests.rollout.causes.made import (
+    ACCOUNT,
+    EXECUTION,
+    NAME,
+    PULLING,
+    REGION,
+    SECRET,
+    Example,
+    Miss,
+    event,
+    exited,
+    log,
+    seen,
+    unstarted,
+)
+from tests.rollout.causes.words import ASM, LOGGER, NO_LOG, NO_TOKEN, OTHER
+
+EXAMPLES = [
+    Example("LOG_UNREACHABLE", seen(unstarted(NO_LOG)), "reached", "connection issue", False, "newer words"),
+    Example(
+        "KMS_DENIED",
+        seen(
+            unstarted(
+                f"{ASM}failed to fetch secret {SECRET} from secrets manager: AccessDeniedException: Access to KMS "
+                "is not allowed status code: 400, request id: a87a66d9-f839-4353-b8c2-9984b1465695"
+            )
+        ),
+        "kms:Decrypt",
+        "Access to KMS",
+        True,
+    ),
+    Example(
+        "SECRET_MISSING",
+        seen(
+            unstarted(
+                f"{ASM}failed to fetch secret {SECRET} from secrets manager: ResourceNotFoundException: Secrets "
+                "Manager can't find the specified secret. status code: 400"
+            )
+        ),
+        f"the secret {SECRET} of SHINE_API_KEYS",
+        "can't find the specified secret",
+        True,
+    ),
+    Example(
+        "SECRET_MISSING",
+        seen(
+            unstarted(
+                f"{PULLING}unable to retrieve secrets from ssm: service call has been retried 1 time(s): invalid "
+                "ssm parameters: /shine/keys"
+            )
+        ),
+        "cannot find",
+        "invalid ssm parameters",
+        True,
+        "parameter",
+    ),
+    Example(
+        "SECRET_KEY_MISSING",
+        seen(unstarted(f"{ASM}retrieved secret from Secrets Manager did not contain json key api_keys")),
+        "no key api_keys",
+        "did not contain json key",
+        True,
+    ),
+    Example(
+        "SECRET_KEY_MISSING",
+        seen(unstarted(f"{ASM}invalid character '\\'' looking for beginning of value")),
+        "no JSON object",
+        "looking for beginning",
+        True,
+        "no JSON",
+    ),
+    Example(
+        "SECRET_DENIED",
+        seen(
+            unstarted(
+                f"{ASM}failed to fetch secret {SECRET} from secrets manager: AccessDeniedException: User: {OTHER} "
+                f"is not authorized to perform: secretsmanager:GetSecretValue on resource: {SECRET} because no "
+                "identity-based policy allows the secretsmanager:GetSecretValue action status code: 400"
+            )
+        ),
+        "lacks secretsmanager:GetSecretValue on the secret arn",
+        "not authorized",
+        True,
+    ),
+    Example(
+        "SECRET_UNREACHABLE",
+        seen(
+            unstarted(
+                f"{PULLING}unable to retrieve secret from asm: service call has been retried 5 time(s): failed to "
+                f"fetch secret {SECRET} from secrets manager: RequestCanceled: request context canceled caused by: "
+                "context deadline exceeded. Please check your task network configuration."
+            )
+        ),
+        "Secrets Manager cannot be reached",
+        "context deadline exceeded",
+        False,
+    ),
+    Example(
+        "ROLE_NOT_ASSUMED",
+        seen(
+            events=[
+                event(
+                    f"(service {NAME}) failed to launch a task with (error ECS was unable to assume the role "
+                    f"'{EXECUTION}' that was provided for this task. Please verify that the role being passed has "
+                    "the proper trust relationship and permissions and that your IAM user has permissions to pass "
+                    "this role.)."
+                )
+            ],
+            of={"runningCount": 0},
+        ),
+        f"assume the role {EXECUTION}",
+        "unable to assume the role",
+        False,
+    ),
+    Example(
+        "LOG_GROUP_MISSING",
+        seen(unstarted(f"{LOGGER}ResourceNotFoundException: The specified log group does not exist. : exit status 1")),
+        f"/ecs/{NAME} does not exist",
+        "log group does not exist",
+        True,
+    ),
+    Example(
+        "LOG_DENIED",
+        seen(
+            unstarted(
+                f"{LOGGER}AccessDeniedException: User: {OTHER} is not authorized to perform: logs:CreateLogStream "
+                f"on resource: arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/ecs/{NAME}:log-stream:a because no "
+                "identity-based policy allows the logs:CreateLogStream action"
+            )
+        ),
+        "lacks logs:CreateLogStream",
+        "not authorized",
+        True,
+    ),
+    Example(
+        "LOG_UNREACHABLE",
+        seen(
+            unstarted(
+                "ResourceInitializationError: failed to validate logger args: create stream has been retried 5 "
+                "times: failed to create Cloudwatch log stream: RequestError: send request failed caused by: "
+                "context deadline exceeded : exit status 1"
+            )
+        ),
+        "CloudWatch Logs cannot be reached",
+        "context deadline",
+        False,
+    ),
+    Example(
+        "LOG_UNREACHABLE",
+        seen(unstarted("ResourceInitializationError: failed to validate logger args: : signal: killed")),
+        "CloudWatch Logs cannot be reached",
+        "signal: killed",
+        False,
+        "killed",
+    ),
+    Example(
+        "NOT_INITIALIZED",
+        seen(
+            unstarted(
+                "ResourceInitializationError: failed to download env files: file download command: non empty error "
+                "stream"
+            )
+        ),
+        "could not prepare",
+        "env files",
+        False,
+    ),
+]
+
+MISSES = [
+    Miss("SECRET_MISSING", seen(unstarted(NO_TOKEN)), "the registry's own token"),
+    Miss("SECRET_DENIED", seen(unstarted(NO_TOKEN)), "of the registry"),
+    Miss(
+        "SECRET_DENIED",
+        seen(unstarted(f"{ASM}AccessDeniedException: Access to KMS is not allowed")),
+        "the key, not the secret",
+    ),
+    Miss(
+        "SECRET_KEY_MISSING",
+        seen(unstarted(f"{ASM}ResourceNotFoundException: Secrets Manager can't find the specified secret.")),
+        "no secret at all",
+    ),
+    Miss(
+        "LOG_GROUP_MISSING",
+        seen(unstarted(f"{ASM}ResourceNotFoundException: Secrets Manager can't find the specified secret.")),
+        "a secret",
+    ),
+    Miss("LOG_DENIED", seen(unstarted(NO_TOKEN)), "of the registry"),
+    Miss(
+        "ROLE_NOT_ASSUMED",
+        seen(exited(1), logs=log(1, "AccessDenied: not authorized to perform: s3:GetObject")),
+        "the task's own",
+    ),
+]

@@ -1,0 +1,36 @@
+"""`make rollout-demo`: one image climbs four phases before your eyes, on a stand-in for AWS on loopback."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.plane import Plane
+from tests.rollout.walker import Callers
+from tests.server import ROOT
+
+
+def main() -> int:
+    """Climb, tell how it went, and end everything."""
+    with tempfile.TemporaryDirectory(prefix="shine-demo-") as folder, Plane(Path(folder) / "plane") as plane:
+        path = plane.write_plan(Path(folder) / "trail.yaml")
+        environment = {**os.environ, **plane.environment()}
+
+        def trail(*words: str) -> int:
+            print(f"\n$ trail {' '.join(words)}", flush=True)
+            command = [sys.executable, "-m", "deploy", *words, "--plan", str(path)]
+            return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+        more = ("--yes", "--every", "1", *sys.argv[1:])
+        status = trail("up", "simple", "--digest", plane.digests["good"], *more)
+        if status == 0:
+            with Callers(plane.base_url) as callers:
+                status = trail("up", "--to", "full", *more)
+            print(f"Meanwhile {len(callers.seen)} photos were sent, and {len(callers.lost())} were lost.")
+        trail("status")
+        return status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

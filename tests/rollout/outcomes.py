@@ -1,0 +1,38 @@
+"""`python -m tests.rollout.outcomes FILE`: what the tests of failures saw, as deploy/FAILURES.md."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "deploy" / "FAILURES.md"
+HEAD = """# What goes wrong in a rollout, and what the tool does
+Written by the tests (`make rollout-failures`), out of what they saw: against a stand-in for AWS on loopback, whose
+tasks are real processes (tests/plane/README.md says what that proves, and what only AWS can show). In each row all is
+right when preflight looks; the fault comes right before, or just after, the call that begins the deployment,
+while photos are sent all the time. "Lost" are photos without an analysis, of those sent during the row. What was proven
+serves on in each row, and the record says how it ended.
+
+| fault, on the way to | exit | outcome in the record | named | lost | seconds |
+|---|---|---|---|---|---|
+"""
+TAIL = """
+An image that is healthy and breaks on photos gets photos as soon as the load balancer trusts it, whatever the rollout
+does: those it breaks are lost. Preflight sends such an image a photo before it is pushed (`--image`).
+"""
+
+
+def table(seen: dict[str, dict[str, Any]]) -> str:
+    """The document."""
+    lines = []
+    for name, one in seen.items():
+        named = f"`{one['cause']}`" if one["cause"] else (one["sentence"][:80].rstrip() + " …")
+        lost = f"{one['lost']} of {one['sent']}" if one["sent"] else "–"
+        told = (one["outcome"] or "nothing was begun").replace("_", " ")
+        lines.append(f"| {name}, {one['phase']} | {one['exit']} | {told} | {named} | {lost} | {one['seconds']} |")
+    return HEAD + "\n".join(lines) + "\n" + TAIL
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(table(json.loads(Path(sys.argv[1]).read_text())), encoding="utf-8")
+    print(f"wrote {DOCUMENT.name}")

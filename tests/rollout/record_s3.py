@@ -1,0 +1,91 @@
+"""S3 as the record sees it: moto's server over HTTP, made to behave as the real one does, or to fail."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from deploy.record.store import Store
+from tests.rollout.records import WHOSE
+from tests.s3 import S3
+
+BUCKET, URI = "trail-records", "s3://trail-records/trail/shine/"
+RECORD, LOCK = "trail/shine/record.json", "trail/shine/lock.json"
+CLIENTS: dict[str, Any] = {}  # by endpoint; making one takes longer than most tests
+
+
+class Steady:
+    """A client whose conditional calls are one step each, as S3's are; moto compares and writes in two.
+
+    Args:
+        client: of moto's server.
+
+    Attributes:
+        calls: names of the operations, in order.
+        before, after: by operation, called with its arguments around it; what they raise is its answer.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client, self._mutex = client, threading.RLock()
+        self.calls: list[str] = []
+        self.before: dict[str, Callable[[dict[str, Any]], None]] = {}
+        self.after: dict[str, Callable[[dict[str, Any]], None]] = {}
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(**arguments: Any) -> Any:
+            with self._mutex:
+                self.calls.append(name)
+                if name in self.before:
+                    self.before[name](arguments)
+                answer = getattr(self._client, name)(**arguments)
+                if name in self.after:
+                    self.after[name](arguments)
+                return answer
+
+        return call
+
+
+def steady(s3: S3) -> Steady:
+    """With an empty bucket."""
+    if s3.url not in CLIENTS:
+        CLIENTS[s3.url] = s3.client()
+    client = CLIENTS[s3.url]
+    if BUCKET not in {one["Name"] for one in client.list_buckets()["Buckets"]}:
+        client.create_bucket(Bucket=BUCKET)
+    for one in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+        client.delete_object(Bucket=BUCKET, Key=one["Key"])
+    return Steady(client)
+
+
+def store(client: Any) -> Store:
+    """The record of the tests' service there."""
+    return Store(client, URI, WHOSE)
+
+
+def body(client: Any, key: str) -> bytes:
+    """Of an object."""
+    found: bytes = client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    return found
+
+
+def put(client: Any, key: str, content: bytes) -> None:
+    """An object, whatever was there."""
+    client.put_object(Bucket=BUCKET, Key=key, Body=content)
+
+
+def refusal(status: int, code: str, operation: str) -> ClientError:
+    """As S3 refuses."""
+    answer = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, operation)
+
+
+def once(error: Exception) -> Callable[[dict[str, Any]], None]:
+    """Raises the first time it is called."""
+    left = [error]
+
+    def raising(_: dict[str, Any]) -> None:
+        if left:
+            raise left.pop()
+
+    return raising

@@ -1,0 +1,54 @@
+"""One image climbs four phases while photos are sent all the time: none is lost, and the record says what was seen."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.gates.table import names
+from deploy.plan import PHASES
+from tests.plane import Plane
+from tests.rollout.walker import Callers, Operator
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    with Plane(tmp_path_factory.mktemp("plane")) as made:
+        yield made
+
+
+def test_one_image_climbs_from_simple_to_full_and_no_photo_is_lost(plane: Plane, tmp_path: Path) -> None:
+    operator = Operator(plane, tmp_path)
+    first = operator.trail("up", "simple", "--digest", plane.digests["good"])
+    assert first.code == 0, first
+    with Callers(plane.base_url) as callers:
+        began = time.monotonic()
+        ended = operator.trail("up", "--to", "full")
+        spent = time.monotonic() - began
+        assert ended.code == 0, ended
+        time.sleep(1)
+    assert callers.lost() == []
+    assert len(callers.seen) > 40
+
+    record = operator.record
+    assert [(one.phase, one.outcome) for one in record.attempts] == [(phase, "proven") for phase in PHASES]
+    assert {one.deployed.digest for one in record.attempts if one.deployed} == {plane.digests["good"]}
+    for one in record.attempts:
+        assert [gate.name for gate in one.gates] == names(one.phase)
+        assert all(gate.holds for gate in one.gates)
+    # Answers follow the phase: heuristics, not degraded, while simple runs; the model from hybrid on, marked where not.
+    assert {(source, reason) for _, _, source, reason in callers.seen[:5]} == {("heuristic", "model_disabled")}
+    assert callers.seen[-1][2] == "model"
+    others = {reason for _, _, source, reason in callers.seen if source == "heuristic"}
+    assert others <= {"model_disabled", "model_loading", "circuit_open", "model_timeout"}
+    assert plane.calls["CreateService"] == 1
+    assert plane.calls["UpdateService"] == 3
+    print(f"climbed in {spent:.0f} s, {len(callers.seen)} photos, none lost")
+
+    status = operator.trail("status")
+    assert (status.code, status.told["progress"]["percent"]) == (0, 100)
+    again = operator.trail("up", "--to", "full")
+    assert (again.code, plane.calls["UpdateService"]) == (0, 3)  # nothing is left to climb

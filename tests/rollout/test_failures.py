@@ -1,0 +1,461 @@
+"""What goes wrong in the middle of a climb, one thing at a time, while photos are sent all the time.
+
+Everything is right when preflight looks; the fault comes right before, or just after, the call that begins the
+deployment. What was seen goes into ROLLOUT_JSON; `python -m tests.rollout.outcomes` makes deploy/FAILURES.md of it.
+"""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL
+from bentos.skin.model.engine import EMBEDDED
+from deploy.record.trail import Attempt
+from tests.deploy.aws import FOLDER, GROUP, NAME, REPOSITORY, SECRET_VALUE
+from tests.plane import Plane
+from tests.plane.account import GATES, RECORD
+from tests.rollout.walker import Callers, Ended, Operator
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
+
+SOON_S = 2.0  # after the call that begins the deployment
+Act = Callable[["Ground"], object]
+
+
+@dataclass
+class Ground:
+    """What all rows stand on: a plane in which `proven` runs, an operator, callers."""
+
+    plane: Plane
+    operator: Operator
+    callers: Callers
+
+    @property
+    def digest(self) -> str:
+        """Of the image that climbs."""
+        return self.plane.digests["good"]
+
+    @property
+    def runs(self) -> str:
+        """The task definition that the service wants."""
+        found = self.plane.client("ecs").describe_services(cluster=self.plane.plan.cluster, services=[NAME])
+        return str(found["services"][0]["taskDefinition"])
+
+    def calls(self, operation: str) -> int:
+        """How often AWS was asked to."""
+        return self.plane.calls.get(operation, 0)
+
+    def soon(self, act: Callable[[], object]) -> None:
+        """Have something happen a little after the deployment has begun."""
+        self.plane.before("UpdateService", lambda: threading.Timer(SOON_S, act).start())
+
+    def settle(self) -> None:
+        """Nothing is wrong any more, and nothing is on its way."""
+        self.plane.faults.clear()
+        self.plane.become(self.digest, "good")
+        self.plane.account.replan(**PLANS[id(self)])
+        self.operator.write_plan()
+        ends = time.monotonic() + 90
+        while time.monotonic() < ends:
+            found = self.plane.service
+            if len(found.shown()) == 1 and found.primary.rollout == "COMPLETED":
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"it does not settle: {self.plane.summary()}")
+
+
+PLANS: dict[int, dict[str, Any]] = {}
+
+
+def ground(folder: Path, goal: str) -> Iterator[Ground]:
+    """A plane in which one image is proven up to a phase."""
+    with Plane(folder / "plane", floor_s=20) as plane:
+        gates = {**GATES, "settle_s": 20}
+        plane.account.replan(phases={phase: {"gates": gates} for phase in ("simple", "hybrid", "foundation", "full")})
+        operator = Operator(plane, folder)
+        assert operator.trail("up", "--to", goal, "--digest", plane.digests["good"]).code == 0
+        with Callers(plane.base_url) as callers:
+            made = Ground(plane, operator, callers)
+            PLANS[id(made)] = plane.plan.model_dump()
+            yield made
+
+
+@pytest.fixture(scope="module")
+def simple(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """Phase simple runs, and hybrid is next."""
+    yield from ground(tmp_path_factory.mktemp("simple"), "simple")
+
+
+@pytest.fixture(scope="module")
+def foundation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """Phase foundation runs, and full is next."""
+    yield from ground(tmp_path_factory.mktemp("foundation"), "foundation")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fault.
+
+    Attributes:
+        name: of the table.
+        strike: right before the service is updated.
+        code: with which the command ends.
+        cause: that it names, in the record or the sentence.
+        outcome: in the record.
+        heal: takes the fault back.
+        lost: how many photos may be lost: those that reach an image which is healthy and breaks on photos.
+    """
+
+    name: str
+    strike: Act
+    code: int
+    cause: str
+    outcome: str
+    heal: Act = lambda _: None
+    lost: int = 0
+
+
+def becomes(image: str) -> Act:
+    """New tasks of the digest behave as another image."""
+    return lambda ground: ground.plane.become(ground.digest, image)
+
+
+def shut(ground: Ground) -> None:
+    """The security group of the new tasks lets nobody in; that of the old ones stays as it is."""
+    ground.plane.account.keep_out("others")
+
+
+def open_group(ground: Ground) -> None:
+    """A security group of its own for the new tasks, right as long as preflight looks."""
+    account = ground.plane.account
+    if "others" not in account.ids:
+        made = account.ask(
+            "ec2", "create_security_group", GroupName="others", Description="others", VpcId=account.ids["vpc"]
+        )
+        account.ids["others"] = made["GroupId"]
+        account.let_in("endpoints", 443, {"UserIdGroupPairs": [{"GroupId": made["GroupId"]}]})
+    account.let_in("others", 5000, {"UserIdGroupPairs": [{"GroupId": account.ids["front"]}]})
+    account.replan(network={**account.plan.network.model_dump(), "security_groups": [account.ids["others"]]})
+    ground.operator.write_plan()
+
+
+def no_way_out(ground: Ground) -> None:
+    ground.plane.account.no_nat()
+
+
+def way_out(ground: Ground) -> None:
+    ids = ground.plane.account.ids
+    ground.plane.account.ask(
+        "ec2",
+        "create_route",
+        RouteTableId=ids["table_private"],
+        DestinationCidrBlock="0.0.0.0/0",
+        NatGatewayId=ids["nat"],
+    )
+
+
+def no_image(ground: Ground) -> None:
+    ground.plane.account.ask(
+        "ecr", "batch_delete_image", repositoryName=REPOSITORY, imageIds=[{"imageDigest": ground.digest}]
+    )
+
+
+def image_again(ground: Ground) -> None:
+    assert ground.plane.account.push("good") == ground.digest
+
+
+def no_log(ground: Ground) -> None:
+    ground.plane.account.ask("logs", "delete_log_group", logGroupName=GROUP)
+
+
+def log_again(ground: Ground) -> None:
+    ground.plane.account.ask("logs", "create_log_group", logGroupName=GROUP)
+    ground.plane.account.ask("logs", "put_retention_policy", logGroupName=GROUP, retentionInDays=30)
+
+
+def alarm(state: str) -> Act:
+    return lambda ground: ground.plane.account.alarm(f"{NAME}-5xx", state)
+
+
+def rings_soon(ground: Ground) -> None:
+    threading.Timer(SOON_S, alarm("ALARM"), (ground,)).start()
+
+
+def secret(content: dict[str, str]) -> Act:
+    return lambda ground: ground.plane.account.ask(
+        "secretsmanager", "put_secret_value", SecretId="shine", SecretString=json.dumps(content)
+    )
+
+
+def no_weights(ground: Ground) -> None:
+    for name in (MANIFEST, MODEL, METRICS):
+        ground.plane.account.ask("s3", "delete_object", Bucket="shine-weights", Key=f"{FOLDER}/{name}")
+
+
+def weights_again(ground: Ground) -> None:
+    for name in (MODEL, METRICS, MANIFEST):
+        ground.plane.account.put(f"{FOLDER}/{name}", (EMBEDDED / name).read_bytes())
+
+
+def other_weights(ground: Ground) -> None:
+    ground.plane.account.put(f"{FOLDER}/{MANIFEST}", (EMBEDDED / MANIFEST).read_bytes() + b"\n")
+
+
+ON_SIMPLE = (
+    Row("image missing", no_image, 4, "IMAGE_MISSING", "cause_found", image_again),
+    Row("wrong architecture", becomes("wrong-architecture"), 4, "IMAGE_ARCHITECTURE", "cause_found"),
+    Row("exit at start", becomes("exits"), 4, "DEPENDENCY_MISSING", "cause_found"),
+    Row("OOM at the first photo", becomes("oom"), 4, "OUT_OF_MEMORY", "", lost=40),
+    Row("port closed", becomes("wrong-port"), 4, "PORT_CLOSED", "cause_found"),
+    Row("health path 404", becomes("wrong-path"), 4, "HEALTH_PATH_MISSING", "cause_found"),
+    Row("slow start beyond the grace period", becomes("slow-for-ever"), 4, "SLOW_START", ""),
+    Row("flapping health", becomes("flapping"), 4, "HEALTH_FLAPPING", ""),
+    Row("security group without 5000", shut, 4, "SECURITY_GROUP_SHUT", "cause_found"),
+    Row("subnet without egress", no_way_out, 4, "SUBNET_NO_EGRESS", "cause_found", way_out),
+    Row("log group missing", no_log, 4, "LOG_GROUP_MISSING", "cause_found", log_again),
+    Row("alarm fires", rings_soon, 4, "DEPLOYMENT_ALARM", "", alarm("OK")),
+    Row("gate fails: the golden analysis differs", becomes("golden-differs"), 3, "analysis", "gate_failed"),
+)
+ON_FOUNDATION = (
+    Row("weights missing", no_weights, 3, "WEIGHTS_MISSING", "gate_failed", weights_again),
+    Row("weights are not those pinned", other_weights, 3, "WEIGHTS_PIN", "gate_failed", weights_again),
+    Row(
+        "secret without its JSON key",
+        secret({"keys": "x"}),
+        4,
+        "SECRET_KEY_MISSING",
+        "cause_found",
+        secret({"api_keys": SECRET_VALUE}),
+    ),
+    Row("degraded ratio too high", becomes("degraded"), 3, "model_answers", "gate_failed"),
+)
+
+
+@pytest.mark.parametrize("row", ON_SIMPLE, ids=lambda row: row.name)
+def test_on_the_way_to_hybrid(simple: Ground, row: Row) -> None:
+    fails(simple, row, "simple", "hybrid")
+
+
+@pytest.mark.parametrize("row", ON_FOUNDATION, ids=lambda row: row.name)
+def test_on_the_way_to_full(foundation: Ground, row: Row) -> None:
+    fails(foundation, row, "foundation", "full")
+
+
+def fails(ground: Ground, row: Row, proven: str, phase: str) -> None:
+    """The climb ends by name, what was proven serves on, no photo is lost, and the record is true."""
+    ground.settle()
+    if row.strike is shut:
+        open_group(ground)
+    ran, since, began = ground.runs, len(ground.callers.seen), time.monotonic()
+    ground.plane.before("UpdateService", lambda: row.strike(ground))
+    try:
+        ended = ground.operator.trail("up", phase)
+    finally:
+        row.heal(ground)
+    seconds = time.monotonic() - began
+    last = ground.operator.record.attempts[-1]
+    said = f"{ended.told['sentence']} {last.cause}"
+    assert ended.code == row.code, ended
+    assert row.cause in said, ended
+    assert last.outcome in (row.outcome or ("cause_found", "platform_failed")), ended
+    assert ground.runs == ran, ended
+    lost = steadily(ground, since)
+    assert len(lost) <= row.lost, (lost, ended)
+    back = next(one for one in ground.operator.record.attempts if one.id == last.back_to)
+    assert (back.phase, back.outcome) == (proven, "proven"), ended
+    note(row.name, phase, ended, last, len(lost), len(ground.callers.seen) - since, seconds)
+
+
+def steadily(ground: Ground, since: int) -> list[Any]:
+    """Photos lost since, those of the next two seconds too."""
+    time.sleep(2)
+    return ground.callers.lost(since)
+
+
+def note(name: str, phase: str, ended: Ended, last: Attempt | None, lost: int, sent: int, seconds: float) -> None:
+    """Keep what was seen, for the table."""
+    place = os.environ.get("ROLLOUT_JSON")
+    if place is None:
+        return
+    path = Path(place)
+    known = json.loads(path.read_text()) if path.exists() else {}
+    known[name] = {
+        "phase": phase,
+        "exit": ended.code,
+        "cause": last.cause if last else None,
+        "outcome": last.outcome if last else None,
+        "sentence": ended.told["sentence"],
+        "lost": lost,
+        "sent": sent,
+        "seconds": round(seconds),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(known, indent=1, ensure_ascii=False))
+
+
+# --- refused before anything moves -------------------------------------------------------------------------------
+
+
+def test_what_preflight_finds_changes_nothing(simple: Ground) -> None:
+    simple.settle()
+    account = simple.plane.account
+    group = account.target_group("instances", TargetType="instance")
+    account.replan(load_balancer={**account.plan.load_balancer.model_dump(), "target_group": group})
+    simple.operator.write_plan()
+    updates, since, began = simple.calls("UpdateService"), len(simple.callers.seen), time.monotonic()
+    ended = simple.operator.trail("up", "hybrid")
+    last = simple.operator.record.attempts[-1]
+    assert ended.code == 2, ended
+    assert "TARGET" in str(last.cause), ended
+    assert (last.outcome, simple.calls("UpdateService")) == ("refused", updates)
+    lost = steadily(simple, since)
+    assert lost == []
+    sent = len(simple.callers.seen) - since
+    note("target group of type instance", "hybrid", ended, last, 0, sent, time.monotonic() - began)
+
+
+def test_a_record_that_cannot_be_reached_stops_it_before_anything_moves(simple: Ground) -> None:
+    simple.settle()
+    simple.plane.faults.cut_off(RECORD)
+    updates, since, began = simple.calls("UpdateService"), len(simple.callers.seen), time.monotonic()
+    ended = simple.operator.trail("up", "hybrid")
+    assert (ended.code, simple.calls("UpdateService")) == (2, updates), ended
+    assert "record.json cannot be read" in ended.told["sentence"]
+    sent = len(simple.callers.seen) - since
+    note(
+        "record store unreachable", "hybrid", ended, None, len(steadily(simple, since)), sent, time.monotonic() - began
+    )
+
+
+# --- people, networks and credentials ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def before(simple: Ground) -> Iterator[Ground]:
+    """Phase simple runs; whatever a test proves is taken back."""
+    simple.settle()
+    yield simple
+    simple.plane.faults.clear()
+    if simple.operator.record.attempts[-1].outcome == "proven":
+        ended = simple.operator.trail("rollback")
+        assert (ended.code, ended.attempt["outcome"]) == (0, "restored"), ended
+
+
+def proven_without_loss(ground: Ground, name: str, ended: Ended, since: int, began: float, updates: int) -> None:
+    """Hybrid is proven by one deployment, and no photo was lost."""
+    seconds = time.monotonic() - began
+    last = ground.operator.record.attempts[-1]
+    assert (ended.code, last.outcome, last.phase) == (0, "proven", "hybrid"), ended
+    assert ground.calls("UpdateService") == updates + 1, ended
+    lost = steadily(ground, since)
+    assert lost == []
+    note(name, "hybrid", ended, last, 0, len(ground.callers.seen) - since, seconds)
+
+
+def test_a_storm_of_throttling_is_waited_out(before: Ground) -> None:
+    since, began, updates = len(before.callers.seen), time.monotonic(), before.calls("UpdateService")
+    before.plane.before("UpdateService", lambda: before.plane.faults.throttle(0.4, 20))
+    ended = before.operator.trail("up", "hybrid")
+    seconds = time.monotonic() - began
+    last = before.operator.record.attempts[-1]
+    assert (ended.code, last.outcome) == (0, "proven"), ended
+    assert before.plane.faults.struck > 5
+    assert before.calls("UpdateService") >= updates + 1
+    lost = steadily(before, since)
+    assert lost == []
+    note("throttling storm", "hybrid", ended, last, 0, len(before.callers.seen) - since, seconds)
+
+
+def test_expired_credentials_leave_it_to_resume(before: Ground) -> None:
+    since, began, updates = len(before.callers.seen), time.monotonic(), before.calls("UpdateService")
+    before.soon(before.plane.faults.expire_credentials)
+    ended = before.operator.trail("up", "hybrid")
+    assert ended.code == 130, ended
+    assert "expired" in ended.told["sentence"]
+    assert "`trail resume`" in ended.told["sentence"]
+    before.plane.faults.clear()
+    ended = before.operator.trail("resume")
+    proven_without_loss(before, "credentials expire half-way, then resume", ended, since, began, updates)
+
+
+@pytest.mark.parametrize(("name", "number"), [("Ctrl-C", signal.SIGINT), ("kill -9", signal.SIGKILL)])
+def test_what_was_cut_off_is_resumed_and_not_begun_twice(before: Ground, name: str, number: int) -> None:
+    since, began, updates = len(before.callers.seen), time.monotonic(), before.calls("UpdateService")
+    ended = before.operator.cut(before.operator.start("up", "hybrid"), "has begun", number)
+    if ended is not None:
+        assert ended.code == 130, ended
+        assert "goes on; `trail resume`" in ended.told["sentence"]
+    assert before.operator.record.attempts[-1].outcome == "running"
+    ended = before.operator.trail("resume")
+    proven_without_loss(before, f"{name}, then resume", ended, since, began, updates)
+
+
+def test_somebody_elses_newer_deployment_is_left_alone(before: Ground) -> None:
+    since, began, ran = len(before.callers.seen), time.monotonic(), before.runs
+    others: list[str] = []
+    before.soon(lambda: others.append(before.plane.somebody_else_updates(taskDefinition=ran)))
+    ended = before.operator.trail("up", "hybrid")
+    last = before.operator.record.attempts[-1]
+    assert (ended.code, last.outcome) == (6, "overtaken"), ended
+    assert others[0] in ended.told["sentence"]
+    before.settle()
+    assert before.plane.service.primary.id == others[0]
+    lost = steadily(before, since)
+    assert lost == []
+    sent = len(before.callers.seen) - since
+    note("another deployment overtakes", "hybrid", ended, last, 0, sent, time.monotonic() - began)
+
+
+def test_two_rollouts_cannot_run_at_once(before: Ground) -> None:
+    since, began, updates = len(before.callers.seen), time.monotonic(), before.calls("UpdateService")
+    first = before.operator.start("up", "hybrid")
+    assert first.stderr is not None
+    while "has begun" not in (first.stderr.readline() or "has begun"):
+        pass
+    second = before.operator.trail("up", "hybrid")
+    assert second.code == 6, second
+    assert "The rollout is locked by" in second.told["sentence"]
+    note("two rollouts at once: the second", "hybrid", second, None, 0, 0, time.monotonic() - began)
+    ended = before.operator.wait(first)
+    proven_without_loss(before, "two rollouts at once: the first", ended, since, began, updates)
+
+
+def test_a_record_that_goes_away_is_written_when_it_is_back(before: Ground) -> None:
+    since, began, updates = len(before.callers.seen), time.monotonic(), before.calls("UpdateService")
+
+    def away() -> None:
+        before.plane.faults.cut_off(RECORD)
+        threading.Timer(10, before.plane.faults.clear).start()
+
+    before.soon(away)
+    ended = before.operator.trail("up", "hybrid")
+    proven_without_loss(before, "record store away for 10 s", ended, since, began, updates)
+
+
+def test_a_proven_task_definition_that_was_deregistered_is_registered_anew(simple: Ground) -> None:
+    simple.settle()
+    ran, since, began = simple.runs, len(simple.callers.seen), time.monotonic()
+
+    def strike() -> None:
+        simple.plane.become(simple.digest, "golden-differs")
+        simple.plane.account.ask("ecs", "deregister_task_definition", taskDefinition=ran)
+
+    simple.plane.before("UpdateService", strike)
+    ended = simple.operator.trail("up", "hybrid")
+    last = simple.operator.record.attempts[-1]
+    assert (ended.code, last.outcome) == (3, "gate_failed"), ended
+    assert "registered anew" in ended.lines
+    now = simple.plane.client("ecs").describe_task_definition(taskDefinition=simple.runs)["taskDefinition"]
+    assert (now["status"], simple.runs != ran) == ("ACTIVE", True)
+    lost = steadily(simple, since)
+    assert lost == []
+    sent = len(simple.callers.seen) - since
+    note("rollback target deregistered", "hybrid", ended, last, 0, sent, time.monotonic() - began)

@@ -1,0 +1,585 @@
+"""Gates that ask the service, against one that really runs: in phase full with weights from S3 and with keys, and in
+phase simple, where the front end's origin is not let in."""
+
+import ipaddress
+import json
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from moto import mock_aws
+
+from bentos.skin.model.engine import EMBEDDED
+from bentos.skin.settings import DRILL_HEADER
+from deploy.gates import golden, table
+from deploy.gates.canary import PREFIX, Canary
+from deploy.gates.gate import GateResult
+from deploy.gates.live import KEY_VARIABLE, Live, client
+from deploy.gates.seen import Seen
+from deploy.gates.watch import Watch
+from deploy.plan import Gates
+from tests.deploy.aws import BUCKET, FOLDER, SECRET_VALUE
+from tests.rollout.gated import MOTO, NOWHERE, Rolled, ask
+from tests.rollout.test_gates_aws import alarm, fails, holds, logged, scales
+from tests.s3 import CREDENTIALS, S3
+from tests.server import Server
+from tests.service.traffic import until
+
+FRONT_END = "https://www.example.com"  # of the plan
+KEY = {"x-api-key": SECRET_VALUE}
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[Rolled]:
+    """One for all: nothing here changes it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        for name, value in {**CREDENTIALS, **MOTO}.items():
+            patch.setenv(name, value)
+        with mock_aws():
+            made = Rolled(EMBEDDED)
+            yield made
+            made.close()
+
+
+@pytest.fixture(scope="module")
+def full(account: Rolled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service as the last phase has it, the model loaded."""
+    bucket = S3()
+    bucket.put_bundle(BUCKET, FOLDER, EMBEDDED)
+    running = Server(
+        tmp_path_factory.mktemp("full"),
+        SHINE_PHASE="full",
+        SHINE_WEIGHTS_URI=f"s3://{BUCKET}/{FOLDER}",
+        SHINE_WEIGHTS_SHA256=account.ids["pin"],
+        SHINE_CACHE_DIR=str(tmp_path_factory.mktemp("cache")),
+        SHINE_API_KEYS=SECRET_VALUE,
+        SHINE_CORS_ORIGINS=FRONT_END,
+        AWS_ENDPOINT_URL=bucket.url,
+        **CREDENTIALS,
+    )
+    try:
+        running.wait("/ready")
+        photo = {"image": golden.PORTRAIT.read_bytes()}
+        until(lambda: httpx.post(running.url + "/analyze", files=photo, headers=KEY, timeout=30).is_success, 30, "up")
+        yield running
+    finally:
+        running.stop()
+        bucket.close()
+
+
+@pytest.fixture(scope="module")
+def live(account: Rolled, full: Server) -> Live:
+    return account.live("full", full.url, api_key=SECRET_VALUE)
+
+
+@pytest.fixture(scope="module")
+def first(account: Rolled, server: Server) -> Live:
+    """The service of phase simple, which was started without the front end's origin."""
+    return account.live("simple", server.url)
+
+
+def altered(live: Live, change: Callable[[httpx.Request, httpx.Response], httpx.Response | None]) -> Live:
+    """The same service, some of whose answers come otherwise."""
+    real = live.http
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        request.read()
+        headers = {name: value for name, value in request.headers.items() if name != "transfer-encoding"}
+        got = real.request(str(request.method), request.url, content=request.content, headers=headers, timeout=30)
+        plain = {name: value for name, value in got.headers.items() if name != "content-length"}
+        copy = httpx.Response(got.status_code, headers=plain, content=got.content, request=request)
+        return change(request, copy) or copy
+
+    told = {name: getattr(live, name) for name in live.__dataclass_fields__}
+    return Live(**{**told, "http": httpx.Client(transport=httpx.MockTransport(answer))})
+
+
+def says(path: str, **changes: Any) -> Callable[[httpx.Request, httpx.Response], httpx.Response | None]:
+    """Change what a path's JSON object says."""
+
+    def change(request: httpx.Request, answer: httpx.Response) -> httpx.Response | None:
+        if request.url.path != path:
+            return None
+        return httpx.Response(answer.status_code, json={**answer.json(), **changes}, headers=answer.headers)
+
+    return change
+
+
+def instead(path: str, status: int, text: str = "<html>Bad gateway</html>") -> Any:
+    """Another's answer in the service's place."""
+    headers = {"content-type": "text/html"}
+    return lambda request, _: httpx.Response(status, text=text, headers=headers) if request.url.path == path else None
+
+
+# --- all hold ---------------------------------------------------------------------------------------------------------
+
+OF_THE_SERVICE = (
+    "health", "version", "cors", "analysis", "stable", "model_state", "metrics", "degradation", "model_from_s3",
+    "cached", "ready", "keys",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_THE_SERVICE)
+def test_a_service_as_it_should_be_holds(live: Live, name: str) -> None:
+    holds(ask(live, name))
+
+
+@pytest.mark.parametrize("name", ["health", "version", "analysis"])
+def test_a_service_of_the_first_phase_holds(first: Live, name: str) -> None:
+    holds(ask(first, name))
+
+
+@pytest.mark.parametrize("name", [name for name in OF_THE_SERVICE if name != "keys"])
+def test_where_nobody_answers_no_gate_holds_and_none_raises(account: Rolled, name: str) -> None:
+    result = ask(account.live("full", NOWHERE), name)
+    fails(result, f"{NOWHERE} gives no answer")
+
+
+@pytest.mark.parametrize("name", OF_THE_SERVICE)
+@pytest.mark.parametrize(
+    ("status", "text"), [(502, "<html>"), (200, "<html>"), (200, "[]"), (200, "{}"), (200, "null")]
+)
+def test_whatever_answers_in_the_services_place_is_no_trace(live: Live, name: str, status: int, text: str) -> None:
+    def other(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, text=text, headers={"content-type": "application/json"})
+
+    told = {one: getattr(live, one) for one in live.__dataclass_fields__}
+    result = ask(Live(**{**told, "http": httpx.Client(transport=httpx.MockTransport(other))}), name)
+    if (name, status) == ("ready", 200):  # a status is all that it asks
+        return
+    assert not result.holds, result
+    assert result.sentence
+
+
+# --- each for its own reason ------------------------------------------------------------------------------------------
+
+
+def test_another_phase_is_seen(first: Live, account: Rolled) -> None:
+    wrong = account.live("hybrid", first.base_url)
+    assert fails(ask(wrong, "health"), "tells phase simple, not hybrid").value == "simple"
+    fails(ask(wrong, "version"), "phase simple and not hybrid")
+    fails(ask(wrong, "model_state"), "tells phase simple, not hybrid")
+
+
+def test_another_commit_is_seen_where_both_are_known(first: Live) -> None:
+    contract = {**first.contract, "revision": "c0ffee"}
+    told = {one: getattr(first, one) for one in first.__dataclass_fields__}
+    fails(ask(Live(**{**told, "contract": contract}), "version"), "revision ")
+    holds(ask(altered(Live(**{**told, "contract": contract}), says("/version", revision=None)), "version"))
+    holds(ask(Live(**{**told, "contract": {**contract, "revision": None}}), "version"))
+    fails(ask(altered(first, says("/version", service="nginx")), "version"), "service nginx and not shine")
+
+
+def test_an_origin_that_is_not_let_in_is_told_with_its_setting(first: Live) -> None:
+    result = fails(ask(first, "cors"), f"A browser's preflight from {FRONT_END} is answered 400")
+    assert "SHINE_CORS_ORIGINS" in result.sentence
+    assert (result.value["preflight"], result.limit["preflight"]) == (None, FRONT_END)
+
+
+def test_a_page_that_may_not_read_the_answer_is_seen(live: Live) -> None:
+    def bare(request: httpx.Request, answer: httpx.Response) -> httpx.Response | None:
+        if request.method == "POST":
+            del answer.headers["access-control-allow-origin"]
+        return answer
+
+    fails(ask(altered(live, bare), "cors"), "The preflight is right, but an answer of 200")
+
+
+def test_a_preflight_without_the_key_is_seen(live: Live) -> None:
+    def bare(request: httpx.Request, answer: httpx.Response) -> httpx.Response | None:
+        if request.method == "OPTIONS":
+            answer.headers["access-control-allow-headers"] = "content-type"
+        return answer
+
+    fails(ask(altered(live, bare), "cors"), "not allowed to POST with an API key")
+
+
+def test_the_preflight_is_what_a_browser_sends(live: Live) -> None:
+    asked: list[httpx.Request] = []
+    ask(altered(live, lambda request, _: asked.append(request)), "cors")
+    preflight, photo = asked
+    assert preflight.method == "OPTIONS"
+    assert preflight.headers["origin"] == photo.headers["origin"] == FRONT_END
+    assert preflight.headers["access-control-request-method"] == "POST"
+    assert preflight.headers["access-control-request-headers"] == "x-api-key"
+    assert "x-api-key" not in preflight.headers
+    assert photo.headers["x-api-key"] == SECRET_VALUE
+
+
+def analysed(**changes: Any) -> Any:
+    def change(request: httpx.Request, answer: httpx.Response) -> httpx.Response | None:
+        if request.method != "POST":
+            return None
+        body = answer.json()
+        for name, value in changes.items():
+            concern, _, field = name.partition("__")
+            if field:
+                body["concerns"][concern][field] = value
+            else:
+                body[name] = value
+        return httpx.Response(200, json=body, headers=answer.headers)
+
+    return change
+
+
+def test_findings_that_are_not_known_of_the_portrait_are_told(live: Live) -> None:
+    result = fails(ask(altered(live, analysed(redness__score=90, face=None)), "analysis"), "redness is 90, not 26")
+    assert "no face is found" in result.sentence
+    assert result.value["scores"]["redness"] == 90
+    assert result.limit["scores"]["redness"] == 26
+
+
+def test_weights_that_nobody_knows_are_told_with_the_command(live: Live, tmp_path: Path) -> None:
+    other = altered(live, analysed(model={"name": "own", "version": "2", "sha256": "f" * 64}))
+    result = fails(ask(other, "analysis"), "What the weights ffffffffffff… find on the portrait is not known")
+    assert "`trail golden URL FILE`" in result.sentence
+    assert "gates.golden of phase full" in result.sentence
+    content = json.loads(golden.GOLDEN.read_text())
+    content["findings"] = {"f" * 64: content["findings"][account_pin(live)]}
+    (tmp_path / "own.json").write_text(json.dumps(content))
+    planned(other, golden=str(tmp_path / "own.json"))
+    holds(ask(other, "analysis"))
+    holds(ask(planned(altered(live, lambda *_: None), golden=str(tmp_path / "own.json")), "analysis"))
+    (tmp_path / "own.json").write_text("{}")
+    fails(ask(other, "analysis"), "is not what `trail golden` writes")
+    fails(ask(planned(other, golden=str(tmp_path / "none.json")), "analysis"), "none.json cannot be read")
+
+
+def account_pin(live: Live) -> str:
+    assert live.plan.weights is not None
+    return live.plan.weights.sha256
+
+
+def planned(live: Live, **gates: Any) -> Live:
+    """With other gates in the plan of the phase."""
+    content = live.plan.model_dump()
+    content["phases"][live.phase]["gates"] |= gates
+    live.plan = type(live.plan).model_validate(content)
+    return live
+
+
+def test_the_last_phase_requires_the_model(live: Live) -> None:
+    asked: list[bytes] = []
+    ask(altered(live, lambda request, _: asked.append(request.content)), "analysis")
+    assert b'name="require"\r\n\r\nmodel' in asked[0]
+    fails(ask(altered(live, analysed(source="heuristic", model=None)), "analysis"), "requires the model")
+
+
+def drilled(live: Live, change: Callable[[dict[str, Any], httpx.Headers], None], status: int = 200) -> GateResult:
+    def changed(request: httpx.Request, answer: httpx.Response) -> httpx.Response | None:
+        if DRILL_HEADER not in request.headers:
+            return None
+        body, headers = answer.json(), answer.headers
+        change(body, headers)
+        return httpx.Response(status, json=body, headers=headers)
+
+    return ask(altered(live, changed), "degradation")
+
+
+def test_a_fallback_that_is_not_marked_is_no_degradation(live: Live) -> None:
+    result = holds(ask(live, "degradation"))
+    assert result.value == {"source": "heuristic", "degraded": True, "reason": "model_disabled", "x-degraded": "true"}
+    fails(drilled(live, lambda body, _: body.update(degraded=False)), "not marked as it should: degraded is False")
+    fails(drilled(live, lambda body, _: body.update(source="model")), "source is model")
+    fails(drilled(live, lambda body, _: body.update(reason="circuit_open")), "reason is circuit_open")
+    fails(drilled(live, lambda _, headers: headers.update({"x-degraded": "false"})), "x-degraded is false")
+    refusal = {"error": {"code": "model_unavailable", "message": "The model is required."}}
+    refused = fails(drilled(live, lambda body, _: body.update(refusal), 503), "answered 503 model_unavailable")
+    assert "The model is required" in refused.sentence
+
+
+def test_a_service_that_refuses_fallbacks_proves_that_instead(live: Live) -> None:
+    def refuses(request: httpx.Request, answer: httpx.Response) -> httpx.Response | None:
+        if request.url.path == "/ml/status":
+            return httpx.Response(200, json={**answer.json(), "policy": {"require_model": True}})
+        error = {"error": {"code": "model_unavailable", "message": "It is required."}}
+        return httpx.Response(503, json=error) if DRILL_HEADER in request.headers else None
+
+    assert "as SHINE_REQUIRE_MODEL wants it" in holds(ask(altered(live, refuses), "degradation")).sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"state": "loading"}, "The model is loading"),
+        ({"state": "disabled"}, "The model is disabled"),
+        ({"model": None}, "does not tell which one"),
+        ({"model": {"name": "face-skin", "version": "1", "sha256": None}}, "does not tell which one"),
+        ({"state": "degraded", "reason": None}, "gives no reason"),
+        ({"phase": "hybrid"}, "tells phase hybrid, not full"),
+    ],
+)
+def test_a_state_that_cannot_be_is_no_state(live: Live, changes: dict[str, Any], words: str) -> None:
+    fails(ask(altered(live, says("/ml/status", **changes)), "model_state"), words)
+
+
+def test_a_degraded_model_with_a_reason_is_a_state(live: Live) -> None:
+    error = {"code": "weights_missing", "message": "There is no bucket.", "at": ""}
+    told = {"state": "degraded", "reason": "weights_missing", "model": None, "last_error": error}
+    result = holds(ask(altered(live, says("/ml/status", **told)), "model_state"))
+    assert "weights_missing: There is no bucket" in result.sentence
+    holds(ask(altered(live, says("/ml/status", state="degraded", reason=None, breaker="open")), "model_state"))
+    for name in ("model_from_s3", "cached"):
+        fails(ask(altered(live, says("/ml/status", **told)), name), "No model is loaded (weights_missing: There is no")
+
+
+def test_the_model_is_the_pinned_one_from_the_planned_place(live: Live) -> None:
+    pin, uri = account_pin(live), f"s3://{BUCKET}/{FOLDER}"
+    assert holds(ask(live, "model_from_s3")).value == {"sha256": pin, "source": uri}
+
+    def model(**changes: str) -> Live:
+        told = {"name": "n", "version": "1", "sha256": pin, "source": uri, **changes}
+        return altered(live, says("/ml/status", model=told))
+
+    holds(ask(model(source=f"{uri}/1.0.0-x"), "model_from_s3"))
+    fails(ask(model(sha256="f" * 64), "model_from_s3"), "The loaded model is ffffffffffff")
+    fails(ask(model(source="embedded"), "model_from_s3"), "comes from embedded, not from s3://")
+    fails(ask(model(source=f"{uri}-of-others"), "model_from_s3"), "not from s3://")
+
+
+def test_metrics_that_lack_a_family_are_named(live: Live) -> None:
+    def without(request: httpx.Request, answer: httpx.Response) -> httpx.Response | None:
+        if request.url.path != "/metrics":
+            return None
+        kept = [line for line in answer.text.splitlines() if not line.startswith("shine_answers_total")]
+        return httpx.Response(200, text="\n".join(kept))
+
+    fails(ask(altered(live, without), "metrics"), "/metrics lacks shine_answers_total:")
+
+
+def test_ready_is_asked_as_often_as_there_are_tasks(live: Live, account: Rolled) -> None:
+    asked: list[str] = []
+
+    def second(request: httpx.Request, _: httpx.Response) -> httpx.Response | None:
+        asked.append(request.url.path)
+        body = {"ready": False, "state": "loading", "reason": "model_loading"}
+        return httpx.Response(503, json=body) if len(asked) == 2 else None
+
+    fails(ask(altered(live, second), "ready"), "503 (loading, model_loading), at try 2 of 2")
+    assert asked == ["/ready", "/ready"]
+    account.tells(account.tasks[0], healthStatus="UNHEALTHY")
+    try:
+        fails(ask(live, "ready"), "does not take all tasks for healthy: 1 UNHEALTHY")
+    finally:
+        account.told.clear()
+
+
+def test_keys_are_enforced_and_ours_is_known(live: Live, first: Live) -> None:
+    assert holds(ask(live, "keys")).value == {"without": 401, "wrong": 401, "right": 200}
+    fails(ask(first, "keys"), "without a key answers 200, and not 401: is SHINE_API_KEYS set?")
+    told = {one: getattr(live, one) for one in live.__dataclass_fields__}
+    fails(ask(Live(**{**told, "api_key": "not-the-key"}), "keys"), "answers 401 api_key_wrong")
+    fails(ask(Live(**{**told, "api_key": None}), "keys"), f"give one in {KEY_VARIABLE}")
+    unknown = live.plan.model_copy(update={"secrets": {}})
+    fails(ask(Live(**{**told, "api_key": None, "plan": unknown}), "keys"), "names no secret for SHINE_API_KEYS")
+
+
+def test_without_a_key_other_gates_say_how_to_give_one(live: Live) -> None:
+    told = {one: getattr(live, one) for one in live.__dataclass_fields__}
+    result = fails(ask(Live(**{**told, "api_key": None}), "version"), "answers 401 api_key_missing")
+    assert KEY_VARIABLE in result.sentence
+
+
+def test_a_load_balancers_own_page_is_told_as_such(live: Live) -> None:
+    fails(ask(altered(live, instead("/version", 502)), "version"), "GET /version answers 502.")
+    fails(ask(altered(live, instead("/version", 200)), "version"), "answers text/html and no JSON object")
+
+
+def over(live: Live, **answers: httpx.Response) -> Live:
+    """The service at an HTTPS address; what each scheme answers."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.scheme not in answers:
+            raise httpx.ConnectError("connection refused")
+        assert request.url.scheme == "https" or "x-api-key" not in request.headers
+        asked.append(str(request.url))
+        return answers[request.url.scheme]
+
+    asked: list[str] = []
+    told = {one: getattr(live, one) for one in live.__dataclass_fields__}
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    return Live(**{**told, "base_url": "https://api.example.com:8443/", "http": client})
+
+
+def test_https_is_there_and_http_redirects_to_it_for_good(live: Live) -> None:
+    fine = httpx.Response(200, json={"status": "ok", "phase": "full"})
+    to = {"location": "https://api.example.com/health"}
+    for status in (301, 308):
+        moved = httpx.Response(status, headers=to)
+        assert holds(ask(over(live, https=fine, http=moved), "https")).value["asked"] == "the service"
+    for answer in (
+        httpx.Response(302, headers=to),
+        httpx.Response(200),
+        httpx.Response(301, headers={"location": "/"}),
+    ):
+        fails(ask(over(live, https=fine, http=answer), "https"), "and not a permanent redirect to HTTPS")
+    fails(ask(over(live, https=fine), "https"), "http://api.example.com/health not at all")
+    fails(ask(over(live, http=httpx.Response(301, headers=to)), "https"), "gives no answer")
+
+
+def test_a_service_that_hangs_is_waited_for_once_a_round(account: Rolled) -> None:
+    asked: list[str] = []
+
+    def hangs(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        raise httpx.ReadTimeout("timed out")
+
+    live = account.live("full", http=httpx.Client(transport=httpx.MockTransport(hangs)))
+    seen = Seen(live, Gates(), Canary(live, 1.0))
+    for gate in table.GATES:
+        if gate.name in ("health", "version", "cors", "analysis", "model_state"):
+            fails(gate.ask(live, seen), "it takes too long")
+    assert asked == ["/health"]
+
+
+# --- the canary -------------------------------------------------------------------------------------------------------
+
+
+def test_the_canary_sees_who_answers_and_signs_its_requests(live: Live) -> None:
+    with Canary(live, per_second=4) as canary:
+        until(lambda: len(canary.outcomes) >= 3, 30, "three answers")
+        canary.finish(30)
+    for one in canary.outcomes:
+        assert (one.status, one.source, one.degraded, one.reason) == (200, "model", False, None)
+        assert 0 < one.seconds < 15
+        assert one.id.startswith(PREFIX)
+    assert len({one.id for one in canary.outcomes}) == len(canary.outcomes)
+
+
+def test_the_canary_of_a_service_that_wants_a_key_is_refused_without_one(live: Live) -> None:
+    told = {one: getattr(live, one) for one in live.__dataclass_fields__}
+    with Canary(Live(**{**told, "api_key": None}), per_second=20) as canary:
+        until(lambda: canary.outcomes, 10, "an answer")
+    (one, *_) = canary.outcomes
+    assert (one.status, one.lost, one.source) == (401, True, None)
+
+
+def test_a_load_test_is_within_its_budget_or_says_what_was_not(live: Live) -> None:
+    result = holds(ask(live, "load", load_s=1, canary_per_second=1, p95_ms=10_000))
+    assert result.value["sent"] >= 2
+    assert result.value["errors"] == result.value["refused"] == 0
+    fails(ask(live, "load", load_s=1, canary_per_second=1, p95_ms=1), "the 95th percentile is")
+    fails(ask(altered(live, instead("/analyze", 502)), "load", load_s=1), "none of")
+
+
+# --- a whole watch ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def proven(live: Live, account: Rolled, full: Server) -> Iterator[tuple[Live, Callable[[float], None]]]:
+    """The service of the last phase with all that stands around it, and a sleep in which its log lines arrive."""
+    alarm(account, "degraded")
+    scales(account, 2, 6, "ECSServiceAverageCPUUtilization", "ALBRequestCountPerTarget")
+    told = {one: getattr(live, one) for one in live.__dataclass_fields__}
+    whole = Live(**{**told, "plan": live.plan.model_copy(update={"alarms": ["degraded"]})})
+    arrived = 0
+
+    def sleep(seconds: float) -> None:
+        nonlocal arrived
+        time.sleep(seconds)
+        lines = [line for line in full.log.read_text().splitlines() if PREFIX in line]
+        if len(lines) > arrived:
+            logged(account, *lines[arrived:])
+            arrived = len(lines)
+
+    yield whole, sleep
+    account.told.clear()
+
+
+LIMITS = Gates(window_s=3, settle_s=40, canary_per_second=4, load_s=1, p95_ms=10_000)
+
+
+def test_a_rollout_as_it_should_be_is_proven(proven: tuple[Live, Callable[[float], None]]) -> None:
+    live, sleep = proven
+    watched = Watch(live, LIMITS, sleep, interval_s=1)
+    rounds = [[one.name for one in results if not one.holds] for results in watched]
+    assert watched.verdict is not None
+    assert watched.verdict.held, [one.sentence for one in watched.verdict.failed]
+    assert [one.name for one in watched.verdict.results] == table.names("full")
+    assert rounds[-4:] == [[]] * 4
+
+
+def test_a_task_that_dies_in_the_window_fails_it(proven: tuple[Live, Callable[[float], None]], account: Rolled) -> None:
+    live, sleep = proven
+    live.phase = "hybrid"
+    try:
+        watched = Watch(altered(live, says_hybrid), LIMITS, sleep, interval_s=1)
+        for results in watched:
+            if all(one.holds for one in results):
+                account.stop(account.tasks[0], "Task failed ELB health checks in (target-group shine)")
+        assert watched.verdict is not None
+        assert not watched.verdict.held
+        assert "Task failed ELB health checks" in next(iter(watched.verdict.failed)).sentence
+        assert {one.name for one in watched.verdict.failed} >= {"tasks_running", "stable", "targets_healthy"}
+    finally:
+        account.tasks[0] = account.start()
+
+
+def says_hybrid(request: httpx.Request, answer: httpx.Response) -> httpx.Response | None:
+    if request.url.path in ("/health", "/version", "/ml/status"):
+        return httpx.Response(200, json={**answer.json(), "phase": "hybrid"})
+    return None
+
+
+# --- certificates -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Something that answers /health over TLS with a certificate that nobody has signed; its address and that."""
+    folder, now = tmp_path_factory.mktemp("tls"), datetime.now(UTC)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "shine")])
+    local = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(local, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    form = serialization.PrivateFormat.PKCS8
+    (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, form, plain))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+
+    class Health(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"status": "ok", "phase": "full"}')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Health)
+    running.socket = context.wrap_socket(running.socket, server_side=True)
+    thread = threading.Thread(target=running.serve_forever)
+    thread.start()
+    yield f"https://127.0.0.1:{running.server_port}", folder / "cert.pem"
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+def test_a_certificate_must_be_one_that_this_system_trusts(
+    account: Rolled, certified: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, certificate = certified
+    with client() as distrusting:
+        result = fails(ask(account.live("full", url, http=distrusting), "https"), f"{url} gives no answer")
+        assert "CERTIFICATE_VERIFY_FAILED" in result.sentence
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with client() as trusting:
+        holds(ask(account.live("full", url, http=trusting), "health"))

@@ -1,0 +1,230 @@
+"""Watching: what is asked when, what ends it, and how; by a clock that only sleeping moves."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+
+from bentos.skin.settings import Phase
+from deploy.gates import table
+from deploy.gates.asking import Gate, Judged, held, missed
+from deploy.gates.gate import GateResult
+from deploy.gates.live import Live
+from deploy.gates.seen import Seen
+from deploy.gates.watch import Verdict, Watch, watch
+from deploy.plan import Gates
+from tests.rollout.test_gates_traffic import service
+
+LIMITS = Gates(window_s=20, settle_s=30, canary_per_second=1)
+INTERVAL_S = 5.0
+
+
+@dataclass
+class Scene:
+    """Gates that hold or not as a script says, and when they were asked.
+
+    Attributes:
+        script: by gate, what comes in turn: "+" holds, "-" does not, "!" is hopeless; the last one stays.
+        asked: (seconds, gate), in turn.
+    """
+
+    script: dict[str, str] = field(default_factory=dict)
+    now: float = 0.0
+    asked: list[tuple[float, str]] = field(default_factory=list)
+    windows: list[bool] = field(default_factory=list)
+
+    def gate(self, name: str, **options: Any) -> Gate:
+        def judge(_: Live, seen: Seen) -> Judged:
+            self.asked.append((self.now, name))
+            self.windows.append(seen.window is not None)
+            script = self.script.get(name, "+")
+            turn = script[min(sum(one == name for _, one in self.asked), len(script)) - 1]
+            return held("Fine.") if turn == "+" else missed(f"{name} fails.", hopeless=turn == "!")
+
+        return Gate(name, name, judge, **options)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def times(self, name: str) -> list[float]:
+        """When a gate was asked."""
+        return [at for at, one in self.asked if one == name]
+
+
+class Account:
+    """Stands for what a window's beginning looks up at AWS."""
+
+    wanted = 2
+    ours: tuple[dict[str, str], ...] = ()
+    stopped: tuple[str, ...] = ()
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    made = Scene()
+    gates = (
+        made.gate("steady"),
+        made.gate("share", again=False),
+        made.gate("once", kind="once"),
+        made.gate("log", kind="once"),
+        made.gate("load", kind="once", last=True, again=False),
+    )
+    monkeypatch.setattr(table, "GATES", gates)
+    for name in ("wanted", "ours", "stopped"):
+        monkeypatch.setattr(Seen, name, getattr(Account, name))
+    return made
+
+
+@pytest.fixture
+def live() -> Iterator[Live]:
+    made = service(lambda _: httpx.Response(200, json={"source": "model"}))
+    yield made
+    made.close()
+
+
+def watched(live: Live, scene: Scene, limits: Gates = LIMITS) -> tuple[Verdict, list[list[GateResult]]]:
+    seen = Watch(live, limits, scene.sleep, lambda: scene.now, INTERVAL_S)
+    rounds = list(seen)
+    assert seen.verdict is not None
+    return seen.verdict, rounds
+
+
+def test_all_gates_hold_for_the_whole_window_and_the_once_ones_again_at_its_end(live: Live, scene: Scene) -> None:
+    verdict, rounds = watched(live, scene)
+    assert verdict.held
+    assert [one.name for one in verdict.results] == ["steady", "share", "once", "log", "load"]
+    assert verdict.failed == []
+    assert verdict.sentence == "All 5 gates held for 20 s."
+    assert scene.times("steady") == scene.times("share") == [0, 5, 10, 15, 20]
+    assert scene.times("once") == scene.times("load") == [0, 20]
+    assert len(rounds) == 6
+    assert scene.windows == [False] * 5 + [True] * 11
+
+
+def test_while_it_settles_nothing_else_is_asked_and_what_held_once_is_not_asked_again(live: Live, scene: Scene) -> None:
+    scene.script = {"steady": "--+", "log": "--+"}
+    verdict, rounds = watched(live, scene)
+    assert verdict.held
+    assert scene.times("steady")[:5] == [0, 5, 10, 15, 20]
+    assert scene.times("once") == [10, 40]
+    assert scene.times("log") == [10, 15, 20, 40]
+    assert scene.times("load") == [20, 40]
+    assert [[one.holds for one in results] for results in rounds[:4]] == [
+        [False, True], [False, True], [True, True, True, False], [True, True, True, False],
+    ]  # fmt: skip
+
+
+def test_what_does_not_settle_in_time_fails(live: Live, scene: Scene) -> None:
+    scene.script = {"log": "-"}
+    verdict, rounds = watched(live, scene)
+    assert not verdict.held
+    assert [one.name for one in verdict.failed] == ["log"]
+    assert verdict.sentence == "It did not settle within 30 s."
+    assert (scene.now, len(rounds)) == (30, 7)
+    assert scene.times("load") == []
+
+
+def test_what_cannot_settle_any_more_is_not_waited_for(live: Live, scene: Scene) -> None:
+    scene.script = {"steady": "-!"}
+    verdict, _ = watched(live, scene)
+    assert not verdict.held
+    assert scene.now == 5
+    assert "cannot settle any more" in verdict.sentence
+
+
+def test_a_single_miss_is_asked_again_at_once_and_forgiven(live: Live, scene: Scene) -> None:
+    scene.script = {"steady": "++-+", "once": "+-+"}
+    verdict, _ = watched(live, scene)
+    assert verdict.held
+    assert scene.times("steady") == [0, 5, 10, 10, 15, 20]
+    assert scene.times("share") == [0, 5, 10, 15, 20]  # which held
+    assert scene.times("once") == [0, 20, 20]
+
+
+def test_two_misses_in_a_row_end_the_window(live: Live, scene: Scene) -> None:
+    scene.script = {"steady": "++--+"}
+    verdict, rounds = watched(live, scene)
+    assert not verdict.held
+    assert scene.times("steady") == [0, 5, 10, 10]
+    assert scene.times("once") == [0]
+    assert verdict.sentence == "It did not hold for 20 s: after 10 s a gate failed."
+    assert [one.name for one in verdict.failed] == [one.name for one in rounds[-1] if not one.holds] == ["steady"]
+
+
+def test_a_share_of_many_requests_is_not_asked_again(live: Live, scene: Scene) -> None:
+    scene.script = {"share": "++-+"}
+    verdict, _ = watched(live, scene)
+    assert not verdict.held
+    assert scene.times("share") == [0, 5, 10]
+
+
+@pytest.mark.parametrize(("script", "loads"), [({"once": "+--"}, [0]), ({"load": "+-+"}, [0, 20])])
+def test_what_fails_at_the_end_fails(live: Live, scene: Scene, script: dict[str, str], loads: list[float]) -> None:
+    scene.script = script
+    verdict, _ = watched(live, scene)
+    assert not verdict.held
+    assert [one.name for one in verdict.failed] == list(script)
+    assert "asked once more at the end" in verdict.sentence
+    assert scene.times("load") == loads
+
+
+def test_a_window_of_no_time_is_one_look(live: Live, scene: Scene) -> None:
+    verdict, _ = watched(live, scene, Gates(window_s=0, settle_s=0))
+    assert verdict.held
+    assert scene.times("steady") == [0]
+
+
+def test_rounds_are_no_longer_apart_than_the_window_lasts(live: Live, scene: Scene) -> None:
+    watched(live, scene, Gates(window_s=12, settle_s=0))
+    assert scene.times("steady") == [0, 5, 10, 12]
+
+
+def canaries() -> int:
+    return sum("_work" in thread.name for thread in threading.enumerate())
+
+
+def test_the_canary_flies_meanwhile_and_no_longer(live: Live, scene: Scene) -> None:
+    before = canaries()
+    rounds = watch(live, LIMITS, scene.sleep, lambda: scene.now, INTERVAL_S)
+    next(rounds)
+    assert canaries() > before
+    rounds.close()
+    ends = time.monotonic() + 10
+    while canaries() > before:
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+def test_lost_credentials_end_it_and_the_canary_too(live: Live, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(_: Live, __: Seen) -> Judged:
+        raise ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "expired"}}, "DescribeServices")
+
+    before = canaries()
+    monkeypatch.setattr(table, "GATES", (Gate("lost", "lost", lost),))
+    with pytest.raises(ClientError, match="ExpiredTokenException"):
+        list(watch(live, LIMITS, scene.sleep, lambda: scene.now, INTERVAL_S))
+    ends = time.monotonic() + 10
+    while canaries() > before:
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+SIMPLE = ["tasks_running", "digest", "targets_healthy", "health", "version", "cors", "analysis", "errors", "latency"]
+HYBRID = [*SIMPLE, "stable", "model_state", "metrics", "degradation"]
+FOUNDATION = [*HYBRID, "model_from_s3", "cached", "logs"]
+FULL = [*FOUNDATION, "model_answers", "ready", "alarms", "autoscaling", "https", "keys", "secrets", "load"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "wanted"), [("simple", SIMPLE), ("hybrid", HYBRID), ("foundation", FOUNDATION), ("full", FULL)]
+)
+def test_each_phase_asks_its_own_gates_and_those_before(phase: Phase, wanted: list[str]) -> None:
+    assert table.names(phase) == wanted
+    assert len({one.title for one in table.of(phase)}) == len(wanted)

@@ -1,0 +1,235 @@
+"""`trail status` and `trail record`, from the command line, against moto's server over HTTP."""
+
+import argparse
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from botocore.config import Config
+
+from deploy import aws, cli
+from deploy.plan import Plan
+from deploy.record import commands
+from deploy.record.lock import take
+from deploy.record.trail import Record
+from tests.deploy.infra_plans import content
+from tests.rollout.record_s3 import BUCKET, RECORD, URI, Steady, body, put, steady, store
+from tests.rollout.records import DIGEST, EXPECTED, attempt, complete, failed, half_way
+from tests.s3 import CREDENTIALS, S3
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3]:
+    """A server."""
+    running = S3()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def client(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Steady:
+    """An empty bucket, found by the environment alone; a plan beside which one stands."""
+    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": s3.url}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("deploy.record.commands.names", EXPECTED.__getitem__)
+    monkeypatch.chdir(tmp_path)
+    Path("trail.yaml").write_text(yaml.safe_dump(content(None, record=URI)))
+    return steady(s3)
+
+
+def run(capsys: Any, *words: str) -> tuple[int, str, str]:
+    code = cli.main(list(words))
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+def hold(client: Steady, record: Record) -> None:
+    """This is the record."""
+    put(client, RECORD, record.model_dump_json().encode())
+
+
+def kept(client: Steady) -> Record:
+    return Record.model_validate_json(body(client, RECORD))
+
+
+def test_status_tells_progress_what_blocks_and_the_next_command(client: Steady, capsys: Any) -> None:
+    hold(client, failed())
+    code, out, err = run(capsys, "status")
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert lines[0] == "shine-api-gateway, cluster shine-ml-cluster, account 123456789012, us-east-1"
+    assert lines[1].startswith(
+        "  1 simple      proven     5/5 gates  3 Nov 2026, 12:04 UTC to 3 Nov 2026, 12:11 UTC (7 min)"
+    )
+    assert lines[1].endswith("sha256:9f2c9f2c9f2c  🎯 Starting line: basic system operational")
+    assert lines[2].startswith("  2 hybrid      failed     3/4 gates")
+    assert lines[3].strip() == "Metrics there did not hold within 180 s: /metrics answers 404. (metrics_there)"
+    assert lines[6] == "8 of 19 gates passed (42 %), on the way since 3 Nov 2026, 12:04 UTC."
+    assert lines[7].startswith("Runs:  Phase simple with image")
+    assert lines[8:] == [f"Next:  trail up hybrid --digest {DIGEST}"]
+
+
+def test_status_before_anybody_set_out(client: Steady, capsys: Any) -> None:
+    code, out, _ = run(capsys, "status")
+    assert code == 0
+    assert "0 of 19 gates passed (0 %). Nobody has set out yet." in out
+    assert out.endswith("Next:  trail up simple --digest sha256:…\n")
+    assert "put_object" not in client.calls
+
+
+def test_status_names_who_holds_the_lock(client: Steady, capsys: Any) -> None:
+    with take(store(client), attempt("a9", "hybrid", "running")) as lock:
+        _, out, _ = run(capsys, "status")
+        told = json.loads(run(capsys, "status", "--json")[1])
+    assert "Lock:  arn:aws:iam::123456789012:user/jane on laptop:4711, since " in out
+    assert "(stale)" not in out
+    assert told["lock"]["owner"]["token"] == lock.owner.token
+    assert told["lock"]["stale"] is False
+
+
+def test_status_for_programs(client: Steady, capsys: Any) -> None:
+    hold(client, half_way())
+    code, out, err = run(capsys, "status", "--json")
+    told = json.loads(out)
+    assert (code, err, told["lock"], told["live"]) == (0, "", None, None)
+    assert (told["progress"]["passed"], told["progress"]["gates"], told["progress"]["next"]) == (11, 19, "trail resume")
+    assert [one["state"] for one in told["progress"]["stations"]] == ["proven", "proven", "running", "not begun"]
+
+
+def test_what_runs_in_truth_is_asked_by_whom_it_is_given(client: Steady, capsys: Any) -> None:
+    def live(plan: Plan, clients: aws.Clients) -> commands.Seen:
+        with pytest.raises(aws.WriteRefused):
+            clients["s3"].put_object(Bucket=BUCKET, Key="x", Body=b"")
+        return commands.Seen([f"AWS:   {plan.service} runs 2 of 2 tasks."], {"running": 2})
+
+    parser = argparse.ArgumentParser()
+    commands.add_commands(parser.add_subparsers(), live=live)
+    for words in (["status"], ["status", "--json"]):
+        wanted = parser.parse_args(words)
+        assert wanted.command(wanted) == 0
+    out = capsys.readouterr().out
+    assert "AWS:   shine-api-gateway runs 2 of 2 tasks.\n" in out
+    assert '"running": 2' in out
+    assert client.calls == []
+
+
+def test_a_decision_is_added_with_who_and_when_and_takes_nothing_away(client: Steady, capsys: Any) -> None:
+    hold(client, half_way())
+    code, out, err = run(capsys, "record", "--note", "  We wait for <b>Monday</b>. ")
+    assert (code, out, err) == (0, "", "The decision is in the record.\n")
+    found = kept(client)
+    assert found.attempts == half_way().attempts
+    assert [one.text for one in found.notes[1:]] == ["We wait for <b>Monday</b>."]
+    assert found.notes[1].who.startswith("arn:aws:sts::123456789012:")
+    assert found.notes[1].at.utcoffset() is not None
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "x" * 2001])
+def test_a_decision_without_words_or_without_end_is_refused(client: Steady, capsys: Any, text: str) -> None:
+    code, _, err = run(capsys, "record", "--note", text)
+    assert code == 2
+    assert "2,000 characters at most" in err
+    assert "put_object" not in client.calls
+
+
+def test_a_decision_with_another_accounts_credentials_is_refused(client: Steady, capsys: Any) -> None:
+    Path("trail.yaml").write_text(yaml.safe_dump(content(None, record=URI) | {"account": "210987654321"}))
+    code, _, err = run(capsys, "record", "--note", "Mine.")
+    assert (code, err) == (2, "trail: These credentials are for account 123456789012, the plan is for 210987654321.\n")
+    assert client.calls == []
+
+
+def test_the_tracker_is_printed_as_markdown_where_nothing_is_said(client: Steady, capsys: Any) -> None:
+    hold(client, complete())
+    plain = run(capsys, "record")
+    assert plain == run(capsys, "record", "--markdown")
+    assert plain[0] == 0
+    assert plain[1].startswith("# The snail trail of shine-api-gateway\n")
+    assert "**Progress: 19 of 19 gates (100 %)**" in plain[1]
+
+
+def test_pages_are_written_and_a_decision_is_in_them_already(client: Steady, capsys: Any) -> None:
+    hold(client, half_way())
+    Path("trail.html").write_text("old")
+    old = os.umask(0o022)
+    try:
+        code, out, _ = run(capsys, "record", "--note", "So be it.", "--html", "trail.html", "--markdown", "TRAIL.md")
+    finally:
+        os.umask(old)
+    assert (code, out) == (0, "")
+    assert "So be it." in Path("TRAIL.md").read_text()
+    assert "So be it." in Path("trail.html").read_text()
+    assert Path("trail.html").read_text().startswith("<!doctype html>")
+    assert stat.S_IMODE(Path("trail.html").stat().st_mode) == 0o644
+    assert sorted(one.name for one in Path().iterdir()) == ["TRAIL.md", "trail.html", "trail.yaml"]
+
+
+def test_a_page_that_is_a_link_stays_one(client: Steady, capsys: Any) -> None:
+    hold(client, half_way())
+    Path("site").mkdir()
+    Path("trail.html").symlink_to("site/index.html")
+    assert run(capsys, "record", "--html", "trail.html")[0] == 0
+    assert Path("trail.html").is_symlink()
+    assert Path("site/index.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("where", ["missing/trail.html", "folder", "a\0b", "n" * 300])
+def test_a_page_that_cannot_be_written_is_a_sentence_and_leaves_nothing_behind(
+    client: Steady, capsys: Any, where: str
+) -> None:
+    Path("folder").mkdir()
+    (Path("folder") / "x").touch()
+    code, out, err = run(capsys, "record", "--html", where)
+    assert (code, out) == (2, "")
+    assert err.startswith("trail: ")
+    assert "cannot be written" in err
+    assert sorted(one.name for one in Path().iterdir()) == ["folder", "trail.yaml"]
+    assert client.calls == []
+
+
+def test_the_record_for_programs_is_whole(client: Steady, capsys: Any) -> None:
+    hold(client, half_way())
+    code, out, _ = run(capsys, "record", "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert Record.model_validate(told["record"]) == half_way()
+    assert (told["progress"]["passed"], told["progress"]["percent"]) == (11, 57)
+
+
+@pytest.mark.parametrize("words", [["status"], ["record"], ["record", "--note", "Mine."]])
+def test_a_record_that_is_none_is_a_sentence_and_2(client: Steady, capsys: Any, words: list[str]) -> None:
+    put(client, RECORD, b"{")
+    code, out, err = run(capsys, *words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"trail: {URI}record.json is no trail record")
+    assert err.count("\n") == 1
+    code, out, _ = run(capsys, *words, "--json")
+    assert (code, set(json.loads(out))) == (2, {"error"})
+    assert body(client, RECORD) == b"{"
+
+
+@pytest.mark.parametrize("words", [["status"], ["record"], ["record", "--note", "Mine."]])
+def test_a_place_that_cannot_be_reached_is_a_sentence_and_2(
+    client: Steady, capsys: Any, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # discard; nobody listens
+    monkeypatch.setattr(aws, "CONFIG", Config(connect_timeout=1, retries={"total_max_attempts": 1}))
+    code, out, err = run(capsys, *words)
+    assert (code, out) == (2, "")
+    assert "AWS cannot be asked" in err
+    assert "Traceback" not in err
+    assert client.calls == []
+
+
+def test_a_plan_that_names_no_place_says_what_to_write(client: Steady, capsys: Any) -> None:
+    Path("trail.yaml").write_text(yaml.safe_dump(content(None)))
+    code, _, err = run(capsys, "status")
+    assert code == 2
+    assert "write `record: s3://YOUR-BUCKET/trail/` in trail.yaml" in err
+    assert run(capsys, "status", "--plan", "nowhere.yaml")[2].startswith("trail: nowhere.yaml cannot be read")
+    assert client.calls == []

@@ -1,0 +1,75 @@
+"""What a person sees: lines once and when they change; the same drawn on a terminal."""
+
+import io
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from deploy.gates.gate import GateResult
+from deploy.rollout.ecs import Deployment, Event, Picture, Target, Task
+from deploy.rollout.view import Plain, Screen, view
+
+NOW = datetime(2026, 11, 3, 12, 4, tzinfo=UTC)
+NEW, OLD = "ecs-svc/2", "ecs-svc/1"
+DEPLOYMENT = Deployment(NEW, "PRIMARY", "IN_PROGRESS", "", "td:2", 2, 1, 1, 0, NOW)
+TASKS = [
+    Task("aaaaaaaa1111", "RUNNING", "HEALTHY", NEW, "sha256:1", "127.0.0.2"),
+    Task("bbbbbbbb2222", "RUNNING", "HEALTHY", OLD, "sha256:1", "127.0.0.3"),
+]
+TARGETS = [Target("127.0.0.2", "healthy", ""), Target("127.0.0.3", "draining", "")]
+SEEN = Picture(NOW, {}, [DEPLOYMENT], TASKS, TARGETS, [Event("1", NOW, "has started\x1b[2J 1 tasks")])
+
+
+def gate(name: str, holds: bool) -> GateResult:
+    return GateResult(name=name, title=name, holds=holds, sentence=f"{name} was asked.", at=NOW)
+
+
+def test_lines_are_said_once_and_again_when_they_change() -> None:
+    stream = io.StringIO()
+    plain = Plain(stream)
+    plain.begin("hybrid", "shine", 78)
+    for _ in range(3):
+        plain.picture(SEEN, NEW)
+        plain.gates([gate("health", True), gate("cors", False)], 0, 4)
+    done = replace(DEPLOYMENT, rollout="COMPLETED", running=2, pending=0)
+    plain.picture(replace(SEEN, deployments=[done]), NEW)
+    plain.gates([gate("health", True), gate("cors", True)], 2, 4)
+    told = [line[10:] for line in stream.getvalue().splitlines()]  # without the time
+    assert told == [
+        "── hybrid: shine, takes about 78 s",
+        "ecs-svc/2 IN_PROGRESS: 1 of 2 tasks run, 1 pending",
+        "task aaaaaaaa new RUNNING, health HEALTHY",
+        "task bbbbbbbb old RUNNING, health HEALTHY",
+        "target 127.0.0.2 is healthy",
+        "target 127.0.0.3 is draining",
+        "ECS: has started\\x1b[2J 1 tasks",
+        "gate health holds: health was asked.",
+        "gate cors does not hold: cors was asked.",
+        "ecs-svc/2 COMPLETED: 2 of 2 tasks run, 0 pending",
+        "gate cors holds: cors was asked.",
+        "all 2 gates hold, for 50 % of 4 s",
+    ]
+
+
+def test_the_screen_draws_stations_tasks_gates_and_what_happens() -> None:
+    console = Console(file=io.StringIO(), record=True, force_terminal=True, width=120)
+    with Screen(console) as screen:
+        screen.proven(("simple",))
+        screen.say("SHINE_PHASE: simple → hybrid")
+        screen.begin("hybrid", "shine", 78)
+        screen.picture(SEEN, NEW)
+        screen.gates([gate("health", True), gate("cors", False)], 0, 4)
+        console.print(screen._drawn())
+    text = console.export_text()
+    assert "SHINE_PHASE: simple → hybrid" in text  # what would change stays above
+    for part in ("🎯 simple", "🐌 hybrid", "aaaaaaaa new", "draining", "✔ health", "✘ cors", "of about 1:18"):
+        assert part in text
+    assert "\x1b[2J" not in text
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_where_nobody_looks_there_are_lines(plain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    assert type(view(plain)) is Plain

@@ -1,0 +1,166 @@
+"""Whatever is missing or odd in an answer or in a file, a diagnosis comes of it, in plain text and without secrets."""
+
+import contextlib
+import copy
+import functools
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deploy.why.diagnose import diagnose
+from deploy.why.evidence import Evidence
+from deploy.why.facts.definition import TaskDefinition, secret_values
+from deploy.why.facts.fact import Event
+from deploy.why.facts.network import SecurityGroup, Subnet, Target, TargetGroup
+from deploy.why.facts.service import Alarm, Deployment, Service, ServiceDeployment
+from deploy.why.facts.task import Task
+from deploy.why.raw import Raw
+from deploy.why.told import text
+from tests.rollout.causes import EXAMPLES, made, words
+
+KEPT = [json.loads(one.seen.model_dump_json()) for one in EXAMPLES]
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]")
+ODD: list[Any] = [
+    None, True, -1, 0, 1e308, float("nan"), "", "\ud800", "\0\x1b[31m", "x" * 9999, [], [[]], {}, {"a": {}}, [None],
+    10**30, "2026-13-45", 10**15,
+]  # fmt: skip
+SLOW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+
+# Every reader of an answer, with an answer that is right.
+READERS: list[tuple[Callable[[Raw], Any], dict[str, Any]]] = [
+    (Task.of, made.task(**words.INSIDE)),
+    (Service.of, made.service()),
+    (Deployment.of, made.deployment()),
+    (
+        ServiceDeployment.of,
+        {
+            "alarms": {"triggeredAlarmNames": ["a"]},
+            "deploymentCircuitBreaker": {"failureCount": 1},
+            "createdAt": made.NOW,
+        },
+    ),
+    (Event.of, made.event("x")),
+    (TaskDefinition.of, made.definition()),
+    (secret_values, made.definition()),
+    (Target.of, made.unhealthy("Target.Timeout", "Request timed out")),
+    (TargetGroup.of, made.TARGET_GROUP),
+    (SecurityGroup.of, {"GroupId": "sg", "IpPermissions": [made.rule(5000), {"IpProtocol": "-1"}]}),
+    (lambda raw: Subnet.of(raw, raw.each("RouteTables")), {"SubnetId": "a", "RouteTables": made.TABLES["public"]}),
+    (Alarm.of, {"AlarmName": "a", "StateValue": "ALARM", "StateUpdatedTimestamp": made.NOW}),
+]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place inside."""
+    inner = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else [])
+    return [place for key, one in inner for place in [(*path, key), *places(one, (*path, key))]]
+
+
+def spoil(value: Any, path: tuple[Any, ...], change: Callable[[Any, Any], None]) -> None:
+    """Change a place, where it is still there."""
+    with contextlib.suppress(KeyError, IndexError, TypeError):
+        for key in path[:-1]:
+            value = value[key]
+        value[path[-1]]
+        change(value, path[-1])
+
+
+def replaced(odd: Any, container: Any, key: Any) -> None:
+    container[key] = odd
+
+
+def dropped(container: Any, key: Any) -> None:
+    del container[key]
+
+
+@SLOW
+@given(st.data())
+def test_evidence_without_some_keys_is_diagnosed_all_the_same(data: st.DataObject) -> None:
+    kept = copy.deepcopy(data.draw(st.sampled_from(KEPT)))
+    for path in data.draw(st.lists(st.sampled_from(places(kept)), max_size=12)):
+        spoil(kept, path, dropped)
+    found = diagnose(Evidence.model_validate(kept))
+    assert found
+    assert found == sorted(found, key=lambda one: -one.weight)
+
+
+def test_evidence_of_nothing_at_all_is_diagnosed() -> None:
+    assert [one.code for one in diagnose(Evidence())] == ["NOT_SEEN"]
+
+
+@SLOW
+@given(st.data())
+def test_an_answer_in_which_anything_is_odd_is_read(data: st.DataObject) -> None:
+    reader, answer = data.draw(st.sampled_from(READERS))
+    answer = copy.deepcopy(answer)
+    for path in data.draw(st.lists(st.sampled_from(places(answer)), min_size=1, max_size=4)):
+        odd = data.draw(st.sampled_from(ODD))
+        spoil(answer, path, functools.partial(replaced, odd))
+    found = reader(Raw(answer))
+    if isinstance(found, Task):
+        found = Evidence(stopped=(found,), running=(found,), definition=TaskDefinition.of(Raw(made.definition())))
+        assert diagnose(found)
+        assert Evidence.model_validate_json(found.model_dump_json()) == found
+
+
+@SLOW
+@given(st.text(max_size=60), st.integers(0, 255), st.sampled_from(["task", "log", "event", "target", "alarm", "name"]))
+def test_whatever_aws_or_a_log_says_is_shown_in_plain_text(drawn: str, code: int, place: str) -> None:
+    told_by = Raw({"": f"\x1b[31m{drawn}\x00"}).text("")
+    parts: dict[str, Any] = {
+        "task": {"alive": []},
+        "log": {"logs": made.log(1, told_by, f'{{"message": "m", "cause": {json.dumps(told_by)}}}')},
+        "event": {"events": [made.event(told_by)]},
+        "target": {"targets": [made.unhealthy("Target.Timeout", told_by)]},
+        "alarm": {"alarms": [{"AlarmName": told_by, "StateValue": "ALARM", "StateReason": told_by}]},
+        "name": {"task_definition": made.definition(image=told_by, healthCheck={"command": ["CMD-SHELL", told_by]})},
+    }
+    seen = made.seen(made.exited(code, container=told_by if place == "task" else ""), **parts[place])
+    found = diagnose(seen)
+    told = text(seen, found, colours=False)
+    for line in [told, *(line for one in found for line in (one.sentence, one.repair, *one.evidence))]:
+        assert not CONTROL.search(line)
+    json.dumps([one.model_dump(mode="json") for one in found])
+
+
+SECRETS = {
+    "an access key of AWS": ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
+    "a secret key of AWS": ("aws_secret_access_key=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMI"),
+    "a key in a header": ("refused: X-API-Key: open-sesame-1", "open-sesame-1"),
+    "a bearer": ("Authorization: Bearer abc.def-123456", "abc.def-123456"),
+    "a key made by keys.py": ("key zQ3vT9pL1xK7mB2nR8sW4yU6aE0cG5hJ_kI-oPqXdZf", "zQ3vT9pL1xK7"),
+    "an entry of SHINE_API_KEYS": (f"sha256:{'0a' * 16}:{'1b' * 32}", "1b1b1b1b"),
+    "a password in an address": ("postgres://shine:hunter2222@db.internal/x", "hunter2222"),
+    "a password in JSON": ('{"message": "login", "cause": "x", "password": "hunter2222"}', "hunter2222"),
+    "a setting": ("SHINE_API_KEYS=open-sesame-2,open-sesame-3", "open-sesame-2"),
+    "a web token": ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTYifQ.dBjftJeZ4CVP", "eyJzdWIi"),
+    "a private key": ("-----BEGIN PRIVATE KEY----- MIIEvQIBADAN", "MIIEvQ"),
+}
+PLAIN = [
+    f"failed to resolve ref {made.IMAGE}: not found",
+    f"failed to fetch secret {made.SECRET} from secrets manager: AccessDeniedException",
+    "shine: SHINE_API_KEYS cannot be used: entry 1 of 2 has characters other than visible ASCII",
+    "request id: a87a66d9-f839-4353-b8c2-9984b1465695",
+    f"task 0123456789abcdef0123456789abcdef of {made.GROUP}",
+    "ModuleNotFoundError: No module named 'token'",
+]
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_what_looks_like_a_secret_is_not_shown(name: str) -> None:
+    line, secret = SECRETS[name]
+    seen = made.seen(made.exited(3, container=line), logs=made.log(1, line), events=[made.event(line)])
+    found = diagnose(seen)
+    assert secret not in text(seen, found, colours=False) + json.dumps([one.model_dump(mode="json") for one in found])
+    assert "[hidden]" in json.dumps(found[0].model_dump(mode="json"))
+
+
+@pytest.mark.parametrize("line", PLAIN)
+def test_what_only_looks_like_a_secret_is_shown(line: str) -> None:
+    (first, *_) = diagnose(made.seen(made.task(reason=line, code="TaskFailedToStart")))
+    assert line in json.dumps(first.model_dump(mode="json"))

@@ -1,0 +1,39 @@
+"""A runner whose batching queue is left with nobody to work it off: it takes calls for ever and answers none."""
+
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.server import PORTRAIT, Server
+
+HEALED_S = 60.0  # 25 s until it ends itself, its new start, and room
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def test_a_runner_that_answers_nothing_is_started_anew(tmp_path: Path) -> None:
+    flag = tmp_path / "deaf"
+    server = Server(tmp_path, "tests.service.deaf:Gateway", DEAF_FILE=str(flag))
+    try:
+        server.wait_for_workers()
+        first = server.worker("SkinModel").pid
+        flag.touch()
+        sources: list[str] = []
+
+        def ask() -> None:
+            answer = httpx.post(server.url + "/analyze", files={"image": PORTRAIT.read_bytes()}, timeout=20)
+            assert answer.status_code == 200
+            sources.append(answer.json()["source"])
+
+        ask()
+        flag.unlink()  # memory is there again, and the queue still has nobody
+        began = time.monotonic()
+        while sources[-1] != "model" and time.monotonic() - began < HEALED_S:
+            ask()
+            time.sleep(0.5)
+        assert (sources[0], sources[-1]) == ("heuristic", "model")
+        assert server.worker("SkinModel").pid != first
+    finally:
+        server.stop()
