@@ -13,8 +13,8 @@ import boto3
 from botocore.config import Config
 from moto import mock_aws
 
-from bentos.skin.contract import contract
 from bentos.skin.model.engine import EMBEDDED
+from deploy import contract
 from deploy.plan import Plan
 from tests.deploy.aws import NAME, REGION
 from tests.plane import certificate, guardian
@@ -77,7 +77,7 @@ class Plane:
 
     def _open(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self.account = Account(EMBEDDED, contract())
+        self.account = Account(EMBEDDED, contract.own())
         self.digests = {name: self.account.push(name) for name in CATALOGUE}
         catalogue = {self.digests[name]: image for name, image in CATALOGUE.items()}
         self.targets = Targets(self.account, self._clock)
