@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from bentos.skin.contract import Contract
+from deploy.contract import Contract
 from deploy.plan import parse
 from tests.deploy.aws import ACCOUNT, NAME, REGION, REPOSITORY, Good
 from tests.plane.clock import now

@@ -13,11 +13,11 @@ import boto3
 from botocore.config import Config
 from moto import mock_aws
 
-from bentos.skin.contract import contract
 from bentos.skin.model.engine import EMBEDDED
+from deploy import contract
 from deploy.plan import Plan
 from tests.deploy.aws import NAME, REGION
-from tests.plane import certificate
+from tests.plane import certificate, guardian
 from tests.plane.account import CLUSTER, Account
 from tests.plane.balancer import Balancer
 from tests.plane.clock import Clock, monotonic
@@ -77,7 +77,7 @@ class Plane:
 
     def _open(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self.account = Account(EMBEDDED, contract())
+        self.account = Account(EMBEDDED, contract.own())
         self.digests = {name: self.account.push(name) for name in CATALOGUE}
         catalogue = {self.digests[name]: image for name, image in CATALOGUE.items()}
         self.targets = Targets(self.account, self._clock)
@@ -89,7 +89,8 @@ class Plane:
         self.faults = Faults()
         self._endpoint = Endpoint(self.account, self.ecs, self.targets, self.faults)
         self.endpoint = self._endpoint.url
-        platform |= self._credentials(TASK)
+        self._guardian = guardian.Guardian()
+        platform |= {**self._credentials(TASK), guardian.NAME: self._guardian.mark}
         front = self._free_address(0, last=FRONT)
         self.trusted, context = certificate.write(self._folder, front)
         group = self.account.ids["target_group"]
@@ -112,6 +113,7 @@ class Plane:
             task.join()
         self.balancer.close()
         self._endpoint.close()
+        self._guardian.close()
         self._mock.stop()
         ALONE.release()
 

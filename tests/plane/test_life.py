@@ -2,6 +2,8 @@
 
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -18,7 +20,8 @@ from deploy.plan import read
 from tests.deploy.aws import GROUP, NAME
 from tests.plane import Plane, balancer
 from tests.plane.account import CLUSTER
-from tests.plane.driver import Driver, photo
+from tests.plane.driver import BREAKER, Driver, photo
+from tests.server import ROOT
 
 
 def test_a_new_service_starts_as_ecs_starts_one(driver: Driver) -> None:
@@ -111,6 +114,7 @@ def test_an_update_loses_no_request(live: Driver) -> None:
     }
 
 
+@pytest.mark.long
 def test_what_is_in_flight_is_answered_before_its_task_is_told_to_end(live: Driver) -> None:
     answers: list[httpx.Response] = []
     slow = {"x-seconds": "4"}  # longer than the deregistration delay, which is short here
@@ -129,14 +133,30 @@ def test_what_is_in_flight_is_answered_before_its_task_is_told_to_end(live: Driv
     live.until(lambda: live.service()["runningCount"] == 2)
 
 
+@pytest.mark.long
 def test_who_does_not_heed_sigterm_is_killed_after_its_stop_timeout(live: Driver) -> None:
     stubborn = live.update(live.register("stub-stubborn", stopTimeout=2))
     live.settled(stubborn)
-    began = time.monotonic()
     live.settled(live.update(live.register("stub-next")))
-    assert time.monotonic() - began >= 2
-    ended = [one["containers"][0]["exitCode"] for one in live.tasks("STOPPED")]
-    assert ended == [0, 0, 137, 137]
+    ended = live.tasks("STOPPED")
+    assert [one["containers"][0]["exitCode"] for one in ended] == [0, 0, 137, 137]
+    waited = [(one["executionStoppedAt"] - one["stoppingAt"]).total_seconds() for one in ended]
+    assert all(2 <= seconds < 15 for seconds in waited[2:]), waited
+
+
+def test_a_deployment_keeps_to_the_percentages(live: Driver) -> None:
+    within = {**BREAKER, "minimumHealthyPercent": 50, "maximumPercent": 100}
+    deployment = live.update(live.register("stub-next"), deploymentConfiguration=within)
+    counts = set()
+
+    def counted() -> bool:
+        counts.add(len(live.tasks()))
+        found = live.service()["deployments"]
+        return len(found) == 1 and found[0]["rolloutState"] == "COMPLETED"
+
+    live.until(counted)
+    assert counts <= {1, 2}
+    assert live.service()["deployments"][0]["id"] == deployment
 
 
 def test_a_doomed_deployment_can_be_stopped_and_goes_back(live: Driver) -> None:
@@ -275,6 +295,32 @@ def test_nothing_is_left_of_a_plane_that_is_closed(tmp_path: Path) -> None:
         assert len(pids) == 2
         urls = [httpx.URL(url) for url in (plane.endpoint, plane.base_url, plane.secure_url)]
     assert [pid for pid in pids if pid and psutil.pid_exists(pid)] == []
+    assert [one for one in psutil.Process().children() if one.status() != psutil.STATUS_ZOMBIE] == []
     for url in urls:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((url.host, url.port or 443), 1)
+
+
+PROGRAM = """
+import sys, time
+from pathlib import Path
+from tests.plane import Plane
+from tests.plane.driver import Driver
+with Plane(Path(sys.argv[1]), scale=0.02) as plane:
+    driver = Driver(plane)
+    driver.settled(driver.create(driver.register("stub"))["deployments"][0]["id"])
+    print(*[one.pid for one in plane.running], flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.long
+def test_tasks_end_with_a_plane_that_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as plane:
+        assert plane.stdout
+        pids = [int(one) for one in plane.stdout.readline().split()]
+        assert [psutil.pid_exists(pid) for pid in pids] == [True, True]
+        plane.kill()
+    _, alive = psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=20)
+    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []

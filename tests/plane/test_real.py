@@ -1,12 +1,15 @@
 """The plane with the service itself: real starts, real photos, real weights out of S3."""
 
 import json
+import os
+import signal
 import ssl
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.deploy.aws import GROUP, SECRET_VALUE
@@ -111,6 +114,17 @@ def test_a_service_that_its_first_photo_kills(alone: Driver) -> None:
     ended = alone.until(lambda: [one for one in alone.tasks("STOPPED") if one["startedBy"] == deployment])
     container = ended[0]["containers"][0]
     assert container["reason"] == "OutOfMemoryError: Container killed due to memory usage"
+
+
+def test_a_container_whose_first_process_dies_loses_all_others(alone: Driver) -> None:
+    alone.settled(alone.update(alone.register("good")))
+    task = alone.plane.running[0]
+    family = psutil.Process(task.pid).children(recursive=True)
+    assert len(family) >= 3
+    os.kill(int(task.pid or 0), signal.SIGKILL)
+    alone.until(lambda: task.status == "STOPPED")
+    assert [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+    assert task.exit_code == 137
 
 
 def test_a_service_that_takes_its_time_gets_it(alone: Driver) -> None:
