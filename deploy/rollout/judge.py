@@ -19,6 +19,7 @@ from deploy.why.diagnose import diagnose
 from deploy.why.diagnosis import Diagnosis
 from deploy.why.evidence import gather
 
+SERVING = {"tasks_running", "targets_healthy", "errors"}  # gates whose failure means that callers are hurt now
 MORE_S = 2.0  # between two rounds of gates, on top of what is between two looks at AWS
 
 
@@ -79,6 +80,7 @@ def ask_gates(walk: Walk, attempt: Attempt, known: set[str]) -> Verdict | End:
         api_key=own_key(walk.plan, walk.clients) if "SHINE_API_KEYS" in deployed.secrets else None,
     )
     held_since: float | None = None
+    known_cause = ""
     rounds = watch(live, limits, interval_s=walk.every_s + MORE_S)
     while True:
         try:
@@ -86,6 +88,11 @@ def ask_gates(walk: Walk, attempt: Attempt, known: set[str]) -> Verdict | End:
         except StopIteration as ended:
             verdict: Verdict = ended.value
             return verdict
+        if SERVING & {one.name for one in results if not one.holds} and (found := cause(walk, name)):
+            told, known_cause = known_cause, found.code
+            if told == found.code:  # no settling cures what hurts callers for a reason that stays the same
+                rounds.close()
+                return Verdict(False, results, [one for one in results if not one.holds], found.sentence)
         now = time.monotonic()
         held_since = (held_since or now) if all(one.holds for one in results) else None
         walk.see.gates(results, now - held_since if held_since else 0.0, limits.window_s)
