@@ -100,7 +100,10 @@ class Locked(RecordError):
         elif holding.stale:
             way = "That is stale: `trail resume` goes on with its attempt, `--break-lock` takes the lock."
         else:
-            way = "`--break-lock` takes the lock, and that rollout then stops where it is."
+            way = (
+                "If that process is gone (Ctrl-C, a kill), `trail resume` goes on with its attempt; "
+                "`--break-lock` takes the lock, and that rollout then stops where it is."
+            )
         super().__init__(f"The rollout is locked by {holding.told()}. {way}")
 
 

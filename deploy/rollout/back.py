@@ -12,6 +12,7 @@ from bentos.skin.settings import HEALTH_PATH, Phase
 from deploy import exits
 from deploy.plan import PHASES
 from deploy.record.trail import Attempt, Deployed, Outcome, Record
+from deploy.refusal import meaning
 from deploy.rollout import change, ecs
 from deploy.rollout.follow import follow, patiently
 from deploy.rollout.walk import Result, Somebody, Walk, assert_begun
@@ -92,6 +93,12 @@ def after_failure(walk: Walk, code: int, outcome: Outcome, said: str, mine: set[
         went, sentence, target = go_back(walk, choice, mine)
     except Somebody as error:
         return walk.end(exits.SOMEBODY_ELSE, "overtaken", f"{said} {error}")
+    except ClientError as error:
+        refused = meaning(error)
+        if refused.passing:  # asked again by `trail resume`
+            raise
+        told = f"Going back failed: {refused} {refused.advice}"
+        return walk.end(exits.ROLLBACK_FAILED, "rollback_failed", f"{said} {told.strip()}")
     if not went:
         return walk.end(exits.ROLLBACK_FAILED, "rollback_failed", f"{said} {sentence}")
     return walk.end(code, outcome, f"{said} {sentence}", back_to=target.attempt)

@@ -125,7 +125,10 @@ def guarded(wanted: argparse.Namespace, run: Callable[[Walk, argparse.Namespace]
 def prepared(wanted: argparse.Namespace, plan: Plan, contract: dict[str, Any], see: Plain) -> Walk:
     """A walk with all that it needs; raises as `guarded` catches."""
     clients = Clients(plan.region, writes=not getattr(wanted, "dry_run", False))
-    who = str(clients["sts"].get_caller_identity()["Arn"])
+    caller = clients["sts"].get_caller_identity()
+    if caller.get("Account") != plan.account:  # before anything is written: the record would be founded in its name
+        raise PlanError(f"These credentials are for account {caller.get('Account')}, the plan is for {plan.account}.")
+    who = str(caller["Arn"])
     store = open_store(plan, clients)
     if wanted.break_lock and clients.writes:
         broken = break_lock(store)

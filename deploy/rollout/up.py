@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -11,6 +12,7 @@ from deploy import exits, preflight, report
 from deploy import render as renderer
 from deploy.contract import parse
 from deploy.plan import PHASES, PlanError
+from deploy.record.store import with_attempt
 from deploy.record.trail import Deployed, Record
 from deploy.refusal import meaning
 from deploy.rollout import change, ecs, push
@@ -71,6 +73,8 @@ def up(walk: Walk, phase: Phase, wanted: Wanted) -> Result:
     try:
         seen = ecs.picture(walk.clients, walk.plan)
         refuse_moving(walk, seen)
+        if writes:
+            abandon_what_was_left(walk)
         digest, stopped = looked(walk, phase, wanted, digest)
         if stopped is not None:
             return stopped
@@ -195,6 +199,15 @@ def named(walk: Walk, record: Record, phase: Phase, wanted: Wanted) -> str | Non
     raise PlanError(
         "No image was named, and none is proven yet: --digest sha256:… of one in ECR, or --image of one here."
     )
+
+
+def abandon_what_was_left(walk: Walk) -> None:
+    """Attempts that never ended, and whose lock is ours now: somebody broke it, and nobody will resume them."""
+    sentence = "It was cut off, and its lock was broken; how it ended was not seen."
+    for one in walk.record.attempts:
+        if one.outcome == "running":
+            left = one.model_copy(update={"outcome": "abandoned", "ended": datetime.now(UTC), "sentence": sentence})
+            walk.store.change(lambda record, left=left: with_attempt(record, left))  # type: ignore[misc]
 
 
 def refuse_moving(walk: Walk, seen: ecs.Picture) -> None:

@@ -21,11 +21,13 @@ GONE = object()  # a change that takes a field away
 
 @cache
 def _contract() -> str:
+    own = contracts.builtin()
     fixed = {
         "architecture": "amd64",
         "minimum": {"memory_mib": 1472, "cpus": 0.25},
-    }  # wherever tests run
-    return json.dumps({**contracts.builtin(), **fixed})
+        "seconds": {**own["seconds"], "start": 2.3},
+    }  # wherever tests run, and whatever was measured last
+    return json.dumps({**own, **fixed})
 
 
 def contract(**changes: Any) -> dict[str, Any]:

@@ -179,9 +179,9 @@ class Plane:
         """Have something happen right before the next call of an operation is answered, once."""
         self._endpoint.before[operation] = act
 
-    def become(self, digest: str, image: str) -> None:
-        """From now on tasks of a digest behave as another image of the catalogue; those that run stay what they are."""
-        self._ground.catalogue[digest] = CATALOGUE[image]
+    def become(self, digest: str, image: str, phase: str) -> None:
+        """From now on tasks of a digest behave in a phase as another image; those that run stay what they are."""
+        self._ground.catalogue[f"{digest} in {phase}"] = CATALOGUE[image]
 
     @property
     def calls(self) -> dict[str, int]:

@@ -49,10 +49,10 @@ def prepare(
     secrets = {one["name"]: secret(account, one["valueFrom"]) for one in container.get("secrets", [])}
     group, stream = _log(account, container, task)
     digest = pull(account, container["image"])
-    behaves = catalogue.get(digest)
+    plain = {one["name"]: one["value"] for one in container.get("environment", [])}
+    behaves = catalogue.get(f"{digest} in {plain.get('SHINE_PHASE')}") or catalogue.get(digest)
     if behaves is None:  # in ECR, but nobody said what it does
         raise StartFailed(f"CannotPullContainerError: the plane has no image {digest} in its catalogue")
-    plain = {one["name"]: one["value"] for one in container.get("environment", [])}
     return Container(container["name"], container["image"], digest, behaves, {**plain, **secrets}, group, stream)
 
 

@@ -26,7 +26,8 @@ def table(seen: dict[str, dict[str, Any]]) -> str:
     """The document."""
     lines = []
     for name, one in seen.items():
-        named = f"`{one['cause']}`" if one["cause"] else (one["sentence"][:80].rstrip() + " …")
+        named = ", ".join(f"`{name}`" for name in dict.fromkeys([one["cause"], *one.get("gates", [])]) if name)
+        named = named or one["sentence"][:80].rstrip() + " …"
         lost = f"{one['lost']} of {one['sent']}" if one["sent"] else "–"
         told = (one["outcome"] or "nothing was begun").replace("_", " ")
         lines.append(f"| {name}, {one['phase']} | {one['exit']} | {told} | {named} | {lost} | {one['seconds']} |")

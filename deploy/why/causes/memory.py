@@ -51,7 +51,13 @@ def out_of_memory(seen: Evidence) -> Sign | None:
         return None
     tasks = [one for one in seen.failed if one.id in found.tasks]
     told = [_told(one) for one in tasks[:1]]
-    return Sign(sentence=sentence, lines=[*found.lines, *(one.line for one in told)], tasks=found.tasks, at=found.at)
+    return Sign(
+        sentence=sentence,
+        lines=[*found.lines, *(one.line for one in told)],
+        tasks=found.tasks,
+        at=found.at,
+        deterministic=len(tasks) > 1,  # the second dies as the first did: waiting only costs more photos
+    )
 
 
 @cause(
