@@ -28,3 +28,10 @@ def live(driver: Driver) -> Driver:
     made = driver.create(driver.register("stub"))
     driver.settled(made["deployments"][0]["id"])
     return driver
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """They prove a stand-in of the tests' own: all of them belong to the long ones."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.long)

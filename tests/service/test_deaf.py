@@ -10,7 +10,7 @@ from tests.server import PORTRAIT, Server
 
 HEALED_S = 60.0  # 25 s until it ends itself, its new start, and room
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 
 
 def test_a_runner_that_answers_nothing_is_started_anew(tmp_path: Path) -> None:
