@@ -230,6 +230,8 @@ def read(path: Path) -> Plan:
 
 def load(path: Path) -> dict[str, Any]:
     """The file's plain data, not judged yet; raises as `read`."""
+    if not path.exists():
+        raise PlanError(f"{path} is not there: no such file. `trail init` writes a plan; --plan names another.")
     try:
         text = reading.content(path, MAX_BYTES, "a plan, such as `trail init` writes").decode("utf-8-sig")
     except reading.Unreadable as error:

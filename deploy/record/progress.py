@@ -166,6 +166,9 @@ def _next(record: Record, runs: Current, digest: str | None) -> tuple[Phase, str
     if last is not None and last.outcome not in ("proven", "restored"):
         if last.command == "rollback":
             return last.phase, "trail rollback"
+        if runs.attempt is not None and digest_of(last) not in (None, digest):  # another image failed; this one goes on
+            phase = next_phase(record, digest)
+            return (last.phase, "trail why") if phase is None else (phase, _up(phase, digest))
         likely = runs.attempt is None or next_phase(record, digest) == last.phase
         image = digest_of(last) or (digest if likely else None)
         return last.phase, _up(last.phase, image)

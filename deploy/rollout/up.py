@@ -261,6 +261,6 @@ def show(walk: Walk, seen: ecs.Picture, lines: list[str], service_lines: list[st
         walk.see.say(f"The service {walk.plan.service} would be created, with {walk.plan.size.tasks} tasks.")
     for title, told in (("task definition", lines), ("service", service_lines)):
         if told:
-            walk.see.say(f"{title}, {len(told)} differences:")
+            walk.see.say(f"{title}, {len(told)} difference{'s' if len(told) > 1 else ''}:")
             for line in told:
                 walk.see.say(f"  {line}")

@@ -280,7 +280,7 @@ def test_the_template_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--plan", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (["--plan", "nowhere.yaml"], "nowhere.yaml is not there"),
         (["--contract", "nowhere.json"], "nowhere.json cannot be read"),
         (["--contract", __file__], "is not JSON"),
     ],

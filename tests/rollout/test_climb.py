@@ -1,11 +1,16 @@
 """One image climbs four phases while photos are sent all the time: none is lost, and the record says what was seen."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.client import BaseClient
 
+from deploy import cli
+from deploy.aws import READING
 from deploy.gates.table import names
 from deploy.plan import PHASES
 from tests.plane import Plane
@@ -18,6 +23,28 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     with Plane(tmp_path_factory.mktemp("plane")) as made:
         yield made
+
+
+def test_a_dry_run_calls_nothing_that_writes(
+    plane: Plane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[str] = []
+    call: Any = BaseClient._make_api_call  # type: ignore[attr-defined]  # what each of boto3's methods ends in
+
+    def recorded(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        if client.meta.endpoint_url == plane.endpoint:  # the tool's; the plane itself asks moto by others
+            seen.append(operation)
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", recorded)
+    for name, value in plane.environment().items():
+        monkeypatch.setenv(name, value)
+    path = str(plane.write_plan(tmp_path / "trail.yaml"))
+    code = cli.main(["up", "simple", "--digest", plane.digests["good"], "--plan", path, "--dry-run", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert (code, told["sentence"]) == (0, "Dry run: nothing was changed.")
+    assert len(seen) > 20
+    assert [one for one in seen if not READING.match(one)] == []
 
 
 def test_one_image_climbs_from_simple_to_full_and_no_photo_is_lost(plane: Plane, tmp_path: Path) -> None:

@@ -231,5 +231,5 @@ def test_a_plan_that_names_no_place_says_what_to_write(client: Steady, capsys: A
     code, _, err = run(capsys, "status")
     assert code == 2
     assert "write `record: s3://YOUR-BUCKET/trail/` in trail.yaml" in err
-    assert run(capsys, "status", "--plan", "nowhere.yaml")[2].startswith("trail: nowhere.yaml cannot be read")
+    assert run(capsys, "status", "--plan", "nowhere.yaml")[2].startswith("trail: nowhere.yaml is not there")
     assert client.calls == []

@@ -175,7 +175,7 @@ def test_a_new_image_that_failed_leaves_the_old_one_counted_and_is_told() -> Non
     assert (found.digest, found.percent, states(found)) == (DIGEST, 100, ["proven"] * 4)
     assert found.stations[0].blocks == "With image sha256:b71eb71eb71e: No curl."
     assert found.stations[0].cause == "NO_CURL"
-    assert found.next == f"trail up simple --digest {NEWER}"
+    assert found.next == "trail why"  # and not the image that failed
 
 
 def test_what_blocked_once_blocks_no_more_when_a_later_attempt_is_proven() -> None:
