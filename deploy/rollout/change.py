@@ -5,7 +5,6 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from bentos.skin.settings import Phase
 from deploy.aws import Clients
 from deploy.contract import parse
 from deploy.plan import Plan
@@ -262,13 +261,3 @@ def settings_of(task: dict[str, Any], contract: dict[str, Any]) -> tuple[dict[st
         one["name"]: MASKED if one["name"] in secret else one["value"] for one in container.get("environment", [])
     }
     return environment, {one["name"]: one["valueFrom"] for one in container.get("secrets", [])}
-
-
-def phase_of(task: dict[str, Any]) -> Phase | None:
-    """The phase that a task definition's container is set to."""
-    for container in task.get("containerDefinitions") or []:
-        for one in container.get("environment", []):
-            if one.get("name") == "SHINE_PHASE" and one.get("value") in ("simple", "hybrid", "foundation", "full"):
-                found: Phase = one["value"]
-                return found
-    return None

@@ -15,7 +15,7 @@ from deploy.plan import PHASES, PlanError
 from deploy.record.store import with_attempt
 from deploy.record.trail import Deployed, Record
 from deploy.refusal import meaning
-from deploy.rollout import change, ecs, push
+from deploy.rollout import back, change, ecs, push
 from deploy.rollout.judge import deployed_of, judge
 from deploy.rollout.walk import Result, Somebody, Walk, proven_phases
 
@@ -36,19 +36,17 @@ def climb(walk: Walk, goal: Phase, wanted: Wanted) -> Result:
     record, running = walk.store.read(), runs_now(walk)
     digest = wanted.digest or (digest_of(running) if wanted.image is None and running else None)
     first = 0
-    proven = {
-        one.deployed.task_definition: one.phase for one in record.attempts if one.outcome == "proven" and one.deployed
-    }
-    if running and digest == digest_of(running) and running["taskDefinitionArn"] in proven:
-        first = PHASES.index(proven[running["taskDefinitionArn"]]) + 1
+    if running and digest == digest_of(running):
+        proof = back.running_attempt(record, running["taskDefinitionArn"])
+        first = PHASES.index(proof.phase) + 1 if proof else 0
     steps = PHASES[first : PHASES.index(goal) + 1]
     result = Result(exits.FINE, f"Phase {goal} is proven already and runs; there is nothing to climb.")
     for phase in steps:
         result = up(walk, phase, wanted)
         if result.exit != exits.FINE or not walk.clients.writes:
             return result
-        assert_deployed = result.attempt.deployed if result.attempt else None
-        wanted = Wanted(digest=assert_deployed.digest if assert_deployed else wanted.digest)
+        deployed = result.attempt.deployed if result.attempt else None
+        wanted = Wanted(digest=deployed.digest if deployed else wanted.digest)
     return result
 
 

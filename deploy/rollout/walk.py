@@ -20,7 +20,7 @@ from deploy.aws import Clients
 from deploy.contract import parse
 from deploy.finding import Finding
 from deploy.plan import PHASES, Gates, PhasePlan, Plan
-from deploy.record.lock import Lock, LockLost, take
+from deploy.record.lock import Lock, take
 from deploy.record.store import RecordError, RecordUnreachable, Store, with_attempt
 from deploy.record.trail import Attempt, Outcome, Record
 from deploy.rollout.follow import Times
@@ -175,6 +175,3 @@ def assert_begun(attempt: Attempt | None) -> Attempt:
     if attempt is None:
         raise RuntimeError("no attempt was begun")
     return attempt
-
-
-__all__ = ["LockLost", "Result", "Somebody", "Walk", "proven_phases"]
