@@ -28,7 +28,7 @@ from bentos.skin.runtime.middleware import FORM, GET_PATHS, Door, Envelope, cors
 from bentos.skin.runtime.routes import MAX_LATENCY_MS, routes
 from bentos.skin.runtime.telemetry import LoadTelemetry, Telemetry
 from bentos.skin.runtime.tracing import tracing
-from bentos.skin.runtime.watchdog import STUCK_BATCHES, EndWhenDeaf, end_process_after
+from bentos.skin.runtime.watchdog import STUCK_BATCHES, EndWhenDeaf
 from bentos.skin.schema import Analysis
 from bentos.skin.threads import limit_pools, thread_count
 
@@ -68,8 +68,7 @@ class SkinModel:
     @bentoml.api(**BATCHED)
     async def predict(self, crops: np.ndarray) -> list[ModelAnswer]:
         """uint8 (batch, 512, 512, 3) → the learned concerns of each crop."""
-        with end_process_after(STUCK_S):
-            return await asyncio.get_running_loop().run_in_executor(self.thread, self.lifecycle.predict, crops)
+        return await asyncio.get_running_loop().run_in_executor(self.thread, self.lifecycle.predict, crops)
 
     @bentoml.api
     async def status(self, known: str | None = None) -> dict[str, Any]:
@@ -89,10 +88,7 @@ class HeuristicFallback:
     async def measure(self, crops: list[Any]) -> list[Measured]:
         """The fields of `Crop`, batched → the measurements of each; pydantic cannot describe arrays in a dataclass."""
         loop = asyncio.get_running_loop()
-        with end_process_after(STUCK_S):
-            return await asyncio.gather(
-                *(loop.run_in_executor(self.threads, measure, Crop(**fields)) for fields in crops)
-            )
+        return await asyncio.gather(*(loop.run_in_executor(self.threads, measure, Crop(**fields)) for fields in crops))
 
 
 @bentoml.service(

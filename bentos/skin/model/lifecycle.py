@@ -95,7 +95,10 @@ class Lifecycle:
 
     def _live(self) -> None:
         while True:
-            pause = self._step()
+            try:
+                pause = self._step()
+            except MemoryError:  # while a failure was noted; without this thread no weights would ever come again
+                pause = self._settings.weights_poll_s
             self._next_at = time.monotonic() + pause
             self._wake.wait(pause)
             self._wake.clear()

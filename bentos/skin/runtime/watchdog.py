@@ -5,84 +5,103 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger("shine.runner")
 
 STUCK_BATCHES = 10  # times a batch's deadline: whoever takes that long is stuck, not slow
-DEAF_CALLS = 3  # that came since, and none was answered: one alone may have left
-AGAIN_S = 5.0  # a process that was stopped for a while finds all its timers due at once; it is looked at once more
+DEAF_CALLS = 3  # that came since the last answer: one alone may have left
 EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
-@contextmanager
-def end_process_after(seconds: float) -> Iterator[None]:
-    """End this process when the block has not ended in time: a thread stuck in native code cannot be stopped.
-
-    Without it each probe would queue behind the stuck batch for ever, and the runner would never heal.
-    """
-    timer = threading.Timer(seconds, _end, (seconds,))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
 class EndWhenDeaf:
-    """ASGI middleware that ends this process when it takes calls and answers none of them.
+    """ASGI middleware that ends this process when it takes calls and answers none, or takes none any more.
 
-    A batch that never begins is not seen by `end_process_after`: where memory ran out inside BentoML's batching queue,
-    the queue was left with nobody who works it off, and each probe waited for ever in a runner that looked well.
+    However a runner came to hang, a thread stuck in native code cannot be stopped, and each probe would queue behind
+    it for ever. Seen where memory ran out: BentoML's batching queue left with nobody who works it off; the event loop
+    waiting for ever in `Thread.start` for a thread that had died before it could say that it runs. So the one that
+    looks is a thread of its own, made while there is memory, and no thread is made for a call.
+
+    It counts its own turns, not the clock: a process that was stopped for a while did not look either.
 
     Args:
         app: what answers.
         path: of the calls that count.
-        patience_s: seconds for which no call may be answered.
-        end: is called then; ends the process.
+        patience_s: seconds for which no call may be answered, or the event loop not turn.
+        end: is called then, with what was seen; ends the process.
+        turn_s: seconds between two looks.
     """
 
-    def __init__(self, app: ASGIApp, path: str, patience_s: float, end: Callable[[float], None] | None = None) -> None:
-        self._app, self._path, self._patience_s = app, path, patience_s
-        self._end = end or _end_deaf
-        self._calls = 0
-        self._answered_at = 0.0
+    def __init__(
+        self,
+        app: ASGIApp,
+        path: str,
+        patience_s: float,
+        end: Callable[[str], None] | None = None,
+        turn_s: float = 1.0,
+    ) -> None:
+        self._app, self._path = app, path
+        self._end = end or _end
+        self._turn_s = turn_s
+        self._most = max(1, round(patience_s / turn_s))  # turns
+        self._begun = False
+        self._waiting = 0  # calls since the last answer
+        self._answers = 0
+        self._behind = 0  # turns since the event loop last did
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass it on, and look later whether anything was answered since."""
+        """Pass it on, and see whether it is answered."""
+        if not self._begun:  # with the server's own "lifespan", before any call
+            self._begun = True
+            threading.Thread(
+                target=self._watch, args=(asyncio.get_running_loop(),), name="watchdog", daemon=True
+            ).start()
         if scope["type"] != "http" or scope["path"] != self._path:
             await self._app(scope, receive, send)
             return
-        self._calls += 1
-        began, number = time.monotonic(), self._calls
-        timer = asyncio.get_running_loop().call_later(self._patience_s, self._look, began, number, False)
+        self._waiting += 1
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._answered_at = time.monotonic()
-                timer.cancel()
+                self._answered()
             await send(message)
 
-        await self._app(scope, receive, sent)
+        try:
+            await self._app(scope, receive, sent)
+        except Exception:
+            self._answered()  # the server answers in its stead
+            raise
 
-    def _look(self, began: float, number: int, again: bool) -> None:
-        if self._answered_at > began or self._calls - number < DEAF_CALLS:
-            return
-        if again:
-            self._end(time.monotonic() - began)
-        else:
-            asyncio.get_running_loop().call_later(AGAIN_S, self._look, began, number, True)
+    def _answered(self) -> None:
+        self._waiting = 0
+        self._answers += 1
+
+    def _turned(self) -> None:
+        self._behind = 0
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        silent = answers = 0
+        while not loop.is_closed():
+            time.sleep(self._turn_s)
+            try:
+                silent = silent + 1 if self._waiting >= DEAF_CALLS and self._answers == answers else 0
+                answers = self._answers
+                self._behind += 1
+                loop.call_soon_threadsafe(self._turned)
+            except MemoryError:  # the next turn looks again
+                continue
+            except RuntimeError:  # the loop was closed
+                return
+            if silent >= self._most:
+                self._end("no call has been answered")
+            elif self._behind > self._most:
+                self._end("a call has been stuck in the event loop")
 
 
-def _end(seconds: float) -> None:
-    log.error("a batch has been stuck for %g s; this runner ends, to be started anew", seconds)
-    os._exit(EXIT_CODE)
-
-
-def _end_deaf(seconds: float) -> None:
-    log.error("no call has been answered for %.0f s; this runner ends, to be started anew", seconds)
-    os._exit(EXIT_CODE)
+def _end(seen: str) -> None:
+    try:
+        log.error("%s for long; this runner ends, to be started anew", seen)
+    finally:
+        os._exit(EXIT_CODE)

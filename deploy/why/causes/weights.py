@@ -12,7 +12,7 @@ LOADED = "weights are in service"
 FAILING = "weights cannot be loaded"
 POISONED = "the model's answers are poisoned"
 DIED = "a worker ended by itself"
-STUCK = "a batch has been stuck"
+HUNG = "this runner ends, to be started anew"
 PIN = re.compile(r"not the pin's|the pin is|pinned version")
 REFUSED = re.compile(r"S3 refuses|AccessDenied|allow (?P<action>s3:\w+) on (?P<where>\S+)")
 ENDS = (LOADED, FAILING, POISONED)  # of an attempt
@@ -165,14 +165,14 @@ def self_test(seen: Evidence) -> Sign | None:
 @cause(
     "RUNNER_DIES",
     "A runner ends again and again",
-    looks="`a worker ended by itself and is started anew` in the log, several times; or `a batch has been stuck`.",
-    repair="Nearly always memory within the task: raise size.memory. Stuck batches: too little CPU for the model.",
+    looks="`a worker ended by itself and is started anew` in the log, several times; or `this runner ends`.",
+    repair="Nearly always memory within the task: raise size.memory. One that hung: too little CPU, or memory again.",
     weight=SYMPTOM + 0.1,
     aside=True,
 )
 def runner(seen: Evidence) -> Sign | None:
     tasks = [*seen.running, *seen.failed]
-    quotes = [one for one in lines(seen, tasks) if any(word in one.text for word in (DIED, STUCK))]
+    quotes = [one for one in lines(seen, tasks) if any(word in one.text for word in (DIED, HUNG))]
     if len(quotes) < FEW:
         return None
     worker = str(as_json(quotes[0].text).get("worker") or "a runner")

@@ -11,73 +11,81 @@ from starlette.types import Message, Receive, Scope, Send
 from bentos.skin.runtime import watchdog
 from tests.server import ROOT
 
-HANGS_IN_NATIVE_CODE = """
-import threading
-from bentos.skin.runtime.watchdog import end_process_after
-stuck = threading.Lock()
-stuck.acquire()
-with end_process_after(0.3):
-    print("begun", flush=True)
-    stuck.acquire()
+PATIENCE_S, TURN_S = 0.2, 0.02
+LONG_S = 1.0  # several times the patience
+
+STUCK_IN_THE_LOOP = """
+import asyncio, threading
+from bentos.skin.runtime.watchdog import EndWhenDeaf
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        print("begun", flush=True)
+        threading.Event().wait()  # as Thread.start does for a thread that died at its start
+
+async def run():
+    deaf = EndWhenDeaf(app, "/predict", 0.3, turn_s=0.05)
+    await deaf({"type": "lifespan"}, None, None)
+    await deaf({"type": "http", "path": "/predict"}, None, None)
+
+asyncio.run(run())
 """
 
 
-def test_a_process_stuck_in_the_block_ends_with_its_code_and_says_why() -> None:
+def test_a_process_whose_event_loop_is_stuck_ends_with_its_code_and_says_why() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", HANGS_IN_NATIVE_CODE], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", STUCK_IN_THE_LOOP], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode == watchdog.EXIT_CODE == 70
     assert done.stdout == "begun\n"
-    assert "a batch has been stuck for 0.3 s" in done.stderr
+    assert "a call has been stuck in the event loop for long; this runner ends" in done.stderr
 
 
-@pytest.mark.parametrize("error", [None, ValueError("the engine is broken")])
-def test_a_block_that_ends_in_time_ends_nothing(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> None:
-    ended: list[int] = []
-    monkeypatch.setattr("os._exit", ended.append)
-    try:
-        with watchdog.end_process_after(0.1):
-            if error is not None:
-                raise error
-    except ValueError:
-        pass
-    time.sleep(0.3)
-    assert ended == []
-
-
-def calls(answer_from: int, count: int, path: str = "/predict") -> list[float]:
+def calls(answer_from: int, count: int, path: str = "/predict", stuck_s: float = 0.0) -> list[str]:
     """What a deaf or hearing app ends with, after calls 20 ms apart; answered are those from a number on."""
-    ended: list[float] = []
+    ended: list[str] = []
     seen = 0
 
-    async def app(_: Scope, __: Receive, send: Send) -> None:
+    async def app(scope: Scope, _: Receive, send: Send) -> None:
         nonlocal seen
+        if scope["type"] == "lifespan":
+            return
         seen += 1
-        if seen >= answer_from:
+        if seen < answer_from:
+            await asyncio.sleep(0.01)  # its caller has gone
+        elif seen % 2:
             await send({"type": "http.response.start", "status": 200, "headers": []})
         else:
-            await asyncio.sleep(0.01)  # its caller has gone
+            raise MemoryError
 
     async def run() -> None:
-        deaf = watchdog.EndWhenDeaf(app, "/predict", 0.1, ended.append)
+        deaf = watchdog.EndWhenDeaf(app, "/predict", PATIENCE_S, ended.append, TURN_S)
 
         async def send(_: Message) -> None: ...
 
         async def receive() -> Message:
             return {"type": "http.disconnect"}
 
+        await deaf({"type": "lifespan"}, receive, send)
         for _ in range(count):
-            await deaf({"type": "http", "path": path}, receive, send)
+            try:
+                await deaf({"type": "http", "path": path}, receive, send)
+            except MemoryError:
+                continue
             await asyncio.sleep(0.02)
-        await asyncio.sleep(0.4)
+        time.sleep(stuck_s)  # noqa: ASYNC251  the loop is meant to be stuck
+        await asyncio.sleep(LONG_S)
 
     asyncio.run(run())
     return ended
 
 
-def test_a_process_that_answers_no_call_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "AGAIN_S", 0.1)
-    assert calls(answer_from=99, count=12)
+def test_a_process_that_answers_no_call_ends() -> None:
+    assert calls(answer_from=99, count=12)[:1] == ["no call has been answered"]
+
+
+def test_a_process_whose_event_loop_does_not_turn_ends_however_few_calls_came() -> None:
+    assert calls(1, 1, stuck_s=LONG_S)[:1] == ["a call has been stuck in the event loop"]
 
 
 @pytest.mark.parametrize(
@@ -85,8 +93,5 @@ def test_a_process_that_answers_no_call_ends(monkeypatch: pytest.MonkeyPatch) ->
     [(1, 12, "/predict"), (4, 12, "/predict"), (99, 2, "/predict"), (99, 12, "/status")],
     ids=["answers", "answers again", "callers that left", "other calls"],
 )
-def test_a_process_that_answers_or_is_hardly_asked_goes_on(
-    monkeypatch: pytest.MonkeyPatch, answer_from: int, count: int, path: str
-) -> None:
-    monkeypatch.setattr(watchdog, "AGAIN_S", 0.1)
+def test_a_process_that_answers_or_is_hardly_asked_goes_on(answer_from: int, count: int, path: str) -> None:
     assert calls(answer_from, count, path) == []
