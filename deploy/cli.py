@@ -47,6 +47,7 @@ from deploy.exits import FINE, FOUND, INTERRUPTED
 from deploy.gates import commands as gates
 from deploy.record import commands as record
 from deploy.rollout import commands as rollout
+from deploy.rollout.now import now
 from deploy.stack import StackError
 from deploy.why import commands as why
 from deploy.words import printable
@@ -98,9 +99,9 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("trail", description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
     own = (add_init, add_schema, add_render, add_preflight, add_explain)
-    parts = (infra, rollout, why, record, gates)
-    for add in (*own, *(part.add_commands for part in parts)):
+    for add in (*own, infra.add_commands, rollout.add_commands, why.add_commands, gates.add_commands):
         add(commands)
+    record.add_commands(commands, live=now)
     return made
 
 

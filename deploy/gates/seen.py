@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from deploy import running
 from deploy.gates.canary import RECENT_S, Canary, Outcome
 from deploy.gates.live import Live
 from deploy.gates.replies import Unexpected, content, expected_200
@@ -15,7 +16,6 @@ from deploy.plan import Gates
 
 T = TypeVar("T")
 SCALED_IN = "Scaling activity"  # begins the reason of a task that autoscaling stopped
-DESCRIBED_MOST = 100  # tasks that DescribeTasks takes at a time
 ANALYZE = "/analyze"
 # As a browser asks before a page may send a key with a photo.
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
@@ -160,10 +160,9 @@ class Seen:
 
     def _service(self) -> dict[str, Any]:
         plan = self._live.plan
-        told = self._live.clients["ecs"].describe_services(cluster=plan.cluster, services=[plan.service])["services"]
-        if not told or told[0].get("status") == "INACTIVE":
+        found = running.service(self._live.clients, plan)
+        if found is None:
             raise Unexpected(f"There is no service {plan.service} in the cluster {plan.cluster}.")
-        found: dict[str, Any] = told[0]
         return found
 
     @property
@@ -207,20 +206,7 @@ class Seen:
         return [one for arn, one in self.stopped.items() if arn not in known | self.scaled_in]
 
     def _tasks(self, status: str) -> list[dict[str, Any]]:
-        ecs, plan = self._live.clients["ecs"], self._live.plan
-        pages = ecs.get_paginator("list_tasks").paginate(
-            cluster=plan.cluster, serviceName=plan.service, desiredStatus=status
-        )
-        arns = [arn for page in pages for arn in page.get("taskArns", [])]
-        found: list[dict[str, Any]] = []
-        for first in range(0, len(arns), DESCRIBED_MOST):
-            some = arns[first : first + DESCRIBED_MOST]
-            found += ecs.describe_tasks(cluster=plan.cluster, tasks=some).get("tasks", [])
-        # An emulator may list the tasks of all services, and with whatever status.
-        group = f"service:{plan.service}"
-        return [
-            one for one in found if one.get("group") in (None, "", group) and one.get("desiredStatus", status) == status
-        ]
+        return running.tasks(self._live.clients, self._live.plan, status)
 
     def _is_ours(self, task: dict[str, Any]) -> bool:
         """By the deployment that started it; by its task definition where that is not told."""
@@ -235,8 +221,7 @@ class Seen:
         return self._once("targets", self._targets)
 
     def _targets(self) -> list[dict[str, Any]]:
-        arn = self._live.plan.load_balancer.target_group
-        told = self._live.clients["elbv2"].describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+        told = running.targets(self._live.clients, self._live.plan)
         return [one for one in told if one["TargetHealth"]["State"] != "draining"]
 
     # --- asking once ----------------------------------------------------------------------------------------------

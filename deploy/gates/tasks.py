@@ -1,6 +1,5 @@
 """Gates about tasks and targets: what ECS and the load balancer say of our deployment."""
 
-import re
 from collections import Counter
 from typing import Any
 
@@ -10,9 +9,9 @@ from deploy.gates.asking import Judged, held, missed
 from deploy.gates.live import Live
 from deploy.gates.replies import refusal
 from deploy.gates.seen import Seen
+from deploy.running import addresses, digest_of
 from deploy.words import printable
 
-BY_DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})$")
 SHOWN = 19  # characters of a digest in a sentence: sha256: and twelve digits
 
 
@@ -128,26 +127,6 @@ def _readiness(answer: httpx.Response) -> str:
         return f"{answer.status_code} ({printable(str(told['state']), 20)}, {printable(str(told['reason']), 40)})"
     except (ValueError, LookupError, TypeError):
         return refusal(answer)
-
-
-def digest_of(task: dict[str, Any], name: str) -> str | None:
-    """Of the image that a task runs, as ECS tells it; by the image's reference where it does not tell."""
-    containers = task.get("containers") or []
-    container = next((one for one in containers if one.get("name") == name), containers[0] if containers else {})
-    if told := container.get("imageDigest"):
-        return str(told)
-    named = BY_DIGEST.search(str(container.get("image") or ""))
-    return named[1] if named else None
-
-
-def addresses(task: dict[str, Any]) -> set[str]:
-    """Private ones; networkBindings are empty in awsvpc mode."""
-    details = [one for attachment in task.get("attachments") or [] for one in attachment.get("details") or []]
-    found = {one.get("value") for one in details if one.get("name") in ("privateIPv4Address", "privateIPv6Address")}
-    for container in task.get("containers") or []:
-        for interface in container.get("networkInterfaces") or []:
-            found |= {interface.get("privateIpv4Address"), interface.get("ipv6Address")}
-    return {str(one) for one in found if one}
 
 
 def _short(name: str) -> str:

@@ -33,7 +33,7 @@ from deploy.record.progress import Progress, compute
 from deploy.record.stations import State, Station
 from deploy.record.store import Store, open_store, with_note
 from deploy.record.telling import clean, moment, short, span
-from deploy.record.trail import Note, Record
+from deploy.record.trail import Attempt, Note, Record
 from deploy.refusal import told
 from deploy.words import printable
 
@@ -51,7 +51,7 @@ class Seen:
     data: dict[str, Any]
 
 
-Live = Callable[[Plan, Clients], Seen]
+Live = Callable[[Plan, Clients, Attempt | None], Seen]  # the last: what runs as far as the record knows
 
 
 class Unwritable(Exception):
@@ -94,7 +94,7 @@ def _status(wanted: argparse.Namespace, plan: Plan, live: Live | None) -> int:
     record = store.read()
     progress = compute(record, expected())
     holding = lock.peek(store)
-    seen = live(plan, clients) if live is not None else None
+    seen = live(plan, clients, progress.current.attempt) if live is not None else None
     if wanted.json:
         held = None if holding is None else holding.model_dump(mode="json") | {"stale": holding.stale}
         content = {"progress": _progress(progress), "lock": held, "live": None if seen is None else seen.data}

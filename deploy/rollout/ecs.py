@@ -4,10 +4,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from deploy import running
 from deploy.aws import Clients
 from deploy.plan import Plan
-
-CHUNK = 100  # tasks that describe_tasks takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +91,20 @@ class Picture:
         return next((one for one in self.deployments if one.rollout == "IN_PROGRESS"), None)
 
 
-def service(clients: Clients, plan: Plan) -> dict[str, Any] | None:
-    """AWS's answer; None where the service is not there, or is gone."""
-    found = clients["ecs"].describe_services(cluster=plan.cluster, services=[plan.service])["services"]
-    return found[0] if found and found[0].get("status") != "INACTIVE" else None
-
-
 def picture(clients: Clients, plan: Plan) -> Picture:
     """Ask for all of it."""
     now = datetime.now(UTC)
-    found = service(clients, plan)
+    found = running.service(clients, plan)
     if found is None:
         return Picture(now)
-    return Picture(now, found, deployments(found), tasks(clients, plan), targets(clients, plan), events(found))
+    return Picture(
+        now,
+        found,
+        deployments(found),
+        [task(one, plan.service) for one in running.tasks(clients, plan)],
+        [target(one) for one in running.targets(clients, plan)],
+        events(found),
+    )
 
 
 def deployments(found: dict[str, Any]) -> list[Deployment]:
@@ -127,56 +127,26 @@ def deployments(found: dict[str, Any]) -> list[Deployment]:
     return sorted(made, key=lambda one: one.created, reverse=True)
 
 
-def tasks(clients: Clients, plan: Plan) -> list[Task]:
-    """Those that run or are about to."""
-    ecs = clients["ecs"]
-    pages = ecs.get_paginator("list_tasks").paginate(cluster=plan.cluster, serviceName=plan.service)
-    arns = [arn for page in pages for arn in page.get("taskArns", [])]
-    found = []
-    for first in range(0, len(arns), CHUNK):
-        found += ecs.describe_tasks(cluster=plan.cluster, tasks=arns[first : first + CHUNK]).get("tasks", [])
-    return [task(one) for one in found]
-
-
-def task(found: dict[str, Any]) -> Task:
-    """Of AWS's answer."""
-    containers = found.get("containers", [])
-    image = str(containers[0].get("image", "")) if containers else ""
-    digest = containers[0].get("imageDigest") if containers else None
+def task(found: dict[str, Any], name: str) -> Task:
+    """Of AWS's answer; the container is the one of that name."""
     return Task(
         id=str(found.get("taskArn", "")).rsplit("/", 1)[-1],
         status=str(found.get("lastStatus", "")),
         health=str(found.get("healthStatus", "UNKNOWN")),
         deployment=str(found.get("startedBy", "")),
-        digest=digest or (image.partition("@")[2] or None),
-        address=address(found),
+        digest=running.digest_of(found, name),
+        address=next(iter(running.addresses(found)), None),
     )
 
 
-def address(found: dict[str, Any]) -> str | None:
-    """The task's own, by its network interface."""
-    for container in found.get("containers", []):
-        for interface in container.get("networkInterfaces", []):
-            if interface.get("privateIpv4Address"):
-                return str(interface["privateIpv4Address"])
-    for attachment in found.get("attachments", []):
-        for detail in attachment.get("details", []):
-            if detail.get("name") == "privateIPv4Address":
-                return str(detail.get("value"))
-    return None
-
-
-def targets(clients: Clients, plan: Plan) -> list[Target]:
-    """Of the plan's target group."""
-    answer = clients["elbv2"].describe_target_health(TargetGroupArn=plan.load_balancer.target_group)
-    return [
-        Target(
-            address=str(one["Target"]["Id"]),
-            state=str(one.get("TargetHealth", {}).get("State", "")),
-            reason=str(one.get("TargetHealth", {}).get("Description") or one.get("TargetHealth", {}).get("Reason", "")),
-        )
-        for one in answer.get("TargetHealthDescriptions", [])
-    ]
+def target(found: dict[str, Any]) -> Target:
+    """Of AWS's answer."""
+    health = found.get("TargetHealth", {})
+    return Target(
+        address=str(found["Target"]["Id"]),
+        state=str(health.get("State", "")),
+        reason=str(health.get("Description") or health.get("Reason", "")),
+    )
 
 
 def events(found: dict[str, Any]) -> list[Event]:

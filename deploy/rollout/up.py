@@ -18,6 +18,7 @@ from deploy.refusal import meaning
 from deploy.rollout import back, change, ecs, push
 from deploy.rollout.judge import deployed_of, judge
 from deploy.rollout.walk import Result, Somebody, Walk, proven_phases
+from deploy.running import service
 
 NOT_YET = "sha256:" + "0" * 64  # stands for an image that would only be pushed; nothing is registered with it
 
@@ -240,7 +241,7 @@ def registered_before(walk: Walk, task: dict[str, Any], digest: str, phase: Phas
 
 def runs_now(walk: Walk) -> dict[str, Any] | None:
     """The task definition that the service runs."""
-    found = ecs.service(walk.clients, walk.plan)
+    found = service(walk.clients, walk.plan)
     if found is None or not found.get("desiredCount"):
         return None
     return change.task_definition(walk.clients, str(found["taskDefinition"]))

@@ -31,6 +31,8 @@ CODES: dict[str, str] = {
     "TRIAL_WRITES": "The root is read-only; only the contract's writable paths may be written.",
     "TRIAL_MEMORY": "Memory that is used when idle, against the task's limit.",
     "TRIAL_MEMORY_TIGHT": "Photos need memory too: a task that is nearly full when idle is killed under load.",
+    "TRIAL_PHOTO": "A photo that is sent to the container is answered with findings.",
+    "TRIAL_PHOTO_FAILED": "Health checks pass, and the first photo fails: every user would see that, no health check.",
     "TRIAL_STOP": "The container ends by itself when told to.",
     "TRIAL_STOP_SLOW": "After stopTimeout ECS kills the task, with the requests that are in flight.",
 }

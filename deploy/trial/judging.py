@@ -1,6 +1,7 @@
 """What is judged while the container runs, and of how it starts and ends."""
 
 import re
+import time
 from collections.abc import Iterator
 
 from deploy.cloud.account import fail, ok, skip, warn
@@ -10,15 +11,17 @@ from deploy.image.container import Container
 from deploy.image.measure import used
 from deploy.trial.health_command import command
 from deploy.trial.listening import Seen, answer, loopback, waited
+from deploy.trial.photo import photo
 from deploy.trial.task import Task
 
 TIGHT = 0.8  # of the limit, when idle
+SETTLES_S = 2.0  # until a container that was killed is known to be over
 PROGRAMS = ("python", "sh", "curl", "wget")
 READ_ONLY = re.compile(r"[^\n]*read-only file system[^\n]*", re.I)
 
 
-def judged(running: Container, wanted: Task, contract: Contract) -> Iterator[Finding]:
-    """Everything that a running container shows; it is stopped at the end."""
+def judged(running: Container, wanted: Task, contract: Contract, settings: dict[str, str]) -> Iterator[Finding]:
+    """Everything that a container, running with those settings, shows; it is stopped at the end."""
     seen = waited(running, wanted, contract)
     yield from _user(running, contract)
     if seen.ended:
@@ -34,21 +37,33 @@ def judged(running: Container, wanted: Task, contract: Contract) -> Iterator[Fin
     yield from _executables(running)
     yield from _writes(running)
     yield from _memory(running, wanted)
+    if seen.status == 200:
+        yield from photo(running, contract, settings)
+        if _over(running):
+            yield _ended(running, wanted, " at its first photo")
+            return
     yield from _stopped(running, wanted)
 
 
-def _ended(running: Container, wanted: Task) -> Finding:
+def _over(running: Container) -> bool:
+    until = time.monotonic() + SETTLES_S  # the kernel's victim is counted a moment later
+    while not (over := running.inspect()["State"]["Status"] in ("exited", "dead")) and time.monotonic() < until:
+        time.sleep(0.2)
+    return over
+
+
+def _ended(running: Container, wanted: Task, when: str = "") -> Finding:
     state, lines = running.inspect()["State"], running.logs().strip().splitlines()[-5:]
     if state["OOMKilled"]:
         return fail(
             "TRIAL_MEMORY_SHORT",
-            f"The kernel killed the container at the task's limit of {wanted.memory_mib} MiB.",
+            f"The kernel killed the container{when}, at the task's limit of {wanted.memory_mib} MiB.",
             ("task definition: memory", wanted.memory_mib),
             repair="Give the task more memory.",
         )
     return fail(
         "TRIAL_EXITED",
-        f"The container ended by itself with exit code {state['ExitCode']}; its last words: "
+        f"The container ended by itself{when}, with exit code {state['ExitCode']}; its last words: "
         f"{lines[-1] if lines else '(none)'}",
         ("container: exit code", state["ExitCode"]),
         ("container: last lines of the log", lines),

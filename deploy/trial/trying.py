@@ -62,7 +62,7 @@ def try_image(image: str, task_definition: dict[str, Any], contract: Contract, e
         return found
     with container as running:
         try:
-            for one in judged(running, wanted, contract):
+            for one in judged(running, wanted, contract, settings):
                 found.append(one)
         except (subprocess.SubprocessError, LookupError, ValueError) as error:
             found.append(_no_engine(str(error)))

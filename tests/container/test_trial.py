@@ -25,8 +25,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200 if self.path == {path!r} else 404)
         self.end_headers()
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        {photo}
 http.server.HTTPServer(({host!r}, {port}), Handler).serve_forever()
 """
+ANSWERED = "self.send_response(200); self.end_headers(); self.wfile.write(b'{}')"
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +85,14 @@ def broken(engine: dict[str, str], image: str, tmp_path: Path) -> Iterator[Broke
         subprocess.run(["docker", "rmi", tag], env=engine, capture_output=True, check=False)
 
 
-def serving(path: str = "/health", host: str = "0.0.0.0", port: int = 5000) -> str:  # noqa: S104  in a container
-    """Lines that let a plain server answer in the place of ours."""
-    words = ["python", "-c", PLAIN_SERVER.format(path=path, host=host, port=port)]
+def serving(
+    path: str = "/health",
+    host: str = "0.0.0.0",  # noqa: S104  in a container
+    port: int = 5000,
+    photo: str = ANSWERED,
+) -> str:
+    """Lines that let a plain server answer in the place of ours; `photo` is what it does with one."""
+    words = ["python", "-c", PLAIN_SERVER.format(path=path, host=host, port=port, photo=photo)]
     return f"ENTRYPOINT []\nCMD {json.dumps(words)}"
 
 
@@ -118,6 +127,7 @@ def test_the_good_image_passes_within_a_minute(
         "TRIAL_EXECUTABLES",
         "TRIAL_WRITES",
         "TRIAL_MEMORY",
+        "TRIAL_PHOTO",
         "TRIAL_STOP",
     ]
     assert sentence(found, "TRIAL_EXECUTABLES") == "In the image are python, sh; not there: curl, wget."
@@ -172,7 +182,7 @@ def test_an_image_that_exits_at_once_is_named_with_code_and_last_words(
     found = try_image(tag, definition, told, engine)
     assert levels(found) == {"TRIAL_EXITED": "FAIL"}
     assert sentence(found, "TRIAL_EXITED") == (
-        "The container ended by itself with exit code 1; its last words: ModuleNotFoundError: No module named numpy"
+        "The container ended by itself, with exit code 1; its last words: ModuleNotFoundError: No module named numpy"
     )
     assert containers(engine, tag) == []
 
@@ -313,6 +323,25 @@ def test_too_little_memory_is_the_kernels_or_the_images_own_word(
     found = try_image(image, definition, told, engine)
     assert levels(found) == {"TRIAL_EXITED": "FAIL"}
     assert "the memory limit is 512 MiB; this image needs" in sentence(found, "TRIAL_EXITED")
+
+
+def test_an_image_that_runs_out_of_memory_at_its_first_photo_is_named(
+    engine: dict[str, str], told: Contract, definition: dict[str, Any], broken: Broken
+) -> None:
+    found = try_image(broken("oom", serving(photo="bytearray(1 << 32)")), {**definition, "memory": "512"}, told, engine)
+    assert levels(found) == {"TRIAL_MEMORY_SHORT": "FAIL"}
+    assert sentence(found, "TRIAL_MEMORY_SHORT") == (
+        "The kernel killed the container at its first photo, at the task's limit of 512 MiB."
+    )
+
+
+def test_an_image_that_is_healthy_and_fails_at_its_first_photo_is_named(
+    engine: dict[str, str], told: Contract, definition: dict[str, Any], broken: Broken
+) -> None:
+    definition["containerDefinitions"][0]["stopTimeout"] = 3  # the plain server does not hear SIGTERM
+    found = try_image(broken("photo", serving(photo="self.send_error(500)")), definition, told, engine)
+    assert levels(found) == {"TRIAL_PHOTO_FAILED": "FAIL", "TRIAL_STOP_SLOW": "FAIL"}
+    assert sentence(found, "TRIAL_PHOTO_FAILED").startswith("A photo is answered 500")
 
 
 def test_an_image_that_is_nowhere_is_named(engine: dict[str, str], told: Contract, definition: dict[str, Any]) -> None:

@@ -1,0 +1,65 @@
+"""What runs in truth, beside what the record says, for `trail status`."""
+
+from collections import Counter
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from deploy.aws import Clients
+from deploy.plan import Plan
+from deploy.record.commands import Seen
+from deploy.record.telling import short
+from deploy.record.trail import Attempt
+from deploy.refusal import told
+from deploy.rollout.ecs import Deployment, Picture, picture
+from deploy.words import printable
+
+
+def now(plan: Plan, clients: Clients, recorded: Attempt | None) -> Seen:
+    """Ask AWS; never raises: what cannot be asked is a line too.
+
+    Args:
+        plan: names the service.
+        clients: that write nothing.
+        recorded: what runs as far as the record knows.
+    """
+    try:
+        seen = picture(clients, plan)
+    except (ClientError, BotoCoreError) as error:
+        why = told(error)
+        return Seen([f"AWS:   what runs cannot be asked: {printable(why, 300)}"], {"error": why})
+    if seen.service is None or seen.primary is None:
+        return Seen([f"AWS:   there is no service {plan.service} in the cluster {plan.cluster}."], {"service": None})
+    data = _data(seen, seen.primary)
+    lines = [
+        f"AWS:   {data['task_definition']}, {data['running']} of {data['desired']} tasks run"
+        f"{' ' + ', '.join(short(one) for one in data['digests']) if data['digests'] else ''}, "
+        f"{data['healthy']} of {len(seen.targets)} targets healthy"
+    ]
+    if seen.moving is not None:
+        lines.append(f"       {seen.moving.id} is on its way: {seen.moving.running} of {seen.moving.desired} tasks.")
+    wanted = recorded.deployed.task_definition if recorded is not None and recorded.deployed is not None else None
+    if seen.moving is None and wanted is not None and wanted != seen.primary.task_definition:
+        data["differs_from_record"] = True
+        lines.append(f"       Not what the record knows ({_name(wanted)}): it was changed past this tool.")
+    return Seen(lines, data)
+
+
+def _data(seen: Picture, wanted: Deployment) -> dict[str, Any]:
+    running = [one for one in seen.tasks if one.status == "RUNNING"]
+    return {
+        "deployment": wanted.id,
+        "rollout": wanted.rollout,
+        "task_definition": _name(wanted.task_definition),
+        "desired": wanted.desired,
+        "running": len(running),
+        "digests": sorted({one.digest for one in running if one.digest}),
+        "healthy": sum(one.state == "healthy" for one in seen.targets),
+        "targets": dict(Counter(one.state for one in seen.targets)),
+        "differs_from_record": False,
+    }
+
+
+def _name(arn: str) -> str:
+    """shine-api-gateway:12 of a task definition's ARN."""
+    return printable(arn.rpartition("/")[2] or arn, 120)

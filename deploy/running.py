@@ -1,0 +1,65 @@
+"""What AWS tells of the service that runs: itself, its tasks, its targets; plain data, as boto3 returns it."""
+
+import re
+from typing import Any
+
+from deploy.aws import Clients
+from deploy.plan import Plan
+
+DESCRIBED_MOST = 100  # tasks that DescribeTasks takes at a time
+BY_DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})$")
+
+
+def service(clients: Clients, plan: Plan) -> dict[str, Any] | None:
+    """The ECS service; None where it is not there, or is gone."""
+    found = clients["ecs"].describe_services(cluster=plan.cluster, services=[plan.service])["services"]
+    return found[0] if found and found[0].get("status") != "INACTIVE" else None
+
+
+def tasks(clients: Clients, plan: Plan, status: str = "RUNNING") -> list[dict[str, Any]]:
+    """Tasks of the service, of all its deployments, that should run; or those that should be STOPPED."""
+    ecs = clients["ecs"]
+    pages = ecs.get_paginator("list_tasks").paginate(
+        cluster=plan.cluster, serviceName=plan.service, desiredStatus=status
+    )
+    arns = [arn for page in pages for arn in page.get("taskArns", [])]
+    found: list[dict[str, Any]] = []
+    for first in range(0, len(arns), DESCRIBED_MOST):
+        some = arns[first : first + DESCRIBED_MOST]
+        found += ecs.describe_tasks(cluster=plan.cluster, tasks=some).get("tasks", [])
+    # An emulator may list the tasks of all services, and with whatever status.
+    group = f"service:{plan.service}"
+    return [
+        one for one in found if one.get("group") in (None, "", group) and one.get("desiredStatus", status) == status
+    ]
+
+
+def targets(clients: Clients, plan: Plan) -> list[dict[str, Any]]:
+    """Targets of the plan's target group, with their health."""
+    answer = clients["elbv2"].describe_target_health(TargetGroupArn=plan.load_balancer.target_group)
+    found: list[dict[str, Any]] = answer.get("TargetHealthDescriptions", [])
+    return found
+
+
+def digest_of(task: dict[str, Any], name: str) -> str | None:
+    """Of the image that a task's container runs, as ECS tells it; by the image's reference where it does not tell."""
+    containers = task.get("containers") or []
+    container = next((one for one in containers if one.get("name") == name), containers[0] if containers else {})
+    if told := container.get("imageDigest"):
+        return str(told)
+    named = BY_DIGEST.search(str(container.get("image") or ""))
+    return named[1] if named else None
+
+
+def addresses(task: dict[str, Any]) -> list[str]:
+    """Private ones, IPv4 before IPv6; networkBindings are empty in awsvpc mode."""
+    told: list[Any] = []
+    for container in task.get("containers") or []:
+        for interface in container.get("networkInterfaces") or []:
+            told += [interface.get("privateIpv4Address"), interface.get("ipv6Address")]
+    for attachment in task.get("attachments") or []:
+        for detail in attachment.get("details") or []:
+            if detail.get("name") in ("privateIPv4Address", "privateIPv6Address"):
+                told.append(detail.get("value"))
+    found = list(dict.fromkeys(str(one) for one in told if one))
+    return sorted(found, key=lambda one: ":" in one)

@@ -1,0 +1,82 @@
+"""`trail status` tells what runs in truth, beside what the record says."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from deploy.aws import Clients
+from deploy.record.trail import Attempt
+from deploy.rollout.now import now
+from tests.deploy.aws import NAME, REGION
+from tests.rollout.gated import CLUSTER, MOTO, OTHER, Rolled
+from tests.rollout.records import image
+from tests.s3 import CREDENTIALS
+from tests.unit.model import bundles
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rolled]:
+    """Two tasks of the service run; what a test changes it changes back."""
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        for name, value in {**CREDENTIALS, **MOTO}.items():
+            patch.setenv(name, value)
+        made = Rolled(bundles.write(tmp_path_factory.mktemp("bundle")))
+        for task in made.tasks:
+            made.runs(task, made.ids["digest"])
+        yield made
+        made.close()
+
+
+def clients(account: Rolled) -> Clients:
+    return Clients(REGION, writes=False, session=account.session)
+
+
+def recorded(task_definition: str) -> Attempt:
+    """An attempt that deployed it."""
+    deployed = image(OTHER).model_copy(update={"task_definition": task_definition})
+    return Attempt(
+        id="1", phase="simple", who="arn:aws:iam::1:user/a", host="a:1", started=datetime.now(UTC), deployed=deployed
+    )
+
+
+def test_tasks_digest_and_targets_are_told(account: Rolled) -> None:
+    seen = now(account.plan, clients(account), None)
+    digest = account.ids["digest"]
+    assert (seen.data["running"], seen.data["desired"], seen.data["digests"]) == (2, 2, [digest])
+    assert seen.data["differs_from_record"] is False
+    assert len(seen.lines) == 1
+    assert f"2 of 2 tasks run {digest[:19]}, " in seen.lines[0]
+    assert seen.lines[0].startswith(f"AWS:   {seen.data['task_definition']}, ")
+
+
+def test_what_was_changed_past_the_tool_is_named(account: Rolled) -> None:
+    arn = account.client("ecs").describe_services(cluster=CLUSTER, services=[NAME])["services"][0]["taskDefinition"]
+    assert now(account.plan, clients(account), recorded(arn)).data["differs_from_record"] is False
+    seen = now(account.plan, clients(account), recorded(arn.rpartition(":")[0] + ":7"))
+    assert seen.data["differs_from_record"] is True
+    assert seen.lines[1] == f"       Not what the record knows ({arn.rpartition('/')[2].partition(':')[0]}:7): " + (
+        "it was changed past this tool."
+    )
+
+
+def test_no_service_is_said(account: Rolled) -> None:
+    plan = account.plan.model_copy(update={"service": "nowhere"})
+    seen = now(plan, clients(account), None)
+    assert seen.lines == [f"AWS:   there is no service nowhere in the cluster {plan.cluster}."]
+
+
+def test_what_may_not_be_asked_is_a_line_and_no_failure(account: Rolled, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        message = {
+            "Error": {"Code": "AccessDeniedException", "Message": "not authorized to perform: ecs:DescribeServices"}
+        }
+        raise ClientError(message, "DescribeServices")  # type: ignore[arg-type]  # as AWS words it
+
+    monkeypatch.setattr("deploy.rollout.now.picture", refused)
+    seen = now(account.plan, clients(account), None)
+    assert seen.lines[0].startswith("AWS:   what runs cannot be asked: ")
+    assert "ecs:DescribeServices" in seen.lines[0]
