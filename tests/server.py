@@ -115,7 +115,10 @@ class Server:
         raise LookupError(name)
 
     def stop(self, within_s: float = 40.0) -> int:
-        """SIGTERM, then wait; the exit code. Whatever is left of its process group after that is killed."""
+        """SIGTERM, then wait; the exit code. Whatever is left of its processes after that is killed."""
+        workers: list[psutil.Process] = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            workers = psutil.Process(self.process.pid).children(recursive=True)
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -123,4 +126,7 @@ class Server:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
+            for one in workers:  # each leads a group of its own
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
             shutil.rmtree(self.tmp, ignore_errors=True)

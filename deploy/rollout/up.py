@@ -43,9 +43,14 @@ def climb(walk: Walk, goal: Phase, wanted: Wanted) -> Result:
     steps = PHASES[first : PHASES.index(goal) + 1]
     result = Result(exits.FINE, f"Phase {goal} is proven already and runs; there is nothing to climb.")
     for phase in steps:
-        result = up(walk, phase, wanted)
-        if result.exit != exits.FINE or not walk.clients.writes:
+        if phase != steps[0] and not walk.clients.writes:
+            result = ahead(walk, phase, named(walk, record, steps[0], wanted))
+        else:
+            result = up(walk, phase, wanted)
+        if result.exit != exits.FINE:
             return result
+        if not walk.clients.writes:
+            continue
         deployed = result.attempt.deployed if result.attempt else None
         wanted = Wanted(digest=deployed.digest if deployed else wanted.digest)
     return result
@@ -85,6 +90,19 @@ def up(walk: Walk, phase: Phase, wanted: Wanted) -> Result:
         if walk.attempt is None or walk.attempt.deployed is None:
             walk.release()  # nothing was begun
         raise
+
+
+def ahead(walk: Walk, phase: Phase, digest: str | None) -> Result:
+    """Of a dry run: what would follow once the phase before is proven; raises as `up`."""
+    before = PHASES[PHASES.index(phase) - 1]
+    walk.see.say(f"Then phase {phase}, once {before} is proven:")
+    digest, stopped = looked(walk, phase, Wanted(), digest)
+    if stopped is not None:
+        return stopped
+    secret = [one.name for one in parse(walk.contract).settings if one.secret]
+    lines = change.difference(rendered(walk, before, digest), rendered(walk, phase, digest), secret)
+    show_lines(walk, "task definition", lines)
+    return Result(exits.FINE, "Dry run: nothing was changed.")
 
 
 def looked(walk: Walk, phase: Phase, wanted: Wanted, digest: str | None) -> tuple[str, Result | None]:
@@ -258,8 +276,14 @@ def show(walk: Walk, seen: ecs.Picture, lines: list[str], service_lines: list[st
         return
     if seen.service is None:
         walk.see.say(f"The service {walk.plan.service} would be created, with {walk.plan.size.tasks} tasks.")
-    for title, told in (("task definition", lines), ("service", service_lines)):
-        if told:
-            walk.see.say(f"{title}, {len(told)} difference{'s' if len(told) > 1 else ''}:")
-            for line in told:
-                walk.see.say(f"  {line}")
+    show_lines(walk, "task definition", lines, new=seen.primary is None)
+    show_lines(walk, "service", service_lines, new=seen.service is None)
+
+
+def show_lines(walk: Walk, title: str, lines: list[str], *, new: bool = False) -> None:
+    """What is there for the first time, or how it differs from what runs."""
+    if lines:
+        much = "new" if new else f"{len(lines)} difference{'s' if len(lines) > 1 else ''}"
+        walk.see.say(f"{title}, {much}:")
+        for line in lines:
+            walk.see.say(f"  {line}")

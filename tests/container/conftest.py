@@ -9,6 +9,7 @@ import pytest
 from deploy.image.build import build
 from deploy.image.container import Container
 from deploy.image.engine import EngineError, down, environment, up
+from tests.container.registry import PROGRAM, Registry, registry_on_loopback
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,3 +56,12 @@ def run(engine: dict[str, str], image: str) -> Iterator[Callable[..., Container]
     yield start
     for one in started:
         one.__exit__()
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A real one, which wants a password as ECR does."""
+    if shutil.which(PROGRAM) is None:
+        pytest.skip(f"no registry: apt-get install {PROGRAM}")
+    with registry_on_loopback(tmp_path_factory.mktemp("registry")) as running:
+        yield running

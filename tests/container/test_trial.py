@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import tarfile
 import time
@@ -16,6 +15,7 @@ from bentos.skin.contract import health_command
 from deploy.contract import Contract, own
 from deploy.finding import Finding
 from deploy.trial import try_image
+from tests.container.registry import Registry
 from tests.server import free_port
 
 Broken = Callable[[str, str], str]
@@ -361,46 +361,26 @@ def test_an_entry_point_that_is_not_there_leaves_nothing_behind(
     assert containers(engine, tag) == []
 
 
-# --- a registry ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[str]:
-    """Debian's registry on loopback, which engines take without TLS."""
-    program = shutil.which("docker-registry")
-    if program is None:
-        pytest.skip("no registry: apt-get install docker-registry")
-    port = free_port()
-    configuration = {
-        "version": "0.1",
-        "log": {"level": "error", "accesslog": {"disabled": True}},
-        "storage": {"filesystem": {"rootdirectory": str(tmp_path / "registry")}},
-        "http": {"addr": f"127.0.0.1:{port}"},
-    }
-    (tmp_path / "registry.yml").write_text(json.dumps(configuration))
-    with subprocess.Popen([program, "serve", str(tmp_path / "registry.yml")], stderr=subprocess.DEVNULL) as running:
-        time.sleep(1)
-        yield f"127.0.0.1:{port}"
-        running.terminate()
-
-
 def test_an_image_is_pushed_pulled_by_digest_run_and_judged(
-    engine: dict[str, str], image: str, told: Contract, definition: dict[str, Any], registry: str
+    engine: dict[str, str], image: str, told: Contract, definition: dict[str, Any], registry: Registry, tmp_path: Path
 ) -> None:
-    def docker(*words: str) -> str:
-        return subprocess.run(["docker", *words], env=engine, capture_output=True, text=True, check=True).stdout
+    env = {**engine, "DOCKER_CONFIG": str(tmp_path)}  # no login is left behind
 
-    tag = f"{registry}/shine:one"
+    def docker(*words: str) -> str:
+        return subprocess.run(["docker", *words], env=env, capture_output=True, text=True, check=True).stdout
+
+    tag = f"{registry.host}/shine:one"
+    docker("login", "--username", registry.user, "--password", registry.password, registry.host)
     docker("tag", image, tag)
     try:
         docker("push", "--quiet", tag)
         pushed = json.loads(docker("image", "inspect", tag))[0]["RepoDigests"]
-        name = next(one for one in pushed if one.startswith(registry))
+        name = next(one for one in pushed if one.startswith(registry.host))
         docker("rmi", tag)
-        assert subprocess.run(["docker", "image", "inspect", name], env=engine, capture_output=True).returncode != 0
-        found = try_image(name, definition, told, engine)
+        assert subprocess.run(["docker", "image", "inspect", name], env=env, capture_output=True).returncode != 0
+        found = try_image(name, definition, told, env)
         assert levels(found) == {}, [one.sentence for one in found]
         assert sentence(found, "TRIAL_IMAGE") == f"The image {name} was pulled."
         assert name in found[0].places[0].value
     finally:
-        subprocess.run(["docker", "rmi", tag, name], env=engine, capture_output=True, check=False)
+        subprocess.run(["docker", "rmi", tag, name], env=env, capture_output=True, check=False)

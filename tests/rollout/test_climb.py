@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,14 @@ def test_a_dry_run_calls_nothing_that_writes(
     for name, value in plane.environment().items():
         monkeypatch.setenv(name, value)
     path = str(plane.write_plan(tmp_path / "trail.yaml"))
-    code = cli.main(["up", "simple", "--digest", plane.digests["good"], "--plan", path, "--dry-run", "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert (code, told["sentence"]) == (0, "Dry run: nothing was changed.")
+    words = ["--to", "full", "--digest", plane.digests["good"], "--plan", path, "--dry-run", "--json"]
+    code = cli.main(["up", *words])
+    out, err = capsys.readouterr()
+    assert (code, json.loads(out)["sentence"]) == (0, "Dry run: nothing was changed.")
+    assert "task definition, new:" in err
+    for before, phase in pairwise(PHASES):
+        assert f"Then phase {phase}, once {before} is proven:" in err
+        assert f".environment.SHINE_PHASE: {before} → {phase}" in err
     assert len(seen) > 20
     assert [one for one in seen if not READING.match(one)] == []
 

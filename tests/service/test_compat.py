@@ -253,10 +253,11 @@ def test_nobody_on_the_host_can_have_it_run_a_program(serve: Serve, tmp_path: Pa
     }
     assert (ports == {server.port}) == (not without), ports
     touched = tmp_path / "touched"
+    script = f"touch {touched}; exec sleep 600"  # one that ends is started again and again: no SIGTERM is heard then
     for port in ports - {server.port}:
         client = CircusClient(endpoint=f"tcp://127.0.0.1:{port}", timeout=2)
         with contextlib.suppress(CallError):  # one of the two ports is that of events
-            client.send_message("add", name="theirs", cmd="touch", args=[str(touched)], start=True)
+            client.send_message("add", name="theirs", cmd="sh", args=["-c", script], start=True)
         client.stop()
     if without:
         until(touched.exists, 10, "their program has run")

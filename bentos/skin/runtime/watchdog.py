@@ -7,12 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 log = logging.getLogger("shine.runner")
 
 STUCK_BATCHES = 10  # times a batch's deadline: whoever takes that long is stuck, not slow
-DEAF_CALLS = 3  # that came since the last answer: one alone may have left
 EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
@@ -29,7 +28,7 @@ class EndWhenDeaf:
     Args:
         app: what answers.
         path: of the calls that count.
-        patience_s: seconds for which no call may be answered, or the event loop not turn.
+        patience_s: seconds for which calls may be there and none end, or the event loop not turn.
         end: is called then, with what was seen; ends the process.
         turn_s: seconds between two looks.
     """
@@ -47,8 +46,8 @@ class EndWhenDeaf:
         self._turn_s = turn_s
         self._most = max(1, round(patience_s / turn_s))  # turns
         self._begun = False
-        self._waiting = 0  # calls since the last answer
-        self._answers = 0
+        self._open = 0  # calls that have begun and not ended; one whose caller has left ends all the same
+        self._ended = 0
         self._behind = 0  # turns since the event loop last did
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,43 +60,33 @@ class EndWhenDeaf:
         if scope["type"] != "http" or scope["path"] != self._path:
             await self._app(scope, receive, send)
             return
-        self._waiting += 1
-
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._answered()
-            await send(message)
-
+        self._open += 1
         try:
-            await self._app(scope, receive, sent)
-        except Exception:
-            self._answered()  # the server answers in its stead
-            raise
-
-    def _answered(self) -> None:
-        self._waiting = 0
-        self._answers += 1
+            await self._app(scope, receive, send)
+        finally:
+            self._open -= 1
+            self._ended += 1
 
     def _turned(self) -> None:
         self._behind = 0
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        silent = answers = 0
+        silent = ended = 0
         while not loop.is_closed():
             time.sleep(self._turn_s)
             try:
-                silent = silent + 1 if self._waiting >= DEAF_CALLS and self._answers == answers else 0
-                answers = self._answers
+                silent = silent + 1 if self._open and self._ended == ended else 0
+                ended = self._ended
                 self._behind += 1
                 loop.call_soon_threadsafe(self._turned)
             except MemoryError:  # the next turn looks again
                 continue
             except RuntimeError:  # the loop was closed
                 return
-            if silent >= self._most:
+            if self._behind > self._most:
+                self._end("the event loop has been stuck")
+            elif silent > self._most:
                 self._end("no call has been answered")
-            elif self._behind > self._most:
-                self._end("a call has been stuck in the event loop")
 
 
 def _end(seen: str) -> None:
