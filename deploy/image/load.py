@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,11 +79,26 @@ def send(url: str, photo: bytes, headers: dict[str, str] | None = None) -> tuple
 
 
 @contextmanager
+def at_work(work: Callable[[int, threading.Event], None], count: int) -> Iterator[None]:
+    """Threads that work until the block ends; each is given its number, and an event that is set then."""
+    over = threading.Event()
+    threads = [threading.Thread(target=work, args=(number, over)) for number in range(count)]
+    for one in threads:
+        one.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for one in threads:
+            one.join()
+
+
+@contextmanager
 def clients(url: str, pictures: list[bytes], count: int = CLIENTS) -> Iterator[Tally]:
     """Clients that send photo after photo until the block ends; an overloaded service is asked again later."""
-    tally, over = Tally(), threading.Event()
+    tally = Tally()
 
-    def work(number: int) -> None:
+    def work(number: int, over: threading.Event) -> None:
         while not over.is_set():
             number += 1
             began = time.monotonic()
@@ -99,12 +114,5 @@ def clients(url: str, pictures: list[bytes], count: int = CLIENTS) -> Iterator[T
             elif status != 504:
                 tally.wrong.append(f"{status} {body}")
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    try:
+    with at_work(work, count):
         yield tally
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()

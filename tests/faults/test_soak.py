@@ -20,6 +20,7 @@ import httpx
 import psutil
 import pytest
 
+from deploy.image.load import at_work
 from tests.faults.proxy import Fault
 from tests.faults.rows import flipped, remembers_otherwise
 from tests.faults.ward import HEAL_S, Ward
@@ -105,9 +106,9 @@ MIX: tuple[Callable[[httpx.Client, bytes], bool], ...] = (
 @contextmanager
 def mixed_load(ward: Ward) -> Iterator[Tally]:
     """Clients that do now this, now that."""
-    tally, over, photos = Tally(), threading.Event(), drawn_photos()
+    tally, photos = Tally(), drawn_photos()
 
-    def work(number: int) -> None:
+    def work(number: int, over: threading.Event) -> None:
         chance = random.Random(f"{SEED}-{number}")
         with client_of(ward.running) as client:
             while not over.is_set():
@@ -122,15 +123,8 @@ def mixed_load(ward: Ward) -> Iterator[Tally]:
                 if not held or seconds > DEADLINE_S + ROOM_S:
                     tally.wrong.append(f"{act.__name__} after {seconds:.1f} s {what}")
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    try:
+    with at_work(work, CLIENTS):
         yield tally
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
 
 
 # --- faults: each inflicts something and gives back what ends it ---------------------------------------------------

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tests.plane import Plane
-from tests.rollout.walker import Callers
+from tests.rollout.walker import calling
 from tests.server import ROOT
 
 
@@ -25,7 +25,7 @@ def main() -> int:
         more = ("--yes", "--every", "1", *sys.argv[1:])
         status = trail("up", "simple", "--digest", plane.digests["good"], *more)
         if status == 0:
-            with Callers(plane.base_url) as callers:
+            with calling(plane.base_url) as callers:
                 status = trail("up", "--to", "full", *more)
             print(f"Meanwhile {len(callers.seen)} photos were sent, and {len(callers.lost())} were lost.")
         trail("status")

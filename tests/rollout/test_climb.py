@@ -15,7 +15,7 @@ from deploy.aws import READING
 from deploy.gates.table import names
 from deploy.plan import PHASES
 from tests.plane import Plane
-from tests.rollout.walker import Callers, Operator
+from tests.rollout.walker import Operator, calling
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -57,7 +57,7 @@ def test_one_image_climbs_from_simple_to_full_and_no_photo_is_lost(plane: Plane,
     operator = Operator(plane, tmp_path)
     first = operator.trail("up", "simple", "--digest", plane.digests["good"])
     assert first.code == 0, first
-    with Callers(plane.base_url) as callers:
+    with calling(plane.base_url) as callers:
         began = time.monotonic()
         ended = operator.trail("up", "--to", "full")
         spent = time.monotonic() - began

@@ -23,7 +23,7 @@ from deploy.record.trail import Attempt
 from tests.deploy.aws import FOLDER, GROUP, NAME, REPOSITORY, SECRET_VALUE
 from tests.plane import Plane
 from tests.plane.account import GATES, RECORD
-from tests.rollout.walker import Callers, Ended, Operator
+from tests.rollout.walker import Callers, Ended, Operator, calling
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
@@ -88,7 +88,7 @@ def simple(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         operator = Operator(plane, folder)
         ended = operator.trail("up", "simple", "--digest", plane.digests["good"])
         assert ended.code == 0, ended
-        with Callers(plane.base_url) as callers:
+        with calling(plane.base_url) as callers:
             made = Ground(plane, operator, callers)
             PLANS[id(made)] = plane.plan.model_dump()
             yield made

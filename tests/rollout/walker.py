@@ -8,14 +8,16 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
 from deploy.aws import Clients
+from deploy.image.load import at_work
 from deploy.record.store import open_store
 from deploy.record.trail import Attempt, Record
 from tests.deploy.aws import SECRET_VALUE
@@ -126,40 +128,13 @@ class Operator:
 
 @dataclass
 class Callers:
-    """Two clients that send the portrait all the time; a context manager.
+    """What clients saw that send the portrait all the time.
 
     Attributes:
-        url: of the load balancer.
         seen: monotonic time, status (0: no answer), phase's source and reason of each request.
     """
 
-    url: str
     seen: list[tuple[float, int, str, str]] = field(default_factory=list)
-
-    def __enter__(self) -> Self:
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._work) for _ in range(2)]
-        for one in self._threads:
-            one.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._over.set()
-        for one in self._threads:
-            one.join()
-
-    def _work(self) -> None:
-        photo = PORTRAIT.read_bytes()
-        with httpx.Client(timeout=30, headers={"x-api-key": SECRET_VALUE}) as client:
-            while not self._over.wait(PAUSE_S):
-                at = time.monotonic()
-                try:
-                    answer = client.post(f"{self.url}/analyze", files={"image": photo})
-                    body = answer.json() if answer.status_code == httpx.codes.OK else {}
-                    told = (str(body.get("source")), str(body.get("reason")))
-                    self.seen.append((at, answer.status_code, *told))
-                except httpx.HTTPError as error:
-                    self.seen.append((at, 0, type(error).__name__, ""))
 
     def lost(self, since: int = 0) -> list[tuple[float, int, str, str]]:
         """Requests without an analysis; 429 is an answer, to be asked again."""
@@ -168,3 +143,23 @@ class Callers:
     def statuses(self) -> Counter[int]:
         """How often each."""
         return Counter(one[1] for one in self.seen)
+
+
+@contextmanager
+def calling(url: str) -> Iterator[Callers]:
+    """Two clients of a load balancer until the block ends."""
+    callers, photo = Callers(), PORTRAIT.read_bytes()
+
+    def work(_: int, over: threading.Event) -> None:
+        with httpx.Client(timeout=30, headers={"x-api-key": SECRET_VALUE}) as client:
+            while not over.wait(PAUSE_S):
+                at = time.monotonic()
+                try:
+                    answer = client.post(f"{url}/analyze", files={"image": photo})
+                    body = answer.json() if answer.status_code == httpx.codes.OK else {}
+                    callers.seen.append((at, answer.status_code, str(body.get("source")), str(body.get("reason"))))
+                except httpx.HTTPError as error:
+                    callers.seen.append((at, 0, type(error).__name__, ""))
+
+    with at_work(work, 2):
+        yield callers

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 from PIL import Image, ImageEnhance, ImageOps
 
+from deploy.image.load import at_work
 from tests.server import PORTRAIT, Server
 
 MODELLED = "tests.service.modelled:Gateway"
@@ -111,9 +112,8 @@ def crowd(server: Server, photos: Sequence[bytes], clients: int = 8, retries: in
         retries: how often a client sends a photo again whose connection was lost.
     """
     seen: list[Seen] = []
-    over = threading.Event()
 
-    def work(number: int) -> None:
+    def work(number: int, over: threading.Event) -> None:
         with client_of(server) as client:
             while not over.is_set():
                 index = number % len(photos)
@@ -126,15 +126,8 @@ def crowd(server: Server, photos: Sequence[bytes], clients: int = 8, retries: in
                 if answer.status != 200:
                     over.wait(0.1)
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    try:
+    with at_work(work, clients):
         yield seen
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
 
 
 def statuses(seen: Sequence[Seen]) -> Counter[int]:
