@@ -3,6 +3,7 @@
 From nothing to phase simple:
   trail init                        write trail.yaml, a plan with comments; --from-service reads one that runs
   trail infra apply                 make what it stands on: network, load balancer, registry, roles, alarms
+  trail policy                      what those who roll out must be allowed in AWS, people or CI
   trail preflight --image IMAGE     run the image, ask the account, say every mismatch; changes nothing
   trail up simple --image IMAGE     push, deploy, follow, ask the gates; goes back by itself where one fails
 
@@ -39,7 +40,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy import codes, infra, preflight, refusal, report, taskdef
+from deploy import codes, infra, permissions, preflight, refusal, report, taskdef
 from deploy import contract as contracts
 from deploy import plan as plans
 from deploy import render as renderer
@@ -98,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     text = str(__doc__)
     made = argparse.ArgumentParser("trail", description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    own = (add_init, add_schema, add_render, add_preflight, add_explain)
+    own = (add_init, add_schema, add_policy, add_render, add_preflight, add_explain)
     for add in (*own, infra.add_commands, rollout.add_commands, why.add_commands, gates.add_commands):
         add(commands)
     record.add_commands(commands, live=now)
@@ -174,6 +175,18 @@ def render(wanted: argparse.Namespace) -> int:
     image = renderer.image_reference(plan, wanted.digest)
     made = renderer.render(plan, contracts.of(wanted.contract), image, wanted.phase)
     print_json(made, None if wanted.json else 2)
+    return FINE
+
+
+def add_policy(commands: Any) -> None:
+    """`trail policy`."""
+    made = command(commands, "policy", print_policy, "print the IAM policy of those who roll out, people or CI")
+    made.add_argument("--plan", type=Path, default=DEFAULT_PLAN, help="default: trail.yaml")
+
+
+def print_policy(wanted: argparse.Namespace) -> int:
+    """JSON either way; --json has it on one line."""
+    print_json(permissions.policy(plans.read(wanted.plan)), None if wanted.json else 2)
     return FINE
 
 

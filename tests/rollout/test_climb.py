@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,13 @@ from botocore.client import BaseClient
 from deploy import cli
 from deploy.aws import READING
 from deploy.gates.table import names
+from deploy.permissions import policy
 from deploy.plan import PHASES
 from tests.plane import Plane
 from tests.rollout.walker import Operator, calling
 
+BY_IAM = {"HeadObject": "GetObject", "HeadBucket": "ListBucket", "ListObjectsV2": "ListBucket"}
+NEEDS_NOTHING = {"GetCallerIdentity"}
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
@@ -24,6 +27,12 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     with Plane(tmp_path_factory.mktemp("plane")) as made:
         yield made
+
+
+def not_allowed(plane: Plane, operations: Iterable[str]) -> set[str]:
+    """Those that `trail policy` does not allow, by IAM's names."""
+    allowed = {action.partition(":")[2] for one in policy(plane.plan)["Statement"] for action in one["Action"]}
+    return {BY_IAM.get(one, one) for one in operations} - allowed - NEEDS_NOTHING
 
 
 def test_a_dry_run_calls_nothing_that_writes(
@@ -51,6 +60,7 @@ def test_a_dry_run_calls_nothing_that_writes(
         assert f".environment.SHINE_PHASE: {before} → {phase}" in err
     assert len(seen) > 20
     assert [one for one in seen if not READING.match(one)] == []
+    assert not_allowed(plane, seen) == set()
 
 
 def test_one_image_climbs_from_simple_to_full_and_no_photo_is_lost(plane: Plane, tmp_path: Path) -> None:
@@ -77,6 +87,7 @@ def test_one_image_climbs_from_simple_to_full_and_no_photo_is_lost(plane: Plane,
     assert callers.seen[-1][2] == "model"
     others = {reason for _, _, source, reason in callers.seen if source == "heuristic"}
     assert others <= {"model_disabled", "model_loading", "circuit_open", "model_timeout"}
+    assert not_allowed(plane, plane.calls) == set()
     assert plane.calls["CreateService"] == 1
     assert plane.calls["UpdateService"] == 3
     print(f"climbed in {spent:.0f} s, {len(callers.seen)} photos, none lost")
