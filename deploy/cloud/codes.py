@@ -57,7 +57,6 @@ CODES: dict[str, str] = {
     "SECRET_DELETED": "A secret that waits for its deletion cannot be read.",
     "SECRET_KEY_MISSING": "An ARN may name a key of the JSON object within; without it, tasks stop before they start.",
     "WEIGHTS": "The pinned weights are where the service will look for them.",
-    "WEIGHTS_NOT_PLANNED": "From phase foundation on, weights come from S3 by checksum.",
     "WEIGHTS_BUCKET": "The bucket of the weights is not there.",
     "WEIGHTS_MISSING": "With a pin, only that manifest is taken; without it the service answers degraded.",
     "WEIGHTS_PIN": "The service compares the manifest's sha256 with the pin, and refuses any other.",

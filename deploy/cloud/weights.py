@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from bentos.skin.model.bundle import MANIFEST, MAX_MANIFEST_BYTES, BundleError, parse
 from bentos.skin.model.pointer import CURRENT, MAX_POINTER_BYTES, PIN_SHOWN, pointer
-from deploy.cloud.account import Account, fail, ok, skip, warn
+from deploy.cloud.account import Account, fail, ok, skip
 from deploy.finding import Finding
 from deploy.refusal import Absent
 
@@ -16,12 +16,7 @@ def weights(account: Account) -> Iterator[Finding]:
         yield skip("WEIGHTS", f"Phase {account.phase} takes no weights from outside.")
         return
     if (planned := account.plan.weights) is None:
-        yield warn(
-            "WEIGHTS_NOT_PLANNED",
-            f"Phase {account.phase} takes weights from S3, the plan names none: the embedded ones will serve.",
-            ("plan: weights", None),
-            repair="Name weights.uri and weights.sha256 in the plan.",
-        )
+        yield skip("WEIGHTS", "The plan names no weights: there are none to look for in S3.")  # PHASE_WEIGHTS fails
         return
     bucket, _, prefix = planned.uri.removeprefix("s3://").partition("/")
     place = ("plan: weights.uri", planned.uri)

@@ -192,11 +192,6 @@ def _(good: Good) -> None:
     good.container["secrets"][0]["valueFrom"] = f"{good.ids['secret']}:api_key::"
 
 
-@fault("WEIGHTS_NOT_PLANNED", "WARN")
-def _(good: Good) -> None:
-    good.replan(weights=None)
-
-
 @fault("WEIGHTS_BUCKET")
 def _(good: Good) -> None:
     good.replan(weights={"uri": f"s3://{BUCKET}-gone/{FOLDER}", "sha256": good.ids["pin"]})
