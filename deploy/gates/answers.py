@@ -94,10 +94,10 @@ def analysis(live: Live, seen: Seen) -> Judged:
         )
     got = golden.findings(found)
     value, limit = got.model_dump(mode="json"), wanted.model_dump(mode="json")
-    who = "the heuristics" if source == golden.HEURISTIC else f"the model {source[:12]}…"
+    who = "heuristics" if source == golden.HEURISTIC else f"model {source[:12]}…"
     if wrong := golden.differences(wanted, got):
-        return missed(f"On the portrait {who} do not find what is known: {'; '.join(wrong)}.", value, limit)
-    return held(f"On the portrait {who} find what is known of it.", value, limit)
+        return missed(f"The findings on the portrait ({who}) are not what is known: {'; '.join(wrong)}.", value, limit)
+    return held(f"The findings on the portrait ({who}) are what is known of it.", value, limit)
 
 
 def degradation(_: Live, seen: Seen) -> Judged:

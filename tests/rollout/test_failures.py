@@ -221,7 +221,7 @@ ON_SIMPLE = (
     Row("image missing", no_image, 4, "IMAGE_MISSING", TAKEN_BACK, image_again),
     Row("wrong architecture", becomes("wrong-architecture"), 4, "IMAGE_ARCHITECTURE", TAKEN_BACK),
     Row("exit at start", becomes("exits"), 4, "DEPENDENCY_MISSING", TAKEN_BACK),
-    Row("OOM at the first photo", becomes("oom"), 4, "OUT_OF_MEMORY", TAKEN_BACK, lost=150),
+    Row("OOM at the first photo", becomes("oom"), (3, 4), "OUT_OF_MEMORY", TAKEN_BACK + " gate_failed", lost=150),
     Row("port closed", becomes("wrong-port"), 4, "PORT_CLOSED", TAKEN_BACK),
     Row("health path 404", becomes("wrong-path"), 4, "HEALTH_PATH_MISSING", TAKEN_BACK),
     Row("slow start beyond the grace period", becomes("slow-for-ever"), 4, "HEALTH_CONTAINER", TAKEN_BACK),
@@ -267,7 +267,7 @@ def fails(ground: Ground, row: Row, proven: str, phase: str) -> None:
     last = ground.operator.record.attempts[-1]
     said = f"{ended.told['sentence']} {last.cause} {failing(last)}"
     assert ended.code in (row.code if isinstance(row.code, tuple) else (row.code,)), ended
-    assert row.cause in said, ended
+    assert row.cause in said, (last.evidence, ended)
     assert last.outcome in row.outcome.split(), ended
     assert ground.runs == ran, ended
     lost = steadily(ground, since)

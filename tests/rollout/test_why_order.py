@@ -46,6 +46,18 @@ def test_the_circuit_breaker_comes_after_what_set_it_off() -> None:
     assert codes(found) == ["EXITED", "CIRCUIT_BREAKER"]
 
 
+def test_tasks_that_ecs_takes_along_when_it_gives_up_hide_no_cause() -> None:
+    pending = task(
+        2,
+        reason=f"Task stopped by (deployment {DEPLOYMENT})",
+        code="ServiceSchedulerInitiated",
+        started=None,
+        stopped=20,
+    )
+    failed = unstarted(words.NOT_FOUND, 1, stopped=40)
+    assert codes(seen(pending, failed)) == ["IMAGE_MISSING"]
+
+
 def test_what_is_over_comes_after_what_is_so_now() -> None:
     first = unstarted(words.NOT_FOUND, 1, stopped=400)
     last = exited(137, 2, container="OutOfMemoryError: Container killed due to memory usage", stopped=20)

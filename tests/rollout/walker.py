@@ -77,6 +77,8 @@ class Operator:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # Ctrl-C must reach it, even where whoever started the tests had them ignore it (a shell's `&`).
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def wait(self, process: "subprocess.Popen[str]") -> Ended:

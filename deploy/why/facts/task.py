@@ -9,7 +9,7 @@ from deploy.why.raw import Raw, tail
 # Stopped by others, or by AWS for its own reasons; nothing is wrong with what ran.
 TAKEN = frozenset({"UserInitiated", "SpotInterruption", "TerminationNotice", "InfrastructureHealth"})
 TAKEN_WORDS = re.compile(
-    r"^Scaling activity initiated by|^Task stopped by user|performing maintenance on the underlying|"
+    r"^Scaling activity initiated by|^Task stopped by (?:user|\(deployment )|performing maintenance on the underlying|"
     r"Spot Task was interrupted|^Host EC2|deregistration forced by user"
 )
 OUT_OF_MEMORY = "OutOfMemory"
