@@ -37,6 +37,7 @@ HOOKS = (
     'printf "[global]\\ncert = /etc/ssl/certs/ca-certificates.crt\\nroot-user-action = ignore\\n" > "$1"/etc/pip.conf',
     'cat /etc/ssl/certs/ca-certificates.crt > "$1"/etc/ssl/certs/ca-certificates.crt',
 )
+OUTLIVING: list["subprocess.Popen[bytes]"] = []  # Popen warns where a process outlives its object
 
 
 class EngineError(Exception):
@@ -86,7 +87,8 @@ def up() -> dict[str, str]:
     command = [DAEMON, "--data-root", str(STATE / "data"), "--exec-root", "/run/shine-engine"]
     command += ["--pidfile", str(PID_FILE), "-H", f"unix://{SOCKET}"]
     with (STATE / "dockerd.log").open("wb") as log:
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    OUTLIVING.append(daemon)
     ends = time.monotonic() + START_S
     while time.monotonic() < ends:
         with contextlib.suppress(EngineError):
@@ -104,6 +106,8 @@ def down() -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
         for _ in range(100):
+            for child in OUTLIVING:
+                child.poll()  # or it would be there for ever, as a zombie
             os.kill(pid, 0)
             time.sleep(0.2)
 
