@@ -70,20 +70,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a terminal that has not every letter
     command: Command = wanted.command
     try:
-        return command(wanted)
+        return flushed(command(wanted))
     except Unusable as error:
         return ended(wanted, str(error))
     except StackError as error:
         return ended(wanted, str(error), error.code)
     except (*refusal.ERRORS, refusal.AskError) as error:  # where no part has made a finding of it
         return ended(wanted, refusal.told(error), refusal.kind(error).code)
-    except BrokenPipeError:  # `trail explain | head`
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        unprinted(error)
         return FOUND
     except KeyboardInterrupt:
         print("trail: interrupted.", file=sys.stderr)
         return INTERRUPTED
+
+
+def flushed(code: int) -> int:
+    """The exit code, once all is printed; it stays what it is where not all could be."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        unprinted(error)
+        return code or FOUND
+    return code
+
+
+def unprinted(error: OSError) -> None:
+    """Say what kept stdout from being written; nobody who closed a pipe (`trail explain | head`) wants to know."""
+    if not isinstance(error, BrokenPipeError):
+        print(f"trail: not all could be printed: {error.strerror or error}.", file=sys.stderr)
+    # Python flushes once more when it ends, and would complain.
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def ended(wanted: argparse.Namespace, sentence: str, code: str = preflight.INPUT.code) -> int:

@@ -12,6 +12,7 @@ import argparse
 import functools
 import json
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Callable
@@ -33,13 +34,14 @@ from deploy.record.progress import Progress, compute
 from deploy.record.stations import State, Station
 from deploy.record.store import Store, open_store, with_note
 from deploy.record.telling import clean, moment, short, span
-from deploy.record.trail import Attempt, Note, Record
+from deploy.record.trail import Note, Record
 from deploy.refusal import told
 from deploy.words import printable
 
 FINE, CANNOT = 0, 2
 LONGEST_NOTE = 2000  # characters
 STDOUT = "-"
+UNDO = "trail rollback (back to what the record knows), or find out who changed it"
 COLOURS: dict[State, str] = {"proven": "32", "running": "33", "failed": "31", "not begun": "2"}
 
 
@@ -51,7 +53,7 @@ class Seen:
     data: dict[str, Any]
 
 
-Live = Callable[[Plan, Clients, Attempt | None], Seen]  # the last: what runs as far as the record knows
+Live = Callable[[Plan, Clients, Record], Seen]
 
 
 class Unwritable(Exception):
@@ -90,11 +92,12 @@ def expected() -> dict[Phase, list[str]]:
 
 def _status(wanted: argparse.Namespace, plan: Plan, live: Live | None) -> int:
     clients = Clients(plan.region, writes=False)
+    assert_account(plan, clients)
     store = open_store(plan, clients)
     record = store.read()
     progress = compute(record, expected())
     holding = lock.peek(store)
-    seen = live(plan, clients, progress.current.attempt) if live is not None else None
+    seen = live(plan, clients, record) if live is not None else None
     if wanted.json:
         held = None if holding is None else holding.model_dump(mode="json") | {"stale": holding.stale}
         content = {"progress": _progress(progress), "lock": held, "live": None if seen is None else seen.data}
@@ -111,7 +114,8 @@ def _status(wanted: argparse.Namespace, plan: Plan, live: Live | None) -> int:
     ]
     if holding is not None:
         lines.append(f"Lock:  {holding.told()}{' (stale)' if holding.stale else ''}")
-    lines.append(f"Next:  {progress.next or page.END}")
+    drifted = seen is not None and bool(seen.data.get("differs_from_record")) and holding is None
+    lines.append(f"Next:  {UNDO if drifted else progress.next or page.END}")
     print("\n".join(lines))
     return FINE
 
@@ -158,11 +162,20 @@ def _noted(text: str, plan: Plan, clients: Clients, store: Store) -> Record:
     text = text.strip()
     if not text or len(text) > LONGEST_NOTE:
         raise RecordError(f"A decision is a sentence or some, of {LONGEST_NOTE:,} characters at most.")
+    note = Note(who=assert_account(plan, clients), at=datetime.now(UTC), text=text)
+    return store.change(lambda record: with_note(record, note))
+
+
+def assert_account(plan: Plan, clients: Clients) -> str:
+    """ARN of the caller.
+
+    Raises:
+        RecordError: the credentials are for another account than the plan.
+    """
     caller = clients["sts"].get_caller_identity()
     if caller["Account"] != plan.account:
         raise RecordError(f"These credentials are for account {caller['Account']}, the plan is for {plan.account}.")
-    note = Note(who=caller["Arn"], at=datetime.now(UTC), text=text)
-    return store.change(lambda record: with_note(record, note))
+    return str(caller["Arn"])
 
 
 def _put(where: str, text: str) -> None:
@@ -178,13 +191,17 @@ def _put(where: str, text: str) -> None:
     try:
         if path.is_symlink():
             path = path.resolve()
+        if path.exists() and not path.is_file():  # a pipe, a device: written to, never replaced
+            path.write_text(text, encoding="utf-8")
+            return
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
             mask = os.umask(0)
             os.umask(mask)
-            Path(name).chmod(0o666 & ~mask)  # mkstemp lets nobody else read it, and a page is to be read
+            # mkstemp lets nobody else read it, and a page is to be read; one that is there stays as it is.
+            Path(name).chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~mask)
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from bentos.skin.settings import HEALTH_PATH, Phase
 from deploy import exits
 from deploy.plan import PHASES
+from deploy.record import progress
 from deploy.record.trail import Attempt, Deployed, Outcome, Record
 from deploy.refusal import meaning
 from deploy.rollout import change, ecs
@@ -188,7 +189,7 @@ def looked(walk: Walk, target: Target) -> str | None:
         return f"healthy targets run {', '.join(map(str, others))}."
     if target.phase is None:
         return None
-    url = (walk.base_url or walk.plan.domain).rstrip("/") + HEALTH_PATH
+    url = walk.url + HEALTH_PATH
     try:
         answer = httpx.get(url, timeout=10)
         phase = answer.json().get("phase") if answer.status_code == httpx.codes.OK else None
@@ -209,9 +210,16 @@ def rollback(walk: Walk, to: Phase | None) -> Result:
     if seen.service is None or seen.primary is None:
         return Result(exits.FOUND, f"There is no service {walk.plan.service}, so there is nothing to go back from.")
     runs = seen.primary.task_definition
+    walk.refuse_unreachable(seen)
     current = running_attempt(walk.record, runs)
+    recorded = progress.current(walk.record).attempt
+    if recorded is not None and recorded.deployed is not None and recorded.deployed.task_definition != runs:
+        # Changed past this tool: what the record knows to run comes first, then all that is proven.
+        current, before = None, recorded.deployed
+    else:
+        before = None
     ceiling = to or (current.phase if current else PHASES[-1])
-    choice = targets(walk.record, ceiling, runs)
+    choice = targets(walk.record, ceiling, runs, before)
     # Of what was proven, only what came before: else two calls would go to and fro between the same two.
     if current is not None and to is None:
         choice = [one for one in choice if one.when is not None and one.when < current.started] or choice

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -34,6 +35,7 @@ from deploy.rollout.walk import Result, Somebody, Walk
 from deploy.words import printable
 
 DEFAULT_PLAN = Path("trail.yaml")
+LONGEST_PAUSE_S = 3600.0
 
 
 def add_commands(commands: Any) -> None:
@@ -62,16 +64,41 @@ def add(commands: Any, name: str, summary: str, run: Callable[[Walk, argparse.Na
     )
     made.add_argument("--plan", type=Path, default=DEFAULT_PLAN, help="default: trail.yaml")
     made.add_argument("--contract", type=Path, metavar="FILE", help="what `docker run IMAGE contract` printed")
-    made.add_argument("--base-url", metavar="URL", help="where gates ask the service (default: the plan's domain)")
+    made.add_argument(
+        "--base-url", type=url, metavar="URL", help="where gates ask the service (default: the plan's domain)"
+    )
     made.add_argument("--yes", action="store_true", help="do not ask before changing anything")
     made.add_argument("--break-lock", action="store_true", help="take the lock from whoever holds it")
     made.add_argument("--plain", action="store_true", help="lines instead of a live view")
     made.add_argument(
-        "--every", type=float, default=3.0, metavar="SECONDS", help="between two looks at AWS (default: 3)"
+        "--every", type=seconds, default=3.0, metavar="SECONDS", help="between two looks at AWS (default: 3)"
     )
     made.add_argument("--json", action="store_true", help="print the result as JSON; what happens goes to stderr")
     made.set_defaults(command=lambda wanted: guarded(wanted, run))
     return made
+
+
+def seconds(text: str) -> float:
+    """Of an argument: a number above 0, and no longer than an hour."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= LONGEST_PAUSE_S:  # not a number, too
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0, up to {LONGEST_PAUSE_S:.0f}")
+    return value
+
+
+def url(text: str) -> str:
+    """Of an argument: where a service answers, without a slash at its end."""
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        good = False
+    if not good or parts.query or parts.fragment:
+        raise argparse.ArgumentTypeError(f"{text!r} is no URL like https://api.example.com")
+    return text.rstrip("/")
 
 
 def run_up(walk: Walk, wanted: argparse.Namespace) -> Result:
@@ -81,6 +108,8 @@ def run_up(walk: Walk, wanted: argparse.Namespace) -> Result:
     except engine.EngineError:
         docker = dict(os.environ)  # docker itself says that it is not there
     image = upward.Wanted(wanted.digest, wanted.image, docker)
+    if wanted.to is not None and wanted.phase is not None:
+        raise PlanError(f"Either one phase (`trail up {wanted.phase}`), or a climb (`trail up --to {wanted.to}`).")
     if wanted.to is not None:
         return upward.climb(walk, wanted.to, image)
     if wanted.phase is None:

@@ -72,7 +72,7 @@ def ask_gates(walk: Walk, attempt: Attempt, known: set[str]) -> Verdict | End:
         contract=walk.contract,
         phase=attempt.phase,
         digest=deployed.digest,
-        base_url=walk.base_url or walk.plan.domain,
+        base_url=walk.url,
         clients=walk.clients,
         deployment=name,
         task_definition=deployed.task_definition,

@@ -8,20 +8,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 from deploy.aws import Clients
 from deploy.plan import Plan
 from deploy.record.commands import Seen
+from deploy.record.progress import current
 from deploy.record.telling import short
-from deploy.record.trail import Attempt
+from deploy.record.trail import Attempt, Record
 from deploy.refusal import told
 from deploy.rollout.ecs import Deployment, Picture, picture
 from deploy.words import printable
 
 
-def now(plan: Plan, clients: Clients, recorded: Attempt | None) -> Seen:
+def now(plan: Plan, clients: Clients, record: Record) -> Seen:
     """Ask AWS; never raises: what cannot be asked is a line too.
 
     Args:
         plan: names the service.
         clients: that write nothing.
-        recorded: what runs as far as the record knows.
+        record: what of it should run, or is on its way, is compared with what does.
     """
     try:
         seen = picture(clients, plan)
@@ -38,11 +39,19 @@ def now(plan: Plan, clients: Clients, recorded: Attempt | None) -> Seen:
     ]
     if seen.moving is not None:
         lines.append(f"       {seen.moving.id} is on its way: {seen.moving.running} of {seen.moving.desired} tasks.")
-    wanted = recorded.deployed.task_definition if recorded is not None and recorded.deployed is not None else None
-    if seen.moving is None and wanted is not None and wanted != seen.primary.task_definition:
+    if not seen.primary.desired:
+        lines.append("       Its desired count is 0: nothing serves.")
+    known = current(record).attempt
+    wanted = _task_definition(known) if known is not None else None
+    ours = {wanted, *(_task_definition(one) for one in record.attempts if one.outcome == "running")}
+    if wanted is not None and seen.primary.task_definition not in ours:
         data["differs_from_record"] = True
         lines.append(f"       Not what the record knows ({_name(wanted)}): it was changed past this tool.")
     return Seen(lines, data)
+
+
+def _task_definition(attempt: Attempt) -> str | None:
+    return attempt.deployed.task_definition if attempt.deployed is not None else None
 
 
 def _data(seen: Picture, wanted: Deployment) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 It picks up the deployment that runs in AWS and never begins a second one.
 """
 
+import os
 from datetime import timedelta
 
 from deploy import exits
+from deploy.record import lock
 from deploy.record.trail import Attempt
 from deploy.rollout import back
 from deploy.rollout.ecs import Deployment, Picture, picture
 from deploy.rollout.judge import judge
-from deploy.rollout.walk import Result, Somebody, Walk
+from deploy.rollout.walk import Result, Somebody, Walk, here
 
 SKEW = timedelta(minutes=2)  # between this machine's clock and AWS's
 
@@ -26,6 +28,14 @@ def resume(walk: Walk) -> Result:
     left = next((one for one in reversed(walk.record.attempts) if one.outcome == "running"), None)
     if left is None:
         return Result(exits.FINE, "Nothing was left half-way: every attempt in the record has ended.")
+    holding = lock.peek(walk.store)
+    if (
+        holding is not None
+        and holding.owner is not None
+        and holding.owner.attempt == left.id
+        and lives(holding.owner.host)
+    ):
+        raise lock.Locked(holding, walk.store.objects.uri(lock.NAME))
     walk.attempt = left
     walk.take_lock(resume_of=left.id)
     try:
@@ -33,6 +43,20 @@ def resume(walk: Walk) -> Result:
     except Somebody as error:
         walk.release()
         return Result(exits.SOMEBODY_ELSE, str(error), left)
+
+
+def lives(host: str) -> bool:
+    """Whether a process, machine:pid, is on this machine and another one than ours."""
+    machine, _, pid = host.rpartition(":")
+    if host == here() or machine != here().rpartition(":")[0] or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def finish(walk: Walk, left: Attempt) -> Result:

@@ -77,6 +77,7 @@ def up(walk: Walk, phase: Phase, wanted: Wanted) -> Result:
     try:
         seen = ecs.picture(walk.clients, walk.plan)
         refuse_moving(walk, seen)
+        walk.refuse_unreachable(seen)
         if writes:
             abandon_what_was_left(walk)
         digest, stopped = looked(walk, phase, wanted, digest)

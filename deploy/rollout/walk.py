@@ -15,16 +15,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import httpx
+
 from bentos.skin.settings import Phase
 from deploy.aws import Clients
 from deploy.contract import parse
 from deploy.finding import Finding
-from deploy.plan import PHASES, Gates, PhasePlan, Plan
+from deploy.plan import PHASES, Gates, PhasePlan, Plan, PlanError
 from deploy.record.lock import Lock, take
 from deploy.record.store import RecordError, RecordUnreachable, Store, with_attempt
 from deploy.record.trail import Attempt, Outcome, Record
+from deploy.rollout.ecs import Picture
 from deploy.rollout.follow import Times
 from deploy.rollout.view import Plain
+from deploy.words import printable
 
 ATTEMPTS_AT_THE_END = 6  # to write the record, ten seconds apart
 TARGET_S = 30  # until a target group calls a good task healthy: two probes, 15 s apart
@@ -88,6 +92,32 @@ class Walk:
         """Of a phase's plan."""
         return self.plan.phases.get(phase, PhasePlan()).gates
 
+    @property
+    def url(self) -> str:
+        """Where the service is asked."""
+        return (self.base_url or self.plan.domain).rstrip("/")
+
+    def refuse_unreachable(self, seen: Picture) -> None:
+        """Nothing where the service can be asked, or nothing is there that could answer.
+
+        A wrong address would fail every gate, and each phase that is gone back to: a healthy service would be torn
+        down by it.
+
+        Raises:
+            PlanError: targets are healthy, and nobody answers at the URL.
+        """
+        if not any(one.state == "healthy" for one in seen.targets):
+            return
+        path = parse(self.contract).health.path
+        try:
+            httpx.get(self.url + path, timeout=10)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise PlanError(
+                f"Targets are healthy, but {self.url}{path} cannot be asked from here ({type(error).__name__}: "
+                f"{printable(str(error), 200)}): no gate could be. Correct `domain` in the plan, or --base-url; look "
+                "at DNS, certificate and firewall."
+            ) from None
+
     def expected_s(self, phase: Phase) -> float:
         """Seconds that a deployment and its gates usually take."""
         start = parse(self.contract).seconds.start + self.plan.health.interval
@@ -105,14 +135,17 @@ class Walk:
             command=command,
             phase=phase,
             who=self.who,
-            host=f"{socket.gethostname()}:{os.getpid()}",
+            host=here(),
             started=datetime.now(UTC),
         )
         return self.attempt
 
     def take_lock(self, resume_of: str | None = None) -> None:
         """For the attempt; raises Locked where somebody else has it."""
-        self.lock = take(self.store, assert_begun(self.attempt), resume_of)
+        attempt = assert_begun(self.attempt).model_copy(
+            update={"host": here()}
+        )  # of a resumed one, another's stands there
+        self.lock = take(self.store, attempt, resume_of)
 
     def keep(self, **changes: Any) -> Attempt:
         """Change the attempt, here and in the record; an unreachable record is said, and tried again at the end.
@@ -175,3 +208,8 @@ def assert_begun(attempt: Attempt | None) -> Attempt:
     if attempt is None:
         raise RuntimeError("no attempt was begun")
     return attempt
+
+
+def here() -> str:
+    """This machine and process, machine:pid."""
+    return f"{socket.gethostname()}:{os.getpid()}"

@@ -1,6 +1,7 @@
 """`trail status` tells what runs in truth, beside what the record says."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,11 +9,12 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from deploy.aws import Clients
-from deploy.record.trail import Attempt
+from deploy.record.trail import Attempt, Outcome, Record
+from deploy.rollout.ecs import picture
 from deploy.rollout.now import now
 from tests.deploy.aws import NAME, REGION
 from tests.rollout.gated import CLUSTER, MOTO, OTHER, Rolled
-from tests.rollout.records import image
+from tests.rollout.records import image, record
 from tests.s3 import CREDENTIALS
 from tests.unit.model import bundles
 
@@ -35,16 +37,15 @@ def clients(account: Rolled) -> Clients:
     return Clients(REGION, writes=False, session=account.session)
 
 
-def recorded(task_definition: str) -> Attempt:
-    """An attempt that deployed it."""
+def recorded(task_definition: str, outcome: Outcome = "proven") -> Record:
+    """One that knows an attempt which deployed it."""
     deployed = image(OTHER).model_copy(update={"task_definition": task_definition})
-    return Attempt(
-        id="1", phase="simple", who="arn:aws:iam::1:user/a", host="a:1", started=datetime.now(UTC), deployed=deployed
-    )
+    who = {"who": "arn:aws:iam::1:user/a", "host": "a:1", "started": datetime.now(UTC)}
+    return record([Attempt(id="1", phase="simple", deployed=deployed, outcome=outcome, **who)])
 
 
 def test_tasks_digest_and_targets_are_told(account: Rolled) -> None:
-    seen = now(account.plan, clients(account), None)
+    seen = now(account.plan, clients(account), record())
     digest = account.ids["digest"]
     assert (seen.data["running"], seen.data["desired"], seen.data["digests"]) == (2, 2, [digest])
     assert seen.data["differs_from_record"] is False
@@ -63,9 +64,23 @@ def test_what_was_changed_past_the_tool_is_named(account: Rolled) -> None:
     )
 
 
+def test_what_an_attempt_has_brought_that_still_runs_is_its_own(account: Rolled) -> None:
+    arn = account.client("ecs").describe_services(cluster=CLUSTER, services=[NAME])["services"][0]["taskDefinition"]
+    proven, running = recorded(arn.rpartition(":")[0] + ":7"), recorded(arn, "running")
+    both = record([*proven.attempts, running.attempts[0].model_copy(update={"id": "2"})])
+    assert now(account.plan, clients(account), both).data["differs_from_record"] is False
+
+
+def test_a_desired_count_of_0_is_said(account: Rolled, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = picture(clients(account), account.plan)
+    none = [replace(one, desired=0) for one in seen.deployments]
+    monkeypatch.setattr("deploy.rollout.now.picture", lambda *_: replace(seen, deployments=none))
+    assert now(account.plan, clients(account), record()).lines[1] == "       Its desired count is 0: nothing serves."
+
+
 def test_no_service_is_said(account: Rolled) -> None:
     plan = account.plan.model_copy(update={"service": "nowhere"})
-    seen = now(plan, clients(account), None)
+    seen = now(plan, clients(account), record())
     assert seen.lines == [f"AWS:   there is no service nowhere in the cluster {plan.cluster}."]
 
 
@@ -77,6 +92,6 @@ def test_what_may_not_be_asked_is_a_line_and_no_failure(account: Rolled, monkeyp
         raise ClientError(message, "DescribeServices")  # type: ignore[arg-type]  # as AWS words it
 
     monkeypatch.setattr("deploy.rollout.now.picture", refused)
-    seen = now(account.plan, clients(account), None)
+    seen = now(account.plan, clients(account), record())
     assert seen.lines[0].startswith("AWS:   what runs cannot be asked: ")
     assert "ecs:DescribeServices" in seen.lines[0]

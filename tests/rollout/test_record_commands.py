@@ -16,7 +16,7 @@ from deploy import aws, cli
 from deploy.plan import Plan
 from deploy.record import commands
 from deploy.record.lock import take
-from deploy.record.trail import Attempt, Record
+from deploy.record.trail import Record
 from tests.deploy.infra_plans import content
 from tests.rollout.record_s3 import BUCKET, RECORD, URI, Steady, body, put, steady, store
 from tests.rollout.records import DIGEST, EXPECTED, attempt, complete, failed, half_way
@@ -103,7 +103,7 @@ def test_status_for_programs(client: Steady, capsys: Any) -> None:
 
 
 def test_what_runs_in_truth_is_asked_by_whom_it_is_given(client: Steady, capsys: Any) -> None:
-    def live(plan: Plan, clients: aws.Clients, _: Attempt | None) -> commands.Seen:
+    def live(plan: Plan, clients: aws.Clients, _: Record) -> commands.Seen:
         with pytest.raises(aws.WriteRefused):
             clients["s3"].put_object(Bucket=BUCKET, Key="x", Body=b"")
         return commands.Seen([f"AWS:   {plan.service} runs 2 of 2 tasks."], {"running": 2})
