@@ -470,9 +470,38 @@ def test_a_proven_task_definition_that_was_deregistered_is_registered_anew(simpl
     note("rollback target deregistered", "hybrid", ended, last, 0, sent, time.monotonic() - began)
 
 
+def test_an_address_that_cannot_be_asked_moves_nothing(simple: Ground) -> None:
+    simple.settle()
+    ran, since, began, updates = simple.runs, len(simple.callers.seen), time.monotonic(), simple.calls("UpdateService")
+    ended = simple.operator.trail("up", "hybrid", "--base-url", "http://127.0.0.1:9")
+    assert ended.code == 2, ended
+    assert "http://127.0.0.1:9/health cannot be asked from here (ConnectError" in ended.told["sentence"]
+    assert (simple.runs, simple.calls("UpdateService"), steadily(simple, since)) == (ran, updates, [])
+    sent = len(simple.callers.seen) - since
+    note("an address that nobody answers at", "hybrid", ended, None, 0, sent, time.monotonic() - began)
+
+
 # --- one phase further ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("row", ON_FOUNDATION, ids=lambda row: row.name)
 def test_on_the_way_to_full(foundation: Ground, row: Row) -> None:
     fails(foundation, row, "foundation", "full")
+
+
+def test_what_was_changed_past_the_tool_is_seen_and_undone(foundation: Ground) -> None:
+    foundation.settle()
+    ran, since, began = foundation.runs, len(foundation.callers.seen), time.monotonic()
+    first = next(one.deployed for one in foundation.operator.record.attempts if one.outcome == "proven")
+    assert first is not None
+    foundation.plane.somebody_else_updates(taskDefinition=first.task_definition)
+    foundation.settle()
+    told = foundation.operator.trail("status").told
+    assert told["live"]["differs_from_record"] is True
+    ended = foundation.operator.trail("rollback")
+    assert (ended.code, foundation.runs) == (0, ran), ended
+    assert foundation.operator.trail("status").told["live"]["differs_from_record"] is False
+    lost = steadily(foundation, since)
+    assert lost == []
+    last, sent = foundation.operator.record.attempts[-1], len(foundation.callers.seen) - since
+    note("changed past the tool, then rollback", "foundation", ended, last, 0, sent, time.monotonic() - began)

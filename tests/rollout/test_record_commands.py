@@ -234,3 +234,28 @@ def test_a_plan_that_names_no_place_says_what_to_write(client: Steady, capsys: A
     assert "write `record: s3://YOUR-BUCKET/trail/` in trail.yaml" in err
     assert run(capsys, "status", "--plan", "nowhere.yaml")[2].startswith("trail: nowhere.yaml is not there")
     assert client.calls == []
+
+
+def test_a_pipe_is_written_to_and_a_file_keeps_who_may_read_it(client: Steady, capsys: Any, tmp_path: Path) -> None:
+    hold(client, half_way())
+    pipe, page = tmp_path / "pipe", tmp_path / "page.html"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert run(capsys, "record", "--markdown", str(pipe))[0] == 0
+    assert os.read(reading, 1 << 16).startswith(b"# ")
+    os.close(reading)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    page.write_text("before")
+    page.chmod(0o600)
+    assert run(capsys, "record", "--html", str(page))[0] == 0
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("client")
+def test_status_under_another_account_than_the_plans_is_refused(capsys: Any) -> None:
+    plan = yaml.safe_load(Path("trail.yaml").read_text())
+    text = json.dumps(plan).replace("123456789012", "999999999999")
+    Path("trail.yaml").write_text(text)
+    code, _, err = run(capsys, "status")
+    assert code == 2
+    assert "These credentials are for account 123456789012, the plan is for 999999999999." in err

@@ -1,0 +1,47 @@
+"""Arguments of the rollout's commands, and whether a process that holds the lock is alive."""
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from deploy.rollout.commands import seconds, url
+from deploy.rollout.resume import lives
+
+
+@pytest.mark.parametrize("text", ["-1", "0", "nan", "inf", "3601", "soon", ""])
+def test_no_seconds(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is no number of seconds"):
+        seconds(text)
+
+
+def test_seconds() -> None:
+    assert seconds("0.5") == 0.5
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["notaurl", "ftp://x", "http://", "https://:443", "http://x:port", "http://[::1", "http://x?y=1", "http://x#y", ""],
+)
+def test_no_url(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is no URL like"):
+        url(text)
+
+
+def test_a_url_loses_its_last_slash() -> None:
+    assert url("http://127.0.0.1:5000/") == "http://127.0.0.1:5000"
+
+
+def test_a_process_is_alive_where_another_of_this_machine_has_its_number() -> None:
+    machine = socket.gethostname()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        assert lives(f"{machine}:{other.pid}")
+        other.communicate(b"\n")
+    assert not lives(f"{machine}:{other.pid}")
+    assert not lives(f"{machine}:{os.getpid()}")  # ours
+    assert not lives(f"elsewhere:{os.getppid()}")
+    assert not lives("nothing")
+    assert not lives(f"{machine}:{10**30}")
