@@ -100,10 +100,14 @@ def ahead(walk: Walk, phase: Phase, digest: str | None) -> Result:
     digest, stopped = looked(walk, phase, Wanted(), digest)
     if stopped is not None:
         return stopped
-    secret = [one.name for one in parse(walk.contract).settings if one.secret]
-    lines = change.difference(rendered(walk, before, digest), rendered(walk, phase, digest), secret)
+    lines = change.difference(rendered(walk, before, digest), rendered(walk, phase, digest), secret(walk))
     show_lines(walk, "task definition", lines)
     return Result(exits.FINE, "Dry run: nothing was changed.")
+
+
+def secret(walk: Walk) -> list[str]:
+    """Settings whose values are not shown."""
+    return [one.name for one in parse(walk.contract).settings if one.secret]
 
 
 def looked(walk: Walk, phase: Phase, wanted: Wanted, digest: str | None) -> tuple[str, Result | None]:
@@ -146,8 +150,7 @@ def move(walk: Walk, phase: Phase, digest: str, seen: ecs.Picture) -> Result:
     task = rendered(walk, phase, digest)
     running = change.task_definition(clients, seen.primary.task_definition) if seen.primary else None
     wired = change.service_request(plan, walk.contract)
-    secret = [one.name for one in parse(walk.contract).settings if one.secret]
-    lines = change.difference(running, task, secret)
+    lines = change.difference(running, task, secret(walk))
     service_lines = change.service_difference(seen.service, wired)
     tasks = int((seen.service or {}).get("desiredCount", 0))
     still = not lines and not service_lines and tasks > 0
