@@ -14,17 +14,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup: .venv/installed .venv/bin/trail ## create .venv and install what serving, tests and checks need
-.venv/installed: requirements/dev.txt
+setup: .venv/installed ## create .venv and install what serving, tests and checks need
+.venv/installed: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: apt-get install python3.11-venv"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
-
-# The rollout tool from any folder; `python -m deploy` is the same from this one.
-.venv/bin/trail: .venv/installed
-	@printf '#!/bin/sh\nPYTHONPATH="%s$${PYTHONPATH:+:$$PYTHONPATH}" exec "%s/.venv/bin/python" -m deploy "$$@"\n' "$(CURDIR)" "$(CURDIR)" > $@
-	@chmod +x $@
 
 setup-training: setup .venv/installed-training ## add what training and evaluation need
 .venv/installed-training: requirements/training.txt requirements/torch.txt
@@ -72,7 +68,7 @@ check: setup setup-training ## format, lint, types
 	$(BIN)/mypy
 
 lock: setup ## pin requirements/*.in exactly, with hashes
-	: > requirements/none.txt; before=none; for name in runtime dev image training; do \
+	: > requirements/none.txt; before=none; for name in runtime deploy dev image training; do \
 	  $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    -c requirements/$$before.txt requirements/$$name.in -o requirements/$$name.txt || exit 1; before=$$name; done; \
 	rm requirements/none.txt
