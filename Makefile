@@ -43,7 +43,7 @@ test: setup ## what a change must pass
 test-all: setup setup-training setup-image ## everything, the long ones too
 	$(BIN)/python -m pytest
 
-faults: setup ## every row of the fault matrix, as root; writes .cache/faults.json and the README's table
+faults: setup ## every row of the fault matrix, as root; writes .cache/faults.json and the table in docs/faults.md
 	rm -f .cache/faults.json
 	FAULTS_JSON=.cache/faults.json $(BIN)/python -m pytest tests/faults --deselect tests/faults/test_soak.py
 	$(BIN)/python -m tests.faults.outcomes

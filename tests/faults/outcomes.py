@@ -1,4 +1,6 @@
-"""What the matrix found, as a file and as the README's table: `make faults`, then `python -m tests.faults.outcomes`."""
+"""What the matrix found, as a file and as the table in docs/faults.md: `make faults`, then
+`python -m tests.faults.outcomes`.
+"""
 
 import json
 import os
@@ -11,7 +13,7 @@ from tests.server import ROOT
 
 NAMED = "FAULTS_JSON"  # environment: the file that rows are noted in; none where it is not set
 FILE = ROOT / ".cache" / "faults.json"  # what `make faults` names
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "faults.md"
 BEGIN, END = "<!-- faults: written by tests/faults/outcomes.py -->\n", "<!-- /faults -->\n"
 
 
@@ -64,9 +66,9 @@ def table(rows: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    text = README.read_text()
+    text = PAGE.read_text()
     before, after = text.index(BEGIN) + len(BEGIN), text.index(END)
-    README.write_text(text[:before] + table(json.loads(FILE.read_text())) + text[after:])
+    PAGE.write_text(text[:before] + table(json.loads(FILE.read_text())) + text[after:])
 
 
 if __name__ == "__main__":
