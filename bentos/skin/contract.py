@@ -20,7 +20,8 @@ from bentos.skin import settings as config
 from bentos.skin.model.bundle import BundleError, read
 from bentos.skin.model.engine import EMBEDDED
 from bentos.skin.runtime import routes
-from bentos.skin.runtime.middleware import GET_PATHS, intakes
+from bentos.skin.runtime.middleware import GET_PATHS
+from bentos.skin.runtime.uploads import upload_specs
 from bentos.skin.schema import ModelInfo
 from bentos.skin.settings import (
     GATEWAY_GRACE_S,
@@ -186,7 +187,7 @@ def contract() -> Contract:
         ),
         settings=known,
         endpoints=[
-            *(Endpoint(method="POST", path=path, open=False) for path in sorted(intakes(defaults))),
+            *(Endpoint(method="POST", path=path, open=False) for path in sorted(upload_specs(defaults))),
             *(Endpoint(method="GET", path=path, open=path in OPEN_PATHS) for path in sorted(GET_PATHS)),
         ],
         secrets=[one.name for one in known if one.secret],

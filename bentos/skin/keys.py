@@ -81,8 +81,8 @@ def hashed(key: str) -> Entry:
     return Entry(salt, _digest(salt, key.encode()))
 
 
-def which(entries: Sequence[Entry], given: bytes) -> int | None:
-    """Which entry a key fits, as its index; None for an unknown key.
+def matching_entry(entries: Sequence[Entry], given: bytes) -> int | None:
+    """Index of the entry that a key fits; None for an unknown key.
 
     Every entry is compared, each in constant time, so that the time taken tells neither a part of a key nor its place.
     """

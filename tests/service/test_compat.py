@@ -315,7 +315,7 @@ def test_runners_outlive_the_requests_that_need_them(serve: Serve, tmp_path: Pat
     assert server.process.wait(60) == 0
 
 
-@pytest.mark.parametrize("without", ["", "take_parsed_form"])
+@pytest.mark.parametrize("without", ["", "UploadInput.from_http_request"])
 def test_the_parsed_form_is_what_handlers_get(serve: Serve, without: str) -> None:
     server = serve(UNCOMPAT, SHINE_PHASE="simple", WITHOUT=without).wait()
     with client_of(server) as client:

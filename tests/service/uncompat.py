@@ -1,7 +1,8 @@
 """The service without some of its workarounds: `bentoml serve tests.service.uncompat:Gateway`.
 
 WITHOUT names items of bentos.skin.runtime.compat, separated by commas: functions become no-ops, options BentoML's own
-defaults. With MODELLED_BEHAVIOUR the engine is that of `modelled`.
+defaults, and methods (Class.method) those of BentoML's base class. With MODELLED_BEHAVIOUR the engine is that of
+`modelled`.
 """
 
 import os
@@ -13,12 +14,16 @@ DEFAULTS: dict[str, Any] = {"RUNNER_PROBE": {"enabled": True}}
 
 
 def nothing(*_: object) -> None:
-    """In place of a workaround."""
+    """Stands in for a workaround."""
 
 
 for name in filter(None, os.environ.get("WITHOUT", "").split(",")):
-    getattr(compat, name)  # a name that is no longer there must not pass for one that has been removed
-    setattr(compat, name, DEFAULTS.get(name, nothing))
+    owner, _, method = name.partition(".")
+    workaround = getattr(compat, owner)  # a name that no longer exists must not pass for one that has been removed
+    if method:
+        delattr(workaround, method)
+    else:
+        setattr(compat, name, DEFAULTS.get(name, nothing))
 
 if "MODELLED_BEHAVIOUR" in os.environ:
     from tests.service.modelled import Gateway, HeuristicFallback, SkinModel

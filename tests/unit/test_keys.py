@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bentos.skin import keys
-from bentos.skin.keys import Entry, KeyUnusable, hashed, is_short, main, read_entry, which
+from bentos.skin.keys import Entry, KeyUnusable, hashed, is_short, main, matching_entry, read_entry
 
 KEY = "a-key-of-the-tests-4711"
 
@@ -42,9 +42,9 @@ def test_no_other_bytes_fit(given: bytes) -> None:
 
 def test_which_tells_the_place_of_the_key() -> None:
     entries = [read_entry(KEY), hashed(KEY[::-1]), read_entry(KEY + "-third")]
-    assert [which(entries, key.encode()) for key in (KEY, KEY[::-1], KEY + "-third")] == [0, 1, 2]
-    assert which(entries, b"another") is None
-    assert which([], KEY.encode()) is None
+    assert [matching_entry(entries, key.encode()) for key in (KEY, KEY[::-1], KEY + "-third")] == [0, 1, 2]
+    assert matching_entry(entries, b"another") is None
+    assert matching_entry([], KEY.encode()) is None
 
 
 def test_every_entry_is_compared_in_constant_time_wherever_the_key_stands(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +58,7 @@ def test_every_entry_is_compared_in_constant_time_wherever_the_key_stands(monkey
     monkeypatch.setattr(keys.hmac, "compare_digest", compare)
     for sent in (f"{KEY}-0".encode(), f"{KEY}-4".encode(), b"", b"unknown" * 1000):
         compared.clear()
-        which(entries, sent)
+        matching_entry(entries, sent)
         assert [other for _, other in compared] == [entry.digest for entry in entries]
         assert {len(one) for one, _ in compared} == {32}  # digests: the length of the key tells nothing either
 

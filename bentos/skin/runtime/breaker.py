@@ -104,7 +104,7 @@ class Breaker:
         self._on_change(state)
 
 
-def announce(runner: str) -> Callable[[State], None]:
+def log_changes(runner: str) -> Callable[[State], None]:
     """Logs the changes of a runner's breaker, with what they mean; for `on_change`."""
 
     def say(state: State) -> None:

@@ -8,27 +8,28 @@ starts the workers, and in every worker.
 """
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import bentoml
+from _bentoml_sdk.io_models import IODescriptor
+from pydantic import ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
 from bentos.skin.errors import BadRequest, ShineError
-from bentos.skin.runtime.answers import SHAPED, error_body, error_for, error_response
 from bentos.skin.runtime.compat_workers import (
     dispatch_at_once,
     keep_control_inside,
     keep_metrics_apart,
-    look_again_on_hangup,
+    reload_weights_on_sighup,
     reserve_metric_files,
     respawn_dead_workers,
     send_no_usage_data,
     stop_gateway_first,
 )
 from bentos.skin.runtime.context import begin, current
+from bentos.skin.runtime.error_responses import ERROR_HANDLED, error_body, error_for, error_response
 from bentos.skin.runtime.middleware import SECURITY_HEADERS
 from bentos.skin.settings import KEEP_ALIVE_S
 
@@ -44,16 +45,55 @@ RUNNER_PROBE = {"enabled": False}
 MAX_HEAD_BYTES = 512 * 1024  # twice what uvloop reads at once, which may end in the body of a request before
 
 if TYPE_CHECKING:
-    Upload = bytes
-    Uploads = list[bytes]
-    Base64Text = bytes
-    PngImage = Response
+    PngImage = bytes
 else:
-    # What the OpenAPI document and BentoML's own client see. Handlers get bytes: see `take_parsed_form`.
-    Upload = Annotated[Path, bentoml.validators.ContentType("image/*")]
-    Uploads = list[Upload]
-    Base64Text = str
-    PngImage = Annotated[Path, bentoml.validators.ContentType("image/png")]
+    PngImage = Annotated[Path, bentoml.validators.ContentType("image/png")]  # as clients and OpenAPI see it
+
+Photo = Annotated[Path, bentoml.validators.ContentType("image/*")]
+Require = Literal["model"] | None
+
+
+class UploadInput(IODescriptor):  # type: ignore[misc]  # BentoML is untyped to mypy
+    """The input of an API of the gateway: the photos that UploadMiddleware has parsed; the body is not parsed again.
+
+    BentoML's own parsing answers 500 to a malformed form, spools photos to disk, and fetches an upload field that
+    holds a URL from inside the network. Goes when all three can be switched off. The fields of the subclasses are what
+    the OpenAPI document and BentoML's own client see, docstrings included; handlers get bytes.
+    """
+
+    model_config = ConfigDict(title="Input")
+
+    @classmethod
+    async def from_http_request(cls, _: Request, __: object) -> Any:
+        """The arguments of the handler."""
+        upload = current().upload
+        if upload is None:
+            raise LookupError("the route of this API is missing in upload_specs")
+        return cls.model_construct(**cls.arguments(upload.photos), require=upload.require)
+
+    @classmethod
+    def arguments(cls, photos: list[bytes]) -> dict[str, Any]:
+        """The photos by the name of the handler's parameter."""
+        return {"image": photos[0]}
+
+
+class PhotoInput(UploadInput):
+    image: Photo
+    require: Require = None
+
+
+class BatchInput(UploadInput):
+    images: list[Photo]
+    require: Require = None
+
+    @classmethod
+    def arguments(cls, photos: list[bytes]) -> dict[str, Any]:
+        return {"images": photos}
+
+
+class Base64Input(UploadInput):
+    image: str
+    require: Require = None
 
 
 def apply() -> None:
@@ -68,7 +108,7 @@ def apply() -> None:
     respawn_dead_workers()
     stop_gateway_first()
     keep_control_inside()
-    look_again_on_hangup()
+    reload_weights_on_sighup()
     keep_idle_connections()
     answer_in_one_shape()
     bound_metric_labels()
@@ -117,7 +157,7 @@ def answer_in_one_shape() -> None:
         except Exception:
             log.exception("unhandled", extra={"fields": {"request_id": current().request_id}})
             failure = error_for(500)
-        request.scope[SHAPED] = True
+        request.scope[ERROR_HANDLED] = True
         current().error_code = failure.code
         return error_response(failure, current().request_id)
 
@@ -240,28 +280,3 @@ def one_span_a_request() -> None:
         init(self, *args, **{"exclude_spans": ["receive", "send"], **kwargs})
 
     middleware.__init__ = init_quiet
-
-
-def take_parsed_form(service: Any, form_key: str) -> None:
-    """Hand the gateway's APIs the form that the door has parsed, instead of parsing the body again.
-
-    BentoML's parsing answers 500 to a malformed form, spools photos to disk, and fetches an upload field that holds a
-    URL from inside the network. Goes when all three can be switched off.
-
-    Args:
-        service: the gateway service.
-        form_key: where in the ASGI scope the parsed form lies; its `photos` and `require` become the arguments.
-    """
-    for method in service.apis.values():
-        method.input_spec.from_http_request = classmethod(_from_form(form_key))
-
-
-def _from_form(form_key: str) -> Callable[..., Any]:
-    async def from_http_request(cls: Any, request: Request, _: Any) -> Any:
-        form = request.scope[form_key]
-        name = next(field for field in cls.model_fields if field != "require")
-        return cls.model_construct(
-            **{name: form.photos if name == "images" else form.photos[0], "require": form.require}
-        )
-
-    return from_http_request

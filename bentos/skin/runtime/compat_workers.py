@@ -156,7 +156,7 @@ def keep_control_inside() -> None:
     Arbiter.__init__ = init_without_ports
 
 
-def look_again_on_hangup() -> None:
+def reload_weights_on_sighup() -> None:
     """SIGHUP to the server makes the model runner look for new weights; circus would start every worker anew."""
     from circus.sighandler import SysHandler
 
@@ -169,7 +169,7 @@ def look_again_on_hangup() -> None:
     SysHandler.handle_hup = handle_hup
 
 
-def on_hangup(act: Callable[[], None]) -> None:
+def on_sighup(act: Callable[[], None]) -> None:
     """Do something on SIGHUP in this worker; nothing where signals cannot be taken, as in a thread of a test."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGHUP, lambda *_: act())

@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from bentos.skin import __version__, errors
 from bentos.skin.errors import ShineError
-from bentos.skin.runtime.answers import error_body
+from bentos.skin.runtime.error_responses import error_body
 from bentos.skin.schema import EXAMPLE_ANALYSIS, Analysis, BatchAnswer, ErrorAnswer
 from bentos.skin.settings import DRILL, DRILL_HEADER, HEALTH_PATH, MAX_BATCH_PHOTOS, OPEN_PATHS
 
@@ -26,7 +26,7 @@ DESCRIPTION = (
 COMMON: tuple[tuple[type[ShineError], str], ...] = (
     (errors.BadRequest, "'require' is not 'model'."),
     (errors.ImageMissing, "No file in the field 'image'."),
-    (errors.ApiKeyMissing, "This service wants an API key."),
+    (errors.ApiKeyMissing, "This service requires an API key."),
     (errors.ApiKeyWrong, "This API key is not known."),
     (errors.RequestTimeout, "The body of the request came too slowly."),
     (errors.BodyTooLarge, "The body of the request is larger than 10.06 MiB."),

@@ -15,7 +15,7 @@ STUCK_BATCHES = 10  # times a batch's deadline: whoever takes that long is stuck
 EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
-class EndWhenDeaf:
+class WatchdogMiddleware:
     """ASGI middleware that ends this process when it takes calls and answers none, or takes none any more.
 
     However a runner came to hang, a thread stuck in native code cannot be stopped, and each probe would queue behind

@@ -31,8 +31,8 @@ class RunnerFailed(Exception):
         self.reason = reason
 
 
-class Runner(Generic[ANSWER]):
-    """One runner behind its breaker.
+class RunnerClient(Generic[ANSWER]):
+    """Calls one runner, behind its breaker.
 
     The deadline counts from the start of the call's batch: the runner works one batch at a time, so that is the moment
     the call was sent or the moment the runner last answered anything, whichever is later. A long queue before a runner

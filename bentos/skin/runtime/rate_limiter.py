@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bentos.skin.errors import RateLimited
 
 
-class Rate:
+class RateLimiter:
     """Counts photos by key. There are as many buckets as keys, so that no caller can make it grow.
 
     A bucket holds one minute's worth. A smaller burst would refuse a batch, or an album sent at once, to callers who
