@@ -64,14 +64,15 @@ class Runs(Protocol):
 
 def heuristic(crop: Crop) -> Found:
     """The heuristics: the parts of `measure.measure` that find acne and wrinkles, and the candidates behind them."""
-    lab, skin, masks = reduced_lab(crop.pixels, blemishes.FACTOR), skin_mask(crop), zones.masks(crop)
+    lab, masks = reduced_lab(crop.pixels, blemishes.FACTOR), zones.face_masks(crop)
+    skin = skin_mask(crop, masks)
     start = time.thread_time()
-    acne, wrinkles = blemishes.find(crop, lab, skin), lines.find(crop, masks)
+    acne, wrinkles = blemishes.find(crop, lab, skin, masks), lines.find(crop, masks)
     spent = 1000 * (time.thread_time() - start)
     served = Learned(
         acne.lesions, acne.count, acne.severity, acne.severity_confidence, wrinkles.zones, wrinkles.confidence
     )
-    where, rows = blemishes.pixel_features(crop, lab, skin)
+    where, rows = blemishes.pixel_features(crop, lab, skin, masks)
     if not len(rows):
         return Found(served, np.empty((0, 4)), np.empty(0), None, spent)
     fitted = blemishes._fitted()
@@ -205,7 +206,8 @@ def gather(
 
 def tone_group(crop: Crop) -> str:
     """Group of the skin tone as served; "" where none is told."""
-    surface = prepare(crop, skin_mask(crop), zones.masks(crop))
+    masks = zones.face_masks(crop)
+    surface = prepare(crop, skin_mask(crop, masks), masks)
     found = tone(surface.lab, surface.skin)
     return "" if found is None else found.group
 

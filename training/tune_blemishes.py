@@ -18,6 +18,7 @@ from bentos.skin.measure import blemishes
 from bentos.skin.measure.colour import reduced_lab
 from bentos.skin.measure.tuned import Network, sigmoid
 from bentos.skin.photo.skin import skin_mask
+from bentos.skin.photo.zones import face_masks
 from training.crops import Example
 from training.matching import average_precision, matches
 from training.networks import folds, numbers, short
@@ -177,8 +178,9 @@ def _nearest(where: NDArray[np.bool_], lesions: NDArray[np.float64]) -> NDArray[
 
 
 def _features(example: Example) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    crop = example.crop
-    return blemishes.pixel_features(crop, reduced_lab(crop.pixels, blemishes.FACTOR), skin_mask(crop))
+    crop, masks = example.crop, face_masks(example.crop)
+    lab = reduced_lab(crop.pixels, blemishes.FACTOR)
+    return blemishes.pixel_features(crop, lab, skin_mask(crop, masks), masks)
 
 
 def _training(fold: NDArray[np.int64], count: int = FOLDS) -> list[NDArray[np.bool_]]:

@@ -8,9 +8,9 @@ from bentos.skin.measure.shine import shine
 from bentos.skin.measure.surface import prepare
 from bentos.skin.measure.texture import texture
 from bentos.skin.measure.tone import tone
-from bentos.skin.photo import zones
 from bentos.skin.photo.crop import Crop
 from bentos.skin.photo.skin import skin_mask, skin_share
+from bentos.skin.photo.zones import face_masks
 
 
 def measure(crop: Crop) -> Measured:
@@ -19,9 +19,10 @@ def measure(crop: Crop) -> Measured:
     Args:
         crop: any crop; faces without key points and photos without skin have measurements too.
     """
-    skin, masks = skin_mask(crop), zones.masks(crop)
+    masks = face_masks(crop)
+    skin = skin_mask(crop, masks)
     surface = prepare(crop, skin, masks)
-    acne = blemishes.find(crop, surface.lab, skin)
+    acne = blemishes.find(crop, surface.lab, skin, masks)
     wrinkles = lines.find(crop, masks)
     return Measured(
         learned=Learned(

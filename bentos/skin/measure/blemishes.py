@@ -19,8 +19,8 @@ from bentos.skin.findings import SEVERITIES, Lesion, severity_beside
 from bentos.skin.measure import filters
 from bentos.skin.measure.pose import face_coordinates
 from bentos.skin.measure.tuned import Network, sigmoid, softmax, tuned
-from bentos.skin.photo import zones
 from bentos.skin.photo.crop import CROP_SIZE, Crop
+from bentos.skin.photo.zones import FaceMasks
 
 FACTOR = 2  # everything here is done at half the crop: the smallest labelled lesions are still 5 px wide
 SIZE = CROP_SIZE // FACTOR
@@ -49,15 +49,16 @@ class Acne:
     severity_confidence: float | None
 
 
-def find(crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_]) -> Acne:
+def find(crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_], masks: FaceMasks) -> Acne:
     """Lesions, count and severity of one crop.
 
     Args:
         crop: the crop.
         lab: float32 (256, 256, 3), `colour.reduced_lab(crop.pixels, blemishes.FACTOR)`.
-        skin: bool (512, 512), `skin.skin_mask(crop)`.
+        skin: bool (512, 512), of the crop.
+        masks: of the crop.
     """
-    where, rows = pixel_features(crop, lab, skin)
+    where, rows = pixel_features(crop, lab, skin, masks)
     if not len(rows):
         return Acne([], 0, SEVERITIES[0], None)
     fitted = _fitted()
@@ -77,9 +78,9 @@ def find(crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_]) -> Acne:
     return Acne(lesions, count, severity, chance)
 
 
-def response(crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_]) -> NDArray[np.float32]:
+def response(crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_], masks: FaceMasks) -> NDArray[np.float32]:
     """How much each pixel looks like the middle of a lesion, float32 (256, 256), 0..1; arguments as for `find`."""
-    where, rows = pixel_features(crop, lab, skin)
+    where, rows = pixel_features(crop, lab, skin, masks)
     heat = np.zeros((SIZE, SIZE), np.float32)
     if len(rows):
         heat[where] = sigmoid(_fitted().pixels(rows)[:, 0])
@@ -87,7 +88,7 @@ def response(crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_]) -> N
 
 
 def pixel_features(
-    crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_]
+    crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_], masks: FaceMasks
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """The filter bank on skin.
 
@@ -113,8 +114,8 @@ def pixel_features(
     maps += list(np.sqrt(filters.gaussian(bands**2, TEXTURE_SCALE)))
     maps += list(levels[-1] - typical[:, None, None])
     maps += [filters.gaussian(cover, sigma) for sigma in SKIN_SCALES]
-    marks = zones.features(crop)[::FACTOR, ::FACTOR].astype(np.float32)
-    maps.append(filters.gaussian(marks, SKIN_SCALES[0]))
+    features = masks.features[::FACTOR, ::FACTOR].astype(np.float32)
+    maps.append(filters.gaussian(features, SKIN_SCALES[0]))
     across, along = face_coordinates(crop, SIZE)
     maps += [across, along, np.abs(across)]
     index = np.flatnonzero(where)

@@ -17,8 +17,8 @@ from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.measure import filters
 from bentos.skin.measure.pose import face_coordinates, roll
 from bentos.skin.measure.tuned import Network, sigmoid, tuned
-from bentos.skin.photo import zones
 from bentos.skin.photo.crop import CROP_SIZE, Crop
+from bentos.skin.photo.zones import FaceMasks
 
 FACTOR = 2  # ridges are sought at half the crop
 CELL = 4  # px at half size; places of the face are told apart on a grid of 64 × 64
@@ -29,7 +29,6 @@ SHADE_SCALE = 8.0  # px at half size; ridges are measured against the brightness
 SHADE_FLOOR = 12.0  # grey levels, so that noise in the dark does not look like contrast
 POOL = 1.0  # cells; how far energy is averaged
 ENERGY_FLOOR = 1e-3  # of contrast; below it is nothing but the photo's noise
-OVAL_SCALE = 1.1  # of the face's oval: where places are looked at
 SHARES = (0.01, 0.05)  # of a zone's own places: the strongest that decide, beside the mean
 ZONE_PARTS = {
     "forehead": ("forehead",),
@@ -47,14 +46,14 @@ class Wrinkles:
     confidence: float | None
 
 
-def find(crop: Crop, masks: dict[str, NDArray[np.bool_]]) -> Wrinkles:
+def find(crop: Crop, masks: FaceMasks) -> Wrinkles:
     """The chance of wrinkles in each zone of one crop.
 
     Args:
         crop: the crop.
-        masks: zone name → bool (512, 512), `zones.masks(crop)`.
+        masks: of the crop.
     """
-    where, rows = place_features(crop)
+    where, rows = place_features(crop, masks)
     if not len(rows):
         return Wrinkles(dict.fromkeys(WRINKLE_ZONES, 0.0), None)
     fitted = _fitted()
@@ -68,22 +67,22 @@ def find(crop: Crop, masks: dict[str, NDArray[np.bool_]]) -> Wrinkles:
     )
 
 
-def response(crop: Crop) -> dict[str, NDArray[np.float32]]:
+def response(crop: Crop, masks: FaceMasks) -> dict[str, NDArray[np.float32]]:
     """WRINKLE_ZONES → float32 (64, 64), 0..1: how much each place of the crop looks like a wrinkle of that zone."""
-    where, rows = place_features(crop)
+    where, rows = place_features(crop, masks)
     maps = np.zeros((len(WRINKLE_ZONES), GRID, GRID), np.float32)
     if len(rows):
         maps[:, where] = sigmoid(_fitted().places(rows)).T
     return dict(zip(WRINKLE_ZONES, maps, strict=True))
 
 
-def place_features(crop: Crop) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+def place_features(crop: Crop, masks: FaceMasks) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """The texture of lines at each place of the face.
 
     Returns:
         (where, rows): bool (64, 64), the places looked at; float32 (n, f), their features in reading order.
     """
-    where = _shown(crop) & _at_cells(zones.oval(crop, OVAL_SCALE))
+    where = _shown(crop) & _at_cells(masks.wide_oval)
     if not where.any():
         return where, np.empty((0, 0), np.float32)
     grey = filters.downsample(np.asarray(Image.fromarray(crop.pixels).convert("L"), np.float32), FACTOR)
@@ -106,7 +105,7 @@ def place_features(crop: Crop) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     maps += [
         np.log(np.sqrt(filters.gaussian(busy, POOL)) + np.float32(ENERGY_FLOOR)),
         np.log(light / np.median(light[where])),
-        filters.gaussian(_at_cells(zones.features(crop)).astype(np.float32), POOL),
+        filters.gaussian(_at_cells(masks.features).astype(np.float32), POOL),
         across,
         np.abs(across),
         along,
@@ -114,19 +113,17 @@ def place_features(crop: Crop) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     return where, np.stack([values[where] for values in maps], axis=1).astype(np.float32)
 
 
-def face_features(
-    logits: NDArray[np.float32], where: NDArray[np.bool_], masks: dict[str, NDArray[np.bool_]]
-) -> NDArray[np.float32]:
+def face_features(logits: NDArray[np.float32], where: NDArray[np.bool_], masks: FaceMasks) -> NDArray[np.float32]:
     """What the zones are judged on, float32 (f,): for each zone its strongest places and its mean, as logits.
 
     Args:
         logits: float32 (n, 4), of the places looked at, one column per WRINKLE_ZONES.
         where: bool (64, 64).
-        masks: zone name → bool (512, 512).
+        masks: of the crop.
     """
     tallies: list[float] = []
     for column, zone in enumerate(WRINKLE_ZONES):
-        own = np.logical_or.reduce([_at_cells(masks[part]) for part in ZONE_PARTS[zone]])
+        own = np.logical_or.reduce([_at_cells(masks.zones[part]) for part in ZONE_PARTS[zone]])
         chances = sigmoid(logits[:, column])
         inside = chances[own[where]]
         values = np.sort(chances)[::-1]

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from bentos.skin.findings import COLOUR_ZONES, Graded
 from bentos.skin.measure.colour import LINEAR, reduced_lab
 from bentos.skin.measure.filters import box_mean, downsample, gaussian, local_max, masked_gaussian, upsample
-from bentos.skin.photo import zones
 from bentos.skin.photo.crop import CROP_SIZE, Crop
+from bentos.skin.photo.zones import FaceMasks
 
 STEP = 2  # crop pixels per map pixel; colour, unlike texture, has no detail below that
 SIZE = CROP_SIZE // STEP
@@ -23,7 +23,6 @@ DARKER = 14.0  # density above the face's median from which skin may be hair or 
 UNEVEN, UNEVEN_LIMIT = 2.0, 10.0  # mean contrast of neighbours there; and the most one pixel counts
 REACH = 24  # px at 128; how far in from the border of the skin
 BORDER = 11  # px; skin's square, to be away from the border
-FACE = 1.1  # of the oval; the jaw of turned heads lies a little outside it
 RIDGE = 0.1  # of the weight, in units of sigma²
 ENOUGH_OF_ZONE = 0.2  # share of the zone that must show skin
 
@@ -72,16 +71,16 @@ class Curve:
         return float(-np.expm1(-at_high * (max(raw, 0.0) / self.high) ** shape))
 
 
-def prepare(crop: Crop, skin: Mask, masks: dict[str, Mask]) -> Surface:
+def prepare(crop: Crop, skin: Mask, masks: FaceMasks) -> Surface:
     """Colour and masks of a crop, at the size of the maps.
 
     Args:
         crop: the crop.
-        skin: bool (512, 512), `skin.skin_mask(crop)`.
-        masks: zone name → bool (512, 512), `zones.masks(crop)`.
+        skin: bool (512, 512), of the crop.
+        masks: of the crop.
     """
     density = DENSITY[crop.pixels[..., 0]]
-    coarse = halved(skin & zones.oval(crop, FACE))
+    coarse = halved(skin & masks.wide_oval)
     if np.count_nonzero(coarse) < ENOUGH:  # key points that miss the face
         coarse = halved(skin)
     clear = coarse & ~_hair_and_shade(downsample(density, 2 * STEP), coarse)
@@ -93,7 +92,7 @@ def prepare(crop: Crop, skin: Mask, masks: dict[str, Mask]) -> Surface:
         lab=reduced_lab(crop.pixels, STEP),
         skin=coarse,
         inner=eroded(coarse, BORDER),
-        zones={name: masks[name][::STEP, ::STEP] for name in COLOUR_ZONES},
+        zones={name: masks.zones[name][::STEP, ::STEP] for name in COLOUR_ZONES},
     )
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from bentos.skin.photo import zones
 from bentos.skin.photo.crop import CROP_SIZE, Crop
+from bentos.skin.photo.zones import FaceMasks
 
 WORKING_SIZE = 128  # px; skin is a matter of regions, and a sixteenth of the pixels is enough for them
 STEP = CROP_SIZE // WORKING_SIZE
@@ -33,7 +33,6 @@ SPREAD_FLOOR = np.array([0.25, 0.03, 0.03])
 NEAR_ON_FACE = 3.5  # Mahalanobis distance, in chroma, from the seeds: on the face
 DARKEST, BRIGHTEST = -1.5, 1.2  # log luma from the seeds' median: shaded cheek, specular highlight
 # Beside the outline (jaw, temples, ears) background may have a colour much like skin: nearer, and up to an edge only.
-BESIDE_SCALE = 1.3  # of the outline
 NEAR_BESIDE = 0.07  # distance in chroma
 LIGHT_BESIDE = 0.8  # distance in log luma
 EDGE = 0.22  # step in log luma between neighbouring working pixels
@@ -54,22 +53,24 @@ class _Model:
         return np.asarray(np.sqrt(rr * red**2 + 2 * rb * red * blue + bb * blue**2), dtype=np.float64)
 
 
-def skin_mask(crop: Crop) -> NDArray[np.bool_]:
+def skin_mask(crop: Crop, masks: FaceMasks) -> NDArray[np.bool_]:
     """Skin, bool (512, 512); False on eyes, brows, nostrils, lips, hair, background and padding.
 
     With a face in the crop: what has the face's own skin colour, on the face and next to it. Without: what has a
     colour that skin has, no matter what it is.
+
+    Args:
+        crop: the crop.
+        masks: of the crop.
     """
-    shown = np.zeros((CROP_SIZE, CROP_SIZE), dtype=np.bool_)
-    x0, y0, x1, y1 = crop.valid
-    shown[y0:y1, x0:x1] = True
+    shown = masks.shown
     colour = _colour(np.asarray(Image.fromarray(crop.pixels).reduce(STEP)))
     if crop.keypoints is None:
         coarse = _anywhere(colour, _small(shown))
         features = ~shown
     else:
-        features = zones.features(crop)
-        coarse = _on_face(colour, crop, _small(shown & ~features))
+        features = masks.features
+        coarse = _on_face(colour, masks, _small(shown & ~features))
     # Closing takes lesions, highlights and hairs back in; the majority of 5×5 drops specks.
     closed = ~_widened(~_widened(coarse, 2), 2)
     mask = Image.fromarray(closed.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(2))
@@ -111,18 +112,17 @@ def _anywhere(colour: NDArray[np.float32], shown: NDArray[np.bool_]) -> NDArray[
     return np.asarray((likely | near) & shown, dtype=np.bool_)
 
 
-def _on_face(colour: NDArray[np.float32], crop: Crop, allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _on_face(colour: NDArray[np.float32], masks: FaceMasks, allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Skin of the face whose key points the crop carries."""
-    face = _small(zones.oval(crop)) & allowed
-    marks = zones.masks(crop, SEED_ZONES)
-    seeds = np.logical_or.reduce([_small(mark) for mark in marks.values()]) & face
+    face = _small(masks.oval) & allowed
+    seeds = np.logical_or.reduce([_small(masks.zones[name]) for name in SEED_ZONES]) & face
     if np.count_nonzero(seeds) < SEEDS_NEEDED:
         return np.asarray(_plausible(colour) & face, dtype=np.bool_)
     model = _model(colour[seeds])
     distance, light = model.distance(colour), colour[..., 0] - model.luma
     skin = face & (distance < NEAR_ON_FACE) & (light > DARKEST) & (light < BRIGHTEST)
     near = np.hypot(*np.moveaxis(colour[..., 1:] - model.chroma, -1, 0)) < NEAR_BESIDE
-    beside = _small(zones.oval(crop, BESIDE_SCALE)) & allowed & near & (np.abs(light) < LIGHT_BESIDE) & ~_edges(colour)
+    beside = _small(masks.widest_oval) & allowed & near & (np.abs(light) < LIGHT_BESIDE) & ~_edges(colour)
     return _grown(skin, skin | beside)
 
 

@@ -16,6 +16,7 @@ from bentos.skin.photo.crop import CROP_SIZE, Crop, cut
 from bentos.skin.photo.decode import decode
 from bentos.skin.photo.face import FaceDetector
 from bentos.skin.photo.skin import skin_mask
+from bentos.skin.photo.zones import face_masks
 
 ASTRONAUT = Path(__file__).resolve().parents[2] / "photos" / "astronaut.png"
 SPOT_SIGMA = 5.0  # px; a box of about 22 px, as the median labelled lesion
@@ -53,8 +54,8 @@ def cheeks(crop: Crop, count: int) -> list[tuple[float, float]]:
 
 
 def found(crop: Crop, skin: NDArray[np.bool_] | None = None) -> blemishes.Acne:
-    lab = reduced_lab(crop.pixels, blemishes.FACTOR)
-    return blemishes.find(crop, lab, skin_mask(crop) if skin is None else skin)
+    lab, masks = reduced_lab(crop.pixels, blemishes.FACTOR), face_masks(crop)
+    return blemishes.find(crop, lab, skin_mask(crop, masks) if skin is None else skin, masks)
 
 
 def test_most_painted_spots_are_boxed(portrait: Crop) -> None:
@@ -99,7 +100,8 @@ def test_the_same_crop_gives_the_same_findings(portrait: Crop) -> None:
 def test_the_response_is_high_on_a_spot_and_low_beside_it(portrait: Crop) -> None:
     (x, y), *_ = spots = cheeks(portrait, 2)
     spotted = with_spots(portrait, spots)
-    heat = blemishes.response(spotted, reduced_lab(spotted.pixels, blemishes.FACTOR), skin_mask(spotted))
+    lab, masks = reduced_lab(spotted.pixels, blemishes.FACTOR), face_masks(spotted)
+    heat = blemishes.response(spotted, lab, skin_mask(spotted, masks), masks)
     row, column = int(y / blemishes.FACTOR), int(x / blemishes.FACTOR)
     assert heat.shape == (blemishes.SIZE, blemishes.SIZE)
     assert heat[row - 4 : row + 5, column - 4 : column + 5].max() > 0.5

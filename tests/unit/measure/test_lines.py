@@ -24,7 +24,7 @@ def portrait() -> Crop:
 
 
 def found(crop: Crop) -> lines.Wrinkles:
-    return lines.find(crop, zones.masks(crop))
+    return lines.find(crop, zones.face_masks(crop))
 
 
 def furrowed(crop: Crop, zone: str) -> Crop:
@@ -35,7 +35,7 @@ def furrowed(crop: Crop, zone: str) -> Crop:
     y, x = np.mgrid[0:CROP_SIZE, 0:CROP_SIZE]
     level = y - (x - outline[:, 0].mean()) * np.tan(roll(crop))
     depth = sum(np.exp(-0.5 * ((level - at) / 1.8) ** 2) for at in np.linspace(top, bottom, 7)[1:-1])
-    inside = zones.masks(crop)[zone]
+    inside = zones.face_masks(crop).zones[zone]
     pixels = crop.pixels * (1 - 0.35 * np.where(inside, depth, 0))[..., None]
     return replace(crop, pixels=pixels.astype(np.uint8))
 
@@ -65,8 +65,11 @@ def test_lines_on_the_forehead_raise_the_foreheads_chance_most(portrait: Crop) -
 
 
 def test_a_painted_line_shows_in_the_response_of_its_zone(portrait: Crop) -> None:
-    inside = lines._at_cells(zones.masks(portrait)["forehead"])
-    before, after = (lines.response(crop)["forehead"][inside] for crop in (portrait, furrowed(portrait, "forehead")))
+    inside = lines._at_cells(zones.face_masks(portrait).zones["forehead"])
+    before, after = (
+        lines.response(crop, zones.face_masks(crop))["forehead"][inside]
+        for crop in (portrait, furrowed(portrait, "forehead"))
+    )
     assert after.mean() > 1.5 * before.mean()
 
 
@@ -76,8 +79,8 @@ def test_the_mirror_image_is_judged_much_alike(portrait: Crop) -> None:
 
 
 def test_falling_and_rising_lines_change_places_on_the_other_side(portrait: Crop) -> None:
-    where, rows = lines.place_features(portrait)
-    other, mirror_rows = lines.place_features(mirrored(portrait))
+    where, rows = lines.place_features(portrait, zones.face_masks(portrait))
+    other, mirror_rows = lines.place_features(mirrored(portrait), zones.face_masks(mirrored(portrait)))
     both = where & other[:, ::-1]
     maps, mirror_maps = (np.zeros((*where.shape, rows.shape[1]), np.float32) for _ in range(2))
     maps[where], mirror_maps[other] = rows, mirror_rows

@@ -13,6 +13,7 @@ from bentos.skin.findings import COLOUR_ZONES, SEVERITIES, WRINKLE_ZONES, Measur
 from bentos.skin.measure import measure
 from bentos.skin.measure.surface import Curve, surroundings
 from bentos.skin.measure.tone import GROUPS
+from bentos.skin.photo import zones
 from bentos.skin.photo.crop import CROP_SIZE, Crop
 from tests import drawing
 from tests.unit.measure.faces import AS_IT_IS, flat, painted, surface_of
@@ -112,6 +113,38 @@ def test_a_fringe_of_the_skins_colour_is_not_measured():
 
     assert np.count_nonzero(surface.skin[40:60, 60:190]) < 0.2 * 20 * 130  # her hair covers all of that
     assert surface.skin[120:135, 85:95].all()  # her cheek
+
+
+def test_each_part_of_a_face_is_rasterised_once_a_crop(monkeypatch: pytest.MonkeyPatch):
+    drawn, outlined = [], []
+    fill, outline = zones._filled, zones.polygons
+
+    def counted_fill(outlines):
+        drawn.append([np.round(outline, 6).tobytes() for outline in outlines])
+        return fill(outlines)
+
+    def counted_outline(keypoints):
+        outlined.append(keypoints)
+        return outline(keypoints)
+
+    monkeypatch.setattr(zones, "_filled", counted_fill)
+    monkeypatch.setattr(zones, "polygons", counted_outline)
+
+    measure(PORTRAIT)
+
+    assert len(outlined) == 1
+    features = [outlines for outlines in drawn if len(outlines) > 1]
+    assert len(features) == 1
+    assert len(drawn) == len(zones.ZONES) + 1 + 3  # each zone, the features, the oval in its three sizes
+    assert len({tuple(outlines) for outlines in drawn}) == len(drawn)
+
+
+def test_masks_that_are_handed_on_cannot_be_changed():
+    masks = zones.face_masks(PORTRAIT)
+
+    for mask in (masks.shown, masks.features, masks.oval, masks.wide_oval, masks.widest_oval, *masks.zones.values()):
+        with pytest.raises(ValueError, match="read-only"):
+            mask[0, 0] = True
 
 
 def test_threads_do_not_disturb_each_other():
