@@ -57,7 +57,7 @@ IMAGE = bentoml.images.Image(base_image=os.environ.get("BASE_IMAGE", "python:3.1
 
 @bentoml.service(name="SkinModel", **RUNNER)
 class SkinModel:
-    """Acne and wrinkles by the neural model. It always starts; without weights it says why."""
+    """Acne and wrinkles by the neural model. It always starts; without weights its status tells why."""
 
     def __init__(self) -> None:
         self.lifecycle = Lifecycle(settings, LoadTelemetry())
@@ -67,26 +67,26 @@ class SkinModel:
 
     @bentoml.api(**BATCHED)
     async def predict(self, crops: np.ndarray) -> list[ModelAnswer]:
-        """uint8 (batch, 512, 512, 3) → the learned concerns of each crop."""
+        """uint8 (batch, 512, 512, 3) → acne and wrinkles of each crop."""
         return await asyncio.get_running_loop().run_in_executor(self.thread, self.lifecycle.predict, crops)
 
     @bentoml.api
     async def status(self, known: str | None = None) -> dict[str, Any]:
-        """State, last error and what is loaded; without its metrics where they are `known`, by sha256."""
+        """State, last error and loaded weights; without metrics where the caller knows those of this sha256."""
         return self.lifecycle.status(known)
 
 
 @bentoml.service(name="HeuristicFallback", **RUNNER)
 class HeuristicFallback:
-    """Everything that classical vision measures: all colours, and acne and wrinkles for when the model cannot."""
+    """Classical computer vision: all colour measurements, and acne and wrinkles when the model cannot answer."""
 
     def __init__(self) -> None:
         self.threads = ThreadPoolExecutor(thread_count(settings), thread_name_prefix="measure")
-        self.threads.submit(measure, blank_crop())  # fills caches, without making the start wait
+        self.threads.submit(measure, blank_crop())  # fills caches without delaying the start
 
     @bentoml.api(**{**BATCHED, "max_batch_size": max(2, thread_count(settings))})
     async def measure(self, crops: list[Any]) -> list[Measured]:
-        """The fields of `Crop`, batched → the measurements of each; pydantic cannot describe arrays in a dataclass."""
+        """The fields of `Crop`, batched → measurements; pydantic cannot describe arrays in a dataclass."""
         loop = asyncio.get_running_loop()
         return await asyncio.gather(*(loop.run_in_executor(self.threads, measure, Crop(**fields)) for fields in crops))
 

@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from bentos.skin.boxes import overlaps, suppress
+from bentos.skin.boxes import nms, overlaps
 from bentos.skin.measure import blemishes
 from bentos.skin.measure.colour import reduced_lab
 from bentos.skin.measure.tuned import Network, sigmoid
@@ -110,7 +110,7 @@ def _fit_candidates(peaks: _Peaks, fold: NDArray[np.int64]) -> tuple[list[NDArra
         )[:, 0]
     # Of several boxes on one lesion only one is right: the chances are set by what is left once overlaps are dropped.
     logits = peaks.by_example(logit)
-    kept = [suppress(own, chance, blemishes.OVERLAP) for own, chance in zip(boxes, logits, strict=True)]
+    kept = [nms(own, chance, blemishes.OVERLAP) for own, chance in zip(boxes, logits, strict=True)]
     boxes = [own[index] for own, index in zip(boxes, kept, strict=True)]
     logits = [own[index] for own, index in zip(logits, kept, strict=True)]
     right = [matches(own, example.lesions, RIGHT) for own, example in zip(boxes, peaks.examples, strict=True)]

@@ -1,10 +1,10 @@
-"""Measurements and predictions → Analysis: from crop pixels to the upright photo's, from shares to scores."""
+"""Measurements and predictions → Analysis: boxes into pixels of the upright photo, shares into scores."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bentos.skin.findings import Graded, Learned, Measured
+from bentos.skin.findings import Graded, LesionsAndWrinkles, Measured
 from bentos.skin.photo.crop import Crop, boxes_to_photo
 from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face import Face
@@ -47,7 +47,7 @@ class RunnerResult:
     """What the runners found on a crop, and which of them answered."""
 
     measured: Measured
-    learned: Learned
+    lesions_and_wrinkles: LesionsAndWrinkles
     source: Source
     degraded: bool
     reason: Reason | None
@@ -55,7 +55,7 @@ class RunnerResult:
 
 
 def acne_score(count: int) -> int:
-    """0..100 for a lesion count: saturating, since the difference of 5 and 15 lesions matters more than 65 and 75."""
+    """0..100 for a lesion count. It saturates: the step from 5 to 15 lesions matters more than that from 65 to 75."""
     return round(100 * (1 - math.exp(-count / ACNE_COUNT_SCALE)))
 
 
@@ -82,9 +82,9 @@ def build(
         timing: milliseconds by stage.
         report_issues: whether quality issues are listed.
     """
-    photo, learned, measured = prepared.photo, result.learned, result.measured
+    photo, learned, measured = prepared.photo, result.lesions_and_wrinkles, result.measured
     face = prepared.faces[0] if prepared.faces else None
-    # Confidence was measured on faces; of a photo without one nothing is known.
+    # Confidence was measured on faces; for a photo without a face it is not known.
     confidence = None if face is None else learned.severity_confidence
     wrinkles_confidence = None if face is None else learned.wrinkles_confidence
     boxes = boxes_to_photo(
@@ -145,7 +145,7 @@ def _optional_share(value: float | None) -> float | None:
 
 
 def _box(box: Sequence[float]) -> tuple[float, float, float, float]:
-    # Edges in quarters of a pixel are exact in binary, so that x + width never leaves the photo by a rounding error.
+    # Quarters of a pixel are exact in binary, so that no rounding error makes x + width exceed the photo.
     x, y, width, height = (float(value) for value in box)
     left, top, right, bottom = (round(edge * 4) / 4 for edge in (x, y, x + width, y + height))
     return left, top, right - left, bottom - top

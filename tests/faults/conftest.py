@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.ward import Ward
+from tests.faults.service_under_fault import ServiceUnderFault
 from tests.s3 import S3
 
 
@@ -18,12 +18,12 @@ def s3() -> Iterator[S3]:
 
 
 @pytest.fixture
-def ward(s3: S3, tmp_path: Path) -> Iterator[Callable[[bool], Ward]]:
+def ward(s3: S3, tmp_path: Path) -> Iterator[Callable[[bool], ServiceUnderFault]]:
     """Make a ward: in a container, as BentoML believes, or not."""
-    made: list[Ward] = []
+    made: list[ServiceUnderFault] = []
 
-    def make(contained: bool = False) -> Ward:
-        made.append(Ward(tmp_path, s3, contained))
+    def make(contained: bool = False) -> ServiceUnderFault:
+        made.append(ServiceUnderFault(tmp_path, s3, contained))
         return made[-1]
 
     yield make

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.faults.ward import DESCRIPTOR_ROOM, MEMORY_ROOM, Ward
+from tests.faults.service_under_fault import DESCRIPTOR_ROOM, MEMORY_ROOM, ServiceUnderFault
 from tests.server import ROOT
 
 NAMED = "FAULTS_JSON"  # environment: the file that rows are noted in; none where it is not set
@@ -15,7 +15,7 @@ README = ROOT / "README.md"
 BEGIN, END = "<!-- faults: written by tests/faults/outcomes.py -->\n", "<!-- /faults -->\n"
 
 
-def note(number: int, fault: str, ward: Ward, reasons: Iterable[str], healed_s: float | None) -> None:
+def note(number: int, fault: str, ward: ServiceUnderFault, reasons: Iterable[str], healed_s: float | None) -> None:
     """Add a row to the file; of one that is noted more than once, all answers and the worst times count.
 
     Args:

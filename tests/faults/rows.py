@@ -12,10 +12,10 @@ import numpy as np
 from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL
 from tests.faults.mounts import remount
 from tests.faults.proxy import Fault
-from tests.faults.ward import BUCKET, Ward
+from tests.faults.service_under_fault import BUCKET, ServiceUnderFault
 from tests.unit.model import bundles
 
-Act = Callable[[Ward], object]
+Act = Callable[[ServiceUnderFault], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Row:
     reason: str
     heal: Act = field(default=lambda ward: ward.publish())
     quick: bool = False
-    env: Callable[[Ward], dict[str, str]] = field(default=lambda _: {})
+    env: Callable[[ServiceUnderFault], dict[str, str]] = field(default=lambda _: {})
 
     @property
     def name(self) -> str:
@@ -49,14 +49,14 @@ class Row:
 def sound_behind(fault: Fault) -> Act:
     """A sound bundle, and a way there that is not."""
 
-    def hurt(ward: Ward) -> None:
+    def hurt(ward: ServiceUnderFault) -> None:
         ward.publish()
         ward.proxy.fault = fault
 
     return hurt
 
 
-def way_is_clear(ward: Ward) -> None:
+def way_is_clear(ward: ServiceUnderFault) -> None:
     """The proxy passes everything on."""
     ward.proxy.fault = Fault.none()
 
@@ -64,7 +64,7 @@ def way_is_clear(ward: Ward) -> None:
 def changed(name: str, change: Callable[[bytes], bytes]) -> Act:
     """A sound bundle with one object changed after it was sealed."""
 
-    def hurt(ward: Ward) -> None:
+    def hurt(ward: ServiceUnderFault) -> None:
         bundle = ward.bundle()
         ward.publish(bundle)
         ward.put(name, change((bundle / name).read_bytes()))
@@ -81,7 +81,7 @@ def flipped(data: bytes) -> bytes:
 def with_network(network: bytes) -> Act:
     """A sealed bundle whose network is another."""
 
-    def hurt(ward: Ward) -> None:
+    def hurt(ward: ServiceUnderFault) -> None:
         folder = ward.bundle()
         (folder / MODEL).write_bytes(network)
         sealed(folder, bundles.content())
@@ -96,7 +96,7 @@ def sealed(folder: Path, manifest: dict[str, Any]) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
 
-def remembers_otherwise(ward: Ward) -> None:
+def remembers_otherwise(ward: ServiceUnderFault) -> None:
     """The recorded answer is not the network's."""
     manifest = bundles.content()
     manifest["self_test"]["expected"]["density"] = [99.0]
@@ -113,31 +113,31 @@ def nan_network() -> bytes:
 def without(name: str) -> Act:
     """A sound bundle, one object of which is gone."""
 
-    def hurt(ward: Ward) -> None:
+    def hurt(ward: ServiceUnderFault) -> None:
         ward.publish()
         ward.remove(name)
 
     return hurt
 
 
-def pinned_elsewhere(ward: Ward) -> dict[str, str]:
+def pinned_elsewhere(ward: ServiceUnderFault) -> dict[str, str]:
     """The pin of a version that is not yet published."""
     return {"SHINE_WEIGHTS_SHA256": bundles.entry(ward.bundle("2.0.0") / MANIFEST)["sha256"]}
 
 
-def into_full_disk(ward: Ward) -> None:
+def into_full_disk(ward: ServiceUnderFault) -> None:
     """A sound bundle and a cache of 128 kB."""
     ward.publish()
     remount(ward.cache, "size=128k")
 
 
-def read_only_cache(ward: Ward) -> None:
+def read_only_cache(ward: ServiceUnderFault) -> None:
     """A sound bundle and a cache that takes nothing."""
     ward.publish()
     remount(ward.cache, "size=64m,ro")
 
 
-def room_again(ward: Ward) -> None:
+def room_again(ward: ServiceUnderFault) -> None:
     """The cache takes files again."""
     remount(ward.cache, "remount,rw,size=64m")
 

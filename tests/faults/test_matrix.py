@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults import outcomes
 from tests.faults.rows import ROWS, Row
-from tests.faults.ward import Ward
+from tests.faults.service_under_fault import ServiceUnderFault
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(300)
     "row",
     [pytest.param(row, marks=() if row.quick else pytest.mark.long, id=row.name) for row in ROWS],
 )
-def test_weights_that_cannot_be_had_cost_nobody_an_answer(row: Row, ward: Callable[[bool], Ward]) -> None:
+def test_weights_that_cannot_be_had_cost_nobody_an_answer(row: Row, ward: Callable[[bool], ServiceUnderFault]) -> None:
     place = ward(False)
     row.hurt(place)
     place.start(**row.env(place))

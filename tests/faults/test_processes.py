@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from tests.faults import outcomes
-from tests.faults.ward import Ward, kill_every
-from tests.service.traffic import MODELLED, Engine, until
+from tests.faults.service_under_fault import ServiceUnderFault, kill_every
+from tests.service.traffic import FAKE_ENGINE, Engine, until
 
-Make = Callable[[bool], Ward]
+Make = Callable[[bool], ServiceUnderFault]
 CONTAINED = pytest.mark.parametrize("contained", [False, True], ids=["shell", "container"])
 LOST = {"model_crashed", "model_timeout", "circuit_open", "model_loading"}  # reasons while a runner is not there
 CLOCK = Path(__file__).with_name("clock.c")
@@ -26,21 +26,23 @@ CLOCK = Path(__file__).with_name("clock.c")
 pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
 
 
-def pid_of(ward: Ward, worker: str) -> int | None:
+def pid_of(ward: ServiceUnderFault, worker: str) -> int | None:
     """The worker's process, if it is there at the moment."""
     with contextlib.suppress(LookupError, psutil.Error):
         return ward.running.worker(worker).pid
     return None
 
 
-def started(ward: Ward) -> tuple[int, int]:
+def started(ward: ServiceUnderFault) -> tuple[int, int]:
     """A service whose model answers; memory and descriptors then."""
     ward.publish()
     ward.start()
     return ward.settled()
 
 
-def end(ward: Ward, number: int, fault: str, healed: float, before: tuple[int, int], lost: bool | None = True) -> None:
+def end(
+    ward: ServiceUnderFault, number: int, fault: str, healed: float, before: tuple[int, int], lost: bool | None = True
+) -> None:
     """What holds after every fault of processes.
 
     `lost`: whether the model was away for some answers; None where it may be back before the first of them.
@@ -85,7 +87,7 @@ def test_27_the_model_worker_is_stopped(ward: Make, contained: bool) -> None:
 
 def test_28_the_model_is_five_seconds_slow(ward: Make, tmp_path: Path) -> None:
     place, engine = ward(False), Engine(tmp_path)
-    place.start(MODELLED, **engine.env)
+    place.start(FAKE_ENGINE, **engine.env)
     before = place.settled()
     with place.load():
         place.until_answered_by("model")

@@ -23,7 +23,7 @@ import pytest
 from deploy.image.load import at_work
 from tests.faults.proxy import Fault
 from tests.faults.rows import flipped, remembers_otherwise
-from tests.faults.ward import HEAL_S, Ward
+from tests.faults.service_under_fault import HEAL_S, ServiceUnderFault
 from tests.service.traffic import DEADLINE_S, ROOM_S, client_of, drawn_photos
 
 SECONDS = int(os.environ.get("SECONDS_SOAK", "1200"))
@@ -104,7 +104,7 @@ MIX: tuple[Callable[[httpx.Client, bytes], bool], ...] = (
 
 
 @contextmanager
-def mixed_load(ward: Ward) -> Iterator[Tally]:
+def mixed_load(ward: ServiceUnderFault) -> Iterator[Tally]:
     """Clients that do now this, now that."""
     tally, photos = Tally(), drawn_photos()
 
@@ -132,16 +132,16 @@ def mixed_load(ward: Ward) -> Iterator[Tally]:
 Heal = Callable[[], object]
 
 
-def on_the_way(fault: Fault) -> Callable[[Ward], Heal]:
-    def inflict(ward: Ward) -> Heal:
+def on_the_way(fault: Fault) -> Callable[[ServiceUnderFault], Heal]:
+    def inflict(ward: ServiceUnderFault) -> Heal:
         ward.proxy.fault = fault
         return lambda: setattr(ward.proxy, "fault", Fault.none())
 
     return inflict
 
 
-def killed(*workers: str) -> Callable[[Ward], Heal]:
-    def inflict(ward: Ward) -> Heal:
+def killed(*workers: str) -> Callable[[ServiceUnderFault], Heal]:
+    def inflict(ward: ServiceUnderFault) -> Heal:
         for worker in workers:
             with suppress(LookupError, psutil.NoSuchProcess):
                 ward.running.worker(worker).kill()
@@ -150,8 +150,8 @@ def killed(*workers: str) -> Callable[[Ward], Heal]:
     return inflict
 
 
-def stopped(worker: str) -> Callable[[Ward], Heal]:
-    def inflict(ward: Ward) -> Heal:
+def stopped(worker: str) -> Callable[[ServiceUnderFault], Heal]:
+    def inflict(ward: ServiceUnderFault) -> Heal:
         process = ward.running.worker(worker)
         process.suspend()
 
@@ -164,37 +164,37 @@ def stopped(worker: str) -> Callable[[Ward], Heal]:
     return inflict
 
 
-def good_version(ward: Ward) -> Heal:
+def good_version(ward: ServiceUnderFault) -> Heal:
     number = ward.published = ward.published + 1
     ward.publish(ward.bundle(f"1.{number}.0"))
     return lambda: None
 
 
-def bad_version(ward: Ward) -> Heal:
+def bad_version(ward: ServiceUnderFault) -> Heal:
     remembers_otherwise(ward)
     return lambda: good_version(ward)
 
 
-def bad_version_and_killed(ward: Ward) -> Heal:
+def bad_version_and_killed(ward: ServiceUnderFault) -> Heal:
     heal = bad_version(ward)
     killed("SkinModel")(ward)
     return heal
 
 
-def cache_gone(ward: Ward) -> Heal:
+def cache_gone(ward: ServiceUnderFault) -> Heal:
     shutil.rmtree(ward.cache / "weights", ignore_errors=True)
     killed("SkinModel")(ward)
     return lambda: None
 
 
-def cache_flipped(ward: Ward) -> Heal:
+def cache_flipped(ward: ServiceUnderFault) -> Heal:
     for path in (ward.cache / "weights").glob("*/model.onnx"):
         path.write_bytes(flipped(path.read_bytes()))
     killed("SkinModel")(ward)
     return lambda: None
 
 
-FAULTS: dict[str, Callable[[Ward], Heal]] = {
+FAULTS: dict[str, Callable[[ServiceUnderFault], Heal]] = {
     "S3 refuses": on_the_way(Fault.refuse()),
     "S3 hangs": on_the_way(Fault.hang()),
     "S3 is slow": on_the_way(Fault.slow(1000)),
@@ -214,7 +214,7 @@ FAULTS: dict[str, Callable[[Ward], Heal]] = {
 }
 
 
-def test_random_faults_under_mixed_load_cost_nobody_an_answer(ward: Callable[[bool], Ward]) -> None:
+def test_random_faults_under_mixed_load_cost_nobody_an_answer(ward: Callable[[bool], ServiceUnderFault]) -> None:
     print(f"soak of {SECONDS} s, SEED_SOAK={SEED}", flush=True)
     chance, place = random.Random(SEED), ward(True)
     place.publish()

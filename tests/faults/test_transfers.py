@@ -11,18 +11,18 @@ from bentos.skin.model.bundle import MODEL
 from tests.faults import outcomes
 from tests.faults.proxy import Fault
 from tests.faults.rows import flipped
-from tests.faults.ward import URI, Ward
+from tests.faults.service_under_fault import URI, ServiceUnderFault
 from tests.s3 import CREDENTIALS
 from tests.server import ROOT
 from tests.service.traffic import until
 from tests.unit.model import bundles
 
 pytestmark = pytest.mark.timeout(300)
-Make = Callable[[bool], Ward]
+Make = Callable[[bool], ServiceUnderFault]
 long = pytest.mark.long
 
 
-def ranges(ward: Ward) -> list[str | None]:
+def ranges(ward: ServiceUnderFault) -> list[str | None]:
     """The Range of each request for the model."""
     return [ranged for method, path, ranged in ward.proxy.requests if method == "GET" and path.endswith(MODEL)]
 

@@ -14,7 +14,7 @@ from tests.server import PORTRAIT, Server
 from tests.service.expect import is_error
 from tests.service.test_policy import is_degraded, metric
 from tests.service.test_tracing import line_of
-from tests.service.traffic import MODELLED, Engine, Seen, closed, status_of, until
+from tests.service.traffic import FAKE_ENGINE, Engine, Seen, closed, status_of, until
 
 PHOTO = PORTRAIT.read_bytes()
 HEADER = {DRILL_HEADER: DRILL}
@@ -26,7 +26,7 @@ Serve = Callable[..., Server]
 def modelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service in phase hybrid whose model is well."""
     folder = tmp_path_factory.mktemp("drill")
-    running = Server(folder, MODELLED, SHINE_LOG_EMF="true", **Engine(folder).env)
+    running = Server(folder, FAKE_ENGINE, SHINE_LOG_EMF="true", **Engine(folder).env)
     try:
         running.wait_for_workers()
         until(lambda: closed(running), 20, "the model answers")
@@ -79,7 +79,7 @@ def test_a_drill_that_requires_the_model_is_refused_like_any_fallback(modelled: 
 
 
 def test_a_service_that_refuses_fallbacks_refuses_drills(serve: Serve, tmp_path: Path) -> None:
-    server = serve(MODELLED, SHINE_REQUIRE_MODEL="true", **Engine(tmp_path).env).wait_for_workers()
+    server = serve(FAKE_ENGINE, SHINE_REQUIRE_MODEL="true", **Engine(tmp_path).env).wait_for_workers()
     is_error(ask(server, "/analyze"), 503, "model_unavailable")
 
 

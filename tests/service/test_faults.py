@@ -14,7 +14,7 @@ import pytest
 from tests.server import Server
 from tests.service.traffic import (
     DEADLINE_S,
-    MODELLED,
+    FAKE_ENGINE,
     ROOM_S,
     Engine,
     Seen,
@@ -40,7 +40,7 @@ def victim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A service whose model answers; BentoML believes to be in a container, or not."""
     folder = tmp_path_factory.mktemp("victim")
     contained = {"BENTOML_CONTAINERIZED": "true"} if request.param == "container" else {}
-    running = Server(folder, MODELLED, **Engine(folder).env, **contained)
+    running = Server(folder, FAKE_ENGINE, **Engine(folder).env, **contained)
     try:
         running.wait_for_workers()
         yield running
@@ -126,7 +126,7 @@ def test_a_stopped_runner_delays_no_probe_and_heals_by_itself(service: Server, w
 
 
 def test_health_waits_for_nothing_when_the_engine_never_loads(serve: Serve, tmp_path: Path) -> None:
-    server = serve(MODELLED, **Engine(tmp_path, "hangs").env).wait("/health")
+    server = serve(FAKE_ENGINE, **Engine(tmp_path, "hangs").env).wait("/health")
     with client_of(server) as client:
         seen = ask(client, PHOTOS[0])
         assert client.get("/ready").status_code == client.get("/readyz").status_code == 200  # hybrid: heuristics answer
@@ -151,7 +151,7 @@ def send_at_once(server: Server, number: int) -> tuple[list[Seen], list[threadin
 
 def test_what_was_accepted_before_sigterm_is_answered_by_the_model(serve: Serve, tmp_path: Path) -> None:
     engine = Engine(tmp_path)
-    server = serve(MODELLED, SHINE_MAX_BATCH_SIZE="4", **engine.env).wait_for_workers()
+    server = serve(FAKE_ENGINE, SHINE_MAX_BATCH_SIZE="4", **engine.env).wait_for_workers()
     engine.behaves("slow 0.7")
     seen, threads = send_at_once(server, 16)
     time.sleep(1.0)  # all 16 are inside: the door reads a photo in milliseconds, four batches take 2.8 s
@@ -171,7 +171,7 @@ def logged_photos(server: Server) -> dict[str, int]:
 
 
 def test_sigterm_under_load_loses_only_what_was_never_accepted(serve: Serve, tmp_path: Path) -> None:
-    server = serve(MODELLED, **Engine(tmp_path).env).wait_for_workers()
+    server = serve(FAKE_ENGINE, **Engine(tmp_path).env).wait_for_workers()
     before = logged_photos(server)
     with crowd(server, PHOTOS) as seen:
         until(lambda: len(seen) > 30, 30, "traffic")
@@ -186,7 +186,7 @@ def test_sigterm_under_load_loses_only_what_was_never_accepted(serve: Serve, tmp
 
 @pytest.mark.timeout(180)
 def test_sigterm_is_bounded_while_a_runner_is_stopped(serve: Serve, tmp_path: Path) -> None:
-    server = serve(MODELLED, **Engine(tmp_path).env).wait_for_workers()
+    server = serve(FAKE_ENGINE, **Engine(tmp_path).env).wait_for_workers()
     worker = server.worker("SkinModel")
     worker.suspend()
     seen, threads = send_at_once(server, 8)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.server import Server
 from tests.service.traffic import (
-    MODELLED,
+    FAKE_ENGINE,
     Engine,
     Seen,
     ask,
@@ -38,7 +38,7 @@ Serve = Callable[..., Server]
 def modelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service whose model answers, so that each photo passes both runners."""
     folder = tmp_path_factory.mktemp("load")
-    running = Server(folder, MODELLED, **Engine(folder).env)
+    running = Server(folder, FAKE_ENGINE, **Engine(folder).env)
     try:
         running.wait_for_workers()
         until(lambda: closed(running), 30, "the model answers")
@@ -109,7 +109,7 @@ def test_a_batch_is_answered_in_the_order_sent(modelled: Server) -> None:
 
 def test_beyond_capacity_photos_are_refused_at_once_and_nothing_else_suffers(serve: Serve, tmp_path: Path) -> None:
     engine = Engine(tmp_path)
-    server = serve(MODELLED, SHINE_MAX_PENDING="8", **engine.env).wait_for_workers()
+    server = serve(FAKE_ENGINE, SHINE_MAX_PENDING="8", **engine.env).wait_for_workers()
     until(lambda: closed(server), 30, "the model answers")
     engine.behaves("slow 0.3")
     health: list[float] = []
@@ -147,7 +147,7 @@ def test_beyond_capacity_photos_are_refused_at_once_and_nothing_else_suffers(ser
 
 
 def test_after_overload_the_house_is_empty_again(serve: Serve, tmp_path: Path) -> None:
-    server = serve(MODELLED, SHINE_MAX_PENDING="2", **Engine(tmp_path).env).wait_for_workers()
+    server = serve(FAKE_ENGINE, SHINE_MAX_PENDING="2", **Engine(tmp_path).env).wait_for_workers()
     until(lambda: closed(server), 30, "the model answers")
     with crowd(server, PHOTOS, clients=8) as seen:
         time.sleep(2)

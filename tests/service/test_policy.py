@@ -11,7 +11,7 @@ import pytest
 from bentos.skin.runtime.watchdog import STUCK_BATCHES
 from tests.server import Server
 from tests.service.traffic import (
-    MODELLED,
+    FAKE_ENGINE,
     Engine,
     Seen,
     ask,
@@ -43,7 +43,7 @@ def modelled(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterat
     """A service in phase hybrid whose engine obeys `engine`."""
     running = Server(
         tmp_path_factory.mktemp("policy"),
-        MODELLED,
+        FAKE_ENGINE,
         SHINE_MODEL_DEADLINE_MS=str(int(1000 * DEADLINE_S)),
         SHINE_MAX_BATCH_SIZE="2",
         **engine.env,
@@ -213,7 +213,9 @@ def test_a_model_that_is_stuck_for_ever_ends_itself_and_comes_back(service: Serv
 
 def test_a_fallback_can_be_refused_for_the_whole_service(serve: Serve, tmp_path: Path) -> None:
     engine = Engine(tmp_path)
-    server = serve(MODELLED, SHINE_REQUIRE_MODEL="true", SHINE_MODEL_DEADLINE_MS="300", **engine.env).wait_for_workers()
+    server = serve(
+        FAKE_ENGINE, SHINE_REQUIRE_MODEL="true", SHINE_MODEL_DEADLINE_MS="300", **engine.env
+    ).wait_for_workers()
     assert one(server).body["source"] == "model"
     before = status_of(server)["answers"]  # some were refused while the model was loading
     engine.behaves("hangs")
@@ -226,7 +228,7 @@ def test_a_fallback_can_be_refused_for_the_whole_service(serve: Serve, tmp_path:
 
 def test_phase_full_is_ready_once_the_model_has_loaded_and_stays_so_after_a_loss(serve: Serve, tmp_path: Path) -> None:
     engine = Engine(tmp_path, "hangs")
-    server = serve(MODELLED, SHINE_PHASE="full", **engine.env).wait("/health")
+    server = serve(FAKE_ENGINE, SHINE_PHASE="full", **engine.env).wait("/health")
     for path in ("/ready", "/readyz"):
         assert httpx.get(server.url + path).status_code == 503
     until(lambda: status_of(server)["attempts"] == 1, 10, "loading")

@@ -15,7 +15,7 @@ import psutil
 from PIL import Image
 
 from tests.server import PORTRAIT, WORKERS, Server
-from tests.service.traffic import MODELLED, Engine
+from tests.service.traffic import FAKE_ENGINE, Engine
 
 MARKER = f"Kalliope-{os.urandom(6).hex()}"  # in the photo's metadata and file name; nowhere else on this machine
 ROUNDS = 28  # of seven requests, and an overlay in each fourth
@@ -141,7 +141,7 @@ def test_no_photo_is_left_on_disk_or_in_the_log(tmp_path: Path) -> None:
     here = tmp_path / "here"
     here.mkdir()
     engine = Engine(tmp_path)
-    server = Server(tmp_path, MODELLED, cwd=here, SHINE_LOG_FORMAT="text", **engine.env)
+    server = Server(tmp_path, FAKE_ENGINE, cwd=here, SHINE_LOG_FORMAT="text", **engine.env)
     try:
         server.wait_for_workers()
         seen: set[str] = set()

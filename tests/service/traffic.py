@@ -16,7 +16,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from deploy.image.load import at_work
 from tests.server import PORTRAIT, Server
 
-MODELLED = "tests.service.modelled:Gateway"
+FAKE_ENGINE = "tests.service.fake_engine:Gateway"
 DEADLINE_S = 10.0  # of a request
 ROOM_S = 2.0  # for the way there and back on a busy machine
 
@@ -172,11 +172,11 @@ def closed(server: Server) -> bool:
 
 
 class Engine:
-    """The behaviour of the engine of `tests.service.modelled`, as a file."""
+    """The behaviour of the engine of `tests.service.fake_engine`, as a file."""
 
     def __init__(self, folder: Path, behaviour: str = "healthy") -> None:
         self._file = folder / "behaviour"
-        self.env = {"MODELLED_BEHAVIOUR": str(self._file)}
+        self.env = {"FAKE_ENGINE_BEHAVIOUR": str(self._file)}
         self.behaves(behaviour)
 
     def behaves(self, behaviour: str) -> None:

@@ -1,6 +1,6 @@
-"""What can be measured on a crop without learned weights: the whole knowledge of the heuristic runner."""
+"""The heuristics: all that is measured on a crop without learned weights."""
 
-from bentos.skin.findings import Learned, Measured
+from bentos.skin.findings import LesionsAndWrinkles, Measured
 from bentos.skin.measure import blemishes, lines
 from bentos.skin.measure.pigmentation import pigmentation
 from bentos.skin.measure.redness import redness
@@ -14,10 +14,10 @@ from bentos.skin.photo.zones import face_masks
 
 
 def measure(crop: Crop) -> Measured:
-    """Everything that is measured on a crop; safe to call from several threads.
+    """Measure everything on a crop; safe to call from several threads.
 
     Args:
-        crop: any crop; faces without key points and photos without skin have measurements too.
+        crop: any crop, also without key points or without skin.
     """
     masks = face_masks(crop)
     skin = skin_mask(crop, masks)
@@ -25,7 +25,7 @@ def measure(crop: Crop) -> Measured:
     acne = blemishes.find(crop, surface.lab, skin, masks)
     wrinkles = lines.find(crop, masks)
     return Measured(
-        learned=Learned(
+        lesions_and_wrinkles=LesionsAndWrinkles(
             lesions=acne.lesions,
             count=acne.count,
             severity=acne.severity,

@@ -1,7 +1,7 @@
-"""Where on the face a pixel lies: zones for the measurements, features to leave out of them.
+"""The parts of a face on a crop: zones for the measurements, features that measurements leave out.
 
 A face is a fixed shape in three dimensions, seen by an affine camera. The camera that takes the shape's six key points
-nearest to the detected ones (least squares) takes everything else along, so zones turn, tilt, scale and yaw with the
+nearest to the detected ones (least squares) projects all outlines, so zones turn, tilt, scale and yaw with the
 head. The least-squares solution is linear: every vertex is a fixed weighting of the six key points, and no
 arrangement of them can make it fail.
 """
@@ -29,7 +29,9 @@ MIDLINE_Z = np.array([1.1, 1.5, 1.45, 1.48, 1.35])
 NOSE_TIP_Y, NOSE_HALF_WIDTH, NOSE_HEIGHT = 0.62, 0.34, 0.5
 
 WIDE, WIDEST = 1.1, 1.3  # of the oval: holds the jaw of turned heads; holds ears, temples and background too
-TURNED_AWAY = 0.15  # of the other side's area: a sliver this thin shows silhouette and background, not skin
+TURNED_AWAY = (
+    0.15  # of the area of the same zone on the other side; a narrower one shows silhouette and background, not skin
+)
 
 _MIDDLE: dict[str, list[tuple[float, float]]] = {
     "forehead": [
@@ -63,7 +65,7 @@ _LIPS: list[tuple[float, float]] = [
 
 
 def _shape(outline: Iterable[tuple[float, float]]) -> NDArray[np.float64]:
-    """An outline laid on the face's surface: (n, 2) → (n, 3)."""
+    """An outline on the face's surface: (n, 2) → (n, 3)."""
     x, y = np.array(list(outline), dtype=np.float64).T
     middle = np.interp(y, MIDLINE_Y, MIDLINE_Z)
     side = np.sqrt(np.clip(1.0 - (x / HALF_WIDTH) ** 2, 0.0, 1.0))
@@ -73,7 +75,7 @@ def _shape(outline: Iterable[tuple[float, float]]) -> NDArray[np.float64]:
 
 
 def _weights(outline: Iterable[tuple[float, float]]) -> NDArray[np.float64]:
-    """(n, 6): how each vertex is made of the key points, the least-squares affine camera folded in."""
+    """(n, 6): the weight of each key point in each vertex, with the least-squares affine camera included."""
     model = np.hstack([KEYPOINTS, np.ones((6, 1))])
     shape = _shape(outline)
     return np.asarray(np.hstack([shape, np.ones((len(shape), 1))]) @ np.linalg.pinv(model), dtype=np.float64)

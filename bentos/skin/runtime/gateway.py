@@ -185,9 +185,13 @@ class PhotoAnalyzer:
         finally:
             measuring.cancel()
         if answer is not None:
-            return RunnerResult(measured, answer.learned, "model", degraded=False, reason=None, model=answer.model)
+            return RunnerResult(
+                measured, answer.lesions_and_wrinkles, "model", degraded=False, reason=None, model=answer.model
+            )
         degraded = self._settings.wants_model
-        return RunnerResult(measured, measured.learned, "heuristic", degraded=degraded, reason=reason, model=None)
+        return RunnerResult(
+            measured, measured.lesions_and_wrinkles, "heuristic", degraded=degraded, reason=reason, model=None
+        )
 
     def _unavailable(self, reason: Reason | None) -> ModelUnavailable:
         if not current().drill:

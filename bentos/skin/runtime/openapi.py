@@ -1,7 +1,7 @@
-"""The OpenAPI document: BentoML's, with the GET endpoints, examples, every error, and schemas that keep null apart.
+"""The OpenAPI document: BentoML's, with the GET endpoints, examples, every error, and nullable fields.
 
-BentoML writes OpenAPI 3.0 and drops "or null" from the schemas on the way; this document is 3.1, whose schemas are
-pydantic's own.
+BentoML writes OpenAPI 3.0 and loses "or null" in the schemas; this document is OpenAPI 3.1, with pydantic's own
+schemas.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ DESCRIPTION = (
     "the model, or the heuristics that stand in for it. Not a medical diagnosis."
 )
 
-# What may go wrong, with a message as an example. Every POST endpoint has the first list.
+# Errors, each with an example of its message. Those of COMMON belong to every POST endpoint.
 COMMON: tuple[tuple[type[ShineError], str], ...] = (
     (errors.BadRequest, "'require' is not 'model'."),
     (errors.ImageMissing, "No file in the field 'image'."),

@@ -1,4 +1,4 @@
-"""The GET endpoints, which BentoML's APIs (POST only) cannot be."""
+"""The GET endpoints; BentoML's APIs are POST only."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ from bentos.skin.settings import HEALTH_PATH, Settings
 ROOT = Path(__file__).resolve().parents[3]
 REVISION = ROOT / "bentos" / "skin" / "REVISION"
 METRICS = ROOT / "bentos" / "skin" / "measure" / "metrics.json"
-MAX_LATENCY_MS = 60_000  # BentoML sheds what waits longer with 503; the gateway's own deadline comes long before
+MAX_LATENCY_MS = 60_000  # BentoML answers 503 to calls that wait longer; the gateway's own deadline is much shorter
 
 
 class BentoService(Protocol):
@@ -122,7 +122,7 @@ def ml_status(settings: Settings, analyzer: PhotoAnalyzer) -> dict[str, Any]:
 
 @cache
 def heuristic_accuracy() -> dict[str, Any]:
-    """The measured figures of the heuristics; they ship with the code, so that they are there when no weights are."""
+    """Measured accuracy of the heuristics; it ships with the code, so that it is there without weights."""
     figures: dict[str, Any] = json.loads(METRICS.read_text())
     return figures
 
@@ -135,11 +135,11 @@ def _model(analyzer: PhotoAnalyzer) -> dict[str, Any] | None:
 
 @cache
 def revision() -> str | None:
-    """The git commit this code is of: asked of git in a checkout, written by `make bento` into a bento; else None."""
+    """The git commit of this code: from git in a checkout; from a file of `make bento` in a bento; else None."""
     if not (ROOT / ".git").exists():
         return REVISION.read_text().strip() if REVISION.is_file() else None
     command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()  # noqa: S603  no input of a client
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()  # noqa: S603  a fixed command
     except (OSError, subprocess.SubprocessError):
         return None

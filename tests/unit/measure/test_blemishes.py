@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bentos.skin.boxes import suppress
+from bentos.skin.boxes import nms
 from bentos.skin.findings import HAYASHI_LIMITS, SEVERITIES, severity_beside, severity_of
 from bentos.skin.measure import blemishes
 from bentos.skin.measure.colour import reduced_lab
@@ -123,7 +123,7 @@ def test_severity_follows_its_own_evidence_near_a_limit() -> None:
 
 def test_of_overlapping_boxes_the_surest_stays() -> None:
     boxes = np.array([[0, 0, 20, 20], [5, 0, 20, 20], [60, 60, 20, 20]], np.float32)
-    assert suppress(boxes, np.array([0.2, 0.9, 0.5], np.float32), blemishes.OVERLAP).tolist() == [1, 2]
+    assert nms(boxes, np.array([0.2, 0.9, 0.5], np.float32), blemishes.OVERLAP).tolist() == [1, 2]
 
 
 def test_a_box_is_placed_around_the_shifted_middle() -> None:

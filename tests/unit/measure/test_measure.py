@@ -27,7 +27,7 @@ def hold_to_the_contract(measured: Measured) -> None:
         assert 0 <= graded.score <= 100
         assert tuple(graded.zones) == COLOUR_ZONES
         assert all(0 <= value <= 1 for value in graded.zones.values())
-    learned = measured.learned
+    learned = measured.lesions_and_wrinkles
     assert tuple(learned.wrinkles) == WRINKLE_ZONES
     assert all(0 <= value <= 1 for value in learned.wrinkles.values())
     assert learned.count >= 0
@@ -159,7 +159,7 @@ def test_threads_do_not_disturb_each_other():
 
 def test_boxes_land_on_drawn_lesions():
     crop, drawn = drawing.redrawn(PORTRAIT, drawing.lesions, strength=1.5)
-    before, after = measure(PORTRAIT).learned, measure(crop).learned
+    before, after = measure(PORTRAIT).lesions_and_wrinkles, measure(crop).lesions_and_wrinkles
     centres = drawn.boxes[:, :2] + drawn.boxes[:, 2:] / 2
     found = [
         any(x <= u <= x + width and y <= v <= y + height for x, y, width, height in (box.box for box in after.lesions))

@@ -14,7 +14,7 @@ from PIL import Image
 
 from bentos.skin.findings import SEVERITIES, WRINKLE_ZONES
 from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL
-from bentos.skin.model.poison import MAPS
+from bentos.skin.model.output_checks import MAPS
 
 BRIGHTNESS = 1e-5  # of density per grey level of the crop's mean
 

@@ -1,8 +1,8 @@
-"""The service with an engine that behaves as a test says: `bentoml serve tests.service.modelled:Gateway`.
+"""The service with an engine that behaves as a test says: `bentoml serve tests.service.fake_engine:Gateway`.
 
 The engine stands behind the seams `model.engine.load` and `model.source.source`, so that
 everything else is what really runs. It reads its behaviour, before each load and each batch, from the file that
-MODELLED_BEHAVIOUR names:
+FAKE_ENGINE_BEHAVIOUR names:
 
 healthy          answers
 slow SECONDS     answers after so many seconds per batch
@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bentos.skin import measure as measure_room
-from bentos.skin.findings import COLOUR_ZONES, WRINKLE_ZONES, Graded, Learned, Lesion, Measured, Tone
+from bentos.skin.findings import COLOUR_ZONES, WRINKLE_ZONES, Graded, Lesion, LesionsAndWrinkles, Measured, Tone
 from bentos.skin.model import engine, source
 from bentos.skin.photo.crop import Crop
 from bentos.skin.schema import ModelInfo
 
-BEHAVIOUR = Path(os.environ["MODELLED_BEHAVIOUR"])
+BEHAVIOUR = Path(os.environ["FAKE_ENGINE_BEHAVIOUR"])
 COUNT = 7  # lesions found on every crop
 MEASURE_S = 0.02
 
@@ -42,10 +42,10 @@ class FakeEngine:
     kind = "fake"
     metrics: ClassVar[dict[str, Any]] = {}
 
-    def predict(self, crops: NDArray[np.uint8]) -> list[Learned]:
+    def predict(self, crops: NDArray[np.uint8]) -> list[LesionsAndWrinkles]:
         behave()
         return [
-            Learned(
+            LesionsAndWrinkles(
                 lesions=[Lesion((100.0, 100.0, 20.0, 20.0), 0.5)],
                 count=COUNT,
                 severity="moderate",
@@ -103,7 +103,7 @@ def measure(crop: Crop) -> Measured:
     time.sleep(MEASURE_S)
     share = float(crop.pixels.mean()) / 255
     graded = Graded(100 * share, dict.fromkeys(COLOUR_ZONES, share))
-    learned = Learned([], 0, "clear", None, dict.fromkeys(WRINKLE_ZONES, 1 - share), None)
+    learned = LesionsAndWrinkles([], 0, "clear", None, dict.fromkeys(WRINKLE_ZONES, 1 - share), None)
     return Measured(learned, graded, graded, graded, graded, Tone(30.0, "intermediate"), skin_share=0.5)
 
 

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 
 def test_a_runner_that_answers_nothing_is_started_anew(tmp_path: Path) -> None:
     flag = tmp_path / "deaf"
-    server = Server(tmp_path, "tests.service.deaf:Gateway", DEAF_FILE=str(flag))
+    server = Server(tmp_path, "tests.service.hung_runner:Gateway", HANG_FILE=str(flag))
     try:
         server.wait_for_workers()
         first = server.worker("SkinModel").pid

@@ -30,7 +30,7 @@ MEMORY_ROOM = 60 << 20  # bytes; allocators keep some of what a fault cost
 DESCRIPTOR_ROOM = 12  # sockets and files in use at the moment
 
 
-class Ward:
+class ServiceUnderFault:
     """One fault's place.
 
     Args:

@@ -8,7 +8,7 @@ from bentoml._internal.marshal.dispatcher import CorkDispatcher
 
 from service import Gateway
 
-FLAG = "DEAF_FILE"
+FLAG = "HANG_FILE"
 queue: Any = CorkDispatcher
 take = queue._get_inputs
 

@@ -1,7 +1,7 @@
-"""The service without some of its workarounds: `bentoml serve tests.service.uncompat:Gateway`.
+"""The service without some of its workarounds: `bentoml serve tests.service.without_workarounds:Gateway`.
 
 WITHOUT names items of bentos.skin.runtime.compat, separated by commas: functions become no-ops, options BentoML's own
-defaults, and methods (Class.method) those of BentoML's base class. With MODELLED_BEHAVIOUR the engine is that of
+defaults, and methods (Class.method) those of BentoML's base class. With FAKE_ENGINE_BEHAVIOUR the engine is that of
 `modelled`.
 """
 
@@ -25,8 +25,8 @@ for name in filter(None, os.environ.get("WITHOUT", "").split(",")):
     else:
         setattr(compat, name, DEFAULTS.get(name, nothing))
 
-if "MODELLED_BEHAVIOUR" in os.environ:
-    from tests.service.modelled import Gateway, HeuristicFallback, SkinModel
+if "FAKE_ENGINE_BEHAVIOUR" in os.environ:
+    from tests.service.fake_engine import Gateway, HeuristicFallback, SkinModel
 else:
     from service import Gateway, HeuristicFallback, SkinModel
 
