@@ -54,8 +54,8 @@ def run(engine: dict[str, str], image: str) -> Iterator[Callable[..., Container]
         return started[-1]
 
     yield start
-    for one in started:
-        one.__exit__()
+    for container in started:
+        container.__exit__()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The S3 that all faults share, and wards, closed with their test."""
+"""The S3 that all faults share, and services under fault, closed with their test."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,14 +18,14 @@ def s3() -> Iterator[S3]:
 
 
 @pytest.fixture
-def ward(s3: S3, tmp_path: Path) -> Iterator[Callable[[bool], ServiceUnderFault]]:
-    """Make a ward: in a container, as BentoML believes, or not."""
-    made: list[ServiceUnderFault] = []
+def make_service(s3: S3, tmp_path: Path) -> Iterator[Callable[[bool], ServiceUnderFault]]:
+    """Makes services under fault; `contained`: BentoML believes to run in a container."""
+    services: list[ServiceUnderFault] = []
 
     def make(contained: bool = False) -> ServiceUnderFault:
-        made.append(ServiceUnderFault(tmp_path, s3, contained))
-        return made[-1]
+        services.append(ServiceUnderFault(tmp_path, s3, contained))
+        return services[-1]
 
     yield make
-    for one in made:
-        one.close()
+    for service in services:
+        service.close()

@@ -15,13 +15,13 @@ README = ROOT / "README.md"
 BEGIN, END = "<!-- faults: written by tests/faults/outcomes.py -->\n", "<!-- /faults -->\n"
 
 
-def note(number: int, fault: str, ward: ServiceUnderFault, reasons: Iterable[str], healed_s: float | None) -> None:
+def note(number: int, fault: str, service: ServiceUnderFault, reasons: Iterable[str], healed_s: float | None) -> None:
     """Add a row to the file; of one that is noted more than once, all answers and the worst times count.
 
     Args:
         number: of the matrix.
         fault: for people.
-        ward: where it was tried.
+        service: where the fault was injected.
         reasons: of heuristic answers; none where the model answered all the time.
         healed_s: from the fault's end to the model's answers; None where it answered all the time.
     """
@@ -33,8 +33,8 @@ def note(number: int, fault: str, ward: ServiceUnderFault, reasons: Iterable[str
     healed = [seconds for seconds in (before["healed_s"], healed_s) if seconds is not None]
     rows[str(number)] = {
         "fault": fault,
-        "answered": before["answered"] + len(ward.seen),
-        "slowest_s": max(before["slowest_s"], round(max(one.seconds for one in ward.seen), 2)),
+        "answered": before["answered"] + len(service.responses),
+        "slowest_s": max(before["slowest_s"], round(max(response.seconds for response in service.responses), 2)),
         "reasons": sorted({*before["reasons"], *reasons}),
         "healed_s": round(max(healed), 1) if healed else None,
     }

@@ -1,4 +1,4 @@
-"""The service with a batching queue that goes deaf while a file is there, as it does where memory runs out in it."""
+"""The service with a batching queue that stops for ever while a file exists, as it does where memory runs out."""
 
 import os
 from pathlib import Path

@@ -143,15 +143,15 @@ def test_no_usage_data_goes_to_third_parties(kind: str, service: Server, proxies
 
 
 def test_workers_of_every_kind_are_told_not_to_track(servers: dict[str, Server]) -> None:
-    told = {worker: servers["whole"].worker(worker).environ()["BENTOML_DO_NOT_TRACK"] for worker in WORKERS}
-    assert told == dict.fromkeys(WORKERS, "true")
+    settings = {worker: servers["whole"].worker(worker).environ()["BENTOML_DO_NOT_TRACK"] for worker in WORKERS}
+    assert settings == dict.fromkeys(WORKERS, "true")
 
 
 def test_errors_of_an_api_keep_their_status_and_code(kind: str, service: Server) -> None:
     with client_of(service) as client:
-        seen = ask(client, PORTRAIT_JPEG[: len(PORTRAIT_JPEG) // 2])
-    code = seen.body["error"]["code"]
-    assert ((seen.status, code) == (422, "image_unreadable")) == (kind == "whole")
+        response = ask(client, PORTRAIT_JPEG[: len(PORTRAIT_JPEG) // 2])
+    code = response.body["error"]["code"]
+    assert ((response.status, code) == (422, "image_unreadable")) == (kind == "whole")
 
 
 def test_a_scanner_makes_no_metric_labels(kind: str, service: Server) -> None:
@@ -321,11 +321,11 @@ def test_runners_outlive_the_requests_that_need_them(serve: Serve, tmp_path: Pat
 def test_the_parsed_form_is_what_handlers_get(serve: Serve, without: str) -> None:
     server = serve(WITHOUT_WORKAROUNDS, SHINE_PHASE="simple", WITHOUT=without).wait()
     with client_of(server) as client:
-        seen = ask(client, PORTRAIT_JPEG)
+        response = ask(client, PORTRAIT_JPEG)
         fetched = Proxy()
         by_url = client.post("/analyze", files={"image": (None, fetched.url + "/photo.jpg")})
     fetched.close()
-    assert (seen.status == 200) == (not without)
+    assert (response.status == 200) == (not without)
     assert by_url.status_code != 200
     assert fetched.asked_for == []
 

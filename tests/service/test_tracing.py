@@ -22,7 +22,7 @@ PHOTO = drawn_photos()[0]
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
 EXPORT_S = 20.0
-QUICK_S = 0.5  # an answer of the modelled engine, median; 50 ms on an idle machine
+QUICK_S = 0.5  # an answer of the fake engine, median; 50 ms on an idle machine
 Serve = Callable[..., Server]
 
 
@@ -37,14 +37,14 @@ def lines(server: Server) -> list[dict[str, Any]]:
 
 def line_of(server: Server, request_id: str) -> dict[str, Any]:
     """The request line of a request."""
-    found: list[dict[str, Any]] = []
+    matching: list[dict[str, Any]] = []
 
     def written() -> bool:
-        found[:] = [x for x in lines(server) if x["message"] == "request" and x["request_id"] == request_id]
-        return bool(found)
+        matching[:] = [x for x in lines(server) if x["message"] == "request" and x["request_id"] == request_id]
+        return bool(matching)
 
     until(written, 5, "the request's line")
-    (line,) = found
+    (line,) = matching
     return line
 
 
@@ -182,9 +182,9 @@ def test_a_dead_collector_slows_and_fails_nothing(serve: Serve, tmp_path: Path, 
         exports = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
         server = serve(FAKE_ENGINE, **Engine(tmp_path).env, **exports).wait_for_workers()
         with client_of(server) as client:
-            seen = [ask(client, PHOTO) for _ in range(40)]
-        assert {(one.status, one.body["source"]) for one in seen} == {(200, "model")}
-        assert statistics.median(one.seconds for one in seen) < QUICK_S
+            responses = [ask(client, PHOTO) for _ in range(40)]
+        assert {(response.status, response.body["source"]) for response in responses} == {(200, "model")}
+        assert statistics.median(response.seconds for response in responses) < QUICK_S
         began = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - began < 15  # an ECS task is killed after 30

@@ -88,6 +88,6 @@ def test_what_a_killed_process_last_said_does_not_stay_true(tmp_path: Path) -> N
     assert run(KILLED.format(state="open", model="degraded", signal="SIGKILL")).returncode == -signal.SIGKILL
     assert 'shine_breaker_state{runner="model"} 2.0' in run(SCRAPE).stdout
     run(KILLED.format(state="closed", model="ready", signal="SIGKILL"))
-    told = run(SCRAPE).stdout
-    assert 'shine_breaker_state{runner="model"} 0.0' in told
-    assert 'shine_model_state{state="degraded"} 0.0' in told
+    metrics = run(SCRAPE).stdout
+    assert 'shine_breaker_state{runner="model"} 0.0' in metrics
+    assert 'shine_model_state{state="degraded"} 0.0' in metrics

@@ -2,7 +2,7 @@
 
 WITHOUT names items of bentos.skin.runtime.compat, separated by commas: functions become no-ops, options BentoML's own
 defaults, and methods (Class.method) those of BentoML's base class. With FAKE_ENGINE_BEHAVIOUR the engine is that of
-`modelled`.
+`fake_engine`.
 """
 
 import os

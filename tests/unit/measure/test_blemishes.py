@@ -53,14 +53,14 @@ def cheeks(crop: Crop, count: int) -> list[tuple[float, float]]:
     return [tuple(middle + across * unit + along * down) for across, along in PLACES[:count]]
 
 
-def found(crop: Crop, skin: NDArray[np.bool_] | None = None) -> blemishes.Acne:
+def find_acne(crop: Crop, skin: NDArray[np.bool_] | None = None) -> blemishes.Acne:
     lab, masks = reduced_lab(crop.pixels, blemishes.FACTOR), face_masks(crop)
     return blemishes.find(crop, lab, skin_mask(crop, masks) if skin is None else skin, masks)
 
 
 def test_most_painted_spots_are_boxed(portrait: Crop) -> None:
     spots = cheeks(portrait, 8)
-    lesions = found(with_spots(portrait, spots)).lesions
+    lesions = find_acne(with_spots(portrait, spots)).lesions
 
     def boxed(spot: tuple[float, float]) -> bool:
         return any(
@@ -71,30 +71,30 @@ def test_most_painted_spots_are_boxed(portrait: Crop) -> None:
 
 
 def test_more_spots_count_more(portrait: Crop) -> None:
-    counts = [found(with_spots(portrait, cheeks(portrait, number))).count for number in (0, 8, 18)]
+    counts = [find_acne(with_spots(portrait, cheeks(portrait, number))).count for number in (0, 8, 18)]
     assert counts[0] <= HAYASHI_LIMITS[1]
     assert counts[0] < counts[1] < counts[2]
 
 
 def test_boxes_come_best_first_with_confidences_that_are_chances(portrait: Crop) -> None:
-    confidences = [lesion.confidence for lesion in found(with_spots(portrait, cheeks(portrait, 12))).lesions]
+    confidences = [lesion.confidence for lesion in find_acne(with_spots(portrait, cheeks(portrait, 12))).lesions]
     assert confidences == sorted(confidences, reverse=True)
     assert all(blemishes.SHOWN <= chance <= 1 for chance in confidences)
 
 
 def test_without_skin_nothing_is_found(portrait: Crop) -> None:
-    nothing = found(portrait, np.zeros((CROP_SIZE, CROP_SIZE), dtype=np.bool_))
+    nothing = find_acne(portrait, np.zeros((CROP_SIZE, CROP_SIZE), dtype=np.bool_))
     assert nothing == blemishes.Acne([], 0, "clear", None)
 
 
 def test_a_crop_without_key_points_is_measured_too(portrait: Crop) -> None:
     bare = with_spots(Crop(portrait.pixels, portrait.to_photo, portrait.valid, None), cheeks(portrait, 8))
-    assert found(bare).count > 0
+    assert find_acne(bare).count > 0
 
 
 def test_the_same_crop_gives_the_same_findings(portrait: Crop) -> None:
     spotted = with_spots(portrait, cheeks(portrait, 8))
-    assert found(spotted) == found(spotted)
+    assert find_acne(spotted) == find_acne(spotted)
 
 
 def test_the_response_is_high_on_a_spot_and_low_beside_it(portrait: Crop) -> None:

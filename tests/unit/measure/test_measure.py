@@ -161,12 +161,12 @@ def test_boxes_land_on_drawn_lesions():
     crop, drawn = drawing.redrawn(PORTRAIT, drawing.lesions, strength=1.5)
     before, after = measure(PORTRAIT).lesions_and_wrinkles, measure(crop).lesions_and_wrinkles
     centres = drawn.boxes[:, :2] + drawn.boxes[:, 2:] / 2
-    found = [
+    hits = [
         any(x <= u <= x + width and y <= v <= y + height for x, y, width, height in (box.box for box in after.lesions))
         for u, v in centres
     ]
 
-    assert np.mean(found) >= 0.5
+    assert np.mean(hits) >= 0.5
     assert after.count > before.count
 
 

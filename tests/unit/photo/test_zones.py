@@ -71,11 +71,11 @@ def test_a_head_turned_to_the_images_right_shows_more_of_its_right_cheek() -> No
 
 @pytest.mark.parametrize(("yaw", "hidden", "shown"), [(60, "left", "right"), (-60, "right", "left")])
 def test_zones_turned_away_are_left_out_and_their_masks_are_empty(yaw: float, hidden: str, shown: str) -> None:
-    zones, found = polygons(_seen(yaw=yaw)), face_masks(_crop(_seen(yaw=yaw))).zones
+    zones, zone_masks = polygons(_seen(yaw=yaw)), face_masks(_crop(_seen(yaw=yaw))).zones
     for zone in ("cheek", "crows_feet"):
         assert f"{zone}_{hidden}" not in zones
-        assert not found[f"{zone}_{hidden}"].any()
-        assert found[f"{zone}_{shown}"].sum() > 1000
+        assert not zone_masks[f"{zone}_{hidden}"].any()
+        assert zone_masks[f"{zone}_{shown}"].sum() > 1000
     assert {"forehead", "nose", "chin"} <= set(zones)
 
 
@@ -160,12 +160,12 @@ def test_labelled_wrinkles_lie_in_their_zones() -> None:
         height, width = pixels.shape[:2]
         photo = Photo(pixels, width, height, "JPEG")
         crop = cut(photo, detector.detect(photo)[0])
-        found = face_masks(crop).zones
+        zone_masks = face_masks(crop).zones
         for line in (WRINKLES / "labels" / f"{path.stem}.txt").read_text().splitlines():
             kind, x, y, *_ = (float(value) for value in line.split())
             column, row = points_to_crop(crop, [(x * width, y * height)])[0].astype(int)
             if kind in LABELLED and 0 <= column < CROP_SIZE and 0 <= row < CROP_SIZE:
                 name = LABELLED[int(kind)]
-                hits[name].append(any(found[zone][row, column] for zone in ZONES if zone.startswith(name)))
+                hits[name].append(any(zone_masks[zone][row, column] for zone in ZONES if zone.startswith(name)))
     shares = {name: float(np.mean(inside)) for name, inside in hits.items()}
     assert min(shares.values()) > 0.85, shares

@@ -45,16 +45,16 @@ def test_a_process_whose_event_loop_is_stuck_ends_with_its_code_and_says_why() -
 def calls(answered: range, count: int, path: str = "/predict", stuck_s: float = 0.0) -> list[str]:
     """What an app ends with, after calls 20 ms apart, of which some are answered, by an error every other time."""
     ended: list[str] = []
-    seen = 0
+    count_begun = 0
 
     async def app(scope: Scope, _: Receive, __: Send) -> None:
-        nonlocal seen
+        nonlocal count_begun
         if scope["type"] == "lifespan":
             return
-        seen += 1
-        if seen not in answered:
+        count_begun += 1
+        if count_begun not in answered:
             await asyncio.Event().wait()
-        elif seen % 2:
+        elif count_begun % 2:
             raise MemoryError
 
     async def run() -> None:
@@ -74,8 +74,8 @@ def calls(answered: range, count: int, path: str = "/predict", stuck_s: float = 
         if count > MANY:
             return
         await asyncio.sleep(LONG_S)
-        for one in waiting:
-            one.cancel()
+        for call in waiting:
+            call.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
 
     asyncio.run(run())
