@@ -1,4 +1,4 @@
-"""The image, built once from this checkout, or the one that IMAGE_UNDER_TEST names; skipped where no engine can be."""
+"""The image, built once from this checkout, or the one that IMAGE_UNDER_TEST names; skipped where no engine can run."""
 
 import os
 import shutil

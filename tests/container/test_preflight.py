@@ -1,4 +1,4 @@
-"""All of `trail preflight` in one run: the plan, the image under a real engine, and an account that a server plays."""
+"""All of `trail preflight` in one run: the plan, the image under a real engine, and a fake account."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The trial of an image: the good one passes, and each that was broken on purpose is named in one sentence."""
+"""The trial of an image: the good one passes, and each defect of a broken one is named in one sentence."""
 
 import json
 import re

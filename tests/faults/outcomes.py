@@ -1,4 +1,4 @@
-"""What the matrix found, as a file and as the README's table: `make faults`, then `python -m tests.faults.outcomes`."""
+"""The results of the matrix as a file, and as a table of the README: `make faults`; `python -m tests.faults.outcomes`."""
 
 import json
 import os
@@ -16,7 +16,7 @@ BEGIN, END = "<!-- faults: written by tests/faults/outcomes.py -->\n", "<!-- /fa
 
 
 def note(number: int, fault: str, service: ServiceUnderFault, reasons: Iterable[str], healed_s: float | None) -> None:
-    """Add a row to the file; of one that is noted more than once, all answers and the worst times count.
+    """Add a row to the file; where one is added again, answers are summed and the worst times are kept.
 
     Args:
         number: of the matrix.

@@ -1,4 +1,4 @@
-"""The faults of weights, as data: what is done, which reason answers give meanwhile, what ends it."""
+"""The faults of weights, as data: how each is caused, the reason in the answers, and what ends it."""
 
 import json
 import re
@@ -62,7 +62,7 @@ def way_is_clear(service: ServiceUnderFault) -> None:
 
 
 def changed(name: str, change: Callable[[bytes], bytes]) -> Act:
-    """A sound bundle with one object changed after it was sealed."""
+    """A valid bundle with one object changed afterwards."""
 
     def hurt(service: ServiceUnderFault) -> None:
         bundle = service.bundle()
@@ -104,14 +104,14 @@ def remembers_otherwise(service: ServiceUnderFault) -> None:
 
 
 def nan_network() -> bytes:
-    """A network one of whose outputs is no number."""
+    """A network with an output that is NaN."""
     outputs = bundles.answers()
     outputs["wrinkles"][:] = np.nan
     return bundles.network(outputs)
 
 
 def without(name: str) -> Act:
-    """A sound bundle, one object of which is gone."""
+    """A valid bundle, one object of which is removed."""
 
     def hurt(service: ServiceUnderFault) -> None:
         service.publish()

@@ -1,4 +1,4 @@
-"""Each fault of the matrix on the real service: everybody answered, all fallbacks marked, healed without a restart."""
+"""Each fault of the matrix on the real service: all are answered, fallbacks marked, recovery needs no restart."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Faults of the processes: killed, stopped, slow, out of memory, in a jumping clock; in a container and outside."""
+"""Faults of the processes: killed, stopped, slow, out of memory, with a jumping clock; in a container and outside."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Mixed load with a random fault every 20 s: everybody answered, all fallbacks marked, healed, no growth.
+"""Mixed load with a random fault every 20 s: all are answered, fallbacks marked, it recovers and does not grow.
 
 make soak                               # 20 minutes
 SECONDS_SOAK=180 SEED_SOAK=7 make soak     # shorter; the seed repeats the faults of the run that printed it

@@ -1,4 +1,4 @@
-"""Faults of the way and of the cache that end by themselves, and versions that change while photos are answered."""
+"""Temporary faults of network and cache, and versions that change while photos are answered."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What an answer costs: by stage, over HTTP against the same code called directly, alone and under load.
+"""The cost of an answer: by stage, over HTTP and by direct calls of the same code, alone and under load.
 
     make bench
     .venv/bin/python -m tests.load.bench --requests 400 --photo face.jpg

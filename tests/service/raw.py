@@ -1,4 +1,4 @@
-"""HTTP by hand, for clients that are less polite than any library lets one be."""
+"""HTTP over a socket, for requests that no client library would send."""
 
 import json
 import select

@@ -1,4 +1,4 @@
-"""One contract test per workaround in compat.py, with it and without: when one passes without, it may go."""
+"""One contract test per workaround in compat.py, with it and without: one that passes without can be removed."""
 
 import asyncio
 import contextlib

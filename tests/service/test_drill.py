@@ -1,4 +1,4 @@
-"""A drill: on request a photo is answered as if the model were absent, and nothing that alarms look at counts it."""
+"""A drill: on request a photo is answered as if the model were absent, and no metric of an alarm counts it."""
 
 import base64
 import re

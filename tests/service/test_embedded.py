@@ -1,4 +1,4 @@
-"""What a plain start serves: the weights that ship, in the default phase, and what they say of the portrait."""
+"""The service with defaults: the embedded weights, the default phase, and the findings on the portrait."""
 
 import hashlib
 from collections.abc import Iterator

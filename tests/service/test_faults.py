@@ -1,4 +1,4 @@
-"""Processes are killed, stopped and hung under a running service; users must not notice more than the reason."""
+"""Processes are killed, stopped and hung under a running service; clients notice only the reason in the answers."""
 
 import json
 import signal

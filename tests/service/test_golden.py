@@ -1,4 +1,4 @@
-"""What is drawn into a portrait is found in it: scores rise, and boxes land on it, however the photo is turned."""
+"""What is drawn into a portrait is found in it: scores rise, and boxes land on it, however the photo is rotated."""
 
 from collections.abc import Callable
 from functools import cache

@@ -1,4 +1,4 @@
-"""Many photos at once: none lost, none mixed up; and what happens to those that are too many."""
+"""Many photos at once: none lost, none mixed up; and those beyond the limit are refused."""
 
 import statistics
 import threading

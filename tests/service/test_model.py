@@ -1,4 +1,4 @@
-"""A bundle's network answers over HTTP, as the engine does on the crop; a bundle that lies does not."""
+"""A bundle's network answers over HTTP, as the engine does on the crop; an inconsistent bundle is not loaded."""
 
 import hashlib
 import shutil

@@ -1,4 +1,4 @@
-"""Who answers while the model is healthy, slow, stuck, broken, killed or not loaded yet, and who says so."""
+"""Which runner answers while the model is healthy, slow, stuck, broken, killed or not loaded yet, and is named."""
 
 import re
 import time

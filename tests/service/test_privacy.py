@@ -1,4 +1,4 @@
-"""After many photos none of them, nor a part of one, lies on a disk or in the log."""
+"""After many photos, no photo and no part of one is on a disk or in the log."""
 
 import base64
 import os

@@ -1,4 +1,4 @@
-"""Traces: W3C traceparent in, through both runners, to a collector where one is named, at nobody's cost."""
+"""Traces: W3C traceparent in, through both runners, to a collector where one is set, without delaying requests."""
 
 import json
 import os

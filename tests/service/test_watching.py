@@ -1,4 +1,4 @@
-"""What a running service tells of itself: metrics inside its log lines, memory, and what a killed process last said."""
+"""What a running service reports: metrics in log lines, memory, and the last values of a killed process."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""The audit of the lock: each thing it looks for is found, and an audit that did not take place says so."""
+"""The audit of the lock: it finds each problem, and says when it could not be made."""
 
 import json
 import threading

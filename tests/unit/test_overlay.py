@@ -1,4 +1,4 @@
-"""The overlay: boxes and zones where they belong, a legend that tells all, and never a failure."""
+"""The overlay: boxes and zones where they belong, a complete legend, and never a failure."""
 
 import copy
 from io import BytesIO

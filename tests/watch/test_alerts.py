@@ -1,4 +1,4 @@
-"""The alerts: each fires and each stays quiet, asks for metrics that are there, and says what to do."""
+"""The alerts: each fires and each stays quiet, uses existing metrics, and says what to do."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The bundle that ships: small, whole, with terms of its own, and measured."""
+"""The embedded bundle: small, complete, with a licence of its own, and measured."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The states of the model: real bundles in a real folder, a real loading thread, a source that a test steers."""
+"""The states of the model: real bundles in a real folder, a real loading thread, a source that the test controls."""
 
 import json
 import threading
@@ -80,13 +80,13 @@ def living(source: Steered) -> Iterator[Lifecycle]:
     source.failure = BundleError("weights_missing", "The test is over.")
 
 
-def version(folder: Path, name: str, poisoned: bool = False) -> Path:
-    """A bundle; a poisoned one passes its self-test, and answers nonsense to any brighter crop."""
+def version(folder: Path, name: str, invalid: bool = False) -> Path:
+    """A bundle; an invalid one passes its self-test, and gives invalid outputs for brighter crops."""
     manifest: dict[str, Any] = bundles.content()
     manifest["version"] = name
     outputs = bundles.answers()
     path = bundles.write(folder / name, outputs, manifest)
-    if poisoned:
+    if invalid:
         (path / "model.onnx").write_bytes(bundles.network(outputs, brightness=1e3))
         manifest["self_test"]["expected"].pop("density")
         manifest["self_test"]["png"] = bundles.png((0, 0, 0))
@@ -218,23 +218,23 @@ def test_a_pinned_version_is_not_left(source: Steered, tmp_path: Path) -> None:
     assert source.fetches == 1
 
 
-def test_the_version_before_answers_when_the_new_one_is_poisoned(
+def test_the_version_before_answers_when_the_outputs_of_the_new_one_are_invalid(
     living: Lifecycle, source: Steered, tmp_path: Path
 ) -> None:
     living.start()
     until(living, lambda state: state.state == "ready")
     assert ask(living) == "1.0.0"
-    source.folder = version(tmp_path, "1.1.0", poisoned=True)
+    source.folder = version(tmp_path, "1.1.0", invalid=True)
     until(living, lambda state: state.model and state.model.version == "1.1.0")
     assert ask(living) == "1.0.0"
     state = status(living)
     assert (state.state, state.last_error and state.last_error.code) == ("ready", "self_test_failed")
 
 
-def test_a_poisoned_model_goes_out_of_service_and_a_sound_one_heals_it(
+def test_a_model_with_invalid_outputs_goes_out_of_service_until_a_valid_one_is_loaded(
     living: Lifecycle, source: Steered, tmp_path: Path
 ) -> None:
-    source.folder = version(tmp_path, "1.1.0", poisoned=True)
+    source.folder = version(tmp_path, "1.1.0", invalid=True)
     living.start()
     until(living, lambda state: state.state == "ready")
     with pytest.raises(ModelNotReady, match="self_test_failed"):

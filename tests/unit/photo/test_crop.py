@@ -1,4 +1,4 @@
-"""The crop: what it shows, and the way back to the photo."""
+"""The crop: what it shows, and the transform back to the photo."""
 
 import numpy as np
 import pytest

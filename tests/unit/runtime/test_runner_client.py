@@ -1,4 +1,4 @@
-"""One runner behind its breaker: deadline, retry, verdicts. Calls are made up; times are short and real."""
+"""One runner behind its breaker: deadline, retry, outcomes. Calls are fakes; times are short and real."""
 
 import asyncio
 import time

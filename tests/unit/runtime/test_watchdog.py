@@ -1,4 +1,4 @@
-"""A process that hangs ends itself; one that does not, lives."""
+"""A process that hangs ends itself; one that works goes on."""
 
 import asyncio
 import subprocess
