@@ -9,7 +9,7 @@ export BENTOML_DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training setup-image serve test test-all check lock audit key faults rollout-demo rollout-failures takeouts soak tune train train-smoke evaluate bench bento image measure test-container clean
+.PHONY: help setup setup-training setup-image serve test test-all check lock audit key faults rollout-demo rollout-failures mutation soak tune train train-smoke evaluate bench bento image measure test-container clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,8 +56,8 @@ rollout-failures: setup ## what goes wrong in a rollout, one by one, while photo
 	ROLLOUT_JSON=.cache/rollout.json $(BIN)/python -m pytest tests/rollout/test_failures.py
 	$(BIN)/python -m tests.rollout.outcomes .cache/rollout.json
 
-takeouts: setup setup-training ## does each row fail when the code that serves it is taken out? (25 minutes)
-	$(BIN)/python -m tests.faults.takeouts
+mutation: setup setup-training ## does each row fail when the code that serves it is taken out? (25 minutes)
+	$(BIN)/python -m tests.faults.mutation
 
 soak: setup ## mixed load with a random fault every 20 s; SECONDS_SOAK=1200 SEED_SOAK=…
 	$(BIN)/python -m pytest -s tests/faults/test_soak.py

@@ -6,7 +6,7 @@ Start it with `make serve`, or `bentoml serve service:Gateway`.
 import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any
 
 import bentoml
 import numpy as np
@@ -20,15 +20,16 @@ from bentos.skin.model.lifecycle import Lifecycle
 from bentos.skin.model.status import ModelAnswer
 from bentos.skin.photo.crop import Crop
 from bentos.skin.runtime import compat
-from bentos.skin.runtime.admission import Admission
-from bentos.skin.runtime.compat_workers import on_hangup
-from bentos.skin.runtime.gateway import House, blank_crop
+from bentos.skin.runtime.api_key import ApiKeyMiddleware
+from bentos.skin.runtime.compat_workers import on_sighup
+from bentos.skin.runtime.gateway import PhotoAnalyzer, blank_crop
 from bentos.skin.runtime.logs import configure_logging
-from bentos.skin.runtime.middleware import FORM, GET_PATHS, Door, Envelope, cors, intakes
+from bentos.skin.runtime.middleware import RequestContextMiddleware, cors
 from bentos.skin.runtime.routes import MAX_LATENCY_MS, routes
 from bentos.skin.runtime.telemetry import LoadTelemetry, Telemetry
 from bentos.skin.runtime.tracing import tracing
-from bentos.skin.runtime.watchdog import STUCK_BATCHES, EndWhenDeaf
+from bentos.skin.runtime.uploads import UploadMiddleware
+from bentos.skin.runtime.watchdog import STUCK_BATCHES, WatchdogMiddleware
 from bentos.skin.schema import Analysis
 from bentos.skin.threads import limit_pools, thread_count
 
@@ -40,7 +41,6 @@ configure_logging(settings.log_format)
 
 TRACING = tracing(os.environ)
 STUCK_S = STUCK_BATCHES * settings.model_deadline_s
-Require = Literal["model"] | None
 RUNNER: dict[str, Any] = {
     "runner_connection": compat.RUNNER_CONNECTION,
     "logging": {"access": {"enabled": False}},
@@ -57,36 +57,36 @@ IMAGE = bentoml.images.Image(base_image=os.environ.get("BASE_IMAGE", "python:3.1
 
 @bentoml.service(name="SkinModel", **RUNNER)
 class SkinModel:
-    """Acne and wrinkles by the neural model. It always starts; without weights it says why."""
+    """Acne and wrinkles by the neural model. It always starts; without weights its status tells why."""
 
     def __init__(self) -> None:
         self.lifecycle = Lifecycle(settings, LoadTelemetry())
         self.lifecycle.start()
-        on_hangup(self.lifecycle.wake)
+        on_sighup(self.lifecycle.wake)
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     @bentoml.api(**BATCHED)
     async def predict(self, crops: np.ndarray) -> list[ModelAnswer]:
-        """uint8 (batch, 512, 512, 3) → the learned concerns of each crop."""
+        """uint8 (batch, 512, 512, 3) → acne and wrinkles of each crop."""
         return await asyncio.get_running_loop().run_in_executor(self.thread, self.lifecycle.predict, crops)
 
     @bentoml.api
     async def status(self, known: str | None = None) -> dict[str, Any]:
-        """State, last error and what is loaded; without its metrics where they are `known`, by sha256."""
+        """State, last error and loaded weights; without metrics where the caller knows those of this sha256."""
         return self.lifecycle.status(known)
 
 
 @bentoml.service(name="HeuristicFallback", **RUNNER)
 class HeuristicFallback:
-    """Everything that classical vision measures: all colours, and acne and wrinkles for when the model cannot."""
+    """Classical computer vision: all colour measurements, and acne and wrinkles when the model cannot answer."""
 
     def __init__(self) -> None:
         self.threads = ThreadPoolExecutor(thread_count(settings), thread_name_prefix="measure")
-        self.threads.submit(measure, blank_crop())  # fills caches, without making the start wait
+        self.threads.submit(measure, blank_crop())  # fills caches without delaying the start
 
     @bentoml.api(**{**BATCHED, "max_batch_size": max(2, thread_count(settings))})
     async def measure(self, crops: list[Any]) -> list[Measured]:
-        """The fields of `Crop`, batched → the measurements of each; pydantic cannot describe arrays in a dataclass."""
+        """The fields of `Crop`, batched → measurements; pydantic cannot describe arrays in a dataclass."""
         loop = asyncio.get_running_loop()
         return await asyncio.gather(*(loop.run_in_executor(self.threads, measure, Crop(**fields)) for fields in crops))
 
@@ -107,59 +107,49 @@ class Gateway:
     heuristic = bentoml.depends(HeuristicFallback)
 
     def __init__(self) -> None:
-        global house
-        house = House(settings, Telemetry(settings), self._predict, self._measure, self._status)
-
-    async def _predict(self, crop: Crop) -> ModelAnswer:
-        return (await self.model.to_async.predict(crop.pixels[np.newaxis]))[0]
-
-    async def _measure(self, crop: Crop) -> Measured:
-        return (await self.heuristic.to_async.measure([crop]))[0]
-
-    async def _status(self, known: str | None) -> dict[str, Any]:
-        return await self.model.to_async.status(known=known)
+        self.analyzer = PhotoAnalyzer(settings, Telemetry(settings), self.model.to_async, self.heuristic.to_async)
 
     @bentoml.on_startup
-    async def watch(self) -> None:
-        house.start()
+    async def start(self) -> None:
+        self.analyzer.start()
 
     @bentoml.on_shutdown
-    async def rest(self) -> None:
-        house.stop()
+    async def stop(self) -> None:
+        self.analyzer.stop()
 
     async def __is_ready__(self) -> bool:
-        return house.ready
+        return self.analyzer.ready
 
-    @bentoml.api(route="/analyze")
-    async def analyze(self, image: compat.Upload, require: Require = None) -> Analysis:
+    @bentoml.api(route="/analyze", input_spec=compat.PhotoInput)
+    async def analyze(self, image: bytes, require: compat.Require = None) -> Analysis:
         """Findings on one photo: multipart/form-data with the file in `image`."""
-        return await house.analyze(image, require)
+        return await self.analyzer.analyze(image, require)
 
-    @bentoml.api(route="/analyze_base64")
-    async def analyze_base64(self, image: compat.Base64Text, require: Require = None) -> Analysis:
+    @bentoml.api(route="/analyze_base64", input_spec=compat.Base64Input)
+    async def analyze_base64(self, image: bytes, require: compat.Require = None) -> Analysis:
         """Findings on one photo: JSON with base64 or a data: URL in `image`."""
-        return await house.analyze(image, require)
+        return await self.analyzer.analyze(image, require)
 
-    @bentoml.api(route="/analyze_batch")
-    async def analyze_batch(self, images: compat.Uploads, require: Require = None) -> dict[str, Any]:
+    @bentoml.api(route="/analyze_batch", input_spec=compat.BatchInput)
+    async def analyze_batch(self, images: list[bytes], require: compat.Require = None) -> dict[str, Any]:
         """Findings on 1 to 16 photos in `images`, in the order sent; one bad photo never fails the others."""
-        # Declared loosely: of a union BentoML's client keeps the first member's fields alone, and errors arrive empty.
-        return (await house.batch(images, require)).model_dump(mode="json")
+        # Declared as a dict: BentoML's client keeps only the fields of a union's first member, so errors arrive empty.
+        return (await self.analyzer.batch(images, require)).model_dump(mode="json")
 
-    @bentoml.api(route="/overlay")
-    async def overlay(self, image: compat.Upload, require: Require = None) -> compat.PngImage:
+    @bentoml.api(route="/overlay", input_spec=compat.PhotoInput)
+    async def overlay(self, image: bytes, require: compat.Require = None) -> compat.PngImage:
         """The upright photo as PNG, with boxes, zones and a legend drawn in."""
-        return await house.overlay(image, require)
+        return await self.analyzer.overlay(image, require)
 
 
-SkinModel.add_asgi_middleware(EndWhenDeaf, path="/predict", patience_s=STUCK_S)
-HeuristicFallback.add_asgi_middleware(EndWhenDeaf, path="/measure", patience_s=STUCK_S)
+# `@bentoml.service` makes a Service of each class, which mypy does not see.
+gateway: Any = Gateway
+runners: dict[str, Any] = {"/predict": SkinModel, "/measure": HeuristicFallback}
 
-house: House  # of this gateway process; made when its service starts
-
-known = GET_PATHS | intakes(settings).keys()
-Gateway.add_asgi_middleware(Envelope, telemetry=lambda: house.telemetry, known=known)
-Gateway.add_asgi_middleware(CORSMiddleware, **cors(settings))
-Gateway.add_asgi_middleware(Door, settings=settings, admission=Admission(settings.max_pending))
-Gateway.mount_asgi_app(routes(settings, lambda: house, lambda: Gateway), path="/")
-compat.take_parsed_form(Gateway, FORM)
+for path, runner in runners.items():
+    runner.add_asgi_middleware(WatchdogMiddleware, path=path, patience_s=STUCK_S)
+gateway.add_asgi_middleware(RequestContextMiddleware, settings=settings)
+gateway.add_asgi_middleware(CORSMiddleware, **cors(settings))
+gateway.add_asgi_middleware(ApiKeyMiddleware, settings=settings)
+gateway.add_asgi_middleware(UploadMiddleware, settings=settings)
+gateway.mount_asgi_app(routes(settings, gateway), path="/")

@@ -1,4 +1,4 @@
-"""Tests, by room. Numeric libraries get one thread a call, as in the service: more of them spin on a busy machine."""
+"""Tests. Numeric libraries use one thread a call, as in the service; more would compete on a busy machine."""
 
 import os
 

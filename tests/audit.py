@@ -69,14 +69,14 @@ def entries(lock: str) -> Iterator[str]:
 
 def loose(lock: str) -> list[str]:
     """What of a lock is not pinned exactly, or has no sha256."""
-    found = []
+    problems = []
     for entry in entries(lock):
         requirement, *hashes = entry.split(" ")
         if not PINNED.fullmatch(requirement):
-            found.append(f"{requirement} is not pinned to one version")
+            problems.append(f"{requirement} is not pinned to one version")
         elif not hashes or not all(HASH.fullmatch(given) for given in hashes):
-            found.append(f"{requirement} is not pinned by sha256")
-    return found
+            problems.append(f"{requirement} is not pinned by sha256")
+    return problems
 
 
 def pins(lock: str) -> list[Pin]:
@@ -85,29 +85,29 @@ def pins(lock: str) -> list[Pin]:
     return [Pin(canonicalize_name(match["name"]), match["version"]) for match in matches if match]
 
 
-def unsatisfied(locked: Iterable[Pin], wanted: str) -> list[str]:
+def unsatisfied(locked: Iterable[Pin], required: str) -> list[str]:
     """What is asked for in an .in file and is not what the lock has."""
     versions = {pin.name: pin.version for pin in locked}
-    found = []
-    for entry in entries(wanted):
+    problems = []
+    for entry in entries(required):
         requirement = Requirement(entry)
         has = versions.get(canonicalize_name(requirement.name))
         if has is None or not requirement.specifier.contains(has, prereleases=True):
-            found.append(f"{requirement} is wanted, and the lock has {has or 'none'}; run `make lock`")
-    return found
+            problems.append(f"{requirement} is wanted, and the lock has {has or 'none'}; run `make lock`")
+    return problems
 
 
 def differing(locked: Iterable[Pin]) -> list[str]:
     """Packages whose installed version is not the locked one."""
-    found = []
+    problems = []
     for pin in locked:
         try:
             installed = version(pin.name)
         except PackageNotFoundError:
             installed = "none"
         if installed != pin.version:
-            found.append(f"{pin.name} is locked at {pin.version}, and installed is {installed}")
-    return found
+            problems.append(f"{pin.name} is locked at {pin.version}, and installed is {installed}")
+    return problems
 
 
 def pip_check() -> list[str]:
@@ -118,11 +118,11 @@ def pip_check() -> list[str]:
 
 def licence_of(name: str) -> str:
     """The licence of an installed package as SPDX where it can be told, else in its own words; "" where it has none."""
-    told = metadata(name)
-    if told["License-Expression"]:
-        return str(told["License-Expression"])
-    classifiers = [line for line in told.get_all("Classifier") or [] if line.startswith("License :: ")]
-    words = [line.rpartition(" :: ")[2] for line in classifiers] or (told["License"] or "").strip().splitlines()[:1]
+    package = metadata(name)
+    if package["License-Expression"]:
+        return str(package["License-Expression"])
+    classifiers = [line for line in package.get_all("Classifier") or [] if line.startswith("License :: ")]
+    words = [line.rpartition(" :: ")[2] for line in classifiers] or (package["License"] or "").strip().splitlines()[:1]
     return " AND ".join(SPDX.get(word, word) for word in words)
 
 
@@ -139,8 +139,10 @@ def index() -> str:
         NotAsked: it tells none.
     """
     command = [sys.executable, "-m", "pip", "download", "--help"]
-    told = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "999"})
-    match = re.search(r"\(default (https?://)(?:[^/@\s)]*@)?([^/\s)]+)", told.stdout)
+    completed = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "999"}
+    )
+    match = re.search(r"\(default (https?://)(?:[^/@\s)]*@)?([^/\s)]+)", completed.stdout)
     if match is None:
         raise NotAsked("pip is configured with no index over HTTP")
     return match[1] + match[2]
@@ -154,37 +156,37 @@ def vulnerabilities(pin: Pin, client: httpx.Client) -> list[str]:
     """
     try:
         answer = client.get(f"/pypi/{pin.name}/{pin.version}/json")
-        told = answer.json()["vulnerabilities"] if answer.status_code == 200 else None
+        advisories = answer.json()["vulnerabilities"] if answer.status_code == 200 else None
     except httpx.HTTPError as error:
         raise NotAsked(f"asked about {pin.name}, the index did not answer ({type(error).__name__})") from None
     except (ValueError, KeyError, TypeError):
-        told = None
-    if not isinstance(told, list):
+        advisories = None
+    if not isinstance(advisories, list):
         raise NotAsked(f"asked about {pin.name}, the index answered {answer.status_code} without advisories")
     return [
-        f"{pin.name} {pin.version}: {one['id']}, fixed in {', '.join(one['fixed_in']) or 'no version'}"
-        for one in told
-        if not one.get("withdrawn")
+        f"{pin.name} {pin.version}: {advisory['id']}, fixed in {', '.join(advisory['fixed_in']) or 'no version'}"
+        for advisory in advisories
+        if not advisory.get("withdrawn")
     ]
 
 
 def licences(locked: Iterable[Pin]) -> dict[Pin, str]:
     """The licence of each package that is installed."""
-    found = {}
+    licences = {}
     for pin in locked:
         try:
-            found[pin] = licence_of(pin.name)
+            licences[pin] = licence_of(pin.name)
         except PackageNotFoundError:
-            found[pin] = ""
-    return found
+            licences[pin] = ""
+    return licences
 
 
-def offline(lock: str, wanted: str, under: dict[Pin, str]) -> list[str]:
-    """Everything that can be found without asking anybody."""
+def offline(lock: str, required: str, under: dict[Pin, str]) -> list[str]:
+    """All problems that can be found without the network."""
     refused = [
         f"{pin.name} is under {it or 'no licence'}, not on the list" for pin, it in under.items() if not is_allowed(it)
     ]
-    return [*loose(lock), *unsatisfied(under, wanted), *differing(under), *pip_check(), *refused]
+    return [*loose(lock), *unsatisfied(under, required), *differing(under), *pip_check(), *refused]
 
 
 def main(arguments: Sequence[str] | None = None, requirements: Path = REQUIREMENTS) -> int:
@@ -197,25 +199,25 @@ def main(arguments: Sequence[str] | None = None, requirements: Path = REQUIREMEN
     under = licences(pins(lock))
     if chosen.licenses:
         chosen.licenses.parent.mkdir(parents=True, exist_ok=True)
-        chosen.licenses.write_text("".join(f"{pin.name} {pin.version}: {told}\n" for pin, told in under.items()))
-    found = offline(lock, (requirements / "runtime.in").read_text(), under)
+        chosen.licenses.write_text("".join(f"{pin.name} {pin.version}: {licence}\n" for pin, licence in under.items()))
+    problems = offline(lock, (requirements / "runtime.in").read_text(), under)
     asked, reason = 0, "not asked for" if chosen.offline else ""
     if not chosen.offline:
         try:
             with httpx.Client(base_url=index(), timeout=20) as client:
                 for pin in under:
-                    found += vulnerabilities(pin, client)
+                    problems += vulnerabilities(pin, client)
                     asked += 1
         except NotAsked as error:
             reason = str(error)
-    for line in found:
+    for line in problems:
         print(f"FOUND  {line}")
     print(f"{len(under)} packages: lock, environment and licences checked.")
     if reason:
         print(f"advisories NOT checked: {reason} ({asked} of {len(under)} packages asked about).", file=sys.stderr)
     else:
         print(f"{asked} packages: advisories asked for.")
-    if found:
+    if problems:
         return FOUND
     return NOT_ASKED if reason else FINE
 

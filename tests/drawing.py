@@ -225,16 +225,16 @@ def _places(
         ImageDraw.Draw(canvas).polygon([(float(x), float(y)) for x, y in outlines[zone]], fill=255)
         y, x = np.nonzero(_blurred(np.asarray(canvas, dtype=np.float64), apart / 3) > 220)
         inside.append(np.stack([x, y], axis=1) + 0.5)
-    found: list[tuple[float, float]] = []
+    spots_placed: list[tuple[float, float]] = []
     for attempt in range(200 * count):
-        spots = inside[len(found) % len(zones) if attempt < 100 * count else attempt % len(zones)]
+        spots = inside[len(spots_placed) % len(zones) if attempt < 100 * count else attempt % len(zones)]
         if not len(spots):
             continue
         x, y = random.choice(spots)
-        if all(np.hypot(x - a, y - b) > apart for a, b in found):
-            found.append((float(x), float(y)))
-        if len(found) == count:
-            return found
+        if all(np.hypot(x - a, y - b) > apart for a, b in spots_placed):
+            spots_placed.append((float(x), float(y)))
+        if len(spots_placed) == count:
+            return spots_placed
     raise ValueError(f"no room for {count} places {apart:.0f} px apart")
 
 

@@ -13,15 +13,15 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from bentos.skin.boxes import suppress
-from bentos.skin.findings import SEVERITIES, WRINKLE_ZONES, Learned
+from bentos.skin.boxes import nms
+from bentos.skin.findings import SEVERITIES, WRINKLE_ZONES, LesionsAndWrinkles
 from bentos.skin.measure import blemishes, lines
 from bentos.skin.measure.colour import reduced_lab
 from bentos.skin.measure.surface import prepare
 from bentos.skin.measure.tone import tone
 from bentos.skin.measure.tuned import sigmoid
 from bentos.skin.model.bundle import Calibration
-from bentos.skin.model.peaks import Outputs, learned, peaks
+from bentos.skin.model.postprocess import Outputs, lesions_and_wrinkles, peaks
 from bentos.skin.photo import zones
 from bentos.skin.photo.crop import CROP_SIZE, Crop, boxes_to_photo, cut, points_to_crop
 from bentos.skin.photo.decode import Photo, decode
@@ -46,7 +46,7 @@ class Found:
         milliseconds: CPU time of what is served.
     """
 
-    learned: Learned
+    learned: LesionsAndWrinkles
     boxes: NDArray[np.float64]
     score: NDArray[np.float64]
     maps: Callable[[], NDArray[np.float32]] | None
@@ -64,21 +64,22 @@ class Runs(Protocol):
 
 def heuristic(crop: Crop) -> Found:
     """The heuristics: the parts of `measure.measure` that find acne and wrinkles, and the candidates behind them."""
-    lab, skin, masks = reduced_lab(crop.pixels, blemishes.FACTOR), skin_mask(crop), zones.masks(crop)
+    lab, masks = reduced_lab(crop.pixels, blemishes.FACTOR), zones.face_masks(crop)
+    skin = skin_mask(crop, masks)
     start = time.thread_time()
-    acne, wrinkles = blemishes.find(crop, lab, skin), lines.find(crop, masks)
+    acne, wrinkles = blemishes.find(crop, lab, skin, masks), lines.find(crop, masks)
     spent = 1000 * (time.thread_time() - start)
-    served = Learned(
+    served = LesionsAndWrinkles(
         acne.lesions, acne.count, acne.severity, acne.severity_confidence, wrinkles.zones, wrinkles.confidence
     )
-    where, rows = blemishes.pixel_features(crop, lab, skin)
+    where, rows = blemishes.pixel_features(crop, lab, skin, masks)
     if not len(rows):
         return Found(served, np.empty((0, 4)), np.empty(0), None, spent)
     fitted = blemishes._fitted()
     centres, features = blemishes.candidates(fitted.pixels(rows)[:, 0], where, rows)
     boxes = blemishes.place(centres, fitted.boxes(features))
     score = sigmoid(fitted.candidates(features)[:, 0])
-    kept = suppress(boxes, score, blemishes.OVERLAP)
+    kept = nms(boxes, score, blemishes.OVERLAP)
     return Found(served, boxes[kept].astype(np.float64), score[kept].astype(np.float64), None, spent)
 
 
@@ -94,7 +95,7 @@ def model(engine: Runs, calibration: Calibration, maps: ort.InferenceSession | N
     def look(crop: Crop) -> Found:
         start = time.thread_time()
         outputs = engine.run(crop.pixels[None])
-        served = learned(outputs, 0, calibration)
+        served = lesions_and_wrinkles(outputs, 0, calibration)
         spent = 1000 * (time.thread_time() - start)
         boxes, score = peaks(outputs, 0, calibration)
         return Found(served, boxes, score, None if maps is None else lambda: drawn(maps, crop), spent)
@@ -205,7 +206,8 @@ def gather(
 
 def tone_group(crop: Crop) -> str:
     """Group of the skin tone as served; "" where none is told."""
-    surface = prepare(crop, skin_mask(crop), zones.masks(crop))
+    masks = zones.face_masks(crop)
+    surface = prepare(crop, skin_mask(crop, masks), masks)
     found = tone(surface.lab, surface.skin)
     return "" if found is None else found.group
 

@@ -26,7 +26,7 @@ from PIL import Image
 from bentos.skin.findings import SEVERITIES, WRINKLE_ZONES
 from bentos.skin.model.bundle import FORMAT_VERSION, MANIFEST, METRICS, MODEL, BundleError, Manifest, read
 from bentos.skin.model.engine import EMBEDDED, OnnxEngine, new_session, picture
-from bentos.skin.model.poison import MAPS
+from bentos.skin.model.output_checks import MAPS
 from bentos.skin.photo.crop import CROP_SIZE, cut
 from bentos.skin.photo.decode import decode
 from bentos.skin.photo.face import FaceDetector

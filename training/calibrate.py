@@ -1,6 +1,6 @@
 """What turns the network's outputs into boxes, a count, a class and chances: numbers fitted on the held-out part.
 
-`fit` finds the numbers that `bentos.skin.model.peaks` decodes with, `measure` says how good the decoded answers are.
+`fit` finds the numbers of `bentos.skin.model.postprocess`, `measure` says how good the decoded answers are.
 The numbers are plain JSON, so that serving needs no scikit-learn; the docs of the keys are in `fit`.
 """
 
@@ -17,7 +17,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from bentos.skin.findings import HAYASHI_LIMITS, SEVERITIES, WRINKLE_ZONES, severity_beside
 from bentos.skin.model.bundle import Calibration, ConfidenceTable, LesionNumbers
-from bentos.skin.model.peaks import Outputs, count_of, peaks, severity_chances, severity_features, wrinkle_chances
+from bentos.skin.model.postprocess import Outputs, count_of, peaks, severity_chances, severity_features, wrinkle_chances
 from bentos.skin.photo.crop import CROP_SIZE
 from training.crops import Example
 from training.matching import average_precision, matches
@@ -47,7 +47,7 @@ def fit(
         count: count = weights · (density, mean of count_distribution) + bias, at least 0; their plain mean, whose
             cross-validated error was less than that of fitted lines.
         severity: chance of worse than mild, moderate, severe = sigmoid(weights (3, 2) · features + bias (3)), features
-            as `peaks.severity_features`; strength: inverse regularisation that was chosen. Ordinal, since 88 photos
+            as `severity_features`; strength: inverse regularisation that was chosen. Ordinal, since 88 photos
             cannot fit the 28 numbers of a multinomial regression: its cross-validated loss was higher, .54 for .51.
         wrinkles: by zone, chance = sigmoid(slope · logit(wrinkles) + bias), the logit clipped to ±9.
         wrinkles_confidence: cross-validated share of zones whose chance lies on the right side of one half.

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bentos.skin.model.engine import new_session
-from bentos.skin.model.peaks import Outputs
+from bentos.skin.model.postprocess import Outputs
 from bentos.skin.photo.crop import CROP_SIZE
 from training import calibrate, checkpoint, data, labels
 from training.checkpoint import CheckpointError

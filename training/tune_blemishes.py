@@ -13,11 +13,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from bentos.skin.boxes import overlaps, suppress
+from bentos.skin.boxes import nms, overlaps
 from bentos.skin.measure import blemishes
 from bentos.skin.measure.colour import reduced_lab
 from bentos.skin.measure.tuned import Network, sigmoid
 from bentos.skin.photo.skin import skin_mask
+from bentos.skin.photo.zones import face_masks
 from training.crops import Example
 from training.matching import average_precision, matches
 from training.networks import folds, numbers, short
@@ -109,7 +110,7 @@ def _fit_candidates(peaks: _Peaks, fold: NDArray[np.int64]) -> tuple[list[NDArra
         )[:, 0]
     # Of several boxes on one lesion only one is right: the chances are set by what is left once overlaps are dropped.
     logits = peaks.by_example(logit)
-    kept = [suppress(own, chance, blemishes.OVERLAP) for own, chance in zip(boxes, logits, strict=True)]
+    kept = [nms(own, chance, blemishes.OVERLAP) for own, chance in zip(boxes, logits, strict=True)]
     boxes = [own[index] for own, index in zip(boxes, kept, strict=True)]
     logits = [own[index] for own, index in zip(logits, kept, strict=True)]
     right = [matches(own, example.lesions, RIGHT) for own, example in zip(boxes, peaks.examples, strict=True)]
@@ -177,8 +178,9 @@ def _nearest(where: NDArray[np.bool_], lesions: NDArray[np.float64]) -> NDArray[
 
 
 def _features(example: Example) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    crop = example.crop
-    return blemishes.pixel_features(crop, reduced_lab(crop.pixels, blemishes.FACTOR), skin_mask(crop))
+    crop, masks = example.crop, face_masks(example.crop)
+    lab = reduced_lab(crop.pixels, blemishes.FACTOR)
+    return blemishes.pixel_features(crop, lab, skin_mask(crop, masks), masks)
 
 
 def _training(fold: NDArray[np.int64], count: int = FOLDS) -> list[NDArray[np.bool_]]:

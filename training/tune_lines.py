@@ -31,7 +31,10 @@ def fit(examples: list[Example]) -> dict[str, Any]:
     """All of "lines" in tuned.json; prints cross-validated figures on the way."""
     fold = folds([example.group for example in examples], FOLDS, SEED)
     rng = np.random.default_rng(SEED)
-    places = [lines.place_features(example.crop) for example in tqdm(examples, desc="places", mininterval=5)]
+    places = [
+        lines.place_features(example.crop, zones.face_masks(example.crop))
+        for example in tqdm(examples, desc="places", mininterval=5)
+    ]
     targets = [_targets(where, example) for (where, _), example in zip(places, examples, strict=True)]
     drawn = [_draw(target, rng) for target in targets]
     rows = np.concatenate([own[chosen] for (_, own), chosen in zip(places, drawn, strict=True)])
@@ -50,7 +53,7 @@ def fit(examples: list[Example]) -> dict[str, Any]:
         nets.append(Network(numbers(fitted)))
     faces = np.stack(
         [
-            lines.face_features(nets[number](own), where, zones.masks(example.crop))
+            lines.face_features(nets[number](own), where, zones.face_masks(example.crop))
             for (where, own), number, example in zip(places, fold, examples, strict=True)
         ]
     )

@@ -1,12 +1,12 @@
-"""Boxes (x, y, width, height): how much they overlap, and which of several are the same thing."""
+"""Boxes (x, y, width, height): overlap and non-maximum suppression."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def overlaps(some: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
+def overlaps(boxes: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
     """Intersection over union of each box with each other one, float64 (n, m); boxes are (n, 4) and (m, 4)."""
-    a, b = (np.asarray(boxes, dtype=np.float64).reshape(-1, 4) for boxes in (some, others))
+    a, b = (np.asarray(rows, dtype=np.float64).reshape(-1, 4) for rows in (boxes, others))
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, :2] + a[:, None, 2:], b[None, :, :2] + b[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=2)
@@ -14,19 +14,19 @@ def overlaps(some: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(shared / np.maximum(union, 1e-9))
 
 
-def suppress(boxes: ArrayLike, scores: ArrayLike, most: float) -> NDArray[np.intp]:
-    """Greedy non-maximum suppression: indices of the boxes that overlap no kept better one by more than `most`.
+def nms(boxes: ArrayLike, scores: ArrayLike, overlap_max: float) -> NDArray[np.intp]:
+    """Greedy non-maximum suppression: indices of the boxes to keep.
 
     Args:
         boxes: (n, 4).
         scores: (n,).
-        most: intersection over union, 0..1.
+        overlap_max: intersection over union, 0..1; a box that overlaps a better one by more is dropped.
 
     Returns:
         Best first; equal scores in the order given.
     """
     order = np.argsort(-np.asarray(scores), kind="stable")
-    clash = overlaps(boxes, boxes)[order][:, order] > most
+    clash = overlaps(boxes, boxes)[order][:, order] > overlap_max
     dropped = np.zeros(len(order), dtype=np.bool_)
     for number in range(len(order)):
         if not dropped[number]:

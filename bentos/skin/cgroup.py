@@ -1,4 +1,4 @@
-"""What the container may use, by its control group: CPUs and memory. Version 2 is asked first, then version 1."""
+"""CPUs and memory that the container may use, read from its control group: version 2 first, then version 1."""
 
 import math
 import os
@@ -17,7 +17,7 @@ class Memory:
     """Memory of the container, all its processes together.
 
     Attributes:
-        used: bytes that cannot be given back at once: what `docker stats` and the kubelet show too.
+        used: bytes that cannot be freed at once, as `docker stats` and the kubelet show them.
         limit: bytes at which the kernel begins to kill; 0 where there is no limit.
     """
 
@@ -43,7 +43,7 @@ def cpus() -> int:
 def memory() -> Memory | None:
     """Memory used and its limit; None outside of any control group, as on a machine's own root.
 
-    Inactive file cache is not counted as used: the kernel drops it before it kills anybody.
+    Inactive file cache is not counted as used: the kernel drops it before it kills a process.
     """
     for read in (_memory_v2, _memory_v1):
         try:
@@ -63,7 +63,7 @@ def _memory_v2() -> Memory:
 def _memory_v1() -> Memory:
     used = int((MEMORY_V1 / "memory.usage_in_bytes").read_text())
     stat = _stat(MEMORY_V1)
-    limit = stat["hierarchical_memory_limit"]  # the least of all groups above, such as that of an ECS task
+    limit = stat["hierarchical_memory_limit"]  # the lowest limit of all parent groups, such as that of an ECS task
     return Memory(max(used - stat["total_inactive_file"], 0), 0 if limit >= NO_LIMIT_V1 else limit)
 
 

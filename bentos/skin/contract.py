@@ -1,10 +1,10 @@
-"""What this image needs and offers, as JSON, without starting the server: `docker run IMAGE contract`.
+"""What the image needs and offers, as JSON, without starting the server: `docker run IMAGE contract`.
 
     python -m bentos.skin.contract              # the contract
     python -m bentos.skin.contract --schema     # its JSON schema
 
-The rollout reads it instead of numbers that somebody typed: port and health path have one source. Seconds and bytes
-were measured on this very image by deploy/image/measure.py, which writes measured.json.
+The rollout tool reads it, so that port, health path and the like have one source. Seconds and bytes were measured on
+the image itself by deploy/image/measure.py, which writes measured.json.
 """
 
 import argparse
@@ -20,7 +20,8 @@ from bentos.skin import settings as config
 from bentos.skin.model.bundle import BundleError, read
 from bentos.skin.model.engine import EMBEDDED
 from bentos.skin.runtime import routes
-from bentos.skin.runtime.middleware import GET_PATHS, intakes
+from bentos.skin.runtime.middleware import GET_PATHS
+from bentos.skin.runtime.uploads import upload_specs
 from bentos.skin.schema import ModelInfo
 from bentos.skin.settings import (
     GATEWAY_GRACE_S,
@@ -48,20 +49,20 @@ class _Part(BaseModel):
 
 
 class Measured(_Part):
-    """What deploy/image/measure.py saw.
+    """What deploy/image/measure.py measured.
 
     Attributes:
         start_s: from `docker run` to the first 200 of /health, and to the first answer of the model.
         stop_s: from `docker stop` to the end, idle, and with photos in flight.
         health_s: one run of the health command, the first and the usual one.
         memory_idle_mib: once the model has answered.
-        memory_load_mib: highest, under the load that `load` tells of.
-        memory_minimum_mib: the least limit under which that load is answered, with some room.
-        cpu_minimum: the least CPUs with which the model answers within its deadline.
+        memory_load_mib: highest, under the load that `load` describes.
+        memory_minimum_mib: the lowest limit under which that load is answered, with some reserve.
+        cpu_minimum: the fewest CPUs with which the model answers within its deadline.
         photos_per_minute: of one megapixel, answered on one CPU by the model; autoscaling's default follows from it.
         image_mib, compressed_mib: sizes.
-        load: what was sent.
-        machine: on what.
+        load: the requests of the measurement.
+        machine: where it was measured.
     """
 
     start_s: dict[Literal["health", "model"], float]
@@ -79,7 +80,7 @@ class Measured(_Part):
 
 
 class Health(_Part):
-    """How to ask whether the process can answer; never depends on the model."""
+    """The health check: whether the process can answer; never depends on the model."""
 
     path: str
     command: list[str]
@@ -87,20 +88,20 @@ class Health(_Part):
 
 
 class Resources(_Part):
-    """Least memory in MiB and CPUs, measured."""
+    """Minimum of memory, in MiB, and of CPUs, as measured."""
 
     memory_mib: int
     cpus: float
 
 
 class Seconds(_Part):
-    """Times a platform must allow for.
+    """Times that a platform must allow.
 
     Attributes:
         start: until /health answers.
-        stop: from SIGTERM to the end at the most; stopTimeout must be above.
+        stop: at most, from SIGTERM to the end; stopTimeout must be longer.
         slowest_request: the request's deadline.
-        keep_alive: of idle connections; a load balancer's idle timeout must be below.
+        keep_alive: of idle connections; the load balancer's idle timeout must be shorter.
     """
 
     start: float
@@ -110,7 +111,7 @@ class Seconds(_Part):
 
 
 class Setting(_Part):
-    """An environment variable; `type` is JSON schema."""
+    """An environment variable; `type` is its JSON schema."""
 
     name: str
     type: dict[str, Any]
@@ -119,7 +120,7 @@ class Setting(_Part):
 
 
 class Endpoint(_Part):
-    """`open`: answered without an API key."""
+    """An endpoint; `open`: it is answered without an API key."""
 
     method: Literal["GET", "POST"]
     path: str
@@ -127,7 +128,7 @@ class Endpoint(_Part):
 
 
 class Egress(_Part):
-    """Where the service must be able to connect to."""
+    """Hosts that the service must be able to connect to."""
 
     purpose: str
     hosts: list[str]
@@ -135,7 +136,7 @@ class Egress(_Part):
 
 
 class Contract(_Part):
-    """All of it; within a contract version it only grows."""
+    """The whole contract; within a contract version, keys are only added."""
 
     contract_version: Literal[1]
     service: str
@@ -163,7 +164,7 @@ def contract() -> Contract:
     Raises:
         SystemExit: PORT is not a port number.
     """
-    port, seen, known = config.port(), measured(), settings()
+    port, figures, all_settings = config.port(), measured(), settings()
     s3 = [Egress(purpose="weights, where SHINE_WEIGHTS_URI names S3", hosts=S3_HOSTS, port=443)]
     defaults = Settings()
     return Contract(
@@ -176,23 +177,23 @@ def contract() -> Contract:
         health=Health(path=HEALTH_PATH, command=health_command(port), timeout_s=HEALTH_TIMEOUT_S),
         ready_path="/ready",
         user={"uid": UID, "gid": GID},
-        writable_paths=["/tmp"],  # noqa: S108  a path of the container's
-        minimum=Resources(memory_mib=seen.memory_minimum_mib, cpus=seen.cpu_minimum),
+        writable_paths=["/tmp"],  # noqa: S108  a path in the container
+        minimum=Resources(memory_mib=figures.memory_minimum_mib, cpus=figures.cpu_minimum),
         seconds=Seconds(
-            start=seen.start_s["health"],
+            start=figures.start_s["health"],
             stop=GATEWAY_GRACE_S + RUNNER_GRACE_S,
             slowest_request=defaults.request_deadline_s,
             keep_alive=KEEP_ALIVE_S,
         ),
-        settings=known,
+        settings=all_settings,
         endpoints=[
-            *(Endpoint(method="POST", path=path, open=False) for path in sorted(intakes(defaults))),
+            *(Endpoint(method="POST", path=path, open=False) for path in sorted(upload_specs(defaults))),
             *(Endpoint(method="GET", path=path, open=path in OPEN_PATHS) for path in sorted(GET_PATHS)),
         ],
-        secrets=[one.name for one in known if one.secret],
+        secrets=[setting.name for setting in all_settings if setting.secret],
         egress={"simple": [], "hybrid": [], "foundation": s3, "full": s3},
         weights=weights(),
-        measured=seen,
+        measured=figures,
     )
 
 
@@ -203,18 +204,18 @@ def health_command(port: int) -> list[str]:
 
 
 def settings() -> list[Setting]:
-    """Every setting of the service, with JSON schema and default."""
+    """Every setting of the service."""
     schema = Settings.model_json_schema()
-    found = []
-    for name, one in schema["properties"].items():
-        secret = "writeOnly" in json.dumps(one)
-        kept = {key: value for key, value in one.items() if key not in ("default", "title")}
-        found.append(Setting(name=PREFIX + name.upper(), type=kept, default=one.get("default"), secret=secret))
-    return found
+    listed = []
+    for name, field in schema["properties"].items():
+        secret = "writeOnly" in json.dumps(field)
+        kind = {key: value for key, value in field.items() if key not in ("default", "title")}
+        listed.append(Setting(name=PREFIX + name.upper(), type=kind, default=field.get("default"), secret=secret))
+    return listed
 
 
 def weights() -> ModelInfo | None:
-    """The weights inside; None where they are missing or broken."""
+    """The embedded weights; None where they are missing or broken."""
     try:
         bundle = read(EMBEDDED)
     except BundleError:
@@ -223,29 +224,29 @@ def weights() -> ModelInfo | None:
 
 
 def measured() -> Measured:
-    """The figures that travel with the code."""
+    """The figures of measured.json."""
     return Measured.model_validate_json(MEASURED.read_text())
 
 
 def refuse_too_little_memory() -> None:
-    """Stop the start where this container's memory limit is below the minimum.
+    """Refuse to start where the container's memory limit is below the minimum.
 
     Raises:
-        SystemExit: with one sentence, instead of a kill by the kernel in the middle of a photo.
+        SystemExit: with one sentence; otherwise the kernel would kill the service while it analyses a photo.
     """
-    memory, least = cgroup.memory(), measured().memory_minimum_mib
-    if memory is not None and 0 < memory.limit < least * MIB:
+    memory, needed = cgroup.memory(), measured().memory_minimum_mib
+    if memory is not None and 0 < memory.limit < needed * MIB:
         raise SystemExit(
-            f"shine: the memory limit is {memory.limit // MIB} MiB; this image needs {least} MiB, measured under load."
+            f"shine: the memory limit is {memory.limit // MIB} MiB; this image needs {needed} MiB, measured under load."
         )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--schema", action="store_true", help="print the JSON schema instead")
-    wanted = parser.parse_args()
-    told = Contract.model_json_schema() if wanted.schema else contract().model_dump()
-    print(json.dumps(told, indent=1))
+    arguments = parser.parse_args()
+    document = Contract.model_json_schema() if arguments.schema else contract().model_dump()
+    print(json.dumps(document, indent=1))
 
 
 if __name__ == "__main__":

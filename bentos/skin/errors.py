@@ -1,12 +1,12 @@
-"""Every failure a client can meet: its status, its code, and what would be right. One small class each."""
+"""Every error that a client can get: status, code and hint. One small class each."""
 
 
 class ShineError(Exception):
-    """A failure that is answered in the contract's error shape.
+    """An error that is answered in the contract's error shape.
 
     Args:
-        message: what was wrong, in one sentence, without a path, a stack or anybody else's data.
-        hint: what would be right; the class's own by default.
+        message: what was wrong, in one sentence, without paths, stack traces or other clients' data.
+        hint: what the client can do; that of the class by default.
         retry_after_s: seconds for the Retry-After header; None for no header.
     """
 

@@ -1,4 +1,4 @@
-"""What the runners say of a crop: plain values, in crop pixels, before they become an Analysis."""
+"""What the runners find on a crop: plain values, in crop pixels, before they become an Analysis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,17 +10,17 @@ HAYASHI_LIMITS = (0, 5, 20, 50)  # upper lesion count of clear, mild, moderate, 
 
 
 def severity_of(count: int) -> str:
-    """Class on Hayashi's scale for a whole-face lesion count."""
+    """Class on Hayashi's scale for the lesion count of a whole face."""
     return SEVERITIES[sum(count > limit for limit in HAYASHI_LIMITS)]
 
 
 def severity_beside(count: int, chances: Sequence[float]) -> tuple[str, float | None]:
-    """Class and its measured chance: the likeliest of the count's own class and those beside it.
+    """Class and its measured probability: the most probable among the count's own class and its two neighbours.
 
     Args:
         count: estimated lesions.
-        chances: of mild, moderate, severe, very severe; the labelled photos hold next to no clear faces, so that of
-            those no chance is known.
+        chances: of mild, moderate, severe, very severe. There is none of clear: the labelled photos show hardly any
+            clear faces.
     """
     if count == 0:
         return SEVERITIES[0], None
@@ -36,7 +36,7 @@ class Lesion:
 
     Attributes:
         box: (x, y, width, height) in crop pixels.
-        confidence: share of such boxes that are right, measured on labelled photos; 0..1.
+        confidence: share of such boxes that are correct, measured on labelled photos; 0..1.
     """
 
     box: tuple[float, float, float, float]
@@ -44,16 +44,16 @@ class Lesion:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
-    """The learned concerns: from the model, or from the heuristics when the model cannot answer.
+class LesionsAndWrinkles:
+    """Acne and wrinkles: from the model, or from the heuristics when the model cannot answer.
 
     Attributes:
         lesions: boxes, best first.
         count: estimated number of lesions on the face; may differ from the number of boxes.
         severity: one of SEVERITIES.
-        severity_confidence: chance that the class is right, measured; None where not known.
+        severity_confidence: probability that the class is correct, measured; None where not known.
         wrinkles: WRINKLE_ZONES → 0..1.
-        wrinkles_confidence: measured chance that the zones are judged rightly; None where not known.
+        wrinkles_confidence: measured probability that the zones are judged correctly; None where not known.
     """
 
     lesions: list[Lesion]
@@ -66,7 +66,7 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """A colour or texture measurement: score 0 (none) to 100 (worst seen), COLOUR_ZONES → 0..1."""
+    """A colour or texture measurement: score 0 (none) to 100 (worst), COLOUR_ZONES → 0..1."""
 
     score: float
     zones: dict[str, float]
@@ -74,7 +74,7 @@ class Graded:
 
 @dataclass(frozen=True, slots=True)
 class Tone:
-    """Skin tone of this photo: individual typology angle in degrees, uncalibrated, and its group."""
+    """Skin tone in a photo: individual typology angle in degrees, uncalibrated, and its group."""
 
     ita_degrees: float
     group: str
@@ -82,9 +82,9 @@ class Tone:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Everything measured on one crop by the heuristics."""
+    """All that the heuristics measure on one crop."""
 
-    learned: Learned
+    lesions_and_wrinkles: LesionsAndWrinkles
     redness: Graded
     pigmentation: Graded
     shine: Graded

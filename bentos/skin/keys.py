@@ -1,13 +1,13 @@
-"""API keys: what an entry of SHINE_API_KEYS may be, how a caller's key is checked, and a command that makes one.
+"""API keys: the entries of SHINE_API_KEYS, how a caller's key is checked, and a command that makes a key.
 
     python -m bentos.skin.keys                  # a new key, and its entry for SHINE_API_KEYS
     python -m bentos.skin.keys --json           # the same for programs
-    python -m bentos.skin.keys --hash < a-key   # the entry of a key that you have
+    python -m bentos.skin.keys --hash < a-key   # the entry of an existing key
 
-An entry is the key itself, or `sha256:<salt>:<digest>`, from which nobody can send it. One round of SHA-256 is enough
-for keys made here: they are 256 random bits, which nobody guesses, however fast each guess is. Slow hashes protect
-what people make up, and would cost their fraction of a second of CPU on each request, wrong keys included. For the
-same reason a key of your own should be random too; `--hash` cannot tell.
+An entry is the key itself, or `sha256:<salt>:<digest>`, from which the key cannot be recovered. One round of SHA-256
+is enough for keys made here: 256 random bits cannot be guessed, however fast each guess is. Slow hashes protect
+passwords that people invent, and would cost a fraction of a second of CPU on each request, wrong keys included. So a
+key of your own should be random too; `--hash` cannot check that.
 """
 
 import argparse
@@ -21,29 +21,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SCHEME = "sha256:"
-SALT_BYTES = 16  # so that equal keys of two services have different entries
+SALT_BYTES = 16  # equal keys of two services have different entries
 HASHED = re.compile(r"sha256:([0-9a-f]{32}):([0-9a-f]{64})", re.IGNORECASE)
-SHORTEST = 16  # characters of a key; what is shorter is a password, and may be guessed over HTTP
+SHORTEST = 16  # characters of a key; a shorter one can be guessed over HTTP
 SENDABLE = re.compile(r"[!-+\--~]+")  # visible ASCII without the comma, which separates entries
 
 
 class KeyUnusable(ValueError):
-    """A key or an entry that cannot be used; the message says why, and never shows it."""
+    """A key or an entry cannot be used; the message says why, and never shows it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One key that is let in: SHA-256 over 16 bytes of salt and the key. Plain entries are hashed when read."""
+    """An accepted key: SHA-256 over 16 bytes of salt and the key. Plain entries are hashed when they are read."""
 
     salt: bytes
     digest: bytes
 
     def fits(self, given: bytes) -> bool:
-        """Whether this is the key, in a time that does not depend on how much of it is right."""
+        """Whether this is the key; compared in constant time."""
         return hmac.compare_digest(_digest(self.salt, given), self.digest)
 
     def __str__(self) -> str:
-        """As it stands in SHINE_API_KEYS."""
+        """As written in SHINE_API_KEYS."""
         return f"{SCHEME}{self.salt.hex()}:{self.digest.hex()}"
 
 
@@ -65,7 +65,7 @@ def read_entry(text: str) -> Entry:
 
 
 def is_short(text: str) -> bool:
-    """Whether an entry is a plain key that could be guessed; it is let in, with a warning in the log."""
+    """Whether an entry is a plain key that could be guessed; it is accepted, with a warning in the log."""
     return not text.lower().startswith(SCHEME) and len(text) < SHORTEST
 
 
@@ -81,10 +81,10 @@ def hashed(key: str) -> Entry:
     return Entry(salt, _digest(salt, key.encode()))
 
 
-def which(entries: Sequence[Entry], given: bytes) -> int | None:
-    """Which entry a key fits, as its index; None for an unknown key.
+def matching_entry(entries: Sequence[Entry], given: bytes) -> int | None:
+    """Index of the entry that a key fits; None for an unknown key.
 
-    Every entry is compared, each in constant time, so that the time taken tells neither a part of a key nor its place.
+    Every entry is compared, each in constant time, so that the time reveals neither a part of a key nor its index.
     """
     fitting = [entry.fits(given) for entry in entries]
     return fitting.index(True) if any(fitting) else None

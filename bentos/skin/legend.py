@@ -1,4 +1,4 @@
-"""What an Analysis says, as a picture: the legend of the overlay."""
+"""The legend of the overlay: an Analysis as a picture."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -38,14 +38,14 @@ TONE_SAMPLES: dict[str, Colour] = {  # skin of the middle of each ITA group, for
 
 MARGIN = 22  # all lengths here are in units, which `draw_legend` takes in px
 COLUMN = 380  # units, the width everything is laid out for
-SMOOTHING = 4  # supersampling of round shapes; text is smoothed by FreeType
+SMOOTHING = 4  # supersampling of round shapes; FreeType smooths text
 
 _NAMES = {"crows_feet": "crow's feet", "cheek_left": "left cheek", "cheek_right": "right cheek"}
 
 
 @dataclass(slots=True)
 class _Pen:
-    """A place in the picture; `y` moves down as blocks are drawn. Lengths are in units, places in px."""
+    """A position in the picture; `y` moves down as blocks are drawn. Lengths are in units, positions in px."""
 
     image: Image.Image
     x: float
@@ -53,19 +53,19 @@ class _Pen:
     width: float
     unit: float
 
-    def text(self, words: str, size: float, colour: Colour = INK, *, bold: bool = False, right: bool = False) -> None:
+    def text(self, text: str, size: float, colour: Colour = INK, *, bold: bool = False, right: bool = False) -> None:
         """One line at the cursor, cut to the width; does not move on."""
         font = _font(round(size * self.unit))
-        line = _fitting(_clean(words), font, self.width)
+        line = _fitting(_clean(text), font, self.width)
         x = self.x + self.width - font.getlength(line) if right else self.x
         stroke = 0.022 * size * self.unit if bold else 0  # the built-in font has one weight
         ImageDraw.Draw(self.image).text((x, self.y), line, colour, font, stroke_width=stroke)
 
-    def paragraph(self, words: str, size: float, colour: Colour) -> None:
+    def paragraph(self, text: str, size: float, colour: Colour) -> None:
         """Text broken at the width; moves on below it."""
         font = _font(round(size * self.unit))
         line = ""
-        for word in _clean(words).split():
+        for word in _clean(text).split():
             longer = f"{line} {word}".strip()
             if line and font.getlength(longer) > self.width:
                 self.text(line, size, colour)
@@ -104,10 +104,10 @@ Block = Callable[[_Pen, Analysis], None]
 
 
 def draw_legend(analysis: Analysis, width: int, unit: float, columns: int) -> Image.Image:
-    """Draws the legend as high as its content needs.
+    """The legend, as high as its content needs.
 
     Args:
-        analysis: what is told.
+        analysis: shown.
         width: of the picture, in px.
         unit: px per unit; text is 12 to 24 units high.
         columns: 1 (beside a photo) or 3 (below a wide one).
@@ -130,16 +130,16 @@ def draw_legend(analysis: Analysis, width: int, unit: float, columns: int) -> Im
 
 
 def source_colour(analysis: Analysis) -> Colour:
-    """The colour that marks who answered."""
+    """The colour that marks the runner that answered."""
     if analysis.degraded:
         return DEGRADED
     return MODEL if analysis.source == "model" else HEURISTIC
 
 
 def _source(pen: _Pen, analysis: Analysis) -> None:
-    """Who found the acne and wrinkles; loud when it is not who should have."""
+    """Which runner found acne and wrinkles; conspicuous when the model should have answered and did not."""
     colour = source_colour(analysis)
-    reason = _words(analysis.reason) if analysis.reason else ""
+    reason = _label(analysis.reason) if analysis.reason else ""
     if analysis.degraded:
         title, detail = f"DEGRADED: {analysis.source.upper()}", f"The model did not answer: {reason or 'unknown'}"
     elif analysis.source == "model":
@@ -168,7 +168,7 @@ def _concern(pen: _Pen, name: str, finding: Acne | Wrinkles | Measurement, detai
 def _acne(pen: _Pen, analysis: Analysis) -> None:
     acne = analysis.concerns.acne
     lesions = f"{acne.count} lesion" + ("" if acne.count == 1 else "s")
-    _concern(pen, "Acne", acne, f"{_words(acne.severity)} · {lesions} · {acne.source}{_sure(acne)}")
+    _concern(pen, "Acne", acne, f"{_label(acne.severity)} · {lesions} · {acne.source}{_sure(acne)}")
 
 
 def _wrinkles(pen: _Pen, analysis: Analysis) -> None:
@@ -195,14 +195,14 @@ def _quality(pen: _Pen, analysis: Analysis) -> None:
         font = _font(round(12.5 * pen.unit))
         x, row, gap = 0.0, 22 * pen.unit, 6 * pen.unit
         for issue in quality.issues:
-            words = _words(issue)
-            chip = min(font.getlength(words) + 18 * pen.unit, pen.width)
+            label = _label(issue)
+            chip = min(font.getlength(label) + 18 * pen.unit, pen.width)
             if x and x + chip > pen.width:
                 x = 0.0
                 pen.y += row + gap
             pen.pill(x, 0, chip, row, WARNING)
             inner = replace(pen, x=pen.x + x + 9 * pen.unit, y=pen.y + 3 * pen.unit)
-            inner.text(words, 12.5, BACKGROUND)
+            inner.text(label, 12.5, BACKGROUND)
             x += chip + gap
         pen.y += row
         pen.down(16)
@@ -214,7 +214,7 @@ def _quality(pen: _Pen, analysis: Analysis) -> None:
 def _tone(pen: _Pen, analysis: Analysis) -> None:
     tone = analysis.tone
     pen.text("Skin tone", 15)
-    pen.text(_words(tone.group) if tone else "too little skin seen", 15, right=True)
+    pen.text(_label(tone.group) if tone else "too little skin seen", 15, right=True)
     pen.down(24)
     groups = get_args(ToneGroup)
     gap = 5 * pen.unit
@@ -235,7 +235,7 @@ def _tone(pen: _Pen, analysis: Analysis) -> None:
 
 
 def _key(pen: _Pen, _: Analysis) -> None:
-    """What the lines in the photo mean."""
+    """The meaning of the lines in the photo."""
     half = replace(pen, x=pen.x, width=pen.width / 2)
     entries = (
         ("face", FACE),
@@ -243,11 +243,11 @@ def _key(pen: _Pen, _: Analysis) -> None:
         ("wrinkle zone", WRINKLE_ZONE),
         ("skin zone", COLOUR_ZONE),
     )
-    for i, (words, colour) in enumerate(entries):
+    for i, (label, colour) in enumerate(entries):
         half.x = pen.x + (i % 2) * pen.width / 2
         half.pill(0, 6 * pen.unit, 18 * pen.unit, 3.5 * pen.unit, colour)
         half.x += 26 * pen.unit
-        half.text(words, 12.5, FAINT)
+        half.text(label, 12.5, FAINT)
         if i % 2:
             half.down(20)
     pen.y = half.y
@@ -259,10 +259,10 @@ def _notice(pen: _Pen, analysis: Analysis) -> None:
 
 
 def _strongest(finding: Wrinkles | Measurement) -> str:
-    """The two zones that say most."""
+    """The two zones with the highest values."""
     zones = sorted(finding.zones.model_dump().items(), key=lambda item: -item[1])
-    seen = [f"{_words(name)} {share:.2f}" for name, share in zones[:2] if share >= 0.005]
-    return ", ".join(seen) or "no zone stands out"
+    strongest = [f"{_label(name)} {share:.2f}" for name, share in zones[:2] if share >= 0.005]
+    return ", ".join(strongest) or "no zone stands out"
 
 
 def _sure(finding: Acne | Wrinkles) -> str:
@@ -276,13 +276,13 @@ def _score_colour(score: float) -> Colour:
     return red, green, blue
 
 
-def _words(code: str) -> str:
+def _label(code: str) -> str:
     return _NAMES.get(code, code.replace("_", " "))
 
 
-def _clean(words: str) -> str:
-    """One line of encodable text, whatever a manifest or a client wrote."""
-    return " ".join(words.encode("utf-8", "replace").decode().replace("\0", " ").split())
+def _clean(text: str) -> str:
+    """One line of text that can be encoded, whatever a manifest or a client has sent."""
+    return " ".join(text.encode("utf-8", "replace").decode().replace("\0", " ").split())
 
 
 def _fitting(line: str, font: ImageFont.FreeTypeFont, width: float) -> str:

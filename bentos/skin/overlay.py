@@ -1,4 +1,4 @@
-"""Analysis + photo → picture: what was found, drawn where it was found, with a legend."""
+"""Analysis + photo → picture: the findings drawn into the photo, with a legend."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -48,12 +48,12 @@ class _Mark:
 
 
 class _Layer:
-    """The part of a picture that marks may cover; what is painted is smoothed by supersampling.
+    """The part of a picture that marks may cover; marks are smoothed by supersampling.
 
     Args:
         picture: painted into.
         outlines: all that will be drawn, px.
-        margin: how far lines may reach beyond them, px.
+        margin: how far lines may extend beyond them, px.
     """
 
     def __init__(self, picture: Image.Image, outlines: list[Points], margin: float) -> None:
@@ -67,7 +67,7 @@ class _Layer:
         self._size = int(high[0] - low[0]), int(high[1] - low[1])
 
     def paint(self, colour: Colour, marks: list[_Mark]) -> None:
-        """Paints marks in one colour; where they overlap, the later one's opacity holds."""
+        """Paints marks in one colour; where they overlap, the last one's opacity counts."""
         width, height = self._size
         if not marks or not width or not height:
             return
@@ -155,11 +155,11 @@ def _rounded(outline: NDArray[np.float64]) -> Points:
 
 
 def _draw_boxes(picture: Image.Image, analysis: Analysis, scale: NDArray[np.float64], line: float) -> None:
-    """The face's box, and the lesions', the surer the bolder."""
+    """The boxes of face and lesions; the higher the confidence, the bolder the line."""
     boxes = [
-        (box, (0.45 + 1.1 * found.confidence) * line)
-        for found in analysis.concerns.acne.boxes
-        if (box := _rectangle(found.box, scale, picture.size, line))
+        (box, (0.45 + 1.1 * lesion.confidence) * line)
+        for lesion in analysis.concerns.acne.boxes
+        if (box := _rectangle(lesion.box, scale, picture.size, line))
     ]
     face = analysis.face and _rectangle(analysis.face.box, scale, picture.size, 0.0)
     outlines = [points for points, _ in boxes] + ([face] if face else [])
@@ -174,7 +174,7 @@ def _draw_boxes(picture: Image.Image, analysis: Analysis, scale: NDArray[np.floa
 def _rectangle(
     box: tuple[float, float, float, float], scale: NDArray[np.float64], size: tuple[int, int], outset: float
 ) -> Points | None:
-    """Corners in the picture of a box in photo pixels, kept inside it; None for a box of no sense."""
+    """Corners in the picture of a box in photo pixels, kept inside it; None for an invalid box."""
     x, y, width, height = box
     corners = np.array([(x, y), (x + width, y + height)]) * scale + np.array([[-outset], [outset]])
     if not np.isfinite(corners).all() or width < 0 or height < 0:

@@ -1,14 +1,14 @@
-"""Measurements and predictions → Analysis: from crop pixels to the upright photo's, from shares to scores."""
+"""Measurements and predictions → Analysis: boxes into pixels of the upright photo, shares into scores."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bentos.skin.findings import Graded, Learned, Measured
+from bentos.skin.findings import Graded, LesionsAndWrinkles, Measured
 from bentos.skin.photo.crop import Crop, boxes_to_photo
 from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face import Face
-from bentos.skin.photo.quality import Quality as Judged
+from bentos.skin.photo.quality import Quality as PhotoQuality
 from bentos.skin.schema import (
     NOTICE,
     WEIGHTS_NOTICE,
@@ -34,8 +34,8 @@ ACNE_COUNT_SCALE = 29.0  # lesions at which the acne score reaches 63; 12 lesion
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What was seen of a photo before anything was measured: largest face first."""
+class PreparedPhoto:
+    """A photo before anything is measured on it: decoded, its faces, largest first, and the crop of the first."""
 
     photo: Photo
     faces: Sequence[Face]
@@ -43,11 +43,11 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the runners said of a crop, and who said it."""
+class RunnerResult:
+    """What the runners found on a crop, and which of them answered."""
 
     measured: Measured
-    learned: Learned
+    lesions_and_wrinkles: LesionsAndWrinkles
     source: Source
     degraded: bool
     reason: Reason | None
@@ -55,7 +55,7 @@ class Answer:
 
 
 def acne_score(count: int) -> int:
-    """0..100 for a lesion count: saturating, since the difference of 5 and 15 lesions matters more than 65 and 75."""
+    """0..100 for a lesion count. It saturates: the step from 5 to 15 lesions matters more than that from 65 to 75."""
     return round(100 * (1 - math.exp(-count / ACNE_COUNT_SCALE)))
 
 
@@ -65,31 +65,38 @@ def wrinkle_score(zones: dict[str, float]) -> int:
 
 
 def build(
-    seen: Seen, answer: Answer, quality: Judged, request_id: str, timing: Timing, report_issues: bool = True
+    prepared: PreparedPhoto,
+    result: RunnerResult,
+    quality: PhotoQuality,
+    request_id: str,
+    timing: Timing,
+    report_issues: bool = True,
 ) -> Analysis:
-    """Put together what a client gets for one photo.
+    """The answer to one photo.
 
     Args:
-        seen: the photo, its faces and the crop that was analysed.
-        answer: what the runners said.
+        prepared: the photo, its faces and the crop that was analysed.
+        result: of the runners.
         quality: how fit the photo is.
         request_id: of the request.
         timing: milliseconds by stage.
-        report_issues: whether quality issues are told.
+        report_issues: whether quality issues are listed.
     """
-    photo, learned, measured = seen.photo, answer.learned, answer.measured
-    face = seen.faces[0] if seen.faces else None
-    # Confidence was measured on faces; of a photo without one nothing is known.
+    photo, learned, measured = prepared.photo, result.lesions_and_wrinkles, result.measured
+    face = prepared.faces[0] if prepared.faces else None
+    # Confidence was measured on faces; for a photo without a face it is not known.
     confidence = None if face is None else learned.severity_confidence
     wrinkles_confidence = None if face is None else learned.wrinkles_confidence
-    boxes = boxes_to_photo(seen.crop.to_photo, [lesion.box for lesion in learned.lesions], photo.width, photo.height)
+    boxes = boxes_to_photo(
+        prepared.crop.to_photo, [lesion.box for lesion in learned.lesions], photo.width, photo.height
+    )
     return Analysis(
         request_id=request_id,
-        notice=f"{NOTICE} {WEIGHTS_NOTICE}" if answer.source == "model" else NOTICE,
-        source=answer.source,
-        degraded=answer.degraded,
-        reason=answer.reason,
-        model=answer.model,
+        notice=f"{NOTICE} {WEIGHTS_NOTICE}" if result.source == "model" else NOTICE,
+        source=result.source,
+        degraded=result.degraded,
+        reason=result.reason,
+        model=result.model,
         image=ImageInfo(width=photo.width, height=photo.height, format=photo.format),
         quality=Quality(score=_share(quality.score), issues=list(quality.issues) if report_issues else []),
         face=None if face is None else FaceInfo(box=_box(face.box), confidence=_share(face.confidence)),
@@ -106,13 +113,13 @@ def build(
                     for box, lesion in zip(boxes, learned.lesions, strict=True)
                 ],
                 confidence=_optional_share(confidence),
-                source=answer.source,
+                source=result.source,
             ),
             wrinkles=Wrinkles(
                 score=wrinkle_score(learned.wrinkles),
                 zones=WrinkleZones(**{zone: _share(value) for zone, value in learned.wrinkles.items()}),
                 confidence=_optional_share(wrinkles_confidence),
-                source=answer.source,
+                source=result.source,
             ),
             redness=_measurement(measured.redness),
             pigmentation=_measurement(measured.pigmentation),
@@ -138,7 +145,7 @@ def _optional_share(value: float | None) -> float | None:
 
 
 def _box(box: Sequence[float]) -> tuple[float, float, float, float]:
-    # Edges in quarters of a pixel are exact in binary, so that x + width never leaves the photo by a rounding error.
+    # Quarters of a pixel are exact in binary, so that no rounding error makes x + width exceed the photo.
     x, y, width, height = (float(value) for value in box)
     left, top, right, bottom = (round(edge * 4) / 4 for edge in (x, y, x + width, y + height))
     return left, top, right - left, bottom - top

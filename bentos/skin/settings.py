@@ -1,7 +1,7 @@
-"""Every setting of the service, one a line, its reason beside it.
+"""Every setting of the service, one a line, with its reason.
 
-All are environment variables with the prefix SHINE_; `PORT` alone is shared with the platform. A misspelt name stops
-the start with the nearest right one, so that a setting can never be silently ignored.
+All are environment variables with the prefix SHINE_; `PORT` alone is shared with the platform. The service
+refuses to start with a misspelt name and suggests the nearest valid one, so that no setting is silently ignored.
 """
 
 import difflib
@@ -21,8 +21,8 @@ HEALTH_PATH = "/health"  # one health path, for the container's check and the lo
 OPEN_PATHS = frozenset({HEALTH_PATH, "/livez", "/ready", "/readyz", "/demo"})  # answered without an API key
 KEEP_ALIVE_S = 75  # above the 60 s for which an Application Load Balancer keeps an idle connection
 GATEWAY_GRACE_S = 20  # from SIGTERM to SIGKILL; BentoML's is a day, and a stopped worker would use it
-RUNNER_GRACE_S = 5  # the same for a runner, which nobody needs any more; both together end before ECS kills (30 s)
-DRILL_HEADER, DRILL = "X-Shine-Drill", "fallback"  # on a photo request: answer it as if the model were absent
+RUNNER_GRACE_S = 5  # the same for a runner, after the gateway has ended; both together are shorter than the 30 s of ECS
+DRILL_HEADER, DRILL = "X-Shine-Drill", "fallback"  # header of a photo request: answer it as if there were no model
 MAX_BATCH_PHOTOS = 16  # photos in one /analyze_batch
 MAX_BATCH_BODY_MIB = 64  # all of them together
 INJECTED = re.compile(r"SHINE_.*_SERVICE_.*|SHINE_.*_PORT.*|SHINE_PORT.*|SHINE_SERVICE_.*")  # Kubernetes, ECS links
@@ -33,7 +33,7 @@ Phase = Literal["simple", "hybrid", "foundation", "full"]
 
 
 class SettingsError(ValueError):
-    """A setting is misspelt or has a value that cannot be; the message says which and what would be right."""
+    """A setting is misspelt or has an invalid value; the message names it and what is valid."""
 
 
 class Settings(BaseModel):
@@ -41,17 +41,17 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    phase: Phase = "hybrid"  # which of the four steps this instance is on: one image, four settings
+    phase: Phase = "hybrid"  # of the rollout: one image, four settings
     weights_uri: str | None = None  # folder or s3:// of a weights bundle; unset: the embedded bundle
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # pin of the manifest
-    weights_poll_s: Annotated[float, Field(ge=1)] = 60.0  # how often an unpinned source is asked for a new version
+    weights_poll_s: Annotated[float, Field(ge=1)] = 60.0  # how often an unpinned source is checked for a new version
     cache_dir: Path = Path("/tmp/shine")  # noqa: S108  weights fetched before; the container's one writable place
-    require_model: bool = False  # true: a fallback is 503 model_unavailable, for callers that cannot use heuristics
-    model_deadline_ms: Annotated[int, Field(ge=10)] = 2000  # a model batch that takes longer is a sick model
+    require_model: bool = False  # true: 503 model_unavailable instead of heuristic answers
+    model_deadline_ms: Annotated[int, Field(ge=10)] = 2000  # a model batch that takes longer counts as a failure
     request_deadline_ms: Annotated[int, Field(ge=100)] = 10_000  # load balancers and phones give up soon after
-    max_pending: Annotated[int, Field(ge=1)] = 32  # photos in the house; more would only wait past their deadline
+    max_pending: Annotated[int, Field(ge=1)] = 32  # concurrent photos; more would only wait past their deadline
     threads: Annotated[int, Field(ge=0)] = 0  # numeric threads of each process; 0: from the CPU quota
-    max_batch_size: Annotated[int, Field(ge=2, le=64)] = 8  # larger CPU batches gain nothing; BentoML refuses 1
+    max_batch_size: Annotated[int, Field(ge=2, le=64)] = 8  # larger batches gain nothing on a CPU; BentoML refuses 1
     max_body_mib: Annotated[float, Field(gt=0, le=1024)] = 10.0  # one photo, base64 counted decoded
     max_megapixels: Annotated[float, Field(gt=0, le=1000)] = 40.0  # decoding cost grows with pixels, not with bytes
     api_keys: tuple[SecretStr, ...] = ()  # comma separated, plain or hashed (see keys.py); several at once for rotation
@@ -104,7 +104,7 @@ class Settings(BaseModel):
 
     @property
     def wants_model(self) -> bool:
-        """Every phase but the first asks for the model."""
+        """Whether the phase uses the model; all but the first do."""
         return self.phase != "simple"
 
     @property
@@ -128,7 +128,7 @@ def read(environ: dict[str, str]) -> Settings:
     """Settings from an environment.
 
     Raises:
-        SettingsError: an unknown SHINE_ name (with the nearest right one), or a value that cannot be.
+        SettingsError: an unknown SHINE_ name (with the nearest valid one), or an invalid value.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in sorted(environ):

@@ -1,4 +1,4 @@
-"""How many numeric threads a process gets: from the CPU quota, not from the host's core count."""
+"""Numeric threads of a process: by the CPU quota, not by the host's core count."""
 
 import os
 
@@ -14,9 +14,9 @@ def thread_count(settings: Settings) -> int:
 
 
 def limit_pools() -> None:
-    """One thread for each call into a numeric library, which would count the host's cores: photos run side by side.
+    """Let each call into a numeric library use one thread: photos are processed in parallel already.
 
-    Workers inherit the environment.
+    By default the libraries count the host's cores. Workers inherit the environment.
     """
     for name in POOLS:
         os.environ.setdefault(name, "1")

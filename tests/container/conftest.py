@@ -1,4 +1,4 @@
-"""The image, built once from this checkout, or the one that IMAGE_UNDER_TEST names; skipped where no engine can be."""
+"""The image, built once from this checkout, or the one that IMAGE_UNDER_TEST names; skipped where no engine can run."""
 
 import os
 import shutil
@@ -54,8 +54,8 @@ def run(engine: dict[str, str], image: str) -> Iterator[Callable[..., Container]
         return started[-1]
 
     yield start
-    for one in started:
-        one.__exit__()
+    for container in started:
+        container.__exit__()
 
 
 @pytest.fixture(scope="session")

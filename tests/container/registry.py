@@ -1,4 +1,4 @@
-"""A real registry on loopback, which engines take without TLS; with a password, as ECR has one."""
+"""A real registry on loopback, which engines accept without TLS; with a password, as ECR has."""
 
 import json
 import subprocess

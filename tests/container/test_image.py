@@ -36,12 +36,12 @@ def files_of(engine: dict[str, str], image: str) -> Files:
         packed = subprocess.run(["docker", "export", name], env=engine, capture_output=True, check=True).stdout
     finally:
         subprocess.run(["docker", "rm", name], env=engine, capture_output=True, check=True)
-    found: Files = {}
+    entries: Files = {}
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        for one in archive:
-            content = archive.extractfile(one) if one.isfile() else None
-            found[f"/{one.name}"] = (one, b"" if content is None else content.read())
-    return found
+        for member in archive:
+            content = archive.extractfile(member) if member.isfile() else None
+            entries[f"/{member.name}"] = (member, b"" if content is None else content.read())
+    return entries
 
 
 @pytest.fixture(scope="session")
@@ -51,8 +51,8 @@ def files(engine: dict[str, str], image: str) -> Files:
 
 
 def inspected(engine: dict[str, str], image: str) -> dict[str, object]:
-    found = subprocess.run(["docker", "image", "inspect", image], env=engine, capture_output=True, check=True).stdout
-    config: dict[str, object] = json.loads(found)[0]
+    output = subprocess.run(["docker", "image", "inspect", image], env=engine, capture_output=True, check=True).stdout
+    config: dict[str, object] = json.loads(output)[0]
     return config
 
 
@@ -77,12 +77,14 @@ def test_it_says_where_it_comes_from_and_under_which_terms(engine: dict[str, str
 
 def test_nobody_in_it_is_root_or_becomes_root(engine: dict[str, str], image: str, files: Files) -> None:
     assert inspected(engine, image)["Config"]["User"] == "10001:10001"  # type: ignore[index]
-    raised = [path for path, (one, _) in files.items() if one.isfile() and one.mode & 0o6000]
+    raised = [path for path, (entry, _) in files.items() if entry.isfile() and entry.mode & 0o6000]
     assert raised == []
     writable = [
         path
-        for path, (one, _) in files.items()
-        if not one.issym() and (one.mode & 0o002 or one.uid == 10001) and path not in ("/tmp", "/var/tmp", "/run/lock")
+        for path, (entry, _) in files.items()
+        if not entry.issym()
+        and (entry.mode & 0o002 or entry.uid == 10001)
+        and path not in ("/tmp", "/var/tmp", "/run/lock")
     ]
     assert [path for path in writable if not path.startswith(("/dev", "/proc", "/sys"))] == []
 
@@ -98,8 +100,10 @@ def test_it_holds_no_tools_tests_or_training(files: Files) -> None:
 
 
 def test_it_holds_no_secrets_and_no_pictures(files: Files) -> None:
-    found = {path for path, (_, content) in files.items() if SECRETS.search(content)}
-    assert {path for path in found if "/libgnutls.so" not in path} == set()  # which has a key for its own self-test
+    holding_secrets = {path for path, (_, content) in files.items() if SECRETS.search(content)}
+    assert {
+        path for path in holding_secrets if "/libgnutls.so" not in path
+    } == set()  # which has a key for its own self-test
     # The base has Debian's logo, packages their icons: none of people, and none of ours.
     ours = [path for path in files if not re.match(r"/usr/share/|/app/.venv/", path)]
     assert [path for path in ours if path.lower().endswith(PICTURES)] == []
@@ -108,18 +112,21 @@ def test_it_holds_no_secrets_and_no_pictures(files: Files) -> None:
 
 def test_packages_are_those_of_the_lock(files: Files) -> None:
     lock = dict(re.findall(r"^([a-z0-9-]+)(?:\[.*\])?==(\S+)", (ROOT / "requirements/runtime.txt").read_text(), re.M))
-    found = dict(re.findall(r"/site-packages/([A-Za-z0-9_.]+)-([^/-]+)\.dist-info/METADATA", "\n".join(files)))
-    assert {re.sub("[-_.]+", "-", name).lower(): version for name, version in found.items()} == lock
+    installed = dict(re.findall(r"/site-packages/([A-Za-z0-9_.]+)-([^/-]+)\.dist-info/METADATA", "\n".join(files)))
+    assert {re.sub("[-_.]+", "-", name).lower(): version for name, version in installed.items()} == lock
 
 
 def test_two_builds_of_one_commit_have_the_same_content(engine: dict[str, str], files: Files) -> None:
     subprocess.run(["docker", "builder", "prune", "--all", "--force"], env=engine, capture_output=True, check=True)
     other = files_of(engine, build("shine:again", engine).tag)
-    seen = [
-        {path: (one.mode, one.uid, one.gid, one.mtime, one.linkname, content) for path, (one, content) in all_.items()}
+    trees = [
+        {
+            path: (entry.mode, entry.uid, entry.gid, entry.mtime, entry.linkname, content)
+            for path, (entry, content) in all_.items()
+        }
         for all_ in (files, other)
     ]
-    differing = {path for path in seen[0].keys() | seen[1].keys() if seen[0].get(path) != seen[1].get(path)}
+    differing = {path for path in trees[0].keys() | trees[1].keys() if trees[0].get(path) != trees[1].get(path)}
     assert differing <= ENGINES, sorted(differing - ENGINES)
 
 

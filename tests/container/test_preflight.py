@@ -1,4 +1,4 @@
-"""All of `trail preflight` in one run: the plan, the image under a real engine, and an account that a server plays."""
+"""All of `trail preflight` in one run: the plan, the image under a real engine, and a fake account."""
 
 import json
 import os
@@ -39,14 +39,14 @@ def test_a_good_plan_image_and_account_are_all_ok_or_skipped_with_a_reason(
         check=False,
     )
     seconds = time.monotonic() - began
-    found: list[dict[str, Any]] = json.loads(ended.stdout)["findings"]
-    assert [one["sentence"] for one in found if one["level"] in ("FAIL", "WARN")] == []
+    findings: list[dict[str, Any]] = json.loads(ended.stdout)["findings"]
+    assert [finding["sentence"] for finding in findings if finding["level"] in ("FAIL", "WARN")] == []
     assert ended.returncode == 0
     assert ended.stderr == ""
-    skipped = {one["code"]: one["sentence"] for one in found if one["level"] == "SKIP"}
+    skipped = {finding["code"]: finding["sentence"] for finding in findings if finding["level"] == "SKIP"}
     assert skipped.keys() == {"QUOTA"}, "the server knows no quotas"
     assert "could not be read: " in skipped["QUOTA"]
-    fine = {one["code"] for one in found if one["level"] == "OK"}
+    fine = {finding["code"] for finding in findings if finding["level"] == "OK"}
     # Of each of the three something that only it can show.
     assert {"PORT_MISMATCH", "SETTINGS_REFUSED", "TRIAL_HEALTH", "TRIAL_STOP", "CLUSTER", "WEIGHTS", "INGRESS"} <= fine
     assert len(fine) > 90

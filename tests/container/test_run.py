@@ -133,9 +133,9 @@ def test_the_health_command_goes_healthy_and_unhealthy(run: Run) -> None:
         )
     )
 
-    def until(wanted: str, within_s: float) -> float:
+    def until(status: str, within_s: float) -> float:
         began = time.monotonic()
-        while running.inspect()["State"]["Health"]["Status"] != wanted:
+        while running.inspect()["State"]["Health"]["Status"] != status:
             assert time.monotonic() < began + within_s, running.inspect()["State"]["Health"]
             time.sleep(0.5)
         return time.monotonic() - began
@@ -193,7 +193,7 @@ def test_runners_listen_on_no_tcp_port(run: Run) -> None:
     running.wait(state="ready")
     listed = running.execute("sh", "-c", "cat /proc/net/tcp /proc/net/tcp6").stdout
     listening = {row.split()[1] for row in listed.splitlines() if " 0A " in row}
-    open_to_all = {one for one in listening if not one.startswith("0100007F:")}
+    open_to_all = {address for address in listening if not address.startswith("0100007F:")}
     assert open_to_all == {"00000000:1388"}  # 5000
 
 
@@ -252,9 +252,9 @@ def nginx(tmp_path: Path) -> Iterator[Callable[[str], str]]:
         return f"http://127.0.0.1:{port}"
 
     yield start
-    for one in started:
-        one.send_signal(signal.SIGTERM)
-        one.wait(20)
+    for sender in started:
+        sender.send_signal(signal.SIGTERM)
+        sender.wait(20)
 
 
 def test_ten_thousand_requests_through_a_load_balancer_without_a_502(run: Run, nginx: Callable[[str], str]) -> None:

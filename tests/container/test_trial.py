@@ -1,4 +1,4 @@
-"""The trial of an image: the good one passes, and each that was broken on purpose is named in one sentence."""
+"""The trial of an image: the good one passes, and each defect of a broken one is named in one sentence."""
 
 import json
 import re
@@ -34,7 +34,7 @@ ANSWERED = "self.send_response(200); self.end_headers(); self.wfile.write(b'{}')
 
 
 @pytest.fixture(scope="module")
-def told() -> Contract:
+def contract() -> Contract:
     return own()
 
 
@@ -96,12 +96,12 @@ def serving(
     return f"ENTRYPOINT []\nCMD {json.dumps(words)}"
 
 
-def levels(found: list[Finding]) -> dict[str, str]:
-    return {one.code: one.level for one in found if one.level in ("FAIL", "WARN")}
+def levels(findings: list[Finding]) -> dict[str, str]:
+    return {finding.code: finding.level for finding in findings if finding.level in ("FAIL", "WARN")}
 
 
-def sentence(found: list[Finding], code: str) -> str:
-    return next(one.sentence for one in found if one.code == code)
+def sentence(findings: list[Finding], code: str) -> str:
+    return next(finding.sentence for finding in findings if finding.code == code)
 
 
 def containers(engine: dict[str, str], image: str) -> list[str]:
@@ -110,13 +110,13 @@ def containers(engine: dict[str, str], image: str) -> list[str]:
 
 
 def test_the_good_image_passes_within_a_minute(
-    engine: dict[str, str], image: str, told: Contract, definition: dict[str, Any]
+    engine: dict[str, str], image: str, contract: Contract, definition: dict[str, Any]
 ) -> None:
     before, began = set(containers(engine, image)), time.monotonic()
-    found = try_image(image, definition, told, engine)
+    findings = try_image(image, definition, contract, engine)
     seconds = time.monotonic() - began
-    assert levels(found) == {}, [one.sentence for one in found]
-    assert [one.code for one in found if one.level == "OK"] == [
+    assert levels(findings) == {}, [finding.sentence for finding in findings]
+    assert [finding.code for finding in findings if finding.level == "OK"] == [
         "TRIAL_IMAGE",
         "TRIAL_ARCHITECTURE",
         "TRIAL_USER",
@@ -130,96 +130,100 @@ def test_the_good_image_passes_within_a_minute(
         "TRIAL_PHOTO",
         "TRIAL_STOP",
     ]
-    assert sentence(found, "TRIAL_EXECUTABLES") == "In the image are python, sh; not there: curl, wget."
+    assert sentence(findings, "TRIAL_EXECUTABLES") == "In the image are python, sh; not there: curl, wget."
     assert seconds < 60
     assert set(containers(engine, image)) <= before
 
 
 def test_a_server_on_port_3000_is_named_with_all_three_ports(
-    engine: dict[str, str], told: Contract, definition: dict[str, Any], broken: Broken
+    engine: dict[str, str], contract: Contract, definition: dict[str, Any], broken: Broken
 ) -> None:
-    found = try_image(broken("port", "ENV PORT=3000"), definition, told, engine)
-    assert levels(found) == {"TRIAL_PORT_OTHER": "FAIL", "TRIAL_COMMAND_FAILED": "FAIL"}
-    assert sentence(found, "TRIAL_PORT_OTHER") == (
+    findings = try_image(broken("port", "ENV PORT=3000"), definition, contract, engine)
+    assert levels(findings) == {"TRIAL_PORT_OTHER": "FAIL", "TRIAL_COMMAND_FAILED": "FAIL"}
+    assert sentence(findings, "TRIAL_PORT_OTHER") == (
         "The container listens on port 3000, its contract says 5000, the task definition 5000."
     )
 
 
 def test_a_task_definition_with_another_port_than_the_image(
-    engine: dict[str, str], image: str, told: Contract, definition: dict[str, Any]
+    engine: dict[str, str], image: str, contract: Contract, definition: dict[str, Any]
 ) -> None:
     definition["containerDefinitions"][0]["portMappings"][0]["containerPort"] = 8080
-    found = try_image(image, definition, told, engine)
-    assert levels(found) == {"TRIAL_PORT_MAPPED": "FAIL"}
-    assert sentence(found, "TRIAL_PORT_MAPPED") == (
+    findings = try_image(image, definition, contract, engine)
+    assert levels(findings) == {"TRIAL_PORT_MAPPED": "FAIL"}
+    assert sentence(findings, "TRIAL_PORT_MAPPED") == (
         "The container listens on port 5000, the task definition publishes 8080."
     )
 
 
 def test_health_at_the_root_is_named(
-    engine: dict[str, str], told: Contract, definition: dict[str, Any], broken: Broken
+    engine: dict[str, str], contract: Contract, definition: dict[str, Any], broken: Broken
 ) -> None:
     definition["containerDefinitions"][0]["stopTimeout"] = 3  # the plain server does not hear SIGTERM
-    found = try_image(broken("path", serving(path="/")), definition, told, engine)
-    assert {"TRIAL_HEALTH_STATUS": "FAIL", "TRIAL_COMMAND_FAILED": "FAIL"}.items() <= levels(found).items()
-    assert sentence(found, "TRIAL_HEALTH_STATUS") == "GET /health answers 404, not 200 (but / answers 200)."
+    findings = try_image(broken("path", serving(path="/")), definition, contract, engine)
+    assert {"TRIAL_HEALTH_STATUS": "FAIL", "TRIAL_COMMAND_FAILED": "FAIL"}.items() <= levels(findings).items()
+    assert sentence(findings, "TRIAL_HEALTH_STATUS") == "GET /health answers 404, not 200 (but / answers 200)."
 
 
 def test_a_server_on_loopback_is_named(
-    engine: dict[str, str], told: Contract, definition: dict[str, Any], broken: Broken
+    engine: dict[str, str], contract: Contract, definition: dict[str, Any], broken: Broken
 ) -> None:
     definition["containerDefinitions"][0]["stopTimeout"] = 3  # the plain server does not hear SIGTERM
-    found = try_image(broken("loopback", serving(host="127.0.0.1")), definition, told, engine)
-    assert levels(found)["TRIAL_LOOPBACK"] == "FAIL"
-    assert sentence(found, "TRIAL_LOOPBACK").startswith("The container listens on 127.0.0.1:5000 only")
+    findings = try_image(broken("loopback", serving(host="127.0.0.1")), definition, contract, engine)
+    assert levels(findings)["TRIAL_LOOPBACK"] == "FAIL"
+    assert sentence(findings, "TRIAL_LOOPBACK").startswith("The container listens on 127.0.0.1:5000 only")
 
 
 def test_an_image_that_exits_at_once_is_named_with_code_and_last_words(
-    engine: dict[str, str], told: Contract, definition: dict[str, Any], broken: Broken
+    engine: dict[str, str], contract: Contract, definition: dict[str, Any], broken: Broken
 ) -> None:
     crash = 'ENTRYPOINT ["python", "-c", "raise ModuleNotFoundError(\'No module named numpy\')"]'
     tag = broken("exit", crash)
-    found = try_image(tag, definition, told, engine)
-    assert levels(found) == {"TRIAL_EXITED": "FAIL"}
-    assert sentence(found, "TRIAL_EXITED") == (
+    findings = try_image(tag, definition, contract, engine)
+    assert levels(findings) == {"TRIAL_EXITED": "FAIL"}
+    assert sentence(findings, "TRIAL_EXITED") == (
         "The container ended by itself, with exit code 1; its last words: ModuleNotFoundError: No module named numpy"
     )
     assert containers(engine, tag) == []
 
 
 def test_forty_seconds_to_start_are_named_with_the_start_period(
-    engine: dict[str, str], told: Contract, definition: dict[str, Any], broken: Broken
+    engine: dict[str, str], contract: Contract, definition: dict[str, Any], broken: Broken
 ) -> None:
     definition["containerDefinitions"][0]["healthCheck"] |= {"startPeriod": 20, "interval": 10, "retries": 6}
     tag = broken("slow", 'ENTRYPOINT ["sh", "-c", "sleep 40; exec /app/entrypoint"]')
-    found = try_image(tag, definition, told, engine)
-    assert levels(found) == {"TRIAL_START_SLOW": "FAIL"}
+    findings = try_image(tag, definition, contract, engine)
+    assert levels(findings) == {"TRIAL_START_SLOW": "FAIL"}
     told_s = re.fullmatch(
-        r"The container needs (\d+) s to start, the start period is 20 s\.", sentence(found, "TRIAL_START_SLOW")
+        r"The container needs (\d+) s to start, the start period is 20 s\.", sentence(findings, "TRIAL_START_SLOW")
     )
     assert told_s is not None
     assert 40 <= int(told_s[1]) <= 80
 
 
 def test_what_never_listens_is_given_up(
-    engine: dict[str, str], told: Contract, definition: dict[str, Any], broken: Broken
+    engine: dict[str, str], contract: Contract, definition: dict[str, Any], broken: Broken
 ) -> None:
     definition["containerDefinitions"][0]["healthCheck"] |= {"startPeriod": 3, "interval": 5, "retries": 1}
-    found = try_image(broken("never", 'ENTRYPOINT ["sleep", "600"]'), definition, told, engine)
-    assert levels(found) == {"TRIAL_START_NEVER": "FAIL"}
+    findings = try_image(broken("never", 'ENTRYPOINT ["sleep", "600"]'), definition, contract, engine)
+    assert levels(findings) == {"TRIAL_START_NEVER": "FAIL"}
 
 
 def test_an_image_without_python_is_named_by_the_program_that_lacks(
-    engine: dict[str, str], told: Contract, definition: dict[str, Any], broken: Broken
+    engine: dict[str, str], contract: Contract, definition: dict[str, Any], broken: Broken
 ) -> None:
     # The server runs on, by a Python of another name; what the health command calls is gone.
     hide = (
         "USER 0\nRUN ln -s $(readlink -f $(command -v python)) /usr/bin/snake "
         "&& rm -f /app/.venv/bin/python /app/.venv/bin/python3* /usr/bin/python /usr/bin/python3\nUSER 10001:10001\n"
     )
-    found = try_image(broken("pythonless", hide + serving().replace('"python"', '"snake"')), definition, told, engine)
-    assert levels(found)["TRIAL_COMMAND_MISSING"] == "FAIL"
-    assert sentence(found, "TRIAL_COMMAND_MISSING") == ("The health command starts python, which is not in the image.")
+    findings = try_image(
+        broken("pythonless", hide + serving().replace('"python"', '"snake"')), definition, contract, engine
+    )
+    assert levels(findings)["TRIAL_COMMAND_MISSING"] == "FAIL"
+    assert sentence(findings, "TRIAL_COMMAND_MISSING") == (
+        "The health command starts python, which is not in the image."
+    )
 
 
 @pytest.mark.parametrize(
@@ -227,36 +231,38 @@ def test_an_image_without_python_is_named_by_the_program_that_lacks(
     [["CMD", "curl", "-f", "http://localhost:5000/health"], ["CMD-SHELL", "curl -f http://localhost:5000/ || exit 1"]],
 )
 def test_curl_is_named_where_the_image_has_none(
-    engine: dict[str, str], image: str, told: Contract, definition: dict[str, Any], command: list[str]
+    engine: dict[str, str], image: str, contract: Contract, definition: dict[str, Any], command: list[str]
 ) -> None:
     definition["containerDefinitions"][0]["healthCheck"]["command"] = command
-    found = try_image(image, definition, told, engine)
-    assert levels(found) == {"TRIAL_COMMAND_MISSING": "FAIL"}
-    assert "starts curl, which is not in the image" in sentence(found, "TRIAL_COMMAND_MISSING")
+    findings = try_image(image, definition, contract, engine)
+    assert levels(findings) == {"TRIAL_COMMAND_MISSING": "FAIL"}
+    assert "starts curl, which is not in the image" in sentence(findings, "TRIAL_COMMAND_MISSING")
 
 
 def test_a_health_command_beyond_its_timeout_is_named(
-    engine: dict[str, str], image: str, told: Contract, definition: dict[str, Any]
+    engine: dict[str, str], image: str, contract: Contract, definition: dict[str, Any]
 ) -> None:
     check = {"command": ["CMD", "python", "-c", "import time; time.sleep(30)"], "timeout": 2}
     definition["containerDefinitions"][0]["healthCheck"] |= check
-    found = try_image(image, definition, told, engine)
-    assert levels(found) == {"TRIAL_COMMAND_SLOW": "FAIL"}
-    assert sentence(found, "TRIAL_COMMAND_SLOW").endswith("its timeout is 2 s.")
+    findings = try_image(image, definition, contract, engine)
+    assert levels(findings) == {"TRIAL_COMMAND_SLOW": "FAIL"}
+    assert sentence(findings, "TRIAL_COMMAND_SLOW").endswith("its timeout is 2 s.")
 
 
 def test_another_architecture_is_named_and_not_run(
-    engine: dict[str, str], told: Contract, definition: dict[str, Any], tmp_path: Path
+    engine: dict[str, str], contract: Contract, definition: dict[str, Any], tmp_path: Path
 ) -> None:
     tag = relabelled(engine, tmp_path, "arm64")
-    found = try_image(tag, definition, told, engine)
-    assert levels(found) == {"TRIAL_ARCHITECTURE": "FAIL"}
-    assert sentence(found, "TRIAL_ARCHITECTURE") == (
+    findings = try_image(tag, definition, contract, engine)
+    assert levels(findings) == {"TRIAL_ARCHITECTURE": "FAIL"}
+    assert sentence(findings, "TRIAL_ARCHITECTURE") == (
         "The image is made for linux/arm64, the task definition runs it on X86_64 (linux/amd64)."
     )
     definition["runtimePlatform"]["cpuArchitecture"] = "ARM64"
-    found = try_image(tag, definition, told, engine)
-    assert {one.code: one.level for one in found}["TRIAL_SKIPPED"] == "SKIP"  # right, but not to be run here
+    findings = try_image(tag, definition, contract, engine)
+    assert {finding.code: finding.level for finding in findings}[
+        "TRIAL_SKIPPED"
+    ] == "SKIP"  # right, but not to be run here
     subprocess.run(["docker", "rmi", tag], env=engine, capture_output=True, check=True)
 
 
@@ -290,79 +296,88 @@ def relabelled(engine: dict[str, str], folder: Path, architecture: str) -> str:
     return tag
 
 
-def test_root_is_named(engine: dict[str, str], told: Contract, definition: dict[str, Any], broken: Broken) -> None:
-    found = try_image(broken("root", "USER 0"), definition, told, engine)
-    assert levels(found)["TRIAL_ROOT"] == "FAIL"
+def test_root_is_named(engine: dict[str, str], contract: Contract, definition: dict[str, Any], broken: Broken) -> None:
+    findings = try_image(broken("root", "USER 0"), definition, contract, engine)
+    assert levels(findings)["TRIAL_ROOT"] == "FAIL"
     assert re.fullmatch(
-        r"The container runs as (0|root), its contract says 10001:10001\.", sentence(found, "TRIAL_ROOT")
+        r"The container runs as (0|root), its contract says 10001:10001\.", sentence(findings, "TRIAL_ROOT")
     )
 
 
 def test_a_write_outside_of_tmp_is_named(
-    engine: dict[str, str], told: Contract, definition: dict[str, Any], broken: Broken
+    engine: dict[str, str], contract: Contract, definition: dict[str, Any], broken: Broken
 ) -> None:
-    found = try_image(
-        broken("writes", 'ENTRYPOINT ["sh", "-c", "touch /app/x; exec /app/entrypoint"]'), definition, told, engine
+    findings = try_image(
+        broken("writes", 'ENTRYPOINT ["sh", "-c", "touch /app/x; exec /app/entrypoint"]'), definition, contract, engine
     )
-    assert levels(found) == {"TRIAL_WRITES": "FAIL"}
-    assert "/app/x" in sentence(found, "TRIAL_WRITES")
+    assert levels(findings) == {"TRIAL_WRITES": "FAIL"}
+    assert "/app/x" in sentence(findings, "TRIAL_WRITES")
 
 
 def test_a_server_that_does_not_hear_sigterm_is_named(
-    engine: dict[str, str], told: Contract, definition: dict[str, Any], broken: Broken
+    engine: dict[str, str], contract: Contract, definition: dict[str, Any], broken: Broken
 ) -> None:
     definition["containerDefinitions"][0]["stopTimeout"] = 3
-    found = try_image(broken("deaf", serving()), definition, told, engine)  # process 1 without a handler
-    assert levels(found) == {"TRIAL_STOP_SLOW": "FAIL"}
+    findings = try_image(broken("deaf", serving()), definition, contract, engine)  # process 1 without a handler
+    assert levels(findings) == {"TRIAL_STOP_SLOW": "FAIL"}
 
 
 def test_too_little_memory_is_the_kernels_or_the_images_own_word(
-    engine: dict[str, str], image: str, told: Contract, definition: dict[str, Any]
+    engine: dict[str, str], image: str, contract: Contract, definition: dict[str, Any]
 ) -> None:
     definition["memory"] = "512"
-    found = try_image(image, definition, told, engine)
-    assert levels(found) == {"TRIAL_EXITED": "FAIL"}
-    assert "the memory limit is 512 MiB; this image needs" in sentence(found, "TRIAL_EXITED")
+    findings = try_image(image, definition, contract, engine)
+    assert levels(findings) == {"TRIAL_EXITED": "FAIL"}
+    assert "the memory limit is 512 MiB; this image needs" in sentence(findings, "TRIAL_EXITED")
 
 
 def test_an_image_that_runs_out_of_memory_at_its_first_photo_is_named(
-    engine: dict[str, str], told: Contract, definition: dict[str, Any], broken: Broken
+    engine: dict[str, str], contract: Contract, definition: dict[str, Any], broken: Broken
 ) -> None:
-    found = try_image(broken("oom", serving(photo="bytearray(1 << 32)")), {**definition, "memory": "512"}, told, engine)
-    assert levels(found) == {"TRIAL_MEMORY_SHORT": "FAIL"}
-    assert sentence(found, "TRIAL_MEMORY_SHORT") == (
+    findings = try_image(
+        broken("oom", serving(photo="bytearray(1 << 32)")), {**definition, "memory": "512"}, contract, engine
+    )
+    assert levels(findings) == {"TRIAL_MEMORY_SHORT": "FAIL"}
+    assert sentence(findings, "TRIAL_MEMORY_SHORT") == (
         "The kernel killed the container at its first photo, at the task's limit of 512 MiB."
     )
 
 
 def test_an_image_that_is_healthy_and_fails_at_its_first_photo_is_named(
-    engine: dict[str, str], told: Contract, definition: dict[str, Any], broken: Broken
+    engine: dict[str, str], contract: Contract, definition: dict[str, Any], broken: Broken
 ) -> None:
     definition["containerDefinitions"][0]["stopTimeout"] = 3  # the plain server does not hear SIGTERM
-    found = try_image(broken("photo", serving(photo="self.send_error(500)")), definition, told, engine)
-    assert levels(found) == {"TRIAL_PHOTO_FAILED": "FAIL", "TRIAL_STOP_SLOW": "FAIL"}
-    assert sentence(found, "TRIAL_PHOTO_FAILED").startswith("A photo is answered 500")
+    findings = try_image(broken("photo", serving(photo="self.send_error(500)")), definition, contract, engine)
+    assert levels(findings) == {"TRIAL_PHOTO_FAILED": "FAIL", "TRIAL_STOP_SLOW": "FAIL"}
+    assert sentence(findings, "TRIAL_PHOTO_FAILED").startswith("A photo is answered 500")
 
 
-def test_an_image_that_is_nowhere_is_named(engine: dict[str, str], told: Contract, definition: dict[str, Any]) -> None:
+def test_an_image_that_is_nowhere_is_named(
+    engine: dict[str, str], contract: Contract, definition: dict[str, Any]
+) -> None:
     name = f"127.0.0.1:{free_port()}/shine@sha256:{'0' * 64}"
-    found = try_image(name, definition, told, engine)
-    assert levels(found) == {"TRIAL_IMAGE_MISSING": "FAIL"}
-    assert name in found[-1].sentence
+    findings = try_image(name, definition, contract, engine)
+    assert levels(findings) == {"TRIAL_IMAGE_MISSING": "FAIL"}
+    assert name in findings[-1].sentence
 
 
 def test_an_entry_point_that_is_not_there_leaves_nothing_behind(
-    engine: dict[str, str], told: Contract, definition: dict[str, Any], broken: Broken
+    engine: dict[str, str], contract: Contract, definition: dict[str, Any], broken: Broken
 ) -> None:
     tag = broken("entry", 'ENTRYPOINT ["/app/gone"]')
-    found = try_image(tag, definition, told, engine)
-    assert levels(found) == {"TRIAL_REFUSED": "FAIL"}
-    assert "/app/gone" in found[-1].sentence
+    findings = try_image(tag, definition, contract, engine)
+    assert levels(findings) == {"TRIAL_REFUSED": "FAIL"}
+    assert "/app/gone" in findings[-1].sentence
     assert containers(engine, tag) == []
 
 
 def test_an_image_is_pushed_pulled_by_digest_run_and_judged(
-    engine: dict[str, str], image: str, told: Contract, definition: dict[str, Any], registry: Registry, tmp_path: Path
+    engine: dict[str, str],
+    image: str,
+    contract: Contract,
+    definition: dict[str, Any],
+    registry: Registry,
+    tmp_path: Path,
 ) -> None:
     env = {**engine, "DOCKER_CONFIG": str(tmp_path)}  # no login is left behind
 
@@ -375,12 +390,12 @@ def test_an_image_is_pushed_pulled_by_digest_run_and_judged(
     try:
         docker("push", "--quiet", tag)
         pushed = json.loads(docker("image", "inspect", tag))[0]["RepoDigests"]
-        name = next(one for one in pushed if one.startswith(registry.host))
+        name = next(reference for reference in pushed if reference.startswith(registry.host))
         docker("rmi", tag)
         assert subprocess.run(["docker", "image", "inspect", name], env=env, capture_output=True).returncode != 0
-        found = try_image(name, definition, told, env)
-        assert levels(found) == {}, [one.sentence for one in found]
-        assert sentence(found, "TRIAL_IMAGE") == f"The image {name} was pulled."
-        assert name in found[0].places[0].value
+        findings = try_image(name, definition, contract, env)
+        assert levels(findings) == {}, [finding.sentence for finding in findings]
+        assert sentence(findings, "TRIAL_IMAGE") == f"The image {name} was pulled."
+        assert name in findings[0].places[0].value
     finally:
         subprocess.run(["docker", "rmi", tag, name], env=env, capture_output=True, check=False)

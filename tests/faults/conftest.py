@@ -1,11 +1,11 @@
-"""The S3 that all faults share, and wards, closed with their test."""
+"""The S3 that all faults share, and services under fault, closed with their test."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.ward import Ward
+from tests.faults.service_under_fault import ServiceUnderFault
 from tests.s3 import S3
 
 
@@ -18,14 +18,14 @@ def s3() -> Iterator[S3]:
 
 
 @pytest.fixture
-def ward(s3: S3, tmp_path: Path) -> Iterator[Callable[[bool], Ward]]:
-    """Make a ward: in a container, as BentoML believes, or not."""
-    made: list[Ward] = []
+def make_service(s3: S3, tmp_path: Path) -> Iterator[Callable[[bool], ServiceUnderFault]]:
+    """Makes services under fault; `contained`: BentoML believes to run in a container."""
+    services: list[ServiceUnderFault] = []
 
-    def make(contained: bool = False) -> Ward:
-        made.append(Ward(tmp_path, s3, contained))
-        return made[-1]
+    def make(contained: bool = False) -> ServiceUnderFault:
+        services.append(ServiceUnderFault(tmp_path, s3, contained))
+        return services[-1]
 
     yield make
-    for one in made:
-        one.close()
+    for service in services:
+        service.close()

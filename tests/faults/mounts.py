@@ -1,4 +1,4 @@
-"""Small file systems of a test's own: full or read-only for root too, to whom permissions mean nothing."""
+"""Small file systems for tests: they can be full or read-only for root too, who ignores permissions."""
 
 import subprocess
 from pathlib import Path

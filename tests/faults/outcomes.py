@@ -1,5 +1,6 @@
-"""What the matrix found, as a file and as the table in docs/faults.md: `make faults`, then
-`python -m tests.faults.outcomes`.
+"""The results of the matrix as a file, and as the table in docs/faults.md.
+
+`make faults` writes both; `python -m tests.faults.outcomes` writes the table again.
 """
 
 import json
@@ -8,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.faults.ward import DESCRIPTOR_ROOM, MEMORY_ROOM, Ward
+from tests.faults.service_under_fault import DESCRIPTOR_ROOM, MEMORY_ROOM, ServiceUnderFault
 from tests.server import ROOT
 
 NAMED = "FAULTS_JSON"  # environment: the file that rows are noted in; none where it is not set
@@ -17,13 +18,13 @@ PAGE = ROOT / "docs" / "faults.md"
 BEGIN, END = "<!-- faults: written by tests/faults/outcomes.py -->\n", "<!-- /faults -->\n"
 
 
-def note(number: int, fault: str, ward: Ward, reasons: Iterable[str], healed_s: float | None) -> None:
-    """Add a row to the file; of one that is noted more than once, all answers and the worst times count.
+def note(number: int, fault: str, service: ServiceUnderFault, reasons: Iterable[str], healed_s: float | None) -> None:
+    """Add a row to the file; where one is added again, answers are summed and the worst times are kept.
 
     Args:
         number: of the matrix.
         fault: for people.
-        ward: where it was tried.
+        service: where the fault was injected.
         reasons: of heuristic answers; none where the model answered all the time.
         healed_s: from the fault's end to the model's answers; None where it answered all the time.
     """
@@ -35,8 +36,8 @@ def note(number: int, fault: str, ward: Ward, reasons: Iterable[str], healed_s: 
     healed = [seconds for seconds in (before["healed_s"], healed_s) if seconds is not None]
     rows[str(number)] = {
         "fault": fault,
-        "answered": before["answered"] + len(ward.seen),
-        "slowest_s": max(before["slowest_s"], round(max(one.seconds for one in ward.seen), 2)),
+        "answered": before["answered"] + len(service.responses),
+        "slowest_s": max(before["slowest_s"], round(max(response.seconds for response in service.responses), 2)),
         "reasons": sorted({*before["reasons"], *reasons}),
         "healed_s": round(max(healed), 1) if healed else None,
     }

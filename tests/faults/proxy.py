@@ -1,4 +1,4 @@
-"""A way to S3 that fails as a test says: refused, hung, slow, cut, answered with errors, falsified, sent elsewhere."""
+"""A proxy to S3 with faults: refused, hung, slow, cut, answered with errors, falsified, redirected."""
 
 import contextlib
 import http.client

@@ -1,4 +1,4 @@
-"""The faults of weights, as data: what is done, which reason answers give meanwhile, what ends it."""
+"""The faults of weights, as data: how each is caused, the reason in the answers, and what ends it."""
 
 import json
 import re
@@ -12,10 +12,10 @@ import numpy as np
 from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL
 from tests.faults.mounts import remount
 from tests.faults.proxy import Fault
-from tests.faults.ward import BUCKET, Ward
+from tests.faults.service_under_fault import BUCKET, ServiceUnderFault
 from tests.unit.model import bundles
 
-Act = Callable[[Ward], object]
+Act = Callable[[ServiceUnderFault], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +29,16 @@ class Row:
         reason: that heuristic answers give.
         heal: what ends the fault; publishes a sound bundle where nothing else is said.
         quick: whether every change must pass it.
-        env: of the service, beside what the ward sets.
+        env: of the service, beside what ServiceUnderFault sets.
     """
 
     number: int
     fault: str
     hurt: Act
     reason: str
-    heal: Act = field(default=lambda ward: ward.publish())
+    heal: Act = field(default=lambda service: service.publish())
     quick: bool = False
-    env: Callable[[Ward], dict[str, str]] = field(default=lambda _: {})
+    env: Callable[[ServiceUnderFault], dict[str, str]] = field(default=lambda _: {})
 
     @property
     def name(self) -> str:
@@ -49,25 +49,25 @@ class Row:
 def sound_behind(fault: Fault) -> Act:
     """A sound bundle, and a way there that is not."""
 
-    def hurt(ward: Ward) -> None:
-        ward.publish()
-        ward.proxy.fault = fault
+    def hurt(service: ServiceUnderFault) -> None:
+        service.publish()
+        service.proxy.fault = fault
 
     return hurt
 
 
-def way_is_clear(ward: Ward) -> None:
+def way_is_clear(service: ServiceUnderFault) -> None:
     """The proxy passes everything on."""
-    ward.proxy.fault = Fault.none()
+    service.proxy.fault = Fault.none()
 
 
 def changed(name: str, change: Callable[[bytes], bytes]) -> Act:
-    """A sound bundle with one object changed after it was sealed."""
+    """A valid bundle with one object changed afterwards."""
 
-    def hurt(ward: Ward) -> None:
-        bundle = ward.bundle()
-        ward.publish(bundle)
-        ward.put(name, change((bundle / name).read_bytes()))
+    def hurt(service: ServiceUnderFault) -> None:
+        bundle = service.bundle()
+        service.publish(bundle)
+        service.put(name, change((bundle / name).read_bytes()))
 
     return hurt
 
@@ -81,11 +81,11 @@ def flipped(data: bytes) -> bytes:
 def with_network(network: bytes) -> Act:
     """A sealed bundle whose network is another."""
 
-    def hurt(ward: Ward) -> None:
-        folder = ward.bundle()
+    def hurt(service: ServiceUnderFault) -> None:
+        folder = service.bundle()
         (folder / MODEL).write_bytes(network)
         sealed(folder, bundles.content())
-        ward.publish(folder)
+        service.publish(folder)
 
     return hurt
 
@@ -96,67 +96,72 @@ def sealed(folder: Path, manifest: dict[str, Any]) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
 
-def remembers_otherwise(ward: Ward) -> None:
+def remembers_otherwise(service: ServiceUnderFault) -> None:
     """The recorded answer is not the network's."""
     manifest = bundles.content()
     manifest["self_test"]["expected"]["density"] = [99.0]
-    ward.publish(bundles.write(ward.folder / "otherwise", manifest=manifest))
+    service.publish(bundles.write(service.folder / "otherwise", manifest=manifest))
 
 
 def nan_network() -> bytes:
-    """A network one of whose outputs is no number."""
+    """A network with an output that is NaN."""
     outputs = bundles.answers()
     outputs["wrinkles"][:] = np.nan
     return bundles.network(outputs)
 
 
 def without(name: str) -> Act:
-    """A sound bundle, one object of which is gone."""
+    """A valid bundle, one object of which is removed."""
 
-    def hurt(ward: Ward) -> None:
-        ward.publish()
-        ward.remove(name)
+    def hurt(service: ServiceUnderFault) -> None:
+        service.publish()
+        service.remove(name)
 
     return hurt
 
 
-def pinned_elsewhere(ward: Ward) -> dict[str, str]:
+def pinned_elsewhere(service: ServiceUnderFault) -> dict[str, str]:
     """The pin of a version that is not yet published."""
-    return {"SHINE_WEIGHTS_SHA256": bundles.entry(ward.bundle("2.0.0") / MANIFEST)["sha256"]}
+    return {"SHINE_WEIGHTS_SHA256": bundles.entry(service.bundle("2.0.0") / MANIFEST)["sha256"]}
 
 
-def into_full_disk(ward: Ward) -> None:
+def into_full_disk(service: ServiceUnderFault) -> None:
     """A sound bundle and a cache of 128 kB."""
-    ward.publish()
-    remount(ward.cache, "size=128k")
+    service.publish()
+    remount(service.cache, "size=128k")
 
 
-def read_only_cache(ward: Ward) -> None:
+def read_only_cache(service: ServiceUnderFault) -> None:
     """A sound bundle and a cache that takes nothing."""
-    ward.publish()
-    remount(ward.cache, "size=64m,ro")
+    service.publish()
+    remount(service.cache, "size=64m,ro")
 
 
-def room_again(ward: Ward) -> None:
+def room_again(service: ServiceUnderFault) -> None:
     """The cache takes files again."""
-    remount(ward.cache, "remount,rw,size=64m")
+    remount(service.cache, "remount,rw,size=64m")
 
 
 ROWS = [
     Row(1, "no weights at all", lambda _: None, "weights_missing", quick=True),
     Row(2, "manifest missing", without(MANIFEST), "weights_missing"),
     Row(3, "manifest not JSON", changed(MANIFEST, lambda _: b"<html>"), "weights_corrupt"),
-    Row(4, "unknown key in it", lambda ward: ward.publish(ward.bundle(colour="red")), "weights_corrupt"),
-    Row(5, "format version newer", lambda ward: ward.publish(ward.bundle(format_version=2)), "weights_incompatible"),
+    Row(4, "unknown key in it", lambda service: service.publish(service.bundle(colour="red")), "weights_corrupt"),
+    Row(
+        5,
+        "format version newer",
+        lambda service: service.publish(service.bundle(format_version=2)),
+        "weights_incompatible",
+    ),
     Row(6, "file missing", without(MODEL), "weights_corrupt"),
     Row(7, "size wrong", changed(MODEL, lambda data: data + b"x"), "weights_corrupt"),
     Row(8, "checksum wrong", changed(MODEL, flipped), "weights_corrupt", quick=True),
     Row(
         9,
         "pin wrong",
-        lambda ward: ward.publish(),
+        lambda service: service.publish(),
         "weights_corrupt",
-        heal=lambda ward: ward.publish(ward.bundle("2.0.0")),
+        heal=lambda service: service.publish(service.bundle("2.0.0")),
         env=pinned_elsewhere,
     ),
     Row(10, "ONNX corrupt", with_network(b"no network at all"), "weights_incompatible"),
@@ -169,9 +174,9 @@ ROWS = [
     Row(
         19,
         "404 bucket",
-        lambda ward: ward.s3.remove(BUCKET),
+        lambda service: service.s3.remove(BUCKET),
         "weights_missing",
-        heal=lambda ward: (ward.s3.clear(BUCKET), ward.publish()),
+        heal=lambda service: (service.s3.clear(BUCKET), service.publish()),
     ),
     Row(20, "SlowDown storm", sound_behind(Fault.status(503)), "weights_unreachable", way_is_clear),
     Row(22, "disk full", into_full_disk, "weights_unreachable", room_again),

@@ -1,4 +1,4 @@
-"""Mixed load with a random fault every 20 s: everybody answered, all fallbacks marked, healed, no growth.
+"""Mixed load with a random fault every 20 s: all are answered, fallbacks marked, it recovers and does not grow.
 
 make soak                               # 20 minutes
 SECONDS_SOAK=180 SEED_SOAK=7 make soak     # shorter; the seed repeats the faults of the run that printed it
@@ -23,7 +23,7 @@ import pytest
 from deploy.image.load import at_work
 from tests.faults.proxy import Fault
 from tests.faults.rows import flipped, remembers_otherwise
-from tests.faults.ward import HEAL_S, Ward
+from tests.faults.service_under_fault import HEAL_S, ServiceUnderFault
 from tests.service.traffic import DEADLINE_S, ROOM_S, client_of, drawn_photos
 
 SECONDS = int(os.environ.get("SECONDS_SOAK", "1200"))
@@ -68,7 +68,7 @@ def analyze_base64(client: httpx.Client, photo: bytes) -> bool:
 def batch(client: httpx.Client, photo: bytes) -> bool:
     answer = client.post("/analyze_batch", files=[("images", photo), ("images", b"no photo"), ("images", photo)])
     results = answer.json().get("results", [{}] * 3)
-    return "error" in results[1] and all(marked(one) for one in (results[0], results[2]))
+    return "error" in results[1] and all(marked(result) for result in (results[0], results[2]))
 
 
 def overlay(client: httpx.Client, photo: bytes) -> bool:
@@ -104,13 +104,13 @@ MIX: tuple[Callable[[httpx.Client, bytes], bool], ...] = (
 
 
 @contextmanager
-def mixed_load(ward: Ward) -> Iterator[Tally]:
+def mixed_load(service: ServiceUnderFault) -> Iterator[Tally]:
     """Clients that do now this, now that."""
     tally, photos = Tally(), drawn_photos()
 
     def work(number: int, over: threading.Event) -> None:
         chance = random.Random(f"{SEED}-{number}")
-        with client_of(ward.running) as client:
+        with client_of(service.running) as client:
             while not over.is_set():
                 act, photo, began = chance.choice(MIX), chance.choice(photos), time.monotonic()
                 try:
@@ -132,27 +132,27 @@ def mixed_load(ward: Ward) -> Iterator[Tally]:
 Heal = Callable[[], object]
 
 
-def on_the_way(fault: Fault) -> Callable[[Ward], Heal]:
-    def inflict(ward: Ward) -> Heal:
-        ward.proxy.fault = fault
-        return lambda: setattr(ward.proxy, "fault", Fault.none())
+def on_the_way(fault: Fault) -> Callable[[ServiceUnderFault], Heal]:
+    def inflict(service: ServiceUnderFault) -> Heal:
+        service.proxy.fault = fault
+        return lambda: setattr(service.proxy, "fault", Fault.none())
 
     return inflict
 
 
-def killed(*workers: str) -> Callable[[Ward], Heal]:
-    def inflict(ward: Ward) -> Heal:
+def killed(*workers: str) -> Callable[[ServiceUnderFault], Heal]:
+    def inflict(service: ServiceUnderFault) -> Heal:
         for worker in workers:
             with suppress(LookupError, psutil.NoSuchProcess):
-                ward.running.worker(worker).kill()
+                service.running.worker(worker).kill()
         return lambda: None
 
     return inflict
 
 
-def stopped(worker: str) -> Callable[[Ward], Heal]:
-    def inflict(ward: Ward) -> Heal:
-        process = ward.running.worker(worker)
+def stopped(worker: str) -> Callable[[ServiceUnderFault], Heal]:
+    def inflict(service: ServiceUnderFault) -> Heal:
+        process = service.running.worker(worker)
         process.suspend()
 
         def resume() -> None:
@@ -164,37 +164,37 @@ def stopped(worker: str) -> Callable[[Ward], Heal]:
     return inflict
 
 
-def good_version(ward: Ward) -> Heal:
-    number = ward.published = ward.published + 1
-    ward.publish(ward.bundle(f"1.{number}.0"))
+def good_version(service: ServiceUnderFault) -> Heal:
+    number = service.published = service.published + 1
+    service.publish(service.bundle(f"1.{number}.0"))
     return lambda: None
 
 
-def bad_version(ward: Ward) -> Heal:
-    remembers_otherwise(ward)
-    return lambda: good_version(ward)
+def bad_version(service: ServiceUnderFault) -> Heal:
+    remembers_otherwise(service)
+    return lambda: good_version(service)
 
 
-def bad_version_and_killed(ward: Ward) -> Heal:
-    heal = bad_version(ward)
-    killed("SkinModel")(ward)
+def bad_version_and_killed(service: ServiceUnderFault) -> Heal:
+    heal = bad_version(service)
+    killed("SkinModel")(service)
     return heal
 
 
-def cache_gone(ward: Ward) -> Heal:
-    shutil.rmtree(ward.cache / "weights", ignore_errors=True)
-    killed("SkinModel")(ward)
+def cache_gone(service: ServiceUnderFault) -> Heal:
+    shutil.rmtree(service.cache / "weights", ignore_errors=True)
+    killed("SkinModel")(service)
     return lambda: None
 
 
-def cache_flipped(ward: Ward) -> Heal:
-    for path in (ward.cache / "weights").glob("*/model.onnx"):
+def cache_flipped(service: ServiceUnderFault) -> Heal:
+    for path in (service.cache / "weights").glob("*/model.onnx"):
         path.write_bytes(flipped(path.read_bytes()))
-    killed("SkinModel")(ward)
+    killed("SkinModel")(service)
     return lambda: None
 
 
-FAULTS: dict[str, Callable[[Ward], Heal]] = {
+FAULTS: dict[str, Callable[[ServiceUnderFault], Heal]] = {
     "S3 refuses": on_the_way(Fault.refuse()),
     "S3 hangs": on_the_way(Fault.hang()),
     "S3 is slow": on_the_way(Fault.slow(1000)),
@@ -214,33 +214,35 @@ FAULTS: dict[str, Callable[[Ward], Heal]] = {
 }
 
 
-def test_random_faults_under_mixed_load_cost_nobody_an_answer(ward: Callable[[bool], Ward]) -> None:
+def test_random_faults_under_mixed_load_cost_nobody_an_answer(
+    make_service: Callable[[bool], ServiceUnderFault],
+) -> None:
     print(f"soak of {SECONDS} s, SEED_SOAK={SEED}", flush=True)
-    chance, place = random.Random(SEED), ward(True)
-    place.publish()
-    place.start()
-    place.settled()
+    chance, service = random.Random(SEED), make_service(True)
+    service.publish()
+    service.start()
+    service.settled()
     samples: list[tuple[float, int]] = []
-    with mixed_load(place) as tally:
+    with mixed_load(service) as tally:
         began = time.monotonic()
 
         def rest(until_s: float) -> None:
             while (left := began + until_s - time.monotonic()) > 0:
-                samples.append((time.monotonic() - began, place.usage()[0]))
+                samples.append((time.monotonic() - began, service.usage()[0]))
                 time.sleep(min(left, SAMPLE_S))
 
         for number in range(round(SECONDS / EVERY_S)):
             name = chance.choice(sorted(FAULTS))
             print(f"{time.monotonic() - began:5.0f} s  {name}", flush=True)
-            heal = FAULTS[name](place)
+            heal = FAULTS[name](service)
             rest(number * EVERY_S + LASTS_S)
             heal()
             rest((number + 1) * EVERY_S)
         ends = time.monotonic() + HEAL_S
-        while place.status()["state"] != "ready" and time.monotonic() < ends:
+        while service.status()["state"] != "ready" and time.monotonic() < ends:
             time.sleep(0.5)
     print(f"{dict(tally.kinds)}, slowest {tally.slowest_s:.1f} s, wrong: {tally.wrong}")
-    assert place.status()["state"] == "ready"
+    assert service.status()["state"] == "ready"
     assert tally.wrong == []
     settled = [size for at, size in samples if SECONDS * SETTLED_SHARE < at < 2 * SECONDS * SETTLED_SHARE]
     last = [size for at, size in samples if at > SECONDS * (1 - SETTLED_SHARE)]

@@ -1,4 +1,4 @@
-"""What an answer costs: by stage, over HTTP against the same code called directly, alone and under load.
+"""The cost of an answer: by stage, over HTTP and by direct calls of the same code, alone and under load.
 
     make bench
     .venv/bin/python -m tests.load.bench --requests 400 --photo face.jpg
@@ -57,13 +57,13 @@ def load(url: str, data: bytes, requests: int, concurrency: int) -> tuple[list[f
         ThreadPoolExecutor(concurrency) as clients,
     ):
 
-        def one(_: int) -> float:
+        def ask(_: int) -> float:
             began = time.perf_counter()
             client.post(url + "/analyze", files={"image": data}).raise_for_status()
             return 1000 * (time.perf_counter() - began)
 
         began = time.perf_counter()
-        taken = sorted(clients.map(one, range(requests)))
+        taken = sorted(clients.map(ask, range(requests)))
         return taken, requests / (time.perf_counter() - began)
 
 

@@ -1,4 +1,4 @@
-"""A collector of OpenTelemetry spans on loopback: takes what arrives over OTLP/HTTP, understands nothing of it."""
+"""A collector of OpenTelemetry spans on loopback: keeps what it receives over OTLP/HTTP, unparsed."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

@@ -1,4 +1,4 @@
-"""What the contract promises of every answer, and photos to ask with."""
+"""Checks of what the contract promises for every response, and photos for requests."""
 
 import re
 from io import BytesIO

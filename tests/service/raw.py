@@ -1,4 +1,4 @@
-"""HTTP by hand, for clients that are less polite than any library lets one be."""
+"""HTTP over a socket, for requests that no client library would send."""
 
 import json
 import select
@@ -80,14 +80,14 @@ class Wire:
     def _until(self, mark: bytes) -> bytes:
         while mark not in self._buffer:
             self._more()
-        found, _, self._buffer = self._buffer.partition(mark)
-        return found
+        data, _, self._buffer = self._buffer.partition(mark)
+        return data
 
     def _exactly(self, length: int) -> bytes:
         while len(self._buffer) < length:
             self._more()
-        found, self._buffer = self._buffer[:length], self._buffer[length:]
-        return found
+        data, self._buffer = self._buffer[:length], self._buffer[length:]
+        return data
 
     def _more(self) -> None:
         data = self.socket.recv(1 << 16)

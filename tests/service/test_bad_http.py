@@ -1,4 +1,4 @@
-"""Clients that break HTTP, trickle, flood, or never read: each gets its answer in bounded time, and others theirs."""
+"""Clients that send malformed HTTP, send slowly, flood, or never read: all clients are answered in bounded time."""
 
 import time
 from collections.abc import Callable, Iterator

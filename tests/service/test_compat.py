@@ -1,4 +1,4 @@
-"""One contract test per workaround in compat.py, with it and without: when one passes without, it may go."""
+"""One contract test per workaround in compat.py, with it and without: one that passes without can be removed."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # B
     from bentos.skin.runtime.compat import KEEP_ALIVE_S, RUNNER_CONNECTION
     from bentos.skin.runtime.compat_workers import CHECK_DELAY_S
 
-UNCOMPAT = "tests.service.uncompat:Gateway"
+WITHOUT_WORKAROUNDS = "tests.service.without_workarounds:Gateway"
 PORTRAIT_JPEG = drawn_photos()[0]
 # Those whose absence leaves a service that serves: one server without all of them.
 HARMLESS = (
@@ -88,7 +88,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory, proxies: dict[str, Proxy])
     both = {
         name: Server(
             folder,
-            UNCOMPAT,
+            WITHOUT_WORKAROUNDS,
             SHINE_PHASE="simple",
             BENTOML_DO_NOT_TRACK="false",
             HTTPS_PROXY=proxies[name].url,
@@ -143,15 +143,15 @@ def test_no_usage_data_goes_to_third_parties(kind: str, service: Server, proxies
 
 
 def test_workers_of_every_kind_are_told_not_to_track(servers: dict[str, Server]) -> None:
-    told = {worker: servers["whole"].worker(worker).environ()["BENTOML_DO_NOT_TRACK"] for worker in WORKERS}
-    assert told == dict.fromkeys(WORKERS, "true")
+    settings = {worker: servers["whole"].worker(worker).environ()["BENTOML_DO_NOT_TRACK"] for worker in WORKERS}
+    assert settings == dict.fromkeys(WORKERS, "true")
 
 
 def test_errors_of_an_api_keep_their_status_and_code(kind: str, service: Server) -> None:
     with client_of(service) as client:
-        seen = ask(client, PORTRAIT_JPEG[: len(PORTRAIT_JPEG) // 2])
-    code = seen.body["error"]["code"]
-    assert ((seen.status, code) == (422, "image_unreadable")) == (kind == "whole")
+        response = ask(client, PORTRAIT_JPEG[: len(PORTRAIT_JPEG) // 2])
+    code = response.body["error"]["code"]
+    assert ((response.status, code) == (422, "image_unreadable")) == (kind == "whole")
 
 
 def test_a_scanner_makes_no_metric_labels(kind: str, service: Server) -> None:
@@ -245,7 +245,7 @@ def test_no_runner_can_be_reached_by_tcp(servers: dict[str, Server]) -> None:
 
 @pytest.mark.parametrize("without", ["", "keep_control_inside"])
 def test_nobody_on_the_host_can_have_it_run_a_program(serve: Serve, tmp_path: Path, without: str) -> None:
-    server = serve(UNCOMPAT, SHINE_PHASE="simple", WITHOUT=without).wait()
+    server = serve(WITHOUT_WORKAROUNDS, SHINE_PHASE="simple", WITHOUT=without).wait()
     ports = {
         connection.laddr.port
         for connection in psutil.Process(server.process.pid).net_connections("inet")
@@ -269,7 +269,9 @@ def test_nobody_on_the_host_can_have_it_run_a_program(serve: Serve, tmp_path: Pa
 
 @pytest.mark.parametrize("without", ["", "respawn_dead_workers"])
 def test_a_container_survives_a_dead_worker(serve: Serve, without: str) -> None:
-    server = serve(UNCOMPAT, SHINE_PHASE="simple", BENTOML_CONTAINERIZED="true", WITHOUT=without).wait_for_workers()
+    server = serve(
+        WITHOUT_WORKAROUNDS, SHINE_PHASE="simple", BENTOML_CONTAINERIZED="true", WITHOUT=without
+    ).wait_for_workers()
     old = server.worker("HeuristicFallback")
     old.kill()
 
@@ -296,7 +298,7 @@ def test_runners_outlive_the_requests_that_need_them(serve: Serve, tmp_path: Pat
         buffer = BytesIO()
         portrait.convert("RGB").resize((3600, 3600)).save(buffer, "JPEG")
     photo = buffer.getvalue()
-    server = serve(UNCOMPAT, WITHOUT=without, **Engine(tmp_path).env).wait_for_workers()
+    server = serve(WITHOUT_WORKAROUNDS, WITHOUT=without, **Engine(tmp_path).env).wait_for_workers()
     results: list[dict[str, Any]] = []
 
     def send() -> None:
@@ -315,15 +317,15 @@ def test_runners_outlive_the_requests_that_need_them(serve: Serve, tmp_path: Pat
     assert server.process.wait(60) == 0
 
 
-@pytest.mark.parametrize("without", ["", "take_parsed_form"])
+@pytest.mark.parametrize("without", ["", "UploadInput.from_http_request"])
 def test_the_parsed_form_is_what_handlers_get(serve: Serve, without: str) -> None:
-    server = serve(UNCOMPAT, SHINE_PHASE="simple", WITHOUT=without).wait()
+    server = serve(WITHOUT_WORKAROUNDS, SHINE_PHASE="simple", WITHOUT=without).wait()
     with client_of(server) as client:
-        seen = ask(client, PORTRAIT_JPEG)
+        response = ask(client, PORTRAIT_JPEG)
         fetched = Proxy()
         by_url = client.post("/analyze", files={"image": (None, fetched.url + "/photo.jpg")})
     fetched.close()
-    assert (seen.status == 200) == (not without)
+    assert (response.status == 200) == (not without)
     assert by_url.status_code != 200
     assert fetched.asked_for == []
 

@@ -14,7 +14,7 @@ from tests.server import ROOT, Server
 def printed(script: str, without: str = "", **env: str) -> str:
     """What a script prints in a process where service.py is imported, without some of the workarounds."""
     environment = {**os.environ, "WITHOUT": without, "SHINE_PHASE": "simple", "PYTHONPATH": str(ROOT), **env}
-    command = [sys.executable, "-W", "ignore", "-c", f"import tests.service.uncompat\n{script}"]
+    command = [sys.executable, "-W", "ignore", "-c", f"import tests.service.without_workarounds\n{script}"]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True)
     return result.stdout.strip()
 

@@ -1,4 +1,4 @@
-"""A drill: on request a photo is answered as if the model were absent, and nothing that alarms look at counts it."""
+"""A drill: on request a photo is answered as if the model were absent, and no metric of an alarm counts it."""
 
 import base64
 import re
@@ -14,7 +14,7 @@ from tests.server import PORTRAIT, Server
 from tests.service.expect import is_error
 from tests.service.test_policy import is_degraded, metric
 from tests.service.test_tracing import line_of
-from tests.service.traffic import MODELLED, Engine, Seen, closed, status_of, until
+from tests.service.traffic import FAKE_ENGINE, Engine, Response, closed, status_of, until
 
 PHOTO = PORTRAIT.read_bytes()
 HEADER = {DRILL_HEADER: DRILL}
@@ -23,10 +23,10 @@ Serve = Callable[..., Server]
 
 
 @pytest.fixture(scope="module")
-def modelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def with_fake_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service in phase hybrid whose model is well."""
     folder = tmp_path_factory.mktemp("drill")
-    running = Server(folder, MODELLED, SHINE_LOG_EMF="true", **Engine(folder).env)
+    running = Server(folder, FAKE_ENGINE, SHINE_LOG_EMF="true", **Engine(folder).env)
     try:
         running.wait_for_workers()
         until(lambda: closed(running), 20, "the model answers")
@@ -48,71 +48,71 @@ def ask(server: Server, path: str, headers: dict[str, str] = HEADER, require: st
 
 def counted(server: Server) -> dict[str, float]:
     """Whatever is counted of photos; not what goes by itself: memory, and questions of this file."""
-    found = {}
+    counts = {}
     for line in httpx.get(server.url + "/metrics", timeout=10).text.splitlines():
         name, _, value = line.rpartition(" ")
         own = name.startswith(("shine_memory", "shine_drills")) or re.search('endpoint="/(metrics|ml/status)"', name)
         if name.startswith("shine_") and "_created" not in name and not own:
-            found[name] = float(value)
-    return found
+            counts[name] = float(value)
+    return counts
 
 
 @pytest.mark.parametrize("path", POSTS)
-def test_a_drill_is_answered_by_the_heuristics_while_the_model_is_well(modelled: Server, path: str) -> None:
-    answer = ask(modelled, path)
+def test_a_drill_is_answered_by_the_heuristics_while_the_model_is_well(with_fake_engine: Server, path: str) -> None:
+    answer = ask(with_fake_engine, path)
     assert answer.status_code == 200
     assert (answer.headers["x-analysis-source"], answer.headers["x-degraded"]) == ("heuristic", "true")
     if path == "/overlay":
         assert answer.content.startswith(b"\x89PNG")
         return
     for body in answer.json()["results"] if path == "/analyze_batch" else [answer.json()]:
-        is_degraded(Seen(0, 200, 0.0, body, answer.headers), "model_disabled")
-    without = ask(modelled, path, {})
+        is_degraded(Response(0, 200, 0.0, body, answer.headers), "model_disabled")
+    without = ask(with_fake_engine, path, {})
     assert (without.headers["x-analysis-source"], without.headers["x-degraded"]) == ("model", "false")
 
 
-def test_a_drill_that_requires_the_model_is_refused_like_any_fallback(modelled: Server) -> None:
-    error = is_error(ask(modelled, "/analyze", require="model"), 503, "model_unavailable")
+def test_a_drill_that_requires_the_model_is_refused_like_any_fallback(with_fake_engine: Server) -> None:
+    error = is_error(ask(with_fake_engine, "/analyze", require="model"), 503, "model_unavailable")
     assert "model_disabled" in error["message"]
-    batch = ask(modelled, "/analyze_batch", require="model")
-    assert [one["error"]["code"] for one in batch.json()["results"]] == ["model_unavailable"] * 2
+    batch = ask(with_fake_engine, "/analyze_batch", require="model")
+    assert [result["error"]["code"] for result in batch.json()["results"]] == ["model_unavailable"] * 2
 
 
 def test_a_service_that_refuses_fallbacks_refuses_drills(serve: Serve, tmp_path: Path) -> None:
-    server = serve(MODELLED, SHINE_REQUIRE_MODEL="true", **Engine(tmp_path).env).wait_for_workers()
+    server = serve(FAKE_ENGINE, SHINE_REQUIRE_MODEL="true", **Engine(tmp_path).env).wait_for_workers()
     is_error(ask(server, "/analyze"), 503, "model_unavailable")
 
 
 @pytest.mark.parametrize("path", POSTS)
 @pytest.mark.parametrize("value", ["", "Fallback", "fallback, fallback", "true"])
-def test_any_other_value_is_refused(modelled: Server, path: str, value: str) -> None:
-    error = is_error(ask(modelled, path, {DRILL_HEADER: value}), 400, "bad_request")
+def test_any_other_value_is_refused(with_fake_engine: Server, path: str, value: str) -> None:
+    error = is_error(ask(with_fake_engine, path, {DRILL_HEADER: value}), 400, "bad_request")
     assert DRILL_HEADER in error["message"]
     assert f"'{DRILL}'" in error["hint"]
 
 
-def test_a_drill_counts_as_a_drill_and_as_nothing_else(modelled: Server) -> None:
+def test_a_drill_counts_as_a_drill_and_as_nothing_else(with_fake_engine: Server) -> None:
     for path in POSTS:
-        ask(modelled, path)  # so that every family is there
-    before, answers = counted(modelled), status_of(modelled)["answers"]
-    drills = metric(modelled, "shine_drills_total")
+        ask(with_fake_engine, path)  # so that every family is there
+    before, answers = counted(with_fake_engine), status_of(with_fake_engine)["answers"]
+    drills = metric(with_fake_engine, "shine_drills_total")
     for path in POSTS:
-        assert ask(modelled, path).status_code == 200
-    assert ask(modelled, "/analyze", require="model").status_code == 503
-    ask(modelled, "/analyze_batch", require="model")
-    assert counted(modelled) == before
-    assert status_of(modelled)["answers"] == answers
-    assert metric(modelled, "shine_drills_total") == drills + 6
-    assert metric(modelled, "shine_drills_total", endpoint="/analyze", status="503") >= 1
-    ask(modelled, "/analyze", {})
-    assert counted(modelled) != before
+        assert ask(with_fake_engine, path).status_code == 200
+    assert ask(with_fake_engine, "/analyze", require="model").status_code == 503
+    ask(with_fake_engine, "/analyze_batch", require="model")
+    assert counted(with_fake_engine) == before
+    assert status_of(with_fake_engine)["answers"] == answers
+    assert metric(with_fake_engine, "shine_drills_total") == drills + 6
+    assert metric(with_fake_engine, "shine_drills_total", endpoint="/analyze", status="503") >= 1
+    ask(with_fake_engine, "/analyze", {})
+    assert counted(with_fake_engine) != before
 
 
-def test_a_drills_line_says_so_and_carries_no_cloudwatch_metrics(modelled: Server) -> None:
-    line = line_of(modelled, ask(modelled, "/analyze").headers["x-request-id"])
+def test_a_drills_line_says_so_and_carries_no_cloudwatch_metrics(with_fake_engine: Server) -> None:
+    line = line_of(with_fake_engine, ask(with_fake_engine, "/analyze").headers["x-request-id"])
     assert (line["drill"], line["source"], line["degraded"]) == (True, "heuristic", True)
     assert "_aws" not in line
-    other = line_of(modelled, ask(modelled, "/analyze", {}).headers["x-request-id"])
+    other = line_of(with_fake_engine, ask(with_fake_engine, "/analyze", {}).headers["x-request-id"])
     assert "drill" not in other
     assert "_aws" in other
 

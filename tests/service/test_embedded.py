@@ -1,4 +1,4 @@
-"""What a plain start serves: the weights that ship, in the default phase, and what they say of the portrait."""
+"""The service with defaults: the embedded weights, the default phase, and the findings on the portrait."""
 
 import hashlib
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def test_drawn_lesions_are_found_where_they_are(plain: Server, answer: httpx.Res
 
 
 def boxes_of(acne: dict[str, Any]) -> list[list[float]]:
-    return [one["box"] for one in acne["boxes"]]
+    return [lesion["box"] for lesion in acne["boxes"]]
 
 
 def test_status_tells_how_good_both_paths_were_measured_to_be(plain: Server) -> None:

@@ -1,4 +1,4 @@
-"""The examples do what they say: print findings, explain errors, come back when told to."""
+"""The examples do what they say: print findings, explain errors, retry when they are asked to."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Processes are killed, stopped and hung under a running service; users must not notice more than the reason."""
+"""Processes are killed, stopped and hung under a running service; clients notice only the reason in the answers."""
 
 import json
 import signal
@@ -14,10 +14,10 @@ import pytest
 from tests.server import Server
 from tests.service.traffic import (
     DEADLINE_S,
-    MODELLED,
+    FAKE_ENGINE,
     ROOM_S,
     Engine,
-    Seen,
+    Response,
     ask,
     client_of,
     closed,
@@ -40,7 +40,7 @@ def victim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A service whose model answers; BentoML believes to be in a container, or not."""
     folder = tmp_path_factory.mktemp("victim")
     contained = {"BENTOML_CONTAINERIZED": "true"} if request.param == "container" else {}
-    running = Server(folder, MODELLED, **Engine(folder).env, **contained)
+    running = Server(folder, FAKE_ENGINE, **Engine(folder).env, **contained)
     try:
         running.wait_for_workers()
         yield running
@@ -65,30 +65,33 @@ def pid_of(server: Server, worker: str) -> int | None:
 @pytest.mark.parametrize("worker", ["SkinModel", "HeuristicFallback"])
 def test_a_killed_runner_costs_nobody_an_answer_and_comes_back(service: Server, worker: str) -> None:
     old = service.worker(worker)
-    with crowd(service, PHOTOS) as seen:
-        until(lambda: len(seen) > 16, 30, "traffic")
+    with crowd(service, PHOTOS) as responses:
+        until(lambda: len(responses) > 16, 30, "traffic")
         old.kill()
         until(lambda: pid_of(service, worker) not in (None, old.pid), BACK_S, f"{worker} back")
-        before = len(seen)
+        before = len(responses)
         until(
-            lambda: len(seen) > before + 16 and {one.body.get("source") for one in seen[-8:]} == {"model"},
+            lambda: (
+                len(responses) > before + 16
+                and {response.body.get("source") for response in responses[-8:]} == {"model"}
+            ),
             BACK_S,
             "the model answers everybody",
         )
-    were_answered(seen)
-    reasons = {reason for _, reason in sources(seen)}
+    were_answered(responses)
+    reasons = {reason for _, reason in sources(responses)}
     assert reasons <= {None, "model_crashed", "model_timeout", "circuit_open", "model_loading"}
 
 
 def test_a_killed_gateway_loses_nothing_for_clients_that_retry_once(service: Server) -> None:
     old = service.worker("Gateway")
-    with crowd(service, PHOTOS, retries=1) as seen:
-        until(lambda: len(seen) > 16, 30, "traffic")
+    with crowd(service, PHOTOS, retries=1) as responses:
+        until(lambda: len(responses) > 16, 30, "traffic")
         old.kill()
         until(lambda: pid_of(service, "Gateway") not in (None, old.pid), BACK_S, "gateway back")
-        before = len(seen)
-        until(lambda: len(seen) > before + 16, 30, "traffic")
-    were_answered(seen)
+        before = len(responses)
+        until(lambda: len(responses) > before + 16, 30, "traffic")
+    were_answered(responses)
     until(lambda: closed(service), BACK_S, "the model answers")
 
 
@@ -98,7 +101,7 @@ def test_a_stopped_runner_delays_no_probe_and_heals_by_itself(service: Server, w
     stopped = service.worker(worker)
     stopped.suspend()
     try:
-        with crowd(service, PHOTOS, clients=4) as seen:
+        with crowd(service, PHOTOS, clients=4) as responses:
             took: dict[str, list[float]] = {"/health": [], "/ready": [], "/readyz": [], "/livez": []}
             ends = time.monotonic() + (3 if worker == "SkinModel" else 6)  # longer than the runner's deadline
             with client_of(service) as client:
@@ -110,12 +113,12 @@ def test_a_stopped_runner_delays_no_probe_and_heals_by_itself(service: Server, w
                     time.sleep(0.05)
         assert {path: value for path, seconds in took.items() if (value := statistics.median(seconds)) > PROMPT_S} == {}
         assert max(max(seconds) for seconds in took.values()) < 2.0
-        were_answered(seen)
+        were_answered(responses)
         assert stopped.pid == pid_of(service, worker)
     finally:
         stopped.resume()
     if worker == "SkinModel":
-        assert ("heuristic", "circuit_open") in sources(seen)
+        assert ("heuristic", "circuit_open") in sources(responses)
     else:  # the gateway measured by itself, first after a deadline, then at once
         last_resort = httpx.get(service.url + "/metrics").text
         assert 'shine_last_resort_total{reason="model_timeout"}' in last_resort
@@ -126,41 +129,41 @@ def test_a_stopped_runner_delays_no_probe_and_heals_by_itself(service: Server, w
 
 
 def test_health_waits_for_nothing_when_the_engine_never_loads(serve: Serve, tmp_path: Path) -> None:
-    server = serve(MODELLED, **Engine(tmp_path, "hangs").env).wait("/health")
+    server = serve(FAKE_ENGINE, **Engine(tmp_path, "hangs").env).wait("/health")
     with client_of(server) as client:
-        seen = ask(client, PHOTOS[0])
+        response = ask(client, PHOTOS[0])
         assert client.get("/ready").status_code == client.get("/readyz").status_code == 200  # hybrid: heuristics answer
-    assert (seen.status, seen.body["source"], seen.body["reason"]) == (200, "heuristic", "model_loading")
-    assert seen.seconds < DEADLINE_S
+    assert (response.status, response.body["source"], response.body["reason"]) == (200, "heuristic", "model_loading")
+    assert response.seconds < DEADLINE_S
     assert server.stop() == 0
 
 
-def send_at_once(server: Server, number: int) -> tuple[list[Seen], list[threading.Thread]]:
+def send_at_once(server: Server, number: int) -> tuple[list[Response], list[threading.Thread]]:
     """Send photos on a connection each, without waiting for the answers."""
-    seen: list[Seen] = []
+    responses: list[Response] = []
 
     def send(index: int) -> None:
         with client_of(server) as client:
-            seen.append(ask(client, PHOTOS[index % len(PHOTOS)], index))
+            responses.append(ask(client, PHOTOS[index % len(PHOTOS)], index))
 
     threads = [threading.Thread(target=send, args=(index,)) for index in range(number)]
     for thread in threads:
         thread.start()
-    return seen, threads
+    return responses, threads
 
 
 def test_what_was_accepted_before_sigterm_is_answered_by_the_model(serve: Serve, tmp_path: Path) -> None:
     engine = Engine(tmp_path)
-    server = serve(MODELLED, SHINE_MAX_BATCH_SIZE="4", **engine.env).wait_for_workers()
+    server = serve(FAKE_ENGINE, SHINE_MAX_BATCH_SIZE="4", **engine.env).wait_for_workers()
     engine.behaves("slow 0.7")
-    seen, threads = send_at_once(server, 16)
+    responses, threads = send_at_once(server, 16)
     time.sleep(1.0)  # all 16 are inside: the door reads a photo in milliseconds, four batches take 2.8 s
-    assert len(seen) < 16
+    assert len(responses) < 16
     server.process.send_signal(signal.SIGTERM)
     for thread in threads:
         thread.join()
-    were_answered(seen)
-    assert sources(seen) == {("model", None): 16}
+    were_answered(responses)
+    assert sources(responses) == {("model", None): 16}
     assert server.stop() == 0
 
 
@@ -171,31 +174,31 @@ def logged_photos(server: Server) -> dict[str, int]:
 
 
 def test_sigterm_under_load_loses_only_what_was_never_accepted(serve: Serve, tmp_path: Path) -> None:
-    server = serve(MODELLED, **Engine(tmp_path).env).wait_for_workers()
+    server = serve(FAKE_ENGINE, **Engine(tmp_path).env).wait_for_workers()
     before = logged_photos(server)
-    with crowd(server, PHOTOS) as seen:
-        until(lambda: len(seen) > 30, 30, "traffic")
+    with crowd(server, PHOTOS) as responses:
+        until(lambda: len(responses) > 30, 30, "traffic")
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(20) == 0
     # A client whose connection was refused, or closed before its request was read, has lost nothing that was accepted.
-    assert set(statuses(seen)) == {0, 200}
-    assert set(sources(seen)) == {("model", None)}
+    assert set(statuses(responses)) == {0, 200}
+    assert set(sources(responses)) == {("model", None)}
     accepted = {name: status for name, status in logged_photos(server).items() if name not in before}
-    assert accepted == {one.body["request_id"]: 200 for one in seen if one.status == 200}
+    assert accepted == {response.body["request_id"]: 200 for response in responses if response.status == 200}
 
 
 @pytest.mark.timeout(180)
 def test_sigterm_is_bounded_while_a_runner_is_stopped(serve: Serve, tmp_path: Path) -> None:
-    server = serve(MODELLED, **Engine(tmp_path).env).wait_for_workers()
+    server = serve(FAKE_ENGINE, **Engine(tmp_path).env).wait_for_workers()
     worker = server.worker("SkinModel")
     worker.suspend()
-    seen, threads = send_at_once(server, 8)
+    responses, threads = send_at_once(server, 8)
     time.sleep(0.5)
     began = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
     for thread in threads:
         thread.join()
-    were_answered(seen)
+    were_answered(responses)
     assert server.process.wait(60) == 0
     assert time.monotonic() - began < 30 + ROOM_S  # the platform's patience: SIGKILL after 30 s on ECS
     assert not worker.is_running()

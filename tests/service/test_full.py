@@ -1,4 +1,4 @@
-"""Phase full, before its model has loaded: not ready, but answering those who hold a key; and what browsers may see."""
+"""Phase full, before its model has loaded: not ready, but answering requests with a key; and what browsers may read."""
 
 import warnings
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What is drawn into a portrait is found in it: scores rise, and boxes land on it, however the photo is turned."""
+"""What is drawn into a portrait is found in it: scores rise, and boxes land on it, however the photo is rotated."""
 
 from collections.abc import Callable
 from functools import cache
@@ -56,9 +56,9 @@ def plain(server: Server) -> dict[str, Any]:
     return analysed(server, jpeg(drawing.portrait(SIDE)[0]))
 
 
-def share_found(wanted: NDArray[np.float64], boxes: list[list[float]]) -> float:
+def share_found(drawn_boxes: NDArray[np.float64], boxes: list[list[float]]) -> float:
     """Share of the drawn boxes whose centre lies in a found box."""
-    centres = wanted[:, :2] + wanted[:, 2:] / 2
+    centres = drawn_boxes[:, :2] + drawn_boxes[:, 2:] / 2
     hits = [any(x <= cx <= x + w and y <= cy <= y + h for x, y, w, h in boxes) for cx, cy in centres]
     return sum(hits) / len(hits)
 
@@ -85,8 +85,8 @@ def test_the_plain_portrait_shows_a_calm_young_skin(plain: dict[str, Any]) -> No
 def test_a_score_rises_with_what_is_drawn(
     server: Server, plain: dict[str, Any], concern: str, draw: Callable[..., Drawn]
 ) -> None:
-    found = analysed(server, jpeg(drawn(draw).pixels))
-    assert found["concerns"][concern]["score"] > plain["concerns"][concern]["score"]
+    answer = analysed(server, jpeg(drawn(draw).pixels))
+    assert answer["concerns"][concern]["score"] > plain["concerns"][concern]["score"]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -1,4 +1,4 @@
-"""Many photos at once: none lost, none mixed up; and what happens to those that are too many."""
+"""Many photos at once: none lost, none mixed up; and those beyond the limit are refused."""
 
 import statistics
 import threading
@@ -12,9 +12,9 @@ import pytest
 
 from tests.server import Server
 from tests.service.traffic import (
-    MODELLED,
+    FAKE_ENGINE,
     Engine,
-    Seen,
+    Response,
     ask,
     ask_many,
     client_of,
@@ -35,10 +35,10 @@ Serve = Callable[..., Server]
 
 
 @pytest.fixture(scope="module")
-def modelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def with_fake_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service whose model answers, so that each photo passes both runners."""
     folder = tmp_path_factory.mktemp("load")
-    running = Server(folder, MODELLED, **Engine(folder).env)
+    running = Server(folder, FAKE_ENGINE, **Engine(folder).env)
     try:
         running.wait_for_workers()
         until(lambda: closed(running), 30, "the model answers")
@@ -47,9 +47,9 @@ def modelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         running.stop()
 
 
-def findings(seen: Seen) -> dict[str, Any]:
+def findings(response: Response) -> dict[str, Any]:
     """What an answer says of its photo."""
-    return {key: value for key, value in seen.body.items() if key not in ("request_id", "timing_ms")}
+    return {key: value for key, value in response.body.items() if key not in ("request_id", "timing_ms")}
 
 
 def alone(server: Server) -> list[dict[str, Any]]:
@@ -63,26 +63,26 @@ def alone(server: Server) -> list[dict[str, Any]]:
 def are_right(server: Server, requests: int, concurrency: int) -> None:
     """Assert that so many photos at a time are all answered, each as if it were alone, under ids of their own."""
     expected = alone(server)
-    seen = ask_many(server, PHOTOS, requests, concurrency)
-    were_answered(seen)
-    assert len(seen) == requests
-    wrong = [number for number, one in enumerate(seen) if findings(one) != expected[one.photo]]
+    responses = ask_many(server, PHOTOS, requests, concurrency)
+    were_answered(responses)
+    assert len(responses) == requests
+    wrong = [number for number, response in enumerate(responses) if findings(response) != expected[response.photo]]
     assert not wrong, (len(wrong), wrong[:5])
-    assert len({one.body["request_id"] for one in seen}) == requests
-    assert all(one.headers["x-request-id"] == one.body["request_id"] for one in seen)
+    assert len({response.body["request_id"] for response in responses}) == requests
+    assert all(response.headers["x-request-id"] == response.body["request_id"] for response in responses)
 
 
-def test_300_photos_at_concurrency_32_are_answered_as_if_each_were_alone(modelled: Server) -> None:
-    are_right(modelled, 300, CONCURRENCY)
-    assert set(status_of(modelled)["breakers"].values()) == {"closed"}
+def test_300_photos_at_concurrency_32_are_answered_as_if_each_were_alone(with_fake_engine: Server) -> None:
+    are_right(with_fake_engine, 300, CONCURRENCY)
+    assert set(status_of(with_fake_engine)["breakers"].values()) == {"closed"}
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_1500_photos_at_concurrency_32_are_answered_as_if_each_were_alone(modelled: Server) -> None:
-    are_right(modelled, 1500, CONCURRENCY)
-    assert set(status_of(modelled)["breakers"].values()) == {"closed"}
-    assert status_of(modelled)["batching"]["mean_batch"] > 1
+def test_1500_photos_at_concurrency_32_are_answered_as_if_each_were_alone(with_fake_engine: Server) -> None:
+    are_right(with_fake_engine, 1500, CONCURRENCY)
+    assert set(status_of(with_fake_engine)["breakers"].values()) == {"closed"}
+    assert status_of(with_fake_engine)["batching"]["mean_batch"] > 1
 
 
 def test_real_measurements_are_the_same_alone_and_in_a_crowd(server: Server) -> None:
@@ -95,10 +95,10 @@ def test_300_real_measurements_are_the_same_alone_and_in_a_crowd(server: Server)
     are_right(server, 300, 8)
 
 
-def test_a_batch_is_answered_in_the_order_sent(modelled: Server) -> None:
-    expected = alone(modelled)
+def test_a_batch_is_answered_in_the_order_sent(with_fake_engine: Server) -> None:
+    expected = alone(with_fake_engine)
     order = [5, 0, 3, 3, 1, 4, 2, 0, 5, 1]
-    with client_of(modelled) as client:
+    with client_of(with_fake_engine) as client:
         answer = client.post("/analyze_batch", files=[("images", PHOTOS[index]) for index in order])
     results = answer.json()["results"]
     unlike = {"request_id", "timing_ms"}
@@ -109,7 +109,7 @@ def test_a_batch_is_answered_in_the_order_sent(modelled: Server) -> None:
 
 def test_beyond_capacity_photos_are_refused_at_once_and_nothing_else_suffers(serve: Serve, tmp_path: Path) -> None:
     engine = Engine(tmp_path)
-    server = serve(MODELLED, SHINE_MAX_PENDING="8", **engine.env).wait_for_workers()
+    server = serve(FAKE_ENGINE, SHINE_MAX_PENDING="8", **engine.env).wait_for_workers()
     until(lambda: closed(server), 30, "the model answers")
     engine.behaves("slow 0.3")
     health: list[float] = []
@@ -127,19 +127,19 @@ def test_beyond_capacity_photos_are_refused_at_once_and_nothing_else_suffers(ser
 
     prober = threading.Thread(target=probe)
     prober.start()
-    with crowd(server, PHOTOS, clients=24) as seen:
+    with crowd(server, PHOTOS, clients=24) as responses:
         time.sleep(8)
     over.set()
     prober.join()
 
-    assert set(statuses(seen)) == {200, 429}, statuses(seen)
-    answered = [one for one in seen if one.status == 200]
-    refused = [one for one in seen if one.status == 429]
+    assert set(statuses(responses)) == {200, 429}, statuses(responses)
+    answered = [response for response in responses if response.status == 200]
+    refused = [response for response in responses if response.status == 429]
     assert len(answered) > 40  # refusing costs less than it saves: 8 photos per 0.3 s would be 210
     assert len(refused) > 24
-    assert {one.body["error"]["code"] for one in refused} == {"overloaded"}
-    assert {int(one.headers["retry-after"]) for one in refused} == {1}
-    assert statistics.median(one.seconds for one in refused) < PROMPT_S
+    assert {response.body["error"]["code"] for response in refused} == {"overloaded"}
+    assert {int(response.headers["retry-after"]) for response in refused} == {1}
+    assert statistics.median(response.seconds for response in refused) < PROMPT_S
     assert statistics.median(health) < PROMPT_S
     were_answered(answered)
     assert breakers == {"closed"}
@@ -147,11 +147,11 @@ def test_beyond_capacity_photos_are_refused_at_once_and_nothing_else_suffers(ser
 
 
 def test_after_overload_the_house_is_empty_again(serve: Serve, tmp_path: Path) -> None:
-    server = serve(MODELLED, SHINE_MAX_PENDING="2", **Engine(tmp_path).env).wait_for_workers()
+    server = serve(FAKE_ENGINE, SHINE_MAX_PENDING="2", **Engine(tmp_path).env).wait_for_workers()
     until(lambda: closed(server), 30, "the model answers")
-    with crowd(server, PHOTOS, clients=8) as seen:
+    with crowd(server, PHOTOS, clients=8) as responses:
         time.sleep(2)
-    assert statuses(seen)[429] > 0
+    assert statuses(responses)[429] > 0
     # Clients that leave in the middle of their answer give their place back too.
     for _ in range(4):
         with pytest.raises(httpx.ReadTimeout):

@@ -1,4 +1,4 @@
-"""A bundle's network answers over HTTP, as the engine does on the crop; a bundle that lies does not."""
+"""A bundle's network answers over HTTP, as the engine does on the crop; an inconsistent bundle is not loaded."""
 
 import hashlib
 import shutil
@@ -70,7 +70,7 @@ def test_what_http_says_is_what_the_engine_says_of_the_crop(hybrid: Server, bund
     assert concerns["acne"]["severity"] == expected.severity
     assert concerns["wrinkles"]["zones"] == pytest.approx(expected.wrinkles, abs=2e-3)
     boxes = boxes_to_photo(crop.to_photo, [lesion.box for lesion in expected.lesions], photo.width, photo.height)
-    assert np.allclose([one["box"] for one in concerns["acne"]["boxes"]], boxes, atol=0.5)
+    assert np.allclose([lesion["box"] for lesion in concerns["acne"]["boxes"]], boxes, atol=0.5)
     assert len(boxes) == 2
 
 

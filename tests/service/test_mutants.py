@@ -106,9 +106,9 @@ def test_mutants_get_contract_answers_and_the_server_lives_on(server: Server) ->
     def send(number: int) -> int:
         if not hasattr(clients, "client"):
             clients.client = stack.enter_context(httpx.Client(base_url=server.url, timeout=60))
-        wanted = None if number % MEASURED == 0 else {"require": "model"}
+        form = None if number % MEASURED == 0 else {"require": "model"}
         try:
-            answer = clients.client.post("/analyze", files={"image": mutant(number)}, data=wanted)
+            answer = clients.client.post("/analyze", files={"image": mutant(number)}, data=form)
         except httpx.TransportError as error:
             raise AssertionError(f"mutant {number}: {error!r}") from error
         assert answer.status_code in ALLOWED, (number, answer.status_code, answer.text[:300])

@@ -1,4 +1,4 @@
-"""The OpenAPI document against the running service: what it does not say must not happen."""
+"""The OpenAPI document against the running service: the service does nothing that is not documented."""
 
 import base64
 import warnings

@@ -1,4 +1,4 @@
-"""The phases that want the model, without it: loud answers, refusable, and readiness as each phase demands."""
+"""The phases with a model, without its weights: answers are marked, can be refused, and readiness is per phase."""
 
 import base64
 from collections.abc import Iterator

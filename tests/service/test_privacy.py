@@ -1,4 +1,4 @@
-"""After many photos none of them, nor a part of one, lies on a disk or in the log."""
+"""After many photos, no photo and no part of one is on a disk or in the log."""
 
 import base64
 import os
@@ -15,7 +15,7 @@ import psutil
 from PIL import Image
 
 from tests.server import PORTRAIT, WORKERS, Server
-from tests.service.traffic import MODELLED, Engine
+from tests.service.traffic import FAKE_ENGINE, Engine
 
 MARKER = f"Kalliope-{os.urandom(6).hex()}"  # in the photo's metadata and file name; nowhere else on this machine
 ROUNDS = 28  # of seven requests, and an overlay in each fourth
@@ -84,7 +84,7 @@ def files_under(folder: Path, newer_than: float = 0.0) -> Iterator[Path]:
 
 def spooled(server: Server) -> set[str]:
     """Files without a name that the server's processes have open: what temporary files are while they live."""
-    found = set()
+    spooled_paths = set()
     for worker in WORKERS:
         try:
             descriptors = list(Path(f"/proc/{server.worker(worker).pid}/fd").iterdir())
@@ -96,8 +96,8 @@ def spooled(server: Server) -> set[str]:
             except OSError:
                 continue
             if target.endswith("(deleted)") and not target.startswith(("/memfd:", "/dev/zero")):
-                found.add(target)
-    return found
+                spooled_paths.add(target)
+    return spooled_paths
 
 
 def ask_in_every_way(client: httpx.Client, *, overlay: bool) -> set[int]:
@@ -130,10 +130,10 @@ def test_what_is_searched_for_would_be_found(tmp_path: Path) -> None:
     for name, content in kept.items():
         (tmp_path / name).write_bytes(content)
     (tmp_path / "harmless").write_bytes(PORTRAIT.read_bytes())
-    found = {path.name for path in files_under(tmp_path) if holds_a_photo(path)}
+    holding = {path.name for path in files_under(tmp_path) if holds_a_photo(path)}
     for name in kept:
         (tmp_path / name).unlink()  # else the next test finds them
-    assert found == kept.keys()
+    assert holding == kept.keys()
 
 
 def test_no_photo_is_left_on_disk_or_in_the_log(tmp_path: Path) -> None:
@@ -141,15 +141,15 @@ def test_no_photo_is_left_on_disk_or_in_the_log(tmp_path: Path) -> None:
     here = tmp_path / "here"
     here.mkdir()
     engine = Engine(tmp_path)
-    server = Server(tmp_path, MODELLED, cwd=here, SHINE_LOG_FORMAT="text", **engine.env)
+    server = Server(tmp_path, FAKE_ENGINE, cwd=here, SHINE_LOG_FORMAT="text", **engine.env)
     try:
         server.wait_for_workers()
-        seen: set[str] = set()
+        spooled_paths: set[str] = set()
         over = threading.Event()
 
         def look() -> None:
             while not over.wait(0.02):
-                seen.update(spooled(server))
+                spooled_paths.update(spooled(server))
 
         looking = threading.Thread(target=look)
         looking.start()
@@ -162,7 +162,7 @@ def test_no_photo_is_left_on_disk_or_in_the_log(tmp_path: Path) -> None:
         over.set()
         looking.join()
         assert statuses == {200, 400, 422, 503}
-        assert seen == set()
+        assert spooled_paths == set()
         assert [path for path in files_under(server.tmp) if path.read_bytes()[:8].startswith(MAGIC)] == []
         assert [path for path in files_under(server.tmp) if holds_a_photo(path)] == []
         assert list(files_under(here)) == []

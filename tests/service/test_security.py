@@ -1,4 +1,4 @@
-"""What somebody who means harm gets of the service: nothing is unpickled, no port but one, no way round the door."""
+"""Attacks: nothing is unpickled, one port listens, keys and rates cannot be bypassed."""
 
 import os
 import pickle
@@ -229,9 +229,9 @@ def test_even_what_is_no_http_is_answered_with_the_security_headers(secured: Ser
 def test_make_serve_lets_pages_in_development_in_unless_told_otherwise(
     tmp_path: Path, given: dict[str, str], expected: tuple[str, ...] | None
 ) -> None:
-    told = tmp_path / "bentoml"
-    told.write_text('#!/bin/sh\nprintf %s "$SHINE_CORS_ORIGINS"\n')
-    told.chmod(0o755)
+    bentoml = tmp_path / "bentoml"
+    bentoml.write_text('#!/bin/sh\nprintf %s "$SHINE_CORS_ORIGINS"\n')
+    bentoml.chmod(0o755)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SHINE_", "MAKE"))}
     command = ["make", "--silent", "--old-file=setup", "--old-file=.venv/installed", "serve", f"BIN={tmp_path}"]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Traces: W3C traceparent in, through both runners, to a collector where one is named, at nobody's cost."""
+"""Traces: W3C traceparent in, through both runners, to a collector where one is set, without delaying requests."""
 
 import json
 import os
@@ -16,13 +16,13 @@ import pytest
 
 from tests.server import ROOT, Server
 from tests.service.collector import Collector
-from tests.service.traffic import MODELLED, Engine, ask, client_of, closed, drawn_photos, until
+from tests.service.traffic import FAKE_ENGINE, Engine, ask, client_of, closed, drawn_photos, until
 
 PHOTO = drawn_photos()[0]
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
 EXPORT_S = 20.0
-QUICK_S = 0.5  # an answer of the modelled engine, median; 50 ms on an idle machine
+QUICK_S = 0.5  # an answer of the fake engine, median; 50 ms on an idle machine
 Serve = Callable[..., Server]
 
 
@@ -37,14 +37,14 @@ def lines(server: Server) -> list[dict[str, Any]]:
 
 def line_of(server: Server, request_id: str) -> dict[str, Any]:
     """The request line of a request."""
-    found: list[dict[str, Any]] = []
+    matching: list[dict[str, Any]] = []
 
     def written() -> bool:
-        found[:] = [x for x in lines(server) if x["message"] == "request" and x["request_id"] == request_id]
-        return bool(found)
+        matching[:] = [x for x in lines(server) if x["message"] == "request" and x["request_id"] == request_id]
+        return bool(matching)
 
     until(written, 5, "the request's line")
-    (line,) = found
+    (line,) = matching
     return line
 
 
@@ -113,7 +113,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 def traced(tmp_path_factory: pytest.TempPathFactory, collector: Collector, engine: Engine) -> Iterator[Server]:
     """A service that exports, ten times as often as the SDK's default."""
     exports = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "500"}
-    running = Server(tmp_path_factory.mktemp("traced"), MODELLED, **engine.env, **exports)
+    running = Server(tmp_path_factory.mktemp("traced"), FAKE_ENGINE, **engine.env, **exports)
     try:
         yield running.wait_for_workers()
     finally:
@@ -180,11 +180,11 @@ def test_a_dead_collector_slows_and_fails_nothing(serve: Serve, tmp_path: Path, 
         if kind == "refuses":
             listener.close()
         exports = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
-        server = serve(MODELLED, **Engine(tmp_path).env, **exports).wait_for_workers()
+        server = serve(FAKE_ENGINE, **Engine(tmp_path).env, **exports).wait_for_workers()
         with client_of(server) as client:
-            seen = [ask(client, PHOTO) for _ in range(40)]
-        assert {(one.status, one.body["source"]) for one in seen} == {(200, "model")}
-        assert statistics.median(one.seconds for one in seen) < QUICK_S
+            responses = [ask(client, PHOTO) for _ in range(40)]
+        assert {(response.status, response.body["source"]) for response in responses} == {(200, "model")}
+        assert statistics.median(response.seconds for response in responses) < QUICK_S
         began = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - began < 15  # an ECS task is killed after 30
@@ -199,7 +199,7 @@ def test_a_dead_collector_slows_and_fails_nothing(serve: Serve, tmp_path: Path, 
 LOADED = """
 import sys, threading
 from bentoml._internal.configuration.containers import BentoMLContainer
-from tests.service.uncompat import Gateway
+from tests.service.without_workarounds import Gateway
 Gateway.inject_config()
 BentoMLContainer.tracer_provider.get()
 exporters = any(name.startswith("opentelemetry.exporter") for name in sys.modules)

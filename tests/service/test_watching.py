@@ -1,4 +1,4 @@
-"""What a running service tells of itself: metrics inside its log lines, memory, and what a killed process last said."""
+"""What a running service reports: metrics in log lines, memory, and the last values of a killed process."""
 
 import signal
 import subprocess
@@ -88,6 +88,6 @@ def test_what_a_killed_process_last_said_does_not_stay_true(tmp_path: Path) -> N
     assert run(KILLED.format(state="open", model="degraded", signal="SIGKILL")).returncode == -signal.SIGKILL
     assert 'shine_breaker_state{runner="model"} 2.0' in run(SCRAPE).stdout
     run(KILLED.format(state="closed", model="ready", signal="SIGKILL"))
-    told = run(SCRAPE).stdout
-    assert 'shine_breaker_state{runner="model"} 0.0' in told
-    assert 'shine_model_state{state="degraded"} 0.0' in told
+    metrics = run(SCRAPE).stdout
+    assert 'shine_breaker_state{runner="model"} 0.0' in metrics
+    assert 'shine_model_state{state="degraded"} 0.0' in metrics

@@ -1,4 +1,4 @@
-"""Many clients at once, and what each of them saw."""
+"""Many clients at once, and the responses that each of them got."""
 
 import threading
 import time
@@ -16,14 +16,14 @@ from PIL import Image, ImageEnhance, ImageOps
 from deploy.image.load import at_work
 from tests.server import PORTRAIT, Server
 
-MODELLED = "tests.service.modelled:Gateway"
+FAKE_ENGINE = "tests.service.fake_engine:Gateway"
 DEADLINE_S = 10.0  # of a request
 ROOM_S = 2.0  # for the way there and back on a busy machine
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One answer, or the error that came in its place.
+class Response:
+    """A response, or the error that the client raised instead.
 
     Attributes:
         photo: index of the photo that was sent.
@@ -62,14 +62,14 @@ def drawn_photos() -> list[bytes]:
     return photos
 
 
-def ask(client: httpx.Client, photo: bytes, index: int = 0, **form: str) -> Seen:
+def ask(client: httpx.Client, photo: bytes, index: int = 0, **form: str) -> Response:
     """Send one photo to /analyze; never raises."""
     began = time.monotonic()
     try:
         answer = client.post("/analyze", files={"image": photo}, data=form)
     except httpx.TransportError as error:
-        return Seen(index, 0, time.monotonic() - began, error=repr(error))
-    return Seen(index, answer.status_code, time.monotonic() - began, answer.json(), answer.headers)
+        return Response(index, 0, time.monotonic() - began, error=repr(error))
+    return Response(index, answer.status_code, time.monotonic() - began, answer.json(), answer.headers)
 
 
 def client_of(server: Server) -> httpx.Client:
@@ -77,9 +77,9 @@ def client_of(server: Server) -> httpx.Client:
     return httpx.Client(base_url=server.url, timeout=60)
 
 
-def ask_many(server: Server, photos: Sequence[bytes], requests: int, concurrency: int, **form: str) -> list[Seen]:
+def ask_many(server: Server, photos: Sequence[bytes], requests: int, concurrency: int, **form: str) -> list[Response]:
     """Send so many photos in turn, so many at a time; in the order sent."""
-    seen: list[Seen | None] = [None] * requests
+    responses: list[Response | None] = [None] * requests
     numbers = iter(range(requests))
     lock = threading.Lock()
 
@@ -91,18 +91,18 @@ def ask_many(server: Server, photos: Sequence[bytes], requests: int, concurrency
                 if number is None:
                     return
                 index = number % len(photos)
-                seen[number] = ask(client, photos[index], index, **form)
+                responses[number] = ask(client, photos[index], index, **form)
 
     threads = [threading.Thread(target=work) for _ in range(concurrency)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return [one for one in seen if one is not None]
+    return [response for response in responses if response is not None]
 
 
 @contextmanager
-def crowd(server: Server, photos: Sequence[bytes], clients: int = 8, retries: int = 0) -> Iterator[list[Seen]]:
+def crowd(server: Server, photos: Sequence[bytes], clients: int = 8, retries: int = 0) -> Iterator[list[Response]]:
     """Clients that send photo after photo until the block ends; the list grows with what they saw.
 
     Args:
@@ -111,7 +111,7 @@ def crowd(server: Server, photos: Sequence[bytes], clients: int = 8, retries: in
         clients: so many at a time.
         retries: how often a client sends a photo again whose connection was lost.
     """
-    seen: list[Seen] = []
+    responses: list[Response] = []
 
     def work(number: int, over: threading.Event) -> None:
         with client_of(server) as client:
@@ -122,29 +122,35 @@ def crowd(server: Server, photos: Sequence[bytes], clients: int = 8, retries: in
                 for _ in range(retries):
                     if answer.status == 0:
                         answer = ask(client, photos[index], index)
-                seen.append(answer)
+                responses.append(answer)
                 if answer.status != 200:
                     over.wait(0.1)
 
     with at_work(work, clients):
-        yield seen
+        yield responses
 
 
-def statuses(seen: Sequence[Seen]) -> Counter[int]:
+def statuses(responses: Sequence[Response]) -> Counter[int]:
     """How often each status was seen; 0 is a lost connection."""
-    return Counter(one.status for one in seen)
+    return Counter(response.status for response in responses)
 
 
-def sources(seen: Sequence[Seen]) -> Counter[tuple[str, str | None]]:
+def sources(responses: Sequence[Response]) -> Counter[tuple[str, str | None]]:
     """How often each source was seen, with its reason."""
-    return Counter((one.body["source"], one.body["reason"]) for one in seen if one.status == 200)
+    return Counter(
+        (response.body["source"], response.body["reason"]) for response in responses if response.status == 200
+    )
 
 
-def were_answered(seen: Sequence[Seen]) -> None:
+def were_answered(responses: Sequence[Response]) -> None:
     """Assert that every photo was answered with 200 by its deadline."""
-    lost = [(one.status, one.error, one.body.get("error")) for one in seen if one.status != 200]
-    assert not lost, (len(lost), len(seen), lost[:5])
-    assert max(one.seconds for one in seen) < DEADLINE_S + ROOM_S
+    lost = [
+        (response.status, response.error, response.body.get("error"))
+        for response in responses
+        if response.status != 200
+    ]
+    assert not lost, (len(lost), len(responses), lost[:5])
+    assert max(response.seconds for response in responses) < DEADLINE_S + ROOM_S
 
 
 def until(holds: Callable[[], object], within_s: float, what: str) -> None:
@@ -172,15 +178,15 @@ def closed(server: Server) -> bool:
 
 
 class Engine:
-    """The behaviour of the engine of `tests.service.modelled`, as a file."""
+    """The file with the behaviour of the engine of `tests.service.fake_engine`."""
 
     def __init__(self, folder: Path, behaviour: str = "healthy") -> None:
         self._file = folder / "behaviour"
-        self.env = {"MODELLED_BEHAVIOUR": str(self._file)}
+        self.env = {"FAKE_ENGINE_BEHAVIOUR": str(self._file)}
         self.behaves(behaviour)
 
     def behaves(self, behaviour: str) -> None:
-        """Set what `modelled` lists."""
+        """Set one of the behaviours that tests/service/fake_engine.py lists."""
         fresh = self._file.with_suffix(".new")
         fresh.write_text(behaviour)
         fresh.rename(self._file)  # at once, so that the engine never reads half a word

@@ -1,4 +1,4 @@
-"""The audit of the lock: each thing it looks for is found, and an audit that did not take place says so."""
+"""The audit of the lock: it finds each problem, and says when it could not be made."""
 
 import json
 import threading
@@ -64,9 +64,9 @@ def requirements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
     """A folder with a lock of its own; pip check is not what these tests are about."""
     monkeypatch.setattr(audit, "pip_check", list)
 
-    def write(lock: str = LOCK, wanted: str = "httpx  # a reason\n") -> Path:
+    def write(lock: str = LOCK, required: str = "httpx  # a reason\n") -> Path:
         (tmp_path / "runtime.txt").write_text(lock)
-        (tmp_path / "runtime.in").write_text(wanted)
+        (tmp_path / "runtime.in").write_text(required)
         return tmp_path
 
     return write
@@ -84,7 +84,7 @@ def test_what_this_service_runs_on_is_found_fine_offline(tmp_path: Path, capsys:
 
 
 @pytest.mark.parametrize(
-    ("lock", "found"),
+    ("lock", "problems"),
     [
         (LOCK, []),
         ("# a comment\n\n" + LOCK, []),
@@ -96,27 +96,27 @@ def test_what_this_service_runs_on_is_found_fine_offline(tmp_path: Path, capsys:
         ("git+https://example.com/x\n", ["git+https://example.com/x is not pinned to one version"]),
     ],
 )
-def test_a_loose_requirement_is_found(lock: str, found: list[str]) -> None:
-    assert audit.loose(lock) == found
+def test_a_loose_requirement_is_found(lock: str, problems: list[str]) -> None:
+    assert audit.loose(lock) == problems
 
 
 @pytest.mark.parametrize(
-    ("wanted", "said"),
+    ("required", "message"),
     [
         ("HTTPX>=0.1  # whatever\n", None),
         ("httpx>99\n", "httpx>99 is wanted, and the lock has"),
         ("numpy\n", "numpy is wanted, and the lock has none"),
     ],
 )
-def test_a_lock_that_does_not_satisfy_what_is_wanted_is_found(wanted: str, said: str | None) -> None:
-    found = audit.unsatisfied(audit.pins(LOCK), wanted)
-    assert (found == []) if said is None else found[0].startswith(said)
+def test_a_lock_that_does_not_satisfy_what_is_wanted_is_found(required: str, message: str | None) -> None:
+    problems = audit.unsatisfied(audit.pins(LOCK), required)
+    assert (problems == []) if message is None else problems[0].startswith(message)
 
 
 def test_an_environment_that_differs_from_the_lock_is_found() -> None:
     assert audit.differing([Pin("httpx", HTTPX)]) == []
-    found = audit.differing([Pin("httpx", "0.0.1"), Pin("no-such-package-here", "1")])
-    assert found == [
+    problems = audit.differing([Pin("httpx", "0.0.1"), Pin("no-such-package-here", "1")])
+    assert problems == [
         f"httpx is locked at 0.0.1, and installed is {HTTPX}",
         "no-such-package-here is locked at 1, and installed is none",
     ]
@@ -184,7 +184,7 @@ def test_an_index_that_is_not_there_is_no_clean_bill(
 
 
 def test_what_is_found_offline_outweighs_that_nobody_could_be_asked(requirements: Callable[..., Path]) -> None:
-    assert audit.main(["--offline"], requirements(wanted="httpx>99\n")) == FOUND
+    assert audit.main(["--offline"], requirements(required="httpx>99\n")) == FOUND
 
 
 def test_an_index_in_a_folder_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bentos.skin import keys
-from bentos.skin.keys import Entry, KeyUnusable, hashed, is_short, main, read_entry, which
+from bentos.skin.keys import Entry, KeyUnusable, hashed, is_short, main, matching_entry, read_entry
 
 KEY = "a-key-of-the-tests-4711"
 
@@ -42,25 +42,25 @@ def test_no_other_bytes_fit(given: bytes) -> None:
 
 def test_which_tells_the_place_of_the_key() -> None:
     entries = [read_entry(KEY), hashed(KEY[::-1]), read_entry(KEY + "-third")]
-    assert [which(entries, key.encode()) for key in (KEY, KEY[::-1], KEY + "-third")] == [0, 1, 2]
-    assert which(entries, b"another") is None
-    assert which([], KEY.encode()) is None
+    assert [matching_entry(entries, key.encode()) for key in (KEY, KEY[::-1], KEY + "-third")] == [0, 1, 2]
+    assert matching_entry(entries, b"another") is None
+    assert matching_entry([], KEY.encode()) is None
 
 
 def test_every_entry_is_compared_in_constant_time_wherever_the_key_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [read_entry(f"{KEY}-{number}") for number in range(5)]
     compared: list[tuple[bytes, bytes]] = []
 
-    def compare(one: bytes, other: bytes) -> bool:
-        compared.append((one, other))
-        return one == other
+    def compare(given: bytes, other: bytes) -> bool:
+        compared.append((given, other))
+        return given == other
 
     monkeypatch.setattr(keys.hmac, "compare_digest", compare)
     for sent in (f"{KEY}-0".encode(), f"{KEY}-4".encode(), b"", b"unknown" * 1000):
         compared.clear()
-        which(entries, sent)
+        matching_entry(entries, sent)
         assert [other for _, other in compared] == [entry.digest for entry in entries]
-        assert {len(one) for one, _ in compared} == {32}  # digests: the length of the key tells nothing either
+        assert {len(given) for given, _ in compared} == {32}  # digests: the length of the key tells nothing either
 
 
 @pytest.mark.parametrize("text", ["", "key with spaces in it", "a,key,with,commas,in,it", "sha256:x:y"])
@@ -83,10 +83,10 @@ def test_the_command_makes_a_new_key_each_time_and_an_entry_that_fits_it(capsys:
         assert main(["--json"]) == 0
         made.append(json.loads(capsys.readouterr().out))
     assert made[0]["key"] != made[1]["key"]
-    for one in made:
-        assert one.keys() == {"key", "entry"}
-        assert len(one["key"]) == 43  # 256 bits in base64
-        assert read_entry(one["entry"]).fits(one["key"].encode())
+    for key in made:
+        assert key.keys() == {"key", "entry"}
+        assert len(key["key"]) == 43  # 256 bits in base64
+        assert read_entry(key["entry"]).fits(key["key"].encode())
 
 
 def test_the_command_says_where_each_goes(capsys: pytest.CaptureFixture[str]) -> None:

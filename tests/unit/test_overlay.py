@@ -1,4 +1,4 @@
-"""The overlay: boxes and zones where they belong, a legend that tells all, and never a failure."""
+"""The overlay: boxes and zones where they belong, a complete legend, and never a failure."""
 
 import copy
 from io import BytesIO
@@ -40,7 +40,7 @@ def picture(photo: Photo, findings: Analysis, keypoints: NDArray[np.float32] | N
         return np.asarray(image)
 
 
-def told(findings: Analysis, monkeypatch: pytest.MonkeyPatch, photo: Photo | None = None) -> list[str]:
+def lines_of(findings: Analysis, monkeypatch: pytest.MonkeyPatch, photo: Photo | None = None) -> list[str]:
     """All lines of the legend."""
     lines: list[str] = []
     write = legend._Pen.text
@@ -148,7 +148,7 @@ def test_a_degraded_answer_is_marked_loudly_with_its_reason(monkeypatch: pytest.
     for corner in (pixels[0, 0], pixels[-1, 0], pixels[0, -1], pixels[-1, -1]):
         assert tuple(corner) == legend.DEGRADED
     assert (pixels[:200, 1210:] == legend.DEGRADED).all(axis=2).mean() > 0.2
-    lines = told(degraded, monkeypatch)
+    lines = lines_of(degraded, monkeypatch)
     assert "DEGRADED: HEURISTIC" in lines
     assert "The model did not answer: weights missing" in lines
 
@@ -157,14 +157,14 @@ def test_the_source_is_named_and_nothing_degraded_where_nothing_is(monkeypatch: 
     model = {"name": "face-skin", "version": "1.2.3", "sha256": "0" * 64}
     findings = analysis(source="model", reason=None, model=model)
     assert not has(picture(plain(1200, 1200), findings), legend.DEGRADED)
-    assert {"MODEL", "face-skin 1.2.3"} <= set(told(findings, monkeypatch))
-    assert {"HEURISTIC", "model disabled"} <= set(told(analysis(), monkeypatch))
+    assert {"MODEL", "face-skin 1.2.3"} <= set(lines_of(findings, monkeypatch))
+    assert {"HEURISTIC", "model disabled"} <= set(lines_of(analysis(), monkeypatch))
 
 
 @pytest.mark.parametrize("photo", [plain(1200, 1200), plain(1600, 1000)], ids=["beside", "below"])
 def test_the_legend_tells_every_finding(photo: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
     quality = {"score": 0.42, "issues": ["blurred", "several_faces"]}
-    lines = told(analysis(quality=quality), monkeypatch, photo)
+    lines = lines_of(analysis(quality=quality), monkeypatch, photo)
     for words in (
         "Acne",
         "Wrinkles",

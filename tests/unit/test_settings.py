@@ -15,11 +15,16 @@ def refusal(**environ: str) -> str:
 
 
 def test_nothing_set_is_phase_hybrid_with_the_contracts_numbers() -> None:
-    found = read({"PATH": "/bin"})
-    assert found == Settings()
-    assert (found.phase, found.max_pending, found.quality, found.log_format) == ("hybrid", 32, "normal", "json")
-    assert (found.model_deadline_s, found.request_deadline_s) == (2.0, 10.0)
-    assert (found.max_photo_bytes, found.max_pixels) == (10 * 2**20, 40_000_000)
+    settings = read({"PATH": "/bin"})
+    assert settings == Settings()
+    assert (settings.phase, settings.max_pending, settings.quality, settings.log_format) == (
+        "hybrid",
+        32,
+        "normal",
+        "json",
+    )
+    assert (settings.model_deadline_s, settings.request_deadline_s) == (2.0, 10.0)
+    assert (settings.max_photo_bytes, settings.max_pixels) == (10 * 2**20, 40_000_000)
 
 
 def test_a_misspelt_name_stops_the_start_with_the_nearest_right_one() -> None:
@@ -80,19 +85,19 @@ def test_switches_are_read_as_people_write_them(value: str, means: bool) -> None
 
 
 def test_lists_are_comma_separated_and_forgive_spaces() -> None:
-    found = read(
+    settings = read(
         {
             "SHINE_API_KEYS": "the-first-of-two, the-second-of-two,,",
             "SHINE_CORS_ORIGINS": "https://a.example , https://b.example",
         }
     )
-    assert [key.get_secret_value() for key in found.api_keys] == ["the-first-of-two", "the-second-of-two"]
-    assert found.cors_origins == ("https://a.example", "https://b.example")
+    assert [key.get_secret_value() for key in settings.api_keys] == ["the-first-of-two", "the-second-of-two"]
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
 
 
 def test_keys_show_in_no_text_of_the_settings() -> None:
-    found = read({"SHINE_API_KEYS": "very-secret-indeed"})
-    assert "very-secret-indeed" not in repr(found) + str(found) + found.model_dump_json()
+    settings = read({"SHINE_API_KEYS": "very-secret-indeed"})
+    assert "very-secret-indeed" not in repr(settings) + str(settings) + settings.model_dump_json()
 
 
 @pytest.mark.parametrize(
@@ -121,8 +126,8 @@ def test_a_key_that_cannot_be_used_is_told_without_showing_it(keys: str, because
 
 
 def test_a_rate_needs_keys_to_count_by() -> None:
-    found = read({"SHINE_RATE_PER_MINUTE": "60", "SHINE_API_KEYS": "long-enough-and-secret"})
-    assert found.rate_per_minute == 60
+    settings = read({"SHINE_RATE_PER_MINUTE": "60", "SHINE_API_KEYS": "long-enough-and-secret"})
+    assert settings.rate_per_minute == 60
     assert read({"SHINE_RATE_PER_MINUTE": "0"}).rate_per_minute == 0
     message = refusal(SHINE_RATE_PER_MINUTE="60")
     assert message == (

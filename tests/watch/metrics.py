@@ -1,4 +1,4 @@
-"""The metrics that the service has, and those that an expression of PromQL asks for."""
+"""The metrics of the service, and those that a PromQL expression uses."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The alerts: each fires and each stays quiet, asks for metrics that are there, and says what to do."""
+"""The alerts: each fires and each stays quiet, uses existing metrics, and says what to do."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,9 @@ TESTS = WATCH / "alerts_test.yaml"
 RUNBOOK = (WATCH / "RUNBOOK.md").read_text()
 (GROUP,) = yaml.safe_load(RULES.read_text())["groups"]
 ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in GROUP["rules"]}
-ALARMS = {name: one for name, one in template()["Resources"].items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+ALARMS = {
+    name: resource for name, resource in template()["Resources"].items() if resource["Type"] == "AWS::CloudWatch::Alarm"
+}
 OF_THE_TEMPLATE = {"ShineUnhealthyHosts", "ShineBelowDesired"}  # of what only the platform sees
 SECTIONS: dict[str, str] = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
 ORDERED = {
@@ -76,8 +78,10 @@ def test_an_alert_leads_to_its_section_of_the_runbook(alert: str) -> None:
 
 @pytest.mark.parametrize("alarm", sorted(ALARMS))
 def test_an_alarm_of_the_template_leads_to_a_section_of_the_runbook(alarm: str) -> None:
-    told = ALARMS[alarm]["Properties"]["AlarmDescription"]
-    named = re.fullmatch(r".+\. RUNBOOK\.md#(\w+)", told if isinstance(told, str) else told["Fn::Sub"])
+    description = ALARMS[alarm]["Properties"]["AlarmDescription"]
+    named = re.fullmatch(
+        r".+\. RUNBOOK\.md#(\w+)", description if isinstance(description, str) else description["Fn::Sub"]
+    )
     assert named is not None
     assert named[1] in {section.lower() for section in SECTIONS}
 
@@ -91,7 +95,7 @@ def test_a_section_says_what_it_means_where_to_look_and_what_to_do(section: str)
 def test_the_runbook_has_no_other_sections_and_its_links_lead_somewhere() -> None:
     assert SECTIONS.keys() == ALERTS.keys() | OF_THE_TEMPLATE
     assert set(re.findall(r"\]\(#(\w+)\)", RUNBOOK)) <= {section.lower() for section in SECTIONS}
-    named = {one for alarm in ALARMS.values() for one in re.findall(r"RUNBOOK\.md#(\w+)", str(alarm))}
+    named = {anchor for alarm in ALARMS.values() for anchor in re.findall(r"RUNBOOK\.md#(\w+)", str(alarm))}
     assert {section.lower() for section in OF_THE_TEMPLATE} <= named
 
 

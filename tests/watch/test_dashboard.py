@@ -1,4 +1,4 @@
-"""The dashboard: Grafana can import it, and each of its expressions is valid and asks for what is there."""
+"""The dashboard: Grafana can import it, and each of its expressions is valid and uses existing metrics."""
 
 import json
 import re

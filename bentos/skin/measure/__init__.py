@@ -1,6 +1,6 @@
-"""What can be measured on a crop without learned weights: the whole knowledge of the heuristic runner."""
+"""The heuristics: all that is measured on a crop without learned weights."""
 
-from bentos.skin.findings import Learned, Measured
+from bentos.skin.findings import LesionsAndWrinkles, Measured
 from bentos.skin.measure import blemishes, lines
 from bentos.skin.measure.pigmentation import pigmentation
 from bentos.skin.measure.redness import redness
@@ -8,23 +8,24 @@ from bentos.skin.measure.shine import shine
 from bentos.skin.measure.surface import prepare
 from bentos.skin.measure.texture import texture
 from bentos.skin.measure.tone import tone
-from bentos.skin.photo import zones
 from bentos.skin.photo.crop import Crop
 from bentos.skin.photo.skin import skin_mask, skin_share
+from bentos.skin.photo.zones import face_masks
 
 
 def measure(crop: Crop) -> Measured:
-    """Everything that is measured on a crop; safe to call from several threads.
+    """Measure everything on a crop; safe to call from several threads.
 
     Args:
-        crop: any crop; faces without key points and photos without skin have measurements too.
+        crop: any crop, also without key points or without skin.
     """
-    skin, masks = skin_mask(crop), zones.masks(crop)
+    masks = face_masks(crop)
+    skin = skin_mask(crop, masks)
     surface = prepare(crop, skin, masks)
-    acne = blemishes.find(crop, surface.lab, skin)
+    acne = blemishes.find(crop, surface.lab, skin, masks)
     wrinkles = lines.find(crop, masks)
     return Measured(
-        learned=Learned(
+        lesions_and_wrinkles=LesionsAndWrinkles(
             lesions=acne.lesions,
             count=acne.count,
             severity=acne.severity,

@@ -1,9 +1,9 @@
-"""Acne without a learned encoder: red and dark spots, weighed by a small perceptron on a fixed bank of filters.
+"""Acne without a learned encoder: red and dark spots, rated by a small perceptron on a fixed filter bank.
 
 The bank is scale space (Lindeberg, IJCV 1998): differences of Gaussians of L*, a* and b*, and Hessian eigenvalues, at
-the scales of lesions, on skin alone. A perceptron of some thousand numbers says of each pixel how much it looks like
-the middle of a lesion; peaks become boxes; sums of what was found become count and severity.
-All numbers were fitted by `training/tune.py` on ACNE04's train photos.
+the scales of lesions, on skin alone. A perceptron of some thousand weights rates how much each pixel looks like the
+middle of a lesion; peaks become boxes; sums over pixels and boxes become count and severity.
+All weights were fitted by `training/tune.py` on ACNE04's train photos.
 """
 
 from dataclasses import dataclass
@@ -14,26 +14,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bentos.skin.boxes import suppress
+from bentos.skin.boxes import nms
 from bentos.skin.findings import SEVERITIES, Lesion, severity_beside
 from bentos.skin.measure import filters
 from bentos.skin.measure.pose import face_coordinates
 from bentos.skin.measure.tuned import Network, sigmoid, softmax, tuned
-from bentos.skin.photo import zones
 from bentos.skin.photo.crop import CROP_SIZE, Crop
+from bentos.skin.photo.zones import FaceMasks
 
-FACTOR = 2  # everything here is done at half the crop: the smallest labelled lesions are still 5 px wide
+FACTOR = 2  # the crop is reduced by so much: the smallest labelled lesions are still 5 px wide
 SIZE = CROP_SIZE // FACTOR
 SCALES = (0.7, 1.2, 2.0, 3.2, 5.0, 8.0, 16.0)  # px at half size; differences of neighbours are the bands
 EIGEN_SCALES = (1.2, 2.0, 3.2)  # px; of the Hessian's eigenvalues of L* and a*
-TEXTURE_SCALE = 8.0  # px; around a pixel, how busy the skin is
-SKIN_SCALES = (3.0, 10.0)  # px; how much skin is near, and whether eyes, brows, lips are
-HEAT_SCALES = (1.0, 2.0, 4.0, 8.0, 16.0)  # px; the map is searched at the first, all tell of its surroundings
+TEXTURE_SCALE = 8.0  # px; of the mean contrast around a pixel
+SKIN_SCALES = (3.0, 10.0)  # px; of the shares of skin, and of eyes, brows and lips, around a pixel
+HEAT_SCALES = (1.0, 2.0, 4.0, 8.0, 16.0)  # px; peaks are found at the first; all describe the surroundings of a peak
 HEAT_FLOOR = 1e-3  # added before logarithms
-SLOPE_STEP = 3  # px; how far to each side the map's slope is taken
+SLOPE_STEP = 3  # px; to each side, for the slope of the map
 SHIFT_UNIT, SIDE_MIN, SIDE_MAX = 10.0, 8.0, 90.0  # crop pixels
-PEAK_WIDTH = 5  # px; a peak is the highest of its square
-PEAK_FLOOR = 0.02  # of the map's probability; nothing below becomes a candidate
+PEAK_WIDTH = 5  # px; a peak is the maximum of such a square
+PEAK_FLOOR = 0.02  # of probability; lower peaks are no candidates
 CANDIDATES = 200  # at most, best first; more than any labelled face has lesions
 OVERLAP = 0.3  # intersection over union from which two boxes are one lesion
 SHOWN = 0.2  # confidence from which a candidate is reported as a box
@@ -41,7 +41,7 @@ SHOWN = 0.2  # confidence from which a candidate is reported as a box
 
 @dataclass(frozen=True, slots=True)
 class Acne:
-    """What was found on one crop; lesions, count, severity and severity_confidence as in `findings.Learned`."""
+    """Acne on one crop; lesions, count, severity and severity_confidence as in `LesionsAndWrinkles`."""
 
     lesions: list[Lesion]
     count: int
@@ -49,22 +49,23 @@ class Acne:
     severity_confidence: float | None
 
 
-def find(crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_]) -> Acne:
+def find(crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_], masks: FaceMasks) -> Acne:
     """Lesions, count and severity of one crop.
 
     Args:
         crop: the crop.
         lab: float32 (256, 256, 3), `colour.reduced_lab(crop.pixels, blemishes.FACTOR)`.
-        skin: bool (512, 512), `skin.skin_mask(crop)`.
+        skin: bool (512, 512), of the crop.
+        masks: of the crop.
     """
-    where, rows = pixel_features(crop, lab, skin)
+    where, rows = pixel_features(crop, lab, skin, masks)
     if not len(rows):
         return Acne([], 0, SEVERITIES[0], None)
     fitted = _fitted()
     logits = fitted.pixels(rows)[:, 0]
     centres, features = candidates(logits, where, rows)
     boxes, confidence = place(centres, fitted.boxes(features)), sigmoid(fitted.candidates(features)[:, 0])
-    kept = suppress(boxes, confidence, OVERLAP)
+    kept = nms(boxes, confidence, OVERLAP)
     boxes, confidence = boxes[kept], confidence[kept]
     lesions = [
         Lesion((float(x), float(y), float(w), float(h)), round(float(share), 4))
@@ -77,9 +78,9 @@ def find(crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_]) -> Acne:
     return Acne(lesions, count, severity, chance)
 
 
-def response(crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """How much each pixel looks like the middle of a lesion, float32 (256, 256), 0..1; arguments as for `find`."""
-    where, rows = pixel_features(crop, lab, skin)
+def response(crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_], masks: FaceMasks) -> NDArray[np.float32]:
+    """The probability that each pixel is the middle of a lesion, float32 (256, 256), 0..1; arguments as for `find`."""
+    where, rows = pixel_features(crop, lab, skin, masks)
     heat = np.zeros((SIZE, SIZE), np.float32)
     if len(rows):
         heat[where] = sigmoid(_fitted().pixels(rows)[:, 0])
@@ -87,12 +88,12 @@ def response(crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_]) -> N
 
 
 def pixel_features(
-    crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_]
+    crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_], masks: FaceMasks
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """The filter bank on skin.
+    """The filter bank, on skin.
 
     Returns:
-        (where, rows): bool (256, 256), the pixels looked at; float32 (n, f), their features in reading order.
+        (where, rows): bool (256, 256), the pixels of skin; float32 (n, f), their features in reading order.
     """
     cover = filters.downsample(skin.astype(np.float32), FACTOR)
     where = cover > 0.5
@@ -101,7 +102,7 @@ def pixel_features(
     channels = np.ascontiguousarray(np.moveaxis(lab, -1, 0))
     typical = np.median(channels[:, where], axis=1)
     spread = channels[:2, where].std(axis=1)
-    # Hair, eyes and background are replaced by the skin's mean nearby: their edges must not ring.
+    # Hair, eyes and background are replaced by the skin's mean nearby: their edges must not disturb the filters.
     filled = np.where(where, channels, _nearby_skin(channels, where, typical))
     levels = [filters.gaussian(filled, sigma) for sigma in SCALES]
     maps: list[NDArray[np.float32]] = []
@@ -113,8 +114,8 @@ def pixel_features(
     maps += list(np.sqrt(filters.gaussian(bands**2, TEXTURE_SCALE)))
     maps += list(levels[-1] - typical[:, None, None])
     maps += [filters.gaussian(cover, sigma) for sigma in SKIN_SCALES]
-    marks = zones.features(crop)[::FACTOR, ::FACTOR].astype(np.float32)
-    maps.append(filters.gaussian(marks, SKIN_SCALES[0]))
+    features = masks.features[::FACTOR, ::FACTOR].astype(np.float32)
+    maps.append(filters.gaussian(features, SKIN_SCALES[0]))
     across, along = face_coordinates(crop, SIZE)
     maps += [across, along, np.abs(across)]
     index = np.flatnonzero(where)
@@ -126,10 +127,10 @@ def pixel_features(
 def candidates(
     logits: NDArray[np.float32], where: NDArray[np.bool_], rows: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Peaks of the map, and what is seen there.
+    """Peaks of the map, and their features.
 
     Args:
-        logits: float32 (n,), of the pixels looked at.
+        logits: float32 (n,), of the pixels of skin.
         where: bool (256, 256), those pixels.
         rows: float32 (n, f), their features.
 
@@ -143,7 +144,7 @@ def candidates(
     at = at[np.argsort(-peaked.ravel()[at], kind="stable")][:CANDIDATES]
     y, x = np.divmod(at, SIZE)
     columns = [np.log(level.ravel()[at] + HEAT_FLOOR) for level in (heat, peaked, *around)]
-    for level in (peaked, *around[:2]):  # which way the lesion lies, if the peak is off its middle
+    for level in (peaked, *around[:2]):  # the direction of the lesion, if the peak is not at its middle
         for dx, dy in ((SLOPE_STEP, 0), (0, SLOPE_STEP)):
             ahead = level[np.minimum(y + dy, SIZE - 1), np.minimum(x + dx, SIZE - 1)]
             behind = level[np.maximum(y - dy, 0), np.maximum(x - dx, 0)]
@@ -167,14 +168,14 @@ def place(centres: NDArray[np.float32], shifts: NDArray[np.float32]) -> NDArray[
 
 
 def face_features(logits: NDArray[np.float32], confidence: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What count and severity are judged on, float32 (f,): several tallies of the same evidence.
+    """The features that count and severity are estimated from, float32 (f,): several sums over pixels and boxes.
 
     Args:
-        logits: float32 (n,), of the pixels looked at.
+        logits: float32 (n,), of the pixels of skin.
         confidence: float32 (m,), of the candidates.
     """
     chance = sigmoid(logits)
-    tallies = [
+    sums = [
         float(confidence.sum()),
         float((confidence**2).sum()),
         float(np.count_nonzero(confidence > 0.5)),
@@ -183,7 +184,7 @@ def face_features(logits: NDArray[np.float32], confidence: NDArray[np.float32]) 
         float(np.count_nonzero(chance > 0.5)) / 10,
     ]
     share = [float(chance.mean()) * 100, float(np.quantile(chance, 0.99)) * 10]
-    return np.log1p(np.array(tallies + share, np.float32))
+    return np.log1p(np.array(sums + share, np.float32))
 
 
 def _nearby_skin(
@@ -207,7 +208,7 @@ def _eigenvalues(images: NDArray[np.float32], sigma: float) -> list[NDArray[np.f
 class _Fitted:
     pixels: Network  # pixel features → logit of a lesion's middle
     boxes: Network  # candidate features → shifts of `place`
-    candidates: Network  # candidate features → logit of being right
+    candidates: Network  # candidate features → logit of being correct
     count: Network  # face features → log(1 + count)
     severity: Network  # face features → logits of mild … very severe
 

@@ -1,4 +1,4 @@
-"""sRGB to CIELAB, quickly, and the individual typology angle."""
+"""sRGB → CIELAB, and the individual typology angle."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

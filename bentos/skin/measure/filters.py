@@ -1,7 +1,7 @@
 """Image filters in numpy: Gaussians, means, maxima, ridges, and changes of size; float32 on (…, height, width).
 
 Every separable linear filter here is a banded matrix per axis, multiplied block by block: BLAS does a 512×512 Gaussian
-in about a millisecond, and a wide one costs little more than a narrow one. The matrices are cached per size.
+in about a millisecond, and a wide one costs hardly more than a narrow one. The matrices are cached per size.
 Borders repeat the outermost pixel (scipy's mode "nearest").
 """
 
@@ -16,12 +16,12 @@ Image: TypeAlias = NDArray[np.float32]
 Weights: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 TRUNCATE = 3.0  # Gaussians are cut at this many sigmas; .3 % of their mass lies beyond
-COARSE_SIGMA = 8.0  # px; wider Gaussians are taken at a reduced size, where they lose nothing that can be seen
+COARSE_SIGMA = 8.0  # px; wider Gaussians are applied at a reduced size, without visible loss
 BLOCK = 64  # rows multiplied at a time; small enough to skip the zeros, large enough for BLAS
 
 
 class Band:
-    """A banded linear map from `columns` samples to `rows` samples, ready to be applied along an axis.
+    """A banded linear map from `columns` samples to `rows` samples, applied along one axis.
 
     Args:
         matrix: float64 (rows, columns).
@@ -105,7 +105,7 @@ def _enlarge_band(size: int, target: int, factor: int) -> Band:
 
 
 def downsample(image: Image, factor: int) -> Image:
-    """Mean of each `factor` × `factor` square; a rest at the right and lower border makes smaller ones."""
+    """Mean of each `factor` × `factor` square; squares at the right and lower border may be smaller."""
     if factor == 1:
         return image
     return _reduce_band(image.shape[-1], factor).across(_reduce_band(image.shape[-2], factor).down(image))
@@ -117,7 +117,7 @@ def upsample(image: Image, factor: int, shape: tuple[int, int] | None = None) ->
     Args:
         image: float32 (…, height, width).
         factor: whole, from 1.
-        shape: (height, width) wanted; the image's times `factor` by default.
+        shape: (height, width) of the result; the image's times `factor` by default.
     """
     height, width = shape or (image.shape[-2] * factor, image.shape[-1] * factor)
     if factor == 1 and (height, width) == image.shape[-2:]:
@@ -131,7 +131,7 @@ def gaussian(image: Image, sigma: float) -> Image:
 
     Args:
         image: float32 (…, height, width).
-        sigma: px. From COARSE_SIGMA on it is taken at a reduced size, within 1 % of the image's range of the
+        sigma: px. From COARSE_SIGMA on it is applied at a reduced size, within 1 % of the image's range of the
             exact one (5 % at the border, where the mean of the outermost square is repeated, not the outermost pixel).
     """
     if sigma >= COARSE_SIGMA:
@@ -150,13 +150,13 @@ def box_mean(image: Image, width: int) -> Image:
 
 
 def masked_gaussian(image: Image, weight: Image | NDArray[np.bool_], sigma: float, fill: float = 0.0) -> Image:
-    """Gaussian mean of the pixels that count: normalised convolution (Knutsson and Westin, CVPR 1993).
+    """Gaussian mean of weighted pixels: normalised convolution (Knutsson and Westin, CVPR 1993).
 
     Args:
         image: float32 (height, width).
-        weight: bool or float32 (height, width), 0 (does not count) to 1.
+        weight: bool or float32 (height, width), 0 (ignored) to 1.
         sigma: px.
-        fill: value where nothing that counts is near.
+        fill: value where all pixels nearby have weight 0.
     """
     weight = weight.astype(np.float32)
     above, below = gaussian(np.stack([image * weight, weight]), sigma)
@@ -207,7 +207,7 @@ def hessian(image: Image, sigma: float) -> tuple[Image, Image, Image]:
 
 
 def line_response(curvature: tuple[Image, Image, Image], angle: float | Image) -> Image:
-    """How dark a line along `angle` is: the second derivative across it, less what also bends along it (spots).
+    """Strength of a dark line along `angle`: the second derivative across it, less that along it (spots).
 
     Args:
         curvature: (xx, xy, yy) of `hessian`.

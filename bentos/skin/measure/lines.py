@@ -1,8 +1,8 @@
-"""Wrinkles without a learned encoder: the energy of dark ridges by scale and direction, weighed where it occurs.
+"""Wrinkles without a learned encoder: the energy of dark ridges by scale, direction and place.
 
-Oriented second derivatives at three scales, in directions that turn with the head, give each place of the face its
-texture of lines. A small perceptron that also knows where on the face it looks says whether that is a wrinkle of a
-zone; the strongest places of each zone decide on it. All numbers were fitted by `training/tune.py` on train photos.
+Oriented second derivatives at three scales, in directions that turn with the head, describe the lines at each place of
+the face. A small perceptron that also gets the position on the face rates whether they are wrinkles of a zone; the
+strongest places of each zone decide. All weights were fitted by `training/tune.py` on train photos.
 """
 
 from dataclasses import dataclass
@@ -17,20 +17,19 @@ from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.measure import filters
 from bentos.skin.measure.pose import face_coordinates, roll
 from bentos.skin.measure.tuned import Network, sigmoid, tuned
-from bentos.skin.photo import zones
 from bentos.skin.photo.crop import CROP_SIZE, Crop
+from bentos.skin.photo.zones import FaceMasks
 
-FACTOR = 2  # ridges are sought at half the crop
-CELL = 4  # px at half size; places of the face are told apart on a grid of 64 × 64
+FACTOR = 2  # the crop is reduced by so much
+CELL = 4  # px at half size; the places of the face are the cells of a grid of 64 × 64
 GRID = CROP_SIZE // FACTOR // CELL
 SCALES = (0.8, 1.4, 2.4)  # px at half size: fine lines to folds
 ANGLES = (0.0, np.pi / 4, np.pi / 2, 3 * np.pi / 4)  # along the line: level, falling outwards, upright, rising
 SHADE_SCALE = 8.0  # px at half size; ridges are measured against the brightness around them
 SHADE_FLOOR = 12.0  # grey levels, so that noise in the dark does not look like contrast
-POOL = 1.0  # cells; how far energy is averaged
-ENERGY_FLOOR = 1e-3  # of contrast; below it is nothing but the photo's noise
-OVAL_SCALE = 1.1  # of the face's oval: where places are looked at
-SHARES = (0.01, 0.05)  # of a zone's own places: the strongest that decide, beside the mean
+POOL = 1.0  # cells; over which energy is averaged
+ENERGY_FLOOR = 1e-3  # of contrast; below it there is only noise
+SHARES = (0.01, 0.05)  # of the places: the strongest, which decide, beside the mean
 ZONE_PARTS = {
     "forehead": ("forehead",),
     "crows_feet": ("crows_feet_left", "crows_feet_right"),
@@ -41,49 +40,49 @@ ZONE_PARTS = {
 
 @dataclass(frozen=True, slots=True)
 class Wrinkles:
-    """What was found on one crop: WRINKLE_ZONES → 0..1, and the measured chance that the zones are judged rightly."""
+    """Wrinkles on one crop: WRINKLE_ZONES → 0..1, and the probability that the zones are judged correctly."""
 
     zones: dict[str, float]
     confidence: float | None
 
 
-def find(crop: Crop, masks: dict[str, NDArray[np.bool_]]) -> Wrinkles:
-    """The chance of wrinkles in each zone of one crop.
+def find(crop: Crop, masks: FaceMasks) -> Wrinkles:
+    """The probability of wrinkles in each zone of one crop.
 
     Args:
         crop: the crop.
-        masks: zone name → bool (512, 512), `zones.masks(crop)`.
+        masks: of the crop.
     """
-    where, rows = place_features(crop)
+    where, rows = place_features(crop, masks)
     if not len(rows):
         return Wrinkles(dict.fromkeys(WRINKLE_ZONES, 0.0), None)
     fitted = _fitted()
     face = face_features(fitted.places(rows), where, masks)
     chances = {zone: float(sigmoid(net(face[None])[0, 0])) for zone, net in fitted.zones.items()}
     sure = float(np.mean([max(chance, 1 - chance) for chance in chances.values()]))
-    # Without key points nobody knows where the zones are; that case was not measured.
+    # Without key points the zones are not known; that case was not measured.
     return Wrinkles(
         {zone: round(chance, 4) for zone, chance in chances.items()},
         round(sure, 4) if crop.keypoints is not None else None,
     )
 
 
-def response(crop: Crop) -> dict[str, NDArray[np.float32]]:
-    """WRINKLE_ZONES → float32 (64, 64), 0..1: how much each place of the crop looks like a wrinkle of that zone."""
-    where, rows = place_features(crop)
+def response(crop: Crop, masks: FaceMasks) -> dict[str, NDArray[np.float32]]:
+    """WRINKLE_ZONES → float32 (64, 64), 0..1: the probability that a place shows a wrinkle of that zone."""
+    where, rows = place_features(crop, masks)
     maps = np.zeros((len(WRINKLE_ZONES), GRID, GRID), np.float32)
     if len(rows):
         maps[:, where] = sigmoid(_fitted().places(rows)).T
     return dict(zip(WRINKLE_ZONES, maps, strict=True))
 
 
-def place_features(crop: Crop) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """The texture of lines at each place of the face.
+def place_features(crop: Crop, masks: FaceMasks) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """The features of each place of the face.
 
     Returns:
-        (where, rows): bool (64, 64), the places looked at; float32 (n, f), their features in reading order.
+        (where, rows): bool (64, 64), the places on the face; float32 (n, f), their features in reading order.
     """
-    where = _shown(crop) & _at_cells(zones.oval(crop, OVAL_SCALE))
+    where = _shown(crop) & _at_cells(masks.wide_oval)
     if not where.any():
         return where, np.empty((0, 0), np.float32)
     grey = filters.downsample(np.asarray(Image.fromarray(crop.pixels).convert("L"), np.float32), FACTOR)
@@ -95,7 +94,7 @@ def place_features(crop: Crop) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     for sigma in SCALES:
         curvature = filters.hessian(contrast, sigma)
         energies = _energies(curvature, roll(crop))
-        # On the person's right side falling and rising lines change places, so that both sides teach the same.
+        # On the person's right side falling and rising lines are swapped, so that both sides have the same features.
         energies[[1, 3]] = np.where(mirrored[None], energies[[3, 1]], energies[[1, 3]])
         energies[[5, 7]] = np.where(mirrored[None], energies[[7, 5]], energies[[5, 7]])
         logs = np.log(energies + np.float32(ENERGY_FLOOR))
@@ -106,7 +105,7 @@ def place_features(crop: Crop) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     maps += [
         np.log(np.sqrt(filters.gaussian(busy, POOL)) + np.float32(ENERGY_FLOOR)),
         np.log(light / np.median(light[where])),
-        filters.gaussian(_at_cells(zones.features(crop)).astype(np.float32), POOL),
+        filters.gaussian(_at_cells(masks.features).astype(np.float32), POOL),
         across,
         np.abs(across),
         along,
@@ -114,27 +113,25 @@ def place_features(crop: Crop) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     return where, np.stack([values[where] for values in maps], axis=1).astype(np.float32)
 
 
-def face_features(
-    logits: NDArray[np.float32], where: NDArray[np.bool_], masks: dict[str, NDArray[np.bool_]]
-) -> NDArray[np.float32]:
-    """What the zones are judged on, float32 (f,): for each zone its strongest places and its mean, as logits.
+def face_features(logits: NDArray[np.float32], where: NDArray[np.bool_], masks: FaceMasks) -> NDArray[np.float32]:
+    """The features that the zones are rated on, float32 (f,): the strongest places and the mean of each, as logits.
 
     Args:
-        logits: float32 (n, 4), of the places looked at, one column per WRINKLE_ZONES.
+        logits: float32 (n, 4), of the places on the face, one column per WRINKLE_ZONES.
         where: bool (64, 64).
-        masks: zone name → bool (512, 512).
+        masks: of the crop.
     """
-    tallies: list[float] = []
+    values_by_zone: list[float] = []
     for column, zone in enumerate(WRINKLE_ZONES):
-        own = np.logical_or.reduce([_at_cells(masks[part]) for part in ZONE_PARTS[zone]])
+        own = np.logical_or.reduce([_at_cells(masks.zones[part]) for part in ZONE_PARTS[zone]])
         chances = sigmoid(logits[:, column])
         inside = chances[own[where]]
         values = np.sort(chances)[::-1]
         tops = [float(values[: max(1, round(share * len(values)))].mean()) for share in SHARES]
         mean = float(inside.mean()) if len(inside) else float(chances.mean())
         best = float(np.sort(inside)[-5:].mean()) if len(inside) else tops[0]
-        tallies += [*tops, best, mean]
-    bounded = np.clip(np.array(tallies, np.float32), 1e-4, 1 - 1e-4)
+        values_by_zone += [*tops, best, mean]
+    bounded = np.clip(np.array(values_by_zone, np.float32), 1e-4, 1 - 1e-4)
     return np.asarray(np.log(bounded / (1 - bounded)), dtype=np.float32)
 
 
@@ -149,13 +146,13 @@ def _energies(curvature: tuple[NDArray[np.float32], ...], turn: float) -> NDArra
 
 
 def _at_cells(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """A crop mask at the middles of the cells, (64, 64)."""
+    """A crop mask at the centres of the cells, (64, 64)."""
     side = FACTOR * CELL
     return mask[side // 2 :: side, side // 2 :: side]
 
 
 def _shown(crop: Crop) -> NDArray[np.bool_]:
-    """Cells that show the photo whole, bool (64, 64)."""
+    """Cells that lie wholly in the photo, bool (64, 64)."""
     side = FACTOR * CELL
     x0, y0, x1, y1 = crop.valid
     shown = np.zeros((GRID, GRID), dtype=np.bool_)

@@ -1,8 +1,8 @@
 """Pigmentation: patches browner and darker than the skin around them.
 
 Melanin darkens all channels, blue most; blood hardly darkens red (Takiwaki, Measurement of skin color, 1998). The
-optical density of the red channel is therefore an index of melanin that lesions and flushes leave alone. Shading moves
-it too, but changes slowly over the face, or is as narrow as a wrinkle: a band of scales in between is kept.
+optical density of the red channel is therefore an index of melanin that lesions and flushes do not affect. Shading
+affects it too, but changes slowly over the face, or is as narrow as a wrinkle: a band of scales in between is kept.
 """
 
 import numpy as np
@@ -12,17 +12,17 @@ from bentos.skin.measure.filters import downsample, masked_gaussian
 from bentos.skin.measure.surface import DENSITY, ENOUGH, STEP, Curve, Map, Surface, grade, ramp, surroundings
 
 FINE, BROAD = 2.5, 11.0  # px; patches between pores and the shape of the face
-START, FULL = 1.5, 9.0  # density above the surroundings' where a patch begins to count and where it counts full
+START, FULL = 1.5, 9.0  # density above that of the surroundings: a patch counts from the first, fully from the second
 # Increase of blue's density beyond red's, over red's increase. Melanin absorbs as wavelength^-3.33 (Jacques, Skin
 # optics, Oregon Medical Laser Center News, 1998), about 1.5 of it; shade makes 0, and up to 0.7 where gloss ends.
 BROWNER = (0.7, 1.4)
-GLOSS = 6.0  # density below the surroundings' from which a pixel is a highlight
-SHADE = 0.05  # what a dark patch without brown counts for: black and white photos have no other
+GLOSS = 6.0  # density below that of the surroundings from which a pixel is a highlight
+SHADE = 0.05  # weight of a dark patch that is not brown; black and white photos have no other
 CURVE = Curve(0.0036, 0.0351)  # 5th and 95th percentile of 565 faces of ACNE04 train and wrinkles train
 
 
 def pigmentation(surface: Surface) -> tuple[Graded, Map]:
-    """How patchy the pigment is, and where.
+    """Pigmented patches: grade and map.
 
     Returns:
         The grade; a zone that shows too little skin takes the whole face's value.
@@ -35,7 +35,7 @@ def pigmentation(surface: Surface) -> tuple[Graded, Map]:
     red = downsample(surface.density, STEP)
     brown = downsample(DENSITY[surface.pixels[..., 2]], STEP) - red
     dark = masked_gaussian(red, where, FINE)
-    # Highlights make what lies between them look dark: what is much brighter than its surroundings is none of them.
+    # Skin between highlights looks dark, so pixels much brighter than their surroundings do not count as surroundings.
     dull = where & (dark > surroundings(red, where, BROAD) - GLOSS)
     darker = dark - surroundings(red, dull, BROAD)
     browner = masked_gaussian(brown, where, FINE) - surroundings(brown, dull, BROAD)

@@ -1,4 +1,4 @@
-"""Where on the face a pixel lies, as numbers a fit can use."""
+"""The position of each pixel on the face, as features."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +9,8 @@ from bentos.skin.photo.crop import CROP_SIZE, Crop
 # The affine that takes a face's shape (zones.KEYPOINTS, x and y) to the crop: median of 1,700 train crops, used where
 # no face was found.
 USUAL = np.array([[105.0, 0.0, 256.0], [0.0, 105.0, 215.0]])
-AREA_MIN = 100.0  # px²; of the shape's unit square; key points (nearly) on a line tell no pose
-ACROSS_LIMIT, ALONG_LIMITS = 2.0, (-2.0, 3.0)  # beyond them all is background alike
+AREA_MIN = 100.0  # px²; of the shape's unit square; key points (nearly) on a line give no pose
+ACROSS_LIMIT, ALONG_LIMITS = 2.0, (-2.0, 3.0)  # beyond them is background
 
 
 def pose(crop: Crop) -> NDArray[np.float64]:

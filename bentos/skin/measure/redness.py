@@ -1,4 +1,4 @@
-"""Redness: how much redder than its own calm skin a face is, or than calm skin of any face.
+"""Redness: how much redder a face is than its own calm skin, or than the calm skin of other faces.
 
 For one colour under stronger or weaker light X, Y and Z keep their ratios, so that a* and b* are in proportion to
 L* + 16: they are compared after scaling to one lightness. Melanin, warm light and the absence of gloss raise a* and b*
@@ -13,20 +13,20 @@ from bentos.skin.measure.surface import ENOUGH, Curve, Map, Surface, grade, ramp
 
 REFERENCE_LIGHTNESS = 65.0  # L* to which a* and b* are scaled
 LIGHTNESS_MIN = 15.0  # below it a* is noise
-# a* per b* is the face's own, within limits: a wholly red face must not set its own standard.
+# a* per b* is the face's own, within limits: a wholly red face must not be its own reference.
 SLOPES = (0.5, 0.7)
-CALM_PERCENTILE = 30.0  # of the face's own redness: its calm skin, as long as a flush spares that much of it
-# Ninetieth percentile of that over 565 training faces: what is above is red, however even it is.
+CALM_PERCENTILE = 30.0  # of the face's redness: its calm skin, as long as a flush leaves that share free
+# Ninetieth percentile of that over 565 training faces: a higher value is red, however even it is.
 CALM_LIMIT = 6.8
-START, FULL = 3.0, 14.0  # excess where it begins to count and where it counts full
-SHADOW = (-40.0, -15.0)  # L* from the face's median; between them redness fades out, as shadows are red by themselves
-PALE = 0.7  # of the face's b*: what is paler and brighter than the median is gloss, and says nothing
+START, FULL = 3.0, 14.0  # excess: it counts from the first, fully from the second
+SHADOW = (-40.0, -15.0)  # L* from the face's median; between them redness fades out, because shadows are reddish
+PALE = 0.7  # of the face's b*: skin that is paler and brighter than the median is gloss, and does not count
 SMOOTH = 1.0  # px; JPEG keeps colour at half resolution
 CURVE = Curve(0.0095, 0.23)  # 5th and 95th percentile of 565 faces of ACNE04 train and wrinkles train
 
 
 def redness(surface: Surface) -> tuple[Graded, Map]:
-    """How red the skin is, and where.
+    """Redness of the skin: grade and map.
 
     Returns:
         The grade; a zone that shows too little skin takes the whole face's value.

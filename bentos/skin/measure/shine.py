@@ -1,9 +1,9 @@
-"""Shine: where the skin's surface mirrors the lamp.
+"""Shine: specular reflection of the lamp on the skin.
 
 Light from the surface keeps the lamp's colour, light from below it takes the skin's (Shafer, Using color to separate
 reflection components, 1985). A highlight is therefore brighter and less yellow than the skin around it. b* is scaled
 to one lightness, as in `redness`, so that strong light alone is no shine; and chroma is b* alone, which blood hardly
-moves.
+affects.
 """
 
 import numpy as np
@@ -13,18 +13,18 @@ from bentos.skin.measure.filters import gaussian
 from bentos.skin.measure.surface import ENOUGH, Curve, Map, Surface, grade, ramp, surroundings
 
 BROAD = 28.0  # px; wider than a highlight, narrower than the face
-BRIGHTER = (1.0, 8.0)  # L* above the surroundings where a highlight begins and where it is bright enough for one
-PALER = (0.1, 0.6)  # loss of b*, as a share of the face's usual, where shine begins and where it is full
-USUAL = 60.0  # percentile of b* that is the usual: the median of a shiny face is itself pale
-COLOURLESS = 4.0  # b* below which a photo is black and white, and paleness says nothing
-BRIGHTER_IN_GREY = (6.0, 24.0)  # L* above the surroundings that must do there
+BRIGHTER = (1.0, 8.0)  # L* above the surroundings: a highlight from the first, a full one from the second
+PALER = (0.1, 0.6)  # loss of b*, as a share of the face's usual: shine from the first, fully from the second
+USUAL = 60.0  # percentile of b* taken as usual: the median of a shiny face is pale already
+COLOURLESS = 4.0  # b* below which a photo is black and white, and paleness means nothing
+BRIGHTER_IN_GREY = (6.0, 24.0)  # L* above the surroundings, for such photos
 LIGHTNESS_MIN = 15.0  # below it b* is noise
 SMOOTH = 1.0  # px
 CURVE = Curve(0.023, 0.18)  # 5th and 95th percentile of 565 faces of ACNE04 train and wrinkles train
 
 
 def shine(surface: Surface) -> tuple[Graded, Map]:
-    """How much the skin shines, and where.
+    """Shine of the skin: grade and map.
 
     Returns:
         The grade; a zone that shows too little skin takes the whole face's value.

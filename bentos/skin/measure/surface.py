@@ -1,4 +1,4 @@
-"""What every measurement looks at: the crop's colour, skin and zones; and how a map becomes a score."""
+"""Prepares a crop for the measurements: colour, skin and zones; and grades their maps."""
 
 from dataclasses import dataclass
 
@@ -8,22 +8,21 @@ from numpy.typing import NDArray
 from bentos.skin.findings import COLOUR_ZONES, Graded
 from bentos.skin.measure.colour import LINEAR, reduced_lab
 from bentos.skin.measure.filters import box_mean, downsample, gaussian, local_max, masked_gaussian, upsample
-from bentos.skin.photo import zones
 from bentos.skin.photo.crop import CROP_SIZE, Crop
+from bentos.skin.photo.zones import FaceMasks
 
 STEP = 2  # crop pixels per map pixel; colour, unlike texture, has no detail below that
 SIZE = CROP_SIZE // STEP
-ENOUGH = 200  # map pixels of skin (0.3 %) without which nothing is said
+ENOUGH = 200  # map pixels of skin (0.3 %); with fewer, every score is 0
 ENOUGH_IN_ZONE = 60  # map pixels
 PLANE_STEP = 4  # map px; planes are fitted to means of such squares
 # A hundred times the optical density, -log10 of reflectance, by 8-bit code: 30 is half the light. The floor keeps the
-# noise of the dark from weighing more than the light.
+# noise of the dark from having more weight than the light.
 DENSITY = (-100 * np.log10(LINEAR + 0.01)).astype(np.float32)
 DARKER = 14.0  # density above the face's median from which skin may be hair or shade; melasma reaches about 10
-UNEVEN, UNEVEN_LIMIT = 2.0, 10.0  # mean contrast of neighbours there; and the most one pixel counts
-REACH = 24  # px at 128; how far in from the border of the skin
-BORDER = 11  # px; skin's square, to be away from the border
-FACE = 1.1  # of the oval; the jaw of turned heads lies a little outside it
+UNEVEN, UNEVEN_LIMIT = 2.0, 10.0  # mean contrast of neighbours there; and the maximum of one pixel
+REACH = 24  # px at 128; from the border of the skin inwards
+BORDER = 11  # px; side of the square that must be skin
 RIDGE = 0.1  # of the weight, in units of sigma²
 ENOUGH_OF_ZONE = 0.2  # share of the zone that must show skin
 
@@ -33,16 +32,16 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """A crop made ready to be measured.
+    """A crop, prepared for the measurements.
 
     Attributes:
         pixels: uint8 (512, 512, 3), sRGB.
         density: float32 (512, 512), optical density of the red channel, DENSITY.
         lab: float32 (256, 256, 3), CIELAB.
-        skin: bool (256, 256), the face's own; ears and neck, often redder and darker, and what hair and shade leave no
-            clear view of are left out.
-        inner: bool (256, 256), skin away from its borders, where hair, brows and lips would be measured too.
-        zones: COLOUR_ZONES → bool (256, 256), what the zone shows, skin or not.
+        skin: bool (256, 256), of the face alone: ears and neck, which are often redder and darker, and skin under
+            hair or shade are left out.
+        inner: bool (256, 256), skin that is not near its border, where hair, brows and lips would be measured too.
+        zones: COLOUR_ZONES → bool (256, 256), the whole zone, skin or not.
     """
 
     pixels: NDArray[np.uint8]
@@ -72,16 +71,16 @@ class Curve:
         return float(-np.expm1(-at_high * (max(raw, 0.0) / self.high) ** shape))
 
 
-def prepare(crop: Crop, skin: Mask, masks: dict[str, Mask]) -> Surface:
-    """Colour and masks of a crop, at the size of the maps.
+def prepare(crop: Crop, skin: Mask, masks: FaceMasks) -> Surface:
+    """The surface of a crop.
 
     Args:
         crop: the crop.
-        skin: bool (512, 512), `skin.skin_mask(crop)`.
-        masks: zone name → bool (512, 512), `zones.masks(crop)`.
+        skin: bool (512, 512), of the crop.
+        masks: of the crop.
     """
     density = DENSITY[crop.pixels[..., 0]]
-    coarse = halved(skin & zones.oval(crop, FACE))
+    coarse = halved(skin & masks.wide_oval)
     if np.count_nonzero(coarse) < ENOUGH:  # key points that miss the face
         coarse = halved(skin)
     clear = coarse & ~_hair_and_shade(downsample(density, 2 * STEP), coarse)
@@ -93,12 +92,12 @@ def prepare(crop: Crop, skin: Mask, masks: dict[str, Mask]) -> Surface:
         lab=reduced_lab(crop.pixels, STEP),
         skin=coarse,
         inner=eroded(coarse, BORDER),
-        zones={name: masks[name][::STEP, ::STEP] for name in COLOUR_ZONES},
+        zones={name: masks.zones[name][::STEP, ::STEP] for name in COLOUR_ZONES},
     )
 
 
 def _hair_and_shade(density: Map, skin: Mask) -> Mask:
-    """Fringes, beards, brows and the shaded rim, which have the skin's colour: dark, uneven, and reaching its border.
+    """Fringes, beards, brows and the shaded rim, which have the colour of skin: dark, uneven, and at its border.
 
     Args:
         density: float32 (128, 128).
@@ -131,8 +130,7 @@ def grade(degree: Map, where: Mask, surface: Surface, curve: Curve) -> Graded:
         surface: of the crop.
         curve: raw measure → 0..1.
     """
-    seen = int(np.count_nonzero(where))
-    if seen < ENOUGH:
+    if np.count_nonzero(where) < ENOUGH:
         return Graded(0.0, dict.fromkeys(COLOUR_ZONES, 0.0))
     whole = curve(float(degree[where].mean()))
     values = {}
@@ -150,14 +148,14 @@ def ramp(values: Map, start: float, full: float) -> Map:
 
 
 def surroundings(image: Map, weight: Mask | Map, sigma: float) -> Map:
-    """What the surroundings of each pixel lead to expect there: a plane fitted to them, weighted by a Gaussian.
+    """The value expected at each pixel from its surroundings: a plane fitted to them, weighted by a Gaussian.
 
-    A plane, not a mean, so that where skin ends, or light falls off, the expectation is not one-sided (normalised
+    A plane, not a mean, so that the expectation is not one-sided where skin ends or light falls off (normalised
     convolution of first order; Knutsson and Westin, CVPR 1993).
 
     Args:
         image: float32 (256, 256).
-        weight: (256, 256), 0 (does not count) to 1.
+        weight: (256, 256), 0 (ignored) to 1.
         sigma: map px, from PLANE_STEP on.
     """
     mass = downsample(weight.astype(np.float32), PLANE_STEP)
@@ -182,7 +180,7 @@ def surroundings(image: Map, weight: Mask | Map, sigma: float) -> Map:
 
 
 def halved(mask: Mask) -> Mask:
-    """(512, 512) → (256, 256): True where all four pixels are."""
+    """(512, 512) → (256, 256): True where all four pixels are True."""
     rows = mask[::STEP] & mask[1::STEP]
     return rows[:, ::STEP] & rows[:, 1::STEP]
 

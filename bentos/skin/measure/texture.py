@@ -1,7 +1,7 @@
-"""Texture: how rough the skin is, as contrast at the scales of pores, bumps and fine lines.
+"""Texture: the roughness of the skin, as contrast at the scales of pores, bumps and fine lines.
 
-Contrast is taken of the red channel's optical density: a ratio of light, so that bright and dim skin are alike, and
-almost blind to blood, so that redness is not counted again.
+Contrast is that of the red channel's optical density: a ratio of light, so that bright and dim skin are alike, and
+hardly affected by blood, so that redness is not counted again.
 """
 
 from itertools import pairwise
@@ -14,16 +14,16 @@ from bentos.skin.measure.surface import ENOUGH, STEP, Curve, Map, Surface, erode
 
 SIGMAS = (1.0, 2.0, 4.0)  # crop px; differences of neighbours are the bands
 SMOOTH = 4.0  # map px, over which contrast is taken
-START, FULL = 0.5, 6.0  # contrast, as a hundredth of optical density, where it begins to count and where it counts full
-LIMIT = 10.0  # the most that one pixel counts: a stray hair is no texture
+START, FULL = 0.5, 6.0  # contrast, as a hundredth of optical density, it counts from the first, fully from the second
+LIMIT = 10.0  # the maximum of one pixel: a stray hair is no texture
 LIGHTNESS_MIN = 25.0  # L*; contrast in the dark is the camera's noise
-BROAD, HAIR = 12.0, 14.0  # map px, and density above the surroundings' of such width from which a pixel shows hair
+BROAD, HAIR = 12.0, 14.0  # map px, and density above that of surroundings of such width from which a pixel shows hair
 MARGIN = 9  # map px; the square around a pixel that must be free of hair and borders
 CURVE = Curve(0.035, 0.436)  # 5th and 95th percentile of 565 faces of ACNE04 train and wrinkles train
 
 
 def texture(surface: Surface) -> tuple[Graded, Map]:
-    """How rough the skin is, and where.
+    """Roughness of the skin: grade and map.
 
     Returns:
         The grade; a zone that shows too little skin takes the whole face's value.

@@ -1,4 +1,4 @@
-"""Skin tone: the individual typology angle of the skin that is lit well."""
+"""Skin tone: the individual typology angle of well-lit skin."""
 
 import numpy as np
 
@@ -10,18 +10,18 @@ CUT_OFFS = (55.0, 41.0, 28.0, 10.0, -30.0)  # degrees; Chardon et al. 1991, Del 
 GROUPS = ("very_light", "light", "intermediate", "tan", "brown", "dark")
 DARK, BRIGHT = 30.0, 90.0  # percentiles of L*: shadow below, highlights above
 COLOURLESS = 3.0  # b* below which the photo is black and white or lit in blue, and the angle means nothing
-CLIPPED = 97.0  # L* from which the sensor says nothing of colour
+CLIPPED = 97.0  # L* from which the sensor is saturated
 
 
 def tone(lab: Map, skin: Mask) -> Tone | None:
-    """Typology angle and group of the skin; of this photo's colours, uncalibrated.
+    """Typology angle and group of the skin, by the uncalibrated colours of the photo.
 
     Args:
         lab: float32 (height, width, 3), CIELAB.
         skin: bool (height, width).
 
     Returns:
-        None where too little skin, or no colour, is seen.
+        None where the photo shows too little skin, or no colour.
     """
     colours = lab[skin & (lab[..., 0] < CLIPPED)]
     if len(colours) < ENOUGH:

@@ -1,4 +1,4 @@
-"""The fitted numbers of blemishes and lines: plain JSON beside this file, written by `training/tune.py`."""
+"""The fitted weights of blemishes and lines: tuned.json beside this file, written by `training/tune.py`."""
 
 import json
 from functools import lru_cache
@@ -24,12 +24,12 @@ class Network:
             (np.array(layer["weights"], np.float32), np.array(layer["bias"], np.float32)) for layer in fitted["layers"]
         ]
         mean, scale = np.array(fitted["mean"], np.float32), np.array(fitted["scale"], np.float32)
-        first, bias = layers[0]  # takes the standardisation in, so that it costs nothing
+        first, bias = layers[0]  # includes the standardisation, so that it costs nothing
         layers[0] = (first / scale[:, None], (bias - (mean / scale) @ first).astype(np.float32))
         self._layers = layers
 
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Features (n, f) → outputs before any squashing, float32 (n, outputs)."""
+        """Features (n, f) → outputs before any activation, float32 (n, outputs)."""
         values = features
         for number, (weights, bias) in enumerate(self._layers):
             if number:
@@ -44,7 +44,7 @@ def tuned() -> dict[str, Any]:
     """What `training/tune.py` fitted: "blemishes" and "lines".
 
     Raises:
-        FileNotFoundError: tuned.json does not lie beside this file.
+        FileNotFoundError: tuned.json is missing.
     """
     fitted: dict[str, Any] = json.loads(TUNED.read_text())
     return fitted

@@ -1,1 +1,1 @@
-"""The skin model: what answers when weights are there, and its state when they are not."""
+"""The skin model: its weights, what runs it, and its state."""

@@ -17,7 +17,7 @@ MODEL = "model.onnx"
 METRICS = "metrics.json"
 FORMAT_VERSION = 1
 MAX_MANIFEST_BYTES = 1 << 20  # a manifest has some 100 kB, most of it the self-test's picture
-MAX_FILE_BYTES = 64 << 20  # of any other file; a bundle that we publish has 20 MB at most
+MAX_FILE_BYTES = 64 << 20  # of any other file; a published bundle has 20 MB at most
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -28,7 +28,7 @@ class BundleError(Exception):
 
     Attributes:
         reason: the contract's reason code.
-        message: what was wrong and what to do, in a sentence.
+        message: what was wrong and what to do, in one sentence.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -38,20 +38,20 @@ class BundleError(Exception):
 
 
 class Strict(BaseModel):
-    """What is read strictly: a misspelt key is an error."""
+    """A model that accepts no unknown key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 class FileEntry(Strict):
-    """A file of the bundle."""
+    """A file of the bundle, as the manifest lists it."""
 
     size: Annotated[int, Field(ge=1, le=MAX_FILE_BYTES)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Input(Strict):
-    """What the network takes: uint8 (batch, size, size, 3), sRGB; normalisation is inside the graph."""
+    """The input of the network: uint8 (batch, size, size, 3), sRGB; normalisation is part of the graph."""
 
     name: str
     layout: Literal["NHWC"]
@@ -60,7 +60,7 @@ class Input(Strict):
 
 
 class ConfidenceTable(Strict):
-    """Score of the heat map → share of such boxes that are right: knots, linear between, flat beyond."""
+    """Score of the heat map → share of such boxes that are correct: knots, linear between them, constant beyond."""
 
     score: Annotated[list[Share], Field(min_length=1)]
     right: Annotated[list[Share], Field(min_length=1)]
@@ -70,10 +70,10 @@ class LesionNumbers(Strict):
     """How peaks become boxes.
 
     Attributes:
-        score_min: of a peak to be a candidate.
-        show_min: of a candidate to be shown; where F1 is best.
-        boxes_max: most boxes of a face.
-        overlap_max: intersection over union from which the weaker of two boxes goes.
+        score_min: from which a peak is a candidate.
+        show_min: from which a candidate is shown; where F1 is best.
+        boxes_max: of a face.
+        overlap_max: intersection over union from which the weaker of two boxes is dropped.
     """
 
     score_min: Share
@@ -91,10 +91,10 @@ class Linear(Strict):
 
 
 class SeverityNumbers(Strict):
-    """sigmoid(weights (3, 2) · features + bias (3)) = chances of worse than mild, moderate, severe.
+    """sigmoid(weights (3, 2) · features + bias (3)) = probabilities of worse than mild, moderate, severe.
 
-    The features are log(1 + density) and the logit of the same chance by the network's severity; `strength`: of
-    regularisation.
+    The features are log(1 + density) and the logit of the same probability by the network's severity; `strength`: of
+    the regularisation.
     """
 
     weights: Annotated[
@@ -105,14 +105,14 @@ class SeverityNumbers(Strict):
 
 
 class Platt(Strict):
-    """sigmoid(slope · logit + bias) = chance."""
+    """sigmoid(slope · logit + bias) = probability."""
 
     slope: Finite
     bias: Finite
 
 
 class Calibration(Strict):
-    """The numbers that turn outputs into findings, fitted on photos the network was not trained on."""
+    """The numbers that turn outputs into findings, fitted on photos that were not used for training."""
 
     lesions: LesionNumbers
     count: Linear
@@ -122,7 +122,7 @@ class Calibration(Strict):
 
 
 class SelfTest(Strict):
-    """A small recorded input and what the network must say of it.
+    """A small recorded input and the outputs that the network must give for it.
 
     Attributes:
         png: base64 of a small square RGB PNG; it is enlarged to the input size by repeating its pixels.
@@ -136,7 +136,7 @@ class SelfTest(Strict):
 
 
 class Manifest(Strict):
-    """What a bundle says of itself."""
+    """The manifest of a bundle."""
 
     format_version: Literal[1]
     name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]
@@ -154,12 +154,12 @@ class Manifest(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle whose every file was checked.
+    """A bundle, all of whose files have been checked.
 
     Attributes:
         manifest: parsed.
         sha256: of the manifest's bytes; the version that a deployment pins.
-        folder: where it lies.
+        folder: of its files.
         metrics: measured accuracy, as `/ml/status` shows it.
     """
 
@@ -173,12 +173,12 @@ def read(folder: Path, pin: str | None = None) -> Bundle:
     """Read and check a bundle.
 
     Args:
-        folder: holds the three files.
+        folder: of the three files.
         pin: sha256 that the manifest must have.
 
     Raises:
-        BundleError: weights_missing (nothing there), weights_corrupt (not what the manifest or the pin says),
-            weights_incompatible (of another format or another network).
+        BundleError: weights_missing (there are none), weights_corrupt (they do not match the manifest or the pin),
+            weights_incompatible (another format or another network).
     """
     if not folder.is_dir():
         raise BundleError("weights_missing", f"There is no weights bundle at {folder}.")
@@ -199,7 +199,7 @@ def read(folder: Path, pin: str | None = None) -> Bundle:
 
 
 def parse(text: bytes) -> Manifest:
-    """A manifest's bytes, strictly: a misspelt key is an error, not a silence; raises as `read`."""
+    """Parse the bytes of a manifest; an unknown key is an error; raises as `read`."""
     try:
         content = json.loads(text)
         version = content["format_version"]
@@ -225,16 +225,18 @@ def parse(text: bytes) -> Manifest:
 
 
 def regular(folder: Path, name: str, limit: int) -> Path:
-    """The path of a plain file of bounded size; no link, pipe, device or folder in its place."""
+    """The path of a regular file of limited size; a link, pipe, device or folder is refused."""
     path = folder / name
     try:
-        found = path.lstat()
+        status = path.lstat()
     except OSError:
         raise BundleError("weights_corrupt", f"{name} is missing in {folder}.") from None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise BundleError("weights_corrupt", f"{name} in {folder} is not a plain file.")
-    if found.st_size > limit:
-        raise BundleError("weights_corrupt", f"{name} in {folder} has {found.st_size:,} bytes; {limit:,} are the most.")
+    if status.st_size > limit:
+        raise BundleError(
+            "weights_corrupt", f"{name} in {folder} has {status.st_size:,} bytes; {limit:,} are the most."
+        )
     return path
 
 
@@ -244,6 +246,6 @@ def _check(folder: Path, name: str, entry: FileEntry) -> None:
     if size != entry.size:
         raise BundleError("weights_corrupt", f"{name} has {size:,} bytes where the manifest says {entry.size:,}.")
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != entry.sha256:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 != entry.sha256:
         raise BundleError("weights_corrupt", f"{name} has not the sha256 that the manifest says.")

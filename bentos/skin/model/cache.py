@@ -1,4 +1,4 @@
-"""Bundles that were fetched, on disk: whole or not there, verified before each use, one download for all workers."""
+"""The cache of fetched bundles on disk: entries are complete, verified before each use, and fetched by one process."""
 
 import fcntl
 import hashlib
@@ -12,17 +12,17 @@ from pathlib import Path
 
 from bentos.skin.model.bundle import Bundle, BundleError, read
 
-KEPT = 2  # versions, beside the last good one of each source: the live one and the one before
+KEPT = 2  # versions, beside the last good one of each source: the live one and the previous one
 
 
 class Cache:
     """A folder of bundles, by the sha256 of their manifests.
 
     Args:
-        folder: is made; of nobody else.
+        folder: is created; no other user may own it.
 
     Raises:
-        BundleError: weights_unreachable: it cannot be made, or belongs to another.
+        BundleError: weights_unreachable: it cannot be created, or belongs to another user.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,22 +30,22 @@ class Cache:
         with writing(self.root):
             for own in (folder, self.root):
                 own.mkdir(mode=0o700, parents=True, exist_ok=True)
-                found = own.lstat()
-                # In a shared /tmp somebody else may have been there first, with weights or links of theirs.
-                if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+                status = own.lstat()
+                # In a shared /tmp another user may have created it first, with other weights or links in it.
+                if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
                     raise BundleError("weights_unreachable", f"The cache {own} is a link or belongs to another user.")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Of all processes on this disk one is inside; the kernel lets go when it dies."""
+        """Hold the lock that all processes on this disk share; the kernel releases it when a process dies."""
         with ExitStack() as held:
-            with writing(self.root):  # what goes wrong inside the lock is not the cache's fault
+            with writing(self.root):  # errors inside the lock are not errors of the cache
                 file = held.enter_context((self.root / "lock").open("w"))
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def good(self, sha256: str) -> Bundle | None:
-        """The bundle of that manifest, if it is here and whole; what is broken is removed."""
+        """The bundle of that manifest; None where it is missing or damaged; a damaged one is removed."""
         entry = self.root / sha256
         if not entry.exists():
             return None
@@ -56,15 +56,15 @@ class Cache:
             return None
 
     def part(self, sha256: str) -> Path:
-        """Where a file is written to until it is whole."""
+        """The path of a file that is not complete yet."""
         return self.root / f"{sha256}.part"
 
     def keep(self, sha256: str, files: dict[str, Path | bytes]) -> None:
-        """Make an entry of files, whole or not at all.
+        """Create an entry from files, completely or not at all.
 
         Args:
             sha256: of the manifest.
-            files: name → its bytes, or a file of this cache that is moved.
+            files: name → its bytes, or a file of this cache, which is moved.
         """
         staged = self.root / f"{sha256}.new"
         shutil.rmtree(staged, ignore_errors=True)
@@ -80,23 +80,23 @@ class Cache:
         sync(self.root)
 
     def remember(self, uri: str, sha256: str) -> None:
-        """Note the last good version of a source, and remove versions that nobody needs."""
+        """Record the last good version of a source, and remove versions that are no longer needed."""
         path = self._last(uri)
         part = path.with_suffix(".part")
         part.write_text(json.dumps({"uri": uri, "sha256": sha256}))
         part.replace(path)
-        needed = {json.loads(one.read_text())["sha256"] for one in self.root.glob("last-*.json")}
-        entries = [one for one in self.root.iterdir() if one.is_dir() and one.name not in needed]
-        for old in sorted(entries, key=lambda one: one.stat().st_mtime, reverse=True)[KEPT - 1 :]:
+        needed = {json.loads(record.read_text())["sha256"] for record in self.root.glob("last-*.json")}
+        entries = [entry for entry in self.root.iterdir() if entry.is_dir() and entry.name not in needed]
+        for old in sorted(entries, key=lambda entry: entry.stat().st_mtime, reverse=True)[KEPT - 1 :]:
             shutil.rmtree(old, ignore_errors=True)
 
     def recalled(self, uri: str) -> str | None:
-        """The last good version of a source."""
+        """sha256 of the last good version of a source; None where none is recorded."""
         try:
-            found = json.loads(self._last(uri).read_text())["sha256"]
+            sha256 = json.loads(self._last(uri).read_text())["sha256"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return found if isinstance(found, str) else None
+        return sha256 if isinstance(sha256, str) else None
 
     def _last(self, uri: str) -> Path:
         return self.root / f"last-{hashlib.sha256(uri.encode()).hexdigest()[:16]}.json"
@@ -104,7 +104,7 @@ class Cache:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turn what a disk refuses into a sentence.
+    """Turn an error of the disk into a BundleError.
 
     Raises:
         BundleError: weights_unreachable.
@@ -118,7 +118,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def sync(path: Path) -> None:
-    """Have a file or folder on the disk itself."""
+    """Flush a file or folder to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

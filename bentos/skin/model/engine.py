@@ -1,4 +1,4 @@
-"""What runs the skin model: ONNX Runtime on a checked bundle."""
+"""Runs the skin model: ONNX Runtime on a checked bundle."""
 
 import base64
 import binascii
@@ -11,10 +11,10 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from PIL import Image
 
-from bentos.skin.findings import Learned
+from bentos.skin.findings import LesionsAndWrinkles
 from bentos.skin.model.bundle import MODEL, Bundle, BundleError, SelfTest
-from bentos.skin.model.peaks import Outputs, learned
-from bentos.skin.model.poison import MAPS, Watch, check
+from bentos.skin.model.output_checks import MAPS, ConstantOutputDetector, check
+from bentos.skin.model.postprocess import Outputs, lesions_and_wrinkles
 from bentos.skin.photo.crop import CROP_SIZE
 from bentos.skin.schema import ModelInfo
 
@@ -26,32 +26,32 @@ class Engine(Protocol):
 
     Attributes:
         info: name, version and sha256 of the manifest.
-        kind: what runs them, e.g. "onnxruntime 1.32.0".
-        metrics: their measured accuracy.
+        kind: the runtime, e.g. "onnxruntime 1.32.0".
+        metrics: measured accuracy of the weights.
     """
 
     info: ModelInfo
     kind: str
     metrics: dict[str, Any]
 
-    def predict(self, crops: NDArray[np.uint8]) -> list[Learned]:
-        """Learned concerns of a batch of crops, uint8 (batch, 512, 512, 3).
+    def predict(self, crops: NDArray[np.uint8]) -> list[LesionsAndWrinkles]:
+        """Acne and wrinkles of a batch of crops, uint8 (batch, 512, 512, 3).
 
         Raises:
-            Poisoned: the answers are none.
+            InvalidModelOutput: the outputs are invalid.
         """
         ...
 
 
 class OnnxEngine:
-    """An ONNX Runtime session on a bundle; its self-test has passed.
+    """An ONNX Runtime session on a bundle, whose self-test has passed.
 
     Args:
         bundle: checked.
-        threads: of one call.
+        threads: per call.
 
     Raises:
-        BundleError: weights_incompatible (not a network we can run) or self_test_failed.
+        BundleError: weights_incompatible (the network cannot be run) or self_test_failed.
     """
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
@@ -60,33 +60,33 @@ class OnnxEngine:
             self._session = new_session(bundle.folder / MODEL, threads)
         except Exception as error:  # ONNX Runtime raises classes of its own for a file it cannot read
             raise BundleError("weights_incompatible", f"{MODEL} cannot be run ({type(error).__name__}).") from None
-        found = {output.name for output in self._session.get_outputs()}
-        lacking = sorted(set(MAPS) - found)
-        if lacking or [one.name for one in self._session.get_inputs()] != [manifest.input.name]:
+        names = {output.name for output in self._session.get_outputs()}
+        lacking = sorted(set(MAPS) - names)
+        if lacking or [node.name for node in self._session.get_inputs()] != [manifest.input.name]:
             raise BundleError("weights_incompatible", f"{MODEL} has other inputs or lacks outputs {lacking}.")
         self._input = manifest.input.name
         self._calibration = manifest.calibration
         self.info = ModelInfo(name=manifest.name, version=manifest.version, sha256=bundle.sha256)
         self.kind = f"onnxruntime {ort.__version__}"
         self.metrics = bundle.metrics
-        self._watch = Watch()
+        self._constant = ConstantOutputDetector()
         self._test(manifest.self_test)
 
-    def predict(self, crops: NDArray[np.uint8]) -> list[Learned]:
-        """Learned concerns of a batch of crops, uint8 (batch, 512, 512, 3).
+    def predict(self, crops: NDArray[np.uint8]) -> list[LesionsAndWrinkles]:
+        """Acne and wrinkles of a batch of crops, uint8 (batch, 512, 512, 3).
 
         Raises:
-            Poisoned: the network answered what no network should.
+            InvalidModelOutput: the outputs are invalid, or the same for many different crops.
         """
         outputs = self.run(crops)
-        self._watch.see(crops, outputs)
-        return [learned(outputs, number, self._calibration) for number in range(len(crops))]
+        self._constant.check(crops, outputs)
+        return [lesions_and_wrinkles(outputs, number, self._calibration) for number in range(len(crops))]
 
     def run(self, crops: NDArray[np.uint8]) -> Outputs:
         """The raw outputs of a batch, by name.
 
         Raises:
-            Poisoned: one has another shape, is not finite, or lies outside its range.
+            InvalidModelOutput: one has another shape, is not finite, or lies outside its range.
         """
         values = self._session.run(list(MAPS), {self._input: crops})
         outputs = dict(zip(MAPS, values, strict=True))
@@ -94,7 +94,7 @@ class OnnxEngine:
         return outputs
 
     def _test(self, test: SelfTest) -> None:
-        """Compare the answer to the recorded picture with the recorded answer; this warms the session up too."""
+        """Compare the outputs for the recorded picture with the recorded outputs; this warms the session up too."""
         try:
             outputs = self.run(picture(test.png)[np.newaxis])
         except Exception as error:
@@ -117,9 +117,9 @@ def new_session(path: Path, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Spinning threads would eat the core that the gateway beside us needs.
+    # Spinning threads would take CPU time from the gateway.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # what goes wrong is raised, and said by us
+    options.log_severity_level = 4  # errors are raised, and logged by this service
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
@@ -127,7 +127,7 @@ def picture(png: str) -> NDArray[np.uint8]:
     """The self-test's picture as a crop, uint8 (512, 512, 3).
 
     Raises:
-        ValueError: it is none.
+        ValueError: it cannot be decoded or has the wrong size.
     """
     try:
         with Image.open(BytesIO(base64.b64decode(png, validate=True)), formats=["PNG"]) as image:

@@ -1,12 +1,12 @@
-"""The model's way through its states; a state is data, never an exception at start.
+"""The states of the model; a state is data, never an exception at start.
 
-    no model wanted ─▶ disabled
+    phase without model ─▶ disabled
     start ─▶ loading ──loaded──▶ ready ◀──loaded── degraded
                 └────failed────────│──────────────────▲
-                                   └──────poisoned────┘
+                                   └─invalid outputs──┘
 
-Loaded means fetched, verified, self-tested and warm; only then does a version take the place of the one in service,
-which is kept until the new one has answered. A version that fails on the way leaves the one in service where it is.
+Loaded means fetched, verified, self-tested and warm; only then does a version replace the one in service, which is kept
+until the new one has answered. Where a version cannot be loaded, the one in service stays.
 """
 
 import logging
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from bentos.skin.model import engine
 from bentos.skin.model import source as sources
 from bentos.skin.model.bundle import BundleError
-from bentos.skin.model.poison import Poisoned
+from bentos.skin.model.output_checks import InvalidModelOutput
 from bentos.skin.model.status import LastError, LoadedModel, ModelAnswer, ModelNotReady, ModelStatus, State
 from bentos.skin.photo.crop import CROP_SIZE
 from bentos.skin.schema import ModelInfo
@@ -32,20 +32,20 @@ from bentos.skin.threads import thread_count
 
 log = logging.getLogger("shine.model")
 
-RETRY_FIRST_S, RETRY_MOST_S = 1.0, 30.0  # bounds of the backoff where trying again may help
-RETRY_LEAST_S = 0.2  # no attempt follows the one before at once, whatever chance says
-SLOWER_MOST = 8  # times the poll's interval, where only another version or a person can help
-INCURABLE = frozenset({"weights_corrupt", "weights_incompatible", "self_test_failed"})
+RETRY_FIRST_S, RETRY_MAX_S = 1.0, 30.0  # bounds of the backoff where trying again may help
+RETRY_MIN_S = 0.2  # between two attempts, whatever the jitter
+SLOWDOWN_MAX = 8  # times the poll's interval, where only another version or a person can help
+PERMANENT = frozenset({"weights_corrupt", "weights_incompatible", "self_test_failed"})
 
 
 class Observer(Protocol):
-    """Is told what happens, to count it."""
+    """Counts what happens."""
 
     def loaded(self, outcome: str, seconds: float) -> None:
         """An attempt ended: "ok", or the reason code of its failure."""
 
     def fetched(self, count: int) -> None:
-        """Bytes came from a source."""
+        """Bytes were received from a source."""
 
     def swapped(self) -> None:
         """Another version went into service."""
@@ -54,16 +54,16 @@ class Observer(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Serving:
     engine: engine.Engine
-    told: LoadedModel
+    loaded: LoadedModel
     info: ModelInfo
 
 
 class Lifecycle:
-    """Loads in a thread of its own, so that the start never blocks and never raises.
+    """Loads weights in a thread of its own, so that the start never blocks and never raises.
 
     Args:
-        settings: where the weights are, and how often to look.
-        observer: counts.
+        settings: source of the weights, and how often it is checked.
+        observer: counts attempts, bytes and swaps.
     """
 
     def __init__(self, settings: Settings, observer: Observer) -> None:
@@ -71,24 +71,26 @@ class Lifecycle:
         self._observer = observer
         self._source: sources.Source | None = None
         self._wake = threading.Event()
-        self._swap = threading.Lock()  # of the four below: the loader puts in, the model's thread takes out
+        self._swap = (
+            threading.Lock()
+        )  # guards the four below: the loader puts a version in, the model's thread takes it out
         self._serving: _Serving | None = None
-        self._proven: _Serving | None = None  # the last one that has answered, while another has not yet
+        self._proven: _Serving | None = None  # the previous version, until the new one has answered
         self._state: State = "loading" if settings.wants_model else "disabled"
         self._reason: str | None = "model_loading" if settings.wants_model else "model_disabled"
         self._last_error: LastError | None = None
-        self._failures = 0  # in a row; forgotten when a model has answered, not when it was loaded
+        self._failures = 0  # in a row; reset when a model has answered, not when it was loaded
         self._attempts = self._batches = self._photos = 0
-        self._rest: float | None = None  # seconds to wait before the next attempt, after poison
+        self._rest: float | None = None  # seconds to wait before the next attempt, after invalid outputs
         self._next_at: float | None = None
 
     def start(self) -> None:
-        """Begin to load, unless the phase wants no model."""
+        """Start to load, unless the phase uses no model."""
         if self._state == "loading":
             threading.Thread(target=self._live, name="model-load", daemon=True).start()
 
     def wake(self) -> None:
-        """Look for weights now."""
+        """Check the source now."""
         self._wake.set()
 
     # --- loading ------------------------------------------------------------------------------------------------
@@ -97,14 +99,14 @@ class Lifecycle:
         while True:
             try:
                 pause = self._step()
-            except MemoryError:  # while a failure was noted; without this thread no weights would ever come again
+            except MemoryError:  # while a failure was noted; without this thread no weights would ever be loaded again
                 pause = self._settings.weights_poll_s
             self._next_at = time.monotonic() + pause
             self._wake.wait(pause)
             self._wake.clear()
 
     def _step(self) -> float:
-        """Bring the newest version into service where it is not; seconds until the next step."""
+        """Put the newest version into service, if it is not there yet; seconds until the next step."""
         if self._rest is not None:
             rest, self._rest = self._rest, None
             return rest
@@ -118,7 +120,7 @@ class Lifecycle:
             self._load(self._source)
         except BundleError as error:
             return self._failed(error.reason, error.message, time.monotonic() - began)
-        except Exception as error:  # whatever a file can do to a parser must leave the runner alive
+        except Exception as error:  # whatever a file does to a parser, the runner must go on
             log.exception("loading the weights failed unexpectedly")
             message = f"{type(error).__name__} while loading the weights."
             return self._failed("weights_corrupt", message, time.monotonic() - began)
@@ -126,7 +128,7 @@ class Lifecycle:
         return self._settings.weights_poll_s
 
     def _is_other(self, source: sources.Source, serving: _Serving) -> bool:
-        """Whether the source names another version than the one in service; a pin is never left."""
+        """Whether the source has another version than the one in service; a pinned version is never replaced."""
         if self._settings.weights_sha256 is not None:
             return False
         newest = source.newest()
@@ -134,41 +136,41 @@ class Lifecycle:
 
     def _load(self, source: sources.Source) -> None:
         bundle = source.fetch()
-        loaded = engine.load(bundle, thread_count(self._settings))
-        told = LoadedModel(
-            **loaded.info.model_dump(),
+        new = engine.load(bundle, thread_count(self._settings))
+        loaded = LoadedModel(
+            **new.info.model_dump(),
             source=source.name,
             loaded_at=now(),
-            engine=loaded.kind,
+            engine=new.kind,
             input_size=CROP_SIZE,
             note=source.note,
         )
         with self._swap:
             self._proven = self._proven or self._serving
-            self._serving = _Serving(loaded, told, loaded.info)
+            self._serving = _Serving(new, loaded, new.info)
             self._state, self._reason = "ready", None
         self._observer.swapped()
-        fields = {"version": told.version, "sha256": told.sha256, "source": told.source, "note": told.note}
-        log.log(logging.WARNING if told.note else logging.INFO, "weights are in service", extra={"fields": fields})
+        fields = {"version": loaded.version, "sha256": loaded.sha256, "source": loaded.source, "note": loaded.note}
+        log.log(logging.WARNING if loaded.note else logging.INFO, "weights are in service", extra={"fields": fields})
 
     def _failed(self, reason: str, message: str, seconds: float) -> float:
         """Note a failed attempt; seconds until the next."""
         self._observer.loaded(reason, seconds)
         self._failures += 1
-        if reason in INCURABLE or self._serving is not None:
-            pause = self._settings.weights_poll_s * min(float(2 ** (self._failures - 1)), SLOWER_MOST)
+        if reason in PERMANENT or self._serving is not None:
+            pause = self._settings.weights_poll_s * min(float(2 ** (self._failures - 1)), SLOWDOWN_MAX)
         else:
             pause = backoff(self._failures)
         with self._swap:
             self._note(reason, message)
-        serves = self._serving.told.version if self._serving is not None else None
+        serves = self._serving.loaded.version if self._serving is not None else None
         fields = {"reason": reason, "cause": message, "in_service": serves, "next_retry_s": round(pause, 1)}
-        slowly = " Trying again alone cannot cure this: it is tried slowly." if reason in INCURABLE else ""
+        slowly = " Trying again alone cannot cure this: it is tried slowly." if reason in PERMANENT else ""
         log.warning("weights cannot be loaded.%s", slowly, extra={"fields": fields})
         return pause
 
     def _note(self, reason: str, message: str) -> None:
-        """The last error; the state too where nothing is in service. Under the lock."""
+        """Set the last error, and the state where nothing is in service. To be called under the lock."""
         self._last_error = LastError(code=reason, message=message, at=now())
         if self._serving is None:
             self._state, self._reason = "degraded", reason
@@ -176,7 +178,7 @@ class Lifecycle:
     # --- answering ----------------------------------------------------------------------------------------------
 
     def predict(self, crops: NDArray[np.uint8]) -> list[ModelAnswer]:
-        """Learned concerns of a batch of crops, uint8 (batch, 512, 512, 3).
+        """Acne and wrinkles of a batch of crops, uint8 (batch, 512, 512, 3).
 
         Raises:
             ModelNotReady: there is no model; the message is the reason code.
@@ -186,18 +188,18 @@ class Lifecycle:
             raise ModelNotReady(self._reason or "model_loading")
         try:
             answers = serving.engine.predict(crops)
-        except Poisoned as poison:
-            self._take_out(serving, str(poison))
-            return self.predict(crops)  # by the version before, or not at all
+        except InvalidModelOutput as error:
+            self._take_out(serving, str(error))
+            return self.predict(crops)  # by the previous version, or not at all
         self._batches += 1
         self._photos += len(crops)
         with self._swap:
             if self._serving is serving:
                 self._proven, self._failures = None, 0
-        return [ModelAnswer(learned, serving.info) for learned in answers]
+        return [ModelAnswer(answer, serving.info) for answer in answers]
 
     def _take_out(self, serving: _Serving, message: str) -> None:
-        """Out of service with a version whose answers are poisoned; the one before goes back, if it is still there."""
+        """Take a version with invalid outputs out of service; the previous one replaces it, if it is still there."""
         with self._swap:
             if self._serving is not serving:
                 return
@@ -209,20 +211,20 @@ class Lifecycle:
         log.error("the model's answers are poisoned: it is out of service", extra={"fields": fields})
         self.wake()
 
-    # --- telling ------------------------------------------------------------------------------------------------
+    # --- state --------------------------------------------------------------------------------------------------
 
     def status(self, known: str | None = None) -> dict[str, Any]:
         """A `ModelStatus` as plain data; without the metrics where `known` is the sha256 of what is loaded."""
         with self._swap:
             serving, state, reason, error = self._serving, self._state, self._reason, self._last_error
-        waits = state == "degraded" and self._next_at is not None
+        waiting = state == "degraded" and self._next_at is not None
         return ModelStatus(
             state=state,
             reason=reason,
-            model=None if serving is None else serving.told,
+            model=None if serving is None else serving.loaded,
             attempts=self._attempts,
             last_error=error,
-            next_retry_s=round(max(self._next_at - time.monotonic(), 0.0), 1) if waits and self._next_at else None,
+            next_retry_s=round(max(self._next_at - time.monotonic(), 0.0), 1) if waiting and self._next_at else None,
             batches=self._batches,
             photos=self._photos,
             metrics=None if serving is None or serving.info.sha256 == known else serving.engine.metrics,
@@ -230,9 +232,9 @@ class Lifecycle:
 
 
 def backoff(failures: int) -> float:
-    """Seconds before the next attempt: full jitter, since a fleet that lost its weights together would come back so."""
-    most = min(RETRY_FIRST_S * 2 ** min(failures, 10), RETRY_MOST_S)
-    return max(RETRY_LEAST_S, random.uniform(0, most))  # noqa: S311  no secret
+    """Seconds before the next attempt, with full jitter: instances that fail together must not retry together."""
+    most = min(RETRY_FIRST_S * 2 ** min(failures, 10), RETRY_MAX_S)
+    return max(RETRY_MIN_S, random.uniform(0, most))  # noqa: S311  no secret
 
 
 def now() -> str:

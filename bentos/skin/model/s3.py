@@ -1,4 +1,4 @@
-"""Weights in S3: small files first, then the model; resumed where a transfer was cut, never mixed of two objects."""
+"""Weights in S3: small files first, then the model; a cut transfer is resumed, never with bytes of another object."""
 
 import hashlib
 import time
@@ -26,7 +26,7 @@ from bentos.skin.model.cache import Cache, sync, writing
 from bentos.skin.model.pointer import CURRENT, MAX_POINTER_BYTES, PIN_SHOWN, pointer
 
 PIECE = 1 << 16  # bytes read at a time
-STALL_S, STALL_BYTES = 20.0, 1 << 17  # less than so much in that time is no transfer: 6 kB/s would take an hour
+STALL_S, STALL_BYTES = 20.0, 1 << 17  # a slower transfer is given up: at 6 kB/s it would take an hour
 RESUMES = 3  # of one file, within one attempt
 CONFIG = Config(
     connect_timeout=3,  # S3 within a region answers in milliseconds
@@ -35,7 +35,7 @@ CONFIG = Config(
     response_checksum_validation="when_required",  # the manifest's sha256 is checked, of ranges too
 )
 MISSING = frozenset({"NoSuchKey", "404"})
-# What a transfer that is cut raises; botocore follows a redirect by asking again, without end where that is redirected.
+# Raised by a transfer that is cut; botocore follows redirects without limit, hence RecursionError.
 CUT = (BotoCoreError, HTTPClientError, HTTPError, ConnectionError, TimeoutError, RecursionError)
 
 
@@ -46,7 +46,7 @@ class S3Source:
         uri: s3://bucket/prefix.
         pin: sha256 of the only manifest that may be loaded.
         cache_dir: where bundles are kept.
-        on_bytes: is told how many bytes came.
+        on_bytes: called with the number of bytes received.
     """
 
     def __init__(self, uri: str, pin: str | None, cache_dir: Path, on_bytes: Callable[[int], None]) -> None:
@@ -61,14 +61,14 @@ class S3Source:
         """The newest bundle, or the pinned one, in the cache; raises as `Source.fetch`."""
         self.note = None
         cache = Cache(self._cache_dir)
-        known = self._pin or cache.recalled(self.name)
+        last_good = self._pin or cache.recalled(self.name)
         if self._pin is not None and (bundle := cache.good(self._pin)) is not None:
             return bundle
         try:
             with cache.locked():
                 return self._fetch(cache)
         except BundleError as error:
-            bundle = cache.good(known) if known is not None and error.reason == "weights_unreachable" else None
+            bundle = cache.good(last_good) if last_good is not None and error.reason == "weights_unreachable" else None
             if bundle is None:
                 raise
             self.note = f"Offline, the cached version is used. {error.message}"
@@ -76,9 +76,9 @@ class S3Source:
 
     def newest(self) -> str | None:
         """sha256 of the live manifest; raises as `Source.newest`."""
-        told = self._small(f"{self._prefix}/{CURRENT}", MAX_POINTER_BYTES)
-        if told is not None:
-            return pointer(told, self.name).sha256
+        current = self._small(f"{self._prefix}/{CURRENT}", MAX_POINTER_BYTES)
+        if current is not None:
+            return pointer(current, self.name).sha256
         manifest = self._small(f"{self._prefix}/{MANIFEST}", MAX_MANIFEST_BYTES)
         return None if manifest is None else hashlib.sha256(manifest).hexdigest()
 
@@ -107,26 +107,26 @@ class S3Source:
 
     def _live(self) -> str:
         """The prefix of the live version, or of the pinned one."""
-        told = self._small(f"{self._prefix}/{CURRENT}", MAX_POINTER_BYTES)
-        if told is None:
+        current = self._small(f"{self._prefix}/{CURRENT}", MAX_POINTER_BYTES)
+        if current is None:
             return self._prefix
-        live = pointer(told, self.name)
+        live = pointer(current, self.name)
         if self._pin is None or live.sha256 == self._pin:
             return f"{self._prefix}/{live.folder}"
         try:
             pages = self._client().get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self._bucket, Prefix=f"{self._prefix}/", Delimiter="/"):
-                for one in page.get("CommonPrefixes", []):
-                    if one["Prefix"].endswith(f"-{self._pin[:PIN_SHOWN]}/"):
-                        return str(one["Prefix"]).rstrip("/")
+                for entry in page.get("CommonPrefixes", []):
+                    if entry["Prefix"].endswith(f"-{self._pin[:PIN_SHOWN]}/"):
+                        return str(entry["Prefix"]).rstrip("/")
         except (ClientError, *CUT) as error:
-            raise self._said(error, "s3:ListBucket") from None
+            raise self._failure(error, "s3:ListBucket") from None
         raise BundleError("weights_missing", f"The pinned version {self._pin} is not in {self.name}.")
 
     # --- bytes --------------------------------------------------------------------------------------------------
 
     def _small(self, key: str, limit: int) -> bytes | None:
-        """A small object; None where there is none."""
+        """The bytes of a small object; None where it does not exist."""
         try:
             answer = self._client().get_object(Bucket=self._bucket, Key=key.lstrip("/"))
             if answer["ContentLength"] > limit:
@@ -137,31 +137,31 @@ class S3Source:
         except ClientError as error:
             if error.response["Error"]["Code"] in MISSING:
                 return None
-            raise self._said(error) from None
+            raise self._failure(error) from None
         except CUT as error:
-            raise self._said(error) from None
+            raise self._failure(error) from None
         self._on_bytes(len(data))
         return data
 
     def _download(self, cache: Cache, key: str, entry: FileEntry) -> Path:
-        """A file of the bundle, whole, beside the cache's entries."""
+        """Download a file of the bundle into the cache's folder; its path."""
         path = cache.part(entry.sha256)
-        tag = path.with_suffix(".etag")  # of the object that the part is of
+        tag = path.with_suffix(".etag")  # of the object that the part belongs to
         for resume in range(RESUMES + 1):
             try:
                 self._transfer(key, entry, path, tag)
                 break
             except ClientError as error:
                 code = error.response["Error"]["Code"]
-                if code in ("PreconditionFailed", "412", "InvalidRange", "416"):  # another object by now
+                if code in ("PreconditionFailed", "412", "InvalidRange", "416"):  # the object has changed
                     path.unlink(missing_ok=True)
                     continue
                 if code in MISSING:
                     raise BundleError("weights_corrupt", f"{key} is missing in {self._bucket}.") from None
-                raise self._said(error) from None
+                raise self._failure(error) from None
             except CUT as error:
                 if resume == RESUMES:
-                    raise self._said(error) from None
+                    raise self._failure(error) from None
             except OSError as error:
                 path.unlink(missing_ok=True)
                 raise BundleError(
@@ -170,20 +170,20 @@ class S3Source:
         with writing(cache.root):
             tag.unlink(missing_ok=True)
             with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != entry.sha256:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            if sha256 != entry.sha256:
                 path.unlink()
                 raise BundleError("weights_corrupt", f"{key} has not the sha256 that the manifest says.")
             sync(path)
         return path
 
     def _transfer(self, key: str, entry: FileEntry, path: Path, tag: Path) -> None:
-        """Bring what is missing of a file; raises what the network and the disk raise."""
+        """Download the missing part of a file; raises what the network and the disk raise."""
         have = path.stat().st_size if path.exists() and tag.exists() else 0
         if not 0 < have < entry.size:
             have = 0
-        wanted = {"Range": f"bytes={have}-", "IfMatch": tag.read_text()} if have else {}
-        answer = self._client().get_object(Bucket=self._bucket, Key=key.lstrip("/"), **wanted)
+        condition = {"Range": f"bytes={have}-", "IfMatch": tag.read_text()} if have else {}
+        answer = self._client().get_object(Bucket=self._bucket, Key=key.lstrip("/"), **condition)
         if have + answer["ContentLength"] != entry.size or entry.size > MAX_FILE_BYTES:
             path.unlink(missing_ok=True)
             raise BundleError(
@@ -191,7 +191,7 @@ class S3Source:
                 f"{key} has {have + answer['ContentLength']:,} bytes where the manifest says {entry.size:,}.",
             )
         tag.write_text(answer["ETag"])
-        since, came = time.monotonic(), 0
+        since, received = time.monotonic(), 0
         with path.open("ab" if have else "wb") as file:
             while have < entry.size:
                 piece = answer["Body"].read(min(PIECE // 8, entry.size - have))
@@ -199,24 +199,26 @@ class S3Source:
                     raise ConnectionError("the body ended early")
                 file.write(piece)
                 have += len(piece)
-                came += len(piece)
+                received += len(piece)
                 self._on_bytes(len(piece))
                 if time.monotonic() - since > STALL_S:
-                    if came < STALL_BYTES:
-                        raise BundleError("weights_unreachable", f"{key} comes too slowly: {came / STALL_S:.0f} B/s.")
-                    since, came = time.monotonic(), 0
+                    if received < STALL_BYTES:
+                        raise BundleError(
+                            "weights_unreachable", f"{key} comes too slowly: {received / STALL_S:.0f} B/s."
+                        )
+                    since, received = time.monotonic(), 0
 
     def _client(self) -> Any:
-        """Made when it is needed: credentials and endpoint come from where boto3 always looks."""
+        """The S3 client, created on first use; boto3 finds credentials and endpoint in its usual places."""
         if self._s3 is None:
             try:
                 self._s3 = boto3.session.Session().client("s3", config=CONFIG)
             except (BotoCoreError, ValueError) as error:
-                raise self._said(error) from None
+                raise self._failure(error) from None
         return self._s3
 
-    def _said(self, error: Exception, action: str = "s3:GetObject") -> BundleError:
-        """What went wrong, in a sentence and with the contract's reason."""
+    def _failure(self, error: Exception, action: str = "s3:GetObject") -> BundleError:
+        """An error of boto3 as a BundleError."""
         if not isinstance(error, ClientError):
             return BundleError("weights_unreachable", f"S3 cannot be reached ({type(error).__name__}).")
         code = error.response["Error"]["Code"]

@@ -19,18 +19,18 @@ from bentos.skin.settings import Settings
 
 
 class Source(Protocol):
-    """A place that holds weights. Used by one thread.
+    """A place that holds weights. For one thread.
 
     Attributes:
         name: for people.
-        note: what was unusual about the last fetch, in a sentence.
+        note: what was unusual about the last fetch, in one sentence.
     """
 
     name: str
     note: str | None
 
     def fetch(self) -> Bundle:
-        """The newest bundle, or the pinned one, checked and on this machine's disk.
+        """The newest bundle, or the pinned one, checked, on the local disk.
 
         Raises:
             BundleError: with the contract's reason.
@@ -38,10 +38,10 @@ class Source(Protocol):
         ...
 
     def newest(self) -> str | None:
-        """sha256 of the manifest that the source names now; None where it names none.
+        """sha256 of the manifest that is current in the source; None where there is none.
 
         Raises:
-            BundleError: it cannot be asked.
+            BundleError: the source cannot be read.
         """
         ...
 
@@ -50,10 +50,10 @@ class Folder:
     """A bundle in a folder, or a folder with `current.json` and version folders beside it.
 
     Args:
-        folder: that one.
+        folder: of the bundle or of the versions.
         name: for people.
         pin: sha256 of the only manifest that may be loaded.
-        note: what is unusual about using this source at all.
+        note: what is unusual about using this source.
     """
 
     def __init__(self, folder: Path, name: str, pin: str | None, note: str | None = None) -> None:
@@ -74,16 +74,16 @@ class Folder:
     def _live(self) -> Path:
         if not (self._folder / CURRENT).exists():
             return self._folder
-        told = pointer(regular(self._folder, CURRENT, MAX_POINTER_BYTES).read_bytes(), self.name)
-        wanted = self._folder / told.folder
-        if self._pin is not None and told.sha256 != self._pin:
+        current = pointer(regular(self._folder, CURRENT, MAX_POINTER_BYTES).read_bytes(), self.name)
+        folder = self._folder / current.folder
+        if self._pin is not None and current.sha256 != self._pin:
             pinned = sorted(self._folder.glob(f"*-{self._pin[:PIN_SHOWN]}"))
             if not pinned:
                 raise BundleError("weights_missing", f"The pinned version {self._pin} is not in {self.name}.")
-            wanted = pinned[0]
-        if wanted.is_symlink():
-            raise BundleError("weights_corrupt", f"{wanted.name} in {self.name} is a link, not a folder.")
-        return wanted
+            folder = pinned[0]
+        if folder.is_symlink():
+            raise BundleError("weights_corrupt", f"{folder.name} in {self.name} is a link, not a folder.")
+        return folder
 
 
 def source(settings: Settings, on_bytes: Callable[[int], None] = lambda _: None) -> Source:
@@ -91,10 +91,10 @@ def source(settings: Settings, on_bytes: Callable[[int], None] = lambda _: None)
 
     Args:
         settings: URI, pin and cache folder.
-        on_bytes: is told how many bytes came over the network.
+        on_bytes: called with the number of bytes received over the network.
 
     Raises:
-        BundleError: weights_unreachable: of a kind that is not supported.
+        BundleError: weights_unreachable: the URI is of a kind that is not supported.
     """
     where, pin = settings.weights_uri, settings.weights_sha256
     if where is None:
@@ -106,7 +106,9 @@ def source(settings: Settings, on_bytes: Callable[[int], None] = lambda _: None)
     if not separator:
         return Folder(Path(where), where, pin)
     if scheme == "s3" and rest.partition("/")[0]:
-        from bentos.skin.model.s3 import S3Source  # boto3 takes 30 MB and .3 s: only where it is used
+        from bentos.skin.model.s3 import (
+            S3Source,
+        )  # boto3 takes 30 MB and 0.3 s, so it is imported only where it is used
 
         return S3Source(where, pin, settings.cache_dir, on_bytes)
     raise BundleError(

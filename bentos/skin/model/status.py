@@ -1,4 +1,4 @@
-"""What the model runner says of itself, as it crosses to the gateway."""
+"""What the model runner sends to the gateway: its state, its answers, its refusal."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -7,17 +7,17 @@ from typing import Any, Literal
 import bentoml
 from pydantic import BaseModel, ConfigDict
 
-from bentos.skin.findings import Learned
+from bentos.skin.findings import LesionsAndWrinkles
 from bentos.skin.schema import ModelInfo
 
 State = Literal["disabled", "loading", "ready", "degraded"]
 
 
 class ModelNotReady(bentoml.exceptions.BentoMLException):  # type: ignore[misc]  # BentoML is untyped to mypy
-    """The runner lives and has no model; the message is the reason code.
+    """The runner works and has no model; the message is the reason code.
 
-    424, because it must not look like 503, which is how BentoML says "overloaded", and because this class survives the
-    hop to the gateway with a status of its own.
+    The status is 424: with 503 BentoML says "overloaded", and a status of its own lets the gateway's client restore
+    this class.
     """
 
     error_code = HTTPStatus.FAILED_DEPENDENCY
@@ -25,14 +25,14 @@ class ModelNotReady(bentoml.exceptions.BentoMLException):  # type: ignore[misc] 
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """The learned concerns of one crop, and the weights that found them: versions change while photos are asked."""
+    """Acne and wrinkles of one crop, and the weights that found them: versions change while photos are answered."""
 
-    learned: Learned
+    lesions_and_wrinkles: LesionsAndWrinkles
     model: ModelInfo
 
 
 class LastError(BaseModel):
-    """The last thing that went wrong."""
+    """The last error of the lifecycle; `at` is its time in RFC 3339."""
 
     code: str
     message: str
@@ -40,7 +40,7 @@ class LastError(BaseModel):
 
 
 class LoadedModel(ModelInfo):
-    """What is loaded, and from where; `note` says what is unusual about that."""
+    """The loaded weights and their source; `note` says what is unusual about them."""
 
     source: str
     loaded_at: str
@@ -50,12 +50,12 @@ class LoadedModel(ModelInfo):
 
 
 class ModelStatus(BaseModel):
-    """The runner's own account of itself.
+    """The state of the model runner.
 
     Attributes:
         reason: why there is no model; None when there is one.
-        next_retry_s: seconds until weights are tried again; None while a model is in service.
-        metrics: measured accuracy of what is loaded; None where nothing is, or where the asker has it already.
+        next_retry_s: seconds until loading is tried again; None while a model is in service.
+        metrics: measured accuracy of the loaded weights; None where there are none, or the caller knows it already.
     """
 
     model_config = ConfigDict(protected_namespaces=())

@@ -1,4 +1,4 @@
-"""The square that is analysed, with the way back to the photo.
+"""The square that is analysed, and the transform back to the photo.
 
 Coordinates are continuous throughout: pixel (i, j) covers [i, i+1) × [j, j+1), its centre is (i + ½, j + ½).
 """
@@ -23,7 +23,7 @@ FILTER_SUPPORT = 2.0  # px at scale 1; Pillow's bicubic reads two pixels to each
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A square of the photo at 512×512; plain data, so that it crosses to a runner as it is.
+    """A square of the photo at 512×512; plain data, which BentoML can send to a runner.
 
     Attributes:
         pixels: uint8 (512, 512, 3), sRGB. What lies beyond the photo is mid-grey (127).

@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from bentos.skin.errors import BodyTooLarge, ImageTooManyPixels, ImageTooSmall, ImageUnreadable
-from bentos.skin.photo.container import Container, unpack
+from bentos.skin.photo.image_header import ImageHeader, read_header
 
 MAX_BYTES = 10 << 20  # 10 MiB a photo
 MAX_PIXELS = 40_000_000  # 40 megapixels
@@ -57,12 +57,12 @@ class Photo:
 
 
 def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Photo:
-    """Decodes one photo; content decides the format, whatever name or type came with it.
+    """Decodes one photo; its content decides the format, not its name or declared type.
 
     Args:
         data: the whole file: JPEG (a phone's MPO too), PNG or WebP; of an animation the first frame is taken.
         max_bytes: largest file.
-        max_pixels: largest width × height, judged by the header, before anything is decoded.
+        max_pixels: largest width × height, checked in the header, before anything is decoded.
 
     Raises:
         BodyTooLarge: more than max_bytes.
@@ -73,8 +73,8 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIX
     """
     if len(data) > max_bytes:
         raise BodyTooLarge(f"The photo has {len(data):,} bytes; at most {max_bytes:,} are accepted.")
-    container = unpack(data)
-    width, height = container.width, container.height
+    header = read_header(data)
+    width, height = header.width, header.height
     if min(width, height) == 0:
         raise ImageUnreadable(f"The photo has no size: its header says {width}×{height} pixels.")
     if width * height > max_pixels:
@@ -82,27 +82,27 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIX
     if min(width, height) < MIN_SIDE:
         raise ImageTooSmall(f"The photo has {width}×{height} pixels; its short side must have {MIN_SIDE} at least.")
     try:
-        pixels = _pixels(container)
-    except Exception as error:  # Pillow lets out nearly every built-in exception for some broken file
-        raise ImageUnreadable(f"The {container.format} is corrupt or truncated: it cannot be decoded.") from error
-    if container.orientation >= 5:  # lying on its side
+        pixels = _pixels(header)
+    except Exception as error:  # Pillow raises nearly every built-in exception for some broken file
+        raise ImageUnreadable(f"The {header.format} is corrupt or truncated: it cannot be decoded.") from error
+    if header.orientation >= 5:  # stored on its side
         width, height = height, width
-    return Photo(pixels=pixels, width=width, height=height, format=container.format)
+    return Photo(pixels=pixels, width=width, height=height, format=header.format)
 
 
-def _pixels(container: Container) -> NDArray[np.uint8]:
+def _pixels(header: ImageHeader) -> NDArray[np.uint8]:
     """Decoded, reduced, without transparency, in sRGB, upright: uint8 (height, width, 3)."""
-    decoder = _DECODERS[container.format](BytesIO(container.stream))
-    size = container.width, container.height
+    decoder = _DECODERS[header.format](BytesIO(header.stream))
+    size = header.width, header.height
     if decoder.size != size:
         raise ValueError("two sizes in one file")
     factor = _reduction(*size)
-    if container.format == "JPEG":
+    if header.format == "JPEG":
         decoder.draft(None, (size[0] // factor, size[1] // factor))
         factor = 1
     decoder.load()
-    image = _to_srgb(_opaque(decoder, factor), container.profile)
-    turn = _UPRIGHT.get(container.orientation)
+    image = _to_srgb(_opaque(decoder, factor), header.profile)
+    turn = _UPRIGHT.get(header.orientation)
     return np.asarray(image if turn is None else image.transpose(turn))
 
 
@@ -149,5 +149,5 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         if mode == "RGB" and "sRGB" in (source.profile.profile_description or ""):
             return None
         return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-    except Exception:  # Pillow raises whatever its parser of profiles does; a photo is worth more than its profile
+    except Exception:  # Pillow raises whatever its parser of profiles does; the photo is used without its profile
         return None

@@ -1,4 +1,4 @@
-"""Where the faces are: BlazeFace through ONNX Runtime.
+"""Face detection: BlazeFace in ONNX Runtime.
 
 Bazarevsky et al., BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs, 2019 (arXiv:1907.05047);
 the weights are MediaPipe's short-range model, trained for faces within two metres.
@@ -19,20 +19,20 @@ INPUT = 128  # px; the network's square input
 ANCHORS = ((8, 2), (16, 6))  # (stride in px, anchors per cell) of the two feature maps
 COLUMNS = 17  # of a detection: score, x0, y0, x1, y1, six key points x, y
 LOGIT_LIMIT = 100.0  # MediaPipe's score_clipping_thresh: keeps exp() finite
-# Thresholds chosen on ACNE04 and scikit-image's sample pictures: a cat scores 0.52 at the first look, a colour wheel
+# Thresholds chosen on ACNE04 and scikit-image's sample pictures: a cat scores 0.52 in the whole photo, a colour wheel
 # 0.61 shrunk, cells, galaxies and a coat 0.65 to 0.73 in tiles; faces from the front score 0.8 and more, half-profiles
 # 0.5 to 0.8.
 THRESHOLD_WHOLE = 0.53
 THRESHOLD_SHRUNK = 0.62
 THRESHOLD_TILES = 0.75
-SURE = 0.75  # a first look this good needs no further one; less may be a coat for a face that is too small to see yet
-# The largest face is looked at again where it is small: on photos shrunk to 0.16 of the side, the key points' error
+SURE = 0.75  # a detection with this score needs no further view; a lower one may be a coat, and the face too small
+# The largest face is detected again where it is small: on photos shrunk to 0.16 of the side, the key points' error
 # falls from 0.098 to 0.036 of the pupils' distance, and still from 0.054 to 0.035 at 0.31.
 CLOSER_BELOW = 0.4  # box side over the photo's long side
-CLOSER_VIEW = 2.0  # side of the second look over the box's
+CLOSER_VIEW = 2.0  # side of that view over the side of the box
 OVERLAP = 0.3  # intersection over union from which two boxes are one face (MediaPipe's min_suppression_threshold)
 CONTAINED = 0.7  # share of the smaller box within the larger: the same face, cut by a tile's border
-TILES_ALONG = 12  # at most; a panorama has gaps rather than costing seconds
+TILES_ALONG = 12  # at most; a panorama has gaps between its tiles, or it would cost seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A square of the photo shown to the network: left, top and side in photo pixels; may hang over the border."""
+    """A square of the photo that the network sees: left, top and side in photo pixels; may extend beyond the photo."""
 
     left: float
     top: float
@@ -72,7 +72,7 @@ class FaceDetector:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # Spinning threads would eat the core that the runners beside us need.
+        # Spinning threads would take CPU time from the runners.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._anchors = anchors()
@@ -80,37 +80,41 @@ class FaceDetector:
     def detect(self, photo: Photo) -> list[Face]:
         """Faces in the photo, largest first; an empty list where there is none.
 
-        The whole photo is looked at first. When that is not sure, shrunk copies follow, for faces that overflow the
-        frame, then parts of the photo, for small faces.
+        The whole photo comes first. Where that gives no sure detection, shrunk copies follow, for faces larger than
+        the frame, then parts of the photo, for small faces.
         """
         image = _working_image(photo)
-        found = np.empty((0, COLUMNS))
+        detections = np.empty((0, COLUMNS))
         for views, threshold in ((_whole, THRESHOLD_WHOLE), (_shrunk, THRESHOLD_SHRUNK), (_tiles, THRESHOLD_TILES)):
-            rows = np.concatenate([self._look(image, photo, view, threshold) for view in views(photo)])
+            rows = np.concatenate([self._detect_in(image, photo, view, threshold) for view in views(photo)])
             sure = len(rows) > 0 and rows[:, 0].max() >= SURE
-            if sure or not len(found):
-                found = rows
+            if sure or not len(detections):
+                detections = rows
             if sure:
                 break
-        rows = suppress(found)
+        rows = weighted_nms(detections)
         rows = rows[np.argsort(-_areas(rows, photo), kind="stable")]
-        faces = [_face(self._closer(image, photo, row) if index == 0 else row, photo) for index, row in enumerate(rows)]
+        faces = [
+            _face(self._refined(image, photo, row) if index == 0 else row, photo) for index, row in enumerate(rows)
+        ]
         return sorted((face for face in faces if face), key=lambda face: -face.box[2] * face.box[3])
 
-    def _closer(self, image: Image.Image, photo: Photo, row: NDArray[np.float64]) -> NDArray[np.float64]:
-        """A small face again, from a view of its own: box and key points are its, the score stays."""
+    def _refined(self, image: Image.Image, photo: Photo, row: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A small face, detected again in a view of its own; the score stays."""
         side = float(max(row[3] - row[1], row[4] - row[2]))
         if side >= CLOSER_BELOW * max(photo.width, photo.height):
             return row
         wide = CLOSER_VIEW * side
         view = _View(float(row[1] + row[3] - wide) / 2, float(row[2] + row[4] - wide) / 2, wide)
-        seen = suppress(self._look(image, photo, view, THRESHOLD_WHOLE))
-        same = seen[_overlap(row[1:5], seen[:, 1:5])[0] > OVERLAP]
+        again = weighted_nms(self._detect_in(image, photo, view, THRESHOLD_WHOLE))
+        same = again[_overlap(row[1:5], again[:, 1:5])[0] > OVERLAP]
         return np.concatenate([row[:1], same[0, 1:]]) if len(same) else row
 
-    def _look(self, image: Image.Image, photo: Photo, view: _View, threshold: float) -> NDArray[np.float64]:
+    def _detect_in(self, image: Image.Image, photo: Photo, view: _View, threshold: float) -> NDArray[np.float64]:
         """Detections in one view, (n, 17): score, x0, y0, x1, y1, six key points, in photo pixels."""
-        regressors, logits = self._session.run(["regressors", "classificators"], {"input": _show(image, photo, view)})
+        regressors, logits = self._session.run(
+            ["regressors", "classificators"], {"input": _input_of(image, photo, view)}
+        )
         rows = decode(regressors[0], logits[0, :, 0], self._anchors)
         rows = rows[rows[:, 0] >= threshold]
         rows[:, 1::2] = rows[:, 1::2] * view.side + view.left
@@ -148,11 +152,11 @@ def decode(
     return np.concatenate([score[:, None], middle - half, middle + half, points], axis=1)
 
 
-def suppress(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def weighted_nms(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weighted non-maximum suppression: overlapping detections become their mean, weighted by score.
 
-    The paper blends instead of dropping, key points too, which steadies both. Boxes that overlap little but lie mostly
-    within a better one are dropped: they are parts of the same face.
+    The paper averages boxes and key points instead of dropping some, which makes both more
+    stable. Boxes that overlap little but lie mostly within a better one are dropped: they are parts of the same face.
 
     Args:
         rows: (n, 17) as from `decode`.
@@ -164,7 +168,7 @@ def suppress(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     kept = []
     while len(rest):
         union, smaller = _overlap(rest[0, 1:5], rest[:, 1:5])
-        union[0] = 1.0  # a degenerate box overlaps not even itself
+        union[0] = 1.0  # a degenerate box does not overlap even itself
         group = rest[union > OVERLAP]
         blend = np.average(group, axis=0, weights=group[:, 0])
         blend[0] = group[0, 0]
@@ -189,19 +193,19 @@ def _areas(rows: NDArray[np.float64], photo: Photo) -> NDArray[np.float64]:
 
 
 def _working_image(photo: Photo) -> Image.Image:
-    """The photo thinned to 512..1023 pixels on its long side: all that any view needs, and cheap to resample."""
+    """The photo reduced to 512..1023 pixels on its long side: enough for any view, and cheap to resample."""
     stride = max(1, max(photo.pixels.shape[:2]) // (4 * INPUT))
     return Image.fromarray(np.ascontiguousarray(photo.pixels[::stride, ::stride]))
 
 
 def _whole(photo: Photo, scale: float = 1.0) -> list[_View]:
-    """The photo in the middle of a square of `scale` times its long side."""
+    """The photo in the centre of a square of `scale` times its long side."""
     side = scale * max(photo.width, photo.height)
     return [_View((photo.width - side) / 2, (photo.height - side) / 2, side)]
 
 
 def _shrunk(photo: Photo) -> list[_View]:
-    """The photo smaller, within a border: for faces that fill the frame; the network expects them in a scene."""
+    """The photo shrunk, with a border: for faces that fill the frame; the network expects them in a scene."""
     return [*_whole(photo, 1.5), *_whole(photo, 2.2)]
 
 
@@ -222,7 +226,7 @@ def _starts(length: int, side: float) -> list[float]:
     return [float(value) for value in np.linspace(0.0, length - side, min(steps + 1, TILES_ALONG))]
 
 
-def _show(image: Image.Image, photo: Photo, view: _View) -> NDArray[np.float32]:
+def _input_of(image: Image.Image, photo: Photo, view: _View) -> NDArray[np.float32]:
     """The view as the network's input, float32 (1, 3, 128, 128) in [-1, 1], black beyond the photo."""
     step = view.side / INPUT
     x0, x1 = (round(float(np.clip((edge - view.left) / step, 0, INPUT))) for edge in (0, photo.width))

@@ -1,4 +1,4 @@
-"""How fit a photo is for analysis: size, focus, exposure, faces, skin. Each issue has one measure and one threshold."""
+"""Fitness of a photo for analysis: size, focus, exposure, faces, skin. Each issue has one measure and one threshold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ EDGE_SHARE = 0.02  # of the pixels, the steepest, taken for edges
 EDGE_PERCENTILE = 75  # of their sharpness: some edges of a sharp face are soft, no edge of a blurred one is sharp
 FINE_VARIANCE = 1.0  # px², of the smoothing against noise
 COARSE_VARIANCE = 3.0  # px², of the smoothing on top
-NO_EDGES_BLUR = 10.0  # px; the answer where there is nothing but noise or evenness
+NO_EDGES_BLUR = 10.0  # px; the result where there is only noise or a uniform area
 SURE_FACE = 0.8  # detector's confidence; faces from the front score it and more
 
 
@@ -32,8 +32,8 @@ class Quality:
     """Fitness of a photo for analysis.
 
     Attributes:
-        score: 0 (of no use) to 1 (nothing to wish for): the product of one factor per measure, which is ½ at its
-            threshold; so at most ½ with any issue.
+        score: 0 (useless) to 1 (perfect): the product of one factor per measure, which is ½ at its threshold; so at
+            most ½ with any issue.
         issues: of too_small, blurred, too_dark, too_bright, no_face, several_faces, little_skin, in that order.
     """
 
@@ -42,7 +42,7 @@ class Quality:
 
 
 def assess(photo: Photo, faces: Sequence[Face], crop: Crop, skin_share: float) -> Quality:
-    """Judges a photo by the face, or by the whole crop where there is none.
+    """Assess a photo by its face, or by the whole crop where there is none.
 
     Args:
         photo: the upright photo.
@@ -64,20 +64,20 @@ def assess(photo: Photo, faces: Sequence[Face], crop: Crop, skin_share: float) -
         "little_skin": skin_share / MIN_SKIN_SHARE,
     }
     factors = [min(max(ratio / 2, ratio - 0.5), 1.0) for ratio in ratios.values()]  # 0 → 0, 1 → ½, from 1½ on 1
-    # A face that the detector doubts may be none, or lie on its side: what is measured on it is as doubtful.
+    # A face with a low score may be something else, or lie on its side: its measurements are as uncertain.
     factors.append(min(faces[0].confidence / SURE_FACE, 1.0) if faces else 1.0)
     issues = [issue for issue, ratio in ratios.items() if ratio < 1.0]
     return Quality(score=round(float(np.prod(factors)), 3), issues=issues)
 
 
 def blur(luma: NDArray[np.float32]) -> float:
-    """Standard deviation of the Gaussian that the sharper edges of a picture seem to have been blurred with, in px.
+    """Estimated standard deviation of the Gaussian blur of a picture's sharper edges, in px.
 
     A step edge of contrast A blurred by s has the slope A / sqrt(2π (s² + f²)) at its middle once it is smoothed by
     f, and A / sqrt(2π (s² + c²)) once by c: their ratio R gives s² = (c² - R² f²) / (R² - 1), whatever A is (Zhuo &
     Sim, "Defocus map estimation from a single image", Pattern Recognition 2011; Elder & Zucker, PAMI 1998). Only the
-    steepest pixels of the coarse scale are asked, so that even skin, which has no edges, has no say, and noise little.
-    Along and across are measured apart and the worse one is taken: motion blurs one direction only.
+    steepest pixels of the coarse scale are used: smooth skin, which has no edges, does not count, and noise hardly.
+    Both directions are measured and the worse one is taken: motion blurs one direction only.
 
     Args:
         luma: float32 (height, width), at a scale at which the camera's pixels are not magnified.
@@ -92,13 +92,13 @@ def blur(luma: NDArray[np.float32]) -> float:
 
 
 def highlight(luma: NDArray[np.float32]) -> float:
-    """95th percentile of luma, 0..255: what light there was, while the mean also says how dark the skin is."""
+    """95th percentile of luma, 0..255. It measures the light; the mean depends on the skin tone too."""
     rank = int(luma.size * 0.95)
     return float(np.partition(luma.ravel(), rank)[rank])
 
 
 def clipped_share(pixels: NDArray[np.uint8]) -> float:
-    """Share of pixels of which a channel is (nearly) full, so that their colour is lost; 0..1."""
+    """Share of pixels with a (nearly) saturated channel, whose colour is lost; 0..1."""
     full = np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2]) >= CLIPPED
     return float(np.count_nonzero(full)) / full.size
 
@@ -123,7 +123,7 @@ def _edge_blur(fine: NDArray[np.float32], coarse: NDArray[np.float32], axis: int
 def _smooth(picture: NDArray[np.float32], variance: float, spacing: int) -> NDArray[np.float32]:
     """Binomial filter: means of pixels `spacing` apart, as often as it takes (spacing² / 4 px² of variance a pass).
 
-    A spacing of 2 asks for an input without detail at the pixel's scale. The result has no border.
+    A spacing of 2 needs an input without detail at the scale of one pixel. The result has no border.
     """
     passes = round(4 * variance / spacing**2)
     for _ in range(passes):
@@ -134,7 +134,7 @@ def _smooth(picture: NDArray[np.float32], variance: float, spacing: int) -> NDAr
 
 
 def _face_pixels(faces: Sequence[Face], crop: Crop) -> NDArray[np.uint8]:
-    """The part of the crop with the largest face; without one, all that shows the photo."""
+    """The part of the crop with the largest face; without a face, all that shows the photo."""
     x0, y0, x1, y1 = crop.valid
     if faces:
         left, top, width, height = faces[0].box
@@ -146,7 +146,7 @@ def _face_pixels(faces: Sequence[Face], crop: Crop) -> NDArray[np.uint8]:
 
 
 def _luma(pixels: NDArray[np.uint8], scale: float) -> NDArray[np.float32]:
-    """ITU-R BT.601 luma 0..255, brought back to the scale of the photo's own pixels: magnified is not blurred."""
+    """ITU-R BT.601 luma 0..255, at the scale of the photo's own pixels: magnification must not count as blur."""
     image = Image.fromarray(pixels).convert("L")
     if scale < 1:
         size = max(1, round(image.width * scale)), max(1, round(image.height * scale))

@@ -1,8 +1,8 @@
-"""Which pixels show skin.
+"""Finds the pixels that show skin.
 
-Colour is taken as log luma and chroma over luma (Cr/Y, Cb/Y of JPEG's YCbCr): a brighter or dimmer light moves only
-the first. With a face, its own cheeks, nose and forehead say what its skin looks like in this light, and the face's
-outline says where skin may be; without one, the range that skin has under daylight and lamps must do.
+Colour is measured as log luma and chroma over luma (Cr/Y, Cb/Y of JPEG's YCbCr): a brighter or dimmer light moves only
+the first. With a face, its cheeks, nose and forehead give the colour of its skin in this light, and its outline
+limits where skin may be; without a face, the range of skin colours under daylight and lamps is used.
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from bentos.skin.photo import zones
 from bentos.skin.photo.crop import CROP_SIZE, Crop
+from bentos.skin.photo.zones import FaceMasks
 
-WORKING_SIZE = 128  # px; skin is a matter of regions, and a sixteenth of the pixels is enough for them
+WORKING_SIZE = 128  # px; skin forms regions, for which a sixteenth of the pixels is enough
 STEP = CROP_SIZE // WORKING_SIZE
 SEED_ZONES = ("forehead", "cheek_left", "cheek_right", "nose")  # not the chin: beards
-MUCH = 0.25  # of a faceless photo: from here on its plausible pixels are taken to be skin and make a colour model
-SEEDS_NEEDED = 60  # working pixels; fewer do not make a colour model
+MUCH = 0.25  # of a faceless photo: from here on its plausible pixels give a colour model of skin
+SEEDS_NEEDED = 60  # working pixels; fewer do not give a colour model
 
 # Skin of 1st to 99th percentile over 530 faces of ACNE04 and the wrinkle photos, lamplight included, widened by a
 # fifth; the ratio, the 96th percentile, keeps wood out (oak, pine: 1.34), which is yellower for its redness.
@@ -32,8 +32,7 @@ LUMA_FLOOR = 8.0  # added to the luma that chroma is divided by, so that noise i
 SPREAD_FLOOR = np.array([0.25, 0.03, 0.03])
 NEAR_ON_FACE = 3.5  # Mahalanobis distance, in chroma, from the seeds: on the face
 DARKEST, BRIGHTEST = -1.5, 1.2  # log luma from the seeds' median: shaded cheek, specular highlight
-# Beside the outline (jaw, temples, ears) background may have a colour much like skin: nearer, and up to an edge only.
-BESIDE_SCALE = 1.3  # of the outline
+# Beside the outline (jaw, temples, ears) background may look like skin: nearer colours only, up to an edge.
 NEAR_BESIDE = 0.07  # distance in chroma
 LIGHT_BESIDE = 0.8  # distance in log luma
 EDGE = 0.22  # step in log luma between neighbouring working pixels
@@ -54,23 +53,25 @@ class _Model:
         return np.asarray(np.sqrt(rr * red**2 + 2 * rb * red * blue + bb * blue**2), dtype=np.float64)
 
 
-def skin_mask(crop: Crop) -> NDArray[np.bool_]:
+def skin_mask(crop: Crop, masks: FaceMasks) -> NDArray[np.bool_]:
     """Skin, bool (512, 512); False on eyes, brows, nostrils, lips, hair, background and padding.
 
-    With a face in the crop: what has the face's own skin colour, on the face and next to it. Without: what has a
-    colour that skin has, no matter what it is.
+    With a face in the crop: what has the colour of its skin, on the face and next to it. Without: whatever has a
+    colour that skin can have.
+
+    Args:
+        crop: the crop.
+        masks: of the crop.
     """
-    shown = np.zeros((CROP_SIZE, CROP_SIZE), dtype=np.bool_)
-    x0, y0, x1, y1 = crop.valid
-    shown[y0:y1, x0:x1] = True
+    shown = masks.shown
     colour = _colour(np.asarray(Image.fromarray(crop.pixels).reduce(STEP)))
     if crop.keypoints is None:
         coarse = _anywhere(colour, _small(shown))
         features = ~shown
     else:
-        features = zones.features(crop)
-        coarse = _on_face(colour, crop, _small(shown & ~features))
-    # Closing takes lesions, highlights and hairs back in; the majority of 5×5 drops specks.
+        features = masks.features
+        coarse = _on_face(colour, masks, _small(shown & ~features))
+    # Closing fills lesions, highlights and hairs; the majority of 5×5 removes specks.
     closed = ~_widened(~_widened(coarse, 2), 2)
     mask = Image.fromarray(closed.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(2))
     fine = np.asarray(mask.resize((CROP_SIZE, CROP_SIZE), Image.Resampling.BILINEAR)) > 127
@@ -91,7 +92,7 @@ def _colour(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _plausible(colour: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Pixels whose colour some skin has under some usual light."""
+    """Pixels whose colour skin can have under usual light."""
     luma, red, blue = np.moveaxis(colour, -1, 0)
     within = (red > RED_RANGE[0]) & (red < RED_RANGE[1]) & (blue > BLUE_RANGE[0]) & (blue < BLUE_RANGE[1])
     bright = luma > np.log(LUMA_MIN + LUMA_FLOOR)
@@ -99,7 +100,7 @@ def _plausible(colour: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _anywhere(colour: NDArray[np.float32], shown: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Skin without a face: plausible colour, and what is near to the bulk of it."""
+    """Skin without a face: plausible colours, and those near to most of them."""
     likely = _plausible(colour) & shown
     if np.count_nonzero(likely) < SEEDS_NEEDED:
         return likely
@@ -111,18 +112,17 @@ def _anywhere(colour: NDArray[np.float32], shown: NDArray[np.bool_]) -> NDArray[
     return np.asarray((likely | near) & shown, dtype=np.bool_)
 
 
-def _on_face(colour: NDArray[np.float32], crop: Crop, allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Skin of the face whose key points the crop carries."""
-    face = _small(zones.oval(crop)) & allowed
-    marks = zones.masks(crop, SEED_ZONES)
-    seeds = np.logical_or.reduce([_small(mark) for mark in marks.values()]) & face
+def _on_face(colour: NDArray[np.float32], masks: FaceMasks, allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Skin of the face in the crop."""
+    face = _small(masks.oval) & allowed
+    seeds = np.logical_or.reduce([_small(masks.zones[name]) for name in SEED_ZONES]) & face
     if np.count_nonzero(seeds) < SEEDS_NEEDED:
         return np.asarray(_plausible(colour) & face, dtype=np.bool_)
     model = _model(colour[seeds])
     distance, light = model.distance(colour), colour[..., 0] - model.luma
     skin = face & (distance < NEAR_ON_FACE) & (light > DARKEST) & (light < BRIGHTEST)
     near = np.hypot(*np.moveaxis(colour[..., 1:] - model.chroma, -1, 0)) < NEAR_BESIDE
-    beside = _small(zones.oval(crop, BESIDE_SCALE)) & allowed & near & (np.abs(light) < LIGHT_BESIDE) & ~_edges(colour)
+    beside = _small(masks.widest_oval) & allowed & near & (np.abs(light) < LIGHT_BESIDE) & ~_edges(colour)
     return _grown(skin, skin | beside)
 
 
@@ -140,7 +140,7 @@ def _model(seeds: NDArray[np.float32]) -> _Model:
 
 
 def _edges(colour: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where log luma steps from one pixel to the next: outlines against hair, background, collar."""
+    """Steps of log luma between neighbouring pixels: the outlines against hair, background, collar."""
     luma = colour[..., 0]
     down, across = np.abs(np.diff(luma, axis=0)) > EDGE, np.abs(np.diff(luma, axis=1)) > EDGE
     edges = np.zeros(luma.shape, dtype=np.bool_)
@@ -152,7 +152,7 @@ def _edges(colour: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _grown(start: NDArray[np.bool_], within: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """What of `within` hangs together with `start`: background of skin's colour elsewhere does not."""
+    """The part of `within` that is connected with `start`; background with the colour of skin elsewhere is not."""
     region = start
     for _ in range(WORKING_SIZE // 4):
         wider = _widened(region, 2) & within

@@ -1,12 +1,13 @@
-"""Where on the face a pixel lies: zones for the measurements, features to leave out of them.
+"""The parts of a face on a crop: zones for the measurements, features that measurements leave out.
 
 A face is a fixed shape in three dimensions, seen by an affine camera. The camera that takes the shape's six key points
-nearest to the detected ones (least squares) takes everything else along, so zones turn, tilt, scale and yaw with the
+nearest to the detected ones (least squares) projects all outlines, so zones turn, tilt, scale and yaw with the
 head. The least-squares solution is linear: every vertex is a fixed weighting of the six key points, and no
 arrangement of them can make it fail.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,7 +28,10 @@ MIDLINE_Y = np.array([-1.3, -0.6, 0.0, 1.1, 1.9])  # depth of the face along its
 MIDLINE_Z = np.array([1.1, 1.5, 1.45, 1.48, 1.35])
 NOSE_TIP_Y, NOSE_HALF_WIDTH, NOSE_HEIGHT = 0.62, 0.34, 0.5
 
-TURNED_AWAY = 0.15  # of the other side's area: a sliver this thin shows silhouette and background, not skin
+WIDE, WIDEST = 1.1, 1.3  # of the oval: holds the jaw of turned heads; holds ears, temples and background too
+TURNED_AWAY = (
+    0.15  # of the area of the same zone on the other side; a narrower one shows silhouette and background, not skin
+)
 
 _MIDDLE: dict[str, list[tuple[float, float]]] = {
     "forehead": [
@@ -61,7 +65,7 @@ _LIPS: list[tuple[float, float]] = [
 
 
 def _shape(outline: Iterable[tuple[float, float]]) -> NDArray[np.float64]:
-    """An outline laid on the face's surface: (n, 2) → (n, 3)."""
+    """An outline on the face's surface: (n, 2) → (n, 3)."""
     x, y = np.array(list(outline), dtype=np.float64).T
     middle = np.interp(y, MIDLINE_Y, MIDLINE_Z)
     side = np.sqrt(np.clip(1.0 - (x / HALF_WIDTH) ** 2, 0.0, 1.0))
@@ -71,7 +75,7 @@ def _shape(outline: Iterable[tuple[float, float]]) -> NDArray[np.float64]:
 
 
 def _weights(outline: Iterable[tuple[float, float]]) -> NDArray[np.float64]:
-    """(n, 6): how each vertex is made of the key points, the least-squares affine camera folded in."""
+    """(n, 6): the weight of each key point in each vertex, with the least-squares affine camera included."""
     model = np.hstack([KEYPOINTS, np.ones((6, 1))])
     shape = _shape(outline)
     return np.asarray(np.hstack([shape, np.ones((len(shape), 1))]) @ np.linalg.pinv(model), dtype=np.float64)
@@ -121,40 +125,48 @@ def polygons(keypoints: ArrayLike) -> dict[str, NDArray[np.float64]]:
     }
 
 
-def masks(crop: Crop, names: Sequence[str] = ZONES) -> dict[str, NDArray[np.bool_]]:
-    """Zone name → bool (512, 512), only where the crop shows the photo; all the names are there.
+@dataclass(frozen=True, slots=True)
+class FaceMasks:
+    """Where the parts of a face lie on a crop, rasterised once; all masks are bool (512, 512) and read-only.
 
-    Without key points every zone is the whole photo; a zone turned away is empty.
+    Attributes:
+        shown: what shows the photo; the rest is padding.
+        zones: ZONES → mask, within `shown`. Without key points every zone is `shown`; a zone turned away is empty.
+        features: eyes, brows, nostrils and lips, which a skin measurement must leave out; empty without key points.
+        oval: the face from hairline to chin and ear to ear; everything without key points.
+        wide_oval: the same, WIDE times as large.
+        widest_oval: the same, WIDEST times as large.
     """
+
+    shown: NDArray[np.bool_]
+    zones: Mapping[str, NDArray[np.bool_]]
+    features: NDArray[np.bool_]
+    oval: NDArray[np.bool_]
+    wide_oval: NDArray[np.bool_]
+    widest_oval: NDArray[np.bool_]
+
+
+def face_masks(crop: Crop) -> FaceMasks:
+    """The masks of a crop."""
     shown = np.zeros((CROP_SIZE, CROP_SIZE), dtype=np.bool_)
     x0, y0, x1, y1 = crop.valid
     shown[y0:y1, x0:x1] = True
+    shown = _read_only(shown)
     if crop.keypoints is None:
-        return {name: shown.copy() for name in names}
+        everything = _read_only(np.ones((CROP_SIZE, CROP_SIZE), dtype=np.bool_))
+        return FaceMasks(shown, dict.fromkeys(ZONES, shown), _filled([]), everything, everything, everything)
     outlines = polygons(crop.keypoints)
-    return {name: _filled([outlines[name]] if name in outlines else []) & shown for name in names}
-
-
-def features(crop: Crop) -> NDArray[np.bool_]:
-    """Eyes, brows, nostrils and lips, bool (512, 512): what a skin measurement must leave out."""
-    if crop.keypoints is None:
-        return _filled([])
     points = crop.keypoints.astype(np.float64)
-    return _filled([weights @ points for weights in _FEATURE_WEIGHTS])
-
-
-def oval(crop: Crop, scale: float = 1.0) -> NDArray[np.bool_]:
-    """The face from hairline to chin and ear to ear, bool (512, 512); everything where there are no key points.
-
-    Args:
-        crop: the crop.
-        scale: of the oval about its centre.
-    """
-    if crop.keypoints is None:
-        return np.ones((CROP_SIZE, CROP_SIZE), dtype=np.bool_)
-    outline = _hull(_OVAL_WEIGHTS @ crop.keypoints.astype(np.float64))
-    centre = outline.mean(axis=0)
-    return _filled([centre + scale * (outline - centre)])
+    hull = _hull(_OVAL_WEIGHTS @ points)
+    centre = hull.mean(axis=0)
+    return FaceMasks(
+        shown=shown,
+        zones={name: _read_only(_filled([outlines[name]] if name in outlines else []) & shown) for name in ZONES},
+        features=_filled([weights @ points for weights in _FEATURE_WEIGHTS]),
+        oval=_filled([centre + 1.0 * (hull - centre)]),
+        wide_oval=_filled([centre + WIDE * (hull - centre)]),
+        widest_oval=_filled([centre + WIDEST * (hull - centre)]),
+    )
 
 
 def _area(outline: NDArray[np.float64]) -> float:
@@ -193,4 +205,9 @@ def _filled(outlines: list[NDArray[np.float64]]) -> NDArray[np.bool_]:
     for outline in outlines:
         if np.isfinite(outline).all() and np.abs(outline).max() < 1e5:  # Pillow counts in 32 bits
             draw.polygon([(float(x) - 0.5, float(y) - 0.5) for x, y in outline], fill=1)
-    return np.asarray(canvas, dtype=np.bool_)
+    return _read_only(np.asarray(canvas, dtype=np.bool_))
+
+
+def _read_only(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    mask.setflags(write=False)
+    return mask

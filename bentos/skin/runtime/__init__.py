@@ -1,1 +1,1 @@
-"""What BentoML lacks: deadlines and breakers, admission, one error shape, telemetry, and its workarounds."""
+"""What BentoML lacks: deadlines, breakers, limits, one shape for errors, telemetry; and workarounds for its bugs."""

@@ -1,4 +1,4 @@
-"""Reading a request's body: never more than its limit in memory, never longer than a living client needs."""
+"""Reads a request's body: never more than its limit in memory, never longer than a working client needs."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from starlette.types import Message, Receive
 from bentos.skin.errors import BodyTooLarge, RequestTimeout
 
 PATIENCE_S = 10.0  # for the first bytes
-SLOWEST_BYTES_PER_S = 8 * 1024  # each this many bytes buy another second; a poor mobile uplink gives 30 KiB/s
+SLOWEST_BYTES_PER_S = 8 * 1024  # each so many bytes add a second; a poor mobile uplink gives 30 KiB/s
 LONGEST_S = 120.0
 DRAIN_S = 10.0
 
@@ -42,8 +42,8 @@ class Body:
 
         Raises:
             BodyTooLarge: by its declared or its real length.
-            RequestTimeout: it trickles.
-            ClientGone: the client left.
+            RequestTimeout: it arrives too slowly.
+            ClientGone: the client closed the connection.
         """
         if self._declared is not None and self._declared > self._limit:
             raise self._too_large()
@@ -60,7 +60,7 @@ class Body:
         return b"".join(chunks)
 
     async def drain(self) -> None:
-        """Throw away the rest, up to twice the limit, so that a refused client reads its answer.
+        """Read and discard the rest, up to twice the limit, so that a refused client reads its response.
 
         A client that waits for permission to send (Expect: 100-continue) is refused before it has sent anything.
         """
@@ -85,3 +85,17 @@ class Body:
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"The body of the request is larger than {self._limit / 2**20:.4g} MiB.")
+
+
+def after_body(receive: Receive) -> Receive:
+    """The `receive` of a request whose body has been read: an empty body once, then the connection's own events."""
+    body_sent = False
+
+    async def receive_empty_body() -> Message:
+        nonlocal body_sent
+        if body_sent:
+            return await receive()
+        body_sent = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    return receive_empty_body

@@ -1,10 +1,10 @@
-"""A circuit breaker: after a few failures in a row nobody waits for a sick runner until one probe has succeeded.
+"""A circuit breaker: after a few failures in a row no call waits for a failing runner until a probe has succeeded.
 
 closed ──failures in a row──▶ open ──cooldown over──▶ half_open ──probe succeeds──▶ closed
                                 ▲                         │
                                 └───────probe fails───────┘
 
-The well-kept libraries looked at (purgatory, pybreaker) let every caller through while half-open, or know no asyncio.
+Maintained libraries (purgatory, pybreaker) let every caller through while half-open, or do not support asyncio.
 """
 
 import logging
@@ -19,24 +19,24 @@ State = Literal["closed", "open", "half_open"]
 
 
 class CircuitOpen(Exception):
-    """No call is let through at the moment."""
+    """No call is allowed at the moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """One call that was let through; its outcome counts only for the period in which it began."""
+    """Permission for one call; its outcome counts only in the period in which it began."""
 
     period: int
 
 
 class Breaker:
-    """State of one circuit; not for several threads.
+    """The state of one circuit; for one thread.
 
     Args:
         failures_to_open: failures in a row that open it.
         cooldown_s: seconds from opening to the first probe.
         clock: monotonic seconds.
-        on_change: told each new state.
+        on_change: called with each new state.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Breaker:
         self._state: State = "closed"
         self._failures = 0
         self._opened_at = 0.0
-        self._period = 0  # grows with every change of state; late outcomes of an earlier period are ignored
+        self._period = 0  # increases with every change of state; late outcomes of an earlier period are ignored
 
     @property
     def state(self) -> State:
@@ -61,18 +61,18 @@ class Breaker:
 
     @property
     def wants_probe(self) -> bool:
-        """Whether a probe would be let through now."""
+        """Whether a probe would be allowed now."""
         return self._state == "open" and self._clock() - self._opened_at >= self.cooldown_s
 
     def enter(self, *, probe: bool = False) -> Permit:
-        """Ask to make a call.
+        """Ask for permission to make a call.
 
         Args:
-            probe: this call may be the one probe that decides whether an open circuit closes. Traffic never is,
-                so that no user waits for a sick runner.
+            probe: this call may decide whether an open circuit closes. Traffic is never a probe, so that no user
+                waits for a failing runner.
 
         Raises:
-            CircuitOpen: not now.
+            CircuitOpen: the call is not allowed.
         """
         if probe and self.wants_probe:
             self._change("half_open")
@@ -81,7 +81,7 @@ class Breaker:
         return Permit(self._period)
 
     def succeeded(self, permit: Permit) -> None:
-        """The call was answered by a living runner, whatever the answer."""
+        """The runner answered the call, whatever the answer."""
         if permit.period != self._period:
             return
         self._failures = 0
@@ -89,7 +89,7 @@ class Breaker:
             self._change("closed")
 
     def failed(self, permit: Permit) -> None:
-        """The call met a dead, stuck or broken runner, or was given up."""
+        """The runner was dead, stuck or broken, or the call was given up."""
         if permit.period != self._period:
             return
         self._failures += 1
@@ -104,16 +104,16 @@ class Breaker:
         self._on_change(state)
 
 
-def announce(runner: str) -> Callable[[State], None]:
-    """Logs the changes of a runner's breaker, with what they mean; for `on_change`."""
+def log_changes(runner: str) -> Callable[[State], None]:
+    """An `on_change` that logs the changes of a runner's breaker."""
 
-    def say(state: State) -> None:
+    def log_change(state: State) -> None:
         meaning = {
-            "open": "it does not answer; others do until it is back",
-            "half_open": "one probe is sent to it",
-            "closed": "it answers again",
+            "open": "the runner does not answer; the fallback does until it is back",
+            "half_open": "one probe is sent to the runner",
+            "closed": "the runner answers again",
         }
         level = logging.WARNING if state == "open" else logging.INFO
         log.log(level, meaning[state], extra={"fields": {"runner": runner, "breaker": state}})
 
-    return say
+    return log_change

@@ -1,63 +1,105 @@
-"""The one place that touches BentoML's and uvicorn's internals: each workaround, why, and what would let it go.
+"""Workarounds in the internals of BentoML and uvicorn: each with its reason, and when it can be removed.
 
-Those about processes stand in compat_workers.py, those about HTTP here.
+Those about HTTP are here, those about processes in compat_workers.py. No other module touches internals.
 
-Measured on BentoML 1.4.39. Every item has a contract test in tests/service/test_compat.py which fails when the item is
-removed, so that an upgrade shows which may go. `apply` runs when service.py is imported: in the parent, before it
+Measured on BentoML 1.4.39. Every item has a contract test in tests/service/test_compat.py that fails without the item,
+so that an upgrade shows which can be removed. `apply` runs when service.py is imported: in the parent, before it
 starts the workers, and in every worker.
 """
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import bentoml
+from _bentoml_sdk.io_models import IODescriptor
+from pydantic import ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
 from bentos.skin.errors import BadRequest, ShineError
-from bentos.skin.runtime.answers import SHAPED, error_body, error_for, error_response
 from bentos.skin.runtime.compat_workers import (
     dispatch_at_once,
     keep_control_inside,
     keep_metrics_apart,
-    look_again_on_hangup,
+    reload_weights_on_sighup,
     reserve_metric_files,
     respawn_dead_workers,
     send_no_usage_data,
     stop_gateway_first,
 )
 from bentos.skin.runtime.context import begin, current
+from bentos.skin.runtime.error_responses import ERROR_HANDLED, error_body, error_for, error_response
 from bentos.skin.runtime.middleware import SECURITY_HEADERS
 from bentos.skin.settings import KEEP_ALIVE_S
 
 log = logging.getLogger("shine.gateway")
 
 # #5540, #5544: the shared HTTP session to a runner is closed every 100 requests, with calls in flight: 10 to 21 % of
-# them are lost at concurrency 32. Goes when a session is closed only once its calls are done.
+# them are lost at concurrency 32. Can be removed when a session is closed only after its calls.
 RUNNER_CONNECTION = {"max_requests": 2**31 - 1, "max_age": 1e9}
 
-# /readyz asks every runner and hangs while one is dead or stuck; `__is_ready__` answers from what the gateway knows.
+# /readyz asks every runner and hangs while one is dead or stuck; `__is_ready__` answers from the gateway's own state.
 RUNNER_PROBE = {"enabled": False}
 
-MAX_HEAD_BYTES = 512 * 1024  # twice what uvloop reads at once, which may end in the body of a request before
+MAX_HEAD_BYTES = 512 * 1024  # twice what uvloop reads at once, which may include the end of the previous request
 
 if TYPE_CHECKING:
-    Upload = bytes
-    Uploads = list[bytes]
-    Base64Text = bytes
-    PngImage = Response
+    PngImage = bytes
 else:
-    # What the OpenAPI document and BentoML's own client see. Handlers get bytes: see `take_parsed_form`.
-    Upload = Annotated[Path, bentoml.validators.ContentType("image/*")]
-    Uploads = list[Upload]
-    Base64Text = str
-    PngImage = Annotated[Path, bentoml.validators.ContentType("image/png")]
+    PngImage = Annotated[Path, bentoml.validators.ContentType("image/png")]  # as clients and OpenAPI see it
+
+Photo = Annotated[Path, bentoml.validators.ContentType("image/*")]
+Require = Literal["model"] | None
+
+
+class UploadInput(IODescriptor):  # type: ignore[misc]  # BentoML is untyped to mypy
+    """The input of an API of the gateway: the photos that UploadMiddleware has parsed; the body is not parsed again.
+
+    BentoML's own parsing answers 500 to a malformed form, spools photos to disk, and fetches an upload field that
+    holds a URL from inside the network. Can be removed when all three can be switched off.
+
+    The fields of the subclasses are what the OpenAPI document and BentoML's own client see, docstrings included;
+    handlers get bytes.
+    """
+
+    model_config = ConfigDict(title="Input")
+
+    @classmethod
+    async def from_http_request(cls, _: Request, __: object) -> Any:
+        """The arguments of the handler."""
+        upload = current().upload
+        if upload is None:
+            raise LookupError("the route of this API is missing in upload_specs")
+        return cls.model_construct(**cls.arguments(upload.photos), require=upload.require)
+
+    @classmethod
+    def arguments(cls, photos: list[bytes]) -> dict[str, Any]:
+        """The photos by the name of the handler's parameter."""
+        return {"image": photos[0]}
+
+
+class PhotoInput(UploadInput):
+    image: Photo
+    require: Require = None
+
+
+class BatchInput(UploadInput):
+    images: list[Photo]
+    require: Require = None
+
+    @classmethod
+    def arguments(cls, photos: list[bytes]) -> dict[str, Any]:
+        return {"images": photos}
+
+
+class Base64Input(UploadInput):
+    image: str
+    require: Require = None
 
 
 def apply() -> None:
-    """Put every process-wide workaround in place; more than once does no harm."""
+    """Install every process-wide workaround; a second call does nothing."""
     if getattr(bentoml, "_shine_applied", False):
         return
     bentoml._shine_applied = True
@@ -68,7 +110,7 @@ def apply() -> None:
     respawn_dead_workers()
     stop_gateway_first()
     keep_control_inside()
-    look_again_on_hangup()
+    reload_weights_on_sighup()
     keep_idle_connections()
     answer_in_one_shape()
     bound_metric_labels()
@@ -80,10 +122,10 @@ def apply() -> None:
 
 
 def keep_idle_connections() -> None:
-    """An idle connection is kept longer than any load balancer or client keeps it, so that it is they who close it.
+    """Keep idle connections longer than load balancers and clients do, so that those close them.
 
-    At BentoML's 5 s a request may be sent into a connection that is being closed: 502 at the load balancer, a lost
-    request elsewhere. Goes when it becomes a setting of the service.
+    With BentoML's 5 s a request may be sent on a connection that is being closed: 502 at the load balancer, a lost
+    request elsewhere. Can be removed when it becomes a setting of the service.
     """
     import bentoml.serving as serving
 
@@ -96,10 +138,10 @@ def keep_idle_connections() -> None:
 
 
 def answer_in_one_shape() -> None:
-    """Errors raised in an API of the gateway are answered in the contract's shape.
+    """Answer errors raised in an API of the gateway in the contract's shape.
 
     BentoML hides 5xx messages, answers 4xx with a JSON list (a stray comma in app.py) and anything else with 500.
-    Runners keep BentoML's own way, by which an exception keeps its class across the hop.
+    Runners keep BentoML's behaviour, which preserves the class of an exception on the way to the gateway.
     """
     from _bentoml_impl.server.app import ServiceAppFactory
 
@@ -117,7 +159,7 @@ def answer_in_one_shape() -> None:
         except Exception:
             log.exception("unhandled", extra={"fields": {"request_id": current().request_id}})
             failure = error_for(500)
-        request.scope[SHAPED] = True
+        request.scope[ERROR_HANDLED] = True
         current().error_code = failure.code
         return error_response(failure, current().request_id)
 
@@ -125,7 +167,7 @@ def answer_in_one_shape() -> None:
 
 
 def bound_metric_labels() -> None:
-    """BentoML's own metrics take the raw path as a label, which a scanner makes as many of as it likes."""
+    """Leave unknown paths out of BentoML's metrics: they have the raw path as a label, and scanners try many paths."""
     from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 
     measured = RunnerTrafficMetricsMiddleware.__call__
@@ -142,7 +184,7 @@ def bound_metric_labels() -> None:
 
 
 def redirect_no_slashes() -> None:
-    """A path with a slash too many is 404. Starlette redirects it, to http:// behind a TLS-ending load balancer."""
+    """Answer 404 to a path with an extra slash. Starlette redirects it, to http:// even behind TLS termination."""
     from _bentoml_impl.server.app import ServiceAppFactory
 
     make_app = ServiceAppFactory.__call__
@@ -156,7 +198,7 @@ def redirect_no_slashes() -> None:
 
 
 def keep_half_closed_connections() -> None:
-    """A client that has sent its request and closed its sending side still reads; uvicorn would hang up on it."""
+    """Answer a client that has closed its sending side after its request; uvicorn closes the connection."""
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
     def eof_received(self: Any) -> bool:
@@ -171,9 +213,9 @@ def keep_half_closed_connections() -> None:
 
 
 def shape_malformed_http() -> None:
-    """What is no HTTP at all is answered in the one shape too; uvicorn answers in plain text, and may raise.
+    """Answer malformed HTTP in the one shape too; uvicorn answers in plain text, and may raise.
 
-    A head without end is no HTTP either: with httptools uvicorn would take it into memory without limit.
+    An endless head counts as malformed: with httptools uvicorn would read it into memory without limit.
     """
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -197,14 +239,14 @@ def shape_malformed_http() -> None:
             f"x-request-id: {request_id}\r\nconnection: close\r\n"
         )
         head += "".join(f"{name.decode()}: {value.decode()}\r\n" for name, value in SECURITY_HEADERS) + "\r\n"
-        log.info("what came is no HTTP", extra={"fields": {"request_id": request_id, "status": 400}})
+        log.info("malformed HTTP", extra={"fields": {"request_id": request_id, "status": 400}})
         self.transport.write(head.encode() + body)
         self.transport.close()
 
     def guarded(self: Any, data: bytes) -> None:
         try:
             data_received(self, data)
-        except Exception:  # e.g. a target that is no URL: httptools.parse_url raises outside of uvicorn's own guard
+        except Exception:  # e.g. an invalid target: httptools.parse_url raises where uvicorn does not catch it
             self.send_400_response("")
             return
         if getattr(self, "head_bytes", None) is not None:
@@ -218,18 +260,18 @@ def shape_malformed_http() -> None:
 
 
 def refuse_websockets() -> None:
-    """An upgrade to a WebSocket is ignored, as HTTP allows, and the request answered; 403 without a body it was."""
+    """Ignore an upgrade to a WebSocket, as HTTP allows, and answer the request; uvicorn answers 403 without a body."""
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
     protocol: Any = HttpToolsProtocol
-    protocol._should_upgrade = lambda self: False  # noqa: ARG005  uvicorn calls it with itself
-    protocol._unsupported_upgrade_warning = lambda self: None  # noqa: ARG005  uvicorn calls it with itself
+    protocol._should_upgrade = lambda self: False  # noqa: ARG005  it is called as a method
+    protocol._unsupported_upgrade_warning = lambda self: None  # noqa: ARG005  it is called as a method
 
 
 def one_span_a_request() -> None:
-    """A request is one span a service, not one more for each piece of its body: hundreds, for a photo.
+    """Make one span a request in each service, not one more for each part of its body: hundreds, for a photo.
 
-    BentoML makes OpenTelemetry's middleware without its `exclude_spans`, exported or not. Goes when that can be set.
+    BentoML creates OpenTelemetry's middleware without `exclude_spans`. Can be removed when that can be set.
     """
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
@@ -240,28 +282,3 @@ def one_span_a_request() -> None:
         init(self, *args, **{"exclude_spans": ["receive", "send"], **kwargs})
 
     middleware.__init__ = init_quiet
-
-
-def take_parsed_form(service: Any, form_key: str) -> None:
-    """Hand the gateway's APIs the form that the door has parsed, instead of parsing the body again.
-
-    BentoML's parsing answers 500 to a malformed form, spools photos to disk, and fetches an upload field that holds a
-    URL from inside the network. Goes when all three can be switched off.
-
-    Args:
-        service: the gateway service.
-        form_key: where in the ASGI scope the parsed form lies; its `photos` and `require` become the arguments.
-    """
-    for method in service.apis.values():
-        method.input_spec.from_http_request = classmethod(_from_form(form_key))
-
-
-def _from_form(form_key: str) -> Callable[..., Any]:
-    async def from_http_request(cls: Any, request: Request, _: Any) -> Any:
-        form = request.scope[form_key]
-        name = next(field for field in cls.model_fields if field != "require")
-        return cls.model_construct(
-            **{name: form.photos if name == "images" else form.photos[0], "require": form.require}
-        )
-
-    return from_http_request

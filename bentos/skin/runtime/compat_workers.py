@@ -1,4 +1,4 @@
-"""The half of compat.py that is about processes: metrics files, batches, death, order of stopping, signals."""
+"""The workarounds of compat.py about processes: metrics files, batches, dead workers, stopping, signals."""
 
 import asyncio
 import atexit
@@ -17,13 +17,13 @@ from bentos.skin.settings import GATEWAY_GRACE_S, RUNNER_GRACE_S
 log = logging.getLogger("shine.gateway")
 
 METRICS_FILE_BYTES = 1 << 20  # prometheus_client's initial size of a metrics file
-CHECK_DELAY_S = 0.5  # how often the parent looks for dead workers; BentoML's 10 s would be 10 s of outage
+CHECK_DELAY_S = 0.5  # how often the parent checks for dead workers; with BentoML's 10 s an outage would last 10 s
 GATEWAY_WATCHER = "service"  # BentoML's name for the watcher of the entry service
 MODEL_WATCHER = "service_SkinModel"
 
 
 def send_no_usage_data() -> None:
-    """No usage data to third parties. BentoML asks the environment once, before this module is imported."""
+    """Send no usage data to third parties. BentoML reads the environment once, before this module is imported."""
     from bentoml._internal.utils.analytics import usage_stats
 
     os.environ["BENTOML_DO_NOT_TRACK"] = "true"  # for the workers
@@ -31,7 +31,7 @@ def send_no_usage_data() -> None:
 
 
 def keep_metrics_apart() -> None:
-    """Each server has a folder of its own for its metrics; BentoML's is one a user, wiped by whoever starts next."""
+    """Give each server a metrics folder of its own; BentoML has one a user, which the next server to start empties."""
     import bentoml.serving as serving
 
     def own_folder(*_: Any, **__: Any) -> str:
@@ -44,10 +44,10 @@ def keep_metrics_apart() -> None:
 
 
 def reserve_metric_files() -> None:
-    """The blocks of a metrics file are taken when it is made.
+    """Allocate the blocks of a metrics file when it is created.
 
-    prometheus_client maps sparse files: where the disk fills up later, the first write into a hole kills the process
-    by SIGBUS, and each worker started after it. Goes when it reserves them itself.
+    prometheus_client maps sparse files: where the disk is full later, the first write into a hole kills the process
+    by SIGBUS, and each worker started after it. Can be removed when prometheus_client allocates them itself.
     """
     from prometheus_client.mmap_dict import MmapedDict
 
@@ -64,10 +64,10 @@ def reserve_metric_files() -> None:
 
 
 def dispatch_at_once() -> None:
-    """A batch is what has queued while the batch before was at work; nobody waits for company.
+    """Make batches of the calls that were queued while the previous batch was processed; no call waits for others.
 
-    BentoML's dispatcher holds a call back for as long as calls had to queue before: one burst teaches it to make each
-    later single photo wait, and that waiting teaches it to go on. On CPU a larger batch gains nothing.
+    BentoML's dispatcher delays a call for as long as earlier calls had to queue: after one burst each later single
+    photo waits, and that wait makes the next one wait. On CPU a larger batch gains nothing.
     """
     from bentoml._internal.marshal.dispatcher import CorkDispatcher, Optimizer
 
@@ -78,17 +78,17 @@ def dispatch_at_once() -> None:
         self.wait = 0
 
     async def untrained(*_: Any) -> None:
-        """The training holds calls back too."""
+        """The training delays calls too."""
 
     Optimizer.trigger_refresh = without_waiting
     CorkDispatcher.train_optimizer = untrained
 
 
 def respawn_dead_workers() -> None:
-    """A dead worker comes back, at once and in a container too.
+    """Restart a dead worker at once, in a container too.
 
-    bentoml/serving.py sets `respawn=not running_inside_container()`, so that in a container one dead runner takes the
-    whole server down. Goes when respawning can be configured.
+    bentoml/serving.py sets `respawn=not running_inside_container()`, so that in a container one dead runner stops the
+    whole server. Can be removed when respawning can be configured.
     """
     import bentoml._internal.utils.circus as circus_utils
     import bentoml.serving as serving
@@ -101,13 +101,13 @@ def respawn_dead_workers() -> None:
         watcher.graceful_timeout = GATEWAY_GRACE_S if watcher.name == GATEWAY_WATCHER else RUNNER_GRACE_S
         reap = watcher.reap_process
 
-        def reap_loudly(pid: int, status: int | None = None) -> Any:
+        def reap_and_log(pid: int, status: int | None = None) -> Any:
             if pid in watcher.processes and not watcher.is_stopping() and not watcher.is_stopped():
                 fields = {"worker": watcher.name.removeprefix("service_"), "pid": pid}
                 log.error("a worker ended by itself and is started anew", extra={"fields": fields})
             return reap(pid, status)
 
-        watcher.reap_process = reap_loudly
+        watcher.reap_process = reap_and_log
         return watcher
 
     def create_watchful_arbiter(*args: Any, **kwargs: Any) -> Any:
@@ -118,10 +118,10 @@ def respawn_dead_workers() -> None:
 
 
 def stop_gateway_first() -> None:
-    """On SIGTERM the gateway ends before its runners, which it needs for the requests it has accepted.
+    """On SIGTERM, stop the gateway before its runners, which it needs for the requests it has accepted.
 
-    The arbiter stops all workers at once, and BentoML's takes the sockets of the runners away even before. Goes when
-    they are stopped in the order of their dependencies.
+    The arbiter stops all workers at once, and BentoML's removes the sockets of the runners even earlier. Can be
+    removed when services are stopped in the order of their dependencies.
     """
     from bentoml._internal.utils import circus as circus_utils
     from circus.arbiter import Arbiter
@@ -129,8 +129,8 @@ def stop_gateway_first() -> None:
     async def stop_watchers(self: Any, close_output_streams: bool = False, watcher_iter_func: Any = None) -> None:
         watchers = list((watcher_iter_func or self.iter_watchers)(reverse=False))
         for gateway in (True, False):
-            chosen = [watcher for watcher in watchers if (watcher.name == GATEWAY_WATCHER) is gateway]
-            await asyncio.gather(*(watcher._stop(close_output_streams) for watcher in chosen))
+            group = [watcher for watcher in watchers if (watcher.name == GATEWAY_WATCHER) is gateway]
+            await asyncio.gather(*(watcher._stop(close_output_streams) for watcher in group))
         if self._stopping and hasattr(self, "exit_stack"):
             self.exit_stack.__exit__(None, None, None)
 
@@ -139,11 +139,11 @@ def stop_gateway_first() -> None:
 
 
 def keep_control_inside() -> None:
-    """Nobody outside of the arbiter's process can command it.
+    """Close the arbiter's control ports.
 
-    BentoML has circus listen for commands and publish events on two TCP ports of loopback, without authentication:
-    whoever reaches them, another user of the host or another container of the task, stops workers or has any program
-    run as this service. The arbiter acts on signals, which need no socket. Goes when the endpoints can be switched off.
+    BentoML lets circus listen for commands and publish events on two TCP ports of loopback, without authentication:
+    another user of the host, or another container of the task, can stop workers or run any program as this service.
+    The arbiter acts on signals, which need no socket. Can be removed when the endpoints can be switched off.
     """
     from circus.arbiter import Arbiter
 
@@ -156,8 +156,8 @@ def keep_control_inside() -> None:
     Arbiter.__init__ = init_without_ports
 
 
-def look_again_on_hangup() -> None:
-    """SIGHUP to the server makes the model runner look for new weights; circus would start every worker anew."""
+def reload_weights_on_sighup() -> None:
+    """On SIGHUP, let the model runner check for new weights; circus would restart every worker."""
     from circus.sighandler import SysHandler
 
     def handle_hup(self: Any) -> None:
@@ -169,7 +169,7 @@ def look_again_on_hangup() -> None:
     SysHandler.handle_hup = handle_hup
 
 
-def on_hangup(act: Callable[[], None]) -> None:
-    """Do something on SIGHUP in this worker; nothing where signals cannot be taken, as in a thread of a test."""
+def on_sighup(handler: Callable[[], None]) -> None:
+    """Call a function on SIGHUP in this worker; ignored outside the main thread, where signals cannot be handled."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGHUP, lambda *_: act())
+        signal.signal(signal.SIGHUP, lambda *_: handler())

@@ -1,4 +1,4 @@
-"""What is known of the request being answered: written on the way, read by headers, metrics and the log line."""
+"""The request being answered: filled in by each stage, read by headers, metrics and the log line."""
 
 import re
 import time
@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from opentelemetry import trace
 
-SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+from bentos.skin.runtime.forms import Upload
+
+VALID_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
 @dataclass(slots=True)
@@ -16,11 +18,13 @@ class RequestContext:
     """One request.
 
     Attributes:
-        request_id: the caller's own if it sent a sane one.
+        request_id: the caller's own if it is valid.
         trace_id: of the caller's trace if it sent a valid `traceparent`; 32 hexadecimal digits.
         endpoint: one of the known paths, or "other": bounded, so that it may be a metric's label.
         started_at: monotonic seconds when its head arrived.
         received_at: monotonic seconds when its whole body had arrived; deadlines count from here.
+        api_key: index of the API key that was sent; None where none is needed.
+        upload: its photos, from the time they are read until it is answered.
         photos: number of photos in it.
         drill: whether it asked to be answered as if the model were absent.
         source: "model" or "heuristic", once known.
@@ -35,6 +39,8 @@ class RequestContext:
     endpoint: str
     started_at: float = field(default_factory=time.monotonic)
     received_at: float = field(default_factory=time.monotonic)
+    api_key: int | None = None
+    upload: Upload | None = None
     photos: int = 0
     drill: bool = False
     source: str | None = None
@@ -48,8 +54,8 @@ _current: ContextVar[RequestContext] = ContextVar("request")
 
 
 def begin(request_id: str | None, endpoint: str) -> RequestContext:
-    """Start the context of a request; a request id that is not sane is replaced."""
-    if request_id is None or not SANE_ID.fullmatch(request_id):
+    """Start the context of a request; an invalid request id is replaced."""
+    if request_id is None or not VALID_ID.fullmatch(request_id):
         request_id = uuid.uuid4().hex
     context = RequestContext(request_id, _trace_id() or uuid.uuid4().hex, endpoint)
     _current.set(context)
@@ -65,7 +71,7 @@ def current() -> RequestContext:
 
 
 def ids() -> dict[str, str]:
-    """The ids of what is being answered, for any log line; a runner knows those of the trace alone."""
+    """The ids of the current request, for any log line; a runner knows only that of the trace."""
     context = _current.get(None)
     if context is not None:
         return {"request_id": context.request_id, "trace_id": context.trace_id}
@@ -74,10 +80,10 @@ def ids() -> dict[str, str]:
 
 
 def _trace_id() -> str | None:
-    """Of the span around this request, which BentoML begins from `traceparent`, and passes on to the runners.
+    """The id of the trace, which BentoML takes from `traceparent` and passes on to the runners.
 
-    OpenTelemetry reads that header as strictly as W3C Trace Context wants it, and begins a new trace where it is not
-    valid. None for what is not traced: probes, while spans are exported. There is no such header on the answer:
+    OpenTelemetry reads that header as strictly as W3C Trace Context requires, and begins a new trace where it is
+    invalid. None for what is not traced: probes, while spans are exported. The response has no such header:
     `traceparent` is a request header, and the `traceresponse` of later drafts never became part of the standard.
     """
     span = trace.get_current_span().get_span_context()

@@ -1,4 +1,4 @@
-"""Metrics inside a log line, in CloudWatch's Embedded Metric Format: CloudWatch Logs takes them out, with no agent.
+"""Metrics inside a log line, in CloudWatch's Embedded Metric Format: CloudWatch Logs extracts them, without an agent.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -9,22 +9,22 @@ from typing import Any
 from bentos.skin.runtime.context import RequestContext
 
 NAMESPACE = "Shine"
-# Each metric is billed for each value of its dimensions: one, of four values. What else the line says (reason, stage
-# times, trace id) is asked by Logs Insights, for nothing more.
+# Each metric is billed once for each value of its dimensions: here one dimension, with four values. The other fields of
+# the line (reason, stage times, trace id) can be queried with Logs Insights at no extra cost.
 DIMENSION = "phase"
 
 
 def embedded(context: RequestContext, phase: str, status: int, seconds: float) -> dict[str, Any]:
-    """Members that make the line of a photo request one with metrics.
+    """The metrics of a photo request, as fields of its log line.
 
-    Latency (milliseconds) is that of answers and of failures, not of refusals (4xx), which are quick and would flatter
-    it; Degraded is there once a photo was analysed. Counts are 0 or 1, so that their average is a ratio.
+    Latency (milliseconds) covers answers and failures, not refusals (4xx), which are quick and would lower it; Degraded
+    is present once a photo was analysed. Counts are 0 or 1, so that their average is a ratio.
 
     Args:
         context: of the request.
         phase: of the service.
-        status: that was answered.
-        seconds: from the request's head to the end of its answer.
+        status: of the response.
+        seconds: from the head of the request to the end of the response.
     """
     metrics: dict[str, tuple[float, str]] = {
         "Photos": (context.photos, "Count"),

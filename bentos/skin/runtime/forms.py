@@ -1,4 +1,4 @@
-"""From a request's body to the photos in it. In memory only: no photo is ever spooled to disk."""
+"""Parses the body of a request into its photos. In memory only: no photo is ever spooled to disk."""
 
 import base64
 import binascii
@@ -23,8 +23,8 @@ WHITESPACE = b" \t\r\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """What a request carries: photos as bytes, and whether the model is required."""
+class Upload:
+    """The photos of a request as bytes, and "model" where the model is required."""
 
     photos: list[bytes]
     require: str | None
@@ -32,7 +32,7 @@ class Form:
 
 @dataclass(slots=True)
 class Part:
-    """One part of a multipart body; `filename` is None where the part is no file."""
+    """One part of a multipart body; `filename` is None where the part is not a file."""
 
     name: str = ""
     filename: str | None = None
@@ -48,8 +48,8 @@ def parse_multipart(body: bytes, content_type: str) -> list[Part]:
     """The parts of a multipart/form-data body.
 
     Raises:
-        ContentTypeUnsupported: it is declared to be something else, or nothing.
-        BadRequest: no boundary, or the body does not follow it to its end.
+        ContentTypeUnsupported: the Content-Type is another one, or missing.
+        BadRequest: there is no boundary, or the body does not follow it to its end.
     """
     if media_type(content_type) != "multipart/form-data":
         shown = media_type(content_type)[:80] or "missing"
@@ -113,27 +113,27 @@ def parse_multipart(body: bytes, content_type: str) -> list[Part]:
     return parts
 
 
-def photo_form(body: bytes, content_type: str) -> Form:
-    """The form of /analyze and /overlay: exactly one file in `image`."""
+def parse_photo_form(body: bytes, content_type: str) -> Upload:
+    """The form of /analyze and /overlay: exactly one file in `image`; raises as `parse_multipart`, and ImageMissing."""
     parts = parse_multipart(body, content_type)
     files = _files(parts, "image")
     if len(files) > 1:
         raise BadRequest(
             f"The field 'image' holds {len(files)} files.", "Send one file in 'image'; use /analyze_batch for several."
         )
-    return Form(files, _require(parts))
+    return Upload(files, _require(parts))
 
 
-def batch_form(body: bytes, content_type: str) -> Form:
-    """The form of /analyze_batch: 1 to 16 files in `images`."""
+def parse_batch_form(body: bytes, content_type: str) -> Upload:
+    """The form of /analyze_batch: 1 to 16 files in `images`; raises as `parse_photo_form`, and BatchTooLarge."""
     parts = parse_multipart(body, content_type)
     files = _files(parts, "images")
     if len(files) > MAX_BATCH_PHOTOS:
         raise BatchTooLarge(f"The batch holds {len(files)} photos; {MAX_BATCH_PHOTOS} are the most.")
-    return Form(files, _require(parts))
+    return Upload(files, _require(parts))
 
 
-def base64_form(body: bytes, content_type: str) -> Form:
+def parse_base64(body: bytes, content_type: str) -> Upload:
     """The JSON of /analyze_base64: {"image": "<base64 or data: URL>", "require": "model"?}.
 
     Raises:
@@ -155,14 +155,14 @@ def base64_form(body: bytes, content_type: str) -> Form:
         raise BadBase64("'image' is not a string.")
     if require is not None and require != "model":
         raise _bad_require()
-    return Form([decode_base64(image)], require)
+    return Upload([decode_base64(image)], require)
 
 
 def decode_base64(text: str) -> bytes:
     """Bytes of base64 text or of a data: URL; line breaks and missing padding are accepted.
 
     Raises:
-        BadBase64: it is neither.
+        BadBase64: the text is neither.
     """
     if text[:5].lower() == "data:":
         head, comma, text = text.partition(",")
@@ -180,8 +180,8 @@ def _files(parts: list[Part], name: str) -> list[bytes]:
     # A part without a file name is taken as a file too: its content decides, as for every file.
     files = [bytes(part.content) for part in parts if part.name == name and (part.filename != "" or part.content)]
     if not files:
-        found = ", ".join(sorted({repr(part.name[:40]) for part in parts if part.filename}))
-        message = f"No file in the field '{name}'" + (f"; there is one in {found}." if found else ".")
+        others = ", ".join(sorted({repr(part.name[:40]) for part in parts if part.filename}))
+        message = f"No file in the field '{name}'" + (f"; there is one in {others}." if others else ".")
         raise ImageMissing(message, ImageMissing.hint.replace("'image'", f"'{name}'").replace("image=@", f"{name}=@"))
     return files
 
@@ -189,10 +189,10 @@ def _files(parts: list[Part], name: str) -> list[bytes]:
 def _require(parts: list[Part]) -> str | None:
     values = {bytes(part.content[:MAX_FIELD_BYTES]) for part in parts if part.name == "require"}
     # BentoML's own client sends form fields as JSON: "model" with its quotes, or null.
-    wanted = {value.strip(WHITESPACE).strip(b'"') for value in values} - {b"null", b""}
-    if wanted - {b"model"}:
+    required = {value.strip(WHITESPACE).strip(b'"') for value in values} - {b"null", b""}
+    if required - {b"model"}:
         raise _bad_require()
-    return "model" if wanted else None
+    return "model" if required else None
 
 
 def _bad_require() -> BadRequest:

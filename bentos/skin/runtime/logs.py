@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, with the request's ids wherever a request is known; or text for people."""
+"""Log lines: one JSON object each, with the ids of the current request; or text for people."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from bentos.skin.runtime.context import ids
 
 
 def _is_expected(kind: type[BaseException] | None) -> bool:
-    """Whether BentoML's stack trace of an exception tells of nothing wrong: no model yet, or a call given up."""
+    """Whether an exception is no error, so that BentoML's stack trace is left out: no model yet, or a call given up."""
     return kind is not None and kind.__name__ in ("ModelNotReady", "ClientDisconnect")
 
 
@@ -34,18 +34,18 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """For people at a terminal."""
+    """One line of text per record, for people at a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = getattr(record, "fields", {})
-        words = [f"{name}={value}" for name, value in fields.items() if value is not None and name != "stages_ms"]
+        pairs = [f"{name}={value}" for name, value in fields.items() if value is not None and name != "stages_ms"]
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        line = " ".join([clock, record.levelname.lower(), record.getMessage(), *words])
+        line = " ".join([clock, record.levelname.lower(), record.getMessage(), *pairs])
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 def configure_logging(log_format: Literal["json", "text"]) -> None:
-    """Send all log lines of this process to standard error in one format."""
+    """Write all log lines of this process to standard error in one format."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
     handler.addFilter(lambda record: not (record.exc_info and _is_expected(record.exc_info[0])))
@@ -53,8 +53,8 @@ def configure_logging(log_format: Literal["json", "text"]) -> None:
     for name in ("shine", "bentoml", "uvicorn", "circus"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
-    # A client's malformed form is answered, not worth a line each; our own line says what it got.
+    # A malformed form is answered with an error, which the request's own line has.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.getLogger("shine").setLevel(logging.INFO)
-    logging.getLogger("uvicorn.access").disabled = True  # the request line says it all
+    logging.getLogger("uvicorn.access").disabled = True  # replaced by the line of the request

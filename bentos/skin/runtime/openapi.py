@@ -1,7 +1,7 @@
-"""The OpenAPI document: BentoML's, with the GET endpoints, examples, every error, and schemas that keep null apart.
+"""The OpenAPI document: BentoML's, with the GET endpoints, examples, every error, and nullable fields.
 
-BentoML writes OpenAPI 3.0 and drops "or null" from the schemas on the way; this document is 3.1, whose schemas are
-pydantic's own.
+BentoML writes OpenAPI 3.0 and loses "or null" in the schemas; this document is OpenAPI 3.1, with pydantic's own
+schemas.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from bentos.skin import __version__, errors
 from bentos.skin.errors import ShineError
-from bentos.skin.runtime.answers import error_body
+from bentos.skin.runtime.error_responses import error_body
 from bentos.skin.schema import EXAMPLE_ANALYSIS, Analysis, BatchAnswer, ErrorAnswer
 from bentos.skin.settings import DRILL, DRILL_HEADER, HEALTH_PATH, MAX_BATCH_PHOTOS, OPEN_PATHS
 
@@ -22,11 +22,11 @@ DESCRIPTION = (
     "the model, or the heuristics that stand in for it. Not a medical diagnosis."
 )
 
-# What may go wrong, with a message as an example. Every POST endpoint has the first list.
+# Errors, each with an example of its message. Those of COMMON belong to every POST endpoint.
 COMMON: tuple[tuple[type[ShineError], str], ...] = (
     (errors.BadRequest, "'require' is not 'model'."),
     (errors.ImageMissing, "No file in the field 'image'."),
-    (errors.ApiKeyMissing, "This service wants an API key."),
+    (errors.ApiKeyMissing, "This service requires an API key."),
     (errors.ApiKeyWrong, "This API key is not known."),
     (errors.RequestTimeout, "The body of the request came too slowly."),
     (errors.BodyTooLarge, "The body of the request is larger than 10.06 MiB."),

@@ -1,9 +1,8 @@
-"""The GET endpoints, which BentoML's APIs (POST only) cannot be."""
+"""The GET endpoints; BentoML's APIs are POST only."""
 
 import json
 import subprocess
 import time
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,8 +13,8 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 from bentos.skin import __version__
-from bentos.skin.runtime.answers import SHAPED
-from bentos.skin.runtime.gateway import House
+from bentos.skin.runtime.error_responses import ERROR_HANDLED
+from bentos.skin.runtime.gateway import PhotoAnalyzer, current_analyzer
 from bentos.skin.runtime.openapi import complete
 from bentos.skin.schema import SCHEMA_VERSION, ModelInfo
 from bentos.skin.settings import HEALTH_PATH, Settings
@@ -23,41 +22,41 @@ from bentos.skin.settings import HEALTH_PATH, Settings
 ROOT = Path(__file__).resolve().parents[3]
 REVISION = ROOT / "bentos" / "skin" / "REVISION"
 METRICS = ROOT / "bentos" / "skin" / "measure" / "metrics.json"
-MAX_LATENCY_MS = 60_000  # BentoML sheds what waits longer with 503; the gateway's own deadline comes long before
+MAX_LATENCY_MS = 60_000  # BentoML answers 503 to calls that wait longer; the gateway's own deadline is much shorter
 
 
-class HasSpec(Protocol):
-    """A BentoML service."""
+class BentoService(Protocol):
+    """What is used here of a BentoML service."""
 
     openapi_spec: Any
     bento: Any
 
 
-def routes(settings: Settings, house: Callable[[], House], service: Callable[[], HasSpec]) -> Starlette:
+def routes(settings: Settings, service: BentoService) -> Starlette:
     """The GET endpoints as an ASGI app.
 
     Args:
         settings: of this process.
-        house: the gateway of this process, once it has started.
-        service: the BentoML service that the OpenAPI document describes.
+        service: the gateway, which the OpenAPI document describes.
     """
+    started_at = time.monotonic()  # the service may be under construction still; /health answers without it
 
     async def health(_: Request) -> JSONResponse:
-        uptime = round(time.monotonic() - house().started_at, 1)
+        uptime = round(time.monotonic() - started_at, 1)
         return JSONResponse({"status": "ok", "phase": settings.phase, "uptime_s": uptime})
 
     async def ready(request: Request) -> JSONResponse:
-        is_ready = house().ready
-        request.scope[SHAPED] = True  # at 503 too, its own keys are its shape
-        reason = None if is_ready else house().model_reason
-        body = {"ready": is_ready, "state": house().state, "reason": reason}
-        return JSONResponse(body, status_code=200 if is_ready else 503)
+        analyzer = current_analyzer()
+        request.scope[ERROR_HANDLED] = True  # a 503 has this shape too
+        reason = None if analyzer.ready else analyzer.model_reason
+        body = {"ready": analyzer.ready, "state": analyzer.state, "reason": reason}
+        return JSONResponse(body, status_code=200 if analyzer.ready else 503)
 
     async def status(_: Request) -> JSONResponse:
-        return JSONResponse(ml_status(settings, house()))
+        return JSONResponse(ml_status(settings, current_analyzer()))
 
     async def version(_: Request) -> JSONResponse:
-        bento = service().bento
+        bento = service.bento
         return JSONResponse(
             {
                 "service": "shine",
@@ -65,13 +64,13 @@ def routes(settings: Settings, house: Callable[[], House], service: Callable[[],
                 "revision": revision(),
                 "bento": None if bento is None else str(bento.tag),
                 "phase": settings.phase,
-                "model": _model(house()),
+                "model": _model(current_analyzer()),
                 "schema_version": SCHEMA_VERSION,
             }
         )
 
     async def document(_: Request) -> JSONResponse:
-        return JSONResponse(complete(service().openapi_spec.asdict()))
+        return JSONResponse(complete(service.openapi_spec.asdict()))
 
     async def home(_: Request) -> RedirectResponse:
         return RedirectResponse("/demo")
@@ -90,13 +89,13 @@ def routes(settings: Settings, house: Callable[[], House], service: Callable[[],
     return app
 
 
-def ml_status(settings: Settings, house: House) -> dict[str, Any]:
-    """The whole truth about the model."""
-    told = house.model
-    model = told.model if told is not None else None
+def ml_status(settings: Settings, analyzer: PhotoAnalyzer) -> dict[str, Any]:
+    """State, policy, accuracy and counts of the model and of what answers in its place."""
+    status = analyzer.model
+    model = status.model if status is not None else None
     return {
-        "state": house.state,
-        "reason": house.model_reason,
+        "state": analyzer.state,
+        "reason": analyzer.model_reason,
         "phase": settings.phase,
         "policy": {
             "model_wanted": settings.wants_model,
@@ -106,41 +105,41 @@ def ml_status(settings: Settings, house: House) -> dict[str, Any]:
             "request_deadline_ms": settings.request_deadline_ms,
         },
         "model": None if model is None else model.model_dump(),
-        "attempts": told.attempts if told is not None else 0,
-        "last_error": told.last_error.model_dump() if told is not None and told.last_error is not None else None,
-        "next_retry_s": told.next_retry_s if told is not None else None,
-        "breaker": house.predict.breaker.state,
-        "breakers": {"model": house.predict.breaker.state, "heuristic": house.measure.breaker.state},
-        "answers": dict(house.answers),
+        "attempts": status.attempts if status is not None else 0,
+        "last_error": status.last_error.model_dump() if status is not None and status.last_error is not None else None,
+        "next_retry_s": status.next_retry_s if status is not None else None,
+        "breaker": analyzer.predict.breaker.state,
+        "breakers": {"model": analyzer.predict.breaker.state, "heuristic": analyzer.measure.breaker.state},
+        "answers": dict(analyzer.answers),
         "batching": {
             "max_batch_size": settings.max_batch_size,
             "max_latency_ms": MAX_LATENCY_MS,
-            "mean_batch": round(told.photos / told.batches, 2) if told is not None and told.batches else None,
+            "mean_batch": round(status.photos / status.batches, 2) if status is not None and status.batches else None,
         },
-        "accuracy": {"model": house.model_accuracy, "heuristic": heuristic_accuracy()},
+        "accuracy": {"model": analyzer.model_accuracy, "heuristic": heuristic_accuracy()},
     }
 
 
 @cache
 def heuristic_accuracy() -> dict[str, Any]:
-    """The measured figures of the heuristics; they ship with the code, so that they are there when no weights are."""
+    """Measured accuracy of the heuristics; it ships with the code, so that it is there without weights."""
     figures: dict[str, Any] = json.loads(METRICS.read_text())
     return figures
 
 
-def _model(house: House) -> dict[str, Any] | None:
-    if house.model is None or house.model.model is None:
+def _model(analyzer: PhotoAnalyzer) -> dict[str, Any] | None:
+    if analyzer.model is None or analyzer.model.model is None:
         return None
-    return ModelInfo.model_validate(house.model.model.model_dump(include=set(ModelInfo.model_fields))).model_dump()
+    return ModelInfo.model_validate(analyzer.model.model.model_dump(include=set(ModelInfo.model_fields))).model_dump()
 
 
 @cache
 def revision() -> str | None:
-    """The git commit this code is of: asked of git in a checkout, written by `make bento` into a bento; else None."""
+    """The git commit of this code: from git in a checkout; from a file of `make bento` in a bento; else None."""
     if not (ROOT / ".git").exists():
         return REVISION.read_text().strip() if REVISION.is_file() else None
     command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()  # noqa: S603  no input of a client
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()  # noqa: S603  a fixed command
     except (OSError, subprocess.SubprocessError):
         return None

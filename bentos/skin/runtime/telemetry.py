@@ -1,4 +1,4 @@
-"""Metrics with bounded labels, and one log line per request with no photo content."""
+"""Metrics with bounded labels, and one log line per request, without photo content."""
 
 import logging
 from collections import Counter
@@ -23,11 +23,11 @@ BREAKER_STATES = ("closed", "half_open", "open")
 
 
 class Telemetry:
-    """Counters of a gateway process.
+    """The metrics of a gateway process.
 
-    Must be made after BentoML has set PROMETHEUS_MULTIPROC_DIR, that is in a service's `__init__`: prometheus_client
-    decides at its first import whether its metrics are joined over processes. Gauges are of the mode "mostrecent":
-    the file of a killed process stays, and with "max" what it last said would stay true for ever.
+    To be created after BentoML has set PROMETHEUS_MULTIPROC_DIR, that is in a service's `__init__`: prometheus_client
+    decides at its first import whether metrics are merged over processes. Gauges have the mode "mostrecent": the file
+    of a killed process remains, and with "max" its last value would count for ever.
 
     Args:
         settings: of this process.
@@ -42,7 +42,7 @@ class Telemetry:
         self.answers: Counter[str] = Counter(model=0, heuristic=0, refused=0)
         self._requests = Count("shine_requests", "Requests", ["endpoint", "status", "source", "degraded"])
         self._seconds = Histogram("shine_request_seconds", "Seconds per request", ["endpoint"], buckets=STAGE_BUCKETS)
-        # A drill asks for what alarms are there to tell, so it is counted here and nowhere else.
+        # A drill causes on purpose what alarms report, so it is counted here and nowhere else.
         self._drills = Count(
             "shine_drills", "Requests that asked to be answered without the model", ["endpoint", "status"]
         )
@@ -60,7 +60,7 @@ class Telemetry:
         self._memory_limit = Gauge(
             "shine_memory_limit_bytes", "Memory the container may use, 0 for no limit", multiprocess_mode="mostrecent"
         )
-        # For drift: what comes in, and what is found in it.
+        # To detect drift: properties of photos and findings.
         self._faces = Count("shine_photos", "Photos analysed", ["face"])
         self._quality = Histogram("shine_quality_score", "Quality of photos", buckets=SHARE_BUCKETS)
         self._issues = Count("shine_quality_issues", "Quality issues seen", ["issue"])
@@ -87,31 +87,31 @@ class Telemetry:
         self._answers.labels("refused", "model_unavailable").inc()
 
     def photo_refused(self, code: str) -> None:
-        """One photo of a batch ended in an error of its own."""
+        """One photo of a batch was answered with an error."""
         self._errors.labels(code).inc()
 
     def last_resort(self, reason: str) -> None:
-        """The heuristic runner did not answer; the gateway measured by itself."""
+        """The heuristic runner did not answer; the gateway measured a photo itself."""
         self._last_resort.labels(reason).inc()
 
     def breakers(self, **states: Literal["closed", "open", "half_open"]) -> None:
-        """The breakers' states, by runner."""
+        """Set the breakers' states, by runner."""
         for runner, state in states.items():
             self._breaker.labels(runner).set(BREAKER_STATES.index(state))
 
     def model_state(self, state: str) -> None:
-        """The model's state, as the next photo would meet it."""
+        """Set the model's state, as it is for the next photo."""
         for name in MODEL_STATES:
             self._model.labels(name).set(name == state)
 
     def memory(self, memory: Memory | None) -> None:
-        """The container's memory; None where it cannot be told."""
+        """Set the container's memory; None where it is not known."""
         if memory is not None:
             self._memory.set(memory.used)
             self._memory_limit.set(memory.limit)
 
     def request(self, context: RequestContext, method: str, status: int, seconds: float) -> None:
-        """A request ended: count it and write its line."""
+        """Count a request that has ended, and write its log line."""
         if context.drill:
             self._drills.labels(context.endpoint, str(status)).inc()
         else:
@@ -124,7 +124,7 @@ class Telemetry:
         if status >= 500:
             level = logging.WARNING if status in (503, 504) else logging.ERROR
         elif context.endpoint in PROBED and status < 400:
-            level = logging.DEBUG  # load balancers and scrapers ask every few seconds
+            level = logging.DEBUG  # load balancers and scrapers send one every few seconds
         fields = {
             "request_id": context.request_id,
             "trace_id": context.trace_id,
@@ -146,7 +146,7 @@ class Telemetry:
 
 
 class LoadTelemetry:
-    """Counters of the model runner: an `Observer` of its lifecycle. To be made as `Telemetry` is."""
+    """The metrics of the model runner: an `Observer` of its lifecycle. To be created like `Telemetry`."""
 
     def __init__(self) -> None:
         from prometheus_client import Counter as Count
@@ -167,9 +167,9 @@ class LoadTelemetry:
         self._failing.set(outcome != "ok")
 
     def fetched(self, count: int) -> None:
-        """Bytes came over the network."""
+        """Bytes of weights were received."""
         self._bytes.inc(count)
 
     def swapped(self) -> None:
-        """A version went into service."""
+        """Another version went into service."""
         self._swaps.inc()

@@ -1,4 +1,4 @@
-"""The last cure for a runner that hangs: it ends itself, and the parent starts it anew."""
+"""Ends a runner that hangs; the parent process starts a new one."""
 
 import asyncio
 import logging
@@ -11,26 +11,26 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 log = logging.getLogger("shine.runner")
 
-STUCK_BATCHES = 10  # times a batch's deadline: whoever takes that long is stuck, not slow
+STUCK_BATCHES = 10  # times a batch's deadline: a runner that takes so long is stuck, not slow
 EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
-class EndWhenDeaf:
-    """ASGI middleware that ends this process when it takes calls and answers none, or takes none any more.
+class WatchdogMiddleware:
+    """ASGI middleware that ends this process when it accepts calls and answers none, or when its event loop is stuck.
 
-    However a runner came to hang, a thread stuck in native code cannot be stopped, and each probe would queue behind
-    it for ever. Seen where memory ran out: BentoML's batching queue left with nobody who works it off; the event loop
-    waiting for ever in `Thread.start` for a thread that had died before it could say that it runs. So the one that
-    looks is a thread of its own, made while there is memory, and no thread is made for a call.
+    A thread that is stuck in native code cannot be stopped, and each probe would queue behind it for ever. Other cases
+    were seen where memory ran out: BentoML's batching queue lost its consumer; the event loop waited for ever in
+    `Thread.start` for a thread that had died before it could report that it runs. So the watchdog is a thread of its
+    own, started while there is memory, and it starts no thread for a call.
 
-    It counts its own turns, not the clock: a process that was stopped for a while did not look either.
+    It counts its own checks, not the clock: while a process was suspended, nothing was checked.
 
     Args:
-        app: what answers.
-        path: of the calls that count.
-        patience_s: seconds for which calls may be there and none end, or the event loop not turn.
-        end: is called then, with what was seen; ends the process.
-        turn_s: seconds between two looks.
+        app: the wrapped app.
+        path: of the calls that are watched.
+        patience_s: seconds for which calls may be open and none ends, or the event loop does not turn.
+        end: called then with the reason; ends the process.
+        turn_s: seconds between two checks.
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class EndWhenDeaf:
         self._app, self._path = app, path
         self._end = end or _end
         self._turn_s = turn_s
-        self._most = max(1, round(patience_s / turn_s))  # turns
+        self._max_turns = max(1, round(patience_s / turn_s))
         self._begun = False
-        self._open = 0  # calls that have begun and not ended; one whose caller has left ends all the same
+        self._open = 0  # calls that have begun and not ended
         self._ended = 0
         self._behind = 0  # turns since the event loop last did
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass it on, and see whether it is answered."""
+        """Pass the call on, and count it."""
         if not self._begun:  # with the server's own "lifespan", before any call
             self._begun = True
             threading.Thread(
@@ -79,18 +79,18 @@ class EndWhenDeaf:
                 ended = self._ended
                 self._behind += 1
                 loop.call_soon_threadsafe(self._turned)
-            except MemoryError:  # the next turn looks again
+            except MemoryError:  # the next turn checks again
                 continue
             except RuntimeError:  # the loop was closed
                 return
-            if self._behind > self._most:
+            if self._behind > self._max_turns:
                 self._end("the event loop has been stuck")
-            elif silent > self._most:
+            elif silent > self._max_turns:
                 self._end("no call has been answered")
 
 
-def _end(seen: str) -> None:
+def _end(reason: str) -> None:
     try:
-        log.error("%s for long; this runner ends, to be started anew", seen)
+        log.error("%s for long; this runner ends, to be started anew", reason)
     finally:
         os._exit(EXIT_CODE)

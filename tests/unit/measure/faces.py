@@ -19,7 +19,8 @@ def painted(pixels: NDArray[np.uint8], keypoints: NDArray[np.float32] | None = N
 
 def surface_of(crop: Crop) -> Surface:
     """The crop made ready to be measured."""
-    return prepare(crop, skin_mask(crop), zones.masks(crop))
+    masks = zones.face_masks(crop)
+    return prepare(crop, skin_mask(crop, masks), masks)
 
 
 def flat(lightness: float, a: float, b: float) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bentos.skin.boxes import suppress
+from bentos.skin.boxes import nms
 from bentos.skin.findings import HAYASHI_LIMITS, SEVERITIES, severity_beside, severity_of
 from bentos.skin.measure import blemishes
 from bentos.skin.measure.colour import reduced_lab
@@ -16,6 +16,7 @@ from bentos.skin.photo.crop import CROP_SIZE, Crop, cut
 from bentos.skin.photo.decode import decode
 from bentos.skin.photo.face import FaceDetector
 from bentos.skin.photo.skin import skin_mask
+from bentos.skin.photo.zones import face_masks
 
 ASTRONAUT = Path(__file__).resolve().parents[2] / "photos" / "astronaut.png"
 SPOT_SIGMA = 5.0  # px; a box of about 22 px, as the median labelled lesion
@@ -52,14 +53,14 @@ def cheeks(crop: Crop, count: int) -> list[tuple[float, float]]:
     return [tuple(middle + across * unit + along * down) for across, along in PLACES[:count]]
 
 
-def found(crop: Crop, skin: NDArray[np.bool_] | None = None) -> blemishes.Acne:
-    lab = reduced_lab(crop.pixels, blemishes.FACTOR)
-    return blemishes.find(crop, lab, skin_mask(crop) if skin is None else skin)
+def find_acne(crop: Crop, skin: NDArray[np.bool_] | None = None) -> blemishes.Acne:
+    lab, masks = reduced_lab(crop.pixels, blemishes.FACTOR), face_masks(crop)
+    return blemishes.find(crop, lab, skin_mask(crop, masks) if skin is None else skin, masks)
 
 
 def test_most_painted_spots_are_boxed(portrait: Crop) -> None:
     spots = cheeks(portrait, 8)
-    lesions = found(with_spots(portrait, spots)).lesions
+    lesions = find_acne(with_spots(portrait, spots)).lesions
 
     def boxed(spot: tuple[float, float]) -> bool:
         return any(
@@ -70,36 +71,37 @@ def test_most_painted_spots_are_boxed(portrait: Crop) -> None:
 
 
 def test_more_spots_count_more(portrait: Crop) -> None:
-    counts = [found(with_spots(portrait, cheeks(portrait, number))).count for number in (0, 8, 18)]
+    counts = [find_acne(with_spots(portrait, cheeks(portrait, number))).count for number in (0, 8, 18)]
     assert counts[0] <= HAYASHI_LIMITS[1]
     assert counts[0] < counts[1] < counts[2]
 
 
 def test_boxes_come_best_first_with_confidences_that_are_chances(portrait: Crop) -> None:
-    confidences = [lesion.confidence for lesion in found(with_spots(portrait, cheeks(portrait, 12))).lesions]
+    confidences = [lesion.confidence for lesion in find_acne(with_spots(portrait, cheeks(portrait, 12))).lesions]
     assert confidences == sorted(confidences, reverse=True)
     assert all(blemishes.SHOWN <= chance <= 1 for chance in confidences)
 
 
 def test_without_skin_nothing_is_found(portrait: Crop) -> None:
-    nothing = found(portrait, np.zeros((CROP_SIZE, CROP_SIZE), dtype=np.bool_))
+    nothing = find_acne(portrait, np.zeros((CROP_SIZE, CROP_SIZE), dtype=np.bool_))
     assert nothing == blemishes.Acne([], 0, "clear", None)
 
 
 def test_a_crop_without_key_points_is_measured_too(portrait: Crop) -> None:
     bare = with_spots(Crop(portrait.pixels, portrait.to_photo, portrait.valid, None), cheeks(portrait, 8))
-    assert found(bare).count > 0
+    assert find_acne(bare).count > 0
 
 
 def test_the_same_crop_gives_the_same_findings(portrait: Crop) -> None:
     spotted = with_spots(portrait, cheeks(portrait, 8))
-    assert found(spotted) == found(spotted)
+    assert find_acne(spotted) == find_acne(spotted)
 
 
 def test_the_response_is_high_on_a_spot_and_low_beside_it(portrait: Crop) -> None:
     (x, y), *_ = spots = cheeks(portrait, 2)
     spotted = with_spots(portrait, spots)
-    heat = blemishes.response(spotted, reduced_lab(spotted.pixels, blemishes.FACTOR), skin_mask(spotted))
+    lab, masks = reduced_lab(spotted.pixels, blemishes.FACTOR), face_masks(spotted)
+    heat = blemishes.response(spotted, lab, skin_mask(spotted, masks), masks)
     row, column = int(y / blemishes.FACTOR), int(x / blemishes.FACTOR)
     assert heat.shape == (blemishes.SIZE, blemishes.SIZE)
     assert heat[row - 4 : row + 5, column - 4 : column + 5].max() > 0.5
@@ -121,7 +123,7 @@ def test_severity_follows_its_own_evidence_near_a_limit() -> None:
 
 def test_of_overlapping_boxes_the_surest_stays() -> None:
     boxes = np.array([[0, 0, 20, 20], [5, 0, 20, 20], [60, 60, 20, 20]], np.float32)
-    assert suppress(boxes, np.array([0.2, 0.9, 0.5], np.float32), blemishes.OVERLAP).tolist() == [1, 2]
+    assert nms(boxes, np.array([0.2, 0.9, 0.5], np.float32), blemishes.OVERLAP).tolist() == [1, 2]
 
 
 def test_a_box_is_placed_around_the_shifted_middle() -> None:

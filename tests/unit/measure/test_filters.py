@@ -17,16 +17,16 @@ def noise(height: int = 96, width: int = 130, seed: int = 1) -> NDArray[np.float
 @pytest.mark.parametrize("sigma", [0.7, 1.5, 2.0, 4.3, 7.9])
 def test_a_gaussian_equals_scipys(sigma: float) -> None:
     image = noise()
-    wanted = ndimage.gaussian_filter(image, sigma, mode="nearest", truncate=filters.TRUNCATE)
-    np.testing.assert_allclose(filters.gaussian(image, sigma), wanted, atol=2e-5)
+    expected = ndimage.gaussian_filter(image, sigma, mode="nearest", truncate=filters.TRUNCATE)
+    np.testing.assert_allclose(filters.gaussian(image, sigma), expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("sigma", [8.0, 13.0, 20.0, 40.0])
 def test_a_wide_gaussian_is_within_a_hundredth_of_scipys(sigma: float) -> None:
     image = ndimage.gaussian_filter(noise(200, 260), 3.0)
     image[40:120, 30:160] += 1.0  # a little over 1 from darkest to lightest
-    wanted = ndimage.gaussian_filter(image, sigma, mode="nearest", truncate=filters.TRUNCATE)
-    difference = np.abs(filters.gaussian(image, sigma) - wanted)
+    expected = ndimage.gaussian_filter(image, sigma, mode="nearest", truncate=filters.TRUNCATE)
+    difference = np.abs(filters.gaussian(image, sigma) - expected)
     assert difference.max() < 0.05  # at the border the outermost square is repeated, not the outermost pixel
     assert difference[30:-30, 30:-30].max() < 0.01
 
@@ -48,8 +48,8 @@ def test_a_stack_is_filtered_image_by_image() -> None:
 @pytest.mark.parametrize("width", [1, 3, 9, 31])
 def test_a_box_mean_equals_scipys(width: int) -> None:
     image = noise()
-    wanted = ndimage.uniform_filter(image, width, mode="nearest")
-    np.testing.assert_allclose(filters.box_mean(image, width), wanted, atol=1e-5)
+    expected = ndimage.uniform_filter(image, width, mode="nearest")
+    np.testing.assert_allclose(filters.box_mean(image, width), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("width", [1, 3, 5, 7, 13, 33])
@@ -91,8 +91,8 @@ def test_second_derivatives_equal_scipys() -> None:
     image = ndimage.gaussian_filter(noise(), 1.0)
     xx, xy, yy = filters.hessian(image, 2.0)
     for got, order in ((xx, (0, 2)), (xy, (1, 1)), (yy, (2, 0))):
-        wanted = 4.0 * ndimage.gaussian_filter(image, 2.0, order=order, mode="nearest", truncate=6)
-        np.testing.assert_allclose(got[10:-10, 10:-10], wanted[10:-10, 10:-10], atol=0.02)
+        expected = 4.0 * ndimage.gaussian_filter(image, 2.0, order=order, mode="nearest", truncate=6)
+        np.testing.assert_allclose(got[10:-10, 10:-10], expected[10:-10, 10:-10], atol=0.02)
 
 
 def line_at(angle: float) -> NDArray[np.float32]:
@@ -110,9 +110,9 @@ def test_a_dark_line_is_strongest_along_its_own_direction(degrees: int) -> None:
     along, across = (filters.line_response(curvature, a)[32, 32] for a in (angle, angle + np.pi / 2))
     assert along > 0.3
     assert across < 0
-    strength, found = filters.ridges(curvature)
+    strength, direction = filters.ridges(curvature)
     assert strength[32, 32] == pytest.approx(along, rel=0.02)
-    assert np.abs(np.sin(found[32, 32] - angle)) < 0.05
+    assert np.abs(np.sin(direction[32, 32] - angle)) < 0.05
 
 
 def test_a_round_spot_is_no_line() -> None:

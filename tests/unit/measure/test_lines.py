@@ -23,8 +23,8 @@ def portrait() -> Crop:
     return cut(photo, FaceDetector().detect(photo)[0])
 
 
-def found(crop: Crop) -> lines.Wrinkles:
-    return lines.find(crop, zones.masks(crop))
+def find_wrinkles(crop: Crop) -> lines.Wrinkles:
+    return lines.find(crop, zones.face_masks(crop))
 
 
 def furrowed(crop: Crop, zone: str) -> Crop:
@@ -35,7 +35,7 @@ def furrowed(crop: Crop, zone: str) -> Crop:
     y, x = np.mgrid[0:CROP_SIZE, 0:CROP_SIZE]
     level = y - (x - outline[:, 0].mean()) * np.tan(roll(crop))
     depth = sum(np.exp(-0.5 * ((level - at) / 1.8) ** 2) for at in np.linspace(top, bottom, 7)[1:-1])
-    inside = zones.masks(crop)[zone]
+    inside = zones.face_masks(crop).zones[zone]
     pixels = crop.pixels * (1 - 0.35 * np.where(inside, depth, 0))[..., None]
     return replace(crop, pixels=pixels.astype(np.uint8))
 
@@ -50,7 +50,7 @@ def mirrored(crop: Crop) -> Crop:
 
 
 def test_every_zone_has_a_chance_between_0_and_1(portrait: Crop) -> None:
-    wrinkles = found(portrait)
+    wrinkles = find_wrinkles(portrait)
     assert tuple(wrinkles.zones) == WRINKLE_ZONES
     assert all(0 <= chance <= 1 for chance in wrinkles.zones.values())
     assert wrinkles.confidence is not None
@@ -58,26 +58,29 @@ def test_every_zone_has_a_chance_between_0_and_1(portrait: Crop) -> None:
 
 
 def test_lines_on_the_forehead_raise_the_foreheads_chance_most(portrait: Crop) -> None:
-    before, after = found(portrait).zones, found(furrowed(portrait, "forehead")).zones
+    before, after = find_wrinkles(portrait).zones, find_wrinkles(furrowed(portrait, "forehead")).zones
     rise = {zone: after[zone] - before[zone] for zone in WRINKLE_ZONES}
     assert rise["forehead"] > 0.1
     assert max(rise, key=lambda zone: rise[zone]) == "forehead"
 
 
 def test_a_painted_line_shows_in_the_response_of_its_zone(portrait: Crop) -> None:
-    inside = lines._at_cells(zones.masks(portrait)["forehead"])
-    before, after = (lines.response(crop)["forehead"][inside] for crop in (portrait, furrowed(portrait, "forehead")))
+    inside = lines._at_cells(zones.face_masks(portrait).zones["forehead"])
+    before, after = (
+        lines.response(crop, zones.face_masks(crop))["forehead"][inside]
+        for crop in (portrait, furrowed(portrait, "forehead"))
+    )
     assert after.mean() > 1.5 * before.mean()
 
 
 def test_the_mirror_image_is_judged_much_alike(portrait: Crop) -> None:
-    there, back = found(portrait).zones, found(mirrored(portrait)).zones
+    there, back = find_wrinkles(portrait).zones, find_wrinkles(mirrored(portrait)).zones
     assert all(abs(there[zone] - back[zone]) < 0.15 for zone in WRINKLE_ZONES)
 
 
 def test_falling_and_rising_lines_change_places_on_the_other_side(portrait: Crop) -> None:
-    where, rows = lines.place_features(portrait)
-    other, mirror_rows = lines.place_features(mirrored(portrait))
+    where, rows = lines.place_features(portrait, zones.face_masks(portrait))
+    other, mirror_rows = lines.place_features(mirrored(portrait), zones.face_masks(mirrored(portrait)))
     both = where & other[:, ::-1]
     maps, mirror_maps = (np.zeros((*where.shape, rows.shape[1]), np.float32) for _ in range(2))
     maps[where], mirror_maps[other] = rows, mirror_rows
@@ -87,11 +90,11 @@ def test_falling_and_rising_lines_change_places_on_the_other_side(portrait: Crop
 
 
 def test_without_key_points_no_confidence_is_claimed(portrait: Crop) -> None:
-    assert found(replace(portrait, keypoints=None)).confidence is None
+    assert find_wrinkles(replace(portrait, keypoints=None)).confidence is None
 
 
 def test_a_crop_that_shows_nothing_has_no_wrinkles(portrait: Crop) -> None:
-    nothing = found(replace(portrait, valid=(0, 0, 3, 3)))
+    nothing = find_wrinkles(replace(portrait, valid=(0, 0, 3, 3)))
     assert nothing == lines.Wrinkles(dict.fromkeys(WRINKLE_ZONES, 0.0), None)
 
 
@@ -107,4 +110,4 @@ def test_face_coordinates_put_the_eyes_at_half_a_unit_from_the_middle(portrait: 
 def test_key_points_on_one_spot_fall_back_to_the_usual_pose(portrait: Crop) -> None:
     collapsed = replace(portrait, keypoints=np.full((6, 2), 100, np.float32))
     np.testing.assert_array_equal(pose(collapsed), USUAL)
-    assert all(np.isfinite(list(found(collapsed).zones.values())))
+    assert all(np.isfinite(list(find_wrinkles(collapsed).zones.values())))

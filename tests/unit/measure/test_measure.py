@@ -13,6 +13,7 @@ from bentos.skin.findings import COLOUR_ZONES, SEVERITIES, WRINKLE_ZONES, Measur
 from bentos.skin.measure import measure
 from bentos.skin.measure.surface import Curve, surroundings
 from bentos.skin.measure.tone import GROUPS
+from bentos.skin.photo import zones
 from bentos.skin.photo.crop import CROP_SIZE, Crop
 from tests import drawing
 from tests.unit.measure.faces import AS_IT_IS, flat, painted, surface_of
@@ -26,7 +27,7 @@ def hold_to_the_contract(measured: Measured) -> None:
         assert 0 <= graded.score <= 100
         assert tuple(graded.zones) == COLOUR_ZONES
         assert all(0 <= value <= 1 for value in graded.zones.values())
-    learned = measured.learned
+    learned = measured.lesions_and_wrinkles
     assert tuple(learned.wrinkles) == WRINKLE_ZONES
     assert all(0 <= value <= 1 for value in learned.wrinkles.values())
     assert learned.count >= 0
@@ -114,6 +115,38 @@ def test_a_fringe_of_the_skins_colour_is_not_measured():
     assert surface.skin[120:135, 85:95].all()  # her cheek
 
 
+def test_each_part_of_a_face_is_rasterised_once_a_crop(monkeypatch: pytest.MonkeyPatch):
+    drawn, outlined = [], []
+    fill, outline = zones._filled, zones.polygons
+
+    def counted_fill(outlines):
+        drawn.append([np.round(outline, 6).tobytes() for outline in outlines])
+        return fill(outlines)
+
+    def counted_outline(keypoints):
+        outlined.append(keypoints)
+        return outline(keypoints)
+
+    monkeypatch.setattr(zones, "_filled", counted_fill)
+    monkeypatch.setattr(zones, "polygons", counted_outline)
+
+    measure(PORTRAIT)
+
+    assert len(outlined) == 1
+    features = [outlines for outlines in drawn if len(outlines) > 1]
+    assert len(features) == 1
+    assert len(drawn) == len(zones.ZONES) + 1 + 3  # each zone, the features, the oval in its three sizes
+    assert len({tuple(outlines) for outlines in drawn}) == len(drawn)
+
+
+def test_masks_that_are_handed_on_cannot_be_changed():
+    masks = zones.face_masks(PORTRAIT)
+
+    for mask in (masks.shown, masks.features, masks.oval, masks.wide_oval, masks.widest_oval, *masks.zones.values()):
+        with pytest.raises(ValueError, match="read-only"):
+            mask[0, 0] = True
+
+
 def test_threads_do_not_disturb_each_other():
     drawn = [drawing.redrawn(PORTRAIT, drawing.flush, strength=strength)[0] for strength in (0.0, 0.5, 1.0, 1.5)]
     alone = [measure(crop) for crop in drawn]
@@ -126,14 +159,14 @@ def test_threads_do_not_disturb_each_other():
 
 def test_boxes_land_on_drawn_lesions():
     crop, drawn = drawing.redrawn(PORTRAIT, drawing.lesions, strength=1.5)
-    before, after = measure(PORTRAIT).learned, measure(crop).learned
+    before, after = measure(PORTRAIT).lesions_and_wrinkles, measure(crop).lesions_and_wrinkles
     centres = drawn.boxes[:, :2] + drawn.boxes[:, 2:] / 2
-    found = [
+    hits = [
         any(x <= u <= x + width and y <= v <= y + height for x, y, width, height in (box.box for box in after.lesions))
         for u, v in centres
     ]
 
-    assert np.mean(found) >= 0.5
+    assert np.mean(hits) >= 0.5
     assert after.count > before.count
 
 

@@ -34,10 +34,10 @@ def test_the_map_shows_the_patches():
     surface = surface_of(crop)
     gain = pigmentation(surface)[1] - pigmentation(surface_of(drawing.portrait_crop()))[1]
     centres = ((drawn.boxes[:, :2] + drawn.boxes[:, 2:] / 2) / 2).astype(int)
-    seen = [gain[y, x] for x, y in centres if surface.inner[y, x]]
+    gains = [gain[y, x] for x, y in centres if surface.inner[y, x]]
 
-    assert len(seen) >= 2
-    assert min(seen) > 0.1
+    assert len(gains) >= 2
+    assert min(gains) > 0.1
 
 
 def test_patches_on_the_cheeks_are_told_from_the_chin():

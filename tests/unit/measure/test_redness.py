@@ -53,10 +53,10 @@ def test_the_map_shows_where_the_lesions_are():
     heat = redness(surface)[1]
     before = redness(surface_of(drawing.portrait_crop()))[1]
     centres = ((drawn.boxes[:, :2] + drawn.boxes[:, 2:] / 2) / 2).astype(int)
-    seen = [(x, y) for x, y in centres if surface.skin[y - 3 : y + 4, x - 3 : x + 4].all()]
+    visible = [(x, y) for x, y in centres if surface.skin[y - 3 : y + 4, x - 3 : x + 4].all()]
 
-    assert len(seen) >= 6
-    for x, y in seen:
+    assert len(visible) >= 6
+    for x, y in visible:
         around = np.s_[y - 5 : y + 6, x - 5 : x + 6]
         assert heat[around].max() > max(0.3, before[around].max())
 

@@ -46,8 +46,8 @@ def test_a_matte_and_even_face_does_not_shine():
 def test_a_black_and_white_photo_shines_by_its_brightness():
     crop, _ = drawing.redrawn(drawing.portrait_crop(), drawing.shine, strength=2.0)
     scores = []
-    for one in (drawing.portrait_crop(), crop):
-        grey = np.asarray(Image.fromarray(one.pixels).convert("L").convert("RGB"))
+    for source in (drawing.portrait_crop(), crop):
+        grey = np.asarray(Image.fromarray(source.pixels).convert("L").convert("RGB"))
         scores.append(shine(surface_of(painted(grey, crop.keypoints)))[0].score)
 
     assert scores[0] < scores[1]

@@ -21,11 +21,11 @@ def patch(angle: float, b: float = 18.0) -> np.ndarray:
     [(62, "very_light"), (48, "light"), (35, "intermediate"), (19, "tan"), (-10, "brown"), (-45, "dark")],
 )
 def test_each_group_is_recognised(angle: float, group: str):
-    seen = tone(patch(angle), EVERYWHERE)
+    result = tone(patch(angle), EVERYWHERE)
 
-    assert seen is not None
-    assert seen.group == group
-    assert seen.ita_degrees == pytest.approx(angle, abs=1.5)
+    assert result is not None
+    assert result.group == group
+    assert result.ita_degrees == pytest.approx(angle, abs=1.5)
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,10 @@ def test_shadow_and_highlights_do_not_decide():
     lab[:140] *= np.linspace(0.3, 0.7, 140, dtype=np.float32)[:, None, None]  # more than half the face
     lab[240:] = (99, 0, 2)
 
-    seen = tone(lab, EVERYWHERE)
+    result = tone(lab, EVERYWHERE)
 
-    assert seen is not None
-    assert seen.ita_degrees == pytest.approx(35, abs=3)
+    assert result is not None
+    assert result.ita_degrees == pytest.approx(35, abs=3)
 
 
 def test_only_skin_counts():
@@ -60,10 +60,10 @@ def test_only_skin_counts():
     left = EVERYWHERE.copy()
     left[:, 128:] = False
 
-    seen = tone(lab, left)
+    result = tone(lab, left)
 
-    assert seen is not None
-    assert seen.group == "intermediate"
+    assert result is not None
+    assert result.group == "intermediate"
 
 
 def test_too_little_skin_has_no_tone():
@@ -80,7 +80,7 @@ def test_a_photo_without_colour_has_no_tone():
 def test_the_portrait_is_of_light_skin():
     surface = surface_of(drawing.portrait_crop())
 
-    seen = tone(surface.lab, surface.skin)
+    result = tone(surface.lab, surface.skin)
 
-    assert seen is not None
-    assert seen.group in ("very_light", "light")
+    assert result is not None
+    assert result.group in ("very_light", "light")

@@ -1,4 +1,4 @@
-"""Makes small weights bundles, honest and lying, for tests: a graph of constants stands in for the network."""
+"""Makes small weights bundles, valid and invalid, for tests: a graph of constants replaces the network."""
 
 import base64
 import hashlib
@@ -14,13 +14,13 @@ from PIL import Image
 
 from bentos.skin.findings import SEVERITIES, WRINKLE_ZONES
 from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL
-from bentos.skin.model.poison import MAPS
+from bentos.skin.model.output_checks import MAPS
 
 BRIGHTNESS = 1e-5  # of density per grey level of the crop's mean
 
 
 def answers() -> dict[str, NDArray[np.float32]]:
-    """What the stand-in says of every crop: two lesions, one of them sure, twelve in all, moderate."""
+    """The outputs for every crop: two lesions, one of them sure, twelve in all, moderate."""
     outputs = {name: np.zeros(shape, np.float32) for name, shape in MAPS.items()}
     outputs["heat"][40, 60], outputs["heat"][80, 30] = 0.9, 0.3
     outputs["size"][:] = 20.0

@@ -1,4 +1,4 @@
-"""Bundles are read strictly: whatever is wrong is a sentence with a reason code, never a loaded model."""
+"""Bundles are read strictly: an invalid one gives a sentence with a reason code, never a loaded model."""
 
 import hashlib
 import json

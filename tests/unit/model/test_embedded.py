@@ -1,4 +1,4 @@
-"""The bundle that ships: small, whole, with terms of its own, and measured."""
+"""The embedded bundle: small, complete, with a licence of its own, and measured."""
 
 import numpy as np
 
@@ -37,8 +37,8 @@ def test_its_terms_are_its_own() -> None:
 def test_its_figures_are_those_of_the_model_card() -> None:
     card = (ROOT / "training" / "MODEL_CARD.md").read_text()
     assert BUNDLE.manifest.files[MODEL].sha256 in card
-    told = BUNDLE.metrics["acne"]["severity_accuracy"]
-    assert f"{told['value']:.3f} [{told['low']:.3f}, {told['high']:.3f}]" in card
+    accuracy = BUNDLE.metrics["acne"]["severity_accuracy"]
+    assert f"{accuracy['value']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}]" in card
 
 
 def test_crops_of_a_batch_do_not_touch_each_other() -> None:
@@ -48,6 +48,6 @@ def test_crops_of_a_batch_do_not_touch_each_other() -> None:
     engine = OnnxEngine(BUNDLE, threads=1)
     together, alone = engine.run(crops), [engine.run(crops[k : k + 1]) for k in range(len(crops))]
     for name, values in together.items():
-        expected = np.concatenate([one[name] for one in alone])
+        expected = np.concatenate([output[name] for output in alone])
         off = np.abs(values - expected) > 1e-3 * max(1.0, float(np.abs(expected).max()))
         assert off.mean() < (1e-4 if name in ("heat", "size", "offset") else 1e-12), name

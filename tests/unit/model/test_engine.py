@@ -1,4 +1,4 @@
-"""The engine answers only for networks that are what their bundle says."""
+"""The engine runs only networks that match their bundle."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The states of the model: real bundles in a real folder, a real loading thread, a source that a test steers."""
+"""The states of the model: real bundles in a real folder, a real loading thread, a source that the test controls."""
 
 import json
 import threading
@@ -80,13 +80,13 @@ def living(source: Steered) -> Iterator[Lifecycle]:
     source.failure = BundleError("weights_missing", "The test is over.")
 
 
-def version(folder: Path, name: str, poisoned: bool = False) -> Path:
-    """A bundle; a poisoned one passes its self-test, and answers nonsense to any brighter crop."""
+def version(folder: Path, name: str, invalid: bool = False) -> Path:
+    """A bundle; an invalid one passes its self-test, and gives invalid outputs for brighter crops."""
     manifest: dict[str, Any] = bundles.content()
     manifest["version"] = name
     outputs = bundles.answers()
     path = bundles.write(folder / name, outputs, manifest)
-    if poisoned:
+    if invalid:
         (path / "model.onnx").write_bytes(bundles.network(outputs, brightness=1e3))
         manifest["self_test"]["expected"].pop("density")
         manifest["self_test"]["png"] = bundles.png((0, 0, 0))
@@ -102,8 +102,8 @@ def status(of: Lifecycle) -> ModelStatus:
 def until(of: Lifecycle, holds: Callable[[ModelStatus], object]) -> ModelStatus:
     ends = time.monotonic() + WITHIN_S
     while time.monotonic() < ends:
-        if holds(told := status(of)):
-            return told
+        if holds(state := status(of)):
+            return state
         time.sleep(0.01)
     raise AssertionError(status(of))
 
@@ -117,8 +117,8 @@ def ask(of: Lifecycle) -> str:
 def test_no_model_is_wanted_in_phase_simple() -> None:
     lifecycle = Lifecycle(settings({"SHINE_PHASE": "simple"}), Counts())
     lifecycle.start()
-    told = status(lifecycle)
-    assert (told.state, told.reason, told.attempts) == ("disabled", "model_disabled", 0)
+    state = status(lifecycle)
+    assert (state.state, state.reason, state.attempts) == ("disabled", "model_disabled", 0)
     with pytest.raises(ModelNotReady, match="model_disabled"):
         ask(lifecycle)
 
@@ -130,41 +130,41 @@ def test_the_start_does_not_wait_for_the_weights(living: Lifecycle, source: Stee
     with pytest.raises(ModelNotReady, match="model_loading"):
         ask(living)
     source.hold.set()
-    told = until(living, lambda told: told.state == "ready")
-    assert told.model is not None
-    assert (told.model.version, told.model.source, told.metrics) == ("1.0.0", "steered", {"made": "up"})
-    assert told.next_retry_s is None
+    state = until(living, lambda state: state.state == "ready")
+    assert state.model is not None
+    assert (state.model.version, state.model.source, state.metrics) == ("1.0.0", "steered", {"made": "up"})
+    assert state.next_retry_s is None
     assert ask(living) == "1.0.0"
 
 
 def test_metrics_are_told_once_for_each_version(living: Lifecycle) -> None:
     living.start()
-    told = until(living, lambda told: told.model)
-    assert told.model is not None
-    assert ModelStatus.model_validate(living.status(known=told.model.sha256)).metrics is None
+    state = until(living, lambda state: state.model)
+    assert state.model is not None
+    assert ModelStatus.model_validate(living.status(known=state.model.sha256)).metrics is None
     assert ModelStatus.model_validate(living.status(known="0" * 64)).metrics == {"made": "up"}
 
 
 def test_it_heals_when_the_weights_come(living: Lifecycle, source: Steered) -> None:
     source.failure = BundleError("weights_unreachable", "S3 does not answer.")
     living.start()
-    told = until(living, lambda told: told.attempts >= 2)
-    assert (told.state, told.reason) == ("degraded", "weights_unreachable")
-    assert told.last_error is not None
-    assert told.last_error.message == "S3 does not answer."
+    state = until(living, lambda state: state.attempts >= 2)
+    assert (state.state, state.reason) == ("degraded", "weights_unreachable")
+    assert state.last_error is not None
+    assert state.last_error.message == "S3 does not answer."
     with pytest.raises(ModelNotReady, match="weights_unreachable"):
         ask(living)
     source.failure = None
-    until(living, lambda told: told.state == "ready")
+    until(living, lambda state: state.state == "ready")
 
 
 def test_what_trying_again_cannot_cure_is_tried_slowly(living: Lifecycle, source: Steered) -> None:
     source.failure = BundleError("weights_incompatible", "The bundle has format 2.")
     living.start()
-    told = until(living, lambda told: told.next_retry_s)
-    assert told.next_retry_s is not None
-    assert told.next_retry_s > 0.5  # the poll's interval, not the backoff's .05
-    assert told.attempts == 1
+    state = until(living, lambda state: state.next_retry_s)
+    assert state.next_retry_s is not None
+    assert state.next_retry_s > 0.5  # the poll's interval, not the backoff's .05
+    assert state.attempts == 1
 
 
 def test_an_exception_nobody_foresaw_leaves_it_degraded_and_alive(
@@ -172,8 +172,8 @@ def test_an_exception_nobody_foresaw_leaves_it_degraded_and_alive(
 ) -> None:
     monkeypatch.setattr(source, "fetch", lambda: 1 / 0)
     living.start()
-    told = until(living, lambda told: told.state == "degraded")
-    assert (told.reason, told.last_error and told.last_error.message) == (
+    state = until(living, lambda state: state.state == "degraded")
+    assert (state.reason, state.last_error and state.last_error.message) == (
         "weights_corrupt",
         "ZeroDivisionError while loading the weights.",
     )
@@ -181,28 +181,28 @@ def test_an_exception_nobody_foresaw_leaves_it_degraded_and_alive(
 
 def test_a_new_version_takes_over_and_a_bad_one_does_not(living: Lifecycle, source: Steered, tmp_path: Path) -> None:
     living.start()
-    until(living, lambda told: told.state == "ready")
+    until(living, lambda state: state.state == "ready")
     assert ask(living) == "1.0.0"
     source.folder = version(tmp_path, "1.1.0")
-    until(living, lambda told: told.model and told.model.version == "1.1.0")
+    until(living, lambda state: state.model and state.model.version == "1.1.0")
     assert ask(living) == "1.1.0"
     bad = bundles.content()
     bad["version"] = "1.2.0"
     bad["self_test"]["expected"]["density"] = [99.0]
     source.folder = bundles.write(tmp_path / "1.2.0", manifest=bad)
-    told = until(living, lambda told: told.last_error)
-    assert told.last_error is not None
-    assert (told.state, told.reason, told.last_error.code) == ("ready", None, "self_test_failed")
+    state = until(living, lambda state: state.last_error)
+    assert state.last_error is not None
+    assert (state.state, state.reason, state.last_error.code) == ("ready", None, "self_test_failed")
     assert ask(living) == "1.1.0"
 
 
 def test_wake_looks_before_the_poll_would(source: Steered, tmp_path: Path) -> None:
     lifecycle = Lifecycle(settings({"SHINE_WEIGHTS_POLL_S": "3600"}), Counts())
     lifecycle.start()
-    until(lifecycle, lambda told: told.state == "ready")
+    until(lifecycle, lambda state: state.state == "ready")
     source.folder = version(tmp_path, "1.1.0")
     lifecycle.wake()
-    until(lifecycle, lambda told: told.model and told.model.version == "1.1.0")
+    until(lifecycle, lambda state: state.model and state.model.version == "1.1.0")
 
 
 def test_a_pinned_version_is_not_left(source: Steered, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_pinned_version_is_not_left(source: Steered, tmp_path: Path) -> None:
     pin = read(source.folder).sha256
     lifecycle = Lifecycle(settings({"SHINE_WEIGHTS_POLL_S": "1", "SHINE_WEIGHTS_SHA256": pin}), Counts())
     lifecycle.start()
-    until(lifecycle, lambda told: told.state == "ready")
+    until(lifecycle, lambda state: state.state == "ready")
     source.folder = version(tmp_path, "1.1.0")
     lifecycle.wake()
     time.sleep(0.3)
@@ -218,29 +218,29 @@ def test_a_pinned_version_is_not_left(source: Steered, tmp_path: Path) -> None:
     assert source.fetches == 1
 
 
-def test_the_version_before_answers_when_the_new_one_is_poisoned(
+def test_the_version_before_answers_when_the_outputs_of_the_new_one_are_invalid(
     living: Lifecycle, source: Steered, tmp_path: Path
 ) -> None:
     living.start()
-    until(living, lambda told: told.state == "ready")
+    until(living, lambda state: state.state == "ready")
     assert ask(living) == "1.0.0"
-    source.folder = version(tmp_path, "1.1.0", poisoned=True)
-    until(living, lambda told: told.model and told.model.version == "1.1.0")
+    source.folder = version(tmp_path, "1.1.0", invalid=True)
+    until(living, lambda state: state.model and state.model.version == "1.1.0")
     assert ask(living) == "1.0.0"
-    told = status(living)
-    assert (told.state, told.last_error and told.last_error.code) == ("ready", "self_test_failed")
+    state = status(living)
+    assert (state.state, state.last_error and state.last_error.code) == ("ready", "self_test_failed")
 
 
-def test_a_poisoned_model_goes_out_of_service_and_a_sound_one_heals_it(
+def test_a_model_with_invalid_outputs_goes_out_of_service_until_a_valid_one_is_loaded(
     living: Lifecycle, source: Steered, tmp_path: Path
 ) -> None:
-    source.folder = version(tmp_path, "1.1.0", poisoned=True)
+    source.folder = version(tmp_path, "1.1.0", invalid=True)
     living.start()
-    until(living, lambda told: told.state == "ready")
+    until(living, lambda state: state.state == "ready")
     with pytest.raises(ModelNotReady, match="self_test_failed"):
         ask(living)
     source.folder = version(tmp_path, "1.2.0")
-    until(living, lambda told: told.model and told.model.version == "1.2.0")
+    until(living, lambda state: state.model and state.model.version == "1.2.0")
     assert ask(living) == "1.2.0"
 
 
@@ -249,9 +249,9 @@ def test_every_attempt_is_counted_by_its_outcome(source: Steered) -> None:
     lifecycle = Lifecycle(settings({}), counts)
     source.failure = BundleError("weights_missing", "Nothing there.")
     lifecycle.start()
-    until(lifecycle, lambda told: told.attempts >= 2)
+    until(lifecycle, lambda state: state.attempts >= 2)
     source.failure = None
-    until(lifecycle, lambda told: told.state == "ready")
+    until(lifecycle, lambda state: state.state == "ready")
     assert counts.outcomes[-1] == "ok"
     assert set(counts.outcomes[:-1]) == {"weights_missing"}
     assert counts.swaps == 1

@@ -147,9 +147,9 @@ def test_links_pipes_devices_and_giants_are_refused_by_a_sentence(tmp_path: Path
 def test_a_bundle_is_fetched_small_files_first_and_counted(s3: S3, proxy: Proxy, tmp_path: Path) -> None:
     folder, counted = bundle(tmp_path), []
     s3.put_bundle(BUCKET, PREFIX, folder)
-    found = of(tmp_path, counted=counted).fetch()
-    assert found.sha256 == sha256(folder)
-    assert (found.folder / MODEL).read_bytes() == (folder / MODEL).read_bytes()
+    fetched = of(tmp_path, counted=counted).fetch()
+    assert fetched.sha256 == sha256(folder)
+    assert (fetched.folder / MODEL).read_bytes() == (folder / MODEL).read_bytes()
     paths = [path.rsplit("/", 1)[1] for _, path, _ in proxy.requests]
     assert paths == [CURRENT, MANIFEST, METRICS, MODEL]
     assert sum(counted) == sum((folder / name).stat().st_size for name in (MANIFEST, METRICS, MODEL))
@@ -294,14 +294,14 @@ def test_an_object_larger_than_the_manifest_says_is_not_downloaded(s3: S3, proxy
 def test_two_at_once_download_once(s3: S3, proxy: Proxy, tmp_path: Path) -> None:
     s3.put_bundle(BUCKET, PREFIX, bundle(tmp_path))
     proxy.fault = Fault.slow(2_000_000, MODEL)
-    found: list[str] = []
-    both = [threading.Thread(target=lambda: found.append(of(tmp_path).fetch().sha256)) for _ in range(2)]
-    for one in both:
-        one.start()
-    for one in both:
-        one.join()
-    assert len(set(found)) == 1
-    assert len(found) == 2
+    fetched: list[str] = []
+    both = [threading.Thread(target=lambda: fetched.append(of(tmp_path).fetch().sha256)) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert len(set(fetched)) == 1
+    assert len(fetched) == 2
     assert len(gets(proxy, MODEL)) == 1
 
 

@@ -1,4 +1,4 @@
-"""The crop: what it shows, and the way back to the photo."""
+"""The crop: what it shows, and the transform back to the photo."""
 
 import numpy as np
 import pytest
@@ -58,9 +58,9 @@ def test_a_dot_in_the_crop_lies_where_the_affine_says(width: int, height: int, s
     x0, y0, x1, y1 = middle.valid
     dot = points_to_photo(middle, [(x0 + 0.4 * (x1 - x0), y0 + 0.6 * (y1 - y0))])[0]
     crop = cut(_dotted(width, height, (dot[0], dot[1]), sigma, shrunk), face)
-    found = points_to_photo(crop, [_centroid(crop.pixels, crop.valid)])[0]
-    assert np.abs(found - dot).max() < 0.5 * max(1.0, step)
-    assert np.abs(found - dot).max() < 0.1 * sigma
+    centroid = points_to_photo(crop, [_centroid(crop.pixels, crop.valid)])[0]
+    assert np.abs(centroid - dot).max() < 0.5 * max(1.0, step)
+    assert np.abs(centroid - dot).max() < 0.1 * sigma
 
 
 @given(
@@ -139,11 +139,11 @@ def test_shrinking_averages_instead_of_picking_pixels() -> None:
 def test_boxes_in_the_photo_are_inside_it_and_never_empty() -> None:
     affine = np.array([[2.0, 0.0, -100.0], [0.0, 2.0, 30.0]])
     boxes = [(60, 10, 20, 30), (0, 0, 10, 10), (500, 500, 300, 300), (100, 100, 0, 0)]
-    found = boxes_to_photo(affine, boxes, 640, 480)
-    np.testing.assert_allclose(found[0], (20, 50, 40, 60))
-    np.testing.assert_allclose(found[1], (0, 30, 1, 20))
-    assert (found[:, :2] >= 0).all()
-    assert (found[:, 2:] >= 1).all()
-    assert (found[:, 0] + found[:, 2] <= 640).all()
-    assert (found[:, 1] + found[:, 3] <= 480).all()
+    moved = boxes_to_photo(affine, boxes, 640, 480)
+    np.testing.assert_allclose(moved[0], (20, 50, 40, 60))
+    np.testing.assert_allclose(moved[1], (0, 30, 1, 20))
+    assert (moved[:, :2] >= 0).all()
+    assert (moved[:, 2:] >= 1).all()
+    assert (moved[:, 0] + moved[:, 2] <= 640).all()
+    assert (moved[:, 1] + moved[:, 3] <= 480).all()
     assert boxes_to_photo(affine, [], 640, 480).shape == (0, 4)

@@ -15,8 +15,8 @@ from PIL import Image, ImageCms, ImageFile
 
 from bentos.skin import errors
 from bentos.skin.photo import decode as module
-from bentos.skin.photo.container import MAX_PROFILE_BYTES, MAX_SCANS
 from bentos.skin.photo.decode import BACKGROUND, ENOUGH_SIDE, MAX_BYTES, MIN_SIDE, decode
+from bentos.skin.photo.image_header import MAX_PROFILE_BYTES, MAX_SCANS
 
 ASTRONAUT = Path(__file__).resolve().parents[2] / "photos/astronaut.png"
 PORTRAIT = Image.open(ASTRONAUT).convert("RGB").resize((192, 160))

@@ -9,7 +9,7 @@ import skimage.data
 from PIL import Image
 
 from bentos.skin.photo.decode import Photo
-from bentos.skin.photo.face import COLUMNS, Face, FaceDetector, anchors, decode, suppress
+from bentos.skin.photo.face import COLUMNS, Face, FaceDetector, anchors, decode, weighted_nms
 
 ROOT = Path(__file__).resolve().parents[3]
 PORTRAIT = ROOT / "tests/photos/astronaut.png"
@@ -66,23 +66,23 @@ def test_extreme_logits_are_clipped_before_the_exponential() -> None:
 
 def test_overlapping_detections_become_their_mean_weighted_by_score() -> None:
     rows = np.array([_detection(0.6, 10, 0, 110, 100, 1.0), _detection(0.9, 0, 0, 100, 100, 6.0)])
-    merged = suppress(rows)
+    merged = weighted_nms(rows)
     assert merged.shape == (1, COLUMNS)
     np.testing.assert_allclose(merged[0, :6], (0.9, 4, 0, 104, 100, 4.0))
 
 
 def test_detections_apart_stay_apart_best_first() -> None:
-    merged = suppress(np.array([_detection(0.6, 0, 0, 50, 50), _detection(0.9, 100, 0, 150, 50)]))
+    merged = weighted_nms(np.array([_detection(0.6, 0, 0, 50, 50), _detection(0.9, 100, 0, 150, 50)]))
     np.testing.assert_allclose(merged[:, 0], (0.9, 0.6))
 
 
 def test_a_small_box_within_a_larger_better_one_is_dropped() -> None:
-    merged = suppress(np.array([_detection(0.9, 0, 0, 100, 100), _detection(0.8, 10, 10, 40, 40)]))
+    merged = weighted_nms(np.array([_detection(0.9, 0, 0, 100, 100), _detection(0.8, 10, 10, 40, 40)]))
     np.testing.assert_allclose(merged[:, 0], (0.9,))
 
 
 def test_suppressing_nothing_gives_nothing() -> None:
-    assert suppress(np.empty((0, COLUMNS))).shape == (0, COLUMNS)
+    assert weighted_nms(np.empty((0, COLUMNS))).shape == (0, COLUMNS)
 
 
 def test_the_portrait_shows_one_face_with_its_key_points(detector: FaceDetector, portrait: Image.Image) -> None:
@@ -155,10 +155,10 @@ def test_threads_share_a_detector_and_agree(detector: FaceDetector, portrait: Im
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(detector.detect, photos * 8))
     for index, faces in enumerate(together):
-        (expected,), (found,) = alone[index % 3], faces
-        assert found.box == expected.box
-        assert found.confidence == expected.confidence
-        np.testing.assert_array_equal(found.keypoints, expected.keypoints)
+        (expected,), (face,) = alone[index % 3], faces
+        assert face.box == expected.box
+        assert face.confidence == expected.confidence
+        np.testing.assert_array_equal(face.keypoints, expected.keypoints)
 
 
 @pytest.mark.parametrize(("folder", "least"), [("acne04/valid", 0.94), ("wrinkles/valid/images", 1.0)])
@@ -167,6 +167,6 @@ def test_faces_of_the_validation_photos_are_found(detector: FaceDetector, folder
     if not paths:
         pytest.skip(f"shared/data/{folder} is not here")
     photos = (_photo(Image.open(path).convert("RGB")) for path in paths)
-    found = [detector.detect(photo) for photo in photos]
-    assert np.mean([bool(faces) for faces in found]) >= least
-    assert all(0 < face.confidence <= 1 for faces in found for face in faces)
+    detections = [detector.detect(photo) for photo in photos]
+    assert np.mean([bool(faces) for faces in detections]) >= least
+    assert all(0 < face.confidence <= 1 for faces in detections for face in faces)

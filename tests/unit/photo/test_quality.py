@@ -1,4 +1,4 @@
-"""Quality: each issue is seen when it is there, and only then."""
+"""Quality: each issue is reported when it is there, and only then."""
 
 from pathlib import Path
 

@@ -13,7 +13,7 @@ from bentos.skin.photo.crop import CROP_SIZE, PADDING, Crop, cut, points_to_crop
 from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face import FaceDetector
 from bentos.skin.photo.skin import skin_mask, skin_share
-from bentos.skin.photo.zones import KEYPOINTS, features, masks, oval
+from bentos.skin.photo.zones import KEYPOINTS, face_masks
 
 ROOT = Path(__file__).resolve().parents[3]
 PORTRAIT = ROOT / "tests/photos/astronaut.png"
@@ -55,7 +55,7 @@ def _drawn(inner: tuple[int, int, int], outer: tuple[int, int, int], face: bool)
     empty = np.zeros((CROP_SIZE, CROP_SIZE, 3), dtype=np.uint8)
     keypoints = FRONT.astype(np.float32) if face else None
     if face:
-        inside = oval(Crop(empty, np.eye(2, 3), WHOLE, keypoints))
+        inside = face_masks(Crop(empty, np.eye(2, 3), WHOLE, keypoints)).oval
     else:
         inside = np.zeros((CROP_SIZE, CROP_SIZE), dtype=np.bool_)
         inside[100:400, 120:420] = True
@@ -68,10 +68,10 @@ def _drawn(inner: tuple[int, int, int], outer: tuple[int, int, int], face: bool)
 @pytest.mark.parametrize("face", [False, True], ids=["no face", "face"])
 def test_skin_of_every_tone_under_every_light_is_skin(tone: str, light: str, face: bool) -> None:
     crop, inside = _drawn(_tone(tone, light), BLUE, face)
-    mask = skin_mask(crop)
+    mask = skin_mask(crop, face_masks(crop))
     assert mask.shape == (CROP_SIZE, CROP_SIZE)
     assert mask.dtype == np.bool_
-    expected = inside & ~features(crop)
+    expected = inside & ~face_masks(crop).features
     assert (mask & expected).sum() > 0.95 * expected.sum()
     assert (mask & ~inside).sum() < 0.03 * inside.sum()
 
@@ -79,24 +79,24 @@ def test_skin_of_every_tone_under_every_light_is_skin(tone: str, light: str, fac
 @pytest.mark.parametrize("colour", [BLUE, GREEN, GREY, BLACK, WHITE, OAK, PINE, OCHRE])
 def test_what_is_not_skin_is_not_skin(colour: tuple[int, int, int]) -> None:
     crop, _ = _drawn(colour, colour, face=False)
-    assert skin_share(skin_mask(crop), crop) < 0.01
+    assert skin_share(skin_mask(crop, face_masks(crop)), crop) < 0.01
 
 
 @pytest.mark.parametrize("background", [BLUE, GREEN, GREY, BLACK, WHITE, OAK])
 @pytest.mark.parametrize("tone", TONES)
 def test_the_background_of_a_face_is_not_skin(tone: str, background: tuple[int, int, int]) -> None:
     crop, inside = _drawn(_tone(tone), background, face=True)
-    assert (skin_mask(crop) & ~inside).sum() < 0.05 * inside.sum()
+    assert (skin_mask(crop, face_masks(crop)) & ~inside).sum() < 0.05 * inside.sum()
 
 
 @pytest.mark.parametrize("tone", TONES)
 def test_eyes_brows_lips_and_hair_on_the_forehead_are_left_out(tone: str) -> None:
     crop, _ = _drawn(_tone(tone), BLUE, face=True)
-    fringe = masks(crop)["forehead"].copy()
+    fringe = face_masks(crop).zones["forehead"].copy()
     fringe[:, 200:] = False
     crop.pixels[fringe] = (18, 16, 15)
-    mask = skin_mask(crop)
-    assert not (mask & features(crop)).any()
+    mask = skin_mask(crop, face_masks(crop))
+    assert not (mask & face_masks(crop).features).any()
     assert (mask & fringe).sum() < 0.25 * fringe.sum()  # its rim may be closed over
 
 
@@ -106,7 +106,7 @@ def test_highlights_and_lesions_stay_skin() -> None:
     cheek = FRONT[1] + (0, 80)
     for shift, colour in ((-15, (246, 236, 228)), (20, (176, 92, 84))):
         crop.pixels[np.hypot(x - cheek[0] - shift, y - cheek[1]) < 8] = colour
-    mask = skin_mask(crop)
+    mask = skin_mask(crop, face_masks(crop))
     for shift in (-15, 20):
         assert mask[int(cheek[1]), int(cheek[0]) + shift]
 
@@ -115,7 +115,7 @@ def test_a_black_and_white_face_is_skin_all_the_same() -> None:
     grey = Image.open(PORTRAIT).convert("L").convert("RGB")
     photo = Photo(np.asarray(grey), grey.width, grey.height, "PNG")
     crop = cut(photo, FaceDetector().detect(photo)[0])
-    mask, zones = skin_mask(crop), masks(crop)
+    mask, zones = skin_mask(crop, face_masks(crop)), face_masks(crop).zones
     for name in ("cheek_left", "cheek_right", "nose"):
         assert (mask & zones[name]).sum() > 0.85 * zones[name].sum(), name
 
@@ -124,9 +124,11 @@ def test_the_portraits_cheeks_are_skin_and_suit_and_wall_are_not() -> None:
     image = Image.open(PORTRAIT).convert("RGB")
     photo = Photo(np.asarray(image), image.width, image.height, "PNG")
     crop = cut(photo, FaceDetector().detect(photo)[0])
-    mask, zones = skin_mask(crop), masks(crop)
+    mask, zones = skin_mask(crop, face_masks(crop)), face_masks(crop).zones
     for name in ("cheek_left", "cheek_right", "nose", "chin"):
-        assert (mask & zones[name] & ~features(crop)).sum() > 0.9 * (zones[name] & ~features(crop)).sum(), name
+        assert (mask & zones[name] & ~face_masks(crop).features).sum() > 0.9 * (
+            zones[name] & ~face_masks(crop).features
+        ).sum(), name
     suit, hair, wall = points_to_crop(crop, [(180, 185), (285, 110), (285, 150)]).astype(int)
     for x, y in (suit, hair, wall):
         assert not mask[y, x]
@@ -137,7 +139,7 @@ def test_padding_is_neither_skin_nor_counted() -> None:
     pixels = np.full((CROP_SIZE, CROP_SIZE, 3), PADDING, dtype=np.uint8)
     pixels[:, 100:300] = _tone("light")
     crop = Crop(pixels, np.eye(2, 3), (100, 0, 300, CROP_SIZE), None)
-    mask = skin_mask(crop)
+    mask = skin_mask(crop, face_masks(crop))
     assert not mask[:, :100].any()
     assert not mask[:, 300:].any()
     assert skin_share(mask, crop) > 0.95
@@ -164,7 +166,7 @@ def test_labelled_lesions_lie_on_skin() -> None:
         photo = Photo(np.asarray(image), image.width, image.height, "JPEG")
         faces = detector.detect(photo)
         crop = cut(photo, faces[0] if faces else None)
-        mask = skin_mask(crop)
+        mask = skin_mask(crop, face_masks(crop))
         shares.append(skin_share(mask, crop))
         places = points_to_crop(crop, boxes[name]).astype(int).clip(0, CROP_SIZE - 1)
         on_skin += [bool(mask[y, x]) for x, y in places]

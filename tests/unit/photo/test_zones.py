@@ -10,7 +10,7 @@ from PIL import Image
 from bentos.skin.photo.crop import CROP_SIZE, Crop, cut, points_to_crop
 from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face import FaceDetector
-from bentos.skin.photo.zones import KEYPOINTS, ZONES, features, masks, oval, polygons
+from bentos.skin.photo.zones import KEYPOINTS, ZONES, face_masks, polygons
 
 ROOT = Path(__file__).resolve().parents[3]
 WRINKLES = ROOT / "../shared/data/wrinkles/valid"
@@ -71,22 +71,22 @@ def test_a_head_turned_to_the_images_right_shows_more_of_its_right_cheek() -> No
 
 @pytest.mark.parametrize(("yaw", "hidden", "shown"), [(60, "left", "right"), (-60, "right", "left")])
 def test_zones_turned_away_are_left_out_and_their_masks_are_empty(yaw: float, hidden: str, shown: str) -> None:
-    zones, found = polygons(_seen(yaw=yaw)), masks(_crop(_seen(yaw=yaw)))
+    zones, zone_masks = polygons(_seen(yaw=yaw)), face_masks(_crop(_seen(yaw=yaw))).zones
     for zone in ("cheek", "crows_feet"):
         assert f"{zone}_{hidden}" not in zones
-        assert not found[f"{zone}_{hidden}"].any()
-        assert found[f"{zone}_{shown}"].sum() > 1000
+        assert not zone_masks[f"{zone}_{hidden}"].any()
+        assert zone_masks[f"{zone}_{shown}"].sum() > 1000
     assert {"forehead", "nose", "chin"} <= set(zones)
 
 
 def test_masks_have_the_area_of_their_outlines_and_end_with_the_photo() -> None:
-    whole, zones = masks(_crop(_seen())), polygons(_seen())
+    whole, zones = face_masks(_crop(_seen())).zones, polygons(_seen())
     assert tuple(whole) == ZONES
     for name in ZONES:
         assert whole[name].shape == (CROP_SIZE, CROP_SIZE)
         assert whole[name].dtype == np.bool_
         assert whole[name].sum() == pytest.approx(_area(zones[name]), rel=0.06)
-    cut_off = masks(_crop(_seen(), valid=(0, 0, 512, 200)))
+    cut_off = face_masks(_crop(_seen(), valid=(0, 0, 512, 200))).zones
     assert not cut_off["forehead"][200:].any()
     assert not cut_off["chin"].any()
     np.testing.assert_array_equal(cut_off["forehead"][:200], whole["forehead"][:200])
@@ -96,33 +96,33 @@ def test_without_key_points_every_zone_is_the_whole_photo_and_nothing_is_left_ou
     crop = _crop(None, valid=(10, 20, 500, 400))
     shown = np.zeros((CROP_SIZE, CROP_SIZE), dtype=np.bool_)
     shown[20:400, 10:500] = True
-    for mask in masks(crop).values():
+    for mask in face_masks(crop).zones.values():
         np.testing.assert_array_equal(mask, shown)
-    assert not features(crop).any()
+    assert not face_masks(crop).features.any()
 
 
 def test_features_lie_on_eyes_lips_brows_and_nostrils_but_not_on_skin() -> None:
     keypoints = _seen()
-    left_out = features(_crop(keypoints))
+    left_out = face_masks(_crop(keypoints)).features
     brow = (keypoints[0] + (0, -33)).round().astype(int)
     under_nose = (keypoints[2] + (-11, 13)).round().astype(int)
     for x, y in [*keypoints[[0, 1, 3]].round().astype(int), brow, under_nose]:
         assert left_out[y, x]
     for name in ("forehead", "cheek_left", "cheek_right", "chin", "nose"):
-        zone = masks(_crop(keypoints))[name]
+        zone = face_masks(_crop(keypoints)).zones[name]
         assert (left_out & zone).sum() < 0.12 * zone.sum(), name
 
 
 def test_the_oval_holds_every_zone_of_a_face_from_the_front() -> None:
-    inside = oval(_crop(_seen()))
-    for name, mask in masks(_crop(_seen())).items():
+    inside = face_masks(_crop(_seen())).oval
+    for name, mask in face_masks(_crop(_seen())).zones.items():
         assert (mask & inside).sum() > 0.94 * mask.sum(), name
 
 
 @pytest.mark.parametrize("yaw", [-80, -45, 45, 80])
 def test_the_oval_of_a_turned_head_reaches_from_the_profile_to_the_ear(yaw: float) -> None:
     keypoints = _seen(yaw=yaw)
-    inside = oval(_crop(keypoints))
+    inside = face_masks(_crop(keypoints)).oval
     near_ear = keypoints[4 if yaw > 0 else 5]
     for point in (keypoints[2], keypoints[3], 0.85 * near_ear + 0.15 * keypoints[2], keypoints[2:].mean(axis=0)):
         x, y = (0.92 * point + 0.08 * keypoints.mean(axis=0)).round().astype(int)
@@ -144,9 +144,9 @@ def test_the_oval_of_a_turned_head_reaches_from_the_profile_to_the_ear(yaw: floa
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_key_points_that_make_no_face_do_no_harm(keypoints: NDArray[np.float64]) -> None:
     crop = _crop(keypoints)
-    assert set(masks(crop)) == set(ZONES)
-    assert features(crop).shape == (CROP_SIZE, CROP_SIZE)
-    assert oval(crop).shape == (CROP_SIZE, CROP_SIZE)
+    assert set(face_masks(crop).zones) == set(ZONES)
+    assert face_masks(crop).features.shape == (CROP_SIZE, CROP_SIZE)
+    assert face_masks(crop).oval.shape == (CROP_SIZE, CROP_SIZE)
 
 
 def test_labelled_wrinkles_lie_in_their_zones() -> None:
@@ -160,12 +160,12 @@ def test_labelled_wrinkles_lie_in_their_zones() -> None:
         height, width = pixels.shape[:2]
         photo = Photo(pixels, width, height, "JPEG")
         crop = cut(photo, detector.detect(photo)[0])
-        found = masks(crop)
+        zone_masks = face_masks(crop).zones
         for line in (WRINKLES / "labels" / f"{path.stem}.txt").read_text().splitlines():
             kind, x, y, *_ = (float(value) for value in line.split())
             column, row = points_to_crop(crop, [(x * width, y * height)])[0].astype(int)
             if kind in LABELLED and 0 <= column < CROP_SIZE and 0 <= row < CROP_SIZE:
                 name = LABELLED[int(kind)]
-                hits[name].append(any(found[zone][row, column] for zone in ZONES if zone.startswith(name)))
+                hits[name].append(any(zone_masks[zone][row, column] for zone in ZONES if zone.startswith(name)))
     shares = {name: float(np.mean(inside)) for name, inside in hits.items()}
     assert min(shares.values()) > 0.85, shares

@@ -11,8 +11,8 @@ import pytest
 from bentos.skin.runtime import emf
 from bentos.skin.runtime.context import RequestContext
 from bentos.skin.runtime.logs import JsonLines
-from bentos.skin.runtime.middleware import intakes
 from bentos.skin.runtime.telemetry import PHOTO_PATHS
+from bentos.skin.runtime.uploads import upload_specs
 from bentos.skin.settings import Settings, SettingsError, read
 
 NAME = {"type": "string", "minLength": 1, "maxLength": 1024}
@@ -100,7 +100,7 @@ def test_a_line_has_the_metrics_of_its_request(status: int, degraded: bool | Non
 
 
 def test_the_paths_with_metrics_are_those_that_take_photos() -> None:
-    assert intakes(Settings()).keys() == PHOTO_PATHS
+    assert upload_specs(Settings()).keys() == PHOTO_PATHS
 
 
 @pytest.mark.parametrize(

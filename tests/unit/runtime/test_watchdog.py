@@ -1,4 +1,4 @@
-"""A process that hangs ends itself; one that does not, lives."""
+"""A process that hangs ends itself; one that works goes on."""
 
 import asyncio
 import subprocess
@@ -17,7 +17,7 @@ MANY = 30  # calls, that take several times the patience
 
 STUCK_IN_THE_LOOP = """
 import asyncio, threading
-from bentos.skin.runtime.watchdog import EndWhenDeaf
+from bentos.skin.runtime.watchdog import WatchdogMiddleware
 
 async def app(scope, receive, send):
     if scope["type"] == "http":
@@ -25,9 +25,9 @@ async def app(scope, receive, send):
         threading.Event().wait()  # as Thread.start does for a thread that died at its start
 
 async def run():
-    deaf = EndWhenDeaf(app, "/predict", 0.3, turn_s=0.05)
-    await deaf({"type": "lifespan"}, None, None)
-    await deaf({"type": "http", "path": "/predict"}, None, None)
+    middleware = WatchdogMiddleware(app, "/predict", 0.3, turn_s=0.05)
+    await middleware({"type": "lifespan"}, None, None)
+    await middleware({"type": "http", "path": "/predict"}, None, None)
 
 asyncio.run(run())
 """
@@ -45,37 +45,37 @@ def test_a_process_whose_event_loop_is_stuck_ends_with_its_code_and_says_why() -
 def calls(answered: range, count: int, path: str = "/predict", stuck_s: float = 0.0) -> list[str]:
     """What an app ends with, after calls 20 ms apart, of which some are answered, by an error every other time."""
     ended: list[str] = []
-    seen = 0
+    count_begun = 0
 
     async def app(scope: Scope, _: Receive, __: Send) -> None:
-        nonlocal seen
+        nonlocal count_begun
         if scope["type"] == "lifespan":
             return
-        seen += 1
-        if seen not in answered:
+        count_begun += 1
+        if count_begun not in answered:
             await asyncio.Event().wait()
-        elif seen % 2:
+        elif count_begun % 2:
             raise MemoryError
 
     async def run() -> None:
-        deaf = watchdog.EndWhenDeaf(app, "/predict", PATIENCE_S, ended.append, TURN_S)
+        middleware = watchdog.WatchdogMiddleware(app, "/predict", PATIENCE_S, ended.append, TURN_S)
 
         async def send(_: Message) -> None: ...
 
         async def receive() -> Message:
             return {"type": "http.disconnect"}
 
-        await deaf({"type": "lifespan"}, receive, send)
+        await middleware({"type": "lifespan"}, receive, send)
         waiting = []
         for _ in range(count):
-            waiting.append(asyncio.ensure_future(deaf({"type": "http", "path": path}, receive, send)))
+            waiting.append(asyncio.ensure_future(middleware({"type": "http", "path": path}, receive, send)))
             await asyncio.sleep(0.02)
         time.sleep(stuck_s)  # noqa: ASYNC251  the loop is meant to be stuck
         if count > MANY:
             return
         await asyncio.sleep(LONG_S)
-        for one in waiting:
-            one.cancel()
+        for call in waiting:
+            call.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
 
     asyncio.run(run())

@@ -14,8 +14,8 @@ from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.measure import measure
 from bentos.skin.model.bundle import Manifest, read
 from bentos.skin.model.engine import OnnxEngine
-from bentos.skin.model.peaks import Outputs
-from bentos.skin.model.poison import MAPS
+from bentos.skin.model.output_checks import MAPS
+from bentos.skin.model.postprocess import Outputs
 from bentos.skin.photo.crop import Crop
 from tests.drawing import lesions, portrait_crop, redrawn
 from tests.unit.model import bundles
@@ -131,7 +131,7 @@ def test_plots_are_the_same_bytes_every_time(measured: tuple[Any, Any, Any]) -> 
 def test_the_heuristics_measured_are_those_served_and_shown_boxes_lead_the_candidates() -> None:
     crop, _ = redrawn(portrait_crop(), lesions, count=14)
     found = answers.heuristic(crop)
-    assert found.learned == measure(crop).learned
+    assert found.learned == measure(crop).lesions_and_wrinkles
     shown = [lesion.box for lesion in found.learned.lesions]
     assert len(found.boxes) > len(shown) > 5
     assert np.allclose(found.boxes[: len(shown)], shown)

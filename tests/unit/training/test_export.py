@@ -16,7 +16,7 @@ import torch
 from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.model.bundle import Calibration
 from bentos.skin.model.engine import new_session
-from bentos.skin.model.peaks import Outputs, count_of, severity_chances, wrinkle_chances
+from bentos.skin.model.postprocess import Outputs, count_of, severity_chances, wrinkle_chances
 from training import calibrate, export, train
 from training.drawn import drawn_pictures
 from training.export import OUTPUTS, ExportError, Served

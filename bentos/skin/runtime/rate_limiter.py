@@ -1,4 +1,4 @@
-"""How many photos a minute each API key may send: a token bucket a key, in the memory of the gateway process."""
+"""Limits the photos a minute of each API key: one token bucket a key, in the memory of the gateway process."""
 
 import math
 import time
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from bentos.skin.errors import RateLimited
 
 
-class Rate:
-    """Counts photos by key. There are as many buckets as keys, so that no caller can make it grow.
+class RateLimiter:
+    """Counts photos by key. There is one bucket per key, so that no caller can make it grow.
 
-    A bucket holds one minute's worth. A smaller burst would refuse a batch, or an album sent at once, to callers who
-    are well within their rate; this one lets through at most two minutes' worth in any minute, and over longer times
-    the rate. Each instance of the service counts for itself.
+    A bucket holds one minute's worth. A smaller one would refuse batches to callers who keep their rate; this one
+    allows at most two minutes' worth in any minute, and the rate over longer times. Each instance of the service
+    counts for itself.
 
     Args:
         per_minute: photos a minute for each key; 0 for no limit.
@@ -27,25 +27,25 @@ class Rate:
         self._filled_at = [clock()] * keys
 
     def check(self, key: int) -> None:
-        """Whether a key may send a photo now; asked before a body is read, of which nobody knows how many it holds.
+        """Check whether a key may send a photo now, before a body is read and its photos can be counted.
 
         Raises:
-            RateLimited: its bucket is empty; with the seconds until it no longer is.
+            RateLimited: its bucket is empty; with the seconds until it has a photo again.
         """
-        self._want(key, 1)
+        self._refill_and_check(key, 1)
 
     def take(self, key: int, photos: int) -> None:
         """Take some photos out of a key's bucket; a refused request takes none.
 
-        A batch larger than the bucket is let in when it is full, and is paid for afterwards.
+        A batch larger than the bucket is accepted when the bucket is full; its debt is paid off afterwards.
 
         Raises:
-            RateLimited: there is not enough in it; with the seconds until there will be.
+            RateLimited: the bucket does not hold enough; with the seconds until it does.
         """
-        self._want(key, photos)
+        self._refill_and_check(key, photos)
         self._left[key] -= photos
 
-    def _want(self, key: int, photos: int) -> None:
+    def _refill_and_check(self, key: int, photos: int) -> None:
         if not self._per_minute:
             return
         per_second = self._per_minute / 60
@@ -53,7 +53,7 @@ class Rate:
         self._left[key] = min(self._per_minute, self._left[key] + (now - self._filled_at[key]) * per_second)
         self._filled_at[key] = now
         missing = min(photos, self._per_minute) - self._left[key]
-        # Adding up small refills leaves rounding errors; a millionth of a photo is not worth another second.
+        # Adding small refills leaves rounding errors; a millionth of a photo must not cost another second.
         if missing > 1e-6:
             raise RateLimited(
                 f"This request goes beyond the {self._per_minute} photos a minute that its API key may send.",

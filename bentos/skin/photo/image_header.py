@@ -1,7 +1,7 @@
-"""What the bytes of a photo say before a pixel is decoded: format, size, orientation, colour profile.
+"""Reads the header of a photo file: format, size, orientation, colour profile; no pixel is decoded.
 
-Sizes are read here, so that a picture that is too large costs nothing. Metadata is taken out on the way: Pillow then
-meets no text, EXIF, multi-picture or profile segment, and cannot stumble, warn or swell over one.
+The size is known here, so that a photo that is too large costs nothing. Metadata is removed: Pillow never sees text,
+EXIF, multi-picture or profile segments, so it cannot fail, warn or allocate memory because of one.
 """
 
 import struct
@@ -40,8 +40,8 @@ _ISO_BRANDS = (  # ISO base media files (ISO/IEC 14496-12) by what their brands 
 
 
 @dataclass(frozen=True, slots=True)
-class Container:
-    """A photo file taken apart.
+class ImageHeader:
+    """The header of a photo file, and the file without its metadata.
 
     Attributes:
         format: "JPEG", "PNG" or "WEBP".
@@ -60,8 +60,8 @@ class Container:
     profile: bytes | None
 
 
-def unpack(data: bytes) -> Container:
-    """Takes a photo file apart; nothing is decoded, so that the time is that of reading it once.
+def read_header(data: bytes) -> ImageHeader:
+    """Parse the structure of a photo file, in the time that it takes to read the file once.
 
     Args:
         data: the whole file.
@@ -72,19 +72,19 @@ def unpack(data: bytes) -> Container:
     """
     if not data:
         raise ImageUnreadable("The file is empty.", "Send the photo itself; nothing arrived.")
-    container: Container | None = None
+    header: ImageHeader | None = None
     try:
         if data.startswith(_MAGICS["JPEG"]):
-            container = _jpeg(data)
+            header = _jpeg(data)
         elif data.startswith(_MAGICS["PNG"]):
-            container = _png(data)
+            header = _png(data)
         elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-            container = _webp(data)
-    except (struct.error, IndexError) as error:  # the walk ran past the end
+            header = _webp(data)
+    except (struct.error, IndexError) as error:  # parsing ran past the end
         raise _truncated() from error
-    if container is not None:
-        oversized = container.profile is not None and len(container.profile) > MAX_PROFILE_BYTES
-        return replace(container, profile=None) if oversized else container
+    if header is not None:
+        oversized = header.profile is not None and len(header.profile) > MAX_PROFILE_BYTES
+        return replace(header, profile=None) if oversized else header
     if len(data) < 12 and any(magic.startswith(data[: len(magic)]) for magic in _MAGICS.values()):
         raise _truncated()
     raise _unsupported(data)
@@ -95,7 +95,7 @@ def _truncated() -> ImageUnreadable:
 
 
 def _unsupported(data: bytes) -> ImageFormatUnsupported:
-    """Names what was sent instead of a photo."""
+    """The error for a file that is not a supported photo; it names the format."""
     head = data[:1024]
     if head[4:8] == b"ftyp":
         brands = head[8 : min(struct.unpack(">I", head[:4])[0], len(head))]
@@ -119,15 +119,15 @@ def _unsupported(data: bytes) -> ImageFormatUnsupported:
     return ImageFormatUnsupported("The file is not in a known picture format.")
 
 
-def _jpeg(data: bytes) -> Container:
-    """Walks the segments before the first scan (ISO/IEC 10918-1, annex B)."""
+def _jpeg(data: bytes) -> ImageHeader:
+    """Reads the segments before the first scan (ISO/IEC 10918-1, annex B)."""
     size: tuple[int, int] | None = None
     exif = b""
     profile_parts: dict[int, bytes] = {}
     kept: list[bytes] = [b"\xff\xd8"]
     position = 2
     while True:
-        position = data.find(b"\xff", position)  # libjpeg, too, skips bytes that stray between segments
+        position = data.find(b"\xff", position)  # libjpeg skips stray bytes between segments too
         if position < 0:
             raise _truncated()
         marker = data[position + 1]
@@ -167,11 +167,11 @@ def _jpeg(data: bytes) -> Container:
         raise ImageUnreadable(f"The JPEG has more than {MAX_SCANS} scans.", "Save it again as an ordinary JPEG.")
     kept.append(data[position:])
     profile = b"".join(profile_parts[number] for number in sorted(profile_parts))
-    return Container("JPEG", *size, b"".join(kept), _orientation(exif), profile or None)
+    return ImageHeader("JPEG", *size, b"".join(kept), _orientation(exif), profile or None)
 
 
-def _png(data: bytes) -> Container:
-    """Walks the chunks (PNG specification, third edition, section 5), checking what the decoder does not."""
+def _png(data: bytes) -> ImageHeader:
+    """Reads the chunks (PNG specification, third edition, section 5); checks what the decoder does not check."""
     kept: list[bytes] = [_PNG_MAGIC]
     header: tuple[int, int, int, int] | None = None
     exif = b""
@@ -186,10 +186,9 @@ def _png(data: bytes) -> Container:
         if header is None and (kind != b"IHDR" or length != 13):
             raise ImageUnreadable("The PNG is corrupt: it does not begin with its header.")
         critical = not kind[0] & 0x20
-        wanted = critical or kind in (b"tRNS", b"iCCP", b"eXIf")
+        used = critical or kind in (b"tRNS", b"iCCP", b"eXIf")
         intact = (
-            wanted
-            and zlib.crc32(memoryview(data)[position + 4 : end - 4]) == struct.unpack_from(">I", data, end - 4)[0]
+            used and zlib.crc32(memoryview(data)[position + 4 : end - 4]) == struct.unpack_from(">I", data, end - 4)[0]
         )
         if critical and not intact:
             raise ImageUnreadable("The PNG is corrupt: the checksum of its data is wrong.")
@@ -211,16 +210,16 @@ def _png(data: bytes) -> Container:
         raise ImageUnreadable(f"The PNG has more than {MAX_CHUNKS:,} chunks.", "Save it again as an ordinary PNG.")
     if header is None or not has_pixels:
         raise ImageUnreadable("The PNG holds no picture data.")
-    return Container("PNG", header[0], header[1], b"".join(kept), _orientation(exif), profile)
+    return ImageHeader("PNG", header[0], header[1], b"".join(kept), _orientation(exif), profile)
 
 
 def _plain_transparency(bit_depth: int, colour_type: int) -> bool:
-    """Whether Pillow gets a tRNS chunk right: a palette's, or one key colour of 8 bits a channel."""
+    """Whether Pillow decodes a tRNS chunk correctly: that of a palette, or one key colour of 8 bits a channel."""
     return colour_type == 3 or bit_depth == 8
 
 
 def _png_profile(body: bytes) -> bytes | None:
-    """Unpacks an iCCP chunk: name, 0, method 0, zlib stream."""
+    """The profile in an iCCP chunk: name, 0, method 0, zlib stream."""
     packed = body[body.find(b"\0") + 2 :]
     unpacker = zlib.decompressobj()
     try:
@@ -230,8 +229,8 @@ def _png_profile(body: bytes) -> bytes | None:
     return profile if unpacker.eof else None
 
 
-def _webp(data: bytes) -> Container:
-    """Walks the chunks (RFC 9649, section 2)."""
+def _webp(data: bytes) -> ImageHeader:
+    """Reads the chunks (RFC 9649, section 2)."""
     size: tuple[int, int] | None = None
     exif = b""
     profile: bytes | None = None
@@ -250,7 +249,7 @@ def _webp(data: bytes) -> Container:
             break
     if size is None:
         raise ImageUnreadable("The WebP holds no picture data.")
-    return Container("WEBP", *size, data, _orientation(exif), profile)
+    return ImageHeader("WEBP", *size, data, _orientation(exif), profile)
 
 
 def _webp_size(kind: bytes, body: bytes) -> tuple[int, int]:

@@ -1,21 +1,21 @@
-"""The network's outputs → lesions, count, severity, wrinkles, by the bundle's calibration."""
+"""The network's outputs → lesions, count, severity, wrinkles, with the calibration of the bundle."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bentos.skin.boxes import suppress
-from bentos.skin.findings import WRINKLE_ZONES, Learned, Lesion, severity_beside
+from bentos.skin.boxes import nms
+from bentos.skin.findings import WRINKLE_ZONES, Lesion, LesionsAndWrinkles, severity_beside
 from bentos.skin.model.bundle import Calibration
 from bentos.skin.photo.crop import CROP_SIZE
 
-CHANCE_MIN = 1e-4  # below, a severity's chance says nothing more
+PROBABILITY_MIN = 1e-4  # of a severity; smaller values carry no information
 LOGIT_MAX = 9.0
 
 Outputs = dict[str, NDArray[np.float32]]
 
 
-def learned(outputs: Outputs, number: int, calibration: Calibration) -> Learned:
-    """What is said of one crop.
+def lesions_and_wrinkles(outputs: Outputs, number: int, calibration: Calibration) -> LesionsAndWrinkles:
+    """Acne and wrinkles of one crop.
 
     Args:
         outputs: of the network for a batch, by name: heat (batch, 128, 128), size and offset (batch, 128, 128, 2),
@@ -30,7 +30,7 @@ def learned(outputs: Outputs, number: int, calibration: Calibration) -> Learned:
     count = round(count_of(outputs, calibration)[number])
     severity, chance = severity_beside(count, severity_chances(outputs, calibration)[number].tolist())
     zones = wrinkle_chances(outputs, calibration)[number]
-    return Learned(
+    return LesionsAndWrinkles(
         lesions=[
             Lesion((float(x), float(y), float(w), float(h)), round(float(share), 4))
             for (x, y, w, h), share in zip(boxes[shown], confidence[shown], strict=True)
@@ -49,14 +49,14 @@ def peaks(outputs: Outputs, number: int, calibration: Calibration) -> tuple[NDAr
     heat, size, offset = (outputs[name][number].astype(np.float64) for name in ("heat", "size", "offset"))
     rows, columns = np.nonzero(heat >= numbers.score_min)
     scores = heat[rows, columns]
-    # Twice as many as may be kept: a face full of noise must not cost more.
+    # Twice as many as may be kept: a noisy heat map must not cost more.
     best = np.argsort(-scores, kind="stable")[: 2 * numbers.boxes_max]
     rows, columns, scores = rows[best], columns[best], scores[best]
     cell = CROP_SIZE / heat.shape[0]
     centres = (np.stack([columns, rows], axis=1) + offset[rows, columns]) * cell
     wide = size[rows, columns]
     boxes = np.concatenate([centres - wide / 2, wide], axis=1)
-    kept = suppress(boxes, scores, numbers.overlap_max)[: numbers.boxes_max]
+    kept = nms(boxes, scores, numbers.overlap_max)[: numbers.boxes_max]
     return boxes[kept], scores[kept]
 
 
@@ -67,26 +67,26 @@ def count_of(outputs: Outputs, calibration: Calibration) -> NDArray[np.float64]:
 
 
 def severity_chances(outputs: Outputs, calibration: Calibration) -> NDArray[np.float64]:
-    """Chances of mild, moderate, severe, very severe, float64 (batch, 4)."""
+    """Probabilities of mild, moderate, severe, very severe, float64 (batch, 4)."""
     numbers = calibration.severity
     logits = (severity_features(outputs) * np.array(numbers.weights)).sum(axis=2) + np.array(numbers.bias)
-    # Fitted one by one: where two cross, the rarer class gets no chance.
+    # They were fitted separately: where two cross, the rarer class gets probability 0.
     worse = np.minimum.accumulate(1 / (1 + np.exp(-logits)), axis=1)
     edges = np.concatenate([np.ones((len(worse), 1)), worse, np.zeros((len(worse), 1))], axis=1)
     return np.asarray(-np.diff(edges, axis=1))
 
 
 def severity_features(outputs: Outputs) -> NDArray[np.float64]:
-    """(batch, 3, 2): for worse than mild, moderate, severe: log(1 + density), and the network's own logit of it."""
+    """(batch, 3, 2): for worse than mild, moderate, severe: log(1 + density), and the logit by the network."""
     chances = outputs["severity"].astype(np.float64)
     worse = np.cumsum(chances[:, ::-1], axis=1)[:, -2::-1]
-    worse = np.clip(worse, CHANCE_MIN, 1 - CHANCE_MIN)
+    worse = np.clip(worse, PROBABILITY_MIN, 1 - PROBABILITY_MIN)
     dense = np.log1p(np.maximum(outputs["density"].astype(np.float64), 0.0))
     return np.stack([np.repeat(dense[:, None], 3, axis=1), np.log(worse / (1 - worse))], axis=2)
 
 
 def wrinkle_chances(outputs: Outputs, calibration: Calibration) -> NDArray[np.float64]:
-    """Chance of wrinkles by zone, in the order of WRINKLE_ZONES, float64 (batch, 4)."""
+    """Probability of wrinkles by zone, in the order of WRINKLE_ZONES, float64 (batch, 4)."""
     chance = np.clip(outputs["wrinkles"].astype(np.float64), 1e-7, 1 - 1e-7)
     logits = np.clip(np.log(chance / (1 - chance)), -LOGIT_MAX, LOGIT_MAX)
     fits = [calibration.wrinkles[zone] for zone in WRINKLE_ZONES]

@@ -1,15 +1,18 @@
-"""Failures as HTTP: the one error shape."""
+"""Failures as HTTP responses, all in one shape."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
 
 from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from bentos.skin import errors
-from bentos.skin.errors import ShineError
+from bentos.skin.errors import RequestTimeout, ShineError
+from bentos.skin.runtime.body import Body, after_body
+from bentos.skin.runtime.context import current
 from bentos.skin.schema import ErrorAnswer, ErrorDetail
 
-SHAPED = "shine.shaped"  # key in the ASGI scope: this response already has the shape it should have
+ERROR_HANDLED = "shine.error_handled"  # key in the ASGI scope: this error response already has its final shape
 
 BY_STATUS: dict[int, type[ShineError]] = {
     400: errors.BadRequest,
@@ -26,7 +29,7 @@ BY_STATUS: dict[int, type[ShineError]] = {
 
 
 def error_body(error: ShineError, request_id: str) -> ErrorAnswer:
-    """The contract's error shape."""
+    """The JSON of an error."""
     detail = ErrorDetail(code=error.code, message=error.message, hint=error.hint, request_id=request_id)
     return ErrorAnswer(error=detail)
 
@@ -42,7 +45,7 @@ def error_response(error: ShineError, request_id: str, headers: Mapping[str, str
 
 
 def error_for(status: int) -> ShineError:
-    """What to say for a status that the framework or the router came up with."""
+    """The error for a status that the framework or the router chose."""
     kind = BY_STATUS.get(status)
     if kind is None and 400 <= status < 500:
         kind = errors.BadRequest
@@ -53,3 +56,14 @@ def error_for(status: int) -> ShineError:
         error.hint = "Try again later; /ml/status tells why."
     error.status = status
     return error
+
+
+async def refuse(error: ShineError, body: Body, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request with an error before its endpoint is called; the unread rest of its body is drained first."""
+    if not isinstance(error, RequestTimeout):  # a client that sends too slowly has had its time
+        await body.drain()
+    scope[ERROR_HANDLED] = True
+    context = current()
+    context.error_code = error.code
+    respond = error_response(error, context.request_id, None if body.complete else {"connection": "close"})
+    await respond(scope, after_body(receive), send)

@@ -1,4 +1,4 @@
-"""Calling a runner that may be dead, stuck or restarting: a deadline, one retry, a breaker."""
+"""Calls a runner that may be dead, stuck or restarting: with a deadline, one retry and a breaker."""
 
 import asyncio
 import logging
@@ -15,12 +15,12 @@ from bentos.skin.schema import Reason
 log = logging.getLogger("shine.gateway")
 
 ANSWER = TypeVar("ANSWER")
-ATTEMPTS = 2  # a runner's work has no side effects, so a call lost with its connection may be made once more
+ATTEMPTS = 2  # a runner's work has no side effects, so a call that was lost with its connection may be repeated
 CONNECTION_LOST = (aiohttp.ClientConnectionError, ConnectionError)
 
 
 class RunnerFailed(Exception):
-    """A runner gave no answer.
+    """A runner did not answer.
 
     Attributes:
         reason: the contract's reason code.
@@ -31,12 +31,12 @@ class RunnerFailed(Exception):
         self.reason = reason
 
 
-class Runner(Generic[ANSWER]):
-    """One runner behind its breaker.
+class RunnerClient(Generic[ANSWER]):
+    """Calls one runner, behind its breaker.
 
-    The deadline counts from the start of the call's batch: the runner works one batch at a time, so that is the moment
-    the call was sent or the moment the runner last answered anything, whichever is later. A long queue before a runner
-    that moves is load, not sickness.
+    The deadline counts from the start of the call's batch: the runner works on one batch at a time, so that is when
+    the call was sent or when the runner last answered any call, whichever is later. A long queue at a runner that
+    answers is load, not a failure.
 
     Args:
         call: takes one item to the runner and returns its answer.
@@ -57,7 +57,7 @@ class Runner(Generic[ANSWER]):
 
         Raises:
             RunnerFailed: circuit_open, model_timeout or model_crashed.
-            ModelNotReady: the runner lives and says that it has no model.
+            ModelNotReady: the runner works and has no model.
         """
         try:
             permit = self.breaker.enter(probe=probe)
@@ -72,7 +72,7 @@ class Runner(Generic[ANSWER]):
             self.breaker.failed(permit)
             raise RunnerFailed("model_timeout") from None
         except asyncio.CancelledError:
-            # The request's own deadline, or a client that left: no verdict on the runner, but a probe must end.
+            # The request's deadline, or a closed connection: it says nothing about the runner, but a probe must end.
             if probe:
                 self.breaker.failed(permit)
             raise
@@ -119,5 +119,5 @@ class Runner(Generic[ANSWER]):
 
 
 def known_reason(text: str) -> Reason:
-    """The reason code that stands in a runner's refusal; its class survives the hop, its message arrives wrapped."""
+    """The reason code in a runner's refusal, whose message arrives with other text around it."""
     return next((reason for reason in get_args(Reason) if reason in text), "model_crashed")

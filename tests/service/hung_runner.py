@@ -1,4 +1,4 @@
-"""The service with a batching queue that goes deaf while a file is there, as it does where memory runs out in it."""
+"""The service with a batching queue that stops for ever while a file exists, as it does where memory runs out."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from bentoml._internal.marshal.dispatcher import CorkDispatcher
 
 from service import Gateway
 
-FLAG = "DEAF_FILE"
+FLAG = "HANG_FILE"
 queue: Any = CorkDispatcher
 take = queue._get_inputs
 

@@ -1,4 +1,4 @@
-"""Where a fault is tried: a real service under a small load, its weights in a real S3 behind a proxy that fails."""
+"""A real service under a small load, whose weights lie in a real S3 behind a proxy that fails."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.faults.mounts import unmount
 from tests.faults.proxy import Fault, Proxy
 from tests.s3 import CREDENTIALS, S3
 from tests.server import Server
-from tests.service.traffic import Seen, ask_many, closed, crowd, drawn_photos, status_of, until, were_answered
+from tests.service.traffic import Response, ask_many, closed, crowd, drawn_photos, status_of, until, were_answered
 from tests.unit.model import bundles
 
 BUCKET, PREFIX = "weights", "face-skin"
@@ -30,8 +30,8 @@ MEMORY_ROOM = 60 << 20  # bytes; allocators keep some of what a fault cost
 DESCRIPTOR_ROOM = 12  # sockets and files in use at the moment
 
 
-class Ward:
-    """One fault's place.
+class ServiceUnderFault:
+    """A running service, its weights in S3 behind a proxy, under a small load.
 
     Args:
         folder: for bundles, cache and logs.
@@ -50,7 +50,7 @@ class Ward:
         self.s3 = s3
         self.proxy = Proxy(s3.url)
         self.server: Server | None = None
-        self.seen: list[Seen] = []
+        self.responses: list[Response] = []
         self.healths: list[int] = []
         self.published = 0
         self._contained = {"BENTOML_CONTAINERIZED": "true"} if contained else {}
@@ -110,26 +110,26 @@ class Ward:
     def until_state(self, state: str, reason: str | None = None, within_s: float = STATE_S) -> dict[str, Any]:
         """Wait until the status tells a state, and a reason; that status."""
 
-        def told() -> bool:
+        def reached() -> bool:
             status = self.status()
             return status["state"] == state and reason in (None, status["reason"])
 
         try:
-            until(told, within_s, f"{state} ({reason})")
+            until(reached, within_s, f"{state} ({reason})")
         except AssertionError as error:
             raise AssertionError(f"{error}; {json.dumps(self.status())[:600]}\n{self.running.tail()}") from None
         return self.status()
 
     def until_answered_by(self, source: str, within_s: float = HEAL_S) -> float:
         """Wait until the newest answers are all of a source; seconds that took."""
-        began, before = time.monotonic(), len(self.seen)
+        began, before = time.monotonic(), len(self.responses)
 
-        def told() -> bool:
-            newest = self.seen[max(before, len(self.seen) - ENOUGH) :]
-            return len(newest) >= ENOUGH and {one.body.get("source") for one in newest} == {source}
+        def reached() -> bool:
+            newest = self.responses[max(before, len(self.responses) - ENOUGH) :]
+            return len(newest) >= ENOUGH and {response.body.get("source") for response in newest} == {source}
 
         try:
-            until(told, within_s, f"answers of {source}")
+            until(reached, within_s, f"answers of {source}")
         except AssertionError as error:
             raise AssertionError(f"{error}; {json.dumps(self.status())[:600]}\n{self.running.tail()}") from None
         return time.monotonic() - began
@@ -150,8 +150,8 @@ class Ward:
         watcher = threading.Thread(target=probe)
         watcher.start()
         try:
-            with crowd(self.running, self._photos, CLIENTS) as seen:
-                self.seen = seen
+            with crowd(self.running, self._photos, CLIENTS) as responses:
+                self.responses = responses
                 yield
         finally:
             over.set()
@@ -160,15 +160,15 @@ class Ward:
 
     def holds(self) -> None:
         """Every request was answered in time, every fallback is marked, /health was 200 throughout."""
-        were_answered(self.seen)
-        for one in self.seen:
-            model = one.body["source"] == "model"
-            assert one.body["degraded"] is not model
-            assert (one.body["reason"] is None) is model
-            assert (one.body["model"] is not None) is model
-            assert one.headers["x-analysis-source"] == one.body["source"]
-            assert one.headers["x-degraded"] == str(not model).lower()
-            assert one.body["concerns"]["acne"]["source"] == one.body["source"]
+        were_answered(self.responses)
+        for response in self.responses:
+            model = response.body["source"] == "model"
+            assert response.body["degraded"] is not model
+            assert (response.body["reason"] is None) is model
+            assert (response.body["model"] is not None) is model
+            assert response.headers["x-analysis-source"] == response.body["source"]
+            assert response.headers["x-degraded"] == str(not model).lower()
+            assert response.body["concerns"]["acne"]["source"] == response.body["source"]
         assert set(self.healths) <= {200}, self.healths
 
     # --- looking ------------------------------------------------------------------------------------------------
@@ -197,21 +197,21 @@ class Ward:
 
     def reasons(self) -> set[str]:
         """Reasons of the heuristic answers so far."""
-        return {one.body["reason"] for one in self.seen if one.body.get("source") == "heuristic"}
+        return {response.body["reason"] for response in self.responses if response.body.get("source") == "heuristic"}
 
     def versions(self) -> list[str]:
         """Versions of the model's answers, in the order in which they came, repetitions left out."""
         said: list[str] = []
-        for one in self.seen:
-            if one.body.get("model") and (not said or said[-1] != one.body["model"]["version"]):
-                said.append(one.body["model"]["version"])
+        for response in self.responses:
+            if response.body.get("model") and (not said or said[-1] != response.body["model"]["version"]):
+                said.append(response.body["model"]["version"])
         return said
 
     def counted(self, reason: str) -> bool:
         """Whether a metric counts answers of that reason."""
         text = httpx.get(self.running.url + "/metrics", timeout=10).text
-        wanted = f'reason="{reason}",source="heuristic"'
-        return any(line.startswith("shine_answers_total{") and wanted in line for line in text.splitlines())
+        label = f'reason="{reason}",source="heuristic"'
+        return any(line.startswith("shine_answers_total{") and label in line for line in text.splitlines())
 
     def logged(self, text: str) -> bool:
         """Whether the log of the service says something."""
@@ -231,8 +231,8 @@ def kill_every(pid: Callable[[], int | None], period_s: float, times: int) -> Se
     """Kill a process that comes back again and again; the pids."""
     killed = []
     for _ in range(times):
-        if (found := pid()) is not None:
-            os.kill(found, 9)
-            killed.append(found)
+        if (process_id := pid()) is not None:
+            os.kill(process_id, 9)
+            killed.append(process_id)
         time.sleep(period_s)
     return killed

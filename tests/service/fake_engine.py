@@ -1,8 +1,7 @@
-"""The service with an engine that behaves as a test says: `bentoml serve tests.service.modelled:Gateway`.
+"""The service with an engine whose behaviour a test sets: `bentoml serve tests.service.fake_engine:Gateway`.
 
-The engine stands behind the seams `model.engine.load` and `model.source.source`, so that
-everything else is what really runs. It reads its behaviour, before each load and each batch, from the file that
-MODELLED_BEHAVIOUR names:
+The engine replaces `model.engine.load` and `model.source.source`; everything else is the real code.
+It reads its behaviour, before each load and each batch, from the file that FAKE_ENGINE_BEHAVIOUR names:
 
 healthy          answers
 slow SECONDS     answers after so many seconds per batch
@@ -11,7 +10,7 @@ hangs            batches and loads answer only once the file says something else
 stuck            the next batch never answers, whatever the file says later
 dies             the process is killed by its next batch
 
-Measurements are quick ones, so that what a test sees of time is the runtime's doing and not the machine's.
+Measurements are quick, so that the times that a test measures are those of the runtime.
 """
 
 import os
@@ -24,13 +23,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bentos.skin import measure as measure_room
-from bentos.skin.findings import COLOUR_ZONES, WRINKLE_ZONES, Graded, Learned, Lesion, Measured, Tone
+from bentos.skin import measure as measure_package
+from bentos.skin.findings import COLOUR_ZONES, WRINKLE_ZONES, Graded, Lesion, LesionsAndWrinkles, Measured, Tone
 from bentos.skin.model import engine, source
 from bentos.skin.photo.crop import Crop
 from bentos.skin.schema import ModelInfo
 
-BEHAVIOUR = Path(os.environ["MODELLED_BEHAVIOUR"])
+BEHAVIOUR = Path(os.environ["FAKE_ENGINE_BEHAVIOUR"])
 COUNT = 7  # lesions found on every crop
 MEASURE_S = 0.02
 
@@ -42,10 +41,10 @@ class FakeEngine:
     kind = "fake"
     metrics: ClassVar[dict[str, Any]] = {}
 
-    def predict(self, crops: NDArray[np.uint8]) -> list[Learned]:
+    def predict(self, crops: NDArray[np.uint8]) -> list[LesionsAndWrinkles]:
         behave()
         return [
-            Learned(
+            LesionsAndWrinkles(
                 lesions=[Lesion((100.0, 100.0, 20.0, 20.0), 0.5)],
                 count=COUNT,
                 severity="moderate",
@@ -58,7 +57,7 @@ class FakeEngine:
 
 
 def behave() -> None:
-    """Do what the file says."""
+    """Behave as the file says."""
     word, _, seconds = BEHAVIOUR.read_text().partition(" ")
     if word == "slow":
         time.sleep(float(seconds))
@@ -103,14 +102,14 @@ def measure(crop: Crop) -> Measured:
     time.sleep(MEASURE_S)
     share = float(crop.pixels.mean()) / 255
     graded = Graded(100 * share, dict.fromkeys(COLOUR_ZONES, share))
-    learned = Learned([], 0, "clear", None, dict.fromkeys(WRINKLE_ZONES, 1 - share), None)
+    learned = LesionsAndWrinkles([], 0, "clear", None, dict.fromkeys(WRINKLE_ZONES, 1 - share), None)
     return Measured(learned, graded, graded, graded, graded, Tone(30.0, "intermediate"), skin_share=0.5)
 
 
 engine.load = load
 source.source = only_memory
-measure_room.measure = measure
+measure_package.measure = measure
 
-from service import Gateway, HeuristicFallback, SkinModel  # noqa: E402  the seams must be filled before
+from service import Gateway, HeuristicFallback, SkinModel  # noqa: E402  the functions must be replaced before
 
 __all__ = ["Gateway", "HeuristicFallback", "SkinModel"]

@@ -1,4 +1,4 @@
-"""One runner behind its breaker: deadline, retry, verdicts. Calls are made up; times are short and real."""
+"""One runner behind its breaker: deadline, retry, outcomes. Calls are fakes; times are short and real."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ import pytest
 
 from bentos.skin.model.lifecycle import ModelNotReady
 from bentos.skin.runtime.breaker import Breaker
-from bentos.skin.runtime.runners import Runner, RunnerFailed
+from bentos.skin.runtime.runner_client import RunnerClient, RunnerFailed
 
 DEADLINE_S = 0.2
 ROOM_S = 0.25  # for a busy machine
@@ -48,13 +48,13 @@ async def reason_of(call: Awaitable[object]) -> str:
 
 
 def test_an_answer_is_passed_on() -> None:
-    runner = Runner(answers, DEADLINE_S)
+    runner = RunnerClient(answers, DEADLINE_S)
     assert run(runner("photo")) == "photo"
     assert runner.breaker.state == "closed"
 
 
 def test_a_stuck_runner_is_given_up_at_the_deadline() -> None:
-    runner = Runner(hangs, DEADLINE_S)
+    runner = RunnerClient(hangs, DEADLINE_S)
     began = time.monotonic()
     assert run(reason_of(runner("photo"))) == "model_timeout"
     assert DEADLINE_S <= time.monotonic() - began < DEADLINE_S + ROOM_S
@@ -71,7 +71,7 @@ def test_what_is_given_up_is_cancelled() -> None:
             raise
 
     async def scenario() -> None:
-        await reason_of(Runner(call, 0.02)("photo"))
+        await reason_of(RunnerClient(call, 0.02)("photo"))
         await asyncio.sleep(0)
         assert cancelled == [True]  # here: at its end asyncio.run cancels whatever is left
 
@@ -84,13 +84,13 @@ def test_what_is_given_up_is_cancelled() -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_a_call_lost_with_its_connection_is_made_once_more(lost: Exception) -> None:
-    runner = Runner(fails_with(lost), DEADLINE_S)
+    runner = RunnerClient(fails_with(lost), DEADLINE_S)
     assert run(runner("photo")) == "photo"
     assert runner.breaker.state == "closed"
 
 
 def test_a_call_lost_twice_is_a_crash() -> None:
-    runner = Runner(fails_with(ConnectionResetError(), ConnectionResetError()), DEADLINE_S)
+    runner = RunnerClient(fails_with(ConnectionResetError(), ConnectionResetError()), DEADLINE_S)
     assert run(reason_of(runner("photo"))) == "model_crashed"
 
 
@@ -101,12 +101,12 @@ def test_an_error_of_the_runner_is_not_retried() -> None:
         calls.append(1)
         raise RuntimeError("the engine is broken")
 
-    assert run(reason_of(Runner(call, DEADLINE_S)("photo"))) == "model_crashed"
+    assert run(reason_of(RunnerClient(call, DEADLINE_S)("photo"))) == "model_crashed"
     assert calls == [1]
 
 
 def test_a_runner_without_a_model_is_a_living_one() -> None:
-    runner = Runner(fails_with(*[ModelNotReady("weights_missing")] * 10), DEADLINE_S)
+    runner = RunnerClient(fails_with(*[ModelNotReady("weights_missing")] * 10), DEADLINE_S)
 
     async def scenario() -> None:
         for _ in range(10):
@@ -118,7 +118,7 @@ def test_a_runner_without_a_model_is_a_living_one() -> None:
 
 
 def test_failures_in_a_row_open_the_circuit_and_nobody_waits_any_more() -> None:
-    runner = Runner(hangs, DEADLINE_S, Breaker(failures_to_open=2))
+    runner = RunnerClient(hangs, DEADLINE_S, Breaker(failures_to_open=2))
 
     async def scenario() -> list[str]:
         reasons = [await reason_of(runner("photo")) for _ in range(2)]
@@ -131,7 +131,7 @@ def test_failures_in_a_row_open_the_circuit_and_nobody_waits_any_more() -> None:
 
 
 def test_a_probe_that_is_answered_lets_traffic_back_in() -> None:
-    runner = Runner(fails_with(RuntimeError(), None), DEADLINE_S, Breaker(failures_to_open=1, cooldown_s=0))
+    runner = RunnerClient(fails_with(RuntimeError(), None), DEADLINE_S, Breaker(failures_to_open=1, cooldown_s=0))
 
     async def scenario() -> object:
         assert await reason_of(runner("photo")) == "model_crashed"
@@ -144,7 +144,7 @@ def test_a_probe_that_is_answered_lets_traffic_back_in() -> None:
 
 
 def test_a_cancelled_call_is_no_verdict() -> None:
-    runner = Runner(hangs, DEADLINE_S, Breaker(failures_to_open=1))
+    runner = RunnerClient(hangs, DEADLINE_S, Breaker(failures_to_open=1))
 
     async def scenario() -> None:
         with pytest.raises(TimeoutError):
@@ -156,7 +156,7 @@ def test_a_cancelled_call_is_no_verdict() -> None:
 
 
 def test_a_cancelled_probe_does_not_stay_half_open() -> None:
-    runner = Runner(hangs, DEADLINE_S, Breaker(failures_to_open=1, cooldown_s=0))
+    runner = RunnerClient(hangs, DEADLINE_S, Breaker(failures_to_open=1, cooldown_s=0))
     runner.breaker.failed(runner.breaker.enter())
 
     async def scenario() -> None:
@@ -187,7 +187,7 @@ class OneAtATime:
 
 def test_a_long_queue_before_a_runner_that_moves_is_load_and_not_sickness() -> None:
     async def scenario() -> tuple[list[object], float, str]:
-        runner = Runner(OneAtATime(DEADLINE_S / 4), DEADLINE_S)
+        runner = RunnerClient(OneAtATime(DEADLINE_S / 4), DEADLINE_S)
         began = time.monotonic()
         answered = await asyncio.gather(*(runner(number) for number in range(12)))
         return answered, time.monotonic() - began, runner.breaker.state
@@ -201,7 +201,7 @@ def test_a_long_queue_before_a_runner_that_moves_is_load_and_not_sickness() -> N
 def test_a_queue_before_a_runner_that_gets_stuck_is_given_up_one_deadline_after_its_last_answer() -> None:
     async def scenario() -> tuple[list[str], float]:
         work = OneAtATime(0.01)
-        runner = Runner(work, DEADLINE_S)
+        runner = RunnerClient(work, DEADLINE_S)
         await runner("first")
         work.stuck = True
         began = time.monotonic()

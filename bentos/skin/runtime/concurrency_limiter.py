@@ -1,4 +1,4 @@
-"""How many photos are in the house: beyond the limit the door says so at once, instead of letting all wait."""
+"""Limits concurrent photos; more get 429 at once, instead of waiting past their deadline."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from bentos.skin.errors import Overloaded
 
 
-class Admission:
+class ConcurrencyLimiter:
     """Counts photos from the moment their bytes are read until they are answered.
 
     Args:
@@ -19,7 +19,7 @@ class Admission:
 
     @contextmanager
     def admit(self, photos: int = 1) -> Iterator[None]:
-        """Hold room for some photos. A batch larger than the house is let in when the house is empty.
+        """Hold room for some photos. A batch larger than the limit is admitted when no other photo is pending.
 
         Raises:
             Overloaded: there is no room.

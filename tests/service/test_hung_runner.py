@@ -1,4 +1,4 @@
-"""A runner whose batching queue is left with nobody to work it off: it takes calls for ever and answers none."""
+"""A runner whose batching queue has lost its consumer: it accepts calls and answers none."""
 
 import time
 from pathlib import Path
@@ -13,9 +13,9 @@ HEALED_S = 60.0  # 25 s until it ends itself, its new start, and room
 pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 
 
-def test_a_runner_that_answers_nothing_is_started_anew(tmp_path: Path) -> None:
-    flag = tmp_path / "deaf"
-    server = Server(tmp_path, "tests.service.deaf:Gateway", DEAF_FILE=str(flag))
+def test_a_runner_that_answers_nothing_is_replaced(tmp_path: Path) -> None:
+    flag = tmp_path / "hung"
+    server = Server(tmp_path, "tests.service.hung_runner:Gateway", HANG_FILE=str(flag))
     try:
         server.wait_for_workers()
         first = server.worker("SkinModel").pid
@@ -28,7 +28,7 @@ def test_a_runner_that_answers_nothing_is_started_anew(tmp_path: Path) -> None:
             sources.append(answer.json()["source"])
 
         ask()
-        flag.unlink()  # memory is there again, and the queue still has nobody
+        flag.unlink()  # memory is free again, and the queue still has no consumer
         began = time.monotonic()
         while sources[-1] != "model" and time.monotonic() - began < HEALED_S:
             ask()

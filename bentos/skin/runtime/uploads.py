@@ -1,0 +1,141 @@
+"""Receives photos: which endpoints take them, how large they may be, how many at a time, and how they are parsed."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bentos.skin.errors import BadRequest, Overloaded, ShineError
+from bentos.skin.runtime import forms
+from bentos.skin.runtime.body import Body, after_body
+from bentos.skin.runtime.concurrency_limiter import ConcurrencyLimiter
+from bentos.skin.runtime.context import current
+from bentos.skin.runtime.error_responses import refuse
+from bentos.skin.runtime.forms import Upload
+from bentos.skin.runtime.rate_limiter import RateLimiter
+from bentos.skin.settings import DRILL, DRILL_HEADER, MAX_BATCH_BODY_MIB, Settings
+
+OVERHEAD = 64 * 1024  # bytes of a form around its photos
+SMALL_BODY = 64 * 1024  # bytes read of a body that no endpoint asked for
+SLOW_PARSE = 256 * 1024  # bytes from which parsing leaves the event loop
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSpec:
+    """How the body of one endpoint is read: its limit in bytes and its parser."""
+
+    limit: int
+    parse: Callable[[bytes, str], Upload]
+
+
+def upload_specs(settings: Settings) -> dict[str, UploadSpec]:
+    """The endpoints that take photos, by path."""
+    photo = settings.max_photo_bytes
+    base64_length = photo * 4 // 3
+    return {
+        "/analyze": UploadSpec(photo + OVERHEAD, forms.parse_photo_form),
+        "/overlay": UploadSpec(photo + OVERHEAD, forms.parse_photo_form),
+        # Line breaks every 64 characters, escaped as \r\n in JSON, add a sixteenth.
+        "/analyze_base64": UploadSpec(base64_length + base64_length // 16 + OVERHEAD, forms.parse_base64),
+        "/analyze_batch": UploadSpec(max(MAX_BATCH_BODY_MIB * 2**20, photo) + OVERHEAD, forms.parse_batch_form),
+    }
+
+
+def spec_of(scope: Scope, specs: dict[str, UploadSpec]) -> UploadSpec | None:
+    """How the body of a request is read; None where its endpoint takes no photo."""
+    return specs.get(scope["path"]) if scope["method"] == "POST" else None
+
+
+def body_of(scope: Scope, receive: Receive, spec: UploadSpec | None) -> Body:
+    """The body of a request, with the limit of its endpoint."""
+    return Body(receive, headers_of(scope), SMALL_BODY if spec is None else spec.limit)
+
+
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
+    """Request headers by lower-case name; the last of a repeated one."""
+    return dict(scope["headers"])
+
+
+class UploadMiddleware:
+    """Reads and parses the photos of a request, within every limit, and leaves them in the request's context."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._specs = upload_specs(settings)
+        self._concurrency = ConcurrencyLimiter(settings.max_pending)
+        self._rate = RateLimiter(settings.rate_per_minute, len(settings.api_keys))
+        self._reserved = 0  # bytes that the bodies being read may come to hold
+        self._max_reserved = 2 * settings.max_pending * settings.max_photo_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        spec = spec_of(scope, self._specs)
+        body = body_of(scope, receive, spec)
+        if spec is None:
+            await body.drain()  # this endpoint takes no body
+            await self._app(scope, after_body(receive), send if body.complete else _closing(send))
+            return
+        try:
+            if b"require" in scope.get("query_string", b""):
+                raise BadRequest("'require' has no effect in the query.", "Send it in the form, or in the JSON.")
+            headers, context = headers_of(scope), current()
+            context.drill = wants_drill(headers)
+            if context.api_key is not None:
+                self._rate.check(context.api_key)
+            self._concurrency.check()
+            upload = await self._read(body, spec, headers.get(b"content-type", b"").decode("latin-1"))
+            context.received_at = time.monotonic()
+            context.photos = len(upload.photos)
+            with self._concurrency.admit(context.photos):
+                if context.api_key is not None:
+                    # Last, so that a request that is refused for another reason costs nothing.
+                    self._rate.take(context.api_key, context.photos)
+                context.upload = upload
+                try:
+                    await self._app(scope, after_body(receive), send)
+                finally:
+                    # Connections to the runners that were opened meanwhile keep this context for as long as they live.
+                    context.upload = None
+        except ShineError as error:
+            await refuse(error, body, scope, receive, send)
+
+    async def _read(self, body: Body, spec: UploadSpec, content_type: str) -> Upload:
+        if self._reserved and self._reserved + spec.limit > self._max_reserved:
+            raise Overloaded("The service is receiving as many photos as it can at the moment.")
+        self._reserved += spec.limit
+        try:
+            data = await body.read()
+        finally:
+            self._reserved -= spec.limit
+        if len(data) > SLOW_PARSE:
+            return await asyncio.to_thread(spec.parse, data, content_type)
+        return spec.parse(data, content_type)
+
+
+def wants_drill(headers: dict[bytes, bytes]) -> bool:
+    """Whether a photo is to be answered as if there were no model, so that a rollout can test the fallback.
+
+    Raises:
+        BadRequest: the header has another value: a misspelt drill must not be answered by the model.
+    """
+    given = headers.get(DRILL_HEADER.lower().encode())
+    if given is None:
+        return False
+    if given.strip() != DRILL.encode():
+        raise BadRequest(f"{DRILL_HEADER} is not '{DRILL}'.", f"Leave {DRILL_HEADER} out, or send '{DRILL}'.")
+    return True
+
+
+def _closing(send: Send) -> Send:
+    """Close the connection after the response, since unread bytes are still on it."""
+
+    async def send_and_close(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+        await send(message)
+
+    return send_and_close
