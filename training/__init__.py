@@ -1,1 +1,1 @@
-"""How what serves was learned and measured; nothing in here is needed to serve."""
+"""Trains, measures and publishes the skin model, and fits the heuristics; the service does not need this package."""

@@ -1,4 +1,4 @@
-"""The labelled faces as the service sees them: decoded, found and cut by its own code, kept in a cache."""
+"""Cuts the labelled photos to crops with the service's own code, and caches the crops on disk."""
 
 import os
 from collections.abc import Iterator
@@ -16,9 +16,10 @@ from bentos.skin.photo.decode import Photo, decode
 from bentos.skin.photo.face import FaceDetector
 from training import labels
 
-CACHE = Path(".cache/training")  # git-ignored; delete it when the way from bytes to crop has changed
+CACHE = Path(".cache/training")  # ignored by git; delete it when decoding, face detection or cropping has changed
+RUNS = CACHE / "runs"  # one folder for each training run
 FACE_SIDE_MIN = 60.0  # px; smaller faces in a mosaic show no wrinkles worth learning
-IN_TILE = 0.5  # share of a box inside a mosaic's tile from which it belongs to that tile
+MIN_SHARE_IN_TILE = 0.5  # of a box's area inside a mosaic's tile; with less, the box does not belong to that tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,9 @@ class Example:
     """A crop with its labels.
 
     Attributes:
-        crop: as served.
-        group: examples of one group show the same photo and must not be parted between folds.
-        severity: 0..3 (ACNE04), or -1.
+        crop: cut as the service cuts it.
+        group: examples of one group show the same photo and must lie in the same fold.
+        severity: 0..3 (ACNE04), or -1 where it is not labelled.
         lesions: float64 (n, 4), x, y, width, height in crop pixels.
         wrinkles: WRINKLE_ZONES → float64 (n, 4) in crop pixels; empty for acne photos.
     """
@@ -40,27 +41,45 @@ class Example:
     wrinkles: dict[str, NDArray[np.float64]]
 
 
-def acne(folder: Path, name: str) -> list[Example]:
-    """One ACNE04 split as crops; where no face is found the whole picture is the crop, as in the service."""
+def acne_examples(folder: Path, name: str) -> list[Example]:
+    """Cut one ACNE04 split; where no face is found the crop holds the whole photo, as in the service.
+
+    Args:
+        folder: holds the photos and `_annotations.csv`.
+        name: of the cache.
+
+    Raises:
+        FileNotFoundError, ValueError: as `labels.acne_photos`.
+        ShineError: a photo cannot be decoded.
+    """
     detector = FaceDetector()
 
     def examples() -> Iterator[Example]:
-        for photo in tqdm(labels.acne_photos(folder), desc=name, mininterval=5):
-            picture = decode(photo.path.read_bytes())
-            faces = detector.detect(picture)
-            crop = cropping.cut(picture, faces[0] if faces else None)
-            yield Example(crop, photo.photo, photo.severity, _to_crop(crop, photo.boxes), {})
+        for label in tqdm(labels.acne_photos(folder), desc=name, mininterval=5):
+            photo = decode(label.path.read_bytes())
+            faces = detector.detect(photo)
+            crop = cropping.cut(photo, faces[0] if faces else None)
+            yield Example(crop, label.photo, label.severity, boxes_to_crop(crop, label.boxes), {})
 
-    return _cached(name, examples())
+    return cached(name, examples())
 
 
-def wrinkles(folder: Path, name: str) -> list[Example]:
-    """One wrinkle split as crops, mosaics taken apart; pictures without a face are left out."""
+def wrinkle_examples(folder: Path, name: str) -> list[Example]:
+    """Cut one wrinkle split, mosaics split into their tiles; tiles without a face are left out.
+
+    Args:
+        folder: holds `images` and `labels`.
+        name: of the cache.
+
+    Raises:
+        FileNotFoundError: as `labels.wrinkle_photos`.
+        ShineError: a photo cannot be decoded.
+    """
     detector = FaceDetector()
 
     def examples() -> Iterator[Example]:
-        for photo in tqdm(labels.wrinkle_photos(folder), desc=name, mininterval=5):
-            pixels = decode(photo.path.read_bytes()).pixels
+        for label in tqdm(labels.wrinkle_photos(folder), desc=name, mininterval=5):
+            pixels = decode(label.path.read_bytes()).pixels
             size = np.array([pixels.shape[1], pixels.shape[0]] * 2)
             for x0, y0, x1, y1 in labels.tiles(pixels):
                 tile = Photo(np.ascontiguousarray(pixels[y0:y1, x0:x1]), x1 - x0, y1 - y0, "JPEG")
@@ -69,25 +88,33 @@ def wrinkles(folder: Path, name: str) -> list[Example]:
                     continue
                 crop = cropping.cut(tile, faces[0])
                 boxes = {
-                    zone: _to_crop(crop, labels.boxes_in(rows * size, (x0, y0, x1, y1), IN_TILE))
-                    for zone, rows in photo.boxes.items()
+                    zone: boxes_to_crop(crop, labels.boxes_in(rows * size, (x0, y0, x1, y1), MIN_SHARE_IN_TILE))
+                    for zone, rows in label.boxes.items()
                 }
-                yield Example(crop, photo.path.stem, -1, np.empty((0, 4)), boxes)
+                yield Example(crop, label.path.stem, -1, np.empty((0, 4)), boxes)
 
-    return _cached(name, examples())
+    return cached(name, examples())
 
 
-def _to_crop(crop: Crop, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Boxes in photo pixels → boxes in crop pixels, both (n, 4); those whose centre is not in it are dropped."""
+def boxes_to_crop(crop: Crop, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Convert boxes (n, 4) in photo pixels to crop pixels; boxes whose centre lies outside the crop are dropped."""
     low = cropping.points_to_crop(crop, boxes[:, :2])
     high = cropping.points_to_crop(crop, boxes[:, :2] + boxes[:, 2:])
     centre = (low + high) / 2
-    seen = ((centre >= 0) & (centre < cropping.CROP_SIZE)).all(axis=1)
-    return np.concatenate([low, high - low], axis=1)[seen]
+    inside = ((centre >= 0) & (centre < cropping.CROP_SIZE)).all(axis=1)
+    return np.concatenate([low, high - low], axis=1)[inside]
 
 
-def _cached(name: str, examples: Iterator[Example]) -> list[Example]:
-    """The examples, read from the cache or made and written to it; pixels stay on disk until they are looked at."""
+def cached(name: str, examples: Iterator[Example]) -> list[Example]:
+    """Read examples from the cache; where there is none, write it first.
+
+    Args:
+        name: of the cache.
+        examples: read only where there is no cache.
+
+    Returns:
+        The examples; pixels are mapped from the disk and read when they are used.
+    """
     pixels_path, table_path = CACHE / f"{name}.pixels", CACHE / f"{name}.npz"
     if not table_path.exists():
         _write(pixels_path, table_path, examples)
@@ -102,7 +129,7 @@ def _write(pixels_path: Path, table_path: Path, examples: Iterator[Example]) -> 
     CACHE.mkdir(parents=True, exist_ok=True)
     rows: list[tuple[str, int, NDArray[np.float64], tuple[int, int, int, int], NDArray[np.float64]]] = []
     boxes: list[list[float]] = []  # example, kind (0 lesion, then the zones), x, y, width, height
-    # Both files appear whole or not at all: a run that was interrupted, or runs beside this one, leave no half caches.
+    # Both files appear complete or not at all, also where a run is interrupted or another one runs at the same time.
     pixels_part, table_part = (path.with_name(f"{os.getpid()}-{path.name}") for path in (pixels_path, table_path))
     with pixels_part.open("wb") as file:
         for example in examples:

@@ -1,10 +1,10 @@
-"""The labelled crops: checked, cached as the service cuts them, duplicates across splits left out, a part held out.
+"""Checks and cuts the labelled photos, leaves out duplicates across the splits, and holds a part of train out.
 
     python -m training.data                            # check, cut, list near-duplicates; a minute, then seconds
-    python -m training.data --data /photos
+    python -m training.data --data /photos             # photos in another folder
 
-A photo may come several times: as the exporter's variants, in several mosaics, or in both splits. Photos that match in
-their aligned faces form one group; a group is never parted, and what matches a valid photo is not trained on.
+A photo may occur several times: as variants of one export, in several mosaics, or in both splits. Photos whose aligned
+faces match form one group. A group is never split, and a train photo that matches a valid photo is not trained on.
 """
 
 import argparse
@@ -25,23 +25,23 @@ from bentos.skin.photo.face import FaceDetector
 from training import crops, labels
 from training.crops import Example
 
-HELD_OUT = 0.1  # of train, by group: calibration, limits and the choice of checkpoints are made on it, never on valid
-SEED = 0
+HELD_OUT = 0.1  # share of train, by group: calibration and choices are made on it, never on valid
+SEED = 0  # of the choice of the held-out part
 FACELESS_SIDE_MIN = 150  # px; smaller tiles without a face show a chin or a wall
-OVERHANG = 0.5  # of a box's side beyond its photo; exporters round and rotate, more is an error of the annotation
+OVERHANG = 0.5  # of a box's side outside its photo; exporters round and rotate, more is an error of the annotation
 PATCH = 48  # px; side of the aligned face that is compared
-PATCH_BLUR = 3.0  # px; what is coarser is taken off: light and the shape all faces share
+PATCH_BLUR = 3.0  # px; coarser structure is removed: light, and the shape that all faces share
 PATCH_SPAN = 3.4  # side of the aligned face over the pupils' distance: brows to chin, little background
-SAME = 0.6  # correlation of aligned faces from which two photos are one; see `near_duplicates`
+SAME_PHOTO = 0.6  # least correlation of aligned faces that show the same photo; see `near_duplicates`
 
 
 class DataError(Exception):
-    """The labelled photos cannot be used; the message says which file and why."""
+    """The labelled photos cannot be used; the message names the file and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Crops to learn from or to measure on."""
+    """Crops for training or for measurement."""
 
     acne: list[Example]
     wrinkles: list[Example]
@@ -49,7 +49,13 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """The train split without what matches valid, parted in two; and what was left out, with why."""
+    """The train split without the photos that match valid ones.
+
+    Attributes:
+        fit: the part to train on.
+        held_out: the part for calibration and choices.
+        left_out: one line for each photo that was left out, with the reason.
+    """
 
     fit: Split
     held_out: Split
@@ -57,37 +63,38 @@ class Labelled:
 
 
 def load(data: Path) -> Labelled:
-    """Check, cut and part the train splits; the first time takes a minute or two, then it comes from the cache.
+    """Check, cut and divide the train splits; takes a minute or two the first time, then reads the cache.
 
     Args:
-        data: folder of `acne04` and `wrinkles`.
+        data: the folder that holds `acne04` and `wrinkles`.
 
     Raises:
-        DataError: a folder is missing, an annotation broken, a split empty.
+        DataError: a folder is missing, an annotation is broken, or a split is empty.
     """
     train = Split(_acne(data, "train"), _wrinkles(data, "train"))
     valid = load_valid(data)
     left_out: list[str] = []
     kept = []
-    for own, other in ((train.acne, valid.acne), (train.wrinkles, valid.wrinkles)):
-        pairs = near_duplicates(own, other)
+    for examples, valid_examples in ((train.acne, valid.acne), (train.wrinkles, valid.wrinkles)):
+        pairs = near_duplicates(examples, valid_examples)
         left_out += [
-            f"{own[i].group} shows the valid photo {other[j].group} (correlation {c:.3f})" for i, j, c in pairs
+            f"{examples[i].group} shows the valid photo {valid_examples[j].group} (correlation {c:.3f})"
+            for i, j, c in pairs
         ]
-        dropped = {own[i].group for i, _, _ in pairs}
-        kept.append([example for example in own if example.group not in dropped])
-    fit, held = Split([], []), Split([], [])
-    for examples, fits, helds in (
-        (kept[0], fit.acne, held.acne),
-        (kept[1], fit.wrinkles, held.wrinkles),
+        dropped = {examples[i].group for i, _, _ in pairs}
+        kept.append([example for example in examples if example.group not in dropped])
+    fit, held_out = Split([], []), Split([], [])
+    for examples, fit_examples, held_out_examples in (
+        (kept[0], fit.acne, held_out.acne),
+        (kept[1], fit.wrinkles, held_out.wrinkles),
     ):
-        for example, out in zip(examples, hold_out(groups(examples)), strict=True):
-            (helds if out else fits).append(example)
-    return Labelled(fit, held, left_out)
+        for example, is_held_out in zip(examples, hold_out(groups(examples)), strict=True):
+            (held_out_examples if is_held_out else fit_examples).append(example)
+    return Labelled(fit, held_out, left_out)
 
 
 def load_valid(data: Path) -> Split:
-    """The valid splits: for the last measurement, and to leave out of train what is in them.
+    """Load the valid splits, for the final measurement and to find their duplicates in train.
 
     Raises:
         DataError: as `load`.
@@ -96,10 +103,14 @@ def load_valid(data: Path) -> Split:
 
 
 def check(data: Path, split: str) -> None:
-    """Refuse what would train a network on nonsense.
+    """Check the folders, tables and boxes of one split.
+
+    Args:
+        data: the folder that holds `acne04` and `wrinkles`.
+        split: "train" or "valid".
 
     Raises:
-        DataError: a folder or file is missing or empty, a row is broken, a box outside its picture.
+        DataError: a folder or file is missing or empty, a row is broken, or a box lies outside its photo.
     """
     for folder in (data / "acne04" / split, data / "wrinkles" / split / "images", data / "wrinkles" / split / "labels"):
         if not folder.is_dir():
@@ -110,25 +121,28 @@ def check(data: Path, split: str) -> None:
     _check_wrinkles(data / "wrinkles", split)
 
 
-def near_duplicates(own: list[Example], other: list[Example]) -> list[tuple[int, int, float]]:
-    """Pairs that show one photo: (index in own, index in other, correlation of their aligned faces).
+def near_duplicates(examples: list[Example], others: list[Example]) -> list[tuple[int, int, float]]:
+    """Find pairs that show the same photo.
 
-    Faces are turned, scaled and moved by their pupils onto one small patch, which undoes the exporter's crop, rotation
-    and scale; mirrored pairs count too. In the strongest pairs one photo in two mosaics correlates by .6 and more;
-    faces of different people in one pose by up to .68 in ACNE04, where SAME therefore leaves out a few too many.
+    Each face is rotated, scaled and shifted by its pupils onto a small patch, which undoes the exporter's crop,
+    rotation and scale; mirrored pairs count too. One photo in two mosaics correlates by .6 or more. Faces of different
+    people in the same pose correlate by up to .68 in ACNE04, so SAME_PHOTO leaves out a few photos too many there.
+
+    Returns:
+        (index in examples, index in others, correlation of the aligned faces).
     """
-    if not own or not other:
+    if not examples or not others:
         return []
-    mine, theirs = (np.stack([_patch(example) for example in examples]) for examples in (own, other))
-    mean = np.concatenate([mine, theirs, _mirrored(mine), _mirrored(theirs)]).mean(axis=0)  # what all faces share
-    mine, theirs = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (mine - mean, theirs - mean))
-    plain, mirrored = mine @ theirs.T, mine @ _mirrored(theirs).T
-    correlation = np.maximum(plain, mirrored)
-    return [(int(i), int(j), float(correlation[i, j])) for i, j in np.argwhere(correlation >= SAME)]
+    a, b = (np.stack([_patch(example) for example in part]) for part in (examples, others))
+    mean = np.concatenate([a, b, _mirrored(a), _mirrored(b)]).mean(axis=0)  # common to all faces
+    a, b = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (a - mean, b - mean))
+    upright, mirrored = a @ b.T, a @ _mirrored(b).T
+    correlation = np.maximum(upright, mirrored)
+    return [(int(i), int(j), float(correlation[i, j])) for i, j in np.argwhere(correlation >= SAME_PHOTO)]
 
 
 def groups(examples: list[Example]) -> list[str]:
-    """A name for each example; those of one file or of matching faces share theirs."""
+    """Name the group of each example; examples of one file or with matching faces have the same group."""
     parent = {example.group: example.group for example in examples}
 
     def root(name: str) -> str:
@@ -143,34 +157,43 @@ def groups(examples: list[Example]) -> list[str]:
 
 
 def hold_out(names: list[str], share: float = HELD_OUT, seed: int = SEED) -> NDArray[np.bool_]:
-    """Whether each example is held out; a group is whole on one side."""
+    """Choose the examples to hold out; a group is never split.
+
+    Args:
+        names: the group of each of n examples.
+        share: of the groups to hold out.
+        seed: of the choice.
+
+    Returns:
+        bool (n,).
+    """
     unique = sorted(set(names))
-    drawn = np.random.default_rng(seed).permutation(len(unique))
-    held = {unique[number] for number in drawn[: round(share * len(unique))]}
-    return np.array([name in held for name in names], dtype=np.bool_)
+    shuffled = np.random.default_rng(seed).permutation(len(unique))
+    held_out = {unique[number] for number in shuffled[: round(share * len(unique))]}
+    return np.array([name in held_out for name in names], dtype=np.bool_)
 
 
 def _acne(data: Path, split: str) -> list[Example]:
     check(data, split)
-    return crops.acne(data / "acne04" / split, f"acne-{split}")
+    return crops.acne_examples(data / "acne04" / split, f"acne-{split}")
 
 
 def _wrinkles(data: Path, split: str) -> list[Example]:
     check(data, split)
-    examples = crops.wrinkles(data / "wrinkles" / split, f"wrinkles-{split}")
+    examples = crops.wrinkle_examples(data / "wrinkles" / split, f"wrinkles-{split}")
     if split == "train":
-        examples = examples + crops._cached("wrinkles-train-faceless", _faceless(data / "wrinkles" / split))
+        examples = examples + crops.cached("wrinkles-train-faceless", _faceless(data / "wrinkles" / split))
     return examples
 
 
 def _faceless(folder: Path) -> Iterator[Example]:
-    """Labelled tiles and pictures in which no face is found, whole, as the service shows such photos to the model.
+    """Yield the labelled tiles and photos without a face, uncropped, as the service passes such photos to the model.
 
-    Half faces and close-ups: 400 of them are a quarter of all labelled tiles.
+    They are half faces and close-ups; the 400 of them are a quarter of all labelled tiles.
     """
     detector = FaceDetector()
-    for photo in tqdm(labels.wrinkle_photos(folder), desc="faceless", mininterval=5):
-        pixels = decode(photo.path.read_bytes()).pixels
+    for label in tqdm(labels.wrinkle_photos(folder), desc="faceless", mininterval=5):
+        pixels = decode(label.path.read_bytes()).pixels
         size = np.array([pixels.shape[1], pixels.shape[0]] * 2)
         for x0, y0, x1, y1 in labels.tiles(pixels):
             tile = Photo(np.ascontiguousarray(pixels[y0:y1, x0:x1]), x1 - x0, y1 - y0, "JPEG")
@@ -179,17 +202,17 @@ def _faceless(folder: Path) -> Iterator[Example]:
                 continue
             crop = cropping.cut(tile, None)
             boxes = {
-                zone: crops._to_crop(crop, labels.boxes_in(rows * size, (x0, y0, x1, y1), crops.IN_TILE))
-                for zone, rows in photo.boxes.items()
+                zone: crops.boxes_to_crop(crop, labels.boxes_in(rows * size, (x0, y0, x1, y1), crops.MIN_SHARE_IN_TILE))
+                for zone, rows in label.boxes.items()
             }
             if any(len(rows) for rows in boxes.values()):
-                yield Example(crop, photo.path.stem, -1, np.empty((0, 4)), boxes)
+                yield Example(crop, label.path.stem, -1, np.empty((0, 4)), boxes)
 
 
 def _check_acne(folder: Path) -> None:
     table = folder / "_annotations.csv"
     if not table.is_file():
-        raise DataError(f"there is no {table}, which holds the lesions' boxes")
+        raise DataError(f"there is no {table}, which holds the boxes of the lesions")
     known = {path.name for path in folder.glob("*.jpg")}
     with table.open(newline="") as file:
         rows = csv.DictReader(file)
@@ -198,7 +221,7 @@ def _check_acne(folder: Path) -> None:
             raise DataError(f"{table} has no column {', '.join(sorted(missing))}")
         for number, row in enumerate(rows, start=2):
             if row["filename"] not in known:
-                raise DataError(f"{table}, line {number}: there is no picture {row['filename']}")
+                raise DataError(f"{table}, line {number}: there is no photo {row['filename']}")
             try:
                 keys = ("xmin", "ymin", "xmax", "ymax", "width", "height")
                 x0, y0, x1, y1, width, height = (float(row[key]) for key in keys)
@@ -215,7 +238,7 @@ def _check_wrinkles(folder: Path, split: str) -> None:
     missing = set(labels.WRINKLE_CLASSES) - set(classes)
     if missing:
         raise DataError(f"{folder / 'classes.txt'} does not name {', '.join(sorted(missing))}")
-    used = set()
+    used_classes = set()
     for image in sorted((folder / split / "images").iterdir()):
         path = folder / split / "labels" / f"{image.stem}.txt"
         if not path.is_file():
@@ -223,19 +246,19 @@ def _check_wrinkles(folder: Path, split: str) -> None:
         for number, line in enumerate(path.read_text().splitlines(), start=1):
             try:
                 kind, x, y, width, height = (float(value) for value in line.split())
-                used.add(dict(enumerate(classes))[int(kind)])
+                used_classes.add(dict(enumerate(classes))[int(kind)])
             except (ValueError, KeyError):
                 raise DataError(
                     f"{path}, line {number}: expected a class below {len(classes)} and four fractions"
                 ) from None
             _check_box((x - width / 2, y - height / 2, x + width / 2, y + height / 2), f"{path}, line {number}")
-    empty = set(labels.WRINKLE_CLASSES) - used
-    if empty:
-        raise DataError(f"no photo of {folder / split} has a box of {', '.join(sorted(empty))}")
+    without_box = set(labels.WRINKLE_CLASSES) - used_classes
+    if without_box:
+        raise DataError(f"no photo of {folder / split} has a box of {', '.join(sorted(without_box))}")
 
 
 def _check_box(corners: tuple[float, float, float, float], where: str) -> None:
-    """Corners as fractions of the picture."""
+    """Check a box whose corners are fractions of the photo; `where` names its file and line."""
     x0, y0, x1, y1 = corners
     if not (x1 >= x0 and y1 >= y0):
         raise DataError(f"{where}: the box ends before it begins")
@@ -243,11 +266,11 @@ def _check_box(corners: tuple[float, float, float, float], where: str) -> None:
         min(x0, y0) < -OVERHANG * max(x1 - x0, y1 - y0) - 1e-6
         or max(x1, y1) > 1 + OVERHANG * max(x1 - x0, y1 - y0) + 1e-6
     ):
-        raise DataError(f"{where}: the box lies outside its picture")
+        raise DataError(f"{where}: the box lies outside its photo")
 
 
 def _patch(example: Example) -> NDArray[np.float32]:
-    """The face aligned by its pupils, (PATCH², ), grey, of unit length; the whole crop where no face was found."""
+    """Return the face aligned by its pupils, float32 (PATCH²,), grey, of unit norm; without a face, the whole crop."""
     image = Image.fromarray(example.crop.pixels).convert("L").resize((4 * PATCH, 4 * PATCH), Image.Resampling.BOX)
     scale = image.width / cropping.CROP_SIZE
     points = example.crop.keypoints
@@ -276,7 +299,9 @@ def _mirrored(patches: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=labels.DATA, help="folder of acne04 and wrinkles (%(default)s)")
+    parser.add_argument(
+        "--data", type=Path, default=labels.DATA, help="folder that holds acne04 and wrinkles (%(default)s)"
+    )
     try:
         labelled = load(parser.parse_args().data)
     except DataError as error:

@@ -1,4 +1,4 @@
-"""What happens to photos on their way to a service, done to labelled ones: bytes and boxes in, bytes and boxes out."""
+"""Distorts labelled photos as may happen on their way to the service, and moves their boxes accordingly."""
 
 import math
 from collections.abc import Callable
@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-JPEG_QUALITY = 30
-BLUR_SIGMA = 2.0  # px of a 640 px photo: lesions' edges go, lesions stay
-TURN = 30.0  # degrees, counter-clockwise on the screen
-FILL = (127, 127, 127)  # of the corners that turning lays bare; the crop's padding has it too
+JPEG_QUALITY = 30  # strong compression
+BLUR_SIGMA = 2.0  # px of a 640 px photo: the lesions' edges vanish, the lesions stay
+ROTATION = 30.0  # degrees, counter-clockwise on the screen
+FILL = (127, 127, 127)  # of the corners that rotation leaves empty; the same grey as the crop's padding
 
 Boxes = NDArray[np.float64]
 
@@ -22,9 +22,9 @@ class Distortion:
     """A change of a photo.
 
     Attributes:
-        label: for people.
-        change: picture → picture.
-        move: boxes (n, 4) in px, and the picture's size before → boxes after.
+        label: for the model card and the plots.
+        change: image → image.
+        move: boxes (n, 4) in px, and width and height before the change → boxes after it.
         jpeg: quality to save with; None saves losslessly.
     """
 
@@ -34,68 +34,77 @@ class Distortion:
     jpeg: int | None = None
 
 
-def distorted(distortion: Distortion, data: bytes, boxes: Boxes) -> tuple[bytes, Boxes]:
-    """A photo's bytes and its boxes (n, 4), x, y, width, height in px, after a distortion."""
-    with Image.open(BytesIO(data)) as opened:
-        picture = opened.convert("RGB")
+def distort(distortion: Distortion, data: bytes, boxes: Boxes) -> tuple[bytes, Boxes]:
+    """Apply a distortion to a photo and its boxes.
+
+    Args:
+        distortion: one of DISTORTIONS.
+        data: bytes of an image file.
+        boxes: float64 (n, 4), x, y, width, height in px.
+
+    Returns:
+        Bytes of a PNG or JPEG file, and the boxes in it.
+    """
+    with Image.open(BytesIO(data)) as file:
+        image = file.convert("RGB")
     buffer = BytesIO()
-    changed = distortion.change(picture)
+    changed = distortion.change(image)
     if distortion.jpeg is None:
-        changed.save(buffer, "PNG", compress_level=0)  # lossless, and quick to write and read
+        changed.save(buffer, "PNG", compress_level=0)  # lossless, and fast to write and to read
     else:
         changed.save(buffer, "JPEG", quality=distortion.jpeg)
-    return buffer.getvalue(), distortion.move(boxes, picture.size)
+    return buffer.getvalue(), distortion.move(boxes, image.size)
 
 
-def _exposed(stops: float) -> Callable[[Image.Image], Image.Image]:
-    """Light times 2 ** stops, clipped, through the sRGB transfer function (IEC 61966-2-1)."""
+def _expose(stops: float) -> Callable[[Image.Image], Image.Image]:
+    """Multiply linear light by 2 ** stops and clip it, with the sRGB transfer function (IEC 61966-2-1)."""
     level = np.arange(256) / 255
     light = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4) * 2.0**stops
     light = np.minimum(light, 1.0)
     encoded = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
     table = np.rint(255 * encoded).astype(int).tolist()
-    return lambda picture: picture.point(3 * table)
+    return lambda image: image.point(3 * table)
 
 
-def _turned(picture: Image.Image) -> Image.Image:
-    return picture.rotate(TURN, Image.Resampling.BICUBIC, expand=True, fillcolor=FILL)
+def _rotate(image: Image.Image) -> Image.Image:
+    return image.rotate(ROTATION, Image.Resampling.BICUBIC, expand=True, fillcolor=FILL)
 
 
-def _turned_boxes(boxes: Boxes, size: tuple[int, int]) -> Boxes:
-    """Middles turn about the picture's; sides stay, since lesions are about round."""
-    cos, sin = math.cos(math.radians(TURN)), math.sin(math.radians(TURN))
-    turn = np.array([[cos, -sin], [sin, cos]])  # of row vectors, y down
-    middles = boxes[:, :2] + boxes[:, 2:] / 2 - np.array(size) / 2
-    grown = np.array(_turned(Image.new("L", size, 0).convert("RGB")).size) / 2
-    return np.concatenate([middles @ turn + grown - boxes[:, 2:] / 2, boxes[:, 2:]], axis=1)
+def _rotate_boxes(boxes: Boxes, size: tuple[int, int]) -> Boxes:
+    """Rotate the centres about the image's centre; the sides stay, since lesions are almost round."""
+    cos, sin = math.cos(math.radians(ROTATION)), math.sin(math.radians(ROTATION))
+    rotation = np.array([[cos, -sin], [sin, cos]])  # for row vectors, y down
+    centres = boxes[:, :2] + boxes[:, 2:] / 2 - np.array(size) / 2
+    new_centre = np.array(_rotate(Image.new("L", size, 0).convert("RGB")).size) / 2
+    return np.concatenate([centres @ rotation + new_centre - boxes[:, 2:] / 2, boxes[:, 2:]], axis=1)
 
 
-def _halved(picture: Image.Image) -> Image.Image:
-    return picture.resize((max(picture.width // 2, 1), max(picture.height // 2, 1)), Image.Resampling.BOX)
+def _halve(image: Image.Image) -> Image.Image:
+    return image.resize((max(image.width // 2, 1), max(image.height // 2, 1)), Image.Resampling.BOX)
 
 
-def _halved_boxes(boxes: Boxes, size: tuple[int, int]) -> Boxes:
+def _halve_boxes(boxes: Boxes, size: tuple[int, int]) -> Boxes:
     share = np.array([max(length // 2, 1) / length for length in size] * 2)
     return boxes * share
 
 
-def _same(picture: Image.Image) -> Image.Image:
-    return picture
+def _keep(image: Image.Image) -> Image.Image:
+    return image
 
 
-def _where_they_were(boxes: Boxes, _size: tuple[int, int]) -> Boxes:
+def _keep_boxes(boxes: Boxes, _size: tuple[int, int]) -> Boxes:
     return boxes
 
 
 DISTORTIONS = {
-    "jpeg_30": Distortion(f"JPEG quality {JPEG_QUALITY}", _same, _where_they_were, jpeg=JPEG_QUALITY),
+    "jpeg_30": Distortion(f"JPEG quality {JPEG_QUALITY}", _keep, _keep_boxes, jpeg=JPEG_QUALITY),
     "blur": Distortion(
         f"Gaussian blur, σ {BLUR_SIGMA:g} px",
-        lambda picture: picture.filter(ImageFilter.GaussianBlur(BLUR_SIGMA)),
-        _where_they_were,
+        lambda image: image.filter(ImageFilter.GaussianBlur(BLUR_SIGMA)),
+        _keep_boxes,
     ),
-    "stop_up": Distortion("one stop brighter", _exposed(1.0), _where_they_were),
-    "stop_down": Distortion("one stop darker", _exposed(-1.0), _where_they_were),
-    "turned": Distortion(f"turned by {TURN:g}°", _turned, _turned_boxes),
-    "half_size": Distortion("half the size", _halved, _halved_boxes),
+    "stop_up": Distortion("one stop brighter", _expose(1.0), _keep_boxes),
+    "stop_down": Distortion("one stop darker", _expose(-1.0), _keep_boxes),
+    "turned": Distortion(f"rotated by {ROTATION:g}°", _rotate, _rotate_boxes),
+    "half_size": Distortion("half the size", _halve, _halve_boxes),
 }

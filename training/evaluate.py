@@ -1,14 +1,14 @@
-"""Measure model and heuristics on the same valid photos, as served; write figures, plots and the model card.
+"""Measures the model and the heuristics on the same valid photos and writes metrics, plots and the model card.
 
     python -m training.evaluate                              # both, with the embedded bundle; 3 to 6 minutes on a core
     python -m training.evaluate --quick                      # a part of the photos, into .cache/training/evaluate
-    python -m training.evaluate --bundle /tmp/bundle --out /tmp/evaluation   # another bundle; nothing else is touched
+    python -m training.evaluate --bundle /tmp/bundle --out /tmp/evaluation   # another bundle, into another folder
     python -m training.evaluate --only heuristic             # after a change of the heuristics; no card, no plots
 
-Writes, all at the end: bentos/skin/measure/metrics.json (heuristics), metrics.json of the bundle (model; the manifest's
-sha256 changes with it), training/latency.json (of this machine, the rest is reproducible), training/plots and
-training/MODEL_CARD.md. Intervals hold 95 % of seeded bootstrap resamples of the photos; differences are paired. The
-valid photos are read for this and nothing else: no threshold and no calibration comes from here.
+All files are written at the end: bentos/skin/measure/metrics.json (heuristics), metrics.json and manifest.json of the
+bundle (model; the manifest's sha256 changes), training/latency.json (depends on the machine; all else is reproducible),
+training/plots and training/MODEL_CARD.md. Intervals hold 95 % of bootstrap resamples of the photos; differences are
+paired. The valid photos are used for this alone: no threshold and no calibration is fitted on them.
 """
 
 import argparse
@@ -29,88 +29,106 @@ from bentos.skin.measure import blemishes
 from bentos.skin.model.bundle import MANIFEST, MODEL, Bundle, BundleError, read
 from bentos.skin.model.bundle import METRICS as BUNDLE_METRICS
 from bentos.skin.model.engine import EMBEDDED, OnnxEngine, new_session
-from training import answers, bundle, card, figures, labels, plots, summary
-from training.answers import Look
+from training import bundle, card, labels, plots, predictions, summary
+from training.crops import CACHE
 from training.distortions import DISTORTIONS
-from training.figures import Rows
+from training.files import replace_files
+from training.metrics import RESAMPLES, SEED, Rows
+from training.predictions import Predictor
 from training.summary import Tables
 
 HERE = Path(__file__).parent
 METRICS = Path(blemishes.__file__).with_name("metrics.json")
-QUICK_OUT = Path(".cache/training/evaluate")
-DISTORTED = {"acne": 90, "wrinkles": 60}  # photos of the robustness figures; all of them would double the time
-QUICK = {"acne": 60, "wrinkles": 50}  # photos
-QUICK_DISTORTED = {"acne": 24, "wrinkles": 24}
-QUICK_RESAMPLES = 200
+QUICK_OUT = CACHE / "evaluate"
+DISTORTED = {"acne": 90, "wrinkles": 60}  # photos of each distortion; all photos would double the time
+QUICK = {"acne": 60, "wrinkles": 50}  # photos of --quick
+QUICK_DISTORTED = {"acne": 24, "wrinkles": 24}  # photos of each distortion of --quick
+QUICK_RESAMPLES = 200  # of the bootstrap of --quick
 
 
 @dataclass(frozen=True, slots=True)
 class Photos:
-    """The labelled photos.
+    """The labels of the photos to measure on.
 
     Attributes:
-        acne: valid.
-        wrinkles: valid.
-        parts: rows of the acne and of the wrinkle photos that are distorted too.
-        usual_count: lesions of the median train photo.
+        acne: of the valid split.
+        wrinkles: of the valid split.
+        distorted_rows: rows of the acne and of the wrinkle photos that are also distorted.
+        median_count: lesions of the median train photo.
     """
 
     acne: list[labels.AcnePhoto]
     wrinkles: list[labels.WrinklePhoto]
-    parts: tuple[Rows, Rows]
-    usual_count: float
+    distorted_rows: tuple[Rows, Rows]
+    median_count: float
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=labels.DATA, help="folder of acne04 and wrinkles (%(default)s)")
-    parser.add_argument("--bundle", type=Path, default=EMBEDDED, help="weights to measure (the embedded by default)")
-    parser.add_argument("--out", type=Path, help="folder to write everything into, instead of project and bundle")
-    parser.add_argument("--only", choices=("model", "heuristic"), help="measure one path; no differences, no card")
-    parser.add_argument("--quick", action="store_true", help="a part of the photos, few resamples; to try it out")
-    parser.add_argument("--skip-robustness", action="store_true", help="no distorted photos; a third of the time")
-    wanted = parser.parse_args(arguments)
+    parser.add_argument(
+        "--data", type=Path, default=labels.DATA, help="folder that holds acne04 and wrinkles (%(default)s)"
+    )
+    parser.add_argument("--bundle", type=Path, default=EMBEDDED, help="folder of the bundle to measure (%(default)s)")
+    parser.add_argument("--out", type=Path, help="folder for all files, instead of the project and the bundle")
+    parser.add_argument(
+        "--only", choices=("model", "heuristic"), help="measure one predictor, without differences and card"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="use a part of the photos and few resamples, to try the command"
+    )
+    parser.add_argument(
+        "--skip-robustness", action="store_true", help="leave the distorted photos out; takes a third of the time"
+    )
+    options = parser.parse_args(arguments)
     for name in ("acne04", "wrinkles"):
-        if not (wanted.data / name).is_dir():
-            parser.error(f"there is no {name} in {wanted.data}; name the folder of the labelled photos with --data")
-    out: Path | None = QUICK_OUT if wanted.quick and wanted.out is None else wanted.out
-    looks: dict[str, Look] = {}
+        if not (options.data / name).is_dir():
+            parser.error(f"there is no {name} in {options.data}; name the folder of the labelled photos with --data")
+    out: Path | None = QUICK_OUT if options.quick and options.out is None else options.out
+    predictors: dict[str, Predictor] = {}
     weights: Bundle | None = None
-    if wanted.only != "heuristic":
+    if options.only != "heuristic":
         try:
-            weights = read(wanted.bundle)
-            looks["model"] = model_of(weights)
+            weights = read(options.bundle)
+            predictors["model"] = load_model(weights)
         except BundleError as error:
             sys.exit(f"{error.message} Name a bundle with --bundle, or measure --only heuristic.")
-    if wanted.only != "model":
-        looks["heuristic"] = answers.heuristic
+    if options.only != "model":
+        predictors["heuristic"] = predictions.predict_with_heuristics
     try:
-        photos = chosen(wanted.data, wanted.quick)
-        tables, metrics, latency = measure(photos, looks, wanted.quick, robust=not wanted.skip_robustness)
+        photos = select_photos(options.data, options.quick)
+        tables, metrics, latency = measure(photos, predictors, options.quick, robust=not options.skip_robustness)
     except (OSError, ValueError, KeyError, ShineError) as error:
-        sys.exit(f"The photos in {wanted.data} cannot be measured: {error}")
-    files = rendered(tables, metrics, latency, weights, out)
+        sys.exit(f"The photos in {options.data} cannot be measured: {error}")
+    files = render_files(tables, metrics, latency, weights, out)
     try:
         if weights is not None and out is None:
-            files |= sealed(weights, metrics["model"])
-        write(files)
+            files |= update_bundle(weights, metrics["model"])
+        replace_files(files)
     except (OSError, BundleError) as error:
-        sys.exit(f"The figures cannot be written: {error}")
+        sys.exit(f"The results cannot be written: {error}")
     print(card.overview(metrics))
     for path in files:
         print(f"wrote {path}")
 
 
-def model_of(weights: Bundle) -> Look:
-    """The path through a bundle's network; raises `BundleError` where it does not pass its self-test."""
+def load_model(weights: Bundle) -> Predictor:
+    """Load the network of a bundle.
+
+    Raises:
+        BundleError: the network cannot be loaded or fails its self-test.
+    """
     engine = OnnxEngine(weights, threads=1)
     session = new_session(weights.folder / MODEL, threads=1)
-    has_maps = answers.MAPS in {output.name for output in session.get_outputs()}
-    return answers.model(engine, weights.manifest.calibration, session if has_maps else None)
+    has_maps = predictions.WRINKLE_MAPS in {output.name for output in session.get_outputs()}
+    return predictions.model_predictor(engine, weights.manifest.calibration, session if has_maps else None)
 
 
-def chosen(data: Path, quick: bool) -> Photos:
-    """The valid photos, all or a seeded part, and the seeded part that is distorted.
+def select_photos(data: Path, quick: bool) -> Photos:
+    """Read the labels of the valid photos and choose, with a fixed seed, the photos to distort.
+
+    Args:
+        data: the folder that holds `acne04` and `wrinkles`.
+        quick: whether to use a part of the photos only.
 
     Raises:
         OSError, ValueError, KeyError: folders or annotations are missing or broken.
@@ -118,34 +136,48 @@ def chosen(data: Path, quick: bool) -> Photos:
     acne, wrinkles = labels.acne_photos(data / "acne04/valid"), labels.wrinkle_photos(data / "wrinkles/valid")
     if not acne or not wrinkles:
         raise ValueError("there are no photos in acne04/valid or wrinkles/valid")
-    usual = float(np.median([len(photo.boxes) for photo in labels.acne_photos(data / "acne04/train")]))
+    median_count = float(np.median([len(photo.boxes) for photo in labels.acne_photos(data / "acne04/train")]))
     if quick:
-        acne = [acne[row] for row in part(len(acne), QUICK["acne"])]
-        wrinkles = [wrinkles[row] for row in part(len(wrinkles), QUICK["wrinkles"])]
-    most = QUICK_DISTORTED if quick else DISTORTED
-    return Photos(acne, wrinkles, (part(len(acne), most["acne"]), part(len(wrinkles), most["wrinkles"])), usual)
+        acne = [acne[row] for row in random_rows(len(acne), QUICK["acne"])]
+        wrinkles = [wrinkles[row] for row in random_rows(len(wrinkles), QUICK["wrinkles"])]
+    limits = QUICK_DISTORTED if quick else DISTORTED
+    distorted_rows = (random_rows(len(acne), limits["acne"]), random_rows(len(wrinkles), limits["wrinkles"]))
+    return Photos(acne, wrinkles, distorted_rows, median_count)
 
 
-def part(count: int, most: int) -> Rows:
-    """Seeded rows, at most `most` of `count`, in order."""
-    return np.sort(np.random.default_rng(figures.SEED).permutation(count)[:most]).astype(np.intp)
+def random_rows(count: int, limit: int) -> Rows:
+    """Choose at most `limit` of `count` rows with a fixed seed; returns int (n,), sorted."""
+    return np.sort(np.random.default_rng(SEED).permutation(count)[:limit]).astype(np.intp)
 
 
 def measure(
-    photos: Photos, looks: Mapping[str, Look], quick: bool, robust: bool
+    photos: Photos, predictors: Mapping[str, Predictor], quick: bool, robust: bool
 ) -> tuple[dict[str, Tables], dict[str, Any], dict[str, Any]]:
-    """(tables, metrics, latency), each by path."""
+    """Run the predictors on the photos and compute all metrics.
+
+    Args:
+        photos: from `select_photos`.
+        predictors: name → predictor.
+        quick: whether to use few bootstrap resamples.
+        robust: whether to measure the distorted photos too.
+
+    Returns:
+        Tables, content of metrics.json, and content of latency.json, each by predictor.
+
+    Raises:
+        OSError, ShineError: a photo cannot be read or decoded.
+    """
     distortions = DISTORTIONS if robust else {}
-    total = len(photos.acne) + len(photos.wrinkles) + len(distortions) * sum(map(len, photos.parts))
-    some_acne = [photos.acne[row] for row in photos.parts[0]]
-    some_wrinkles = [photos.wrinkles[row] for row in photos.parts[1]]
+    total = len(photos.acne) + len(photos.wrinkles) + len(distortions) * sum(map(len, photos.distorted_rows))
+    acne_part = [photos.acne[row] for row in photos.distorted_rows[0]]
+    wrinkle_part = [photos.wrinkles[row] for row in photos.distorted_rows[1]]
     with tqdm(total=total, desc="photos", mininterval=5) as bar:
-        acne, acne_faceless = answers.gather(photos.acne, looks, seen=bar.update)
-        wrinkles, wrinkles_faceless = answers.gather(photos.wrinkles, looks, seen=bar.update)
-        after = {
+        acne, acne_faceless = predictions.collect(photos.acne, predictors, on_photo=bar.update)
+        wrinkles, wrinkles_faceless = predictions.collect(photos.wrinkles, predictors, on_photo=bar.update)
+        distorted = {
             name: (
-                answers.gather(some_acne, looks, distortion, bar.update)[0],
-                answers.gather(some_wrinkles, looks, distortion, bar.update)[0],
+                predictions.collect(acne_part, predictors, distortion, bar.update)[0],
+                predictions.collect(wrinkle_part, predictors, distortion, bar.update)[0],
             )
             for name, distortion in distortions.items()
         }
@@ -153,78 +185,74 @@ def measure(
         name: Tables(
             acne[name].acne_table(),
             wrinkles[name].wrinkle_table(),
-            {key: (one[name].acne_table(), two[name].wrinkle_table()) for key, (one, two) in after.items()},
-            photos.parts,
+            {key: (a[name].acne_table(), w[name].wrinkle_table()) for key, (a, w) in distorted.items()},
+            photos.distorted_rows,
         )
-        for name in looks
+        for name in predictors
     }
-    resamples = QUICK_RESAMPLES if quick else figures.RESAMPLES
+    resamples = QUICK_RESAMPLES if quick else RESAMPLES
     sampled = {
-        name: summary.samples(table, photos.usual_count, resamples)
+        name: summary.samples(table, photos.median_count, resamples)
         for name, table in tqdm(tables.items(), desc="resamples")
     }
     faceless = {"acne": acne_faceless, "wrinkles": wrinkles_faceless}
     metrics = {
-        name: summary.metrics(table, sampled[name], faceless, sampled.get("heuristic") if name == "model" else None)
+        name: summary.summarise(table, sampled[name], faceless, sampled.get("heuristic") if name == "model" else None)
         for name, table in tables.items()
     }
-    spent = {name: acne[name].milliseconds + wrinkles[name].milliseconds for name in looks}
-    latency = {name: summary.latency(values) for name, values in spent.items()}
+    latency = {name: summary.latency(acne[name].milliseconds + wrinkles[name].milliseconds) for name in predictors}
     return tables, metrics, latency
 
 
-def rendered(
+def render_files(
     tables: Mapping[str, Tables],
     metrics: Mapping[str, Any],
     latency: Mapping[str, Any],
     weights: Bundle | None,
     out: Path | None,
 ) -> dict[Path, bytes]:
-    """Every file's bytes by its path; the bundle's own metrics only where `out` takes them."""
-    here = HERE if out is None else out
+    """Render all files but those of the bundle.
+
+    Args:
+        tables: by predictor.
+        metrics: content of metrics.json by predictor.
+        latency: content of latency.json by predictor.
+        weights: the bundle that was measured, or None.
+        out: folder for all files; None: the places in the project.
+
+    Returns:
+        Path → content.
+    """
+    folder = HERE if out is None else out
     files: dict[Path, bytes] = {}
     if "heuristic" in metrics:
         files[METRICS if out is None else out / "heuristic.json"] = _json(metrics["heuristic"])
     if "model" in metrics and out is not None:
         files[out / "model.json"] = _json(metrics["model"])
     if weights is not None and len(metrics) > 1:
-        files[here / "latency.json"] = _json(latency)
-        files |= {here / "plots" / name: data for name, data in plots.drawn(tables, metrics).items()}
-        files[here / "MODEL_CARD.md"] = card.text(metrics, weights.manifest).encode()
+        files[folder / "latency.json"] = _json(latency)
+        files |= {folder / "plots" / name: data for name, data in plots.render(tables, metrics).items()}
+        files[folder / "MODEL_CARD.md"] = card.text(metrics, weights.manifest).encode()
     return files
 
 
-def sealed(weights: Bundle, metrics: Mapping[str, Any]) -> dict[Path, bytes]:
-    """The bundle's files that change with its metrics, the manifest last; sealed and read back in another folder.
+def update_bundle(weights: Bundle, metrics: Mapping[str, Any]) -> dict[Path, bytes]:
+    """Render the files of a bundle with new metrics, and check them in a temporary folder.
+
+    Returns:
+        Path → content of metrics.json and, last, of manifest.json; the bundle itself is not changed.
 
     Raises:
-        OSError, BundleError: it cannot be done; the bundle is as it was.
+        OSError: the temporary folder cannot be written.
+        BundleError: the new bundle is not valid.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        staged = Path(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        staged = Path(temporary)
         for name in (MODEL, BUNDLE_METRICS, MANIFEST):
             shutil.copyfile(weights.folder / name, staged / name)
-        bundle.measured(staged, dict(metrics))
+        bundle.set_metrics(staged, dict(metrics))
         read(staged)
         return {weights.folder / name: (staged / name).read_bytes() for name in (BUNDLE_METRICS, MANIFEST)}
-
-
-def write(files: Mapping[Path, bytes]) -> None:
-    """All the files or none: each is written beside its place first, then all are moved.
-
-    Raises:
-        OSError: one cannot be written; the others are as they were.
-    """
-    parts = {path: path.with_name(f".{path.name}.part") for path in files}
-    try:
-        for path, data in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            parts[path].write_bytes(data)
-        for path, written in parts.items():
-            written.replace(path)
-    finally:
-        for written in parts.values():
-            written.unlink(missing_ok=True)
 
 
 def _json(content: Any) -> bytes:

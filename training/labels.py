@@ -1,4 +1,4 @@
-"""The labelled photos: lesion boxes and severity (ACNE04), wrinkle boxes by zone, mosaics taken apart into faces."""
+"""Reads the labelled photos: lesion boxes and severity (ACNE04), wrinkle boxes by zone, and the tiles of mosaics."""
 
 import csv
 import re
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bentos.skin.findings import WRINKLE_ZONES
 
-DATA = Path("../shared/data")  # from the project's root; what --data says instead
+DATA = Path("../shared/data")  # from the project's root; --data names another folder
 WRINKLE_CLASSES = {
     "forehead": "forehead",
     "crows_feet": "crows_feet",
@@ -20,20 +20,20 @@ WRINKLE_CLASSES = {
 }
 ACNE_NAME = re.compile(r"levle(?P<severity>[0-3])_(?P<photo>\d+)_")
 MOSAIC_SIZE = (640, 640)  # px; only files of this size are mosaics
-SEAM_MARGIN = 40  # px from the border where no seam is looked for
-SEAM_STEP = 10.0  # mean grey step across a seam; the pair of them must reach it
-SEAM_RATIO = 2.0  # a seam's step over the 99th percentile of all columns' (rows') steps
+SEAM_MARGIN = 40  # px from the border; no seam is searched there
+SEAM_STEP = 10.0  # least mean grey step across a seam; both seams must reach it
+SEAM_RATIO = 2.0  # least ratio of a seam's step to the 98th percentile of all columns' (rows') steps
 
 
 @dataclass(frozen=True, slots=True)
 class AcnePhoto:
-    """A photo with its lesions.
+    """An acne photo with its labels.
 
     Attributes:
-        path: of the picture.
-        photo: name of the photo this is a variant of; variants of one photo share it.
-        severity: 0..3, mild to very severe (Hayashi et al. 2008), as judged by the dermatologists.
-        boxes: float64 (n, 4), x, y, width, height in px of the picture.
+        path: of the file.
+        photo: name of the original photo; all variants of one photo share it.
+        severity: 0..3, mild to very severe (Hayashi et al. 2008), as the dermatologists judged it.
+        boxes: float64 (n, 4), the lesions: x, y, width, height in px of the photo.
     """
 
     path: Path
@@ -44,11 +44,11 @@ class AcnePhoto:
 
 @dataclass(frozen=True, slots=True)
 class WrinklePhoto:
-    """A photo, or a mosaic of photos, with its wrinkles.
+    """A wrinkle photo, or a mosaic of photos, with its labels.
 
     Attributes:
-        path: of the picture.
-        boxes: WRINKLE_ZONES → float64 (n, 4), x, y, width, height as fractions of the picture.
+        path: of the file.
+        boxes: WRINKLE_ZONES → float64 (n, 4), x, y, width, height as fractions of the photo.
     """
 
     path: Path
@@ -56,14 +56,14 @@ class WrinklePhoto:
 
 
 def acne_photos(folder: Path) -> list[AcnePhoto]:
-    """The photos of one ACNE04 split, sorted by name.
+    """Read the labels of one ACNE04 split, sorted by file name.
 
     Args:
-        folder: holds the pictures and `_annotations.csv`.
+        folder: holds the photos and `_annotations.csv`.
 
     Raises:
-        FileNotFoundError: if the folder or its annotations are missing.
-        ValueError: if a picture's name tells no severity.
+        FileNotFoundError: the folder or its annotations are missing.
+        ValueError: a file name contains no severity.
     """
     boxes: dict[str, list[list[float]]] = defaultdict(list)
     with (folder / "_annotations.csv").open(newline="") as file:
@@ -83,10 +83,13 @@ def acne_photos(folder: Path) -> list[AcnePhoto]:
 
 
 def wrinkle_photos(folder: Path) -> list[WrinklePhoto]:
-    """The pictures of one wrinkle split, sorted by name.
+    """Read the labels of one wrinkle split, sorted by file name.
 
     Args:
-        folder: holds `images` and `labels`; the class names lie beside it in `classes.txt`.
+        folder: holds `images` and `labels`; its parent folder holds `classes.txt`, the names of the classes.
+
+    Raises:
+        FileNotFoundError: a folder, `classes.txt` or the labels of a photo are missing.
     """
     classes = (folder.parent / "classes.txt").read_text().split()
     photos = []
@@ -103,12 +106,15 @@ def wrinkle_photos(folder: Path) -> list[WrinklePhoto]:
 
 
 def tiles(pixels: NDArray[np.uint8]) -> list[tuple[int, int, int, int]]:
-    """The photos a picture is made of, as (x0, y0, x1, y1), half-open; the whole picture where it is a single photo.
+    """Find the photos of which a mosaic is made.
 
-    A mosaic is four photos that meet in a cross: one vertical and one horizontal line where the grey steps all along.
+    A mosaic is four photos that meet in a cross: the grey value jumps along one whole column and one whole row.
 
     Args:
         pixels: uint8 (height, width, 3).
+
+    Returns:
+        (x0, y0, x1, y1) of each photo in px, half-open; the whole image where it is a single photo.
     """
     height, width = pixels.shape[:2]
     if (width, height) != MOSAIC_SIZE:
@@ -122,9 +128,9 @@ def tiles(pixels: NDArray[np.uint8]) -> list[tuple[int, int, int, int]]:
 
 
 def _seam(grey: NDArray[np.float32]) -> tuple[int, bool]:
-    """The column before which the grey steps most, and whether it stands out enough to be a seam."""
+    """Return the column before which the grey value jumps most, and whether the jump is large enough for a seam."""
     steps = np.abs(np.diff(grey, axis=1))
-    # Flat regions on both sides of a seam step too; a busy texture steps everywhere, so its neighbours are taken off.
+    # A busy texture has steps in all columns, a seam in one: subtract the steps of the neighbouring columns.
     mean = steps.mean(axis=0)
     beside = np.maximum(np.roll(mean, 2), np.roll(mean, -2))
     excess = mean - beside
@@ -136,7 +142,7 @@ def _seam(grey: NDArray[np.float32]) -> tuple[int, bool]:
 def boxes_in(
     boxes: NDArray[np.float64], region: tuple[float, float, float, float], share: float = 0.5
 ) -> NDArray[np.float64]:
-    """The boxes of which at least `share` lies in a region, relative to its corner.
+    """Select the boxes of which at least `share` lies in a region.
 
     Args:
         boxes: (n, 4), x, y, width, height.
@@ -144,7 +150,7 @@ def boxes_in(
         share: 0..1, of a box's area.
 
     Returns:
-        float64 (m, 4), cut to the region.
+        float64 (m, 4), cut to the region and relative to its upper left corner.
     """
     low = np.maximum(boxes[:, :2], region[:2])
     high = np.minimum(boxes[:, :2] + boxes[:, 2:], region[2:])

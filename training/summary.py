@@ -1,4 +1,8 @@
-"""One path's tables → its metrics: figures, their differences to the other path's, groups, distortions, calibration."""
+"""Summarises the tables of one predictor as the content of metrics.json.
+
+The content: all metrics with intervals, by severity, by skin tone, under distortions, the reliability of confidences,
+and for the model the paired differences to the heuristics.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,15 +13,16 @@ from numpy.typing import NDArray
 
 from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.measure.tone import GROUPS
-from training import figures
-from training.figures import GRADES, Figure, Rows, Sample, rounded
+from training import metrics
+from training.metrics import LABELLED_SEVERITIES, Metric, Rows, Sample, rounded
 
+# Metrics that are written without an interval.
 SCALARS = ("box_confidence_ece", "severity_confidence_ece", "zone_chance_ece", "confidence_minus_accuracy")
-GUESSES = ("_of_train_median", "_of_majority")  # of constant answers, the same for both paths
+CONSTANT = ("_of_train_median", "_of_majority")  # metrics of constant predictions, the same for both predictors
 BY_GROUP = ("severity_accuracy", "count_mae", "count_bias", "box_ap_30", "box_ap_50", "box_recall_30")
 ROBUST_ACNE = ("count_spearman", "severity_accuracy", "box_ap_30")
 ROBUST_WRINKLES = ("auc_mean",)
-LARGEST = 5  # errors of the count that are told
+LARGEST = 5  # number of the largest count errors that are listed
 DATASET = {
     "acne": "ACNE04 (Wu et al., ICCV 2019) in a re-export: {} faces with acne, judged by dermatologists",
     "wrinkles": "public collection of {} wrinkle photos; a photo without a box of a zone is its negative",
@@ -26,73 +31,80 @@ DATASET = {
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """One path's answers.
+    """The tables of one predictor.
 
     Attributes:
-        acne: on the acne photos.
-        wrinkles: on the wrinkle photos.
-        distorted: distortion → answers on the distorted photos.
-        parts: rows of the acne and of the wrinkle photos that were distorted.
+        acne: of the acne photos.
+        wrinkles: of the wrinkle photos.
+        distorted: distortion → tables of the distorted photos.
+        distorted_rows: rows of the acne and of the wrinkle photos that were distorted.
     """
 
-    acne: figures.Acne
-    wrinkles: figures.Wrinkles
-    distorted: dict[str, tuple[figures.Acne, figures.Wrinkles]]
-    parts: tuple[Rows, Rows]
+    acne: metrics.AcneTable
+    wrinkles: metrics.WrinkleTable
+    distorted: dict[str, tuple[metrics.AcneTable, metrics.WrinkleTable]]
+    distorted_rows: tuple[Rows, Rows]
 
 
-def samples(tables: Tables, usual_count: float, resamples: int) -> dict[str, Sample]:
-    """Every figure by its place in the metrics ("acne/count_mae"), with its resamples, alike for every path."""
-    acne, wrinkles = figures.acne_figures(tables.acne, usual_count), figures.wrinkle_figures(tables.wrinkles)
-    all_acne, all_wrinkles = np.arange(len(tables.acne.lesions)), np.arange(len(tables.wrinkles.truth))
-    found = _placed("acne", figures.sample(acne, all_acne, resamples))
-    found |= _placed("wrinkles", figures.sample(wrinkles, all_wrinkles, resamples))
-    grades = np.array(GRADES)[tables.acne.grade]
-    for name, rows in figures.groups(grades, GRADES).items():
-        found |= _placed(f"by_severity/{name}", _of_group(acne, BY_GROUP, rows, resamples))
-    for name, rows in figures.groups(tables.acne.tone, GROUPS).items():
-        found |= _placed(f"by_tone/{name}", _of_group(acne, BY_GROUP, rows, resamples))
-    for name, rows in figures.groups(tables.wrinkles.tone, GROUPS).items():
-        found |= _placed(f"by_tone/{name}", _of_group(wrinkles, ROBUST_WRINKLES, rows, resamples))
-    if not tables.distorted:
-        return found
-    part = figures.sample(_some(acne, ROBUST_ACNE), tables.parts[0], resamples)
-    part |= figures.sample(_some(wrinkles, ROBUST_WRINKLES), tables.parts[1], resamples)
-    found |= _placed("robustness/undistorted", part)
-    for name, (spots, folds) in tables.distorted.items():
-        after = figures.sample(
-            _some(figures.acne_figures(spots, usual_count), ROBUST_ACNE), np.arange(len(spots.lesions)), resamples
-        )
-        after |= figures.sample(
-            _some(figures.wrinkle_figures(folds), ROBUST_WRINKLES), np.arange(len(folds.truth)), resamples
-        )
-        found |= _placed(f"robustness/{name}", after)
-        found |= _placed(f"robustness/{name}/change", {key: after[key] - part[key] for key in after})
-    return found
-
-
-def metrics(
-    tables: Tables, sampled: Mapping[str, Sample], faceless: Mapping[str, int], others: Mapping[str, Sample] | None
-) -> dict[str, Any]:
-    """What `/ml/status` shows of a path.
+def samples(tables: Tables, median_count: float, resamples: int) -> dict[str, Sample]:
+    """Compute every metric and its bootstrap resamples.
 
     Args:
-        tables: its answers.
-        sampled: its `samples`.
+        tables: of one predictor.
+        median_count: lesions of the median train photo.
+        resamples: number of bootstrap resamples.
+
+    Returns:
+        Path in metrics.json ("acne/count_mae") → sample; the samples of two predictors are paired.
+    """
+    acne, wrinkles = metrics.acne_metrics(tables.acne, median_count), metrics.wrinkle_metrics(tables.wrinkles)
+    all_acne, all_wrinkles = np.arange(len(tables.acne.true_count)), np.arange(len(tables.wrinkles.truth))
+    sampled = _prefixed("acne", metrics.sample(acne, all_acne, resamples))
+    sampled |= _prefixed("wrinkles", metrics.sample(wrinkles, all_wrinkles, resamples))
+    severities = np.array(LABELLED_SEVERITIES)[tables.acne.true_severity]
+    for name, rows in metrics.groups(severities, LABELLED_SEVERITIES).items():
+        sampled |= _prefixed(f"by_severity/{name}", _sample_group(acne, BY_GROUP, rows, resamples))
+    for name, rows in metrics.groups(tables.acne.tone, GROUPS).items():
+        sampled |= _prefixed(f"by_tone/{name}", _sample_group(acne, BY_GROUP, rows, resamples))
+    for name, rows in metrics.groups(tables.wrinkles.tone, GROUPS).items():
+        sampled |= _prefixed(f"by_tone/{name}", _sample_group(wrinkles, ROBUST_WRINKLES, rows, resamples))
+    if not tables.distorted:
+        return sampled
+    before = metrics.sample(_select(acne, ROBUST_ACNE), tables.distorted_rows[0], resamples)
+    before |= metrics.sample(_select(wrinkles, ROBUST_WRINKLES), tables.distorted_rows[1], resamples)
+    sampled |= _prefixed("robustness/undistorted", before)
+    for name, (acne_table, wrinkle_table) in tables.distorted.items():
+        robust_acne = _select(metrics.acne_metrics(acne_table, median_count), ROBUST_ACNE)
+        robust_wrinkles = _select(metrics.wrinkle_metrics(wrinkle_table), ROBUST_WRINKLES)
+        after = metrics.sample(robust_acne, np.arange(len(acne_table.true_count)), resamples)
+        after |= metrics.sample(robust_wrinkles, np.arange(len(wrinkle_table.truth)), resamples)
+        sampled |= _prefixed(f"robustness/{name}", after)
+        sampled |= _prefixed(f"robustness/{name}/change", {key: after[key] - before[key] for key in after})
+    return sampled
+
+
+def summarise(
+    tables: Tables, sampled: Mapping[str, Sample], faceless: Mapping[str, int], others: Mapping[str, Sample] | None
+) -> dict[str, Any]:
+    """Make the content of metrics.json, which `/ml/status` serves.
+
+    Args:
+        tables: of one predictor.
+        sampled: from `samples`, for these tables.
         faceless: "acne" and "wrinkles" → photos in which no face was found.
-        others: the heuristics' samples, where this is the model.
+        others: the samples of the heuristics, where the tables are those of the model; else None.
     """
     acne, wrinkles = tables.acne, tables.wrinkles
     resamples = len(next(iter(sampled.values()))) - 1
-    tree = figures.nested(
-        {name: _scalar(value) if name.endswith(SCALARS) else figures.told(value) for name, value in sampled.items()}
+    tree = metrics.nested(
+        {name: _scalar(value) if name.endswith(SCALARS) else metrics.interval(value) for name, value in sampled.items()}
     )
     tree["acne"] |= {
-        "photos": len(acne.lesions),
+        "photos": len(acne.true_count),
         "photos_without_face": faceless["acne"],
         "severity_kappa_of_majority": {"value": 0.0},
         "severity_confusion": _confusion(acne),
-        "largest_count_errors": _largest(acne),
+        "largest_count_errors": _largest_count_errors(acne),
     }
     tree["wrinkles"] |= {
         "photos": len(wrinkles.truth),
@@ -100,25 +112,28 @@ def metrics(
         "negatives": _by_zone((~wrinkles.truth).sum(axis=0)),
     }
     for name, group in tree.get("by_severity", {}).items():
-        group["photos"] = int((acne.grade == GRADES.index(name)).sum())
+        group["photos"] = int((acne.true_severity == LABELLED_SEVERITIES.index(name)).sum())
     for name, group in tree.get("by_tone", {}).items():
         group["photos"] = {
             "acne": int((acne.tone == name).sum()),
             "wrinkles": int((wrinkles.tone == name).sum()),
         }
     if tables.distorted:
-        tree["robustness"]["photos"] = {"acne": len(tables.parts[0]), "wrinkles": len(tables.parts[1])}
-    known = ~np.isnan(acne.sure)
+        tree["robustness"]["photos"] = {
+            "acne": len(tables.distorted_rows[0]),
+            "wrinkles": len(tables.distorted_rows[1]),
+        }
+    known = ~np.isnan(acne.severity_confidence)
     tree["reliability"] = {
-        "boxes": _bins(acne.confidence[acne.shown], acne.right[0.3][acne.shown]),
-        "severity": _bins(acne.sure[known], (acne.said == acne.grade)[known]),
-        "zones": _bins(wrinkles.chances.ravel(), wrinkles.truth.ravel()),
+        "boxes": _bins(acne.box_confidence[acne.box_shown], acne.box_correct[0.3][acne.box_shown]),
+        "severity": _bins(acne.severity_confidence[known], (acne.severity == acne.true_severity)[known]),
+        "zones": _bins(wrinkles.probabilities.ravel(), wrinkles.truth.ravel()),
     }
     if others is not None:
-        tree["minus_heuristic"] = figures.nested(_differences(sampled, others))
+        tree["minus_heuristic"] = metrics.nested(_differences(sampled, others))
     return {
         "dataset": {
-            "acne": DATASET["acne"].format(len(acne.lesions)),
+            "acne": DATASET["acne"].format(len(acne.true_count)),
             "wrinkles": DATASET["wrinkles"].format(len(wrinkles.truth)),
         },
         "interval": f"95 % of {resamples:,} bootstrap resamples of the photos",
@@ -127,11 +142,14 @@ def metrics(
 
 
 def better(name: str, difference: Mapping[str, float | None]) -> bool | None:
-    """Whether a paired difference speaks for the model by more than its interval; False: for the heuristics; else None.
+    """Decide which predictor is better by more than the interval of the paired difference.
 
     Args:
-        name: of the figure; errors are better when smaller.
+        name: of the metric; errors are better when smaller.
         difference: value, low, high of model minus heuristics.
+
+    Returns:
+        True: the model; False: the heuristics; None: neither, the interval contains 0.
     """
     low, high = difference["low"], difference["high"]
     if low is None or high is None or low <= 0 <= high:
@@ -139,56 +157,61 @@ def better(name: str, difference: Mapping[str, float | None]) -> bool | None:
     return (high < 0) == name.endswith(("_mae", "_ece", "_size"))
 
 
-def _differences(some: Mapping[str, Sample], others: Mapping[str, Sample]) -> dict[str, Any]:
-    """Of every figure both have; a bias counts by its size, whichever way it goes."""
-    found = {}
-    for name, value in some.items():
-        if name not in others or name.endswith((*GUESSES, "confidence_minus_accuracy")) or "/change/" in name:
+def _differences(sampled: Mapping[str, Sample], others: Mapping[str, Sample]) -> dict[str, Any]:
+    """Compute the paired differences of the common metrics; of a bias, the difference of the absolute values."""
+    differences = {}
+    for name, value in sampled.items():
+        if name not in others or name.endswith((*CONSTANT, "confidence_minus_accuracy")) or "/change/" in name:
             continue
         if name.endswith("_bias"):
-            found[f"{name}_size"] = figures.told(np.abs(value) - np.abs(others[name]))
+            differences[f"{name}_size"] = metrics.interval(np.abs(value) - np.abs(others[name]))
         else:
-            found[name] = figures.told(value - others[name])
-    return found
+            differences[name] = metrics.interval(value - others[name])
+    return differences
 
 
-def _of_group(found: Mapping[str, Figure], names: Iterable[str], rows: Rows, resamples: int) -> dict[str, Sample]:
-    """Samples of one group's photos; none of a group too small to tell of."""
-    return figures.sample(_some(found, names), rows, resamples) if len(rows) >= figures.GROUP_MIN else {}
+def _sample_group(defined: Mapping[str, Metric], names: Iterable[str], rows: Rows, resamples: int) -> dict[str, Sample]:
+    """Compute metrics on one group's photos; none where the group is too small."""
+    return metrics.sample(_select(defined, names), rows, resamples) if len(rows) >= metrics.GROUP_MIN else {}
 
 
-def _some(found: Mapping[str, Figure], names: Iterable[str]) -> dict[str, Figure]:
-    return {name: found[name] for name in names}
+def _select(defined: Mapping[str, Metric], names: Iterable[str]) -> dict[str, Metric]:
+    return {name: defined[name] for name in names}
 
 
-def _placed(place: str, found: Mapping[str, Sample]) -> dict[str, Sample]:
-    return {f"{place}/{name}": value for name, value in found.items()}
+def _prefixed(prefix: str, sampled: Mapping[str, Sample]) -> dict[str, Sample]:
+    return {f"{prefix}/{name}": value for name, value in sampled.items()}
 
 
 def _scalar(value: Sample) -> float | None:
     return None if np.isnan(value[0]) else rounded(value[0])
 
 
-def _confusion(acne: figures.Acne) -> dict[str, dict[str, int]]:
-    """True severity → said severity → photos."""
+def _confusion(acne: metrics.AcneTable) -> dict[str, dict[str, int]]:
+    """Count photos: true severity → predicted severity → photos."""
+    pairs = list(zip(acne.true_severity.tolist(), acne.severity.tolist(), strict=True))
     return {
-        true: {said: int(((acne.grade == i) & (acne.said == j)).sum()) for j, said in enumerate(GRADES)}
-        for i, true in enumerate(GRADES)
+        true: {predicted: pairs.count((i, j)) for j, predicted in enumerate(LABELLED_SEVERITIES)}
+        for i, true in enumerate(LABELLED_SEVERITIES)
     }
 
 
-def _largest(acne: figures.Acne) -> list[dict[str, Any]]:
-    order = np.argsort(-np.abs(acne.count - acne.lesions), kind="stable")[:LARGEST]
+def _largest_count_errors(acne: metrics.AcneTable) -> list[dict[str, Any]]:
+    order = np.argsort(-np.abs(acne.count - acne.true_count), kind="stable")[:LARGEST]
     return [
-        {"severity": GRADES[acne.grade[row]], "lesions": int(acne.lesions[row]), "said": int(acne.count[row])}
+        {
+            "severity": LABELLED_SEVERITIES[acne.true_severity[row]],
+            "lesions": int(acne.true_count[row]),
+            "said": int(acne.count[row]),
+        }
         for row in order
     ]
 
 
-def _bins(chance: NDArray[np.float64], right: NDArray[np.bool_]) -> list[dict[str, float]]:
+def _bins(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> list[dict[str, float]]:
     return [
-        {"chance": rounded(one["chance"]), "right": rounded(one["right"]), "count": int(one["count"])}
-        for one in figures.reliability(chance, right)
+        {"chance": rounded(row["chance"]), "right": rounded(row["right"]), "count": int(row["count"])}
+        for row in metrics.reliability(confidence, correct)
     ]
 
 
@@ -197,7 +220,11 @@ def _by_zone(values: NDArray[Any]) -> dict[str, int]:
 
 
 def latency(milliseconds: list[float]) -> dict[str, Any]:
-    """Of this machine, and no part of the metrics, which are to be the same everywhere."""
+    """Make the content of latency.json; it depends on the machine, so it is no part of metrics.json.
+
+    Args:
+        milliseconds: CPU time of each photo.
+    """
     return {
         "what": "CPU milliseconds of acne and wrinkles of one crop, one thread",
         "median": round(float(np.median(milliseconds)), 1),

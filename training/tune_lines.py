@@ -1,4 +1,4 @@
-"""Fits what `bentos/skin/measure/lines.py` knows: places of the face, then zones."""
+"""Fits the numbers of `bentos/skin/measure/lines.py`: first the cells of the wrinkle map, then the zones."""
 
 from typing import Any
 
@@ -16,65 +16,71 @@ from bentos.skin.measure import lines
 from bentos.skin.measure.tuned import Network
 from bentos.skin.photo import zones
 from training.crops import Example
-from training.networks import folds, numbers
+from training.sklearn_export import group_folds, to_numbers
 
-FOLDS = 3
-PER_ZONE, PER_FACE = 40, 300  # places drawn of each face: in a zone's boxes, and any others
-SEEN = 0.6  # share of a zone that must lie in the tile; a zone that is cut off is neither positive nor negative
-HIDDEN = (32, 16)
-EPOCHS = 12
-STRENGTH = 0.03  # of the zones' logistic regression (C): chosen by cross-validation among .003 … 1
-SEED = 0
+FOLDS = 3  # of the cross-validation: the zones are fitted on cells that were predicted out of fold
+PER_ZONE, PER_FACE = 40, 300  # cells sampled from each face: in the boxes of each zone, and outside all boxes
+VISIBLE_MIN = 0.6  # share of a zone inside the tile; a zone that is cut off is neither positive nor negative
+HIDDEN = (32, 16)  # units of the perceptron; a few thousand numbers in tuned.json
+EPOCHS = 12  # the number of epochs is the regularisation
+REGULARISATION_C = 0.03  # of the zones' logistic regression: chosen by cross-validation among .003 … 1
+SEED = 0  # of folds, samples and initial weights
 
 
 def fit(examples: list[Example]) -> dict[str, Any]:
-    """All of "lines" in tuned.json; prints cross-validated figures on the way."""
-    fold = folds([example.group for example in examples], FOLDS, SEED)
+    """Fit the numbers and print cross-validated metrics on the way.
+
+    Args:
+        examples: the wrinkle crops of the train split.
+
+    Returns:
+        The content of "lines" in tuned.json.
+    """
+    fold = group_folds([example.group for example in examples], FOLDS, SEED)
     rng = np.random.default_rng(SEED)
-    places = [
+    cells = [
         lines.place_features(example.crop, zones.face_masks(example.crop))
-        for example in tqdm(examples, desc="places", mininterval=5)
+        for example in tqdm(examples, desc="cells", mininterval=5)
     ]
-    targets = [_targets(where, example) for (where, _), example in zip(places, examples, strict=True)]
-    drawn = [_draw(target, rng) for target in targets]
-    rows = np.concatenate([own[chosen] for (_, own), chosen in zip(places, drawn, strict=True)])
-    target = np.concatenate([own[chosen] for own, chosen in zip(targets, drawn, strict=True)])
-    owner = np.repeat(np.arange(len(examples)), [len(chosen) for chosen in drawn])
-    print(f"{len(rows):,} places, {rows.shape[1]} features; of each zone {target.sum(axis=0)}")
+    targets = [_targets(mask, example) for (mask, _), example in zip(cells, examples, strict=True)]
+    samples = [_sample(target, rng) for target in targets]
+    features = np.concatenate([own[indices] for (_, own), indices in zip(cells, samples, strict=True)])
+    target = np.concatenate([own[indices] for own, indices in zip(targets, samples, strict=True)])
+    example_of = np.repeat(np.arange(len(examples)), [len(indices) for indices in samples])
+    print(f"{len(features):,} cells, {features.shape[1]} features; in boxes of each zone: {target.sum(axis=0)}")
     nets = []
     for number in range(FOLDS):
-        keep = fold[owner] != number
-        fitted = _perceptron().fit(rows[keep], target[keep])
-        chances = fitted.predict_proba(rows[~keep])
+        train = fold[example_of] != number
+        fitted = _perceptron().fit(features[train], target[train])
+        probabilities = fitted.predict_proba(features[~train])
         print(
-            f"place AUC, fold {number}:",
-            np.round([roc_auc_score(target[~keep, z], chances[:, z]) for z in range(4)], 3),
+            f"cell AUC, fold {number}:",
+            np.round([roc_auc_score(target[~train, z], probabilities[:, z]) for z in range(4)], 3),
         )
-        nets.append(Network(numbers(fitted)))
+        nets.append(Network(to_numbers(fitted)))
     faces = np.stack(
         [
-            lines.face_features(nets[number](own), where, zones.face_masks(example.crop))
-            for (where, own), number, example in zip(places, fold, examples, strict=True)
+            lines.face_features(nets[number](own), mask, zones.face_masks(example.crop))
+            for (mask, own), number, example in zip(cells, fold, examples, strict=True)
         ]
     )
-    judged = {}
+    fitted_zones = {}
     for zone in WRINKLE_ZONES:
-        has = np.array([len(example.wrinkles[zone]) > 0 for example in examples])
-        usable = has | np.array([_visible(example, zone) for example in examples])
-        chance = np.full(len(examples), np.nan)
+        wrinkled = np.array([len(example.wrinkles[zone]) > 0 for example in examples])
+        usable = wrinkled | np.array([_visible(example, zone) for example in examples])
+        probability = np.full(len(examples), np.nan)
         for number in range(FOLDS):
-            keep = (fold != number) & usable
-            chance[fold == number] = (
-                _zone_model().fit(faces[keep], has[keep]).predict_proba(faces[fold == number])[:, 1]
-            )
-        print(f"{zone}: {has[usable].sum()} of {usable.sum()}, AUC {roc_auc_score(has[usable], chance[usable]):.3f}")
-        judged[zone] = numbers(_zone_model().fit(faces[usable], has[usable]))
-    return {"places": numbers(_perceptron().fit(rows, target)), "zones": judged}
+            train, test = (fold != number) & usable, fold == number
+            probability[test] = _zone_model().fit(faces[train], wrinkled[train]).predict_proba(faces[test])[:, 1]
+        auc = roc_auc_score(wrinkled[usable], probability[usable])
+        print(f"{zone}: {wrinkled[usable].sum()} of {usable.sum()} wrinkled, AUC {auc:.3f}")
+        fitted_zones[zone] = to_numbers(_zone_model().fit(faces[usable], wrinkled[usable]))
+    return {"places": to_numbers(_perceptron().fit(features, target)), "zones": fitted_zones}
 
 
-def _targets(where: NDArray[np.bool_], example: Example) -> NDArray[np.int64]:
-    """For each place looked at whether it lies in a box of each zone, (n, 4)."""
-    y, x = lines.FACTOR * lines.CELL * (np.argwhere(where).T + 0.5)
+def _targets(mask: NDArray[np.bool_], example: Example) -> NDArray[np.int64]:
+    """Decide for each cell of the mask whether it lies in a box of each zone; 0 or 1, int64 (n, 4)."""
+    y, x = lines.FACTOR * lines.CELL * (np.argwhere(mask).T + 0.5)
     columns = []
     for zone in WRINKLE_ZONES:
         inside = np.zeros(len(x), dtype=np.bool_)
@@ -84,24 +90,24 @@ def _targets(where: NDArray[np.bool_], example: Example) -> NDArray[np.int64]:
     return np.stack(columns, axis=1).astype(np.int64)
 
 
-def _draw(target: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Indices of the places to learn from."""
-    chosen = [rng.permutation(np.flatnonzero(column))[:PER_ZONE] for column in target.T]
-    return np.concatenate([*chosen, rng.permutation(np.flatnonzero(~target.any(axis=1)))[:PER_FACE]])
+def _sample(target: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Choose the indices of the cells to train on."""
+    in_boxes = [rng.permutation(np.flatnonzero(column))[:PER_ZONE] for column in target.T]
+    return np.concatenate([*in_boxes, rng.permutation(np.flatnonzero(~target.any(axis=1)))[:PER_FACE]])
 
 
 def _visible(example: Example, zone: str) -> bool:
-    """Whether enough of the zone, or of its better side, lies in the picture."""
+    """Decide whether enough of the zone, or of the better of its two sides, lies in the tile."""
     if example.crop.keypoints is None:
         return False
     outlines = zones.polygons(example.crop.keypoints)
     x0, y0, x1, y1 = example.crop.valid
-    seen = [
+    visible = [
         float(((outline >= (x0, y0)) & (outline < (x1, y1))).all(axis=1).mean())
         for part in lines.ZONE_PARTS[zone]
         if (outline := outlines.get(part)) is not None
     ]
-    return max(seen, default=0.0) >= SEEN
+    return max(visible, default=0.0) >= VISIBLE_MIN
 
 
 def _perceptron() -> Pipeline:
@@ -112,4 +118,4 @@ def _perceptron() -> Pipeline:
 
 
 def _zone_model() -> Pipeline:
-    return make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=2000))
+    return make_pipeline(StandardScaler(), LogisticRegression(C=REGULARISATION_C, max_iter=2000))

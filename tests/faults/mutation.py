@@ -124,7 +124,7 @@ MUTATIONS = (
             (
                 PUBLISH,
                 UPLOADS,
-                "    _point(where, name, version, weights.sha256, told, tag)\n" + UPLOADS,
+                "    _write_current(location, name, version, weights.sha256, current, tag)\n" + UPLOADS,
             ),
         ),
     ),

@@ -1,4 +1,4 @@
-"""The cache of crops gives back what was written."""
+"""Labelled photos are cut as the service cuts them, and the cache returns what was written."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ ASTRONAUT = Path(__file__).resolve().parents[2] / "photos" / "astronaut.png"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An acne split of two variants of a portrait and one faceless picture, and a cache of its own."""
+    """Make an acne split of two variants of a portrait and one photo without a face, and an empty cache."""
     monkeypatch.setattr(crops, "CACHE", tmp_path / "cache")
     with Image.open(ASTRONAUT) as image:
         for variant in "ab":
@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_box_moves_with_the_crop_and_one_outside_it_is_dropped(folder: Path) -> None:
-    _, portrait, _ = crops.acne(folder, "made")
+    _, portrait, _ = crops.acne_examples(folder, "made")
     (left, top, width, height) = portrait.lesions[0]
     assert len(portrait.lesions) == 1
     corner = portrait.crop.to_photo @ [left, top, 1]
@@ -35,20 +35,20 @@ def test_a_box_moves_with_the_crop_and_one_outside_it_is_dropped(folder: Path) -
 
 
 def test_the_second_time_the_examples_come_from_the_cache_unchanged(folder: Path) -> None:
-    made = crops.acne(folder, "made")
+    made = crops.acne_examples(folder, "made")
     for path in folder.glob("*.jpg"):
-        path.write_bytes(b"no picture any more")
-    again = crops.acne(folder, "made")
-    assert [(one.group, one.severity) for one in again] == [("0_3", 0), ("2_7", 2), ("2_7", 2)]
+        path.write_bytes(b"no image any more")
+    again = crops.acne_examples(folder, "made")
+    assert [(example.group, example.severity) for example in again] == [("0_3", 0), ("2_7", 2), ("2_7", 2)]
     assert again[0].crop.keypoints is None
-    for one, other in zip(made, again, strict=True):
-        np.testing.assert_array_equal(one.crop.pixels, other.crop.pixels)
-        np.testing.assert_array_equal(one.lesions, other.lesions)
-        assert one.crop.valid == other.crop.valid
+    for cut, cached in zip(made, again, strict=True):
+        np.testing.assert_array_equal(cut.crop.pixels, cached.crop.pixels)
+        np.testing.assert_array_equal(cut.lesions, cached.lesions)
+        assert cut.crop.valid == cached.crop.valid
 
 
 def test_an_interrupted_run_leaves_no_cache(folder: Path) -> None:
     (folder / "levle2_7_jpg.rf.b.jpg").write_bytes(b"broken")
     with pytest.raises(ShineError):
-        crops.acne(folder, "made")
+        crops.acne_examples(folder, "made")
     assert not list((folder / "cache").glob("made.*"))

@@ -1,4 +1,4 @@
-"""The labelled crops are checked, told apart and parted before anything is learned from them."""
+"""The labelled photos are checked, duplicates are found, and a part is held out before training."""
 
 from pathlib import Path
 
@@ -20,10 +20,10 @@ HEAD = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A drawn data set that is right: one acne photo, one wrinkle photo with every class."""
+    """Make a valid data set: one acne photo, and one wrinkle photo with a box of every class."""
     acne, wrinkles = tmp_path / "acne04/train", tmp_path / "wrinkles/train"
-    for made in (acne, wrinkles / "images", wrinkles / "labels"):
-        made.mkdir(parents=True)
+    for path in (acne, wrinkles / "images", wrinkles / "labels"):
+        path.mkdir(parents=True)
     Image.new("RGB", (100, 100)).save(acne / "levle0_1_a.jpg")
     (acne / "_annotations.csv").write_text(HEAD + ROW)
     names = list(labels.WRINKLE_CLASSES)
@@ -43,7 +43,7 @@ def face(seed: int) -> np.ndarray:
     return np.asarray(Image.fromarray(small).resize((CROP_SIZE, CROP_SIZE), Image.Resampling.BICUBIC))
 
 
-def test_a_right_data_set_passes(folder: Path) -> None:
+def test_a_valid_data_set_passes(folder: Path) -> None:
     data.check(folder, "train")
 
 
@@ -61,10 +61,10 @@ def test_an_empty_folder_is_named(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "message"),
     [
         ("filename,xmin\n", "has no column height, width, xmax, ymax, ymin"),
-        (HEAD + "levle0_9_b.jpg,100,100,levle0,1,1,2,2\n", "line 2: there is no picture levle0_9_b.jpg"),
+        (HEAD + "levle0_9_b.jpg,100,100,levle0,1,1,2,2\n", "line 2: there is no photo levle0_9_b.jpg"),
         (HEAD + ROW + "levle0_1_a.jpg,100,100,levle0,10,ten,30,30\n", "line 3: a box needs six numbers"),
         (HEAD + "levle0_1_a.jpg,100,100,levle0,10,10\n", "line 2: a box needs six numbers"),
         (HEAD + "levle0_1_a.jpg,0,100,levle0,10,10,30,30\n", "line 2: a box needs six numbers"),
@@ -73,24 +73,24 @@ def test_an_empty_folder_is_named(folder: Path) -> None:
         (HEAD + "levle0_1_a.jpg,100,100,levle0,nan,10,10,30\n", "line 2: the box ends before it begins"),
     ],
 )
-def test_a_broken_row_of_the_acne_table_is_named(folder: Path, table: str, said: str) -> None:
+def test_a_broken_row_of_the_acne_table_is_named(folder: Path, table: str, message: str) -> None:
     (folder / "acne04/train/_annotations.csv").write_text(table)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         data.check(folder, "train")
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("9 0.5 0.5 0.1 0.1", "expected a class below 4"),
         ("-1 0.5 0.5 0.1 0.1", "expected a class below 4"),
         ("0 0.5 0.5", "expected a class below 4 and four fractions"),
-        ("0 1.5 0.5 0.1 0.1", "the box lies outside its picture"),
+        ("0 1.5 0.5 0.1 0.1", "the box lies outside its photo"),
     ],
 )
-def test_a_broken_wrinkle_label_is_named(folder: Path, line: str, said: str) -> None:
+def test_a_broken_wrinkle_label_is_named(folder: Path, line: str, message: str) -> None:
     (folder / "wrinkles/train/labels/1.txt").write_text(line)
-    with pytest.raises(DataError, match=rf"1\.txt, line 1: {said}"):
+    with pytest.raises(DataError, match=rf"1\.txt, line 1: {message}"):
         data.check(folder, "train")
 
 
@@ -125,10 +125,10 @@ def test_examples_of_one_photo_share_a_group() -> None:
     assert data.groups(photos) == ["a", "b", "a", "a", "d", "e"]
 
 
-def test_a_group_is_never_parted_and_the_draw_is_repeatable() -> None:
+def test_a_group_is_never_split_and_the_choice_is_repeatable() -> None:
     names = [f"{number % 50}" for number in range(500)]
-    held = data.hold_out(names, 0.2)
-    assert len({name for name, out in zip(names, held, strict=True) if out}) == 10
-    assert held.sum() == 100
-    np.testing.assert_array_equal(held, data.hold_out(names, 0.2))
-    assert (held != data.hold_out(names, 0.2, seed=1)).any()
+    held_out = data.hold_out(names, 0.2)
+    assert len({name for name, out in zip(names, held_out, strict=True) if out}) == 10
+    assert held_out.sum() == 100
+    np.testing.assert_array_equal(held_out, data.hold_out(names, 0.2))
+    assert (held_out != data.hold_out(names, 0.2, seed=1)).any()

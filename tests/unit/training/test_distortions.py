@@ -1,4 +1,4 @@
-"""Distorted photos: changed as said, their boxes still on what they were drawn around."""
+"""Photos are distorted as specified, and their boxes stay on what they mark."""
 
 from io import BytesIO
 
@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.distortions import DISTORTIONS, distorted
+from training.distortions import DISTORTIONS, distort
 
 BOX = np.array([[40.0, 100.0, 20.0, 20.0]])
 
 
 def photo() -> bytes:
-    """A grey photo with a red square at BOX."""
+    """Draw a grey photo with a red square at BOX."""
     pixels = np.full((160, 240, 3), 100, np.uint8)
     pixels[100:120, 40:60] = (200, 40, 40)
     buffer = BytesIO()
@@ -21,8 +21,8 @@ def photo() -> bytes:
 
 
 @pytest.mark.parametrize("name", DISTORTIONS)
-def test_the_box_stays_on_what_it_was_drawn_around(name: str) -> None:
-    data, boxes = distorted(DISTORTIONS[name], photo(), BOX)
+def test_the_box_stays_on_what_it_marks(name: str) -> None:
+    data, boxes = distort(DISTORTIONS[name], photo(), BOX)
     pixels = np.asarray(Image.open(BytesIO(data))).astype(int)
     red = pixels[..., 0] - pixels[..., 1] > 60
     rows, columns = np.nonzero(red)
@@ -35,22 +35,22 @@ def test_the_box_stays_on_what_it_was_drawn_around(name: str) -> None:
 def test_a_stop_doubles_or_halves_the_light() -> None:
     means = {}
     for name in ("stop_up", "stop_down"):
-        pixels = np.asarray(Image.open(BytesIO(distorted(DISTORTIONS[name], photo(), BOX)[0]))) / 255
+        pixels = np.asarray(Image.open(BytesIO(distort(DISTORTIONS[name], photo(), BOX)[0]))) / 255
         means[name] = float((((pixels[0, 0, 0]) + 0.055) / 1.055) ** 2.4)
     before = ((100 / 255 + 0.055) / 1.055) ** 2.4
     assert means["stop_up"] == pytest.approx(2 * before, rel=0.03)
     assert means["stop_down"] == pytest.approx(before / 2, rel=0.03)
 
 
-def test_half_the_size_is_half_the_size_and_turning_loses_no_corner() -> None:
-    halved, boxes = distorted(DISTORTIONS["half_size"], photo(), BOX)
+def test_half_the_size_is_half_the_size_and_rotation_loses_no_corner() -> None:
+    halved, boxes = distort(DISTORTIONS["half_size"], photo(), BOX)
     assert Image.open(BytesIO(halved)).size == (120, 80)
     assert boxes.tolist() == [[20, 50, 10, 10]]
-    turned = Image.open(BytesIO(distorted(DISTORTIONS["turned"], photo(), BOX)[0]))
-    assert turned.width > 240
-    assert turned.height > 160
+    rotated = Image.open(BytesIO(distort(DISTORTIONS["turned"], photo(), BOX)[0]))
+    assert rotated.width > 240
+    assert rotated.height > 160
 
 
 def test_no_boxes_stay_no_boxes() -> None:
     for distortion in DISTORTIONS.values():
-        assert distorted(distortion, photo(), np.empty((0, 4)))[1].shape == (0, 4)
+        assert distort(distortion, photo(), np.empty((0, 4)))[1].shape == (0, 4)

@@ -1,4 +1,4 @@
-"""What is exported answers as torch does, whatever the batch, and its numbers decode to what the maps hold."""
+"""The exported network computes what torch computes, in any batch, and the calibration fits the labels."""
 
 import json
 from pathlib import Path
@@ -17,67 +17,67 @@ from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.model.bundle import Calibration
 from bentos.skin.model.engine import new_session
 from bentos.skin.model.postprocess import Outputs, count_of, severity_chances, wrinkle_chances
-from training import calibrate, export, train
-from training.drawn import drawn_pictures
-from training.export import OUTPUTS, ExportError, Served
+from training import calibrate, export, loop
+from training.export import OUTPUTS, ExportError, ServedNetwork
+from training.synthetic import synthetic_dataset
 
 CROPS = 50
 
 
 @pytest.fixture(scope="module")
-def served() -> Served:
-    """Untrained heads of full weight: answers that differ from cell to cell."""
+def served() -> ServedNetwork:
+    """Make a network with untrained heads of larger weights, whose outputs differ from cell to cell."""
     torch.set_num_threads(1)
-    network = train.start(train.Settings()).average
+    network = loop.new_state(loop.Settings()).average
     with torch.no_grad():
         for head in (network.lesions, network.density, network.wrinkles):
             head.weight.mul_(10)
         network.lesions.bias[0] = 0
-    return Served(network).eval()
+    return ServedNetwork(network).eval()
 
 
 @pytest.fixture(scope="module")
 def crops() -> np.ndarray:
-    labelled = drawn_pictures(CROPS // 4 + 1)
+    labelled = synthetic_dataset(CROPS // 4 + 1)
     everything = labelled.fit.acne + labelled.fit.wrinkles + labelled.held_out.acne + labelled.held_out.wrinkles
-    return export.pixels(everything[:CROPS])
+    return export.stack_pixels(everything[:CROPS])
 
 
 @pytest.fixture(scope="module")
-def path(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def path(served: ServedNetwork, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("export") / "model.onnx"
     export.to_onnx(served, file)
     return file
 
 
-def test_the_file_is_small_and_named_as_promised(path: Path) -> None:
+def test_the_file_is_small_and_has_the_documented_names(path: Path) -> None:
     import onnx
 
     model = onnx.load(path)
     assert path.stat().st_size < export.SIZE_LIMIT
-    assert [(one.domain, one.version) for one in model.opset_import] == [("", 17)]
-    assert [one.name for one in model.graph.input] == ["crops"]
-    assert tuple(one.name for one in model.graph.output) == OUTPUTS
+    assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 17)]
+    assert [value.name for value in model.graph.input] == ["crops"]
+    assert tuple(value.name for value in model.graph.output) == OUTPUTS
     assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
 
 
-def test_fifty_crops_are_answered_as_by_torch_and_batches_as_single_crops(
-    served: Served, path: Path, crops: np.ndarray
+def test_fifty_crops_give_the_outputs_of_torch_and_batches_those_of_single_crops(
+    served: ServedNetwork, path: Path, crops: np.ndarray
 ) -> None:
     assert len(crops) == CROPS
     export.check_parity(served, new_session(path, 1), crops)
 
 
-def test_a_model_that_answers_otherwise_is_refused(path: Path, crops: np.ndarray) -> None:
-    other = Served(train.start(train.Settings(seed=1)).average)
+def test_a_model_with_other_outputs_is_refused(path: Path, crops: np.ndarray) -> None:
+    other = ServedNetwork(loop.new_state(loop.Settings(seed=1)).average)
     with pytest.raises(ExportError, match="ONNX Runtime against torch: heat differs by"):
         export.check_parity(other, new_session(path, 1), crops[:8])
 
 
-def test_the_outputs_have_the_shapes_and_ranges_promised(path: Path, crops: np.ndarray) -> None:
-    found = export.run(new_session(path, 1), crops[:3])
-    assert {name: value.shape for name, value in found.items()} == {
+def test_the_outputs_have_the_documented_shapes_and_ranges(path: Path, crops: np.ndarray) -> None:
+    outputs = export.run(new_session(path, 1), crops[:3])
+    assert {name: value.shape for name, value in outputs.items()} == {
         "heat": (3, 128, 128),
         "size": (3, 128, 128, 2),
         "offset": (3, 128, 128, 2),
@@ -87,43 +87,43 @@ def test_the_outputs_have_the_shapes_and_ranges_promised(path: Path, crops: np.n
         "wrinkles": (3, 4),
         "wrinkle_maps": (3, 64, 64, 4),
     }
-    assert all(value.dtype == np.float32 for value in found.values())
+    assert all(value.dtype == np.float32 for value in outputs.values())
     for name in ("severity", "count_distribution"):
-        np.testing.assert_allclose(found[name].sum(axis=1), 1, rtol=1e-5)
-    assert (found["wrinkles"] >= found["wrinkle_maps"].max(axis=(1, 2)) - 1e-6).all()
+        np.testing.assert_allclose(outputs[name].sum(axis=1), 1, rtol=1e-5)
+    assert (outputs["wrinkles"] >= outputs["wrinkle_maps"].max(axis=(1, 2)) - 1e-6).all()
 
 
-def test_what_is_served_is_what_was_trained(served: Served, crops: np.ndarray) -> None:
-    raw = train.answer(served.network, list(crops[:2]))
+def test_the_served_network_is_the_trained_one(served: ServedNetwork, crops: np.ndarray) -> None:
+    raw = loop.infer(served.network, list(crops[:2]))
     with torch.no_grad():
-        found = dict(zip(OUTPUTS, Served(served.network, 512)(torch.from_numpy(crops[:2])), strict=True))
-    np.testing.assert_allclose(found["severity"], torch.softmax(raw["severity"], 1), rtol=1e-4)
-    np.testing.assert_allclose(found["density"], raw["density"].sum(dim=(1, 2, 3)), rtol=1e-4)
-    np.testing.assert_allclose(found["size"][0, ..., 1], 4 * raw["size"][0, 1].exp(), rtol=1e-3)
-    np.testing.assert_allclose(found["offset"][0, ..., 0], raw["offset"][0, 0], atol=1e-4)
-    np.testing.assert_allclose(found["wrinkle_maps"][1, ..., 2], torch.sigmoid(raw["wrinkles"][1, 2]), atol=1e-4)
-    assert found["heat"].max() == pytest.approx(float(torch.sigmoid(raw["heat"]).max()), rel=1e-4)
+        outputs = dict(zip(OUTPUTS, ServedNetwork(served.network, 512)(torch.from_numpy(crops[:2])), strict=True))
+    np.testing.assert_allclose(outputs["severity"], torch.softmax(raw["severity"], 1), rtol=1e-4)
+    np.testing.assert_allclose(outputs["density"], raw["density"].sum(dim=(1, 2, 3)), rtol=1e-4)
+    np.testing.assert_allclose(outputs["size"][0, ..., 1], 4 * raw["size"][0, 1].exp(), rtol=1e-3)
+    np.testing.assert_allclose(outputs["offset"][0, ..., 0], raw["offset"][0, 0], atol=1e-4)
+    np.testing.assert_allclose(outputs["wrinkle_maps"][1, ..., 2], torch.sigmoid(raw["wrinkles"][1, 2]), atol=1e-4)
+    assert outputs["heat"].max() == pytest.approx(float(torch.sigmoid(raw["heat"]).max()), rel=1e-4)
 
 
 def test_peaks_of_a_coarser_grid_keep_their_place_size_and_number() -> None:
-    class Drawn(torch.nn.Module):
-        """Every third cell of 112×112 is a peak of its own height, with offsets and sizes of its own."""
+    class Peaks(torch.nn.Module):
+        """Every third cell of 112×112 is a peak with its own height, offset and size."""
 
         def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
             assert x.shape[-2:] == (448, 448)
-            draw = torch.Generator().manual_seed(0)
+            rng = torch.Generator().manual_seed(0)
             heat = torch.full((1, 1, 112, 112), -20.0)
-            heat[0, 0, 1::3, 1::3] = torch.rand(37, 37, generator=draw)
-            size, offset = torch.rand(2, 2, 112, 112, generator=draw)
+            heat[0, 0, 1::3, 1::3] = torch.rand(37, 37, generator=rng)
+            size, offset = torch.rand(2, 2, 112, 112, generator=rng)
             empty = {name: torch.zeros(1, width) for name, width in (("severity", 4), ("count", 66))}
             maps = {"density": torch.zeros(1, 1, 112, 112), "wrinkles": torch.zeros(1, 4, 56, 56)}
             return {"heat": heat, "size": size[None], "offset": offset[None], **empty, **maps}
 
-    drawn = Drawn()
+    peaks = Peaks()
     with torch.no_grad():
-        pixels = torch.zeros(1, 512, 512, 3, dtype=torch.uint8)
-        found = dict(zip(OUTPUTS, Served(drawn, 448)(pixels), strict=True))  # type: ignore[arg-type]
-    raw = drawn(torch.zeros(1, 3, 448, 448))
+        crop = torch.zeros(1, 512, 512, 3, dtype=torch.uint8)
+        outputs = dict(zip(OUTPUTS, ServedNetwork(peaks, 448)(crop), strict=True))  # type: ignore[arg-type]
+    raw = peaks(torch.zeros(1, 3, 448, 448))
 
     def boxes(heat: torch.Tensor, size: torch.Tensor, offset: torch.Tensor) -> np.ndarray:
         rows, columns = torch.nonzero(heat > 0.1, as_tuple=True)
@@ -131,7 +131,7 @@ def test_peaks_of_a_coarser_grid_keep_their_place_size_and_number() -> None:
         table = torch.cat([heat[rows, columns, None], centre, size[rows, columns]], 1).numpy()
         return table[np.argsort(table[:, 0])]
 
-    fine = boxes(found["heat"][0], found["size"][0], found["offset"][0])
+    fine = boxes(outputs["heat"][0], outputs["size"][0], outputs["offset"][0])
     pixel = 4 * 512 / 448
     coarse = boxes(
         torch.sigmoid(raw["heat"][0, 0]),
@@ -149,22 +149,22 @@ def test_no_two_peaks_are_neighbours(path: Path, crops: np.ndarray) -> None:
     for row, column in kept:
         block = heat[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
         assert block.max() == heat[row, column]
-        assert (block[block > 0] == heat[row, column]).all()  # a neighbour only of the very same value
+        assert (block[block > 0] == heat[row, column]).all()  # two neighbours are kept only if they are equal
 
 
-def test_what_is_not_finite_is_refused() -> None:
-    good = {name: np.zeros((2, 3), dtype=np.float32) for name in OUTPUTS}
+def test_outputs_that_are_not_finite_are_refused() -> None:
+    valid = {name: np.zeros((2, 3), dtype=np.float32) for name in OUTPUTS}
     with pytest.raises(ExportError, match=r"density has shapes .* or is not finite"):
-        export.compare(good | {"density": np.full((2, 3), np.nan, dtype=np.float32)}, good, "test")
+        export.require_equal(valid | {"density": np.full((2, 3), np.nan, dtype=np.float32)}, valid, "test")
 
 
-def test_a_disk_that_cannot_be_written_is_said(served: Served, tmp_path: Path) -> None:
+def test_a_disk_that_cannot_be_written_is_explained(served: ServedNetwork, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="could not be written"):
         export.to_onnx(served, tmp_path / "missing" / "model.onnx")
 
 
 def maps(*boxes: tuple[float, float, float, float, float]) -> Outputs:
-    """Outputs of one crop whose peaks are (x, y, width, height, score)."""
+    """Make the outputs of one crop with the peaks (x, y, width, height, score)."""
     heat, size, offset = (np.zeros((1, 128, 128, *rest), dtype=np.float32) for rest in ((), (2,), (2,)))
     for x, y, width, height, score in boxes:
         centre = np.array([x + width / 2, y + height / 2]) / 4
@@ -185,35 +185,35 @@ def maps(*boxes: tuple[float, float, float, float, float]) -> Outputs:
     }
 
 
-def test_the_fitted_numbers_are_plain_json_and_near_the_truth() -> None:
-    """Peaks that are right as often as their score says; counts, classes and zones that the outputs tell with noise."""
+def test_the_fitted_numbers_are_plain_json_and_near_the_labels() -> None:
+    """Peaks are correct as often as their score; counts, severities and zones follow the labels with noise."""
     rng = np.random.default_rng(0)
-    labelled = drawn_pictures(40)
+    labelled = synthetic_dataset(40)
     acne, wrinkled = labelled.fit.acne, labelled.fit.wrinkles
     rows = []
     for example in acne:
         boxes = []
         for x, y, width, height in example.lesions[:30]:
             score = rng.uniform(0.05, 0.95)
-            moved = 0 if rng.random() < score else 60
-            boxes.append((x % 400 + moved, y, width, height, score))
+            shift = 0 if rng.random() < score else 60
+            boxes.append((x % 400 + shift, y, width, height, score))
         row = maps(*boxes)
         row["density"] = np.array([0.8 * len(example.lesions) + rng.normal(0, 0.5)], dtype=np.float32)
         row["severity"] = (0.1 + 0.6 * np.eye(4)[[example.severity]]).astype(np.float32)
         rows.append(row)
     outputs = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     true = np.array([[len(example.wrinkles[zone]) > 0 for zone in WRINKLE_ZONES] for example in wrinkled])
-    lined = {"wrinkles": np.where(true, 0.4, 0.2).astype(np.float32)}
-    numbers = json.loads(json.dumps(calibrate.fit(acne, outputs, wrinkled, lined)))
+    wrinkle_outputs = {"wrinkles": np.where(true, 0.4, 0.2).astype(np.float32)}
+    numbers = json.loads(json.dumps(calibrate.fit(acne, outputs, wrinkled, wrinkle_outputs)))
     calibration = Calibration.model_validate(numbers)
     counts = count_of(outputs, calibration)
     assert np.mean(counts - [len(example.lesions) for example in acne]) == pytest.approx(0, abs=0.1)
-    assert numbers["count"]["bias"] > 1  # far from chance: the drawn estimates are four fifths of the truth and less
-    grades = severity_chances(outputs, calibration).argmax(axis=1)
-    assert grades.tolist() == [example.severity for example in acne]
-    assert ((wrinkle_chances(lined, calibration) > 0.5) == true).all()
+    assert numbers["count"]["bias"] > 1  # the estimates above are four fifths of the labels or less
+    severities = severity_chances(outputs, calibration).argmax(axis=1)
+    assert severities.tolist() == [example.severity for example in acne]
+    assert ((wrinkle_chances(wrinkle_outputs, calibration) > 0.5) == true).all()
     assert numbers["wrinkles_confidence"] == 1
-    # A peak of score s was drawn to be right with chance s.
+    # A peak of score s was made correct with probability s.
     knots = numbers["lesions"]["confidence"]
     np.testing.assert_allclose(knots["right"], knots["score"], atol=0.12)
     table = numbers["lesions"]["confidence"]
@@ -222,15 +222,15 @@ def test_the_fitted_numbers_are_plain_json_and_near_the_truth() -> None:
     assert sorted(table["right"]) == table["right"]
 
 
-def test_a_bias_that_may_be_chance_is_left_alone() -> None:
+def test_a_bias_that_may_be_random_is_not_corrected() -> None:
     errors = np.random.default_rng(0).normal(0, 4, 200)
     errors -= errors.mean()
-    assert calibrate._bias(errors + 0.5) == 0.0
-    assert calibrate._bias(errors + 3.0) == pytest.approx(-3.0)
+    assert calibrate._bias_correction(errors + 0.5) == 0.0
+    assert calibrate._bias_correction(errors + 3.0) == pytest.approx(-3.0)
 
 
-def test_calibration_error_is_nothing_where_chances_hold_and_half_where_they_lie() -> None:
+def test_calibration_error_is_0_for_correct_probabilities_and_one_half_for_certain_guesses() -> None:
     rng = np.random.default_rng(0)
-    chance = rng.random(20_000)
-    assert calibrate.error_of(chance, rng.random(20_000) < chance) < 0.02
-    assert calibrate.error_of(np.ones(100), np.arange(100) < 50) == pytest.approx(0.5)
+    probability = rng.random(20_000)
+    assert calibrate.expected_calibration_error(probability, rng.random(20_000) < probability) < 0.02
+    assert calibrate.expected_calibration_error(np.ones(100), np.arange(100) < 50) == pytest.approx(0.5)

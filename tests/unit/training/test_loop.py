@@ -1,4 +1,4 @@
-"""Training goes on where it was killed, teaches what the labels say, and never leaves half a file."""
+"""A stopped training run continues, the targets follow the labels, and a failed write keeps the old file."""
 
 import errno
 from dataclasses import replace
@@ -16,12 +16,12 @@ import torch
 
 from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.photo.crop import CROP_SIZE, Crop
-from training import augment, checkpoint, curves, losses, train
+from training import augment, checkpoint, curves, loop, losses
 from training.checkpoint import CheckpointError
 from training.crops import Example
 from training.data import Labelled
-from training.drawn import drawn_pictures
-from training.train import Settings
+from training.loop import Settings
+from training.synthetic import synthetic_dataset
 
 TINY = Settings(
     steps=4, side=64, last_side=96, last_share=0.3, acne=2, wrinkle=1, frozen=1, warm_up=2, save_every=1, check_every=9
@@ -34,53 +34,53 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="module")
-def drawn() -> Labelled:
-    return drawn_pictures(4)
+def labelled() -> Labelled:
+    return synthetic_dataset(4)
 
 
-def weights(state: train.State) -> dict[str, np.ndarray]:
+def weights(state: loop.State) -> dict[str, np.ndarray]:
     return {name: value.detach().numpy().copy() for name, value in state.average.state_dict().items()}
 
 
-def test_a_run_that_was_killed_ends_as_one_that_was_not(drawn: Labelled, tmp_path: Path) -> None:
-    straight = train.train(drawn, tmp_path / "straight", TINY)
-    train.train(drawn, tmp_path / "killed", TINY, stop_at=2)
-    resumed = train.train(drawn, tmp_path / "killed", TINY)
+def test_a_run_that_was_killed_ends_as_one_that_was_not(labelled: Labelled, tmp_path: Path) -> None:
+    straight = loop.train(labelled, tmp_path / "straight", TINY)
+    loop.train(labelled, tmp_path / "killed", TINY, stop_at=2)
+    resumed = loop.train(labelled, tmp_path / "killed", TINY)
     assert resumed.step == 4
     for name, value in weights(straight).items():
         np.testing.assert_array_equal(weights(resumed)[name], value, err_msg=name)
     assert resumed.history == straight.history
-    assert any((weights(resumed)[name] != value).any() for name, value in weights(train.start(TINY)).items())
+    assert any((weights(resumed)[name] != value).any() for name, value in weights(loop.new_state(TINY)).items())
 
 
-def test_a_run_may_be_prolonged_until_it_cools_down(drawn: Labelled, tmp_path: Path) -> None:
-    train.train(drawn, tmp_path / "run", TINY, stop_at=1)
-    assert train.train(drawn, tmp_path / "run", replace(TINY, steps=6), stop_at=4).step == 4
+def test_a_run_may_be_prolonged_until_it_cools_down(labelled: Labelled, tmp_path: Path) -> None:
+    loop.train(labelled, tmp_path / "run", TINY, stop_at=1)
+    assert loop.train(labelled, tmp_path / "run", replace(TINY, steps=6), stop_at=4).step == 4
     with pytest.raises(CheckpointError, match="another steps"):
-        train.train(drawn, tmp_path / "run", replace(TINY, steps=5))
+        loop.train(labelled, tmp_path / "run", replace(TINY, steps=5))
 
 
-def test_a_run_can_branch_off_before_the_cool_down(drawn: Labelled, tmp_path: Path) -> None:
-    train.train(drawn, tmp_path / "main", replace(TINY, steps=5))
+def test_a_run_can_branch_off_before_the_cool_down(labelled: Labelled, tmp_path: Path) -> None:
+    loop.train(labelled, tmp_path / "main", replace(TINY, steps=5))
     level = tmp_path / "main/level.pt"
-    assert checkpoint.read(level)["step"] == train.cool_from(replace(TINY, steps=5))
+    assert checkpoint.read(level)["step"] == loop.cool_down_start(replace(TINY, steps=5))
     other = replace(TINY, steps=6, seed=1)
-    train.branch(level, tmp_path / "second/checkpoint.pt", other)
-    assert train.train(drawn, tmp_path / "second", other).step == 6
-    with pytest.raises(CheckpointError, match="the new run would cool down before"):
-        train.branch(level, tmp_path / "third/checkpoint.pt", replace(TINY, steps=2))
+    loop.branch(level, tmp_path / "second/checkpoint.pt", other)
+    assert loop.train(labelled, tmp_path / "second", other).step == 6
+    with pytest.raises(CheckpointError, match="is at step 3, but the new run cools down from step 1; raise --steps"):
+        loop.branch(level, tmp_path / "third/checkpoint.pt", replace(TINY, steps=2))
     assert not (tmp_path / "third").exists()
 
 
-def test_other_settings_are_refused_by_name(drawn: Labelled, tmp_path: Path) -> None:
-    train.train(drawn, tmp_path, TINY, stop_at=1)
+def test_other_settings_are_refused_by_name(labelled: Labelled, tmp_path: Path) -> None:
+    loop.train(labelled, tmp_path, TINY, stop_at=1)
     with pytest.raises(CheckpointError, match="another decay, seed; name another"):
-        train.train(drawn, tmp_path, replace(TINY, seed=1, decay=0.0))
+        loop.train(labelled, tmp_path, replace(TINY, seed=1, decay=0.0))
 
 
 def test_a_broken_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"PK\x03\x04 half a file")
-    with pytest.raises(CheckpointError, match="no checkpoint or a broken one"):
+    with pytest.raises(CheckpointError, match="is broken or is no checkpoint"):
         checkpoint.read(tmp_path / "checkpoint.pt")
     torch.save({"model": {}}, tmp_path / "checkpoint.pt")
     with pytest.raises(CheckpointError, match="lacks average, history, network"):
@@ -90,19 +90,19 @@ def test_a_broken_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_another_network_is_refused() -> None:
-    state = train.start(TINY)
+    state = loop.new_state(TINY)
     other = dict(state.network.state_dict())
     other["severity.weight"] = torch.zeros(5, 128)
-    with pytest.raises(CheckpointError, match=r"of another network: severity\.weight does not fit"):
-        checkpoint.load(state.network, other, Path("other.pt"))
+    with pytest.raises(CheckpointError, match=r"belongs to another network: severity\.weight does not fit"):
+        checkpoint.load_weights(state.network, other, Path("other.pt"))
     del other["severity.weight"]
-    with pytest.raises(CheckpointError, match="of another network"):
-        checkpoint.load(state.network, other, Path("other.pt"))
+    with pytest.raises(CheckpointError, match="belongs to another network"):
+        checkpoint.load_weights(state.network, other, Path("other.pt"))
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    state, path = train.start(TINY), tmp_path / "checkpoint.pt"
-    train.save(state, TINY, path)
+    state, path = loop.new_state(TINY), tmp_path / "checkpoint.pt"
+    loop.save(state, TINY, path)
     before = path.read_bytes()
 
     def full(_: object, part: Path) -> None:
@@ -110,39 +110,43 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path: Path, monkeypatc
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(CheckpointError, match="the disk is full; the last one is kept"):
-        train.save(state, TINY, path)
+    with pytest.raises(CheckpointError, match="the disk is full; the last checkpoint is kept"):
+        loop.save(state, TINY, path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
-def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
+def test_the_learning_rate_rises_is_constant_and_falls_to_almost_0() -> None:
     settings = Settings(steps=1000, warm_up=100, cool=0.4)
-    rates = [train.rate_share(step, settings) for step in range(1000)]
+    rates = [loop.learning_rate_share(step, settings) for step in range(1000)]
     assert rates[0] == pytest.approx(0.01)
     assert set(rates[100:600]) == {1.0}
     assert all(a > b for a, b in pairwise(rates[600:]))
     assert rates[-1] < 1e-4
 
 
-def test_every_example_comes_once_an_epoch(drawn: Labelled) -> None:
+def test_every_example_comes_once_an_epoch(labelled: Labelled) -> None:
     for epoch in range(3):
-        seen = [e.group for step in range(2 * epoch, 2 * epoch + 2) for e in train.drawn(drawn.fit.acne, 2, step, 0)]
-        assert sorted(seen) == sorted(example.group for example in drawn.fit.acne)
+        groups = [
+            e.group
+            for step in range(2 * epoch, 2 * epoch + 2)
+            for e in loop.step_examples(labelled.fit.acne, 2, step, 0)
+        ]
+        assert sorted(groups) == sorted(example.group for example in labelled.fit.acne)
 
 
-def test_the_learning_curves_are_a_picture(tmp_path: Path) -> None:
+def test_the_learning_curves_are_drawn_as_an_image(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     from PIL import Image
 
     rows = [{"step": 1.0, "heat": 2.0, "held_out_severity": 0.5}, {"step": 2.0, "heat": 1.0}]
     curves.draw(rows, tmp_path / "curves.png")
-    with Image.open(tmp_path / "curves.png") as picture:
-        assert picture.width > 1000
+    with Image.open(tmp_path / "curves.png") as image:
+        assert image.width > 1000
 
 
 def spots(*centres: tuple[int, int]) -> Example:
-    """White squares of 20 px on black."""
+    """Draw white squares of 20 px on black."""
     pixels = np.zeros((CROP_SIZE, CROP_SIZE, 3), dtype=np.uint8)
     for x, y in centres:
         pixels[y - 10 : y + 10, x - 10 : x + 10] = 255
@@ -150,10 +154,10 @@ def spots(*centres: tuple[int, int]) -> Example:
     return Example(Crop(pixels, np.eye(2, 3), (0, 0, 512, 512), None), "spots", 0, boxes, {WRINKLE_ZONES[0]: boxes})
 
 
-def test_boxes_go_where_the_pixels_go() -> None:
+def test_boxes_move_with_the_pixels() -> None:
     example = spots((256, 256), (200, 300), (330, 220))
     for seed in range(20):
-        view = augment.varied(example, 384, np.random.default_rng(seed))
+        view = augment.random_view(example, 384, np.random.default_rng(seed))
         for x, y, width, height in view.lesions:
             row, column = int(y + height / 2), int(x + width / 2)
             if not (8 < row < 376 and 8 < column < 376):
@@ -163,40 +167,40 @@ def test_boxes_go_where_the_pixels_go() -> None:
         np.testing.assert_array_equal(view.wrinkles[WRINKLE_ZONES[0]], view.lesions)
 
 
-def test_views_are_repeatable_and_the_plain_view_is_what_is_served() -> None:
+def test_random_views_are_repeatable_and_the_whole_view_is_the_served_crop() -> None:
     example = spots((256, 256))
-    one, other = (augment.varied(example, 128, np.random.default_rng(7)).pixels for _ in range(2))
-    np.testing.assert_array_equal(one, other)
-    served = augment.plain(example, CROP_SIZE)
+    first, second = (augment.random_view(example, 128, np.random.default_rng(7)).pixels for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    served = augment.whole_view(example, CROP_SIZE)
     np.testing.assert_array_equal(served.pixels, example.crop.pixels)
     np.testing.assert_array_equal(served.lesions, example.lesions)
-    np.testing.assert_allclose(augment.plain(example, 128).lesions, example.lesions / 4)
+    np.testing.assert_allclose(augment.whole_view(example, 128).lesions, example.lesions / 4)
 
 
-def test_two_halves_have_the_lesions_that_are_seen_and_the_class_of_their_count() -> None:
-    own, other = spots((100, 200), (120, 300), (400, 220)), spots((60, 60), *((300 + 20 * k, 320) for k in range(8)))
-    joined = augment.halved(own, other)
+def test_joined_halves_have_the_visible_lesions_and_the_severity_of_their_count() -> None:
+    left, right = spots((100, 200), (120, 300), (400, 220)), spots((60, 60), *((300 + 20 * k, 320) for k in range(8)))
+    joined = augment.join_halves(left, right)
     centres = (joined.lesions[:, :2] + joined.lesions[:, 2:] / 2).tolist()
     assert centres[:2] == [[100, 200], [120, 300]]
     assert len(centres) == 10
     assert joined.severity == 1  # moderate: 6 to 20
-    np.testing.assert_array_equal(joined.crop.pixels[:, :256], own.crop.pixels[:, :256])
-    np.testing.assert_array_equal(joined.crop.pixels[:, 256:], other.crop.pixels[:, 256:])
+    np.testing.assert_array_equal(joined.crop.pixels[:, :256], left.crop.pixels[:, :256])
+    np.testing.assert_array_equal(joined.crop.pixels[:, 256:], right.crop.pixels[:, 256:])
 
 
-def test_severity_and_count_are_taught_as_distributions_around_the_label() -> None:
-    for count, grade in ((0, 0), (5, 0), (13, 1), (35, 2), (65, 3), (90, 3)):
-        severity, counts = losses.distribution(count, grade)
+def test_the_targets_of_severity_and_count_are_distributions_around_the_label() -> None:
+    for count, label in ((0, 0), (5, 0), (13, 1), (35, 2), (65, 3), (90, 3)):
+        severity, counts = losses.distribution(count, label)
         assert severity.sum() == pytest.approx(1, abs=1e-5)
         assert counts.sum() == pytest.approx(1, abs=1e-5)
-        assert severity.argmax() == grade
+        assert severity.argmax() == label
         assert counts.argmax() == min(count, 65)
     near, far = losses.distribution(5, 0)[0], losses.distribution(1, 0)[0]
     assert near[1] > 10 * far[1]  # five lesions are nearly moderate, one is not
 
 
-def test_the_lesion_maps_hold_the_boxes() -> None:
-    view = augment.plain(spots((102, 206), (300, 100)), CROP_SIZE)
+def test_the_lesion_maps_contain_the_boxes() -> None:
+    view = augment.whole_view(spots((102, 206), (300, 100)), CROP_SIZE)
     targets = losses.acne_targets([view], [0])
     assert targets["heat"][0, 0].eq(1).nonzero().tolist() == [[25, 75], [51, 25]]
     assert targets["centres"].sum() == 2
@@ -205,8 +209,8 @@ def test_the_lesion_maps_hold_the_boxes() -> None:
     assert 0.1 < float(targets["heat"][0, 0, 51, 26]) < 1
 
 
-def test_the_losses_are_lowest_at_the_truth() -> None:
-    view = augment.plain(spots((102, 206), (300, 100)), 256)
+def test_the_losses_are_lowest_at_the_labels() -> None:
+    view = augment.whole_view(spots((102, 206), (300, 100)), 256)
     targets = losses.acne_targets([view], [0])
     truth = {
         "heat": torch.where(targets["heat"] == 1, 12.0, -12.0),
@@ -223,19 +227,19 @@ def test_the_losses_are_lowest_at_the_truth() -> None:
 
 
 def test_a_lesion_is_one_peak_and_not_its_neighbours() -> None:
-    targets = losses.acne_targets([augment.plain(spots((102, 206)), 256)], [0])
+    targets = losses.acne_targets([augment.whole_view(spots((102, 206)), 256)], [0])
     flat = {name: torch.zeros_like(targets[name]) for name in ("size", "offset", "severity", "count")}
     flat["density"] = targets["centres"] + 1e-3
 
-    def heat(least: float) -> float:
-        return float(losses.acne_loss(flat | {"heat": 24.0 * (targets["heat"] >= least) - 12}, targets)["heat"])
+    def heat_loss(threshold: float) -> float:
+        return float(losses.acne_loss(flat | {"heat": 24.0 * (targets["heat"] >= threshold) - 12}, targets)["heat"])
 
-    assert heat(1.0) < 0.01
-    assert heat(0.3) > 0.3
+    assert heat_loss(1.0) < 0.01
+    assert heat_loss(0.3) > 0.3
 
 
-def test_severity_is_not_taught_by_a_part_of_a_face() -> None:
-    view = augment.plain(spots((102, 206)), 256)
+def test_severity_is_not_trained_on_a_part_of_a_face() -> None:
+    view = augment.whole_view(spots((102, 206)), 256)
     targets = losses.acne_targets([replace(view, whole=False)], [0])
     raw = {"severity": torch.tensor([[0.0, 0.0, 0.0, 9.0]]), "count": torch.zeros(1, 66)}
     raw |= {name: torch.zeros(1, width, 64, 64) for name, width in (("heat", 1), ("size", 2), ("offset", 2))}
