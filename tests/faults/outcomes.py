@@ -1,4 +1,4 @@
-"""The results of the matrix as a file, and as a table of the README: `make faults`; `python -m tests.faults.outcomes`."""
+"""The results of the matrix, as a file and as a table of the README: `python -m tests.faults.outcomes`."""
 
 import json
 import os
