@@ -318,7 +318,7 @@ def test_a_server_that_does_not_hear_sigterm_is_named(
     engine: dict[str, str], contract: Contract, definition: dict[str, Any], broken: Broken
 ) -> None:
     definition["containerDefinitions"][0]["stopTimeout"] = 3
-    findings = try_image(broken("deaf", serving()), definition, contract, engine)  # process 1 without a handler
+    findings = try_image(broken("no-handler", serving()), definition, contract, engine)  # process 1 without a handler
     assert levels(findings) == {"TRIAL_STOP_SLOW": "FAIL"}
 
 

@@ -39,13 +39,13 @@ def stages(data: bytes, times: int) -> dict[str, float]:
     detector = FaceDetector()
     photo = decode(data)
     faces = detector.detect(photo)
-    square = crop.cut(photo, faces[0] if faces else None)
+    face_crop = crop.cut(photo, faces[0] if faces else None)
     work: dict[str, Callable[[], object]] = {
         "decode": lambda: decode(data),
         "face": lambda: detector.detect(photo),
         "crop": lambda: crop.cut(photo, faces[0] if faces else None),
-        "measure": lambda: measure(square),
-        "quality": lambda: quality.assess(photo, faces, square, 0.5),
+        "measure": lambda: measure(face_crop),
+        "quality": lambda: quality.assess(photo, faces, face_crop, 0.5),
     }
     return {stage: statistics.median(milliseconds(call, times)) for stage, call in work.items()}
 
