@@ -6,6 +6,7 @@ from typing import Any
 
 from deploy.contract import Contract
 from deploy.finding import Place
+from deploy.serving import candidates, not_determined, serving_container
 from deploy.words import plain
 
 TASK_DEFINITION, CONTRACT = "task definition", "image contract"
@@ -51,6 +52,7 @@ class Case:
         contract: what the image asks for.
         phase: the phase that is meant, if anyone said so; else the task definition's own.
         own_contract: whether the image's settings are those of this checkout, whose own reader can then judge them.
+        names: of the container that serves, as the load balancer names it; empty where that is not known.
     """
 
     task: Part
@@ -58,6 +60,7 @@ class Case:
     contract: Contract
     phase: str | None = None
     own_contract: bool = False
+    names: tuple[str, ...] = ()
 
     @cached_property
     def containers(self) -> list[Part]:
@@ -68,11 +71,26 @@ class Case:
         return found
 
     @cached_property
+    def serving(self) -> Part | None:
+        """The container that serves; None where none can be chosen, NotSeen is raised where a port cannot be read."""
+        if len(self.containers) > 1:
+            for one in self.containers:
+                for port in one.get("portMappings", []):
+                    port.get("containerPort")
+        container = serving_container(self.task, self.names, self.port)
+        return next((one for one in self.containers if one is container), None)
+
+    @property
     def container(self) -> Part:
-        """The one that serves: the one that maps the image's port, else the first that maps any, else the first."""
-        mapping = [one for one in self.containers if one.get("portMappings")]
-        right = [one for one in mapping if self.port in [port.get("containerPort") for port in one["portMappings"]]]
-        return (right or mapping or self.containers)[0]
+        """The container that serves; raises NotSeen where none can be chosen."""
+        if self.serving is None:
+            raise NotSeen(f"not looked at, since {self.undetermined}")
+        return self.serving
+
+    @property
+    def undetermined(self) -> str:
+        """Why no container can be chosen: a sentence without a full stop."""
+        return not_determined(self.task, self.names, self.port)
 
     @property
     def path(self) -> str:
@@ -100,8 +118,10 @@ class Case:
     @property
     def environment_port(self) -> str:
         """PORT as the task definition sets it, or nothing."""
-        serving = [one for one in self.containers if one.get("portMappings")] or self.containers
-        variables = [variable for one in serving for variable in one.get("environment", [])]
+        allowed = candidates(self.task)
+        containers = [one for one in self.containers if any(one is container for container in allowed)]
+        likely = [one for one in containers if one.get("portMappings")] or containers
+        variables = [variable for one in likely for variable in one.get("environment", [])]
         return next((str(one.get("value", "")).strip() for one in variables if one.get("name") == "PORT"), "")
 
     @property

@@ -70,6 +70,11 @@ class Subject:
     offline: bool = False
     told: list[Finding] = field(default_factory=list)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the container that serves: a rollout has the load balancer send to the plan's service."""
+        return () if self.plan is None else (self.plan.service,)
+
 
 def look(subjects: list[Subject]) -> list[Finding]:
     """Findings of several phases, each told once; image and account are looked at with the last, the most demanding."""
@@ -92,7 +97,7 @@ def of_task_definition(subject: Subject) -> list[Finding]:
     """What the checks say of the task definition."""
     task, faults = shape.fit(subject.task)
     own = subject.contract.get("settings") == contracts.builtin()["settings"]
-    return judge(Case(task, faults, contracts.parse(subject.contract), subject.phase, own))
+    return judge(Case(task, faults, contracts.parse(subject.contract), subject.phase, own, subject.names))
 
 
 def of_image(subject: Subject) -> list[Finding]:
@@ -108,7 +113,7 @@ def of_image(subject: Subject) -> list[Finding]:
         env = engine.environment()
     except engine.EngineError:
         env = dict(os.environ)  # the trial says that no engine answers
-    return trial.try_image(subject.image, subject.task, contracts.parse(subject.contract), env)
+    return trial.try_image(subject.image, subject.task, contracts.parse(subject.contract), env, subject.names)
 
 
 def of_account(subject: Subject) -> list[Finding]:

@@ -1,10 +1,12 @@
 """What AWS tells of the service that runs: itself, its tasks, its targets; plain data, as boto3 returns it."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from deploy.aws import Clients
 from deploy.plan import Plan
+from deploy.serving import container_of_task, wired_names
 
 DESCRIBED_MOST = 100  # tasks that DescribeTasks takes at a time
 BY_DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})$")
@@ -41,14 +43,28 @@ def targets(clients: Clients, plan: Plan) -> list[dict[str, Any]]:
     return found
 
 
-def digest_of(task: dict[str, Any], name: str) -> str | None:
-    """Of the image that a task's container runs, as ECS tells it; by the image's reference where it does not tell."""
-    containers = task.get("containers") or []
-    container = next((one for one in containers if one.get("name") == name), containers[0] if containers else {})
-    if told := container.get("imageDigest"):
-        return str(told)
-    named = BY_DIGEST.search(str(container.get("image") or ""))
-    return named[1] if named else None
+def serving_names(service: dict[str, Any] | None, plan: Plan) -> list[str]:
+    """Names of the container that serves: as the service's load balancer has it, else as a rollout names it."""
+    return wired_names(service, plan.load_balancer.target_group) or [plan.service]
+
+
+def digest_of(task: dict[str, Any], names: Sequence[str]) -> str | None:
+    """Digest of the image that the serving container of a task runs; None where neither ECS nor the image names it.
+
+    Args:
+        task: as DescribeTasks has it.
+        names: of the container that serves; see `serving_names`.
+    """
+    container = container_of_task(task, names) or {}
+    if digest := container.get("imageDigest"):
+        return str(digest)
+    return named_digest(container.get("image"))
+
+
+def named_digest(image: Any) -> str | None:
+    """Digest in an image's reference; None where it names a tag."""
+    found = BY_DIGEST.search(image) if isinstance(image, str) else None
+    return found[1] if found else None
 
 
 def addresses(task: dict[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from deploy.cloud.asking import Questions
 from deploy.cloud.stores import ECR
 from deploy.plan import PlanError
 from deploy.refusal import Absent
+from deploy.serving import wired_names
 
 CPU, REQUESTS = "ECSServiceAverageCPUUtilization", "ALBRequestCountPerTarget"
 CPU_PERCENT = (10, 90)  # that a plan takes
@@ -61,8 +62,8 @@ def read(named: str, region: str | None, session: boto3.Session | None = None) -
     seen = Seen(f"{cluster}/{service} in {region}")
     account = str(live["serviceArn"]).split(":")[4]
     seen.values |= {"account": account, "region": region, "cluster": cluster, "service": service}
-    case = Case(*shape.fit(task), contracts.own())
-    container = _serving(live, task, case)
+    case = Case(*shape.fit(task), contracts.own(), names=tuple(wired_names(live)))
+    container = _serving(task, case)
     _network(seen, live)
     _sizes(seen, live, task, case)
     for role, key in (("execution", "executionRoleArn"), ("task", "taskRoleArn")):
@@ -94,15 +95,16 @@ def _service(questions: Questions, cluster: str, service: str) -> dict[str, Any]
     return live
 
 
-def _serving(live: dict[str, Any], task: dict[str, Any], case: Case) -> dict[str, Any]:
-    """The container that the load balancer sends to, else the one that looks like it."""
-    containers: list[dict[str, Any]] = task.get("containerDefinitions", [])
-    wired = [one.get("containerName") for one in live.get("loadBalancers", [])]
+def _serving(task: dict[str, Any], case: Case) -> dict[str, Any]:
+    """The container that serves, as the task definition has it."""
     try:
-        likely = containers[next(place for place, one in enumerate(case.containers) if one is case.container)]
+        place = next((place for place, one in enumerate(case.containers) if one is case.serving), None)
     except NotSeen:
         raise PlanError("The service's task definition has no container that can be read.") from None
-    return next((one for one in containers if one.get("name") in wired), likely)
+    if place is None:
+        raise PlanError(f"In the service's task definition {case.undetermined}.")
+    container: dict[str, Any] = task["containerDefinitions"][place]
+    return container
 
 
 def _network(seen: Seen, live: dict[str, Any]) -> None:

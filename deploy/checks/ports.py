@@ -20,7 +20,14 @@ def mapped(case: Case) -> list[int]:
     "the service cannot be made.",
 )
 def missing(case: Case) -> Iterator[Fault]:
-    if not mapped(case):
+    if case.serving is None:
+        yield fail(
+            f"{case.undetermined[0].upper()}{case.undetermined[1:]}.",
+            f"Map port {case.port} in the container that serves, and in no other.",
+            case.at("containerDefinitions", len(case.containers)),
+            case.asked("port", case.contract.port),
+        )
+    elif not mapped(case):
         yield fail(
             f"The container maps no port, and the image listens on {case.port}.",
             f'Add portMappings: [{{"containerPort": {case.port}, "protocol": "tcp"}}].',

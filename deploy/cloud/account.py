@@ -12,6 +12,7 @@ from deploy.cloud.asking import Questions
 from deploy.contract import Contract
 from deploy.finding import Finding, Level, Place
 from deploy.plan import Plan
+from deploy.serving import serving_container
 
 
 @dataclass
@@ -39,12 +40,8 @@ class Account:
 
     @cached_property
     def container(self) -> dict[str, Any]:
-        """The container of the task definition that holds the contract's port; else the first."""
-        containers: list[dict[str, Any]] = self.task_definition.get("containerDefinitions") or [{}]
-        for one in containers:
-            if self.contract.port in [port.get("containerPort") for port in one.get("portMappings", [])]:
-                return one
-        return containers[0]
+        """The container that serves, which the rollout names as the service; empty where none can be chosen."""
+        return serving_container(self.task_definition, (self.plan.service,), self.contract.port) or {}
 
     @property
     def secrets(self) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 from deploy.cloud.account import Account, fail, ok, skip, warn
 from deploy.finding import Finding
 from deploy.refusal import Absent, Denied, Refused
+from deploy.serving import not_determined
 
 ECR = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<repository>[^:@]+)"
@@ -21,6 +22,10 @@ DENIED_KEYS = "whether it holds the JSON key {key} was not looked at"
 
 def image(account: Account) -> Iterator[Finding]:
     """The image is in ECR, under the digest that the task definition names."""
+    if not account.container:
+        reason = not_determined(account.task_definition, (account.plan.service,), account.contract.port)
+        yield skip("IMAGE", f"The image is not looked for, since {reason}.")
+        return
     named = str(account.container.get("image"))
     place = ("task definition: image", named)
     parts = ECR.fullmatch(named)

@@ -177,6 +177,10 @@ class Seen:
         desired = int(self.service["desiredCount"])
         return min(desired, self.window.wanted) if self.window else desired
 
+    def digest_of(self, task: dict[str, Any]) -> str | None:
+        """Digest of the image that the serving container of a task runs; None where it is not known."""
+        return running.digest_of(task, running.serving_names(self.service, self._live.plan))
+
     @property
     def tasks(self) -> list[dict[str, Any]]:
         """Tasks of the service that should run; old deployments' included."""

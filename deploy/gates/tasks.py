@@ -9,7 +9,7 @@ from deploy.gates.asking import Judged, held, missed
 from deploy.gates.live import Live
 from deploy.gates.replies import refusal
 from deploy.gates.seen import Seen
-from deploy.running import addresses, digest_of
+from deploy.running import addresses
 from deploy.words import printable
 
 SHOWN = 19  # characters of a digest in a sentence: sha256: and twelve digits
@@ -43,7 +43,7 @@ def tasks_running(live: Live, seen: Seen) -> Judged:
 def digest(live: Live, seen: Seen) -> Judged:
     """Every running task of the service runs the wanted image, whichever deployment started it."""
     running = [one for one in seen.tasks if one.get("lastStatus") == "RUNNING"]
-    found = Counter(digest_of(one, live.plan.service) for one in running)
+    found = Counter(seen.digest_of(one) for one in running)
     value = {name or "unknown": number for name, number in found.items()}
     if not running:
         return missed("No task of the service runs.", value, live.digest)
@@ -64,12 +64,10 @@ def targets_healthy(live: Live, seen: Seen) -> Judged:
     """As many targets are healthy as tasks are desired, and behind each stands a task with the wanted image."""
     states = Counter(str(one["TargetHealth"]["State"]) for one in seen.targets)
     healthy = {str(one["Target"]["Id"]) for one in seen.targets if one["TargetHealth"]["State"] == "healthy"}
-    right = {
-        address for one in seen.tasks if digest_of(one, live.plan.service) == live.digest for address in addresses(one)
-    }
+    right = {address for one in seen.tasks if seen.digest_of(one) == live.digest for address in addresses(one)}
     value, limit = dict(states), {"healthy": seen.wanted}
     if strangers := sorted(healthy - right):
-        known = {address: digest_of(one, live.plan.service) for one in seen.tasks for address in addresses(one)}
+        known = {address: seen.digest_of(one) for one in seen.tasks for address in addresses(one)}
         told = ", ".join(f"{one} ({_short(known[one] or '')})" if known.get(one) else one for one in strangers)
         return missed(f"Traffic goes to {told}, behind which no task with {_short(live.digest)} stands.", value, limit)
     if len(healthy) < seen.wanted or not healthy:

@@ -41,7 +41,7 @@ class Deployed(_Part):
     """What runs, or would run.
 
     Attributes:
-        digest: of the image, sha256:….
+        digest: of the image, sha256:…; empty where its name is a tag, and no task said which image it runs.
         task_definition: its ARN.
         settings: environment of the container.
         secrets: setting → where its value lies; never the value.

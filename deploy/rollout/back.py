@@ -134,9 +134,10 @@ def go_back(walk: Walk, choice: list[Target], mine: set[str]) -> tuple[bool, str
         if ended.kind == "overtaken":
             raise Somebody(f"{ended.sentence} It was left alone.")
         mine = mine | {name}
-        fault = ended.sentence if ended.kind != "completed" else unproven(walk, target)
+        fault = ended.sentence if ended.kind != "completed" else unproven(walk, target, name)
         if fault is None:
-            return True, f"{told}Gone back to {target.words()}; it serves.", target
+            moved = tag_moved(target, ended.picture, name)
+            return True, f"{told}Gone back to {target.words()}; it serves.{moved}", target
         told += f"{target.words()} was gone back to and does not serve: {fault} "
     return False, f"{told}Going back failed: somebody has to look now (`trail why`).", choice[-1]
 
@@ -167,28 +168,58 @@ def deploy(walk: Walk, target: Target, found: dict[str, Any]) -> str:
     return change.primary_of(made)
 
 
-def unproven(walk: Walk, target: Target) -> str | None:
-    """What is wrong with what was gone back to; None once it serves, which is waited for a while."""
+def tag_moved(target: Target, seen: ecs.Picture, deployment: str) -> str:
+    """A sentence where what was never proven runs another image now than before, because a tag names it; else nothing.
+
+    Args:
+        target: that was gone back to.
+        seen: the service, when the deployment had completed.
+        deployment: id of the one that went back.
+    """
+    digests = {one.digest for one in seen.tasks if one.deployment == deployment and one.digest}
+    if target.phase is not None or not target.deployed.digest or digests <= {target.deployed.digest}:
+        return ""
+    return (
+        f" Its image is named by a tag, which names another image now: {', '.join(sorted(digests))} runs, and "
+        f"{target.deployed.digest} ran before."
+    )
+
+
+def unproven(walk: Walk, target: Target, deployment: str) -> str | None:
+    """What is wrong with what was gone back to; None once it serves, which is waited for a while.
+
+    Args:
+        walk: of the attempt.
+        target: that was gone back to.
+        deployment: id of the one that went back.
+    """
     deadline = time.monotonic() + VERIFY_S
     while True:
-        fault = looked(walk, target)
+        fault = looked(walk, target, deployment)
         if fault is None or time.monotonic() > deadline:
             return fault
         time.sleep(walk.every_s)
 
 
-def looked(walk: Walk, target: Target) -> str | None:
-    """The same, at one moment: healthy targets run the wanted image, and the load balancer answers for the phase."""
+def looked(walk: Walk, target: Target, deployment: str) -> str | None:
+    """The same, at one moment: healthy targets run the wanted image, and the load balancer answers for the phase.
+
+    What was never proven is known by its task definition: a tag may name its image, of which no digest is promised.
+    """
     seen = patiently(lambda: ecs.picture(walk.clients, walk.plan), walk.see)
-    digests = {one.address: one.digest for one in seen.tasks}
+    tasks = {one.address: one for one in seen.tasks}
     healthy = [one.address for one in seen.targets if one.state == "healthy"]
     if not healthy:
         return "no target is healthy."
-    others = {digests.get(one) for one in healthy} - {target.deployed.digest}
-    if others:
-        return f"healthy targets run {', '.join(map(str, others))}."
+    serving = [tasks.get(address) for address in healthy]
     if target.phase is None:
-        return None
+        ours = seen.deployment(deployment)
+        wanted = ours.task_definition if ours else target.deployed.task_definition  # it may be registered anew
+        others = {one.task_definition if one else "no task of the service" for one in serving} - {wanted}
+        return f"healthy targets run {', '.join(sorted(others))}." if others else None
+    digests = {(one.digest if one else None) or "an image that is not known" for one in serving}
+    if others := digests - {target.deployed.digest}:
+        return f"healthy targets run {', '.join(sorted(others))}."
     url = walk.url + HEALTH_PATH
     try:
         answer = httpx.get(url, timeout=10)

@@ -5,9 +5,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from deploy import running
 from deploy.aws import Clients
 from deploy.contract import parse
 from deploy.plan import Plan
+from deploy.serving import serving_container
 from deploy.words import printable
 
 WRITTEN_BY_ECS = {
@@ -253,9 +255,21 @@ def unscale(clients: Clients, plan: Plan) -> None:
             raise
 
 
-def settings_of(task: dict[str, Any], contract: dict[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
-    """Environment and secrets of a task definition's container; a secret that stands there plainly is masked."""
-    container = (task.get("containerDefinitions") or [{}])[0]
+def serving(
+    task: dict[str, Any], plan: Plan, contract: dict[str, Any], service: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The container of a task definition that serves; empty where none can be chosen.
+
+    Args:
+        task: as ECS describes it, or as it would be registered.
+        plan, contract: of the rollout.
+        service: that runs it, or would.
+    """
+    return serving_container(task, running.serving_names(service, plan), parse(contract).port) or {}
+
+
+def settings_of(container: dict[str, Any], contract: dict[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """Environment and secrets of a container; a secret that stands there plainly is masked."""
     secret = {one.name for one in parse(contract).settings if one.secret}
     environment = {
         one["name"]: MASKED if one["name"] in secret else one["value"] for one in container.get("environment", [])

@@ -1,5 +1,6 @@
 """The service as ECS and the load balancer tell of it at one moment, in the few words that a rollout needs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -45,6 +46,7 @@ class Task:
     deployment: str
     digest: str | None
     address: str | None
+    task_definition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def picture(clients: Clients, plan: Plan) -> Picture:
         now,
         found,
         deployments(found),
-        [task(one, plan.service) for one in running.tasks(clients, plan)],
+        [task(one, running.serving_names(found, plan)) for one in running.tasks(clients, plan)],
         [target(one) for one in running.targets(clients, plan)],
         events(found),
     )
@@ -127,15 +129,16 @@ def deployments(found: dict[str, Any]) -> list[Deployment]:
     return sorted(made, key=lambda one: one.created, reverse=True)
 
 
-def task(found: dict[str, Any], name: str) -> Task:
-    """Of AWS's answer; the container is the one of that name."""
+def task(found: dict[str, Any], names: Sequence[str]) -> Task:
+    """Of AWS's answer; names of the container that serves, as `running.serving_names` tells them."""
     return Task(
         id=str(found.get("taskArn", "")).rsplit("/", 1)[-1],
         status=str(found.get("lastStatus", "")),
         health=str(found.get("healthStatus", "UNKNOWN")),
         deployment=str(found.get("startedBy", "")),
-        digest=running.digest_of(found, name),
+        digest=running.digest_of(found, names),
         address=next(iter(running.addresses(found)), None),
+        task_definition=str(found.get("taskDefinitionArn", "")),
     )
 
 

@@ -15,6 +15,7 @@ from deploy.rollout import back, change
 from deploy.rollout.ecs import Picture, picture
 from deploy.rollout.follow import End, end, follow, patiently, stop
 from deploy.rollout.walk import Result, Walk
+from deploy.running import named_digest
 from deploy.why.diagnose import diagnose
 from deploy.why.diagnosis import Diagnosis
 from deploy.why.evidence import gather
@@ -141,9 +142,17 @@ def scale(walk: Walk) -> None:
         walk.see.say(f"Autoscaling is not in place: {told(error)}")
 
 
-def deployed_of(walk: Walk, task: dict[str, Any], arn: str, digest: str) -> Deployed:
-    """What an attempt runs, for the record."""
-    settings, secrets = change.settings_of(task, walk.contract)
+def deployed_of(walk: Walk, task: dict[str, Any], arn: str, digest: str, service: dict[str, Any]) -> Deployed:
+    """What an attempt runs, for the record.
+
+    Args:
+        walk: of the attempt.
+        task: the task definition.
+        arn: its ARN.
+        digest: of the image.
+        service: what UpdateService is given beside them.
+    """
+    settings, secrets = change.settings_of(change.serving(task, walk.plan, walk.contract, service), walk.contract)
     return Deployed(
         digest=digest,
         task_definition=arn,
@@ -151,5 +160,20 @@ def deployed_of(walk: Walk, task: dict[str, Any], arn: str, digest: str) -> Depl
         secrets=secrets,
         weights_uri=settings.get("SHINE_WEIGHTS_URI"),
         weights_sha256=settings.get("SHINE_WEIGHTS_SHA256"),
-        service=change.service_request(walk.plan, walk.contract),
+        service=service,
     )
+
+
+def running_before(walk: Walk, task: dict[str, Any], seen: Picture) -> Deployed:
+    """What runs when an attempt begins, proven or not, for the record: it can be gone back to.
+
+    Args:
+        walk: of the attempt.
+        task: the task definition that runs, as ECS describes it.
+        seen: the service and its tasks. Where a tag names the image, the tasks tell which one runs.
+    """
+    arn, service = str(task["taskDefinitionArn"]), change.wired_now(seen.service or {})
+    named = named_digest(change.serving(task, walk.plan, walk.contract, service).get("image"))
+    digests = {one.digest for one in seen.tasks if one.task_definition == arn and one.digest}
+    digest = named or (digests.pop() if len(digests) == 1 else "")
+    return deployed_of(walk, task, arn, digest, service)

@@ -16,9 +16,9 @@ from deploy.record.store import with_attempt
 from deploy.record.trail import Deployed, Record
 from deploy.refusal import meaning
 from deploy.rollout import back, change, ecs, push
-from deploy.rollout.judge import deployed_of, judge
+from deploy.rollout.judge import deployed_of, judge, running_before
 from deploy.rollout.walk import Result, Somebody, Walk, proven_phases
-from deploy.running import service
+from deploy.running import named_digest, service
 
 NOT_YET = "sha256:" + "0" * 64  # stands for an image that would only be pushed; nothing is registered with it
 
@@ -34,11 +34,11 @@ class Wanted:
 
 def climb(walk: Walk, goal: Phase, wanted: Wanted) -> Result:
     """Phase after phase, from the one after what is proven and runs, up to a goal; stops at the first that fails."""
-    record, running = walk.store.read(), runs_now(walk)
-    digest = wanted.digest or (digest_of(running) if wanted.image is None and running else None)
+    record, (task_definition, runs) = walk.store.read(), runs_now(walk)
+    digest = wanted.digest or (runs if wanted.image is None else None)
     first = 0
-    if running and digest == digest_of(running):
-        proof = back.running_attempt(record, running["taskDefinitionArn"])
+    if task_definition and digest == runs:
+        proof = back.running_attempt(record, task_definition)
         first = PHASES.index(proof.phase) + 1 if proof else 0
     steps = PHASES[first : PHASES.index(goal) + 1]
     result = Result(exits.FINE, f"Phase {goal} is proven already and runs; there is nothing to climb.")
@@ -163,20 +163,19 @@ def move(walk: Walk, phase: Phase, digest: str, seen: ecs.Picture) -> Result:
         return Result(exits.FOUND, "Not confirmed; nothing was changed.")
     before = None
     if running and tasks:
-        before = deployed_of(walk, running, running["taskDefinitionArn"], digest_of(running) or "")
-        before = before.model_copy(update={"service": change.wired_now(seen.service or {})})
+        before = running_before(walk, running, seen)
     known = {one.id for one in seen.deployments}
     walk.see.begin(phase, f"{plan.service}, {digest[:19]}…", walk.expected_s(phase))
     if still and running and seen.primary:
         walk.see.say("All of it runs already; only the gates are asked.")
-        deployed = deployed_of(walk, task, running["taskDefinitionArn"], digest)
+        deployed = deployed_of(walk, task, running["taskDefinitionArn"], digest, wired)
         attempt = walk.keep(deployed=deployed, before=before, deployment=seen.primary.id)
         return judge(walk, attempt, known - {seen.primary.id}, moved=False)
     if running and not lines:
         arn = str(running["taskDefinitionArn"])
     else:
         arn = registered_before(walk, task, digest, phase) or change.register(clients, task)
-    deployed = deployed_of(walk, task, arn, digest)
+    deployed = deployed_of(walk, task, arn, digest, wired)
     walk.keep(deployed=deployed, before=before)
     try:
         name = begin(walk, deployed, seen)
@@ -261,17 +260,14 @@ def registered_before(walk: Walk, task: dict[str, Any], digest: str, phase: Phas
     return None
 
 
-def runs_now(walk: Walk) -> dict[str, Any] | None:
-    """The task definition that the service runs."""
+def runs_now(walk: Walk) -> tuple[str | None, str | None]:
+    """What the service runs: ARN of the task definition, and the digest that names its image; None where none does."""
     found = service(walk.clients, walk.plan)
     if found is None or not found.get("desiredCount"):
-        return None
-    return change.task_definition(walk.clients, str(found["taskDefinition"]))
-
-
-def digest_of(task: dict[str, Any]) -> str | None:
-    """Of a task definition's image; None where it names a tag."""
-    return str((task.get("containerDefinitions") or [{}])[0].get("image", "")).partition("@")[2] or None
+        return None, None
+    task = change.task_definition(walk.clients, str(found["taskDefinition"]))
+    image = change.serving(task, walk.plan, walk.contract, found).get("image")
+    return str(task["taskDefinitionArn"]), named_digest(image)
 
 
 def show(walk: Walk, seen: ecs.Picture, lines: list[str], service_lines: list[str], still: bool) -> None:

@@ -5,7 +5,8 @@ CODES: dict[str, str] = {
     "TRIAL_IMAGE": "The image is here, or could be pulled, under the digest that the task definition names.",
     "TRIAL_IMAGE_MISSING": "The image is neither here nor to be pulled; ECS would not get it either.",
     "TRIAL_ARCHITECTURE": "An image for another architecture ends at once with 'exec format error'.",
-    "TRIAL_SKIPPED": "The image cannot be run on this machine.",
+    "TRIAL_SKIPPED": "The image cannot be run on this machine. Nor is it run where it cannot be determined which "
+    "container serves.",
     "TRIAL_REFUSED": "The engine could not start the container: an entry point that is not there, for instance.",
     "TRIAL_EXITED": "The container ends by itself; ECS would start it again and again.",
     "TRIAL_MEMORY_SHORT": "The kernel killed the container at the task's memory limit.",

@@ -1,9 +1,11 @@
 """What a task definition says of the container that is tried."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from deploy.contract import Contract
+from deploy.serving import mapped_ports, serving_container
 
 CPU_UNITS = 1024
 WAIT_MOST_S = 150.0
@@ -25,18 +27,22 @@ class Task:
     container: dict[str, Any]
 
 
-def task(task_definition: dict[str, Any], contract: Contract) -> Task:
-    """Read a task definition; the container is the one with the contract's port, else the first."""
-    containers: list[dict[str, Any]] = task_definition.get("containerDefinitions") or [{}]
-    ports = {id(one): [port.get("containerPort") for port in one.get("portMappings", [])] for one in containers}
-    container = next((one for one in containers if contract.port in ports[id(one)]), containers[0])
+def task(task_definition: dict[str, Any], contract: Contract, names: Sequence[str] = ()) -> Task:
+    """Read a task definition.
+
+    Args:
+        task_definition: as it would be registered.
+        contract: of the image.
+        names: of the container that serves, where they are known.
+    """
+    container = serving_container(task_definition, names, contract.port) or {}
     check = container.get("healthCheck", {})
     start = float(check.get("startPeriod", 0))
     return Task(
         memory_mib=int(container.get("memory") or task_definition.get("memory") or 2048),
         cpus=int(task_definition.get("cpu") or container.get("cpu") or CPU_UNITS) / CPU_UNITS,
         architecture=task_definition.get("runtimePlatform", {}).get("cpuArchitecture", "X86_64"),
-        port=next(iter(ports[id(container)]), None),
+        port=next(iter(mapped_ports(container)), None),
         command=list(check.get("command", [])),
         timeout=float(check.get("timeout", 5)),
         start_period=start,

@@ -1,18 +1,22 @@
 """One trial from its beginning to its end."""
 
 import subprocess
+from collections.abc import Sequence
 from typing import Any
 
 from deploy.cloud.account import fail, skip
 from deploy.contract import STAND_IN, Contract
 from deploy.finding import Finding
 from deploy.image.container import Container
+from deploy.serving import not_determined
 from deploy.trial.before import architecture, docker, present
 from deploy.trial.judging import judged
 from deploy.trial.task import task
 
 
-def try_image(image: str, task_definition: dict[str, Any], contract: Contract, env: dict[str, str]) -> list[Finding]:
+def try_image(
+    image: str, task_definition: dict[str, Any], contract: Contract, env: dict[str, str], names: Sequence[str] = ()
+) -> list[Finding]:
     """Run the image and judge it; a good one takes some 15 s.
 
     Args:
@@ -20,10 +24,14 @@ def try_image(image: str, task_definition: dict[str, Any], contract: Contract, e
         task_definition: as it would be registered.
         contract: of the image.
         env: in which docker answers.
+        names: of the container that serves, where they are known.
     """
-    wanted = task(task_definition, contract)
+    wanted = task(task_definition, contract, names)
     if (engine := docker(env, "version", "--format", "{{.Server.Version}}")).returncode != 0:
         return [_no_engine(engine.stderr)]
+    if not wanted.container:
+        reason = not_determined(task_definition, names, contract.port)
+        return [skip("TRIAL_SKIPPED", f"The image was not run, since {reason}.")]
     found = list(present(image, env))
     if found[-1].level == "FAIL":
         return found

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from deploy import reading
 from deploy.aws import Clients
 from deploy.plan import Plan
+from deploy.serving import not_determined, serving_container, wired_names
 from deploy.why.around import MISSING, Around
 from deploy.why.asking import Asking
 from deploy.why.facts.definition import TaskDefinition, secret_values
@@ -122,6 +123,7 @@ class _Look:
     def __init__(self, asking: Asking, plan: Plan, since: datetime | None) -> None:
         self.asking, self.plan, self.since = asking, plan, since
         self.ask, self.now = asking.ask, datetime.now(UTC)
+        self.names: list[str] = []  # of the container that serves, as the service's load balancer has it
 
     def all(self, wanted: str | None) -> Evidence:
         """The whole."""
@@ -134,7 +136,7 @@ class _Look:
         stopped = [one for one in stopped if is_of(one, chosen, known)]
         running = [one for one in self._tasks("RUNNING") if is_of(one, chosen, known)]
         raw = self._definition(known, [*stopped, *running], service)
-        definition = TaskDefinition.of(raw) if raw is not None else None
+        definition = self._described(raw, service.port if service else None) if raw is not None else None
         around = Around(self.asking, self.plan, service)
         group, group_status = around.target_group()
         found = Evidence(
@@ -183,6 +185,7 @@ class _Look:
         raw = next(iter(answer.each("services")), None)
         if raw is None:
             return Service(status=MISSING), [], []
+        self.names = wired_names(raw.plain, self.plan.load_balancer.target_group)
         deployments = sorted(map(Deployment.of, raw.each("deployments")), key=lambda one: one.status != "PRIMARY")
         events = [one for one in map(Event.of, raw.each("events")) if self._is_new(one.at)]
         events.sort(key=lambda one: one.at.timestamp() if one.at else 0.0, reverse=True)
@@ -227,6 +230,12 @@ class _Look:
             return None
         answer = self.ask("the task definition", "ecs", "describe_task_definition", taskDefinition=name)
         return answer.inner("taskDefinition") if answer is not None else None
+
+    def _described(self, raw: Raw, port: int | None) -> TaskDefinition:
+        """The task definition; that no container of it can be chosen is noted."""
+        if serving_container(raw.plain, self.names, port) is None:
+            self.asking.note("the container", not_determined(raw.plain, self.names, port))
+        return TaskDefinition.of(raw, self.names, port)
 
     def _logs(self, found: Evidence, secret: set[str]) -> dict[str, tuple[Event, ...]]:
         definition = found.definition or TaskDefinition()

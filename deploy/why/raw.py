@@ -10,6 +10,11 @@ class Raw:
     def __init__(self, value: Any) -> None:
         self._value: dict[Any, Any] = value if isinstance(value, dict) else {}
 
+    @property
+    def plain(self) -> dict[Any, Any]:
+        """The object itself, in which anything may stand; empty where it was none."""
+        return self._value
+
     def __contains__(self, key: str) -> bool:
         """Whether there is something under a key."""
         return self._value.get(key) is not None

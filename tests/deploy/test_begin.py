@@ -16,6 +16,7 @@ from deploy.begin.page import LEFT_OUT, entries
 from deploy.begin.seen import Seen
 from tests.deploy.aws import REPOSITORY, Good
 from tests.deploy.test_cloud import bundle, good, server, told
+from tests.deploy.wrong import ADMIN, ROUTER
 
 __all__ = ["bundle", "good", "server", "told"]  # fixtures
 
@@ -230,6 +231,37 @@ def test_names_of_their_own_and_several_origins_are_kept(good: Good, here: Path,
     assert (made.family, made.repository) == ("skin", "team/skin")
     assert (made.front_end, made.settings["SHINE_CORS_ORIGINS"]) == ("https://one.example.com", origins)
     assert "SHINE_CORS_ORIGINS names 2 origins" in out
+
+
+def test_of_several_containers_the_one_that_serves_is_read(good: Good, here: Path, capsys: Any) -> None:
+    task = run_phase(good, SHINE_QUALITY="30")
+    task["containerDefinitions"].insert(0, {**ROUTER, "memory": 64, "logConfiguration": {"logDriver": "json-file"}})
+    task["containerDefinitions"][1]["portMappings"][0]["containerPort"] = 8080
+    good.rewire(containerName=good.plan.service, containerPort=8080)
+    unwired(good)
+    _, out, _ = run(capsys, "--from-service", SERVICE)
+    found = yaml.safe_load((here / "trail.yaml").read_text())
+    assert found["settings"]["SHINE_QUALITY"] == "30"
+    assert "repository" not in out
+    assert "A plan has one container; log_router beside it would be gone." in out
+
+
+def test_of_several_containers_none_is_guessed(good: Good, here: Path, capsys: Any) -> None:
+    task = run_phase(good)
+    task["containerDefinitions"][0]["portMappings"][0]["containerPort"] = 8080
+    task["containerDefinitions"].append({**ADMIN, "memory": 64})
+    good.rewire(containerName=good.plan.service, containerPort=8080)
+    unwired(good)
+    code, _, err = run(capsys, "--from-service", SERVICE)
+    assert code == exits.FOUND
+    assert "In the service's task definition it cannot be determined which container serves." in err
+    assert '("shine-api-gateway", "admin"), none maps port 5000' in err
+    assert not (here / "trail.yaml").exists()
+
+
+def unwired(good: Good) -> None:
+    """No load balancer names a container."""
+    good.stand_in("ecs", "DescribeServices", lambda answer: answer["services"][0].update(loadBalancers=[]))
 
 
 def test_an_image_from_elsewhere_leaves_the_repository_open(good: Good, here: Path, capsys: Any) -> None:

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from deploy.codes import CHECKS
 from deploy.finding import Finding
 from tests.deploy import good
 from tests.deploy.right import RIGHT
-from tests.deploy.wrong import NAMES, ROWS, Wrong
+from tests.deploy.wrong import ADMIN, NAMES, ROUTER, ROWS, Wrong
+
+SECOND = "containerDefinitions[1].portMappings[0].containerPort"
 
 
 def findings(row: Wrong) -> list[Finding]:
@@ -80,6 +83,25 @@ def test_every_check_says_something_of_a_good_task_definition() -> None:
     told = judge(good.case(good.task()))
     assert [one.code for one in told] == list(CHECKS)
     assert {one.level for one in told} == {"OK"}
+
+
+@pytest.mark.parametrize("port", [5000, 8080])
+def test_a_sidecar_that_stands_first_is_not_taken_for_the_container_that_serves(port: int) -> None:
+    content = good.changed(good.task(), {"c.portMappings.0.containerPort": port})
+    content["containerDefinitions"].insert(0, ROUTER)
+    found = good.found(content)
+    assert [one.code for one in found] == ([] if port == 5000 else ["PORT_MISMATCH"])
+    places = [place.where for one in found for place in one.places]
+    assert places == ([] if port == 5000 else [f"task definition: {SECOND}", "image contract: port"])
+
+
+def test_the_container_that_the_load_balancer_names_is_judged() -> None:
+    content = good.changed(good.task(), {"c.portMappings.0.containerPort": 8080, "containerDefinitions.1": ADMIN})
+    assert {one.code for one in judge(replace(good.case(content), names=("admin",))) if one.level == "FAIL"} >= {
+        "PORT_MISMATCH"
+    }
+    (found,) = [one for one in judge(replace(good.case(content), names=("shine-api-gateway",))) if one.level == "FAIL"]
+    assert (found.code, "5000" in found.sentence, "8080" in found.sentence) == ("PORT_MISMATCH", True, True)
 
 
 def test_no_value_of_a_secret_is_ever_shown() -> None:

@@ -10,6 +10,14 @@ ROLE = "arn:aws:iam::123456789012:role/"
 STORED = "arn:aws:secretsmanager:us-east-1:123456789012:secret:shine-AbCdEf"
 FROM_FILE = {"value": "arn:aws:s3:::b/x.env", "type": "s3"}
 SIDECAR = {"name": "proxy", "image": f"proxy@{DIGEST}", "environment": [{"name": "PROXY_PASSWORD", "value": "x"}]}
+ADMIN = {"name": "admin", "image": f"admin@{DIGEST}", "portMappings": [{"containerPort": 9000}]}
+ROUTER = {
+    "name": "log_router",
+    "image": f"public.ecr.aws/aws-observability/aws-for-fluent-bit@{DIGEST}",
+    "firelensConfiguration": {"type": "fluentbit"},
+    "environment": [{"name": "PORT", "value": "24224"}],
+    "portMappings": [{"containerPort": 24224}],
+}
 CLIENT = "import http.client; c = http.client.HTTPConnection"
 HERE = "http://127.0.0.1:5000"
 REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/shine-api-gateway"
@@ -154,6 +162,16 @@ PORTS = [
     Wrong("PORT_MISSING", {"c.portMappings": []}, ("5000",)),
     Wrong("PORT_MISSING", {"c.portMappings": GONE}, ("5000",)),
     Wrong("PORT_MISSING", {"c.portMappings": [{"protocol": "tcp"}]}, ("5000",)),
+    Wrong(
+        "PORT_MISSING",
+        {"c.portMappings.0.containerPort": 8080, "containerDefinitions.1": ADMIN},
+        ("which container serves", '"shine-api-gateway", "admin"', "5000"),
+    ),
+    Wrong(
+        "PORT_MISMATCH",
+        {"c.portMappings.0.containerPort": 8080, "containerDefinitions.1": ROUTER},
+        ("5000", "8080"),
+    ),
     Wrong("HOST_PORT", {"c.portMappings.0.hostPort": 80}, ("80", "5000")),
     Wrong("HOST_PORT", {"c.portMappings.0.hostPort": 0}, ("0", "5000")),
     Wrong("PORT_PROTOCOL", {"c.portMappings.0.protocol": "udp"}, ("udp", "tcp")),

@@ -1,5 +1,6 @@
 """Tasks, services, deployments as ECS's Describe operations tell them."""
 
+import hashlib
 from typing import Any
 
 from tests.deploy.aws import ACCOUNT, REGION
@@ -38,12 +39,22 @@ def task(one: Task) -> dict[str, Any]:
         "attachments": [
             {"id": one.interface[4:], "type": "ElasticNetworkInterface", "status": attached, "details": details}
         ],
-        "containers": [_container(one)],
+        "containers": [
+            _container(one) if container is one.container else _beside(one, container)
+            for container in one.definition["containerDefinitions"]
+        ],
         "stoppedReason": one.reason,
         "stopCode": one.code,
         **one.times,
     }
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _beside(one: Task, container: dict[str, Any]) -> dict[str, Any]:
+    """A container that is not wired, with an image of its own."""
+    told = _container(one)
+    digest = f"sha256:{hashlib.sha256(container['image'].encode()).hexdigest()}"
+    return {**told, "name": container["name"], "image": container["image"], "imageDigest": digest}
 
 
 def _container(one: Task) -> dict[str, Any]:

@@ -37,15 +37,14 @@ class Container:
 
 
 def prepare(
-    account: Account, catalogue: dict[str, Image], definition: dict[str, Any], network: dict[str, Any], task: str
+    account: Account, catalogue: dict[str, Image], container: dict[str, Any], network: dict[str, Any], task: str
 ) -> Container:
-    """All of it, in the order in which Fargate goes about it.
+    """All of it, in the order in which Fargate goes about it; containers beside this one are told of and never run.
 
     Raises:
         StartFailed: with ECS's stoppedReason.
     """
-    container = definition["containerDefinitions"][0]
-    _connected(account, definition, network)
+    _connected(account, container, network)
     secrets = {one["name"]: secret(account, one["valueFrom"]) for one in container.get("secrets", [])}
     group, stream = _log(account, container, task)
     digest = pull(account, container["image"])
@@ -56,13 +55,13 @@ def prepare(
     return Container(container["name"], container["image"], digest, behaves, {**plain, **secrets}, group, stream)
 
 
-def _connected(account: Account, definition: dict[str, Any], network: dict[str, Any]) -> None:
+def _connected(account: Account, container: dict[str, Any], network: dict[str, Any]) -> None:
     wanted = network["awsvpcConfiguration"]
     public = wanted.get("assignPublicIp", "DISABLED") == "ENABLED"
     subnet = wanted["subnets"][0]
     # The execution role's calls take the task's own network interface, secrets first.
     services = ["ecr.api", "ecr.dkr", "logs"]
-    if definition["containerDefinitions"][0].get("secrets"):
+    if container.get("secrets"):
         services.insert(0, "secretsmanager")
     for service in services:
         if gets_out(account, subnet, public, service):

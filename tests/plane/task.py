@@ -21,6 +21,7 @@ from tests.plane.probe import command_succeeds
 from tests.plane.process import Process
 from tests.plane.startup import Container, prepare
 from tests.plane.targets import Target, Targets
+from tests.plane.wiring import wired
 
 PLATFORM_S = 2.0  # AWS's seconds for a network interface, and again to take it away
 HEALTH_LEAST_S = 0.25
@@ -70,7 +71,7 @@ class Task:
         self.ground, self.service, self.deployment = ground, service, deployment
         self.started_by = deployment
         self.definition, self.revision = definition, revision
-        self.container = definition["containerDefinitions"][0]
+        self.container = wired(definition, revision["loadBalancers"])
         self.status, self.desired, self.health = "PROVISIONING", "RUNNING", "UNKNOWN"
         self.created, self.times = now(), dict[str, datetime]()
         self.reason: str | None = None
@@ -165,7 +166,7 @@ class Task:
 
     def _run(self) -> None:
         network = self.revision["networkConfiguration"]
-        found = prepare(self.ground.account, self.ground.catalogue, self.definition, network, self.id)
+        found = prepare(self.ground.account, self.ground.catalogue, self.container, network, self.id)
         self.digest = found.digest
         self.times |= {"pullStartedAt": now(), "pullStoppedAt": now()}
         wanted = self.definition.get("runtimePlatform", {}).get("cpuArchitecture", "X86_64")

@@ -50,6 +50,13 @@ def _network(account: Account, wanted: dict[str, Any]) -> None:
             ) from None
 
 
+def wired(definition: dict[str, Any], balancers: list[dict[str, Any]]) -> dict[str, Any]:
+    """The container that load balancers send to; the first where none is named."""
+    containers: list[dict[str, Any]] = definition["containerDefinitions"]
+    names = [one["containerName"] for one in balancers]
+    return next((one for one in containers if one["name"] in names), containers[0])
+
+
 def _container(definition: dict[str, Any], wired: dict[str, Any]) -> None:
     name, port = wired["containerName"], wired["containerPort"]
     found = next((one for one in definition["containerDefinitions"] if one["name"] == name), None)

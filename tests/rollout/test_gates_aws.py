@@ -151,6 +151,15 @@ def test_another_image_in_one_task_is_seen(account: Rolled) -> None:
     assert result.limit == account.ids["digest"]
 
 
+def test_a_container_that_stands_before_the_one_that_serves_is_passed_over(account: Rolled) -> None:
+    beside = {"name": "helper", "image": "helper:1", "imageDigest": OTHER}
+    for task in account.tasks:
+        serving = {"name": "shine", "image": "shine:1", "imageDigest": account.ids["digest"]}
+        account.tells(task, containers=[beside, serving])
+    holds(ask(account.live("simple"), "digest"))
+    holds(ask(account.live("simple"), "targets_healthy"))
+
+
 def test_the_digest_that_ecs_tells_goes_before_the_one_in_the_images_name(account: Rolled) -> None:
     named = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/shine@{account.ids['digest']}"
     account.runs(account.tasks[0], OTHER, image=named)

@@ -236,6 +236,8 @@ def test_a_refusal_goes_on_with_the_image_that_runs_only_where_that_would_come_n
         ({"outcome": "overtaken"}, "not known: somebody else's newer deployment came", None),
         ({"outcome": "gate_failed"}, "Nothing proven runs: hybrid failed", None),
         ({"outcome": "gate_failed", "back_to": "nobody"}, "Nothing proven runs", None),
+        ({"outcome": "gate_failed"}, "failed, and there was nothing to go back to.", None),
+        ({"outcome": "gate_failed", "before": image("")}, "failed, and s:9, which ran before, was gone back to.", None),
         ({"outcome": "platform_failed", "back_to": "a1"}, "Phase simple with image sha256:9f2c9f2c9f2c", "a1"),
         ({"outcome": "cause_found", "deployment": None}, "Phase simple with image", "a1"),
         ({"outcome": "restored", "command": "rollback", "back_to": "a1"}, "again since it was gone back to", "a1"),

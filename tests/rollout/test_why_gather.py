@@ -22,6 +22,7 @@ from deploy.why.diagnose import diagnose
 from deploy.why.evidence import Evidence, EvidenceError, gather, read, save
 from tests.deploy.aws import GROUP, LOADER, NAME, Good
 from tests.deploy.test_cloud_asking import refuse
+from tests.deploy.wrong import ADMIN, ROUTER
 from tests.rollout.causes.made import BEFORE, DEPLOYMENT
 from tests.s3 import CREDENTIALS, S3
 from tests.unit.model import bundles
@@ -147,6 +148,32 @@ def test_all_parts_of_a_service_are_gathered(account: Account) -> None:
     assert [rule.covers(5000) for group in seen.security_groups for rule in group.rules] == [True]
     assert [(one.name, one.state) for one in seen.alarms] == [("shine-5xx", "ALARM")]
     assert seen.unseen == ()
+
+
+def test_the_container_that_the_load_balancer_names_is_looked_at(account: Account) -> None:
+    def change(answer: dict[str, Any]) -> None:
+        beside = [ROUTER, {**ADMIN, "portMappings": [{"containerPort": 5000}]}]
+        answer["taskDefinition"]["containerDefinitions"][:0] = beside
+
+    account.good.stand_in("ecs", "DescribeTaskDefinition", change)
+    seen = account.look()
+    assert seen.definition is not None
+    assert (seen.definition.container, seen.definition.log_group) == ("shine", GROUP)
+    assert set(seen.logs) == {account.ended, account.alive}
+    assert seen.unseen == ()
+
+
+def test_that_no_container_can_be_chosen_is_noted(account: Account) -> None:
+    def change(answer: dict[str, Any]) -> None:
+        answer["taskDefinition"]["containerDefinitions"] = [ROUTER, ADMIN, {**ADMIN, "name": "web"}]
+
+    account.good.stand_in("ecs", "DescribeTaskDefinition", change)
+    seen = account.look()
+    assert seen.definition is not None
+    assert (seen.definition.container, seen.definition.ports) == ("", ())
+    [note] = seen.unseen
+    assert note.startswith("The container: it cannot be determined which container serves. Of the containers ")
+    assert 'none has the name "shine" that the load balancer sends to, and none maps port 5000' in note
 
 
 def test_the_last_lines_of_what_failed_and_of_what_runs_are_read(account: Account) -> None:

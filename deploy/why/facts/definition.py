@@ -1,9 +1,11 @@
 """The task definition, reduced to what a diagnosis needs; no value that may be secret is kept."""
 
 import re
+from collections.abc import Iterable
 
 from pydantic import Field
 
+from deploy.serving import serving_container
 from deploy.why.facts.fact import Fact
 from deploy.why.masking import HIDDEN, masked, secret_name
 from deploy.why.raw import Raw, tail
@@ -52,9 +54,9 @@ class TaskDefinition(Fact):
     task_role: str = ""
 
     @classmethod
-    def of(cls, raw: Raw) -> "TaskDefinition":
-        """As DescribeTaskDefinition tells it."""
-        container = serving(raw)
+    def of(cls, raw: Raw, names: Iterable[str] = (), port: int | None = None) -> "TaskDefinition":
+        """As DescribeTaskDefinition tells it; names and port of the container that serves, where they are known."""
+        container = Raw(serving_container(raw.plain, names, port))
         options, check = container.inner("logConfiguration").inner("options"), container.inner("healthCheck")
         given = {
             "interval": check.number("interval"),
@@ -89,12 +91,6 @@ class TaskDefinition(Fact):
             execution_role=raw.text("executionRoleArn"),
             task_role=raw.text("taskRoleArn"),
         )
-
-
-def serving(raw: Raw) -> Raw:
-    """The container that serves: the first that maps a port, else the first."""
-    containers = raw.each("containerDefinitions")
-    return next((one for one in containers if one.each("portMappings")), containers[0] if containers else Raw(None))
 
 
 def secret_values(raw: Raw) -> set[str]:
