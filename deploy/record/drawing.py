@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from html import escape
 
 from bentos.skin.settings import Phase
+from deploy.record.phases import PhaseProgress
 from deploy.record.progress import Progress
-from deploy.record.stations import Station
 
 Point = tuple[float, float]
 STEPS, FINE = 60, 600  # points of a curve between two stations: drawn, and computed
@@ -108,7 +108,7 @@ def picture(progress: Progress, shape: Shape) -> str:
     return "".join(parts)
 
 
-def sign(station: Station) -> str:
+def sign(station: PhaseProgress) -> str:
     """A station's icon alone, for its card; the words beside it say the same."""
     state = station.state.replace(" ", "-")
     return (
@@ -122,7 +122,7 @@ def _told(progress: Progress) -> str:
     return f"The trail: {states}. {progress.passed} of {progress.gates} gates passed."
 
 
-def _place(stations: Sequence[Station]) -> tuple[int, float]:
+def _place(stations: Sequence[PhaseProgress]) -> tuple[int, float]:
     """Leg of the way and part of it, by the gates that hold before the first station that is not proven."""
     for number, one in enumerate(stations):
         if one.state != "proven":
@@ -187,7 +187,7 @@ def _land(shape: Shape, way: Sequence[Point]) -> str:
     )
 
 
-def _post(station: Station, foot: Point) -> str:
+def _post(station: PhaseProgress, foot: Point) -> str:
     """A sign on its post, and what it says below."""
     x, y = foot
     state = station.state.replace(" ", "-")

@@ -10,11 +10,11 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
-from deploy.record.days import Day
 from deploy.record.drawing import TALL, WIDE, picture, sign
+from deploy.record.log import LogDay
+from deploy.record.phases import GateState, PhaseProgress
 from deploy.record.progress import Progress
-from deploy.record.stations import Asked, Station
-from deploy.record.telling import clean, clock, day, moment, person, short, span, utc, value
+from deploy.record.text import clean, clock, day, duration, gate_value, moment, person, short, utc
 from deploy.record.trail import Note, Record
 
 CSS = Path(__file__).with_name("page.css")
@@ -60,7 +60,7 @@ def markdown(record: Record, progress: Progress) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _row(one: Station) -> str:
+def _row(one: PhaseProgress) -> str:
     cells = [
         f"{one.number} {one.phase}",
         str(one.marker) if one.proof else "",
@@ -68,13 +68,13 @@ def _row(one: Station) -> str:
         f"{one.passed}/{one.gates}",
         moment(one.started) if one.started else "",
         moment(one.ended) if one.ended else "",
-        span(one.seconds) if one.seconds is not None else "",
+        duration(one.seconds) if one.seconds is not None else "",
         _code(short(one.digest)) if one.digest else "",
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def _section(one: Station) -> list[str]:
+def _section(one: PhaseProgress) -> list[str]:
     lines = [f"## {one.number} {one.phase}: {one.state}", ""]
     lines += [f"- Reached: {_md(one.reached)}"] if one.reached else []
     lines += [f"- Reached before: {_md(_earlier(one))}"] if one.earlier else []
@@ -88,7 +88,7 @@ def _section(one: Station) -> list[str]:
         "| gate | holds | seen | demanded |",
         "|---|---|---|---|",
         *(
-            f"| {_md(gate.title)} | {HELD[_kind(gate, one)]} | {_md(value(gate.value))} | {_md(value(gate.limit))} |"
+            f"| {_md(gate.title)} | {HELD[_kind(gate, one)]} | {_md(gate_value(gate.value))} | {_md(gate_value(gate.limit))} |"
             for gate in one.asked
         ),
         "",
@@ -123,12 +123,12 @@ def html(record: Record, progress: Progress) -> str:
     return "".join(parts)
 
 
-def _card(one: Station) -> str:
+def _card(one: PhaseProgress) -> str:
     facts = []
     if one.started:
         facts.append(("Begun", _time(one.started)))
     if one.ended and one.seconds is not None:
-        facts.append(("Proven", f"{_time(one.ended)}, after {span(one.seconds)}"))
+        facts.append(("Proven", f"{_time(one.ended)}, after {duration(one.seconds)}"))
     if one.digest:
         facts.append(("Image", f'<code title="{_text(one.digest)}">{_text(short(one.digest))}</code>'))
     if one.reached and not one.proof:  # the marker says it
@@ -153,23 +153,23 @@ def _card(one: Station) -> str:
     )
 
 
-def _reached_marker(one: Station) -> str:
+def _reached_marker(one: PhaseProgress) -> str:
     if one.proof is None:
         return ""
     took = (utc(one.proof.ended) - utc(one.proof.started)).total_seconds() if one.proof.ended else None
     by = f"{_text(person(one.proof.who))}, {_time(one.proof.ended or one.proof.started)}"
-    by += f", {span(took)} after it began" if took is not None else ""
+    by += f", {duration(took)} after it began" if took is not None else ""
     title = f'<span aria-hidden="true">{one.marker.sign}</span> {one.marker.title}'
     return f'<p class="reached-marker">{title}<small>{by}</small></p>'
 
 
-def _bar(one: Station) -> str:
+def _bar(one: PhaseProgress) -> str:
     cells = "".join(f'<i class="{_kind(gate, one)}"></i>' for gate in one.asked)
     told = f"{one.passed} of {one.gates} gates passed"
     return f'<div class="bar" aria-hidden="true">{cells}</div><p class="quiet">{told}</p>'
 
 
-def _gates(one: Station) -> str:
+def _gates(one: PhaseProgress) -> str:
     if not one.asked:
         return ""
     rows = []
@@ -200,7 +200,7 @@ def _decisions(notes: Sequence[Note]) -> str:
     return f'<ul class="decisions">{rows}</ul>'
 
 
-def _log(days: Sequence[Day]) -> str:
+def _log(days: Sequence[LogDay]) -> str:
     if not days:
         return f'<p class="quiet">{NOTHING}</p>'
     parts = []
@@ -217,22 +217,22 @@ def _log(days: Sequence[Day]) -> str:
     return "".join(parts)
 
 
-def _date(one: Day) -> str:
+def _date(one: LogDay) -> str:
     return day(one.entries[0].at)
 
 
-def _earlier(one: Station) -> str:
+def _earlier(one: PhaseProgress) -> str:
     proof = one.earlier
     if proof is None or proof.deployed is None:
         return ""
     return f"by image {short(proof.deployed.digest)}, {moment(proof.ended or proof.started)}."
 
 
-def _when(one: Station) -> str:
+def _when(one: PhaseProgress) -> str:
     return {"running": "if nobody is at it", "failed": "once it is repaired"}.get(one.state, "")
 
 
-def _kind(gate: Asked, one: Station) -> str:
+def _kind(gate: GateState, one: PhaseProgress) -> str:
     """yes, no, wait (it may still come to hold), open (not asked yet)."""
     if gate.holds is None:
         return "open"
@@ -244,9 +244,9 @@ HELD = {"yes": "✓ yes", "no": "✗ **no**", "wait": "not yet", "open": "not as
 TOLD = {"yes": "holds", "no": "does not hold", "wait": "does not hold yet", "open": "not asked yet"}
 
 
-def _seen(gate: Asked) -> str:
-    told = value(gate.value)
-    return told if gate.limit is None else f"{told}; demanded {value(gate.limit)}"
+def _seen(gate: GateState) -> str:
+    told = gate_value(gate.value)
+    return told if gate.limit is None else f"{told}; demanded {gate_value(gate.limit)}"
 
 
 def _time(at: datetime) -> str:

@@ -12,7 +12,7 @@ from bentos.skin.settings import Phase
 from deploy.record import page
 from deploy.record.drawing import TALL, WIDE, Shape, picture
 from deploy.record.progress import compute
-from deploy.record.telling import span, value
+from deploy.record.text import duration, gate_value
 from deploy.record.trail import Attempt, Note, Record
 from tests.rollout import records
 from tests.rollout.records import EXPECTED, JANE, at, attempt, complete, empty, failed, gates, half_way, image, record
@@ -269,7 +269,7 @@ def luminance(colour: str) -> float:
     ],
 )
 def test_durations_are_told_as_people_do(seconds: float, told: str) -> None:
-    assert span(seconds) == told
+    assert duration(seconds) == told
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_durations_are_told_as_people_do(seconds: float, told: str) -> None:
     ],
 )
 def test_values_of_gates_fit_on_a_line(seen: Any, told: str) -> None:
-    assert value(seen) == told
+    assert gate_value(seen) == told
 
 
 def test_all_days_are_in_the_log_and_old_ones_folded() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from bentos.skin.settings import Phase
+from deploy.record.phases import MARKERS
 from deploy.record.progress import Progress, compute, current, last_proven, next_phase
-from deploy.record.stations import MARKERS
 from deploy.record.trail import Attempt, Note, Outcome
 from tests.rollout.records import (
     DIGEST,
