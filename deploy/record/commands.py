@@ -108,14 +108,14 @@ def _status(wanted: argparse.Namespace, plan: Plan, live: Live | None) -> int:
         f"{record.service}, cluster {record.cluster}, account {record.account}, {record.region}",
         *(line for one in progress.stations for line in _lines(one, colours)),
         f"{progress.passed} of {progress.gates} gates passed ({progress.percent} %)"
-        + (f", on the way since {moment(progress.started)}." if progress.started else ". Nobody has set out yet."),
+        + (f", started {moment(progress.started)}." if progress.started else f". {page.NOT_STARTED}"),
         f"Runs:  {progress.current.sentence}",
         *(seen.lines if seen is not None else []),
     ]
     if holding is not None:
         lines.append(f"Lock:  {holding.told()}{' (stale)' if holding.stale else ''}")
     drifted = seen is not None and bool(seen.data.get("differs_from_record")) and holding is None
-    lines.append(f"Next:  {UNDO if drifted else progress.next or page.END}")
+    lines.append(f"Next:  {UNDO if drifted else progress.next or page.ALL_PROVEN}")
     print("\n".join(lines))
     return FINE
 

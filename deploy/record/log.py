@@ -13,16 +13,16 @@ from deploy.record.trail import Attempt, Deployed, Outcome, Record
 Kind = Literal["begun", "good", "bad", "decision"]
 
 ENDS: dict[Outcome, str] = {
-    "running": "goes on",
+    "running": "is running",
     "proven": "is proven",
-    "refused": "was refused, and nothing changed",
-    "gate_failed": "was taken back: a gate failed",
-    "cause_found": "was taken back: a cause was found that no waiting cures",
-    "platform_failed": "was taken back by ECS",
-    "rollback_failed": "failed, and so did the way back",
-    "restored": "is done",
-    "overtaken": "was overtaken by somebody else's deployment",
-    "abandoned": "never reached AWS",
+    "refused": "was refused; nothing was changed",
+    "gate_failed": "was rolled back: a gate failed",
+    "cause_found": "was rolled back: a cause was found that waiting cannot fix",
+    "platform_failed": "was rolled back by ECS",
+    "rollback_failed": "failed, and the service could not be rolled back",
+    "restored": "is complete",
+    "overtaken": "was replaced by a newer deployment that somebody else started",
+    "abandoned": "ended before it changed anything in AWS",
 }
 
 
@@ -49,7 +49,7 @@ def log_by_day(record: Record) -> list[LogDay]:
     """All events of a record, newest first."""
     entries = [entry for attempt in record.attempts for entry in _entries(attempt, record)]
     entries += [
-        LogEntry(at=utc(note.at), kind="decision", text=f"Decision of {person(note.who)}: {note.text}")
+        LogEntry(at=utc(note.at), kind="decision", text=f"Decision by {person(note.who)}: {note.text}")
         for note in record.notes
     ]
     entries.sort(key=lambda entry: entry.at)  # stable: a start stays before its end
@@ -62,8 +62,8 @@ def log_by_day(record: Record) -> list[LogDay]:
 
 def _entries(attempt: Attempt, record: Record) -> list[LogEntry]:
     """The start of an attempt, and its end if it has ended."""
-    what = f"Phase {attempt.phase}" if attempt.command == "up" else f"Going back to {attempt.phase}"
-    start = f"{what}{_with_image(attempt.deployed, ' with')} begun by {person(attempt.who)}."
+    what = f"Phase {attempt.phase}" if attempt.command == "up" else f"Rollback to {attempt.phase}"
+    start = f"{what}{_with_image(attempt.deployed, ' with')} was started by {person(attempt.who)}."
     entries = [LogEntry(at=utc(attempt.started), kind="begun", text=start)]
     if attempt.ended is not None:
         good = attempt.outcome in ("proven", "restored")
@@ -73,15 +73,15 @@ def _entries(attempt: Attempt, record: Record) -> list[LogEntry]:
 
 
 def _end(attempt: Attempt, record: Record) -> str:
-    text = f"{ENDS[attempt.outcome]}, after {duration(seconds_taken(attempt) or 0)}"
+    text = f"{ENDS[attempt.outcome]}. It took {duration(seconds_taken(attempt) or 0)}"
     if attempt.gates:
-        text += f"; {sum(gate.holds for gate in attempt.gates)} of {count(len(attempt.gates), 'gate')} held"
+        text += f"; {sum(gate.holds for gate in attempt.gates)} of {count(len(attempt.gates), 'gate')} passed"
     text += f". {attempt.sentence}" if attempt.sentence and attempt.outcome != "proven" else "."
     target = next((other for other in record.attempts if other.id == attempt.back_to), None)
     if target is not None and attempt.outcome not in ("proven", "restored"):
-        text += f" Gone back to {target.phase}{_with_image(target.deployed, ',')}."
+        text += f" Rolled back to {target.phase}{_with_image(target.deployed, ',')}."
     if attempt.trimmed:
-        text += " (Its evidence was left out when the record had grown too large.)"
+        text += " (The evidence was removed because the record had become too large.)"
     return text
 
 

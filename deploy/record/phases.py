@@ -192,14 +192,14 @@ def _reached(proof: Attempt | None, gates: Sequence[GateState]) -> str | None:
     if proof is not None:
         seconds = seconds_taken(proof)
         took = "" if seconds is None else f", after {duration(seconds)}"
-        return f"All gates held, {moment(proof.ended or proof.started)}{took}; rolled out by {person(proof.who)}."
+        return f"All gates passed on {moment(proof.ended or proof.started)}{took}; rolled out by {person(proof.who)}."
     passed = [clean(gate.title, 80) for gate in gates if gate.holds]
-    return f"Held when last asked: {', '.join(passed)}." if passed else None
+    return f"These gates passed at the last check: {', '.join(passed)}." if passed else None
 
 
 def _failure(failed: Attempt, digest: str | None) -> str:
     """The sentence of the attempt, else the sentence of a gate that failed."""
     gate = next((gate.sentence for gate in failed.gates if not gate.holds), None)
-    sentence = failed.sentence or gate or f"It ended as {failed.outcome.replace('_', ' ')}."
+    sentence = failed.sentence or gate or f"Outcome: {failed.outcome.replace('_', ' ')}."
     image = digest_of(failed)
     return sentence if image in (None, digest) else f"With image {short(image)}: {sentence}"

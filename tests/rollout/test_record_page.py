@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 from bentos.skin.settings import Phase
 from deploy.record import page
-from deploy.record.drawing import TALL, WIDE, Shape, picture
+from deploy.record.drawing import TALL, WIDE, Shape
 from deploy.record.progress import compute
 from deploy.record.text import duration, gate_value
 from deploy.record.trail import Attempt, Note, Record
@@ -84,11 +84,11 @@ def test_markdown_says_what_the_record_says() -> None:
     told = markdown(failed())
     assert told.startswith("# The snail trail of shine-api-gateway\n\nCluster shine-ml-cluster, account 123456789012")
     assert (
-        "**Progress: 8 of 19 gates (42 %)**, on the way since 3 Nov 2026, 12:04 UTC.\n\n"
+        "**Progress: 8 of 19 gates (42 %)**, started 3 Nov 2026, 12:04 UTC.\n\n"
         "- Runs: Phase simple with image sha256:9f2c9f2c9f2c, proven 3 Nov 2026, 12:11 UTC. It runs again since hybrid "
         "was taken back.\n"
         f"- Next: `trail up hybrid --digest {records.DIGEST}`\n\n"
-        "| phase | marker | state | gates | begun | ended | took | image |\n"
+        "| phase | marker | state | gates | started | proven | took | image |\n"
         "|---|---|---|---|---|---|---|---|\n"
         "| 1 simple | 🎯 Starting line: basic system operational | proven | 5/5 | 3 Nov 2026, 12:04 UTC | "
         "3 Nov 2026, 12:11 UTC | 7 min | `sha256:9f2c9f2c9f2c` |\n"
@@ -98,16 +98,19 @@ def test_markdown_says_what_the_record_says() -> None:
     ) in told
     assert (
         "## 2 hybrid: failed\n\n"
-        "- Reached: Held when last asked: Stable, Status tells, Degradation proven.\n"
-        "- Blocks: Metrics there did not hold within 180 s: /metrics answers 404. (`metrics_there`)\n"
-        f"- Next: `trail up hybrid --digest {records.DIGEST}` once it is repaired\n\n"
-        "| gate | holds | seen | demanded |\n"
+        "- Reached: These gates passed at the last check: Stable, Status tells, Degradation proven.\n"
+        "- Problem: Metrics there did not hold within 180 s: /metrics answers 404. (`metrics_there`)\n"
+        f"- Next: `trail up hybrid --digest {records.DIGEST}` after the problem is fixed\n\n"
+        "| gate | result | measured | required |\n"
         "|---|---|---|---|\n"
-        "| Stable | ✓ yes | 2 | 2 |\n"
+        "| Stable | ✓ passed | 2 | 2 |\n"
     ) in told
-    assert "| Metrics there | ✗ **no** | 1 | 2 |\n" in told
-    assert "### 3 Nov 2026\n\n- 12:46 Phase hybrid was taken back: a gate failed, after 12 min; 3 of 4 gates" in told
-    assert told.endswith("begun by user/jane.\n")
+    assert "| Metrics there | ✗ **failed** | 1 | 2 |\n" in told
+    assert (
+        "### 3 Nov 2026\n\n- 12:46 Phase hybrid was rolled back: a gate failed. It took 12 min; 3 of 4 gates passed."
+        in told
+    )
+    assert told.endswith("was started by user/jane.\n")
 
 
 def test_markdown_tells_decisions_with_who_and_when() -> None:
@@ -122,12 +125,12 @@ def test_html_says_the_same() -> None:
         "42 %",
         "8 of 19 passed",
         "It runs again since hybrid was taken back.",
-        f"trail up hybrid --digest {records.DIGEST} once it is repaired",
+        f"trail up hybrid --digest {records.DIGEST} after the problem is fixed",
         "Metrics there did not hold within 180 s: /metrics answers 404. metrics_there",
         "GET /metrics → 404 Not Found",
         "1 of 2 tasks shows metrics_there; look at its log.",
-        "🎯 Starting line user/jane, 3 Nov 2026, 12:11 UTC, 7 min after it began",
-        "12:46 Phase hybrid was taken back: a gate failed",
+        "🎯 Starting line user/jane, 3 Nov 2026, 12:11 UTC, 7 min after the start",
+        "12:46 Phase hybrid was rolled back: a gate failed",
         "As of 4 Nov 2026, 13:14 UTC.",
     ):
         assert told in text
@@ -136,13 +139,13 @@ def test_html_says_the_same() -> None:
 
 def test_an_empty_record_makes_a_page_that_says_how_to_begin() -> None:
     for told in (html(empty()), markdown(empty())):
-        assert "Nobody has set out yet." in told
+        assert "No phase has been started yet." in told
         assert "trail up simple --digest sha256:…" in told
 
 
 def test_a_walked_trail_says_so_and_has_all_markers() -> None:
     for told in (html(complete()), markdown(complete())):
-        assert "The trail is walked to its end." in told
+        assert "All four phases are proven." in told
         assert all(sign in told for sign in "🎯🔍🏆")
         assert "🏗️" in told
 
@@ -204,22 +207,22 @@ def test_the_snail_comes_further_with_each_gate_and_to_no_sign_without_a_proof(s
 
 
 def points_walked(shape: Shape, attempts: list[Attempt]) -> int:
-    drawn = picture(compute(record(attempts), EXPECTED), shape)
+    drawn = page.trail_svg(compute(record(attempts), EXPECTED), shape)
     found = re.search(r'class="walked" d="([^"]*)"', drawn)
     return len(found[1].split("L")) if found else 0
 
 
 def test_a_stone_lies_where_it_failed_and_nowhere_else() -> None:
-    assert picture(compute(failed(), EXPECTED), WIDE).count('class="stone"') == 1
+    assert page.trail_svg(compute(failed(), EXPECTED), WIDE).count('class="stone"') == 1
     for one in (empty(), half_way(), complete()):
-        assert 'class="stone"' not in picture(compute(one, EXPECTED), WIDE)
+        assert 'class="stone"' not in page.trail_svg(compute(one, EXPECTED), WIDE)
 
 
 def test_a_picture_is_told_in_words_to_those_who_do_not_see_it() -> None:
     assert (
         'role="img" aria-label="The trail: 1 simple proven, 2 hybrid failed, 3 foundation not begun, '
         '4 full not begun. 8 of 19 gates passed."'
-    ) in picture(compute(failed(), EXPECTED), WIDE)
+    ) in page.trail_svg(compute(failed(), EXPECTED), WIDE)
 
 
 TEXTS: dict[str, list[str]] = {  # by what they stand on
@@ -300,7 +303,7 @@ def test_all_days_are_in_the_log_and_old_ones_folded() -> None:
 
 def test_trimmed_attempts_are_told_as_such() -> None:
     one = attempt("a1", "simple", "gate_failed", trimmed=True)
-    assert "(Its evidence was left out when the record had grown too large.)" in html(record([one]))
+    assert "(The evidence was removed because the record had become too large.)" in html(record([one]))
 
 
 def test_who_decided_is_told() -> None:
