@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from deploy.record import text
 from deploy.record.drawing import TALL, WIDE, Point, Shape, draw
-from deploy.record.phases import GateState, PhaseProgress, seconds_taken
+from deploy.record.phases import GateState, PhaseProgress, State, seconds_taken
 from deploy.record.progress import Progress
 from deploy.record.trail import Record
 
@@ -27,10 +27,11 @@ MARKDOWN_SYNTAX = re.compile(r"([\\`*_\[\]|~])")  # what has a meaning within a 
 IN_CODE = str.maketrans({"`": "'", "|": "¦", "<": "‹"})
 NOT_STARTED = "No phase has been started yet."
 ALL_PROVEN = "All four phases are proven."
-NEXT_CONDITION = {
+# When to run the next command, by the state of its phase.
+NEXT_CONDITION: dict[State, str] = {
     "running": "if the rollout was interrupted",
     "failed": "after the problem is fixed",
-}  # by the state of the phase
+}
 
 
 class GateStatus(NamedTuple):
@@ -65,8 +66,8 @@ def html(record: Record, progress: Progress) -> str:
 
 def trail_svg(progress: Progress, shape: Shape) -> Markup:
     """The picture of the trail: the four phases, and the snail as far as the gates let it."""
-    drawing = draw(progress.stations, shape)
-    return Markup(HTML.get_template("trail.svg.j2").render(progress=progress, drawing=drawing))  # noqa: S704 - it is escaped
+    svg = HTML.get_template("trail.svg.j2").render(progress=progress, drawing=draw(progress.stations, shape))
+    return Markup(svg)  # noqa: S704 - it is escaped
 
 
 def gate_status(gate: GateState, phase: PhaseProgress) -> GateStatus:
@@ -79,7 +80,7 @@ def gate_status(gate: GateState, phase: PhaseProgress) -> GateStatus:
 
 
 def _clean(value: Any) -> Any:
-    """A value for HTML, on one line and without control characters; Jinja2 escapes it."""
+    """A value for HTML, on one line, without control characters and blanks around it; Jinja2 escapes it."""
     return value if isinstance(value, Markup) else text.clean("" if value is None else str(value), LONGEST)
 
 
@@ -126,12 +127,12 @@ HTML.globals |= {
 }
 HTML.filters |= {
     "clock": text.clock,
-    "markdown_code": _optional(_markdown_code),
     "css_class": lambda state: state.replace(" ", "-"),
     "day": text.day,
     "duration": _optional(text.duration),
     "gate_value": text.gate_value,
     "line": _line,
+    "markdown_code": _optional(_markdown_code),
     "moment": _optional(text.moment),
     "person": text.person,
     "point": _point,
