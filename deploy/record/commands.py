@@ -30,10 +30,10 @@ from deploy.gates.table import names
 from deploy.plan import PHASES, Plan, PlanError, read
 from deploy.record import lock, page
 from deploy.record.objects import RecordError
+from deploy.record.phases import PhaseProgress, State
 from deploy.record.progress import Progress, compute
-from deploy.record.stations import State, Station
 from deploy.record.store import Store, open_store, with_note
-from deploy.record.telling import clean, moment, short, span
+from deploy.record.text import clean, duration, moment, short
 from deploy.record.trail import Note, Record
 from deploy.refusal import told
 from deploy.words import printable
@@ -108,24 +108,24 @@ def _status(wanted: argparse.Namespace, plan: Plan, live: Live | None) -> int:
         f"{record.service}, cluster {record.cluster}, account {record.account}, {record.region}",
         *(line for one in progress.stations for line in _lines(one, colours)),
         f"{progress.passed} of {progress.gates} gates passed ({progress.percent} %)"
-        + (f", on the way since {moment(progress.started)}." if progress.started else ". Nobody has set out yet."),
+        + (f", started {moment(progress.started)}." if progress.started else f". {page.NOT_STARTED}"),
         f"Runs:  {progress.current.sentence}",
         *(seen.lines if seen is not None else []),
     ]
     if holding is not None:
         lines.append(f"Lock:  {holding.told()}{' (stale)' if holding.stale else ''}")
     drifted = seen is not None and bool(seen.data.get("differs_from_record")) and holding is None
-    lines.append(f"Next:  {UNDO if drifted else progress.next or page.END}")
+    lines.append(f"Next:  {UNDO if drifted else progress.next or page.ALL_PROVEN}")
     print("\n".join(lines))
     return FINE
 
 
-def _lines(one: Station, colours: bool) -> list[str]:
+def _lines(one: PhaseProgress, colours: bool) -> list[str]:
     """A station on one line, and what blocks it on another."""
     state = f"\033[{COLOURS[one.state]}m{one.state:9}\033[0m" if colours else f"{one.state:9}"
     parts = [f"  {one.number} {one.phase:10}  {state}  {one.passed}/{one.gates} gates"]
     if one.started:
-        end = f" to {moment(one.ended)} ({span(one.seconds)})" if one.ended and one.seconds is not None else ""
+        end = f" to {moment(one.ended)} ({duration(one.seconds)})" if one.ended and one.seconds is not None else ""
         parts.append(f"{moment(one.started)}{end}")
     parts += [short(one.digest)] if one.digest else []
     parts += [str(one.marker)] if one.proof else []

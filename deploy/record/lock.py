@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bentos.skin.settings import Phase
 from deploy.record.objects import Changed, Found, RecordError, RecordUnreachable
 from deploy.record.store import Store
-from deploy.record.telling import clock, day, person, span, utc
+from deploy.record.text import clock, day, duration, person, utc
 from deploy.record.trail import Attempt
 from deploy.words import printable
 
@@ -75,14 +75,14 @@ class Holding(BaseModel):
     def told(self) -> str:
         """arn… on host, since 12:04 UTC (7 min), phase hybrid, refreshed 20 s ago."""
         if self.owner is None:
-            return f"something that is no lock of trail's, written {span(self.age_s)} ago"
+            return f"something that is no lock of trail's, written {duration(self.age_s)} ago"
         held = (utc(self.owner.refreshed) - utc(self.owner.since)).total_seconds() + self.age_s
         since = f"since {clock(self.owner.since)} UTC"
         if utc(self.owner.since).date() != datetime.now(UTC).date():
             since += f" on {day(self.owner.since)}"
         return (
-            f"{printable(self.owner.who, 200)} on {printable(self.owner.host)}, {since} ({span(held)}), "
-            f"phase {self.owner.phase}, attempt {printable(self.owner.attempt)}, refreshed {span(self.age_s)} ago"
+            f"{printable(self.owner.who, 200)} on {printable(self.owner.host)}, {since} ({duration(held)}), "
+            f"phase {self.owner.phase}, attempt {printable(self.owner.attempt)}, refreshed {duration(self.age_s)} ago"
         )
 
 

@@ -1,276 +1,143 @@
-"""The progress tracker as a page: Markdown for a repository or wiki, HTML as one file for browsers.
+"""The progress page of `trail record`: Markdown for a repository or wiki, HTML as one file for browsers.
 
-Whatever the record holds is text here and nothing else: logs, notes and names of others come in escaped.
+The templates beside this file hold the text; what they need is computed here. Other people write parts of the record
+(logs, notes, names), so every value is escaped when it is inserted, in HTML and in Markdown.
 """
 
 import re
-from collections.abc import Sequence
-from datetime import datetime
-from functools import cache
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from deploy.record.days import Day
-from deploy.record.drawing import TALL, WIDE, picture, sign
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from deploy.record import text
+from deploy.record.drawing import TALL, WIDE, Point, Shape, draw
+from deploy.record.phases import GateState, PhaseProgress, State, seconds_taken
 from deploy.record.progress import Progress
-from deploy.record.stations import Asked, Station
-from deploy.record.telling import clean, clock, day, moment, person, short, span, utc, value
-from deploy.record.trail import Note, Record
+from deploy.record.trail import Record
 
-CSS = Path(__file__).with_name("page.css")
+FOLDER = Path(__file__).parent
+CSS = FOLDER / "page.css"
 OPEN_DAYS = 7  # of the log; older ones are folded
-MARKUP = re.compile(r"([\\`*_\[\]|~])")  # with a meaning in Markdown within a line; < and & go as in HTML
+LONGEST = 4000  # characters of one value on a page
+MARKDOWN_SYNTAX = re.compile(r"([\\`*_\[\]|~])")  # what has a meaning within a line; < and & are escaped as in HTML
 IN_CODE = str.maketrans({"`": "'", "|": "¦", "<": "‹"})
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-END = "The trail is walked to its end."
-TYPED = "Only decisions are typed; all else is computed from what the gates saw."
-NOTHING = "Nobody has set out yet."
+NOT_STARTED = "No phase has been started yet."
+ALL_PROVEN = "All four phases are proven."
+# When to run the next command, by the state of its phase.
+NEXT_CONDITION: dict[State, str] = {
+    "running": "if the rollout was interrupted",
+    "failed": "after the problem is fixed",
+}
+
+
+class GateStatus(NamedTuple):
+    """How a gate is shown."""
+
+    css_class: str
+    sign: str
+    words: str
+
+
+PASSED = GateStatus("yes", "✓", "passed")
+FAILED = GateStatus("no", "✗", "failed")
+NOT_PASSED_YET = GateStatus("wait", "…", "not passed yet")
+NOT_CHECKED_YET = GateStatus("open", "·", "not checked yet")
 
 
 def markdown(record: Record, progress: Progress) -> str:
     """The page as Markdown."""
-    lines = [
-        f"# The snail trail of {_md(record.service)}",
-        "",
-        f"Cluster {_md(record.cluster)}, account {_md(record.account)}, {_md(record.region)}. "
-        f"As of {moment(progress.at)}. {TYPED}",
-        "",
-        f"**Progress: {progress.passed} of {progress.gates} gates ({progress.percent} %)**"
-        + (f", on the way since {moment(progress.started)}." if progress.started else f". {NOTHING}"),
-        "",
-        f"- Runs: {_md(progress.current.sentence)}",
-        f"- Next: {_code(progress.next) if progress.next else END}",
-        "",
-        "| phase | marker | state | gates | begun | ended | took | image |",
-        "|---|---|---|---|---|---|---|---|",
-        *(_row(one) for one in progress.stations),
-        "",
-    ]
-    for one in progress.stations:
-        lines += _section(one)
-    lines += ["## Decisions", ""]
-    lines += [f"- {moment(one.at)}, {_md(person(one.who))}: {_md(one.text)}" for one in reversed(record.notes)] or [
-        'None yet; `trail record --note "…"` adds one.'
-    ]
-    lines += ["", "## Log", ""]
-    for one_day in progress.days:
-        lines += [f"### {_date(one_day)}", ""]
-        lines += [f"- {clock(entry.at)} {_md(entry.text)}" for entry in one_day.entries]
-        lines += [""]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _row(one: Station) -> str:
-    cells = [
-        f"{one.number} {one.phase}",
-        str(one.marker) if one.proof else "",
-        one.state,
-        f"{one.passed}/{one.gates}",
-        moment(one.started) if one.started else "",
-        moment(one.ended) if one.ended else "",
-        span(one.seconds) if one.seconds is not None else "",
-        _code(short(one.digest)) if one.digest else "",
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def _section(one: Station) -> list[str]:
-    lines = [f"## {one.number} {one.phase}: {one.state}", ""]
-    lines += [f"- Reached: {_md(one.reached)}"] if one.reached else []
-    lines += [f"- Reached before: {_md(_earlier(one))}"] if one.earlier else []
-    lines += [f"- Blocks: {_md(one.blocks)}" + (f" ({_code(one.cause)})" if one.cause else "")] if one.blocks else []
-    lines += [f"- Next: {_code(one.next)} {_when(one)}".rstrip()] if one.next else []
-    lines += [""] if len(lines) > 2 else []
-    if not one.asked:
-        return lines
-    return [
-        *lines,
-        "| gate | holds | seen | demanded |",
-        "|---|---|---|---|",
-        *(
-            f"| {_md(gate.title)} | {HELD[_kind(gate, one)]} | {_md(value(gate.value))} | {_md(value(gate.limit))} |"
-            for gate in one.asked
-        ),
-        "",
-    ]
+    page = MARKDOWN.get_template("page.md.j2").render(record=record, progress=progress)
+    return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
 
 
 def html(record: Record, progress: Progress) -> str:
     """The page as one file of HTML that loads nothing and runs nothing."""
-    title = f"The snail trail of {_text(record.service)}"
-    since = moment(progress.started) if progress.started else None
-    facts = [
-        ("Runs", _text(progress.current.sentence)),
-        ("Gates", f"{progress.passed} of {progress.gates} passed"),
-        ("Begun", _time(progress.started) if progress.started and since else NOTHING),
-        ("Next", _command(progress.next) if progress.next else END),
-    ]
-    parts = [
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n',
-        f"<style>\n{_style()}</style>\n</head>\n<body>\n<main>\n",
-        f'<p class="eyebrow">The snail trail</p>\n<h1>{_text(record.service)}</h1>\n',
-        f'<p class="where">Cluster {_text(record.cluster)} · account {_text(record.account)} · '
-        f"{_text(record.region)}</p>\n",
-        f"{picture(progress, WIDE)}\n{picture(progress, TALL)}\n",
-        f'<section class="summary" aria-label="Progress"><div class="share">{progress.percent} <small>%</small></div>',
-        f"{_facts(facts)}</section>\n",
-        f'<ol class="stations">\n{"".join(map(_card, progress.stations))}</ol>\n',
-        f"<h2>Decisions</h2>\n{_decisions(record.notes)}\n<h2>Log</h2>\n{_log(progress.days)}\n</main>\n",
-        f"<footer>As of {_time(progress.at)}. {TYPED}</footer>\n</body>\n</html>\n",
-    ]
-    return "".join(parts)
-
-
-def _card(one: Station) -> str:
-    facts = []
-    if one.started:
-        facts.append(("Begun", _time(one.started)))
-    if one.ended and one.seconds is not None:
-        facts.append(("Proven", f"{_time(one.ended)}, after {span(one.seconds)}"))
-    if one.digest:
-        facts.append(("Image", f'<code title="{_text(one.digest)}">{_text(short(one.digest))}</code>'))
-    if one.reached and not one.proof:  # the marker says it
-        facts.append(("Reached", _text(one.reached)))
-    if one.earlier:
-        facts.append(("Before", _text(_earlier(one))))
-    if one.blocks:
-        cause = f" <code>{_text(one.cause)}</code>" if one.cause else ""
-        facts.append(("Blocks", f'<span class="blocks">{_text(one.blocks)}</span>{cause}'))
-    if one.next:
-        when = f' <span class="quiet">{_when(one)}</span>' if _when(one) else ""
-        facts.append(("Next", f"{_command(one.next)}{when}"))
-    evidence = "\n".join(_text(line, 400) for line in one.evidence)
-    state = one.state.replace(" ", "-")
-    return (
-        f'<li class="station {state}"><div class="head">{sign(one)}<div><h3>{one.number} {one.phase}</h3>'
-        f'<p>{one.marker.title}: {one.marker.meaning}</p></div><span class="state">{one.state}</span></div>'
-        f"{_bar(one)}{_reached_marker(one)}{_facts(facts) if facts else ''}"
-        + (f"<details><summary>What shows it</summary><pre>{evidence}</pre></details>" if evidence else "")
-        + _gates(one)
-        + "</li>\n"
+    return HTML.get_template("page.html.j2").render(
+        record=record,
+        progress=progress,
+        pictures=[trail_svg(progress, shape) for shape in (WIDE, TALL)],
+        open_days=OPEN_DAYS,
     )
 
 
-def _reached_marker(one: Station) -> str:
-    if one.proof is None:
-        return ""
-    took = (utc(one.proof.ended) - utc(one.proof.started)).total_seconds() if one.proof.ended else None
-    by = f"{_text(person(one.proof.who))}, {_time(one.proof.ended or one.proof.started)}"
-    by += f", {span(took)} after it began" if took is not None else ""
-    title = f'<span aria-hidden="true">{one.marker.sign}</span> {one.marker.title}'
-    return f'<p class="reached-marker">{title}<small>{by}</small></p>'
+def trail_svg(progress: Progress, shape: Shape) -> Markup:
+    """The picture of the trail: the four phases, and the snail as far as the gates let it."""
+    svg = HTML.get_template("trail.svg.j2").render(progress=progress, drawing=draw(progress.stations, shape))
+    return Markup(svg)  # noqa: S704 - it is escaped
 
 
-def _bar(one: Station) -> str:
-    cells = "".join(f'<i class="{_kind(gate, one)}"></i>' for gate in one.asked)
-    told = f"{one.passed} of {one.gates} gates passed"
-    return f'<div class="bar" aria-hidden="true">{cells}</div><p class="quiet">{told}</p>'
-
-
-def _gates(one: Station) -> str:
-    if not one.asked:
-        return ""
-    rows = []
-    for gate in one.asked:
-        seen = f'<span class="seen">{_text(_seen(gate))}</span>' if gate.holds is not None else ""
-        why = f'<span class="seen">{_text(gate.sentence)}</span>' if gate.sentence and not gate.holds else ""
-        kind = _kind(gate, one)
-        rows.append(
-            f'<li class="{kind}"><b role="img" aria-label="{TOLD[kind]}" title="{TOLD[kind]}">{TICKS[kind]}</b>'
-            f"<span>{_text(gate.title)}</span>{seen}{why}</li>"
-        )
-    opened = " open" if one.state in ("running", "failed") else ""
-    return f'<details{opened}><summary>Gates</summary><ul class="gates">{"".join(rows)}</ul></details>'
-
-
-def _facts(facts: Sequence[tuple[str, str]]) -> str:
-    rows = "".join(f"<dt>{name}</dt><dd>{told}</dd>" for name, told in facts)
-    return f'<dl class="facts">{rows}</dl>'
-
-
-def _decisions(notes: Sequence[Note]) -> str:
-    if not notes:
-        return '<p class="quiet">None yet; <code>trail record --note "…"</code> adds one.</p>'
-    rows = "".join(
-        f"<li>{_text(one.text, 4000)}<small>{_text(person(one.who))}, {_time(one.at)}</small></li>"
-        for one in reversed(notes)
-    )
-    return f'<ul class="decisions">{rows}</ul>'
-
-
-def _log(days: Sequence[Day]) -> str:
-    if not days:
-        return f'<p class="quiet">{NOTHING}</p>'
-    parts = []
-    for number, one in enumerate(days):
-        rows = "".join(
-            f'<li class="{entry.kind}"><time datetime="{entry.at.isoformat()}">{clock(entry.at)}</time> '
-            f"{_text(entry.text, 1000)}</li>"
-            for entry in one.entries
-        )
-        opened = " open" if number < OPEN_DAYS else ""
-        parts.append(
-            f'<details class="day"{opened}><summary>{_date(one)}</summary><ul class="log">{rows}</ul></details>'
-        )
-    return "".join(parts)
-
-
-def _date(one: Day) -> str:
-    return day(one.entries[0].at)
-
-
-def _earlier(one: Station) -> str:
-    proof = one.earlier
-    if proof is None or proof.deployed is None:
-        return ""
-    return f"by image {short(proof.deployed.digest)}, {moment(proof.ended or proof.started)}."
-
-
-def _when(one: Station) -> str:
-    return {"running": "if nobody is at it", "failed": "once it is repaired"}.get(one.state, "")
-
-
-def _kind(gate: Asked, one: Station) -> str:
-    """yes, no, wait (it may still come to hold), open (not asked yet)."""
+def gate_status(gate: GateState, phase: PhaseProgress) -> GateStatus:
+    """A gate that failed may still pass while its phase runs."""
     if gate.holds is None:
-        return "open"
-    return "yes" if gate.holds else "wait" if one.state == "running" else "no"
+        return NOT_CHECKED_YET
+    if gate.holds:
+        return PASSED
+    return NOT_PASSED_YET if phase.state == "running" else FAILED
 
 
-TICKS = {"yes": "✓", "no": "✗", "wait": "…", "open": "·"}
-HELD = {"yes": "✓ yes", "no": "✗ **no**", "wait": "not yet", "open": "not asked yet"}
-TOLD = {"yes": "holds", "no": "does not hold", "wait": "does not hold yet", "open": "not asked yet"}
+def _clean(value: Any) -> Any:
+    """A value for HTML, on one line, without control characters and blanks around it; Jinja2 escapes it."""
+    return value if isinstance(value, Markup) else text.clean("" if value is None else str(value), LONGEST)
 
 
-def _seen(gate: Asked) -> str:
-    told = value(gate.value)
-    return told if gate.limit is None else f"{told}; demanded {value(gate.limit)}"
+def _markdown_text(value: Any) -> Markup:
+    """A value for Markdown, with everything escaped that has a meaning there; fit for a table's cell."""
+    if isinstance(value, Markup):
+        return value
+    return Markup(MARKDOWN_SYNTAX.sub(r"\\\1", escape(_clean(value), quote=False)))  # noqa: S704 - it is escaped
 
 
-def _time(at: datetime) -> str:
-    return f'<time datetime="{utc(at).isoformat()}">{moment(at)}</time>'
+def _markdown_code(value: str) -> Markup:
+    """Inline code. Nothing can be escaped within backquotes, so characters that would end it are replaced."""
+    return Markup(f"`{text.clean(value).translate(IN_CODE)}`")  # noqa: S704 - it is escaped
 
 
-def _command(text: str) -> str:
-    return f'<code class="command">{_text(text)}</code>'
+def _point(point: Point) -> str:
+    return f"{round(point[0], 1):g} {round(point[1], 1):g}"
 
 
-def _text(text: str, most: int = 600) -> str:
-    return escape(clean(text, most))
+def _line(points: Sequence[Point]) -> Markup:
+    """Points of an SVG path; Markup, since it may be longer than LONGEST."""
+    return Markup("L").join(map(_point, points))
 
 
-def _md(text: str) -> str:
-    """Text that means nothing in Markdown, on one line, fit for a table's cell."""
-    return MARKUP.sub(r"\\\1", escape(clean(text, 1000), quote=False))
+def _optional(show: Callable[[Any], str]) -> Callable[[Any], str | None]:
+    """A filter that leaves None alone; a page shows None as nothing."""
+    return lambda value: None if value is None else show(value)
 
 
-def _code(text: str) -> str:
-    """Within backquotes nothing can be escaped, so that what would end them is taken out."""
-    return f"`{clean(text).translate(IN_CODE)}`"
-
-
-@cache
-def _style() -> str:
-    return CSS.read_text(encoding="utf-8")
+# `finalize` gets every value that a template inserts. So no template can forget to clean or escape one.
+HTML = Environment(
+    loader=FileSystemLoader(FOLDER),
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=_clean,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+HTML.globals |= {
+    "ALL_PROVEN": ALL_PROVEN,
+    "NEXT_CONDITION": NEXT_CONDITION,
+    "NOT_STARTED": NOT_STARTED,
+    "gate_status": gate_status,
+}
+HTML.filters |= {
+    "clock": text.clock,
+    "css_class": lambda state: state.replace(" ", "-"),
+    "day": text.day,
+    "duration": _optional(text.duration),
+    "gate_value": text.gate_value,
+    "line": _line,
+    "markdown_code": _optional(_markdown_code),
+    "moment": _optional(text.moment),
+    "person": text.person,
+    "point": _point,
+    "seconds_taken": seconds_taken,
+    "short": _optional(text.short),
+    "utc": text.utc,
+}
+MARKDOWN = HTML.overlay(finalize=_markdown_text)

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict
 
 from bentos.skin.settings import Phase
 from deploy.plan import PHASES
-from deploy.record.days import Day, days
-from deploy.record.stations import Station, digest_of, station
-from deploy.record.telling import clean, moment, short, utc
+from deploy.record.log import LogDay, log_by_day
+from deploy.record.phases import PhaseProgress, digest_of, phase_progress
+from deploy.record.text import clean, moment, short, utc
 from deploy.record.trail import Attempt, Outcome, Record
 
 NO_DIGEST = "sha256:…"  # in a command, where the record knows none
@@ -53,9 +53,9 @@ class Progress(_Part):
     current: Current
     passed: int
     gates: int
-    stations: list[Station]
+    stations: list[PhaseProgress]
     next: str | None
-    days: list[Day]
+    days: list[LogDay]
 
     @property
     def percent(self) -> int:
@@ -74,7 +74,7 @@ def compute(record: Record, expected: Mapping[Phase, Sequence[str]], now: dateti
     runs = current(record)
     digest = _counted(record, runs)
     going_on = _next(record, runs, digest)
-    stations = [station(record, phase, expected.get(phase, ()), digest, going_on) for phase in PHASES]
+    stations = [phase_progress(record, phase, expected.get(phase, ()), digest, going_on) for phase in PHASES]
     return Progress(
         at=now or datetime.now(UTC),
         started=utc(record.attempts[0].started) if record.attempts else None,
@@ -84,7 +84,7 @@ def compute(record: Record, expected: Mapping[Phase, Sequence[str]], now: dateti
         gates=sum(one.gates for one in stations),
         stations=stations,
         next=None if going_on is None else going_on[1],
-        days=days(record),
+        days=log_by_day(record),
     )
 
 

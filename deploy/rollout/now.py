@@ -9,7 +9,7 @@ from deploy.aws import Clients
 from deploy.plan import Plan
 from deploy.record.commands import Seen
 from deploy.record.progress import current
-from deploy.record.telling import short
+from deploy.record.text import short
 from deploy.record.trail import Attempt, Record
 from deploy.refusal import told
 from deploy.rollout.ecs import Deployment, Picture, picture

@@ -77,7 +77,7 @@ def record(attempts: Sequence[Attempt] = (), notes: Sequence[Note] = ()) -> Reco
 
 
 def empty() -> Record:
-    """Nobody has set out."""
+    """No phase has been started."""
     return record()
 
 

@@ -70,7 +70,7 @@ def test_status_tells_progress_what_blocks_and_the_next_command(client: Steady, 
     assert lines[1].endswith("sha256:9f2c9f2c9f2c  🎯 Starting line: basic system operational")
     assert lines[2].startswith("  2 hybrid      failed     3/4 gates")
     assert lines[3].strip() == "Metrics there did not hold within 180 s: /metrics answers 404. (metrics_there)"
-    assert lines[6] == "8 of 19 gates passed (42 %), on the way since 3 Nov 2026, 12:04 UTC."
+    assert lines[6] == "8 of 19 gates passed (42 %), started 3 Nov 2026, 12:04 UTC."
     assert lines[7].startswith("Runs:  Phase simple with image")
     assert lines[8:] == [f"Next:  trail up hybrid --digest {DIGEST}"]
 
@@ -78,7 +78,7 @@ def test_status_tells_progress_what_blocks_and_the_next_command(client: Steady, 
 def test_status_before_anybody_set_out(client: Steady, capsys: Any) -> None:
     code, out, _ = run(capsys, "status")
     assert code == 0
-    assert "0 of 19 gates passed (0 %). Nobody has set out yet." in out
+    assert "0 of 19 gates passed (0 %). No phase has been started yet." in out
     assert out.endswith("Next:  trail up simple --digest sha256:…\n")
     assert "put_object" not in client.calls
 

@@ -6,13 +6,15 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from jinja2 import UndefinedError
 from markdown_it import MarkdownIt
 
 from bentos.skin.settings import Phase
 from deploy.record import page
-from deploy.record.drawing import TALL, WIDE, Shape, picture
+from deploy.record.commands import LONGEST_NOTE
+from deploy.record.drawing import TALL, WIDE, Shape
 from deploy.record.progress import compute
-from deploy.record.telling import span, value
+from deploy.record.text import duration, gate_value
 from deploy.record.trail import Attempt, Note, Record
 from tests.rollout import records
 from tests.rollout.records import EXPECTED, JANE, at, attempt, complete, empty, failed, gates, half_way, image, record
@@ -81,36 +83,41 @@ def evil() -> Record:
 
 
 def test_markdown_says_what_the_record_says() -> None:
-    told = markdown(failed())
-    assert told.startswith("# The snail trail of shine-api-gateway\n\nCluster shine-ml-cluster, account 123456789012")
+    page_text = markdown(failed())
+    assert page_text.startswith(
+        "# The snail trail of shine-api-gateway\n\nCluster shine-ml-cluster, account 123456789012"
+    )
     assert (
-        "**Progress: 8 of 19 gates (42 %)**, on the way since 3 Nov 2026, 12:04 UTC.\n\n"
+        "**Progress: 8 of 19 gates (42 %)**, started 3 Nov 2026, 12:04 UTC.\n\n"
         "- Runs: Phase simple with image sha256:9f2c9f2c9f2c, proven 3 Nov 2026, 12:11 UTC. It runs again since hybrid "
         "was taken back.\n"
         f"- Next: `trail up hybrid --digest {records.DIGEST}`\n\n"
-        "| phase | marker | state | gates | begun | ended | took | image |\n"
+        "| phase | marker | state | gates | started | proven | took | image |\n"
         "|---|---|---|---|---|---|---|---|\n"
         "| 1 simple | 🎯 Starting line: basic system operational | proven | 5/5 | 3 Nov 2026, 12:04 UTC | "
         "3 Nov 2026, 12:11 UTC | 7 min | `sha256:9f2c9f2c9f2c` |\n"
         "| 2 hybrid |  | failed | 3/4 | 3 Nov 2026, 12:34 UTC |  |  | `sha256:9f2c9f2c9f2c` |\n"
         "| 3 foundation |  | not begun | 0/4 |  |  |  |  |\n"
         "| 4 full |  | not begun | 0/6 |  |  |  |  |\n"
-    ) in told
+    ) in page_text
     assert (
         "## 2 hybrid: failed\n\n"
-        "- Reached: Held when last asked: Stable, Status tells, Degradation proven.\n"
-        "- Blocks: Metrics there did not hold within 180 s: /metrics answers 404. (`metrics_there`)\n"
-        f"- Next: `trail up hybrid --digest {records.DIGEST}` once it is repaired\n\n"
-        "| gate | holds | seen | demanded |\n"
+        "- Reached: These gates passed at the last check: Stable, Status tells, Degradation proven.\n"
+        "- Problem: Metrics there did not hold within 180 s: /metrics answers 404. (`metrics_there`)\n"
+        f"- Next: `trail up hybrid --digest {records.DIGEST}` after the problem is fixed\n\n"
+        "| gate | result | measured | required |\n"
         "|---|---|---|---|\n"
-        "| Stable | ✓ yes | 2 | 2 |\n"
-    ) in told
-    assert "| Metrics there | ✗ **no** | 1 | 2 |\n" in told
-    assert "### 3 Nov 2026\n\n- 12:46 Phase hybrid was taken back: a gate failed, after 12 min; 3 of 4 gates" in told
-    assert told.endswith("begun by user/jane.\n")
+        "| Stable | ✓ passed | 2 | 2 |\n"
+    ) in page_text
+    assert "| Metrics there | ✗ **failed** | 1 | 2 |\n" in page_text
+    assert (
+        "### 3 Nov 2026\n\n- 12:46 Phase hybrid was rolled back: a gate failed. It took 12 min; 3 of 4 gates passed."
+        in page_text
+    )
+    assert page_text.endswith("was started by user/jane.\n")
 
 
-def test_markdown_tells_decisions_with_who_and_when() -> None:
+def test_markdown_lists_decisions_with_who_and_when() -> None:
     assert (
         "## Decisions\n\n- 3 Nov 2026, 13:04 UTC, user/jane: 2048 MiB from now on; the model needs 900 when it loads.\n"
     ) in markdown(half_way())
@@ -118,74 +125,85 @@ def test_markdown_tells_decisions_with_who_and_when() -> None:
 
 def test_html_says_the_same() -> None:
     text = re.sub(" ([,.])", r"\1", " ".join(Tags(html(failed())).text.split()))
-    for told in (
+    for sentence in (
         "42 %",
         "8 of 19 passed",
         "It runs again since hybrid was taken back.",
-        f"trail up hybrid --digest {records.DIGEST} once it is repaired",
+        f"trail up hybrid --digest {records.DIGEST} after the problem is fixed",
         "Metrics there did not hold within 180 s: /metrics answers 404. metrics_there",
         "GET /metrics → 404 Not Found",
         "1 of 2 tasks shows metrics_there; look at its log.",
-        "🎯 Starting line user/jane, 3 Nov 2026, 12:11 UTC, 7 min after it began",
-        "12:46 Phase hybrid was taken back: a gate failed",
+        "🎯 Starting line user/jane, 3 Nov 2026, 12:11 UTC, 7 min after the start",
+        "12:46 Phase hybrid was rolled back: a gate failed",
         "As of 4 Nov 2026, 13:14 UTC.",
     ):
-        assert told in text
+        assert sentence in text
     assert "🔍" not in text
 
 
 def test_an_empty_record_makes_a_page_that_says_how_to_begin() -> None:
-    for told in (html(empty()), markdown(empty())):
-        assert "Nobody has set out yet." in told
-        assert "trail up simple --digest sha256:…" in told
+    for page_text in (html(empty()), markdown(empty())):
+        assert "No phase has been started yet." in page_text
+        assert "trail up simple --digest sha256:…" in page_text
 
 
-def test_a_walked_trail_says_so_and_has_all_markers() -> None:
-    for told in (html(complete()), markdown(complete())):
-        assert "The trail is walked to its end." in told
-        assert all(sign in told for sign in "🎯🔍🏆")
-        assert "🏗️" in told
+def test_a_trail_that_is_proven_to_its_end_says_so_and_has_all_markers() -> None:
+    for page_text in (html(complete()), markdown(complete())):
+        assert "All four phases are proven." in page_text
+        assert all(sign in page_text for sign in "🎯🔍🏆")
+        assert "🏗️" in page_text
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_page_loads_nothing_runs_nothing_and_is_whole(name: str) -> None:
-    told = html(EXAMPLES[name]())
-    tags = Tags(told)
+    page_text = html(EXAMPLES[name]())
+    tags = Tags(page_text)
     assert tags.open == []
     assert not tags.names & {"script", "link", "img", "iframe", "object", "form", "use", "image"}
     assert not {one for one in tags.attributes if one.split()[1].startswith("on") or one.endswith((" href", " src"))}
-    assert not re.search(r"url\(|@import|https?:", told)
-    assert "default-src 'none'" in told
-    assert 'name="viewport"' in told
-    assert "prefers-color-scheme: dark" in told
+    assert not re.search(r"url\(|@import|https?:", page_text)
+    assert "default-src 'none'" in page_text
+    assert 'name="viewport"' in page_text
+    assert "prefers-color-scheme: dark" in page_text
 
 
 def test_hostile_text_is_inert_in_html() -> None:
-    told = html(evil())
-    tags, good = Tags(told), Tags(html(failed()))
+    page_text = html(evil())
+    tags, good = Tags(page_text), Tags(html(failed()))
     assert tags.names <= good.names | Tags(html(half_way())).names
     assert tags.attributes <= good.attributes
-    assert told.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 15
-    assert "\u202e" not in told
-    assert "\x1b" not in told
-    told.encode("utf-8")
+    assert page_text.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 15
+    assert "\u202e" not in page_text
+    assert "\x1b" not in page_text
+    page_text.encode("utf-8")
+
+
+def test_the_longest_decision_is_whole_on_both_pages() -> None:
+    note = Note(who=JANE, at=at(0), text="word " * (LONGEST_NOTE // 5 - 1) + "last.")
+    for page_text in (html(record(notes=[note])), markdown(record(notes=[note]))):
+        assert note.text in page_text.partition("Decisions")[2].partition("Log")[0]
+
+
+def test_a_template_that_asks_for_a_value_that_is_not_there_fails() -> None:
+    with pytest.raises(UndefinedError):
+        page.MARKDOWN.from_string("{{ record.servise }}").render(record=empty())
 
 
 def test_hostile_text_is_inert_in_markdown() -> None:
-    told = markdown(evil())
-    made = MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(told)
+    page_text = markdown(evil())
+    made = MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(page_text)
     tags, good = Tags(made), Tags(MarkdownIt("gfm-like", {"linkify": False}).render(markdown(half_way())))
     assert tags.names <= good.names
     assert tags.attributes <= good.attributes  # no link was made
     assert made.count("<h2>") == 6
-    assert {line.count("|") - line.count("\\|") for line in told.splitlines() if line.startswith("| ")} <= {5, 9}
-    told.encode("utf-8")
+    assert {line.count("|") - line.count("\\|") for line in page_text.splitlines() if line.startswith("| ")} <= {5, 9}
+    page_text.encode("utf-8")
 
 
 def test_a_hostile_log_line_stays_on_its_line() -> None:
-    told = markdown(record([attempt("a1", "simple", "gate_failed", sentence="one\n## 4 full: proven\n\n- two")]))
-    assert "\n## 4 full: proven" not in told
-    assert "one ## 4 full: proven - two" in told
+    page_text = markdown(record([attempt("a1", "simple", "gate_failed", sentence="one\n## 4 full: proven\n\n- two")]))
+    assert "\n## 4 full: proven" not in page_text
+    assert "one ## 4 full: proven - two" in page_text
 
 
 @pytest.mark.parametrize("shape", [WIDE, TALL], ids=lambda one: one.name)
@@ -204,22 +222,22 @@ def test_the_snail_comes_further_with_each_gate_and_to_no_sign_without_a_proof(s
 
 
 def points_walked(shape: Shape, attempts: list[Attempt]) -> int:
-    drawn = picture(compute(record(attempts), EXPECTED), shape)
+    drawn = page.trail_svg(compute(record(attempts), EXPECTED), shape)
     found = re.search(r'class="walked" d="([^"]*)"', drawn)
     return len(found[1].split("L")) if found else 0
 
 
 def test_a_stone_lies_where_it_failed_and_nowhere_else() -> None:
-    assert picture(compute(failed(), EXPECTED), WIDE).count('class="stone"') == 1
+    assert page.trail_svg(compute(failed(), EXPECTED), WIDE).count('class="stone"') == 1
     for one in (empty(), half_way(), complete()):
-        assert 'class="stone"' not in picture(compute(one, EXPECTED), WIDE)
+        assert 'class="stone"' not in page.trail_svg(compute(one, EXPECTED), WIDE)
 
 
-def test_a_picture_is_told_in_words_to_those_who_do_not_see_it() -> None:
+def test_a_picture_has_a_text_for_those_who_do_not_see_it() -> None:
     assert (
         'role="img" aria-label="The trail: 1 simple proven, 2 hybrid failed, 3 foundation not begun, '
         '4 full not begun. 8 of 19 gates passed."'
-    ) in picture(compute(failed(), EXPECTED), WIDE)
+    ) in page.trail_svg(compute(failed(), EXPECTED), WIDE)
 
 
 TEXTS: dict[str, list[str]] = {  # by what they stand on
@@ -254,7 +272,7 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "expected"),
     [
         (0, "0 s"),
         (59.9, "59 s"),
@@ -268,12 +286,12 @@ def luminance(colour: str) -> float:
         (-5, "0 s"),
     ],
 )
-def test_durations_are_told_as_people_do(seconds: float, told: str) -> None:
-    assert span(seconds) == told
+def test_durations_are_written_as_people_do(seconds: float, expected: str) -> None:
+    assert duration(seconds) == expected
 
 
 @pytest.mark.parametrize(
-    ("seen", "told"),
+    ("value", "expected"),
     [
         (None, "–"),
         (True, "yes"),
@@ -287,21 +305,21 @@ def test_durations_are_told_as_people_do(seconds: float, told: str) -> None:
         (float("nan"), "nan"),
     ],
 )
-def test_values_of_gates_fit_on_a_line(seen: Any, told: str) -> None:
-    assert value(seen) == told
+def test_values_of_gates_fit_on_a_line(value: Any, expected: str) -> None:
+    assert gate_value(value) == expected
 
 
 def test_all_days_are_in_the_log_and_old_ones_folded() -> None:
     phases: list[Phase] = ["simple"] * 9
-    told = html(record([attempt(f"a{day}", one, begin=1440 * day) for day, one in enumerate(phases)]))
-    assert told.count('<details class="day" open>') == page.OPEN_DAYS
-    assert told.count('<details class="day"') == 9
+    page_text = html(record([attempt(f"a{day}", one, begin=1440 * day) for day, one in enumerate(phases)]))
+    assert page_text.count('<details class="day" open>') == page.OPEN_DAYS
+    assert page_text.count('<details class="day"') == 9
 
 
-def test_trimmed_attempts_are_told_as_such() -> None:
+def test_a_trimmed_attempt_says_so() -> None:
     one = attempt("a1", "simple", "gate_failed", trimmed=True)
-    assert "(Its evidence was left out when the record had grown too large.)" in html(record([one]))
+    assert "(The evidence was removed because the record had become too large.)" in html(record([one]))
 
 
-def test_who_decided_is_told() -> None:
+def test_a_decision_names_who_took_it() -> None:
     assert "user/jane" in html(record(notes=[Note(who=JANE, at=at(0), text="So be it.")]))

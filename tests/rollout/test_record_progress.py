@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from bentos.skin.settings import Phase
+from deploy.record.phases import MARKERS
 from deploy.record.progress import Progress, compute, current, last_proven, next_phase
-from deploy.record.stations import MARKERS
 from deploy.record.trail import Attempt, Note, Outcome
 from tests.rollout.records import (
     DIGEST,
@@ -67,7 +67,7 @@ def test_half_way_up() -> None:
     assert (hybrid.started, hybrid.ended, hybrid.seconds) == (at(30), at(99), 69 * 60)
     assert hybrid.blocks is None
     assert (foundation.started, foundation.ended, foundation.seconds) == (at(1500), None, None)
-    assert foundation.reached == "Held when last asked: Model by checksum, Cached."
+    assert foundation.reached == "These gates passed at the last check: Model by checksum, Cached."
     assert (full.started, full.digest, full.reached) == (None, None, None)
     assert found.current.attempt is not None
     assert found.current.attempt.id == "a3"
@@ -315,13 +315,13 @@ def test_the_log_tells_each_day_newest_first_with_decisions_among_what_happened(
     found = compute(half_way(), EXPECTED).days
     assert [(one.date, len(one.entries)) for one in found] == [("2026-11-04", 1), ("2026-11-03", 7)]
     told = [(f"{one.at:%H:%M}", one.kind, one.text) for one in found[1].entries]
-    assert told[0] == ("13:43", "good", "Phase hybrid is proven, after 9 min; 4 of 4 gates held.")
+    assert told[0] == ("13:43", "good", "Phase hybrid is proven. It took 9 min; 4 of 4 gates passed.")
     assert told[2][:2] == ("13:04", "decision")
-    assert told[2][2].startswith("Decision of user/jane: 2048 MiB")
+    assert told[2][2].startswith("Decision by user/jane: 2048 MiB")
     assert told[3][1] == "bad"
-    assert "after 4 min; 2 of 4 gates held. The model's process ends with code 137" in told[3][2]
-    assert told[3][2].endswith("Gone back to simple, image sha256:9f2c9f2c9f2c.")
-    assert told[-1][2] == "Phase simple with image sha256:9f2c9f2c9f2c begun by user/jane."
+    assert "It took 4 min; 2 of 4 gates passed. The model's process ends with code 137" in told[3][2]
+    assert told[3][2].endswith("Rolled back to simple, image sha256:9f2c9f2c9f2c.")
+    assert told[-1][2] == "Phase simple with image sha256:9f2c9f2c9f2c was started by user/jane."
 
 
 def test_times_without_a_zone_are_taken_for_utc() -> None:
