@@ -164,7 +164,7 @@ def init(wanted: argparse.Namespace) -> int:
     if wanted.json:
         print_json({"written": str(wanted.file)})
     else:
-        print(f"Wrote {wanted.file}. Fill in your names, then: trail preflight --offline")
+        print(f"Wrote {printable(str(wanted.file), 400)}. Fill in your names, then: trail preflight --offline")
     return FINE
 
 

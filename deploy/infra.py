@@ -26,7 +26,8 @@ from deploy.contract import Contract
 from deploy.exits import FINE, FOUND, INTERRUPTED
 from deploy.parameters import TEMPLATE, draft, parameters, section, stack_name, template
 from deploy.plan import Plan
-from deploy.stack import Change, StackError, execute, pending
+from deploy.stack import LONGEST, Change, StackError, execute, pending
+from deploy.words import printable
 
 JSON_KEY = "SHINE_API_KEYS"  # within the secret that the template makes
 
@@ -152,7 +153,9 @@ def _apply(arguments: argparse.Namespace, plan: Plan, contract: Contract) -> int
         print(f"Apply to account {plan.account}, {plan.region}? Type yes: ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip() == "yes"
 
-    outputs = apply(boto3.Session(), plan, contract, confirm, lambda line: print(line, file=sys.stderr))
+    outputs = apply(
+        boto3.Session(), plan, contract, confirm, lambda line: print(printable(line, LONGEST), file=sys.stderr)
+    )
     if arguments.json:
         told = {"stack": stack_name(plan), "applied": outputs is not None, "outputs": outputs or {}}
         print(json.dumps(told | {"changes": [one.as_json() for one in seen]}, indent=1))
@@ -164,10 +167,13 @@ def _apply(arguments: argparse.Namespace, plan: Plan, contract: Contract) -> int
 
 
 def _show(plan: Plan, changes: list[Change], to: Any) -> None:
-    print(f"Stack {stack_name(plan)}, account {plan.account}, {plan.region}: {len(changes) or 'no'} changes", file=to)
+    print(
+        f"Stack {printable(stack_name(plan))}, account {plan.account}, {plan.region}: {len(changes) or 'no'} changes",
+        file=to,
+    )
     for change in changes:
         print(change.words(), file=to)
-    lost = [one.name for one in changes if one.breaks]
+    lost = [printable(one.name) for one in changes if one.breaks]
     if lost:
         print(f"CAUTION: replaced or removed: {', '.join(lost)}. What depends on them is interrupted.", file=to)
 

@@ -16,8 +16,8 @@ from deploy import contract as contracts
 from deploy import shape
 from deploy.case import Case
 from deploy.checks import judge
-from deploy.codes import CODES, Code, declare, finding
-from deploy.finding import Finding, Level, Place
+from deploy.codes import CODES, Code, declare
+from deploy.finding import Finding, Level, fail, skip
 from deploy.plan import Plan
 
 INPUT = declare(
@@ -127,22 +127,21 @@ def of_account(subject: Subject) -> list[Finding]:
 
 def skipped(code: str, reason: str) -> Finding:
     """A part that was not looked at."""
-    return finding(code, "SKIP", f"{reason[0].upper()}{reason[1:]}.", None, ())
+    return skip(code, f"{reason[0].upper()}{reason[1:]}.")
 
 
 def unusable(sentence: str, code: str = INPUT.code) -> Finding:
     """What ended a command: a file that cannot be read, or what the code says."""
-    return finding(code, "FAIL", sentence, None, ())
+    return fail(code, sentence, repair=None)
 
 
 def no_digest(place: str) -> Finding:
     """A plan that was judged without knowing the image."""
-    return finding(
+    return skip(
         DIGEST.code,
-        "SKIP",
         "No --digest was given, so the task definition was judged with one of zeros and cannot be registered.",
-        "Give --digest sha256:… as the registry prints it.",
-        (Place(where=place, value=None),),
+        (place, None),
+        repair="Give --digest sha256:… as the registry prints it.",
     )
 
 

@@ -34,11 +34,11 @@ def told(seen: Seen, text: str, file: Path) -> Told:
         file: where it was written.
     """
     loads = _loads(text, file)
-    lines = [f"Wrote {file}, read from the service {seen.source}."]
+    lines = [printable(f"Wrote {file}, read from the service {seen.source}.", 600)]
     lines += [f"TODO  {place}: {printable(why, 600)}" for place, why in seen.missing.items()]
     lines += [f"note  {printable(one, 600)}" for one in seen.notes]
     lines += [report.block(one, colours=False).rstrip() for one in seen.findings]
-    lines += [] if loads is None else [f"It is no whole plan yet: {loads}"]
+    lines += [] if loads is None else [printable(f"It is no whole plan yet: {loads}", 600)]
     todo = "Fill in what says TODO" if seen.missing else "Look it through"
     lines.append(f"{todo}, then: trail preflight --offline")
     return Told(

@@ -105,12 +105,12 @@ def _status(wanted: argparse.Namespace, plan: Plan, live: Live | None) -> int:
         return FINE
     colours = report.colours_wanted(sys.stdout)
     lines = [
-        f"{record.service}, cluster {record.cluster}, account {record.account}, {record.region}",
+        printable(f"{record.service}, cluster {record.cluster}, account {record.account}, {record.region}", 600),
         *(line for one in progress.stations for line in _lines(one, colours)),
         f"{progress.passed} of {progress.gates} gates passed ({progress.percent} %)"
         + (f", on the way since {moment(progress.started)}." if progress.started else ". Nobody has set out yet."),
         f"Runs:  {progress.current.sentence}",
-        *(seen.lines if seen is not None else []),
+        *(printable(line, 600) for line in (seen.lines if seen is not None else [])),
     ]
     if holding is not None:
         lines.append(f"Lock:  {holding.told()}{' (stale)' if holding.stale else ''}")

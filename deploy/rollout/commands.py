@@ -183,7 +183,7 @@ def confirmed(question: str, yes: bool, see: Plain) -> bool:
         see.say("Nobody can be asked here; --yes changes it without asking.")
         return False
     with see.paused():
-        print(f"{question} Type yes: ", end="", file=sys.stderr, flush=True)
+        print(f"{printable(question, 400)} Type yes: ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip() == "yes"
 
 

@@ -24,6 +24,7 @@ from deploy.words import printable
 MARKERS: dict[Phase, str] = {"simple": "🎯", "hybrid": "🔍", "foundation": "🏗️", "full": "🏆"}
 LONGEST_NAME = max(len(one.name) for one in GATES)
 LAST = 8  # lines of what happened that stay in sight
+LONGEST = 2000  # characters of a line; AWS's own words, a container's and a person's may be in it
 STATES = {"healthy": "green", "HEALTHY": "green", "RUNNING": "green", "COMPLETED": "green"}
 BAD = {"unhealthy", "UNHEALTHY", "STOPPED", "FAILED"}
 
@@ -63,7 +64,7 @@ class Plain:
     def say(self, line: str) -> None:
         """Tell something."""
         spent = time.monotonic() - self._began
-        print(f"{int(spent // 60):3}:{spent % 60:04.1f}  {line}", file=self._stream, flush=True)
+        print(f"{int(spent // 60):3}:{spent % 60:04.1f}  {printable(line, LONGEST)}", file=self._stream, flush=True)
 
     def picture(self, seen: Picture, deployment: str) -> None:
         """Say what has changed."""
@@ -131,7 +132,8 @@ class Screen(Plain):
     def begin(self, phase: Phase, title: str, expected: float) -> None:
         """Redrawn from an empty table."""
         super().begin(phase, title, expected)
-        self._phase, self._title, self._expected, self._phase_began = phase, title, expected, time.monotonic()
+        self._phase, self._title, self._expected = phase, printable(title), expected
+        self._phase_began = time.monotonic()
         self._seen, self._results, self._held = None, (), (0.0, 1.0)
 
     def proven(self, phases: Sequence[Phase]) -> None:
@@ -149,6 +151,7 @@ class Screen(Plain):
 
     def say(self, line: str) -> None:
         """Into the lines below the tables; before a phase has begun above all, where it stays: what would change."""
+        line = printable(line, LONGEST)
         if self._phase is None:
             self._console.print(Text(line))
             return
@@ -206,7 +209,7 @@ class Screen(Plain):
         states = {one.address: one for one in seen.targets}
         for task in seen.tasks:
             target = states.get(task.address or "")
-            name = f"{task.id[:8]} {whose(task, self._deployment)}"
+            name = Text(f"{printable(task.id[:8])} {whose(task, self._deployment)}")
             table.add_row(name, *(coloured(one) for one in (task.status, task.health, target.state if target else "–")))
         return table
 
@@ -229,7 +232,7 @@ class Screen(Plain):
 
 def coloured(word: str) -> Text:
     """Green where all is well, red where it is not."""
-    return Text(word, style="red" if word in BAD else STATES.get(word, "yellow"))
+    return Text(printable(word), style="red" if word in BAD else STATES.get(word, "yellow"))
 
 
 def whose(task: Task, deployment: str) -> str:
