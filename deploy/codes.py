@@ -11,8 +11,7 @@ Its title is the rule as it should be, so that it serves as the sentence of an O
 image on trial, the account) are declared without a function.
 """
 
-import difflib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -102,9 +101,3 @@ def run(one: Check, case: Case) -> list[Finding]:
     if not faults:
         return [ok(code, f"{one.code.title}.")]
     return [finding(code, fault.level, fault.sentence, *fault.places, repair=fault.repair) for fault in faults]
-
-
-def nearest(code: str, known: Iterable[str]) -> str | None:
-    """The known code that is most like one that is not."""
-    near = difflib.get_close_matches(code.upper(), list(known), n=1, cutoff=0.4)
-    return near[0] if near else None

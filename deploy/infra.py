@@ -21,6 +21,7 @@ import boto3
 import yaml
 
 from deploy import contract as contracts
+from deploy import report
 from deploy.aws import Clients
 from deploy.contract import Contract
 from deploy.exits import FINE, FOUND, INTERRUPTED
@@ -133,7 +134,7 @@ def _template(arguments: argparse.Namespace) -> int:
 def _diff(arguments: argparse.Namespace, plan: Plan, contract: Contract) -> int:
     changes = diff(boto3.Session(), plan, contract)
     if arguments.json:
-        print(json.dumps({"stack": stack_name(plan), "changes": [one.as_json() for one in changes]}, indent=1))
+        report.print_json({"stack": stack_name(plan), "changes": [one.as_json() for one in changes]}, 1)
     else:
         _show(plan, changes, sys.stdout)
     return FOUND if changes else FINE
@@ -158,7 +159,9 @@ def _apply(arguments: argparse.Namespace, plan: Plan, contract: Contract) -> int
     )
     if arguments.json:
         told = {"stack": stack_name(plan), "applied": outputs is not None, "outputs": outputs or {}}
-        print(json.dumps(told | {"changes": [one.as_json() for one in seen]}, indent=1))
+        refused = report.reason("Nothing was applied: it was not confirmed.", report.NOT_CONFIRMED.code)
+        ended = report.failure([refused], FOUND) if outputs is None else {}
+        report.print_json({**told, "changes": [one.as_json() for one in seen], **ended}, 1)
     elif outputs is not None:
         print(f"{'Applied' if seen else 'Nothing to change'}. trail.yaml must say:\n\n{snippet(plan, outputs)}", end="")
     if outputs is None:
@@ -184,5 +187,5 @@ def _with_plan(command: Callable[[argparse.Namespace, Plan, Contract], int], arg
         plan = draft(arguments.plan)
         return command(arguments, plan, contracts.parse(contracts.of(arguments.contract)))
     except KeyboardInterrupt:
-        print("Interrupted. What was begun goes on at AWS; `trail infra diff` tells how it stands.", file=sys.stderr)
-        return INTERRUPTED
+        sentence = "Interrupted. What was begun goes on at AWS; `trail infra diff` tells how it stands."
+        return report.ended(sentence, report.INTERRUPTED.code, arguments.json, INTERRUPTED)

@@ -16,6 +16,7 @@ from deploy.gates.replies import Unexpected, content
 from deploy.gates.seen import ANALYZE
 from deploy.image.load import PORTRAIT
 from deploy.plan import PlanError
+from deploy.report import print_json
 from deploy.words import printable
 
 ANSWER_S = 30.0  # for one photo; nobody waits behind it
@@ -51,7 +52,7 @@ def write(wanted: argparse.Namespace) -> int:
     except OSError as error:
         raise PlanError(f"{wanted.file} cannot be written: {error.strerror}.") from None
     if wanted.json:
-        print(json.dumps({"written": str(wanted.file), "findings": sorted(found)}))
+        print_json({"written": str(wanted.file), "findings": sorted(found)}, None)
     else:
         runners = sorted(found)
         who = ["the heuristics" if one == golden.HEURISTIC else f"the model {printable(one, 12)}" for one in runners]

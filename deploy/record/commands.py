@@ -9,8 +9,6 @@ Exit codes: 0 fine; 2 something could not be read, or written.
 """
 
 import argparse
-import functools
-import json
 import os
 import stat
 import sys
@@ -21,13 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from bentos.skin.settings import Phase
 from deploy import report
 from deploy.aws import Clients
+from deploy.exits import FINE
 from deploy.gates.table import names
-from deploy.plan import PHASES, Plan, PlanError, read
+from deploy.plan import PHASES, Plan, read
 from deploy.record import lock, page
 from deploy.record.objects import RecordError
 from deploy.record.progress import Progress, compute
@@ -35,10 +32,8 @@ from deploy.record.stations import State, Station
 from deploy.record.store import Store, open_store, with_note
 from deploy.record.telling import clean, moment, short, span
 from deploy.record.trail import Note, Record
-from deploy.refusal import told
 from deploy.words import printable
 
-FINE, CANNOT = 0, 2
 LONGEST_NOTE = 2000  # characters
 STDOUT = "-"
 UNDO = "trail rollback (back to what the record knows), or find out who changed it"
@@ -63,6 +58,8 @@ class Unwritable(Exception):
 def add_commands(subparsers: Any, live: Live | None = None) -> None:
     """Add `status` and `record`; each sets `command`, which takes the arguments and returns the exit code.
 
+    What goes wrong is raised, and said by whoever runs commands.
+
     Args:
         subparsers: argparse's.
         live: asks AWS what runs, for `status`; None: the record alone is told.
@@ -73,7 +70,7 @@ def add_commands(subparsers: Any, live: Live | None = None) -> None:
 
     text = "how far the rollout is, what blocks it, and the next command"
     shown = subparsers.add_parser("status", parents=[common], help=text, description=f"{text.capitalize()}.")
-    shown.set_defaults(command=functools.partial(_guarded, functools.partial(_status, live=live)))
+    shown.set_defaults(command=lambda wanted: _status(wanted, read(wanted.plan), live))
 
     text = "the progress tracker as a page, and decisions added to it"
     kept = subparsers.add_parser("record", parents=[common], help=text, description=f"{text.capitalize()}.")
@@ -82,7 +79,7 @@ def add_commands(subparsers: Any, live: Live | None = None) -> None:
     )
     kept.add_argument("--html", metavar="FILE", help="write it as one file of HTML; - is the terminal")
     kept.add_argument("--note", metavar="TEXT", help="add a decision first, with your name and the time")
-    kept.set_defaults(command=functools.partial(_guarded, _record))
+    kept.set_defaults(command=lambda wanted: _record(wanted, read(wanted.plan)))
 
 
 def expected() -> dict[Phase, list[str]]:
@@ -101,7 +98,7 @@ def _status(wanted: argparse.Namespace, plan: Plan, live: Live | None) -> int:
     if wanted.json:
         held = None if holding is None else holding.model_dump(mode="json") | {"stale": holding.stale}
         content = {"progress": _progress(progress), "lock": held, "live": None if seen is None else seen.data}
-        print(json.dumps(content, indent=2))
+        report.print_json(content)
         return FINE
     colours = report.colours_wanted(sys.stdout)
     lines = [
@@ -145,11 +142,7 @@ def _record(wanted: argparse.Namespace, plan: Plan) -> int:
         if where is not None:
             _put(where, text(record, progress))
     if wanted.json:
-        print(
-            json.dumps(
-                {"record": record.model_dump(mode="json", fallback=str), "progress": _progress(progress)}, indent=2
-            )
-        )
+        report.print_json({"record": record.model_dump(mode="json", fallback=str), "progress": _progress(progress)})
     elif wanted.note is not None:
         print("The decision is in the record.", file=sys.stderr)
     elif wanted.markdown is None and wanted.html is None:
@@ -213,17 +206,3 @@ def _put(where: str, text: str) -> None:
 
 def _progress(progress: Progress) -> dict[str, Any]:
     return progress.model_dump(mode="json", fallback=str) | {"percent": progress.percent}
-
-
-def _guarded(command: Callable[[argparse.Namespace, Plan], int], wanted: argparse.Namespace) -> int:
-    """Run a command; what goes wrong is a sentence on stderr, JSON on stdout where that was wanted, and 2."""
-    try:
-        return command(wanted, read(wanted.plan))
-    except (PlanError, RecordError, Unwritable) as error:
-        sentence = str(error)
-    except (ClientError, BotoCoreError) as error:
-        sentence = told(error)
-    if wanted.json:
-        print(json.dumps({"error": sentence}))
-    print(f"trail: {printable(sentence, 1000)}", file=sys.stderr)
-    return CANNOT

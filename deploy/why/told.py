@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from deploy.report import COLOURS, filled
 from deploy.why.diagnosis import Diagnosis
 from deploy.why.evidence import Evidence
-from deploy.why.table import Cause
 from deploy.words import printable
 
 MOST_UNSEEN = 12
@@ -30,13 +29,6 @@ def text(seen: Evidence, found: Sequence[Diagnosis], colours: bool) -> str:
         parts.append("\n")
     more = "" if first.harmless else f"`trail why {first.code}` tells more of this cause.\n"
     return "".join(parts).rstrip("\n") + "\n" + (f"\n{more}" if more else "")
-
-
-def explained(one: Cause) -> str:
-    """A row of the table at length."""
-    waiting = "No waiting and no further attempt cures it." if one.deterministic else "It may pass by itself."
-    lines = [one.code, f"{one.title}.", "", f"Looks like: {filled(one.looks, 0)}", "", filled(one.repair, 0)]
-    return "\n".join(lines if one.harmless else [*lines, "", waiting]) + "\n"
 
 
 def _head(seen: Evidence) -> str:

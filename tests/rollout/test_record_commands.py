@@ -210,7 +210,9 @@ def test_a_record_that_is_none_is_a_sentence_and_2(client: Steady, capsys: Any, 
     assert err.startswith(f"trail: {URI}record.json is no trail record")
     assert err.count("\n") == 1
     code, out, _ = run(capsys, *words, "--json")
-    assert (code, set(json.loads(out))) == (2, {"error"})
+    told = json.loads(out)
+    assert (code, set(told)) == (2, {"error", "exit", "ok", "counts", "findings"})
+    assert (told["findings"][0]["code"], told["findings"][0]["sentence"]) == ("RECORD_UNUSABLE", told["error"])
     assert body(client, RECORD) == b"{"
 
 
