@@ -1,4 +1,5 @@
-"""`trail why`: what is failing now, and why; the most likely cause first, with the words that show it.
+"""`trail why`: what is failing now, and why; the most likely cause first, with the words that show it. What this tool
+itself took back, the trail record knows: AWS forgets it.
 
     trail why                           # look at the plan's service
     trail why --deployment ecs-svc/…    # at one deployment
@@ -20,10 +21,13 @@ from deploy.aws import Clients
 from deploy.exits import FINE, FOUND
 from deploy.explain import meaning
 from deploy.finding import fail, ok
+from deploy.record.store import RecordError, open_store
 from deploy.why import told
 from deploy.why.diagnose import diagnose
 from deploy.why.diagnosis import Diagnosis
 from deploy.why.evidence import Evidence, gather, read, save
+from deploy.why.recorded import remembered
+from deploy.words import printable
 
 
 def add_commands(subparsers: Any) -> None:
@@ -66,7 +70,27 @@ def look(wanted: argparse.Namespace) -> Evidence:
     if wanted.evidence is not None:
         return read(wanted.evidence)
     plan = plans.read(wanted.plan)
-    return gather(Clients(plan.region, writes=False), plan, wanted.deployment)
+    clients = Clients(plan.region, writes=False)
+    return with_attempt(gather(clients, plan, wanted.deployment), plan, clients, wanted.deployment)
+
+
+def with_attempt(seen: Evidence, plan: plans.Plan, clients: Clients, deployment: str | None) -> Evidence:
+    """The same with what the trail record knows of a failure; that it cannot be read hides nothing else.
+
+    Args:
+        seen: of AWS.
+        plan: says where the record lies; one that does not has none.
+        clients: of AWS.
+        deployment: that was asked for.
+    """
+    try:
+        record = open_store(plan, clients).read()
+    except plans.PlanError:
+        return seen
+    except RecordError as error:
+        return seen.model_copy(update={"unseen": (*seen.unseen, printable(f"The trail record: {error}", 400))})
+    primary = next((one.created for one in seen.deployments if one.status == "PRIMARY"), None)
+    return seen.model_copy(update={"recorded": remembered(record, deployment, primary)})
 
 
 def as_json(seen: Evidence, causes: list[Diagnosis]) -> dict[str, Any]:
@@ -81,6 +105,7 @@ def as_json(seen: Evidence, causes: list[Diagnosis]) -> dict[str, Any]:
         "cluster": seen.cluster,
         "deployment": seen.deployment or None,
         "at": seen.at.isoformat() if seen.at else None,
+        "attempt": None if seen.recorded is None else seen.recorded.model_dump(mode="json"),
         "causes": [one.model_dump(mode="json") for one in causes],
         "unseen": list(seen.unseen),
     }

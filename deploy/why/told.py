@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from deploy.report import COLOURS, filled
 from deploy.why.diagnosis import Diagnosis
 from deploy.why.evidence import Evidence
+from deploy.why.table import CAUSES
 from deploy.words import printable
 
 MOST_UNSEEN = 12
@@ -18,7 +19,7 @@ def text(seen: Evidence, found: Sequence[Diagnosis], colours: bool) -> str:
     parts = [_head(seen), _block(first, level, colours)]
     if others:
         width = max(len(one.code) for one in others)
-        parts.append("Also seen, less likely the reason:\n")
+        parts.append("What AWS shows now:\n" if first.recorded else "Also seen, less likely the reason:\n")
         parts += [f"  {one.code:{width}}  {filled(printable(one.sentence, LONGEST), width + 4)}\n" for one in others]
         parts.append("\n")
     if seen.unseen:
@@ -27,7 +28,9 @@ def text(seen: Evidence, found: Sequence[Diagnosis], colours: bool) -> str:
         if len(seen.unseen) > MOST_UNSEEN:
             parts.append(f"  and {len(seen.unseen) - MOST_UNSEEN} more.\n")
         parts.append("\n")
-    more = "" if first.harmless else f"`trail why {first.code}` tells more of this cause.\n"
+    more = (
+        f"`trail why {first.code}` tells more of this cause.\n" if first.code in CAUSES and not first.harmless else ""
+    )
     return "".join(parts).rstrip("\n") + "\n" + (f"\n{more}" if more else "")
 
 
