@@ -44,6 +44,7 @@ from deploy import plan as plans
 from deploy import render as renderer
 from deploy.exits import FINE, FOUND, INTERRUPTED
 from deploy.gates import commands as gates
+from deploy.next_command import OptionsInUse
 from deploy.record import commands as record
 from deploy.record.objects import RecordError
 from deploy.report import print_json
@@ -102,13 +103,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that has not every letter
     command: Command = wanted.command
+    complete = OptionsInUse.of(wanted).text
     try:
         return flushed(command(wanted))
     except tuple(ENDS) as error:
         code = next(code for kind, code in ENDS.items() if isinstance(error, kind))
-        return report.ended(str(error), code, wanted.json)
+        return report.ended(complete(str(error)), code, wanted.json)
     except StackError as error:
-        return report.ended(str(error), error.code, wanted.json)
+        return report.ended(complete(str(error)), error.code, wanted.json)
     except (*refusal.ERRORS, refusal.AskError) as error:  # where no part has made a finding of it
         return report.ended(refusal.told(error), refusal.kind(error).code, wanted.json)
     except OSError as error:
@@ -189,7 +191,8 @@ def init(wanted: argparse.Namespace) -> int:
     if wanted.json:
         print_json({"written": str(wanted.file)})
     else:
-        print(f"Wrote {printable(str(wanted.file), 400)}. Fill in your names, then: trail preflight --offline")
+        then = OptionsInUse.of_plan(wanted.file).command("trail preflight --offline")
+        print(printable(f"Wrote {wanted.file}. Fill in your names, then: {then}", report.LONGEST))
     return FINE
 
 

@@ -25,6 +25,7 @@ from deploy import report
 from deploy.aws import Clients
 from deploy.contract import Contract
 from deploy.exits import FINE, FOUND, INTERRUPTED
+from deploy.next_command import OptionsInUse
 from deploy.parameters import TEMPLATE, draft, parameters, section, stack_name, template
 from deploy.plan import Plan
 from deploy.stack import LONGEST, Change, StackError, execute, pending
@@ -188,4 +189,6 @@ def _with_plan(command: Callable[[argparse.Namespace, Plan, Contract], int], arg
         return command(arguments, plan, contracts.parse(contracts.of(arguments.contract)))
     except KeyboardInterrupt:
         sentence = "Interrupted. What was begun goes on at AWS; `trail infra diff` tells how it stands."
-        return report.ended(sentence, report.INTERRUPTED.code, arguments.json, INTERRUPTED)
+        return report.ended(
+            OptionsInUse.of(arguments).text(sentence), report.INTERRUPTED.code, arguments.json, INTERRUPTED
+        )

@@ -5,6 +5,7 @@ Whatever ends a command, a program reads the same form under --json: preflight's
 
 import json
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -20,6 +21,8 @@ from deploy.words import printable
 ORDER: tuple[Level, ...] = ("OK", "SKIP", "WARN", "FAIL")
 COLOURS: dict[Level, str] = {"OK": "32", "SKIP": "36", "WARN": "33", "FAIL": "31"}
 WIDEST = 110
+QUOTED = re.compile(r"`[^`]+`")
+GLUE = "\0"  # stands for a space at which no line ends; no printable text has one
 LONGEST = 1200  # characters of what ended a command; a failed stack has several reasons
 
 USAGE = declare(
@@ -96,11 +99,11 @@ def block(one: Finding, colours: bool) -> str:
 
 
 def filled(sentence: str, margin: int = 6) -> str:
-    """A sentence over several lines, all but the first moved in."""
+    """A sentence over several lines, all but the first moved in; a command in backquotes stays whole, to be pasted."""
     width = max(40, min(WIDEST, shutil.get_terminal_size().columns) - margin)
-    return textwrap.fill(sentence, width, break_long_words=False, break_on_hyphens=False).replace(
-        "\n", "\n" + " " * margin
-    )
+    whole = QUOTED.sub(lambda found: found[0].replace(" ", GLUE), sentence)
+    lines = textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False)
+    return ("\n" + " " * margin).join(lines).replace(GLUE, " ")
 
 
 def short(value: Any) -> str:

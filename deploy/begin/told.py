@@ -7,6 +7,7 @@ from typing import Any
 from deploy import plan as plans
 from deploy import reading, report
 from deploy.begin.seen import Seen
+from deploy.next_command import OptionsInUse
 from deploy.words import printable
 
 
@@ -40,7 +41,8 @@ def told(seen: Seen, text: str, file: Path) -> Told:
     lines += [report.block(one, colours=False).rstrip() for one in seen.findings]
     lines += [] if loads is None else [printable(f"It is no whole plan yet: {loads}", 600)]
     todo = "Fill in what says TODO" if seen.missing else "Look it through"
-    lines.append(f"{todo}, then: trail preflight --offline")
+    then = OptionsInUse.of_plan(file).command("trail preflight --offline")
+    lines.append(printable(f"{todo}, then: {then}", 600))
     return Told(
         open=bool(seen.missing or seen.findings or loads),
         text="\n".join(lines) + "\n",

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from deploy.aws import Clients, WriteRefused
 from deploy.explain import meanings
 from deploy.finding import Finding, fail
 from deploy.image import engine
+from deploy.next_command import OptionsInUse
 from deploy.plan import PHASES, Plan, PlanError
 from deploy.preflight import INPUT
 from deploy.record.lock import Locked, LockLost, break_lock
@@ -145,7 +147,8 @@ def guarded(wanted: argparse.Namespace, run: Callable[[Walk, argparse.Namespace]
         renderer.image_reference(plan, wanted.digest)
     contract = contracts.read(wanted.contract) if wanted.contract else contracts.builtin()
     signal.signal(signal.SIGTERM, interrupt)
-    with view(plain=wanted.plain or wanted.json) as see:
+    options = OptionsInUse.of(wanted)
+    with view(wanted.plain or wanted.json, options) as see:
         walk, result = None, None
         try:
             walk = prepared(wanted, plan, contract, see)
@@ -163,7 +166,7 @@ def guarded(wanted: argparse.Namespace, run: Callable[[Walk, argparse.Namespace]
             result = unfinished(walk, told(error), exits.FOUND, kind(error).code)
         except KeyboardInterrupt:
             result = unfinished(walk, "Interrupted.", exits.INTERRUPTED, report.INTERRUPTED.code)
-    tell(wanted, result)
+    tell(wanted, replace(result, sentence=options.text(result.sentence)))
     return result.exit
 
 

@@ -17,6 +17,7 @@ from rich.text import Text
 from bentos.skin.settings import Phase
 from deploy.gates.gate import GateResult
 from deploy.gates.table import GATES
+from deploy.next_command import NO_OPTIONS, OptionsInUse
 from deploy.plan import PHASES
 from deploy.rollout.ecs import Picture, Task
 from deploy.words import printable
@@ -34,10 +35,12 @@ class Plain:
 
     Args:
         stream: where to; stderr keeps stdout free for --json.
+        options: that commands in a line need, so that they can be pasted.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, options: OptionsInUse = NO_OPTIONS) -> None:
         self._stream = stream or sys.stderr
+        self._options = options
         self._began = time.monotonic()
         self._said: dict[str, str] = {}
         self._events: set[str] = set()
@@ -64,7 +67,10 @@ class Plain:
     def say(self, line: str) -> None:
         """Tell something."""
         spent = time.monotonic() - self._began
-        print(f"{int(spent // 60):3}:{spent % 60:04.1f}  {printable(line, LONGEST)}", file=self._stream, flush=True)
+        print(f"{int(spent // 60):3}:{spent % 60:04.1f}  {self._line(line)}", file=self._stream, flush=True)
+
+    def _line(self, line: str) -> str:
+        return printable(self._options.text(line), LONGEST)
 
     def picture(self, seen: Picture, deployment: str) -> None:
         """Say what has changed."""
@@ -106,8 +112,8 @@ class Plain:
 class Screen(Plain):
     """The same, drawn and redrawn on a terminal."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        super().__init__()
+    def __init__(self, console: Console | None = None, options: OptionsInUse = NO_OPTIONS) -> None:
+        super().__init__(options=options)
         self._console = console or Console(stderr=True)
         self._phase: Phase | None = None
         self._title = ""
@@ -151,7 +157,7 @@ class Screen(Plain):
 
     def say(self, line: str) -> None:
         """Into the lines below the tables; before a phase has begun above all, where it stays: what would change."""
-        line = printable(line, LONGEST)
+        line = self._line(line)
         if self._phase is None:
             self._console.print(Text(line))
             return
@@ -240,7 +246,7 @@ def whose(task: Task, deployment: str) -> str:
     return "new" if task.deployment == deployment else "old"
 
 
-def view(plain: bool) -> Plain:
-    """A live one on a terminal, unless lines are wanted."""
+def view(plain: bool, options: OptionsInUse = NO_OPTIONS) -> Plain:
+    """A live one on a terminal, unless lines are wanted; options: as of `Plain`."""
     console = Console(stderr=True)
-    return Plain() if plain or not console.is_terminal else Screen(console)
+    return Plain(options=options) if plain or not console.is_terminal else Screen(console, options)

@@ -138,6 +138,7 @@ class Walk:
             phase=phase,
             who=self.who,
             host=here(),
+            base_url=None if "@" in (self.base_url or "") else self.base_url,  # a password in it is not kept
             started=datetime.now(UTC),
         )
         return self.attempt

@@ -21,6 +21,7 @@ from deploy.aws import Clients
 from deploy.exits import FINE, FOUND
 from deploy.explain import meaning
 from deploy.finding import fail, ok
+from deploy.next_command import OptionsInUse
 from deploy.record.store import RecordError, open_store
 from deploy.why import told
 from deploy.why.diagnose import diagnose
@@ -61,7 +62,8 @@ def why(wanted: argparse.Namespace) -> int:
     if wanted.json:
         report.print_json(as_json(seen, causes))
     else:
-        print(told.text(seen, causes, report.colours_wanted(sys.stdout)), end="")
+        options = OptionsInUse.of(wanted).with_base_url(seen.recorded.base_url if seen.recorded else None)
+        print(told.text(seen, causes, report.colours_wanted(sys.stdout), options), end="")
     return FINE if all(one.harmless for one in causes) else FOUND
 
 

@@ -52,6 +52,7 @@ class Recorded(Fact):
         id: of the attempt.
         title: of its cause, in a few words.
         gate: the cause is a gate that failed, and none of the table.
+        base_url: where its gates asked the service; None: at the plan's domain.
     """
 
     id: str = ""
@@ -65,6 +66,7 @@ class Recorded(Fact):
     started: datetime | None = None
     ended: datetime | None = None
     deployment: str = ""
+    base_url: str | None = None
 
 
 class Evidence(Fact):

@@ -60,6 +60,7 @@ def _of(attempt: Attempt) -> Recorded:
         started=attempt.started,
         ended=attempt.ended,
         deployment=attempt.deployment or "",
+        base_url=attempt.base_url,
     )
 
 

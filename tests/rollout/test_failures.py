@@ -389,7 +389,7 @@ def test_expired_credentials_leave_it_to_resume(before: Ground) -> None:
     ended = before.operator.trail("up", "hybrid")
     assert ended.code == 130, ended
     assert "expired" in ended.told["sentence"]
-    assert "`trail resume`" in ended.told["sentence"]
+    assert f"`trail resume --plan {before.operator.path}`" in ended.told["sentence"]
     before.plane.faults.clear()
     ended = before.operator.trail("resume")
     proven_without_loss(before, "credentials expire half-way, then resume", ended, since, began, updates)
@@ -401,7 +401,7 @@ def test_what_was_cut_off_is_resumed_and_not_begun_twice(before: Ground, name: s
     ended = before.operator.cut(before.operator.start("up", "hybrid"), "has begun", number)
     if ended is not None:
         assert ended.code == 130, ended
-        assert "goes on; `trail resume`" in ended.told["sentence"]
+        assert f"goes on; `trail resume --plan {before.operator.path}`" in ended.told["sentence"]
     assert before.operator.record.attempts[-1].outcome == "running"
     ended = before.operator.trail("resume")
     proven_without_loss(before, f"{name}, then resume", ended, since, began, updates)
