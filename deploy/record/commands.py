@@ -24,6 +24,7 @@ from deploy import report
 from deploy.aws import Clients
 from deploy.exits import FINE
 from deploy.gates.table import names
+from deploy.next_command import OptionsInUse
 from deploy.plan import PHASES, Plan, read
 from deploy.record import lock, page
 from deploy.record.objects import RecordError
@@ -36,7 +37,7 @@ from deploy.words import printable
 
 LONGEST_NOTE = 2000  # characters
 STDOUT = "-"
-UNDO = "trail rollback (back to what the record knows), or find out who changed it"
+UNDO = "trail rollback"
 COLOURS: dict[State, str] = {"proven": "32", "running": "33", "failed": "31", "not begun": "2"}
 
 
@@ -92,7 +93,9 @@ def _status(wanted: argparse.Namespace, plan: Plan, live: Live | None) -> int:
     assert_account(plan, clients)
     store = open_store(plan, clients)
     record = store.read()
-    progress = compute(record, expected())
+    last = next(iter(record.attempts[-1:]), None)
+    options = OptionsInUse.of(wanted).with_base_url(last.base_url if last else None)
+    progress = completed(compute(record, expected()), options)
     holding = lock.peek(store)
     seen = live(plan, clients, record) if live is not None else None
     if wanted.json:
@@ -103,7 +106,7 @@ def _status(wanted: argparse.Namespace, plan: Plan, live: Live | None) -> int:
     colours = report.colours_wanted(sys.stdout)
     lines = [
         printable(f"{record.service}, cluster {record.cluster}, account {record.account}, {record.region}", 600),
-        *(line for one in progress.stations for line in _lines(one, colours)),
+        *(line for one in progress.stations for line in _lines(one, colours, options)),
         f"{progress.passed} of {progress.gates} gates passed ({progress.percent} %)"
         + (f", on the way since {moment(progress.started)}." if progress.started else ". Nobody has set out yet."),
         f"Runs:  {progress.current.sentence}",
@@ -112,12 +115,27 @@ def _status(wanted: argparse.Namespace, plan: Plan, live: Live | None) -> int:
     if holding is not None:
         lines.append(f"Lock:  {holding.told()}{' (stale)' if holding.stale else ''}")
     drifted = seen is not None and bool(seen.data.get("differs_from_record")) and holding is None
-    lines.append(f"Next:  {UNDO if drifted else progress.next or page.END}")
+    if drifted:
+        lines.append(f"Next:  {options.command(UNDO)} (back to what the record knows), or find out who changed it")
+    else:
+        lines.append(f"Next:  {progress.next or page.END}")
+        lines += [f"       {printable(progress.advice, 1000)}"] if progress.advice else []
     print("\n".join(lines))
     return FINE
 
 
-def _lines(one: Station, colours: bool) -> list[str]:
+def completed(progress: Progress, options: OptionsInUse) -> Progress:
+    """The same with commands that can be pasted."""
+    stations = [
+        one if one.next is None else one.model_copy(update={"next": options.command(one.next)})
+        for one in progress.stations
+    ]
+    following = None if progress.next is None else options.command(progress.next)
+    advice = None if progress.advice is None else options.text(progress.advice)
+    return progress.model_copy(update={"stations": stations, "next": following, "advice": advice})
+
+
+def _lines(one: Station, colours: bool, options: OptionsInUse) -> list[str]:
     """A station on one line, and what blocks it on another."""
     state = f"\033[{COLOURS[one.state]}m{one.state:9}\033[0m" if colours else f"{one.state:9}"
     parts = [f"  {one.number} {one.phase:10}  {state}  {one.passed}/{one.gates} gates"]
@@ -126,8 +144,9 @@ def _lines(one: Station, colours: bool) -> list[str]:
         parts.append(f"{moment(one.started)}{end}")
     parts += [short(one.digest)] if one.digest else []
     parts += [str(one.marker)] if one.proof else []
-    blocks = f"                {clean(one.blocks)}{f' ({clean(one.cause)})' if one.cause else ''}" if one.blocks else ""
-    return ["  ".join(parts), *([blocks] if blocks else [])]
+    cause = f" ({clean(one.cause)})" if one.cause else ""
+    blocks = [f"                {clean(options.text(one.blocks), 1000)}{cause}"] if one.blocks else []
+    return ["  ".join(parts), *blocks]
 
 
 def _record(wanted: argparse.Namespace, plan: Plan) -> int:

@@ -39,7 +39,8 @@ def markdown(record: Record, progress: Progress) -> str:
         + (f", on the way since {moment(progress.started)}." if progress.started else f". {NOTHING}"),
         "",
         f"- Runs: {_md(progress.current.sentence)}",
-        f"- Next: {_code(progress.next) if progress.next else END}",
+        f"- Next: {_code(progress.next) if progress.next else END}"
+        + (f" ({_md(progress.advice)})" if progress.advice else ""),
         "",
         "| phase | marker | state | gates | begun | ended | took | image |",
         "|---|---|---|---|---|---|---|---|",
@@ -103,7 +104,7 @@ def html(record: Record, progress: Progress) -> str:
         ("Runs", _text(progress.current.sentence)),
         ("Gates", f"{progress.passed} of {progress.gates} passed"),
         ("Begun", _time(progress.started) if progress.started and since else NOTHING),
-        ("Next", _command(progress.next) if progress.next else END),
+        ("Next", f"{_command(progress.next) if progress.next else END}{_advice(progress)}"),
     ]
     parts = [
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n',
@@ -229,6 +230,9 @@ def _earlier(one: Station) -> str:
 
 
 def _when(one: Station) -> str:
+    """Under which condition the next command of a phase is to be run."""
+    if one.next == "trail why":
+        return ""
     return {"running": "if nobody is at it", "failed": "once it is repaired"}.get(one.state, "")
 
 
@@ -255,6 +259,10 @@ def _time(at: datetime) -> str:
 
 def _command(text: str) -> str:
     return f'<code class="command">{_text(text)}</code>'
+
+
+def _advice(progress: Progress) -> str:
+    return f' <span class="quiet">{_text(progress.advice)}</span>' if progress.advice else ""
 
 
 def _text(text: str, most: int = 600) -> str:
