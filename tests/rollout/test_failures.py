@@ -310,6 +310,25 @@ def note(name: str, phase: str, ended: Ended, last: Attempt | None, lost: int, s
     path.write_text(json.dumps(known, indent=1, ensure_ascii=False))
 
 
+def test_what_was_taken_back_is_known_to_why_and_to_status(simple: Ground) -> None:
+    simple.settle()
+    simple.plane.before("UpdateService", lambda: becomes("wrong-path")(simple))
+    ended = simple.operator.trail("up", "hybrid")
+    simple.settle()
+    last = simple.operator.record.attempts[-1]
+    assert (ended.code, ended.told["ok"], ended.told["findings"][0]["code"]) == (4, False, last.cause), ended
+    told = simple.operator.trail("why")
+    assert (told.code, told.told["attempt"]["id"]) == (2, last.id)
+    (cause,) = [one for one in told.told["causes"] if one["code"] == last.cause == "HEALTH_PATH_MISSING"]
+    assert any(
+        "By the trail record, the attempt at phase hybrid" in one for one in [cause["sentence"], *cause["evidence"]]
+    )
+    assert "Set the target group's health check path" not in cause["repair"]  # it is set
+    progress = simple.operator.trail("status").told["progress"]
+    assert progress["next"] == f"trail why --plan {simple.operator.path}"
+    assert simple.digest not in progress["advice"]
+
+
 # --- refused before anything moves -------------------------------------------------------------------------------
 
 
