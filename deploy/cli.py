@@ -21,7 +21,8 @@ When something fails:
 A task definition that you have, ours or not: trail preflight --task-definition FILE --offline
 
 Port, health check and minimum size come from the image's contract (`docker run IMAGE contract`, or --contract FILE with
-what it printed); names and sizes from trail.yaml. Neither is ever typed twice. Each command has --help and --json.
+what it printed); names and sizes from trail.yaml. Neither is ever typed twice. Each command has --help and --json; of
+one that fails, findings[0] of the JSON says why, by its code and in a sentence.
 
 Exit codes: 0 done, or fine; 2 something was found or could not be looked at, and nothing was changed; of rollouts
 also 3 a gate failed, what was proven runs again; 4 ECS went back; 5 going back failed: look now; 6 somebody else's
@@ -30,59 +31,93 @@ deployment or lock; 130 interrupted, and it goes on in AWS.
 
 import argparse
 import contextlib
-import dataclasses
-import json
 import os
-import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from deploy import codes, infra, permissions, preflight, refusal, report, taskdef
 from deploy import contract as contracts
+from deploy import explain as meanings
+from deploy import infra, permissions, preflight, refusal, report, taskdef
 from deploy import plan as plans
 from deploy import render as renderer
 from deploy.exits import FINE, FOUND, INTERRUPTED
 from deploy.gates import commands as gates
+from deploy.next_command import OptionsInUse
 from deploy.record import commands as record
+from deploy.record.objects import RecordError
+from deploy.report import print_json
 from deploy.rollout import commands as rollout
 from deploy.rollout.now import now
 from deploy.stack import StackError
 from deploy.why import commands as why
+from deploy.why.evidence import EvidenceError
 from deploy.words import printable
 
-MOST_TOLD = 1200  # characters of what ended a command; a failed stack has several reasons
 EXAMPLE = Path(__file__).with_name("trail.yaml")
 DEFAULT_PLAN = Path("trail.yaml")
 NO_DIGEST = "sha256:" + "0" * 64  # stands where nobody named one; refused by `render`
 
-Unusable = (plans.PlanError, contracts.ContractError, taskdef.TaskDefinitionError)
+# What ends a command with a sentence of its own, and the code of the finding that it makes.
+ENDS: dict[type[Exception], str] = {
+    plans.PlanError: preflight.INPUT.code,
+    contracts.ContractError: preflight.INPUT.code,
+    taskdef.TaskDefinitionError: preflight.INPUT.code,
+    EvidenceError: preflight.INPUT.code,
+    meanings.UnknownCode: preflight.INPUT.code,
+    record.Unwritable: preflight.INPUT.code,
+    RecordError: report.RECORD.code,
+}
 Command = Callable[[argparse.Namespace], int]
+
+
+class UsageError(Exception):
+    """The command line is wrong; the message says how."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises what is wrong with a command line, after its usage is printed, so that programs can be told too."""
+
+    def error(self, message: str) -> NoReturn:
+        """Called by argparse.
+
+        Raises:
+            UsageError: always.
+        """
+        self.print_usage(sys.stderr)
+        raise UsageError(f"{self.prog}: error: {printable(message, report.LONGEST)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
-    wanted = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        wanted = parser().parse_args(words)
+    except UsageError as error:
+        if any(len(word) > len("--") and "--json".startswith(word) for word in words):  # as argparse abbreviates
+            print_json(report.failure([report.reason(str(error), report.USAGE.code)], FOUND))
+        print(error, file=sys.stderr)
+        raise SystemExit(FOUND) from None
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that has not every letter
     command: Command = wanted.command
+    complete = OptionsInUse.of(wanted).text
     try:
         return flushed(command(wanted))
-    except Unusable as error:
-        return ended(wanted, str(error))
+    except tuple(ENDS) as error:
+        code = next(code for kind, code in ENDS.items() if isinstance(error, kind))
+        return report.ended(complete(str(error)), code, wanted.json)
     except StackError as error:
-        return ended(wanted, str(error), error.code)
+        return report.ended(complete(str(error)), error.code, wanted.json)
     except (*refusal.ERRORS, refusal.AskError) as error:  # where no part has made a finding of it
-        return ended(wanted, refusal.told(error), refusal.kind(error).code)
+        return report.ended(refusal.told(error), refusal.kind(error).code, wanted.json)
     except OSError as error:
         unprinted(error)
         return FOUND
     except KeyboardInterrupt:
-        print("trail: interrupted.", file=sys.stderr)
-        return INTERRUPTED
+        return report.ended("interrupted.", report.INTERRUPTED.code, wanted.json, INTERRUPTED)
 
 
 def flushed(code: int) -> int:
@@ -104,18 +139,10 @@ def unprinted(error: OSError) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def ended(wanted: argparse.Namespace, sentence: str, code: str = preflight.INPUT.code) -> int:
-    """Say what ended a command, to people on stderr, and to programs as a finding; the exit code."""
-    if wanted.json:
-        print_json(preflight.report([preflight.unusable(sentence, code)], strict=False))
-    print(f"trail: {printable(sentence, MOST_TOLD)}", file=sys.stderr)
-    return FOUND
-
-
 def parser() -> argparse.ArgumentParser:
     """All commands. One that another module brings is added here, by its own function."""
     text = str(__doc__)
-    made = argparse.ArgumentParser("trail", description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = Parser("trail", description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
     own = (add_init, add_schema, add_policy, add_render, add_preflight, add_explain)
     for add in (*own, infra.add_commands, rollout.add_commands, why.add_commands, gates.add_commands):
@@ -164,7 +191,8 @@ def init(wanted: argparse.Namespace) -> int:
     if wanted.json:
         print_json({"written": str(wanted.file)})
     else:
-        print(f"Wrote {wanted.file}. Fill in your names, then: trail preflight --offline")
+        then = OptionsInUse.of_plan(wanted.file).command("trail preflight --offline")
+        print(printable(f"Wrote {wanted.file}. Fill in your names, then: {then}", report.LONGEST))
     return FINE
 
 
@@ -232,7 +260,7 @@ def look(wanted: argparse.Namespace) -> int:
 
 
 def subjects_of(wanted: argparse.Namespace) -> list[preflight.Subject]:
-    """What is to be looked at: one task definition, or the plan's of each phase; raises one of Unusable."""
+    """What is to be looked at: one task definition, or the plan's of each phase; raises as `ENDS` lists."""
     contract = contracts.of(wanted.contract)
     common: dict[str, Any] = {"contract": contract, "image": wanted.image, "offline": wanted.offline}
     if wanted.task_definition is not None:
@@ -249,32 +277,22 @@ def subjects_of(wanted: argparse.Namespace) -> list[preflight.Subject]:
 
 def add_explain(commands: Any) -> None:
     """`trail explain`."""
-    made = command(commands, "explain", explain, "tell what a code of a finding means")
+    made = command(commands, "explain", explain, "tell what a code of a finding or of a cause means")
     made.add_argument("code", nargs="?", help="e.g. PORT_MISMATCH; without one, all of them")
 
 
 def explain(wanted: argparse.Namespace) -> int:
     """One code at length, or all in a list."""
-    known = preflight.known_codes()
-    if wanted.code is None:
-        if wanted.json:
-            print_json([dataclasses.asdict(one) for one in known.values()])
-        else:
-            widest = max(map(len, known))
-            print("\n".join(f"{name:{widest}}  {one.title}" for name, one in known.items()))
+    if wanted.code is not None:
+        found = meanings.meaning(wanted.code, "code")
+        print_json(found.as_json()) if wanted.json else print(found.text(), end="")
         return FINE
-    one = known.get(wanted.code.strip().upper().replace("-", "_"))
-    if one is None:
-        near = codes.nearest(wanted.code, known)
-        hint = f"did you mean {near}?" if near else "`trail explain` lists them."
-        raise plans.PlanError(f"{wanted.code[:60]} is not a code; {hint}")
+    known = meanings.meanings()
     if wanted.json:
-        print_json(dataclasses.asdict(one))
-        return FINE
-    width = min(100, shutil.get_terminal_size().columns)
-    print(f"{one.code}\n{one.title}.\n\n{textwrap.fill(one.why, width)}")
-    if one.incident is not None:
-        print(f"\nPoint {one.incident} of the incident that this tool answers.")
+        print_json([one.as_json() for one in known.values()])
+    else:
+        widest = max(map(len, known))
+        print("\n".join(f"{name:{widest}}  {one.title}" for name, one in known.items()))
     return FINE
 
 
@@ -283,8 +301,3 @@ def add_sources(made: argparse.ArgumentParser) -> None:
     made.add_argument("--plan", type=Path, default=DEFAULT_PLAN, help="default: trail.yaml")
     told = "what `docker run IMAGE contract` printed (default: the contract of this checkout)"
     made.add_argument("--contract", type=Path, metavar="FILE", help=told)
-
-
-def print_json(content: Any, indent: int | None = 2) -> None:
-    """In ASCII, so that any pipe takes it."""
-    print(json.dumps(content, indent=indent))

@@ -11,14 +11,12 @@ Its title is the rule as it should be, so that it serves as the sentence of an O
 image on trial, the account) are declared without a function.
 """
 
-import difflib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from deploy.case import Case, NotSeen
-from deploy.finding import Finding, Level, Place
-from deploy.words import printable
+from deploy.finding import Finding, Level, Place, finding, ok, skip
 
 
 class Fault(NamedTuple):
@@ -95,28 +93,11 @@ def warn(sentence: str, repair: str, *places: Place) -> Fault:
 
 def run(one: Check, case: Case) -> list[Finding]:
     """What a check says: its faults, or one OK, or one SKIP where its subject cannot be seen."""
+    code = one.code.code
     try:
         faults = list(one.look(case))
     except NotSeen as reason:
-        return [Finding(code=one.code.code, level="SKIP", sentence=printable(f"{one.code.title}: {reason}.", 400))]
+        return [skip(code, f"{one.code.title}: {reason}.")]
     if not faults:
-        return [Finding(code=one.code.code, level="OK", sentence=f"{one.code.title}.")]
-    return [finding(one.code.code, *fault) for fault in faults]
-
-
-def finding(code: str, level: Level, sentence: str, repair: str | None, places: tuple[Place, ...]) -> Finding:
-    """A finding whose text any terminal can print, whatever the file held."""
-    shown = tuple(Place(where=printable(place.where, 200), value=place.value) for place in places)
-    return Finding(
-        code=code,
-        level=level,
-        sentence=printable(sentence, 600),
-        places=shown,
-        repair=None if repair is None else printable(repair, 600),
-    )
-
-
-def nearest(code: str, known: Iterable[str]) -> str | None:
-    """The known code that is most like one that is not."""
-    near = difflib.get_close_matches(code.upper(), list(known), n=1, cutoff=0.4)
-    return near[0] if near else None
+        return [ok(code, f"{one.code.title}.")]
+    return [finding(code, fault.level, fault.sentence, *fault.places, repair=fault.repair) for fault in faults]

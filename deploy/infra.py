@@ -21,12 +21,15 @@ import boto3
 import yaml
 
 from deploy import contract as contracts
+from deploy import report
 from deploy.aws import Clients
 from deploy.contract import Contract
 from deploy.exits import FINE, FOUND, INTERRUPTED
+from deploy.next_command import OptionsInUse
 from deploy.parameters import TEMPLATE, draft, parameters, section, stack_name, template
 from deploy.plan import Plan
-from deploy.stack import Change, StackError, execute, pending
+from deploy.stack import LONGEST, Change, StackError, execute, pending
+from deploy.words import printable
 
 JSON_KEY = "SHINE_API_KEYS"  # within the secret that the template makes
 
@@ -132,7 +135,7 @@ def _template(arguments: argparse.Namespace) -> int:
 def _diff(arguments: argparse.Namespace, plan: Plan, contract: Contract) -> int:
     changes = diff(boto3.Session(), plan, contract)
     if arguments.json:
-        print(json.dumps({"stack": stack_name(plan), "changes": [one.as_json() for one in changes]}, indent=1))
+        report.print_json({"stack": stack_name(plan), "changes": [one.as_json() for one in changes]}, 1)
     else:
         _show(plan, changes, sys.stdout)
     return FOUND if changes else FINE
@@ -152,10 +155,14 @@ def _apply(arguments: argparse.Namespace, plan: Plan, contract: Contract) -> int
         print(f"Apply to account {plan.account}, {plan.region}? Type yes: ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip() == "yes"
 
-    outputs = apply(boto3.Session(), plan, contract, confirm, lambda line: print(line, file=sys.stderr))
+    outputs = apply(
+        boto3.Session(), plan, contract, confirm, lambda line: print(printable(line, LONGEST), file=sys.stderr)
+    )
     if arguments.json:
         told = {"stack": stack_name(plan), "applied": outputs is not None, "outputs": outputs or {}}
-        print(json.dumps(told | {"changes": [one.as_json() for one in seen]}, indent=1))
+        refused = report.reason("Nothing was applied: it was not confirmed.", report.NOT_CONFIRMED.code)
+        ended = report.failure([refused], FOUND) if outputs is None else {}
+        report.print_json({**told, "changes": [one.as_json() for one in seen], **ended}, 1)
     elif outputs is not None:
         print(f"{'Applied' if seen else 'Nothing to change'}. trail.yaml must say:\n\n{snippet(plan, outputs)}", end="")
     if outputs is None:
@@ -164,10 +171,13 @@ def _apply(arguments: argparse.Namespace, plan: Plan, contract: Contract) -> int
 
 
 def _show(plan: Plan, changes: list[Change], to: Any) -> None:
-    print(f"Stack {stack_name(plan)}, account {plan.account}, {plan.region}: {len(changes) or 'no'} changes", file=to)
+    print(
+        f"Stack {printable(stack_name(plan))}, account {plan.account}, {plan.region}: {len(changes) or 'no'} changes",
+        file=to,
+    )
     for change in changes:
         print(change.words(), file=to)
-    lost = [one.name for one in changes if one.breaks]
+    lost = [printable(one.name) for one in changes if one.breaks]
     if lost:
         print(f"CAUTION: replaced or removed: {', '.join(lost)}. What depends on them is interrupted.", file=to)
 
@@ -178,5 +188,7 @@ def _with_plan(command: Callable[[argparse.Namespace, Plan, Contract], int], arg
         plan = draft(arguments.plan)
         return command(arguments, plan, contracts.parse(contracts.of(arguments.contract)))
     except KeyboardInterrupt:
-        print("Interrupted. What was begun goes on at AWS; `trail infra diff` tells how it stands.", file=sys.stderr)
-        return INTERRUPTED
+        sentence = "Interrupted. What was begun goes on at AWS; `trail infra diff` tells how it stands."
+        return report.ended(
+            OptionsInUse.of(arguments).text(sentence), report.INTERRUPTED.code, arguments.json, INTERRUPTED
+        )

@@ -5,9 +5,8 @@ named an image and a plan; a SKIP says why not.
 """
 
 import os
-import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +15,11 @@ from deploy import contract as contracts
 from deploy import shape
 from deploy.case import Case
 from deploy.checks import judge
-from deploy.codes import CODES, Code, declare, finding
-from deploy.finding import Finding, Level, Place
+from deploy.codes import declare
+from deploy.finding import Finding, Level, skip
 from deploy.plan import Plan
+
+WORST_FIRST: tuple[Level, ...] = ("FAIL", "WARN", "SKIP", "OK")
 
 INPUT = declare(
     "INPUT_UNUSABLE",
@@ -132,55 +133,36 @@ def of_account(subject: Subject) -> list[Finding]:
 
 def skipped(code: str, reason: str) -> Finding:
     """A part that was not looked at."""
-    return finding(code, "SKIP", f"{reason[0].upper()}{reason[1:]}.", None, ())
-
-
-def unusable(sentence: str, code: str = INPUT.code) -> Finding:
-    """What ended a command: a file that cannot be read, or what the code says."""
-    return finding(code, "FAIL", sentence, None, ())
+    return skip(code, f"{reason[0].upper()}{reason[1:]}.")
 
 
 def no_digest(place: str) -> Finding:
     """A plan that was judged without knowing the image."""
-    return finding(
+    return skip(
         DIGEST.code,
-        "SKIP",
         "No --digest was given, so the task definition was judged with one of zeros and cannot be registered.",
-        "Give --digest sha256:… as the registry prints it.",
-        (Place(where=place, value=None),),
+        (place, None),
+        repair="Give --digest sha256:… as the registry prints it.",
     )
 
 
-def known_codes() -> dict[str, Code]:
-    """Every code by its name, those of the parts that ask the image and the account too."""
-    from deploy import cloud, stack, taskdef, trial  # noqa: F401  declared where they are found
-
-    asked = {**trial.CODES, **cloud.CODES}
-    return dict(sorted({**CODES, **{code: Code(code, *sentences(text)) for code, text in asked.items()}}.items()))
-
-
-def sentences(text: str) -> tuple[str, str]:
-    """The first sentence without its full stop, and the whole text."""
-    return re.split(r"[.;] ", text, maxsplit=1)[0].rstrip("."), text
-
-
-def counts(findings: list[Finding]) -> dict[Level, int]:
+def counts(findings: Sequence[Finding]) -> dict[Level, int]:
     """How many of each level."""
     found = Counter(one.level for one in findings)
-    levels: tuple[Level, ...] = ("FAIL", "WARN", "SKIP", "OK")
-    return {level: found[level] for level in levels}
+    return {level: found[level] for level in WORST_FIRST}
 
 
-def report(findings: list[Finding], strict: bool) -> Mapping[str, Any]:
-    """What --json prints."""
+def report(findings: Sequence[Finding], strict: bool) -> dict[str, Any]:
+    """What --json prints; the worst first, so that a program finds the reason of a failure at its head."""
+    told = sorted(findings, key=lambda one: WORST_FIRST.index(one.level))
     return {
-        "findings": [one.model_dump(mode="json") for one in findings],
+        "findings": [one.model_dump(mode="json") for one in told],
         "counts": counts(findings),
         "ok": is_fine(findings, strict),
     }
 
 
-def is_fine(findings: list[Finding], strict: bool) -> bool:
+def is_fine(findings: Sequence[Finding], strict: bool) -> bool:
     """Whether nothing was found that stops a rollout; strict: nothing doubtful either."""
     found = counts(findings)
     return not found["FAIL"] and not (strict and found["WARN"])

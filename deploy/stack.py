@@ -11,11 +11,13 @@ from botocore.exceptions import ClientError
 
 from deploy.codes import declare
 from deploy.refusal import ERRORS, permission
+from deploy.words import printable
 
 POLL_S = 3.0
 CHANGE_SET_S = 300  # most that AWS may think about a change set
 APPLY_S = 3600  # a certificate waits for DNS, NAT gateways and load balancers take minutes
 MOST_SHOWN = 200  # characters of a value; policies and dashboards are long
+LONGEST = 2000  # characters of a line with CloudFormation's own words
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 DONE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
 STUCK = {
@@ -88,7 +90,7 @@ class Change:
         there = f" {self.physical}" if self.physical and self.breaks else ""
         kept = "; what was there stays in the account, outside the stack" if self.kept else ""
         lines = [f"  {loud} {self.name} ({self.kind.removeprefix('AWS::')}){there}{kept}"]
-        return "\n".join([*lines, *(f"      {one}" for one in self.details)])
+        return "\n".join(printable(line, LONGEST) for line in [*lines, *(f"      {one}" for one in self.details)])
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""

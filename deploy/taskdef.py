@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deploy import reading, shape
-from deploy.codes import declare, finding
-from deploy.finding import Finding, Place
+from deploy.codes import declare
+from deploy.finding import Finding, fail, warn
 from deploy.words import plain, printable, shown
 
 MAX_BYTES = 1 << 20  # ECS itself takes 64 KiB; with white space and in UTF-16 that is far less than this
@@ -188,12 +188,12 @@ def _own_fields(content: dict[str, Any], name: str) -> list[Finding]:
     for where, value in (("revision", content.get("revision")), ("taskDefinitionArn", tail)):
         if isinstance(value, str) and value and not value.isdecimal():
             sentence = f"{where} names the revision {shown(value)}; revisions are whole numbers that ECS gives."
-            place = Place(where=f"task definition: {where}", value=plain(content[where]))
+            place = (f"task definition: {where}", plain(content[where]))
             repair = "Name a revision by its number; say the phase in SHINE_PHASE."
-            found.append(finding(REVISION_WORD.code, "FAIL", sentence, repair, (place,)))
+            found.append(fail(REVISION_WORD.code, sentence, place, repair=repair))
     return found
 
 
 def _stripped(code: str, sentence: str, where: str, value: Any, repair: str | None = None) -> Finding:
     repair = repair or "Render it instead of keeping copies: `trail render`."
-    return finding(code, "WARN", sentence, repair, (Place(where=f"task definition: {where}", value=plain(value)),))
+    return warn(code, sentence, (f"task definition: {where}", plain(value)), repair=repair)

@@ -7,6 +7,7 @@ from typing import Any
 from deploy import plan as plans
 from deploy import reading, report
 from deploy.begin.seen import Seen
+from deploy.next_command import OptionsInUse
 from deploy.words import printable
 
 
@@ -34,13 +35,14 @@ def told(seen: Seen, text: str, file: Path) -> Told:
         file: where it was written.
     """
     loads = _loads(text, file)
-    lines = [f"Wrote {file}, read from the service {seen.source}."]
+    lines = [printable(f"Wrote {file}, read from the service {seen.source}.", 600)]
     lines += [f"TODO  {place}: {printable(why, 600)}" for place, why in seen.missing.items()]
     lines += [f"note  {printable(one, 600)}" for one in seen.notes]
     lines += [report.block(one, colours=False).rstrip() for one in seen.findings]
-    lines += [] if loads is None else [f"It is no whole plan yet: {loads}"]
+    lines += [] if loads is None else [printable(f"It is no whole plan yet: {loads}", 600)]
     todo = "Fill in what says TODO" if seen.missing else "Look it through"
-    lines.append(f"{todo}, then: trail preflight --offline")
+    then = OptionsInUse.of_plan(file).command("trail preflight --offline")
+    lines.append(printable(f"{todo}, then: {then}", 600))
     return Told(
         open=bool(seen.missing or seen.findings or loads),
         text="\n".join(lines) + "\n",

@@ -10,7 +10,6 @@ from bentos.skin.settings import Phase
 from deploy.aws import Clients
 from deploy.cloud.asking import Questions
 from deploy.contract import Contract
-from deploy.finding import Finding, Level, Place
 from deploy.plan import Plan
 from deploy.serving import serving_container
 
@@ -52,29 +51,3 @@ class Account:
     def ask(self, service: str, operation: str, **parameters: Any) -> Any:
         """As `Questions.ask`."""
         return self.questions.ask(service, operation, **parameters)
-
-
-def finding(code: str, level: Level, sentence: str, *places: tuple[str, Any], repair: str | None = None) -> Finding:
-    """A finding; each place is (where, value)."""
-    shown = tuple(Place(where=where, value=value) for where, value in places)
-    return Finding(code=code, level=level, sentence=sentence, places=shown, repair=repair)
-
-
-def ok(code: str, sentence: str, *places: tuple[str, Any]) -> Finding:
-    """All is well."""
-    return finding(code, "OK", sentence, *places)
-
-
-def skip(code: str, sentence: str, *places: tuple[str, Any]) -> Finding:
-    """It could not be judged, or need not be."""
-    return finding(code, "SKIP", sentence, *places)
-
-
-def fail(code: str, sentence: str, *places: tuple[str, Any], repair: str) -> Finding:
-    """A rollout must not start."""
-    return finding(code, "FAIL", sentence, *places, repair=repair)
-
-
-def warn(code: str, sentence: str, *places: tuple[str, Any], repair: str) -> Finding:
-    """A rollout may start, but somebody should look."""
-    return finding(code, "WARN", sentence, *places, repair=repair)

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from deploy.cloud.account import Account, fail, ok, warn
+from deploy.cloud.account import Account
 from deploy.cloud.asking import Questions
-from deploy.finding import Finding
+from deploy.finding import Finding, fail, ok, warn
 from deploy.refusal import Absent
 
 

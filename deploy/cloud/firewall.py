@@ -4,10 +4,10 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
-from deploy.cloud.account import Account, fail, ok, skip, warn
+from deploy.cloud.account import Account
 from deploy.cloud.balancer import balancer
 from deploy.cloud.network import ANYWHERE, endpoints, needed, subnets_of
-from deploy.finding import Finding
+from deploy.finding import Finding, fail, ok, skip, warn
 from deploy.refusal import Absent
 
 HTTPS = 443

@@ -7,10 +7,10 @@ import boto3
 
 from bentos.skin.settings import Phase
 from deploy.cloud import balancer, firewall, network, permits, roles, service, stores
-from deploy.cloud.account import Account, fail, warn
+from deploy.cloud.account import Account
 from deploy.cloud.weights import weights
 from deploy.contract import Contract
-from deploy.finding import Finding
+from deploy.finding import Finding, fail, warn
 from deploy.plan import Plan
 from deploy.refusal import AskError, Denied, NoCredentials, Throttled, Unreachable, statement
 

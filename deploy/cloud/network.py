@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.cloud.account import Account, fail, ok, warn
+from deploy.cloud.account import Account
 from deploy.cloud.balancer import balancer, group
-from deploy.finding import Finding
+from deploy.finding import Finding, fail, ok, warn
 from deploy.refusal import Absent
 
 ANYWHERE = "0.0.0.0/0"

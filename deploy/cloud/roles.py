@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from deploy.cloud.account import Account, fail, ok, skip
-from deploy.finding import Finding
+from deploy.cloud.account import Account
+from deploy.finding import Finding, fail, ok, skip
 from deploy.refusal import Absent, AskError
 
 TASKS = "ecs-tasks.amazonaws.com"

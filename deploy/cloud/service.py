@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from deploy.cloud.account import Account, fail, ok, warn
-from deploy.finding import Finding
+from deploy.cloud.account import Account
+from deploy.finding import Finding, fail, ok, warn
 
 
 def identity(account: Account) -> Iterator[Finding]:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from deploy.cloud.account import Account, fail, ok, skip, warn
-from deploy.finding import Finding
+from deploy.cloud.account import Account
+from deploy.finding import Finding, fail, ok, skip, warn
 from deploy.refusal import Absent, Denied, Refused
 from deploy.serving import not_determined
 

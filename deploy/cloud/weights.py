@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from bentos.skin.model.bundle import MANIFEST, MAX_MANIFEST_BYTES, BundleError, parse
 from bentos.skin.model.pointer import CURRENT, MAX_POINTER_BYTES, PIN_SHOWN, pointer
-from deploy.cloud.account import Account, fail, ok, skip
-from deploy.finding import Finding
+from deploy.cloud.account import Account
+from deploy.finding import Finding, fail, ok, skip
 from deploy.refusal import Absent
 
 

@@ -16,6 +16,8 @@ from deploy.gates.replies import Unexpected, content
 from deploy.gates.seen import ANALYZE
 from deploy.image.load import PORTRAIT
 from deploy.plan import PlanError
+from deploy.report import print_json
+from deploy.words import printable
 
 ANSWER_S = 30.0  # for one photo; nobody waits behind it
 FILE = Path("golden.json")
@@ -50,10 +52,12 @@ def write(wanted: argparse.Namespace) -> int:
     except OSError as error:
         raise PlanError(f"{wanted.file} cannot be written: {error.strerror}.") from None
     if wanted.json:
-        print(json.dumps({"written": str(wanted.file), "findings": sorted(found)}))
+        print_json({"written": str(wanted.file), "findings": sorted(found)}, None)
     else:
-        who = ["the heuristics" if one == golden.HEURISTIC else f"the model {one[:12]}…" for one in sorted(found)]
-        print(f"Wrote {wanted.file}: what {' and '.join(who)} found on the portrait. Look whether it is right.")
+        runners = sorted(found)
+        who = ["the heuristics" if one == golden.HEURISTIC else f"the model {printable(one, 12)}" for one in runners]
+        file = printable(str(wanted.file), 400)
+        print(f"Wrote {file}: what {' and '.join(who)} found on the portrait. Look whether it is right.")
     return 0
 
 

@@ -104,7 +104,8 @@ def autoscaling(live: Live, _: Seen) -> Judged:
     limit = {"least": plan.size.tasks, "most": plan.size.most_tasks, "by": sorted((CPU, REQUESTS))}
     if not targets:
         return missed(
-            f"{name} does not scale by itself; set infra.autoscaling in the plan and run `trail infra apply`.",
+            f"{name} does not scale by itself. `trail up` sets that up, by size.tasks, size.most_tasks and autoscaling "
+            "in the plan, and says why where it cannot.",
             value,
             limit,
         )

@@ -9,8 +9,6 @@ Exit codes: 0 fine; 2 something could not be read, or written.
 """
 
 import argparse
-import functools
-import json
 import os
 import stat
 import sys
@@ -21,13 +19,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from bentos.skin.settings import Phase
 from deploy import report
 from deploy.aws import Clients
+from deploy.exits import FINE
 from deploy.gates.table import names
-from deploy.plan import PHASES, Plan, PlanError, read
+from deploy.next_command import OptionsInUse
+from deploy.plan import PHASES, Plan, read
 from deploy.record import lock, page
 from deploy.record.objects import RecordError
 from deploy.record.phases import PhaseProgress, State
@@ -35,13 +33,11 @@ from deploy.record.progress import Progress, compute
 from deploy.record.store import Store, open_store, with_note
 from deploy.record.text import clean, duration, moment, short
 from deploy.record.trail import Note, Record
-from deploy.refusal import told
 from deploy.words import printable
 
-FINE, CANNOT = 0, 2
 LONGEST_NOTE = 2000  # characters
 STDOUT = "-"
-UNDO = "trail rollback (back to what the record knows), or find out who changed it"
+UNDO = "trail rollback"
 COLOURS: dict[State, str] = {"proven": "32", "running": "33", "failed": "31", "not begun": "2"}
 
 
@@ -63,6 +59,8 @@ class Unwritable(Exception):
 def add_commands(subparsers: Any, live: Live | None = None) -> None:
     """Add `status` and `record`; each sets `command`, which takes the arguments and returns the exit code.
 
+    What goes wrong is raised, and said by whoever runs commands.
+
     Args:
         subparsers: argparse's.
         live: asks AWS what runs, for `status`; None: the record alone is told.
@@ -73,7 +71,7 @@ def add_commands(subparsers: Any, live: Live | None = None) -> None:
 
     text = "how far the rollout is, what blocks it, and the next command"
     shown = subparsers.add_parser("status", parents=[common], help=text, description=f"{text.capitalize()}.")
-    shown.set_defaults(command=functools.partial(_guarded, functools.partial(_status, live=live)))
+    shown.set_defaults(command=lambda wanted: _status(wanted, read(wanted.plan), live))
 
     text = "the progress tracker as a page, and decisions added to it"
     kept = subparsers.add_parser("record", parents=[common], help=text, description=f"{text.capitalize()}.")
@@ -82,7 +80,7 @@ def add_commands(subparsers: Any, live: Live | None = None) -> None:
     )
     kept.add_argument("--html", metavar="FILE", help="write it as one file of HTML; - is the terminal")
     kept.add_argument("--note", metavar="TEXT", help="add a decision first, with your name and the time")
-    kept.set_defaults(command=functools.partial(_guarded, _record))
+    kept.set_defaults(command=lambda wanted: _record(wanted, read(wanted.plan)))
 
 
 def expected() -> dict[Phase, list[str]]:
@@ -95,32 +93,49 @@ def _status(wanted: argparse.Namespace, plan: Plan, live: Live | None) -> int:
     assert_account(plan, clients)
     store = open_store(plan, clients)
     record = store.read()
-    progress = compute(record, expected())
+    last = next(iter(record.attempts[-1:]), None)
+    options = OptionsInUse.of(wanted).with_base_url(last.base_url if last else None)
+    progress = completed(compute(record, expected()), options)
     holding = lock.peek(store)
     seen = live(plan, clients, record) if live is not None else None
     if wanted.json:
         held = None if holding is None else holding.model_dump(mode="json") | {"stale": holding.stale}
         content = {"progress": _progress(progress), "lock": held, "live": None if seen is None else seen.data}
-        print(json.dumps(content, indent=2))
+        report.print_json(content)
         return FINE
     colours = report.colours_wanted(sys.stdout)
     lines = [
-        f"{record.service}, cluster {record.cluster}, account {record.account}, {record.region}",
-        *(line for one in progress.stations for line in _lines(one, colours)),
+        printable(f"{record.service}, cluster {record.cluster}, account {record.account}, {record.region}", 600),
+        *(line for one in progress.stations for line in _lines(one, colours, options)),
         f"{progress.passed} of {progress.gates} gates passed ({progress.percent} %)"
         + (f", started {moment(progress.started)}." if progress.started else f". {page.NOT_STARTED}"),
         f"Runs:  {progress.current.sentence}",
-        *(seen.lines if seen is not None else []),
+        *(printable(line, 600) for line in (seen.lines if seen is not None else [])),
     ]
     if holding is not None:
         lines.append(f"Lock:  {holding.told()}{' (stale)' if holding.stale else ''}")
     drifted = seen is not None and bool(seen.data.get("differs_from_record")) and holding is None
-    lines.append(f"Next:  {UNDO if drifted else progress.next or page.ALL_PROVEN}")
+    if drifted:
+        lines.append(f"Next:  {options.command(UNDO)} (back to what the record knows), or find out who changed it")
+    else:
+        lines.append(f"Next:  {progress.next or page.ALL_PROVEN}")
+        lines += [f"       {printable(progress.advice, 1000)}"] if progress.advice else []
     print("\n".join(lines))
     return FINE
 
 
-def _lines(one: PhaseProgress, colours: bool) -> list[str]:
+def completed(progress: Progress, options: OptionsInUse) -> Progress:
+    """The same with commands that can be pasted."""
+    stations = [
+        one if one.next is None else one.model_copy(update={"next": options.command(one.next)})
+        for one in progress.stations
+    ]
+    following = None if progress.next is None else options.command(progress.next)
+    advice = None if progress.advice is None else options.text(progress.advice)
+    return progress.model_copy(update={"stations": stations, "next": following, "advice": advice})
+
+
+def _lines(one: PhaseProgress, colours: bool, options: OptionsInUse) -> list[str]:
     """A station on one line, and what blocks it on another."""
     state = f"\033[{COLOURS[one.state]}m{one.state:9}\033[0m" if colours else f"{one.state:9}"
     parts = [f"  {one.number} {one.phase:10}  {state}  {one.passed}/{one.gates} gates"]
@@ -129,8 +144,9 @@ def _lines(one: PhaseProgress, colours: bool) -> list[str]:
         parts.append(f"{moment(one.started)}{end}")
     parts += [short(one.digest)] if one.digest else []
     parts += [str(one.marker)] if one.proof else []
-    blocks = f"                {clean(one.blocks)}{f' ({clean(one.cause)})' if one.cause else ''}" if one.blocks else ""
-    return ["  ".join(parts), *([blocks] if blocks else [])]
+    cause = f" ({clean(one.cause)})" if one.cause else ""
+    blocks = [f"                {clean(options.text(one.blocks), 1000)}{cause}"] if one.blocks else []
+    return ["  ".join(parts), *blocks]
 
 
 def _record(wanted: argparse.Namespace, plan: Plan) -> int:
@@ -145,11 +161,7 @@ def _record(wanted: argparse.Namespace, plan: Plan) -> int:
         if where is not None:
             _put(where, text(record, progress))
     if wanted.json:
-        print(
-            json.dumps(
-                {"record": record.model_dump(mode="json", fallback=str), "progress": _progress(progress)}, indent=2
-            )
-        )
+        report.print_json({"record": record.model_dump(mode="json", fallback=str), "progress": _progress(progress)})
     elif wanted.note is not None:
         print("The decision is in the record.", file=sys.stderr)
     elif wanted.markdown is None and wanted.html is None:
@@ -213,17 +225,3 @@ def _put(where: str, text: str) -> None:
 
 def _progress(progress: Progress) -> dict[str, Any]:
     return progress.model_dump(mode="json", fallback=str) | {"percent": progress.percent}
-
-
-def _guarded(command: Callable[[argparse.Namespace, Plan], int], wanted: argparse.Namespace) -> int:
-    """Run a command; what goes wrong is a sentence on stderr, JSON on stdout where that was wanted, and 2."""
-    try:
-        return command(wanted, read(wanted.plan))
-    except (PlanError, RecordError, Unwritable) as error:
-        sentence = str(error)
-    except (ClientError, BotoCoreError) as error:
-        sentence = told(error)
-    if wanted.json:
-        print(json.dumps({"error": sentence}))
-    print(f"trail: {printable(sentence, 1000)}", file=sys.stderr)
-    return CANNOT

@@ -7,6 +7,7 @@ a new image sets out at the first station again, and what an earlier one reached
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,11 +20,20 @@ from deploy.record.trail import Attempt, Outcome, Record
 
 NO_DIGEST = "sha256:…"  # in a command, where the record knows none
 UNTRIED: tuple[Outcome, ...] = ("refused", "abandoned")  # nothing was changed
+FAILED: tuple[Outcome, ...] = ("gate_failed", "cause_found", "platform_failed", "rollback_failed")
 UNKNOWN: tuple[Outcome, ...] = ("rollback_failed", "overtaken")  # what runs after them, the record cannot tell
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GoingOn(NamedTuple):
+    """At which phase it goes on, by which command, and what is to be done first."""
+
+    phase: Phase
+    command: str
+    advice: str | None = None
 
 
 class Current(_Part):
@@ -44,6 +54,7 @@ class Progress(_Part):
         passed, gates: over all phases.
         stations: the four phases, in order.
         next: the command that goes on; None where the trail is walked to its end.
+        advice: what is to be done before the phase is tried again; None where nothing failed last.
         days: the log, newest first.
     """
 
@@ -55,6 +66,7 @@ class Progress(_Part):
     gates: int
     stations: list[PhaseProgress]
     next: str | None
+    advice: str | None = None
     days: list[LogDay]
 
     @property
@@ -74,7 +86,8 @@ def compute(record: Record, expected: Mapping[Phase, Sequence[str]], now: dateti
     runs = current(record)
     digest = _counted(record, runs)
     going_on = _next(record, runs, digest)
-    stations = [phase_progress(record, phase, expected.get(phase, ()), digest, going_on) for phase in PHASES]
+    where = None if going_on is None else (going_on.phase, going_on.command)
+    stations = [phase_progress(record, phase, expected.get(phase, ()), digest, where) for phase in PHASES]
     return Progress(
         at=now or datetime.now(UTC),
         started=utc(record.attempts[0].started) if record.attempts else None,
@@ -83,7 +96,8 @@ def compute(record: Record, expected: Mapping[Phase, Sequence[str]], now: dateti
         passed=sum(one.passed for one in stations),
         gates=sum(one.gates for one in stations),
         stations=stations,
-        next=None if going_on is None else going_on[1],
+        next=None if going_on is None else going_on.command,
+        advice=None if going_on is None else going_on.advice,
         days=log_by_day(record),
     )
 
@@ -162,28 +176,45 @@ def _counted(record: Record, runs: Current) -> str | None:
     return digest_of(runs.attempt)
 
 
-def _next(record: Record, runs: Current, digest: str | None) -> tuple[Phase, str] | None:
+def _next(record: Record, runs: Current, digest: str | None) -> GoingOn | None:
     """Where it goes on, and by which command."""
     last = next((one for one in reversed(record.attempts) if one.outcome != "abandoned"), None)
     if last is not None and last.outcome == "running":
-        return last.phase, "trail resume"
+        return GoingOn(last.phase, "trail resume")
     if last is not None and last.outcome == "overtaken":
-        return last.phase, "trail status"
+        return GoingOn(last.phase, "trail status")
     if last is not None and last.outcome not in ("proven", "restored"):
         if last.command == "rollback":
-            return last.phase, "trail rollback"
+            return GoingOn(last.phase, "trail rollback")
         if runs.attempt is not None and digest_of(last) not in (None, digest):  # another image failed; this one goes on
             phase = next_phase(record, digest)
-            return (last.phase, "trail why") if phase is None else (phase, _up(phase, digest))
+            return _why(last) if phase is None else _up(record, phase, digest)
         likely = runs.attempt is None or next_phase(record, digest) == last.phase
         image = digest_of(last) or (digest if likely else None)
-        return last.phase, _up(last.phase, image)
+        return _up(record, last.phase, image)
     phase = next_phase(record, digest)
-    return None if phase is None else (phase, _up(phase, digest))
+    return None if phase is None else _up(record, phase, digest)
 
 
-def _up(phase: Phase, digest: str | None) -> str:
-    return f"trail up {phase} --digest {shlex.quote(clean(digest, 80)) if digest else NO_DIGEST}"
+def _up(record: Record, phase: Phase, digest: str | None) -> GoingOn:
+    """Bring a phase to the service with an image; not with one that failed there last."""
+    tried = (one for one in reversed(record.attempts) if one.phase == phase and one.command == "up")
+    last = next((one for one in tried if digest_of(one) == digest and one.outcome not in UNTRIED), None)
+    if digest is not None and last is not None and last.outcome in FAILED:
+        return _why(last)
+    image = shlex.quote(clean(digest, 80)) if digest else NO_DIGEST
+    return GoingOn(phase, f"trail up {phase} --digest {image}")
+
+
+def _why(failed: Attempt) -> GoingOn:
+    """Find out why an image failed, and what to do then."""
+    image, cause = digest_of(failed), f" ({clean(failed.cause, 80)})" if failed.cause else ""
+    advice = (
+        f"{short(image) if image else 'The image'} failed last in phase {failed.phase}{cause}; `trail why` says why. "
+        f"Where the image is at fault, build another: `trail up --to {failed.phase} --image IMAGE`. Where the plan or "
+        "the account is, correct that, and ask `trail preflight` before the same image is tried again."
+    )
+    return GoingOn(failed.phase, "trail why", advice)
 
 
 def _runs(attempt: Attempt) -> str:

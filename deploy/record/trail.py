@@ -67,6 +67,7 @@ class Attempt(_Part):
         phase: that was to be reached, or gone back to.
         who: ARN of the caller, as STS tells it.
         host: machine and process, machine:pid.
+        base_url: where its gates asked the service; None: at the plan's domain.
         started, ended: UTC; ended is None while it runs.
         deployed: what was to run; None where nothing came that far.
         before: what ran when it began, proven or not; None where there was no service, or it had no tasks.
@@ -85,6 +86,7 @@ class Attempt(_Part):
     phase: Phase
     who: str
     host: str
+    base_url: str | None = None
     started: datetime
     ended: datetime | None = None
     deployed: Deployed | None = None

@@ -14,6 +14,7 @@ from deploy.plan import PHASES
 from deploy.record import progress
 from deploy.record.trail import Attempt, Deployed, Outcome, Record
 from deploy.refusal import meaning
+from deploy.report import NOT_CONFIRMED
 from deploy.rollout import change, ecs
 from deploy.rollout.follow import follow, patiently
 from deploy.rollout.walk import Result, Somebody, Walk, assert_begun
@@ -268,7 +269,7 @@ def rollback(walk: Walk, to: Phase | None) -> Result:
     if not walk.clients.writes:
         return Result(exits.FINE, f"Dry run: nothing was changed. It would go back to {target.words()}.")
     if not walk.confirm(f"Go back to {target.words()}?"):
-        return Result(exits.FOUND, "Not confirmed; nothing was changed.")
+        return Result(exits.FOUND, "Not confirmed; nothing was changed.", code=NOT_CONFIRMED.code)
     walk.begin(target.phase or "simple", "rollback")
     walk.take_lock()
     walk.keep(deployed=target.deployed)

@@ -6,11 +6,11 @@ interrupted: what was begun goes on in AWS, and `trail resume` picks it up.
 """
 
 import argparse
-import json
 import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,15 +18,19 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy import contract as contracts
-from deploy import exits, report
+from deploy import exits, preflight, report
 from deploy import plan as plans
 from deploy import render as renderer
 from deploy.aws import Clients, WriteRefused
+from deploy.explain import meanings
+from deploy.finding import Finding, fail
 from deploy.image import engine
+from deploy.next_command import OptionsInUse
 from deploy.plan import PHASES, Plan, PlanError
+from deploy.preflight import INPUT
 from deploy.record.lock import Locked, LockLost, break_lock
 from deploy.record.store import RecordError, open_store
-from deploy.refusal import told
+from deploy.refusal import kind, told
 from deploy.rollout import back
 from deploy.rollout import up as upward
 from deploy.rollout.resume import resume
@@ -36,6 +40,15 @@ from deploy.words import printable
 
 DEFAULT_PLAN = Path("trail.yaml")
 LONGEST_PAUSE_S = 3600.0
+# Of the finding that a failure makes, where its cause has no code of its own.
+CODES = {
+    exits.FOUND: report.ROLLOUT.code,
+    exits.GATE_FAILED: report.GATE.code,
+    exits.PLATFORM: "DEPLOYMENT_FAILED",
+    exits.ROLLBACK_FAILED: report.BACK.code,
+    exits.SOMEBODY_ELSE: report.OTHERS.code,
+    exits.INTERRUPTED: report.INTERRUPTED.code,
+}
 
 
 def add_commands(commands: Any) -> None:
@@ -134,20 +147,26 @@ def guarded(wanted: argparse.Namespace, run: Callable[[Walk, argparse.Namespace]
         renderer.image_reference(plan, wanted.digest)
     contract = contracts.read(wanted.contract) if wanted.contract else contracts.builtin()
     signal.signal(signal.SIGTERM, interrupt)
-    with view(plain=wanted.plain or wanted.json) as see:
+    options = OptionsInUse.of(wanted)
+    with view(wanted.plain or wanted.json, options) as see:
         walk, result = None, None
         try:
             walk = prepared(wanted, plan, contract, see)
             result = run(walk, wanted)
         except (Locked, LockLost, Somebody) as error:
-            result = Result(exits.SOMEBODY_ELSE, str(error), walk.attempt if walk else None)
-        except (PlanError, contracts.ContractError, RecordError, WriteRefused) as error:
-            result = unfinished(walk, str(error), exits.FOUND)
+            attempt = walk.attempt if walk else None
+            result = Result(exits.SOMEBODY_ELSE, str(error), attempt, code=report.OTHERS.code)
+        except (PlanError, contracts.ContractError) as error:
+            result = unfinished(walk, str(error), exits.FOUND, INPUT.code)
+        except RecordError as error:
+            result = unfinished(walk, str(error), exits.FOUND, report.RECORD.code)
+        except WriteRefused as error:
+            result = unfinished(walk, str(error), exits.FOUND, report.ROLLOUT.code)
         except (ClientError, BotoCoreError) as error:
-            result = unfinished(walk, told(error), exits.FOUND)
+            result = unfinished(walk, told(error), exits.FOUND, kind(error).code)
         except KeyboardInterrupt:
-            result = unfinished(walk, "Interrupted.", exits.INTERRUPTED)
-    tell(wanted, result)
+            result = unfinished(walk, "Interrupted.", exits.INTERRUPTED, report.INTERRUPTED.code)
+    tell(wanted, replace(result, sentence=options.text(result.sentence)))
     return result.exit
 
 
@@ -183,22 +202,21 @@ def confirmed(question: str, yes: bool, see: Plain) -> bool:
         see.say("Nobody can be asked here; --yes changes it without asking.")
         return False
     with see.paused():
-        print(f"{question} Type yes: ", end="", file=sys.stderr, flush=True)
+        print(f"{printable(question, 400)} Type yes: ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip() == "yes"
 
 
-def unfinished(walk: Walk | None, sentence: str, code: int) -> Result:
+def unfinished(walk: Walk | None, sentence: str, exit_code: int, code: str) -> Result:
     """What is to be said where a command ended early: whether anything goes on in AWS."""
     attempt = walk.attempt if walk else None
     if walk is None or attempt is None or attempt.deployed is None or attempt.ended is not None:
         if walk is not None:
             walk.release()
         nothing = "" if attempt is not None and attempt.ended is not None else " Nothing was changed."
-        return Result(code, f"{sentence.rstrip('.')}.{nothing}", attempt)
+        return Result(exit_code, f"{sentence.rstrip('.')}.{nothing}", attempt, code=code)
     what = f"{attempt.deployment} goes on" if attempt.deployment else "what was begun goes on"
-    return Result(
-        exits.INTERRUPTED, f"{sentence.rstrip('.')}. In AWS {what}; `trail resume` picks it up from there.", attempt
-    )
+    told = f"{sentence.rstrip('.')}. In AWS {what}; `trail resume` picks it up from there."
+    return Result(exits.INTERRUPTED, told, attempt, code=code)
 
 
 def interrupt(*_: object) -> None:
@@ -209,16 +227,31 @@ def interrupt(*_: object) -> None:
 def tell(wanted: argparse.Namespace, result: Result) -> None:
     """The end, once the view is closed."""
     if wanted.json:
-        made = {
-            "exit": result.exit,
-            "sentence": result.sentence,
-            "attempt": result.attempt.model_dump(mode="json") if result.attempt else None,
-            "findings": [one.model_dump(mode="json") for one in result.findings],
-        }
-        print(json.dumps(made, indent=2))
+        report.print_json(as_json(result))
         return
     good = result.exit == exits.FINE
     colours = report.colours_wanted(sys.stdout)
     mark = ("✔" if good else "✘") if sys.stdout.encoding.lower().startswith("utf") else ("ok" if good else "no")
     shown = f"\033[{'32' if good else '31'}m{mark}\033[0m" if colours else mark
     print(f"{shown} {printable(result.sentence, 1200)}")
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """For programs: preflight's report, with the reason first where it failed; and how the attempt ended."""
+    if result.exit == exits.FINE:
+        told = preflight.report(result.findings, strict=False)
+    elif any(finding.level == "FAIL" for finding in result.findings):
+        told = report.failure(result.findings, result.exit)
+    else:
+        told = report.failure([reason(result), *result.findings], result.exit)
+    attempt = None if result.attempt is None else result.attempt.model_dump(mode="json")
+    return {**told, "exit": result.exit, "sentence": result.sentence, "attempt": attempt}
+
+
+def reason(result: Result) -> Finding:
+    """Why a rollout failed, as a finding: the cause where it has a code of its own, beside the gate that failed."""
+    cause = result.attempt.cause if result.attempt else None
+    own = cause in meanings() and result.exit in (exits.FOUND, exits.PLATFORM)
+    code = result.code or (cause if own else None) or CODES[result.exit]
+    places = [("gate", cause)] if result.exit == exits.GATE_FAILED and cause else []
+    return fail(code, result.sentence, *places, repair=None)

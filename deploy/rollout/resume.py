@@ -76,7 +76,9 @@ def finish(walk: Walk, left: Attempt) -> Result:
             return walk.end(exits.FINE, "restored", sentence, back_to=target.attempt)
         return walk.end(exits.ROLLBACK_FAILED, "rollback_failed", sentence)
     if deployed is None or (began is None and left.deployment is None):
-        return walk.end(exits.FINE, "abandoned", "Nothing had been begun in AWS; `trail up` begins anew.")
+        image = "" if deployed is None else f" --digest {deployed.digest}"
+        anew = f"Nothing had been begun in AWS; `trail up {left.phase}{image}` begins anew."
+        return walk.end(exits.FINE, "abandoned", anew)
     name = left.deployment or (began.id if began else "")
     attempt = walk.keep(deployment=name)
     if left.cause is not None:  # it had failed, and was on its way back

@@ -15,6 +15,7 @@ from deploy.plan import PHASES, PlanError
 from deploy.record.store import with_attempt
 from deploy.record.trail import Deployed, Record
 from deploy.refusal import meaning
+from deploy.report import NOT_CONFIRMED
 from deploy.rollout import back, change, ecs, push
 from deploy.rollout.judge import deployed_of, judge, running_before
 from deploy.rollout.walk import Result, Somebody, Walk, proven_phases
@@ -160,7 +161,7 @@ def move(walk: Walk, phase: Phase, digest: str, seen: ecs.Picture) -> Result:
     question = f"Bring phase {phase} to {plan.service} in account {plan.account}, {plan.region}?"
     if not still and not walk.confirm(question):
         walk.release()
-        return Result(exits.FOUND, "Not confirmed; nothing was changed.")
+        return Result(exits.FOUND, "Not confirmed; nothing was changed.", code=NOT_CONFIRMED.code)
     before = None
     if running and tasks:
         before = running_before(walk, running, seen)

@@ -17,6 +17,7 @@ from rich.text import Text
 from bentos.skin.settings import Phase
 from deploy.gates.gate import GateResult
 from deploy.gates.table import GATES
+from deploy.next_command import NO_OPTIONS, OptionsInUse
 from deploy.plan import PHASES
 from deploy.rollout.ecs import Picture, Task
 from deploy.words import printable
@@ -24,6 +25,7 @@ from deploy.words import printable
 MARKERS: dict[Phase, str] = {"simple": "🎯", "hybrid": "🔍", "foundation": "🏗️", "full": "🏆"}
 LONGEST_NAME = max(len(one.name) for one in GATES)
 LAST = 8  # lines of what happened that stay in sight
+LONGEST = 2000  # characters of a line; AWS's own words, a container's and a person's may be in it
 STATES = {"healthy": "green", "HEALTHY": "green", "RUNNING": "green", "COMPLETED": "green"}
 BAD = {"unhealthy", "UNHEALTHY", "STOPPED", "FAILED"}
 
@@ -33,10 +35,12 @@ class Plain:
 
     Args:
         stream: where to; stderr keeps stdout free for --json.
+        options: that commands in a line need, so that they can be pasted.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, options: OptionsInUse = NO_OPTIONS) -> None:
         self._stream = stream or sys.stderr
+        self._options = options
         self._began = time.monotonic()
         self._said: dict[str, str] = {}
         self._events: set[str] = set()
@@ -63,7 +67,10 @@ class Plain:
     def say(self, line: str) -> None:
         """Tell something."""
         spent = time.monotonic() - self._began
-        print(f"{int(spent // 60):3}:{spent % 60:04.1f}  {line}", file=self._stream, flush=True)
+        print(f"{int(spent // 60):3}:{spent % 60:04.1f}  {self._line(line)}", file=self._stream, flush=True)
+
+    def _line(self, line: str) -> str:
+        return printable(self._options.text(line), LONGEST)
 
     def picture(self, seen: Picture, deployment: str) -> None:
         """Say what has changed."""
@@ -105,8 +112,8 @@ class Plain:
 class Screen(Plain):
     """The same, drawn and redrawn on a terminal."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        super().__init__()
+    def __init__(self, console: Console | None = None, options: OptionsInUse = NO_OPTIONS) -> None:
+        super().__init__(options=options)
         self._console = console or Console(stderr=True)
         self._phase: Phase | None = None
         self._title = ""
@@ -131,7 +138,8 @@ class Screen(Plain):
     def begin(self, phase: Phase, title: str, expected: float) -> None:
         """Redrawn from an empty table."""
         super().begin(phase, title, expected)
-        self._phase, self._title, self._expected, self._phase_began = phase, title, expected, time.monotonic()
+        self._phase, self._title, self._expected = phase, printable(title), expected
+        self._phase_began = time.monotonic()
         self._seen, self._results, self._held = None, (), (0.0, 1.0)
 
     def proven(self, phases: Sequence[Phase]) -> None:
@@ -149,6 +157,7 @@ class Screen(Plain):
 
     def say(self, line: str) -> None:
         """Into the lines below the tables; before a phase has begun above all, where it stays: what would change."""
+        line = self._line(line)
         if self._phase is None:
             self._console.print(Text(line))
             return
@@ -206,7 +215,7 @@ class Screen(Plain):
         states = {one.address: one for one in seen.targets}
         for task in seen.tasks:
             target = states.get(task.address or "")
-            name = f"{task.id[:8]} {whose(task, self._deployment)}"
+            name = Text(f"{printable(task.id[:8])} {whose(task, self._deployment)}")
             table.add_row(name, *(coloured(one) for one in (task.status, task.health, target.state if target else "–")))
         return table
 
@@ -229,7 +238,7 @@ class Screen(Plain):
 
 def coloured(word: str) -> Text:
     """Green where all is well, red where it is not."""
-    return Text(word, style="red" if word in BAD else STATES.get(word, "yellow"))
+    return Text(printable(word), style="red" if word in BAD else STATES.get(word, "yellow"))
 
 
 def whose(task: Task, deployment: str) -> str:
@@ -237,7 +246,7 @@ def whose(task: Task, deployment: str) -> str:
     return "new" if task.deployment == deployment else "old"
 
 
-def view(plain: bool) -> Plain:
-    """A live one on a terminal, unless lines are wanted."""
+def view(plain: bool, options: OptionsInUse = NO_OPTIONS) -> Plain:
+    """A live one on a terminal, unless lines are wanted; options: as of `Plain`."""
     console = Console(stderr=True)
-    return Plain() if plain or not console.is_terminal else Screen(console)
+    return Plain(options=options) if plain or not console.is_terminal else Screen(console, options)

@@ -48,12 +48,14 @@ class Result:
         sentence: for people.
         attempt: as the record has it; None where none was begun.
         findings: of the preflight, where it stopped the attempt.
+        code: of the finding that a failure makes; None: follows from the attempt's cause and the exit code.
     """
 
     exit: int
     sentence: str
     attempt: Attempt | None = None
     findings: tuple[Finding, ...] = ()
+    code: str | None = None
 
 
 @dataclass(slots=True)
@@ -136,6 +138,7 @@ class Walk:
             phase=phase,
             who=self.who,
             host=here(),
+            base_url=None if "@" in (self.base_url or "") else self.base_url,  # a password in it is not kept
             started=datetime.now(UTC),
         )
         return self.attempt

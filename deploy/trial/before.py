@@ -3,8 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 
-from deploy.cloud.account import fail, finding, ok, skip
-from deploy.finding import Finding
+from deploy.finding import Finding, fail, ok, skip
 from deploy.trial.task import Task
 
 ARCHITECTURES = {"X86_64": "amd64", "ARM64": "arm64"}  # ECS's name → the image's
@@ -65,4 +64,4 @@ def architecture(image: str, wanted: Task, env: dict[str, str]) -> Iterator[Find
     elif own != here:
         yield skip("TRIAL_SKIPPED", f"The image is made for {own}, this machine is {here}: it was not run.", *places)
     else:
-        yield finding("TRIAL_ARCHITECTURE", "OK", f"The image is made for linux/{own}, as the task is.", *places)
+        yield ok("TRIAL_ARCHITECTURE", f"The image is made for linux/{own}, as the task is.", *places)

@@ -5,8 +5,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-from deploy.cloud.account import fail, ok, warn
-from deploy.finding import Finding
+from deploy.finding import Finding, fail, ok, warn
 from deploy.image.container import Container
 from deploy.trial.before import docker
 from deploy.trial.task import Task

@@ -4,9 +4,8 @@ import re
 import time
 from collections.abc import Iterator
 
-from deploy.cloud.account import fail, ok, skip, warn
 from deploy.contract import Contract
-from deploy.finding import Finding
+from deploy.finding import Finding, fail, ok, skip, warn
 from deploy.image.container import Container
 from deploy.image.measure import used
 from deploy.trial.health_command import command

@@ -4,9 +4,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from deploy.cloud.account import fail, ok, skip
 from deploy.contract import Contract
-from deploy.finding import Finding
+from deploy.finding import Finding, fail, ok, skip
 from deploy.image.container import Container
 from deploy.image.load import PORTRAIT, send
 

@@ -4,9 +4,8 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from deploy.cloud.account import fail, skip
 from deploy.contract import STAND_IN, Contract
-from deploy.finding import Finding
+from deploy.finding import Finding, fail, skip
 from deploy.image.container import Container
 from deploy.serving import not_determined
 from deploy.trial.before import architecture, docker, present

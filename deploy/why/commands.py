@@ -1,4 +1,5 @@
-"""`trail why`: what is failing now, and why; the most likely cause first, with the words that show it.
+"""`trail why`: what is failing now, and why; the most likely cause first, with the words that show it. What this tool
+itself took back, the trail record knows: AWS forgets it.
 
     trail why                           # look at the plan's service
     trail why --deployment ecs-svc/…    # at one deployment
@@ -10,24 +11,24 @@ Exit codes: 0 nothing is wrong; 2 something was found, or it could not be looked
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from deploy import plan as plans
-from deploy import refusal, report
+from deploy import preflight, report
 from deploy.aws import Clients
-from deploy.codes import nearest
+from deploy.exits import FINE, FOUND
+from deploy.explain import meaning
+from deploy.finding import fail, ok
+from deploy.next_command import OptionsInUse
+from deploy.record.store import RecordError, open_store
 from deploy.why import told
 from deploy.why.diagnose import diagnose
-from deploy.why.evidence import Evidence, EvidenceError, gather, read, save
-from deploy.why.table import CAUSES, Cause
+from deploy.why.diagnosis import Diagnosis
+from deploy.why.evidence import Evidence, gather, read, save
+from deploy.why.recorded import remembered
 from deploy.words import printable
-
-FINE, FOUND = 0, 2
 
 
 def add_commands(subparsers: Any) -> None:
@@ -49,23 +50,21 @@ def add_commands(subparsers: Any) -> None:
 
 
 def why(wanted: argparse.Namespace) -> int:
-    """Explain a cause, or find the one that fits."""
-    try:
-        if wanted.code is not None:
-            return explain(wanted)
-        seen = look(wanted)
-        if wanted.save is not None:
-            save(seen, wanted.save)
-    except EvidenceError as error:
-        return _cannot(str(error), wanted)
-    except (BotoCoreError, ClientError) as error:
-        return _cannot(refusal.told(error), wanted)
-    found = diagnose(seen)
+    """Explain a code, or find the cause that fits; what goes wrong is raised, and said by whoever runs commands."""
+    if wanted.code is not None:
+        found = meaning(wanted.code, "cause")
+        report.print_json(found.as_json(cause_first=True)) if wanted.json else print(found.text(), end="")
+        return FINE
+    seen = look(wanted)
+    if wanted.save is not None:
+        save(seen, wanted.save)
+    causes = diagnose(seen)
     if wanted.json:
-        print(json.dumps(as_json(seen, found), indent=2))
+        report.print_json(as_json(seen, causes))
     else:
-        print(told.text(seen, found, report.colours_wanted(sys.stdout)), end="")
-    return FINE if all(one.harmless for one in found) else FOUND
+        options = OptionsInUse.of(wanted).with_base_url(seen.recorded.base_url if seen.recorded else None)
+        print(told.text(seen, causes, report.colours_wanted(sys.stdout), options), end="")
+    return FINE if all(one.harmless for one in causes) else FOUND
 
 
 def look(wanted: argparse.Namespace) -> Evidence:
@@ -73,42 +72,42 @@ def look(wanted: argparse.Namespace) -> Evidence:
     if wanted.evidence is not None:
         return read(wanted.evidence)
     plan = plans.read(wanted.plan)
-    return gather(Clients(plan.region, writes=False), plan, wanted.deployment)
+    clients = Clients(plan.region, writes=False)
+    return with_attempt(gather(clients, plan, wanted.deployment), plan, clients, wanted.deployment)
 
 
-def as_json(seen: Evidence, found: list[Any]) -> dict[str, Any]:
-    """For programs."""
+def with_attempt(seen: Evidence, plan: plans.Plan, clients: Clients, deployment: str | None) -> Evidence:
+    """The same with what the trail record knows of a failure; that it cannot be read hides nothing else.
+
+    Args:
+        seen: of AWS.
+        plan: says where the record lies; one that does not has none.
+        clients: of AWS.
+        deployment: that was asked for.
+    """
+    try:
+        record = open_store(plan, clients).read()
+    except plans.PlanError:
+        return seen
+    except RecordError as error:
+        return seen.model_copy(update={"unseen": (*seen.unseen, printable(f"The trail record: {error}", 400))})
+    primary = next((one.created for one in seen.deployments if one.status == "PRIMARY"), None)
+    return seen.model_copy(update={"recorded": remembered(record, deployment, primary)})
+
+
+def as_json(seen: Evidence, causes: list[Diagnosis]) -> dict[str, Any]:
+    """For programs: each cause, and the same as findings, which every command has."""
+    findings = [
+        ok(one.code, one.sentence) if one.harmless else fail(one.code, one.sentence, repair=one.repair)
+        for one in causes
+    ]
     return {
-        "ok": all(one.harmless for one in found),
+        **preflight.report(findings, strict=False),
         "service": seen.name,
         "cluster": seen.cluster,
         "deployment": seen.deployment or None,
         "at": seen.at.isoformat() if seen.at else None,
-        "causes": [one.model_dump(mode="json") for one in found],
+        "attempt": None if seen.recorded is None else seen.recorded.model_dump(mode="json"),
+        "causes": [one.model_dump(mode="json") for one in causes],
         "unseen": list(seen.unseen),
     }
-
-
-def explain(wanted: argparse.Namespace) -> int:
-    """One cause at length."""
-    code = wanted.code.strip().upper().replace("-", "_")
-    one = CAUSES.get(code)
-    if one is None:
-        near = nearest(wanted.code, CAUSES)
-        hint = f"did you mean {near}?" if near else "deploy/CAUSES.md lists them."
-        raise EvidenceError(f"{printable(wanted.code, 60)} is not a cause; {hint}")
-    print(json.dumps(row(one), indent=2) if wanted.json else told.explained(one), end="\n" if wanted.json else "")
-    return FINE
-
-
-def row(one: Cause) -> dict[str, Any]:
-    """Of the table, for programs."""
-    names = ("code", "title", "looks", "repair", "deterministic", "harmless")
-    return {name: getattr(one, name) for name in names}
-
-
-def _cannot(sentence: str, wanted: argparse.Namespace) -> int:
-    if wanted.json:
-        print(json.dumps({"ok": False, "error": printable(sentence, 600)}))
-    print(f"trail: {printable(sentence, 600)}", file=sys.stderr)
-    return FOUND

@@ -5,11 +5,12 @@ from deploy.why.diagnosis import Diagnosis
 from deploy.why.evidence import Evidence
 from deploy.why.facts.task import Task
 from deploy.why.quotes import EPOCH
+from deploy.why.recorded import with_record
 from deploy.why.table import CAUSES, STALE, Cause, Sign
 
 
 def diagnose(seen: Evidence) -> list[Diagnosis]:
-    """All causes that are seen, the most likely first; where nothing is wrong, one that says so.
+    """All causes that are seen or recorded, the most likely first; where nothing is wrong, one that says so.
 
     Args:
         seen: whatever could be gathered; what is missing is not seen, and never an error.
@@ -19,7 +20,7 @@ def diagnose(seen: Evidence) -> list[Diagnosis]:
     told = told or [(one, sign) for one, sign in found if one.harmless]
     made = [one.diagnosis(sign, _weight(one, sign, seen)) for one, sign in told]
     made.sort(key=lambda one: (one.weight, one.at or EPOCH), reverse=True)
-    return made
+    return with_record(seen, made)
 
 
 def _without_symptoms(found: list[tuple[Cause, Sign]], seen: Evidence) -> list[tuple[Cause, Sign]]:

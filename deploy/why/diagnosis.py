@@ -18,6 +18,7 @@ class Diagnosis(BaseModel):
         weight: how certain it is, 0 to 1; causes are told in this order.
         harmless: nothing is wrong; told only where no cause of a failure was found.
         at: UTC, of the newest evidence; None where it bears no time.
+        recorded: the trail record says so, and AWS shows it no longer.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,3 +32,4 @@ class Diagnosis(BaseModel):
     weight: float
     harmless: bool = False
     at: datetime | None = None
+    recorded: bool = False

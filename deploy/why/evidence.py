@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from deploy import reading
 from deploy.aws import Clients
 from deploy.plan import Plan
+from deploy.record.trail import Outcome
 from deploy.serving import not_determined, serving_container, wired_names
 from deploy.why.around import MISSING, Around
 from deploy.why.asking import Asking
@@ -45,6 +46,30 @@ class EvidenceError(Exception):
     """A file of evidence cannot be read or written; the message is one sentence."""
 
 
+class Recorded(Fact):
+    """The attempt that failed last, as the trail record has it.
+
+    Attributes:
+        id: of the attempt.
+        title: of its cause, in a few words.
+        gate: the cause is a gate that failed, and none of the table.
+        base_url: where its gates asked the service; None: at the plan's domain.
+    """
+
+    id: str = ""
+    phase: str = ""
+    outcome: Outcome = "running"
+    cause: str = ""
+    title: str = ""
+    gate: bool = False
+    sentence: str = ""
+    evidence: tuple[str, ...] = ()
+    started: datetime | None = None
+    ended: datetime | None = None
+    deployment: str = ""
+    base_url: str | None = None
+
+
 class Evidence(Fact):
     """What was seen of one service.
 
@@ -65,6 +90,7 @@ class Evidence(Fact):
         balancer_groups, security_groups: of the load balancer (by id) and of the tasks.
         subnets: of the tasks; looked at only where a task could not start.
         alarms: those of the plan.
+        recorded: what the trail record knows of a failure, where it was read; `gather` asks AWS alone.
         unseen: what could not be asked, and why.
     """
 
@@ -89,6 +115,7 @@ class Evidence(Fact):
     security_groups: tuple[SecurityGroup, ...] = ()
     subnets: tuple[Subnet, ...] = ()
     alarms: tuple[Alarm, ...] = ()
+    recorded: Recorded | None = None
     unseen: tuple[str, ...] = ()
 
     @property

@@ -2,25 +2,29 @@
 
 from collections.abc import Sequence
 
+from deploy.next_command import NO_OPTIONS, OptionsInUse
 from deploy.report import COLOURS, filled
 from deploy.why.diagnosis import Diagnosis
 from deploy.why.evidence import Evidence
-from deploy.why.table import Cause
+from deploy.why.table import CAUSES
 from deploy.words import printable
 
 MOST_UNSEEN = 12
-LONGEST = 700
+LONGEST = 1000  # characters of a sentence with its commands completed
 
 
-def text(seen: Evidence, found: Sequence[Diagnosis], colours: bool) -> str:
-    """All of it."""
+def text(seen: Evidence, found: Sequence[Diagnosis], colours: bool, options: OptionsInUse = NO_OPTIONS) -> str:
+    """All of it; commands in it are given the options that are in use."""
     first, others = found[0], found[1:]
     level = "OK" if first.harmless else "FAIL"
-    parts = [_head(seen), _block(first, level, colours)]
+    parts = [_head(seen), _block(first, level, colours, options)]
     if others:
         width = max(len(one.code) for one in others)
-        parts.append("Also seen, less likely the reason:\n")
-        parts += [f"  {one.code:{width}}  {filled(printable(one.sentence, LONGEST), width + 4)}\n" for one in others]
+        parts.append("What AWS shows now:\n" if first.recorded else "Also seen, less likely the reason:\n")
+        parts += [
+            f"  {one.code:{width}}  {filled(printable(options.text(one.sentence), LONGEST), width + 4)}\n"
+            for one in others
+        ]
         parts.append("\n")
     if seen.unseen:
         parts.append("Not seen:\n")
@@ -28,15 +32,10 @@ def text(seen: Evidence, found: Sequence[Diagnosis], colours: bool) -> str:
         if len(seen.unseen) > MOST_UNSEEN:
             parts.append(f"  and {len(seen.unseen) - MOST_UNSEEN} more.\n")
         parts.append("\n")
-    more = "" if first.harmless else f"`trail why {first.code}` tells more of this cause.\n"
+    more = (
+        f"`trail why {first.code}` tells more of this cause.\n" if first.code in CAUSES and not first.harmless else ""
+    )
     return "".join(parts).rstrip("\n") + "\n" + (f"\n{more}" if more else "")
-
-
-def explained(one: Cause) -> str:
-    """A row of the table at length."""
-    waiting = "No waiting and no further attempt cures it." if one.deterministic else "It may pass by itself."
-    lines = [one.code, f"{one.title}.", "", f"Looks like: {filled(one.looks, 0)}", "", filled(one.repair, 0)]
-    return "\n".join(lines if one.harmless else [*lines, "", waiting]) + "\n"
 
 
 def _head(seen: Evidence) -> str:
@@ -46,12 +45,12 @@ def _head(seen: Evidence) -> str:
     return f"{printable(names + which + when, LONGEST)}\n\n"
 
 
-def _block(one: Diagnosis, level: str, colours: bool) -> str:
+def _block(one: Diagnosis, level: str, colours: bool, options: OptionsInUse) -> str:
     label = f"{level:4}"
     if colours:
         label = f"\033[{COLOURS['OK' if level == 'OK' else 'FAIL']}m{label}\033[0m"
-    lines = [f"{label}  {filled(printable(one.sentence, LONGEST))}", f"      {one.code}"]
+    lines = [f"{label}  {filled(printable(options.text(one.sentence), LONGEST))}", f"      {one.code}"]
     lines += [f"        {filled(printable(line, LONGEST), 10)}" for line in one.evidence]
     if not one.harmless:
-        lines.append(f"      → {filled(printable(one.repair, LONGEST), 8)}")
+        lines.append(f"      → {filled(printable(options.text(one.repair), LONGEST), 8)}")
     return "\n".join(lines) + "\n\n"

@@ -5,9 +5,9 @@ python -m tests.deploy.codes
 
 from pathlib import Path
 
-from deploy import preflight
+from deploy import explain
 
-PAGE = Path(preflight.__file__).with_name("CODES.md")
+PAGE = Path(explain.__file__).with_name("CODES.md")
 HEAD = """# What preflight finds
 Each line is a rule, as it should be; a finding under its code says where it is broken, with both values and the repair.
 The last column counts the points of the incident that this tool answers. `trail explain CODE` says what happens where
@@ -20,7 +20,7 @@ the rule is broken. Written by `python -m tests.deploy.codes`.
 
 def page() -> str:
     """The whole page."""
-    rows = (f"| `{one.code}` | {one.title} | {one.incident or ''} |" for one in preflight.known_codes().values())
+    rows = (f"| `{one.code}` | {one.title} | {one.incident or ''} |" for one in explain.finding_codes().values())
     return HEAD + "\n".join(rows) + "\n"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deploy import cli, plan, preflight, report
+from deploy import cli, explain, plan, report
 from tests.deploy import codes, good
 from tests.server import ROOT
 
@@ -232,11 +232,11 @@ def test_offline_the_other_parts_are_skipped_with_their_reason(here: Path, capsy
     assert all("--offline" in sentence for sentence in skipped.values())
 
 
-@pytest.mark.parametrize("code", preflight.known_codes())
+@pytest.mark.parametrize("code", explain.finding_codes())
 def test_every_code_can_be_explained(code: str, capsys: Any) -> None:
     ended, out, _ = run(capsys, "explain", code.lower())
     assert ended == 0
-    assert preflight.known_codes()[code].title in out
+    assert explain.finding_codes()[code].title in out
     assert json.loads(run(capsys, "explain", code, "--json")[1])["code"] == code
 
 
@@ -244,6 +244,49 @@ def test_an_unknown_code_is_answered_with_the_nearest(capsys: Any) -> None:
     code, _, err = run(capsys, "explain", "PORT_MISSMATCH")
     assert code == 2
     assert "did you mean PORT_MISMATCH?" in err
+
+
+BOTH = sorted(code for code, one in explain.meanings().items() if one.finding and one.cause)
+
+
+@pytest.mark.parametrize("command", ["explain", "why"])
+@pytest.mark.parametrize("code", ["PORT_MISMATCH", "HEALTH_FLAPPING", *BOTH])
+def test_both_commands_look_a_code_up_in_one_table(command: str, code: str, capsys: Any) -> None:
+    found = explain.meanings()[code]
+    ended, out, _ = run(capsys, command, code)
+    assert ended == 0
+    for part in (found.finding and found.finding.why, found.cause and found.cause.repair):
+        assert " ".join((part or "").split()) in " ".join(out.split())
+    told = json.loads(run(capsys, command, code, "--json")[1])
+    assert set(told) == {"code", "title", "why", "incident", "looks", "repair", "deterministic", "harmless"}
+    assert told["why"] == (found.finding.why if found.finding else None)
+    assert told["looks"] == (found.cause.looks if found.cause else None)
+    one = (found.cause or found.finding) if command == "why" else (found.finding or found.cause)
+    assert one is not None
+    assert told["title"] == one.title
+
+
+def test_some_codes_are_a_finding_and_a_cause() -> None:
+    assert "IMAGE_MISSING" in BOTH
+
+
+@pytest.mark.parametrize(
+    ("command", "typed", "near"),
+    [("explain", "HEALTH_FLAPING", "HEALTH_FLAPPING"), ("why", "port-missmatch", "PORT_MISMATCH")],
+)
+def test_each_of_the_two_knows_the_nearest_code_of_the_other(command: str, typed: str, near: str, capsys: Any) -> None:
+    code, _, err = run(capsys, command, typed)
+    assert code == 2
+    assert f"did you mean {near}?" in err
+
+
+def test_all_codes_are_listed_findings_and_causes(capsys: Any) -> None:
+    _, out, _ = run(capsys, "explain")
+    listed = [line.split()[0] for line in out.splitlines()]
+    assert listed == sorted(listed)
+    assert {"PORT_MISMATCH", "HEALTH_FLAPPING", "USAGE_WRONG"} <= set(listed)
+    told = json.loads(run(capsys, "explain", "--json")[1])
+    assert [one["code"] for one in told] == listed
 
 
 def test_the_schema_knows_every_key_of_the_plan(capsys: Any) -> None:
@@ -299,7 +342,7 @@ def test_a_profile_that_is_not_there_is_a_sentence(capsys: Any, monkeypatch: pyt
 
 
 def test_colours_are_for_terminals_alone() -> None:
-    one = preflight.unusable("It is missing.")
+    one = report.reason("It is missing.", "INPUT_UNUSABLE")
     assert "\033[31mFAIL" in report.text([one], all_of_them=False, colours=True)
     assert "\033" not in report.text([one], all_of_them=False, colours=False)
 

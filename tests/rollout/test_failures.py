@@ -310,6 +310,25 @@ def note(name: str, phase: str, ended: Ended, last: Attempt | None, lost: int, s
     path.write_text(json.dumps(known, indent=1, ensure_ascii=False))
 
 
+def test_what_was_taken_back_is_known_to_why_and_to_status(simple: Ground) -> None:
+    simple.settle()
+    simple.plane.before("UpdateService", lambda: becomes("wrong-path")(simple))
+    ended = simple.operator.trail("up", "hybrid")
+    simple.settle()
+    last = simple.operator.record.attempts[-1]
+    assert (ended.code, ended.told["ok"], ended.told["findings"][0]["code"]) == (4, False, last.cause), ended
+    told = simple.operator.trail("why")
+    assert (told.code, told.told["attempt"]["id"]) == (2, last.id)
+    (cause,) = [one for one in told.told["causes"] if one["code"] == last.cause == "HEALTH_PATH_MISSING"]
+    assert any(
+        "By the trail record, the attempt at phase hybrid" in one for one in [cause["sentence"], *cause["evidence"]]
+    )
+    assert "Set the target group's health check path" not in cause["repair"]  # it is set
+    progress = simple.operator.trail("status").told["progress"]
+    assert progress["next"] == f"trail why --plan {simple.operator.path}"
+    assert simple.digest not in progress["advice"]
+
+
 # --- refused before anything moves -------------------------------------------------------------------------------
 
 
@@ -389,7 +408,7 @@ def test_expired_credentials_leave_it_to_resume(before: Ground) -> None:
     ended = before.operator.trail("up", "hybrid")
     assert ended.code == 130, ended
     assert "expired" in ended.told["sentence"]
-    assert "`trail resume`" in ended.told["sentence"]
+    assert f"`trail resume --plan {before.operator.path}`" in ended.told["sentence"]
     before.plane.faults.clear()
     ended = before.operator.trail("resume")
     proven_without_loss(before, "credentials expire half-way, then resume", ended, since, began, updates)
@@ -401,7 +420,7 @@ def test_what_was_cut_off_is_resumed_and_not_begun_twice(before: Ground, name: s
     ended = before.operator.cut(before.operator.start("up", "hybrid"), "has begun", number)
     if ended is not None:
         assert ended.code == 130, ended
-        assert "goes on; `trail resume`" in ended.told["sentence"]
+        assert f"goes on; `trail resume --plan {before.operator.path}`" in ended.told["sentence"]
     assert before.operator.record.attempts[-1].outcome == "running"
     ended = before.operator.trail("resume")
     proven_without_loss(before, f"{name}, then resume", ended, since, began, updates)

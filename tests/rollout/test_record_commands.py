@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from deploy.record.lock import take
 from deploy.record.trail import Record
 from tests.deploy.infra_plans import content
 from tests.rollout.record_s3 import BUCKET, RECORD, URI, Steady, body, put, steady, store
-from tests.rollout.records import DIGEST, EXPECTED, attempt, complete, failed, half_way
+from tests.rollout.records import DIGEST, EXPECTED, attempt, complete, failed, half_way, record
 from tests.s3 import CREDENTIALS, S3
 
 
@@ -72,7 +73,7 @@ def test_status_tells_progress_what_blocks_and_the_next_command(client: Steady, 
     assert lines[3].strip() == "Metrics there did not hold within 180 s: /metrics answers 404. (metrics_there)"
     assert lines[6] == "8 of 19 gates passed (42 %), started 3 Nov 2026, 12:04 UTC."
     assert lines[7].startswith("Runs:  Phase simple with image")
-    assert lines[8:] == [f"Next:  trail up hybrid --digest {DIGEST}"]
+    assert (lines[8], len(lines)) == ("Next:  trail why", 10)  # and not the image that has just failed
 
 
 def test_status_before_anybody_set_out(client: Steady, capsys: Any) -> None:
@@ -100,6 +101,41 @@ def test_status_for_programs(client: Steady, capsys: Any) -> None:
     assert (code, err, told["lock"], told["live"]) == (0, "", None, None)
     assert (told["progress"]["passed"], told["progress"]["gates"], told["progress"]["next"]) == (11, 19, "trail resume")
     assert [one["state"] for one in told["progress"]["stations"]] == ["proven", "proven", "running", "not begun"]
+
+
+def test_the_next_command_names_the_plan_and_the_address_in_use(client: Steady, capsys: Any) -> None:
+    Path("trail.yaml").rename("our plan.yaml")
+    address = {"base_url": "http://127.0.0.1:8080"}
+    hold(client, record([attempt("a1", "simple", **address), attempt("a2", "hybrid", "running", 30, **address)]))
+    wanted = "trail resume --plan 'our plan.yaml' --base-url http://127.0.0.1:8080"
+    code, out, _ = run(capsys, "status", "--plan", "our plan.yaml")
+    assert (code, out.splitlines()[-1]) == (0, f"Next:  {wanted}")
+    told = json.loads(run(capsys, "status", "--plan", "our plan.yaml", "--json")[1])["progress"]
+    assert (told["next"], told["stations"][1]["next"]) == (wanted, wanted)
+    assert shlex.split(wanted)[3] == "our plan.yaml"
+
+
+def test_an_image_that_failed_last_is_not_recommended_and_what_to_do_is_said(client: Steady, capsys: Any) -> None:
+    Path("trail.yaml").rename("plan.yaml")
+    hold(client, failed())
+    code, out, _ = run(capsys, "status", "--plan", "plan.yaml")
+    following, advice = out.splitlines()[-2:]
+    assert (code, following) == (0, "Next:  trail why --plan plan.yaml")
+    assert DIGEST not in out
+    assert advice.startswith(
+        "       sha256:9f2c9f2c9f2c failed last in phase hybrid (metrics_there); `trail why --plan "
+    )
+    assert "build another: `trail up --to hybrid --image IMAGE --plan plan.yaml`" in advice
+    told = json.loads(run(capsys, "status", "--plan", "plan.yaml", "--json")[1])["progress"]
+    assert (told["next"], told["advice"]) == ("trail why --plan plan.yaml", advice.strip())
+
+
+def test_what_blocks_is_told_with_commands_that_can_be_pasted(client: Steady, capsys: Any) -> None:
+    Path("trail.yaml").rename("plan.yaml")
+    sentence = "It fails. Nothing had been changed; `trail rollback` goes to what was before."
+    hold(client, record([attempt("a1", "simple", "gate_failed", cause="metrics_there", sentence=sentence)]))
+    assert "`trail rollback --plan plan.yaml` goes to" in run(capsys, "status", "--plan", "plan.yaml")[1]
+    assert sentence in run(capsys, "status", "--plan", "plan.yaml", "--json")[1]  # the record keeps it as it was said
 
 
 def test_what_runs_in_truth_is_asked_by_whom_it_is_given(client: Steady, capsys: Any) -> None:
@@ -210,7 +246,9 @@ def test_a_record_that_is_none_is_a_sentence_and_2(client: Steady, capsys: Any, 
     assert err.startswith(f"trail: {URI}record.json is no trail record")
     assert err.count("\n") == 1
     code, out, _ = run(capsys, *words, "--json")
-    assert (code, set(json.loads(out))) == (2, {"error"})
+    told = json.loads(out)
+    assert (code, set(told)) == (2, {"error", "exit", "ok", "counts", "findings"})
+    assert (told["findings"][0]["code"], told["findings"][0]["sentence"]) == ("RECORD_UNUSABLE", told["error"])
     assert body(client, RECORD) == b"{"
 
 

@@ -16,7 +16,6 @@ from deploy.record.drawing import TALL, WIDE, Shape
 from deploy.record.progress import compute
 from deploy.record.text import duration, gate_value
 from deploy.record.trail import Attempt, Note, Record
-from tests.rollout import records
 from tests.rollout.records import EXPECTED, JANE, at, attempt, complete, empty, failed, gates, half_way, image, record
 
 NOW = at(1510)
@@ -91,7 +90,9 @@ def test_markdown_says_what_the_record_says() -> None:
         "**Progress: 8 of 19 gates (42 %)**, started 3 Nov 2026, 12:04 UTC.\n\n"
         "- Runs: Phase simple with image sha256:9f2c9f2c9f2c, proven 3 Nov 2026, 12:11 UTC. It runs again since hybrid "
         "was taken back.\n"
-        f"- Next: `trail up hybrid --digest {records.DIGEST}`\n\n"
+        "- Next: `trail why` (sha256:9f2c9f2c9f2c failed last in phase hybrid (metrics\\_there); \\`trail why\\` says "
+        "why. Where the image is at fault, build another: \\`trail up --to hybrid --image IMAGE\\`. Where the plan or "
+        "the account is, correct that, and ask \\`trail preflight\\` before the same image is tried again.)\n\n"
         "| phase | marker | state | gates | started | proven | took | image |\n"
         "|---|---|---|---|---|---|---|---|\n"
         "| 1 simple | 🎯 Starting line: basic system operational | proven | 5/5 | 3 Nov 2026, 12:04 UTC | "
@@ -104,7 +105,7 @@ def test_markdown_says_what_the_record_says() -> None:
         "## 2 hybrid: failed\n\n"
         "- Reached: These gates passed at the last check: Stable, Status tells, Degradation proven.\n"
         "- Problem: Metrics there did not hold within 180 s: /metrics answers 404. (`metrics_there`)\n"
-        f"- Next: `trail up hybrid --digest {records.DIGEST}` after the problem is fixed\n\n"
+        "- Next: `trail why`\n\n"
         "| gate | result | measured | required |\n"
         "|---|---|---|---|\n"
         "| Stable | ✓ passed | 2 | 2 |\n"
@@ -129,7 +130,7 @@ def test_html_says_the_same() -> None:
         "42 %",
         "8 of 19 passed",
         "It runs again since hybrid was taken back.",
-        f"trail up hybrid --digest {records.DIGEST} after the problem is fixed",
+        "trail why sha256:9f2c9f2c9f2c failed last in phase hybrid (metrics_there); `trail why` says why.",
         "Metrics there did not hold within 180 s: /metrics answers 404. metrics_there",
         "GET /metrics → 404 Not Found",
         "1 of 2 tasks shows metrics_there; look at its log.",

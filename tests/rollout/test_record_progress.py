@@ -88,7 +88,7 @@ def test_a_failure_names_what_blocks_and_how_it_goes_on() -> None:
     assert found.current.attempt is not None
     assert found.current.attempt.id == "a1"
     assert "runs again since hybrid was taken back" in found.current.sentence
-    assert found.next == hybrid.next == f"trail up hybrid --digest {DIGEST}"
+    assert found.next == hybrid.next == "trail why"  # and not the image that has just failed
 
 
 def test_the_end_of_the_trail() -> None:
@@ -259,11 +259,56 @@ def test_what_runs_follows_from_how_each_attempt_ended(last: dict[str, Any], tol
         ("running", "up", "trail resume"),
         ("overtaken", "up", "trail status"),
         ("rollback_failed", "rollback", "trail rollback"),
-        ("rollback_failed", "up", f"trail up hybrid --digest {DIGEST}"),
+        ("rollback_failed", "up", "trail why"),
     ],
 )
 def test_the_next_command_follows_from_the_last_attempt(outcome: Outcome, command: Any, told: str) -> None:
     assert progress(attempt("a1", "simple"), attempt("a2", "hybrid", outcome, 20, command=command)).next == told
+
+
+FAILED: list[Outcome] = ["gate_failed", "cause_found", "platform_failed", "rollback_failed"]
+BAD = {"back_to": "a1", "cause": "metrics_there"}
+
+
+@pytest.mark.parametrize("outcome", FAILED)
+def test_an_image_that_failed_last_is_not_to_be_tried_again(outcome: Outcome) -> None:
+    found = progress(attempt("a1", "simple"), attempt("a2", "hybrid", outcome, 20, **BAD))
+    assert found.next == found.stations[1].next == "trail why"
+    assert DIGEST not in str(found.advice)
+    assert found.advice == (
+        "sha256:9f2c9f2c9f2c failed last in phase hybrid (metrics_there); `trail why` says why. Where the image is at "
+        "fault, build another: `trail up --to hybrid --image IMAGE`. Where the plan or the account is, correct that, "
+        "and ask `trail preflight` before the same image is tried again."
+    )
+
+
+def test_nor_is_one_that_failed_before_another_was_tried_or_it_was_gone_back() -> None:
+    one, two = attempt("a1", "simple"), attempt("a2", "hybrid", "gate_failed", 20, **BAD)
+    other = attempt("b1", "simple", "cause_found", 40, deployed=image(NEWER), back_to="a1")
+    assert progress(one, two, other).next == "trail why"
+    back = attempt("a3", "simple", "restored", 40, command="rollback", back_to="a1")
+    assert progress(one, two, back).next == "trail why"
+    refused = attempt("a3", "hybrid", "refused", 40, deployed=None, deployment=None)
+    assert progress(one, two, refused).next == "trail why"
+    assert progress(one, two, attempt("a3", "hybrid", "abandoned", 40)).next == "trail why"
+
+
+def test_the_last_proven_image_goes_on_where_another_failed() -> None:
+    other = attempt("b1", "simple", "cause_found", 40, deployed=image(NEWER), back_to="a1")
+    found = progress(attempt("a1", "simple"), other)
+    assert (found.next, found.advice) == (f"trail up hybrid --digest {DIGEST}", None)
+
+
+def test_an_image_that_failed_and_was_proven_since_goes_on() -> None:
+    failing = attempt("a2", "hybrid", "gate_failed", 20, **BAD)
+    found = progress(attempt("a1", "simple"), failing, attempt("a3", "hybrid", begin=40))
+    assert (found.next, found.advice) == (f"trail up foundation --digest {DIGEST}", None)
+
+
+def test_where_nothing_failed_there_is_nothing_to_advise() -> None:
+    assert compute(empty(), EXPECTED).advice is None
+    assert compute(half_way(), EXPECTED).advice is None
+    assert compute(complete(), EXPECTED).advice is None
 
 
 def test_after_a_rollback_it_climbs_again_from_what_was_gone_back_to() -> None:

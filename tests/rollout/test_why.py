@@ -5,7 +5,8 @@ import pytest
 from deploy.why.diagnose import diagnose
 from deploy.why.table import CAUSES, cause
 from tests.rollout.causes import EXAMPLES, MISSES, ROOMS
-from tests.rollout.causes.made import Example, Miss
+from tests.rollout.causes.made import COMMAND, GROUP, IMAGE, Example, Miss, definition, running, seen, unhealthy
+from tests.rollout.causes.words import MISMATCH, ONE
 
 
 def name(row: Example | Miss) -> str:
@@ -79,3 +80,57 @@ def test_every_cause_that_says_why_has_something_that_only_looks_like_it() -> No
 def test_two_causes_cannot_share_a_code() -> None:
     with pytest.raises(ValueError, match="IMAGE_MISSING is declared twice"):
         cause("IMAGE_MISSING", "", looks="", repair="", weight=1)(lambda _: None)
+
+
+def repair(health: str = "UNKNOWN", command: list[str] | None = None, **group: str) -> str:
+    """What to do about a health check that is answered 404."""
+    check = {"command": command or COMMAND, "interval": 10, "timeout": 5, "retries": 3, "startPeriod": 60}
+    first = diagnose(
+        seen(
+            alive=[running(health=health)],
+            targets=[unhealthy(MISMATCH, "Health checks failed with these codes: [404]")],
+            target_group=group,
+            task_definition=definition(healthCheck=check),
+            of=ONE,
+        )
+    )[0]
+    assert first.code == "HEALTH_PATH_MISSING"
+    return first.repair
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/health/", "/HEALTH"])
+def test_a_path_that_is_set_wrong_is_to_be_set(path: str) -> None:
+    told = repair(HealthCheckPath=path)
+    assert told.startswith("Set the target group's health check path to /health (")
+    assert f"modify-target-group --target-group-arn {GROUP} --health-check-path /health`" in told
+
+
+@pytest.mark.parametrize("path", ["/health", "/health?by=balancer"])
+def test_a_path_that_is_set_right_is_not_to_be_set_again(path: str) -> None:
+    told = repair(HealthCheckPath=path)
+    assert "modify-target-group" not in told
+    assert "Set the target group's health check path" not in told
+    assert f"the image {IMAGE} does not answer {path}. Roll out one that does" in told
+
+
+def test_a_path_that_the_containers_own_check_passes_on_is_the_right_one() -> None:
+    elsewhere = ["CMD-SHELL", "python -c \"import urllib.request as u; u.urlopen('http://127.0.0.1:5000/up')\""]
+    assert "health check path to /up (" in repair("HEALTHY", elsewhere, HealthCheckPath="/health")
+    told = repair("HEALTHY", HealthCheckPath="/health")
+    assert "the container's own health check passes on /health. Something else answers" in told
+    assert "modify-target-group" not in told
+    # A check that does not pass says nothing of what is right.
+    assert "does not answer /health" in repair("UNHEALTHY", elsewhere, HealthCheckPath="/health")
+
+
+def test_a_right_path_on_a_wrong_port_is_said_of_the_port() -> None:
+    told = repair(HealthCheckPath="/health", HealthCheckPort="9901")
+    assert told.startswith(
+        "The path is right, and the port is not: the target group asks port 9901, the container maps"
+    )
+    assert f"--target-group-arn {GROUP} --health-check-port traffic-port`" in told
+    assert "does not answer /health" in repair(HealthCheckPath="/health", HealthCheckPort="5000")
+
+
+def test_where_the_target_group_was_not_seen_both_are_to_be_compared() -> None:
+    assert "Compare the target group's health check path" in repair(HealthCheckPath="")

@@ -3,19 +3,37 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from deploy import cli
+from deploy.plan import PlanError
+from deploy.record.objects import RecordUnreachable
+from deploy.record.trail import Attempt, Outcome
 from deploy.why import commands
 from deploy.why.evidence import Evidence, save
 from deploy.why.table import CAUSES
 from tests.rollout import causes_table
 from tests.rollout.causes import words
-from tests.rollout.causes.made import DEPLOYMENT, FAILING, NAME, exited, healthy, log, seen, unstarted
+from tests.rollout.causes.made import (
+    BEFORE,
+    DEPLOYMENT,
+    FAILING,
+    NAME,
+    NOW,
+    deployment,
+    exited,
+    healthy,
+    log,
+    seen,
+    unstarted,
+)
+from tests.rollout.records import attempt, gates, record
 
 BAD = seen(
     unstarted(words.NOT_FOUND),
@@ -24,6 +42,14 @@ BAD = seen(
     unseen=("The route tables: ec2:DescribeRouteTables is not allowed to the credentials in use.",),
 )
 FINE = seen(alive=words.MODEL, targets=[healthy(8), healthy(9)])
+
+
+@pytest.fixture(autouse=True)
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[Attempt]:
+    """Attempts of the trail record; none, unless a test adds some."""
+    attempts: list[Attempt] = []
+    monkeypatch.setattr(commands, "open_store", lambda *_: SimpleNamespace(read=lambda: record(attempts)))
+    return attempts
 
 
 @pytest.fixture
@@ -173,3 +199,193 @@ def test_an_unknown_cause_is_answered_with_the_nearest(capsys: Any) -> None:
 def test_the_table_of_causes_is_current_and_whole() -> None:
     assert all(f"`{code}`" in causes_table.page() for code in CAUSES)
     assert causes_table.PAGE.read_text() == causes_table.page(), "python -m tests.rollout.causes_table"
+
+
+# --- what the trail record knows, and AWS no longer ----------------------------------------------------------------
+
+MINUTE = timedelta(minutes=1)
+GATES = gates("hybrid", 3)
+BACK = seen(
+    alive=words.MODEL,
+    targets=[healthy(8), healthy(9)],
+    of={"deployments": [deployment("COMPLETED", id=BEFORE, createdAt=NOW - 3 * MINUTE)]},
+    deployment=BEFORE,
+)
+
+
+def stopped(outcome: Outcome = "cause_found", cause: str | None = "IMAGE_MISSING", **more: Any) -> Attempt:
+    """An attempt that was taken back two minutes ago."""
+    content: dict[str, Any] = {
+        "started": NOW - 12 * MINUTE,
+        "ended": NOW - 2 * MINUTE,
+        "deployment": DEPLOYMENT,
+        "cause": cause,
+        "sentence": "The image is not in the registry: it cannot be pulled. Gone back to s:1; it serves.",
+        "evidence": ["stopped task 00000000: CannotPullContainerError", "event: (deployment …) was stopped"],
+    }
+    return attempt("a2", "hybrid", outcome, **{**content, **more})
+
+
+@pytest.fixture
+def why(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """`trail why` where AWS shows this; exit code and output."""
+    monkeypatch.setenv("COLUMNS", "110")
+    cli.main(["init", str(tmp_path / "trail.yaml")])
+
+    def why(evidence: Evidence, *more: str) -> tuple[int, str]:
+        monkeypatch.setattr(commands, "gather", lambda *_: evidence)
+        capsys.readouterr()
+        code = cli.main(["why", "--plan", str(tmp_path / "trail.yaml"), *more])
+        return code, capsys.readouterr().out
+
+    return why
+
+
+def test_what_the_tool_stopped_is_told_by_its_record_beside_what_aws_shows(why: Any, kept: list[Attempt]) -> None:
+    kept += [attempt("a1", "simple"), stopped()]
+    code, out = why(BACK)
+    assert code == 2
+    text = " ".join(out.split())
+    places = [text.index(one) for one in (
+        "FAIL By the trail record, the attempt at phase hybrid of 2026-11-03 09:48:00 UTC (" + DEPLOYMENT + ") was",
+        "taken back: a cause was found that no waiting cures. The image is not in the registry: it cannot be pulled.",
+        "IMAGE_MISSING stopped task 00000000: CannotPullContainerError",
+        "→ Push the image to that repository",
+        "What AWS shows now: NOTHING_WRONG Nothing is wrong: 2 of 2 tasks run, 2 of 2 targets are healthy.",
+        "`trail why IMAGE_MISSING` tells more",
+    )]  # fmt: skip
+    assert places == sorted(places)
+    assert "less likely" not in text
+
+
+def test_programs_get_the_attempt_too(why: Any, kept: list[Attempt]) -> None:
+    kept += [stopped()]
+    code, out = why(BACK, "--json")
+    told = json.loads(out)
+    assert (code, told["ok"]) == (2, False)
+    assert [(one["code"], one["recorded"]) for one in told["causes"]] == [
+        ("IMAGE_MISSING", True),
+        ("NOTHING_WRONG", False),
+    ]
+    assert told["causes"][0]["at"] == "2026-11-03T09:58:00Z"
+    assert (told["attempt"]["id"], told["attempt"]["cause"], told["attempt"]["deployment"]) == (
+        "a2",
+        "IMAGE_MISSING",
+        DEPLOYMENT,
+    )
+    assert [one["code"] for one in told["findings"]] == ["IMAGE_MISSING", "NOTHING_WRONG"]
+
+
+def test_a_colleague_gets_what_the_record_said_with_the_evidence(
+    why: Any, kept: list[Attempt], tmp_path: Path, capsys: Any
+) -> None:
+    kept += [stopped()]
+    _, ours = why(BACK, "--save", str(tmp_path / "kept.json"))
+    kept.clear()
+    assert cli.main(["why", "--evidence", str(tmp_path / "kept.json")]) == 2
+    assert capsys.readouterr().out == ours
+
+
+def test_the_cause_that_aws_still_shows_is_told_once_with_what_the_record_says(why: Any, kept: list[Attempt]) -> None:
+    kept += [stopped()]
+    code, out = why(BAD, "--json")
+    causes = json.loads(out)["causes"]
+    assert (code, [one["code"] for one in causes]) == (2, ["IMAGE_MISSING", "CIRCUIT_BREAKER"])
+    assert causes[0]["recorded"] is False
+    assert causes[0]["evidence"][0].startswith("stopped task 00000000 2026-11-03")
+    assert causes[0]["evidence"][-1].startswith("By the trail record, the attempt at phase hybrid of 2026-11-03 09:48")
+
+
+def test_a_gate_that_failed_is_a_cause_of_the_record(why: Any, kept: list[Attempt]) -> None:
+    failing = stopped("gate_failed", "metrics_there", sentence="Gate metrics_there does not hold: 404.", gates=GATES)
+    kept += [failing]
+    code, out = why(BACK)
+    text = " ".join(out.split())
+    assert code == 2
+    assert "was taken back: a gate failed. Gate metrics_there does not hold: 404." in text
+    assert "→ A gate failed: make what it asks hold" in text
+    assert "tells more of this cause" not in text
+    assert json.loads(why(BACK, "--json")[1])["causes"][0]["title"] == GATES[-1].title
+
+
+def test_what_fails_now_comes_before_what_failed_before(why: Any, kept: list[Attempt]) -> None:
+    kept += [stopped(ended=NOW - 5 * MINUTE)]
+    _, out = why(seen(exited(3), of=FAILING), "--json")
+    told = json.loads(out)["causes"]
+    assert [(one["code"], one["recorded"]) for one in told] == [("EXITED", False), ("IMAGE_MISSING", True)]
+
+
+QUIET: dict[str, list[Attempt]] = {
+    "nothing was ever tried": [],
+    "it is proven since": [stopped(), attempt("a3", "hybrid", begin=0)],
+    "somebody else overtook it": [stopped("overtaken", "OVERTAKEN")],
+    "another attempt runs": [stopped(), attempt("a3", "hybrid", "running", begin=90)],
+    "it only was refused": [attempt("a1", "simple"), stopped("refused", "TARGET_TYPE")],
+    "no cause was found": [stopped(cause=None)],
+}
+
+
+@pytest.mark.parametrize("attempts", QUIET.values(), ids=QUIET)
+def test_a_record_without_a_failure_that_counts_says_nothing(
+    attempts: list[Attempt], why: Any, kept: list[Attempt]
+) -> None:
+    kept += attempts
+    code, out = why(BACK, "--json")
+    told = json.loads(out)
+    assert (code, told["attempt"], [one["code"] for one in told["causes"]]) == (0, None, ["NOTHING_WRONG"])
+
+
+LOUD: dict[str, list[Attempt]] = {
+    "refused since": [stopped(), attempt("a3", "hybrid", "refused", cause="TARGET_TYPE")],
+    "abandoned since": [stopped(), attempt("a3", "hybrid", "abandoned")],
+    "gone back further since": [stopped(), attempt("a3", "simple", "restored", command="rollback", back_to="a1")],
+    "cut off on its way back": [stopped("running", ended=None)],
+    "the way back failed": [stopped("rollback_failed")],
+}
+
+
+@pytest.mark.parametrize("attempts", LOUD.values(), ids=LOUD)
+def test_what_changed_nothing_since_does_not_hide_the_failure(
+    attempts: list[Attempt], why: Any, kept: list[Attempt]
+) -> None:
+    kept += attempts
+    code, out = why(BACK, "--json")
+    assert (code, json.loads(out)["causes"][0]["code"]) == (2, "IMAGE_MISSING")
+
+
+def test_after_somebody_elses_newer_deployment_the_failure_is_over(why: Any, kept: list[Attempt]) -> None:
+    kept += [stopped(ended=NOW - 60 * MINUTE)]
+    assert why(BACK)[0] == 0
+    # Asked for by its id, it is told all the same.
+    code, out = why(BACK, "--deployment", DEPLOYMENT)
+    assert code == 2
+    assert "By the trail record, the attempt at phase hybrid" in " ".join(out.split())
+    assert why(BACK, "--deployment", BEFORE)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "unseen"),
+    [
+        (RecordUnreachable("s3://b/record.json cannot be read: s3:GetObject is not allowed."), 1),
+        (PlanError("The plan names no place for the trail record."), 0),
+    ],
+)
+def test_a_record_that_cannot_be_read_hides_nothing_of_what_aws_shows(
+    error: Exception, unseen: int, why: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(commands, "open_store", fails)
+    code, out = why(BACK, "--json")
+    told = json.loads(out)
+    assert (code, [one["code"] for one in told["causes"]]) == (0, ["NOTHING_WRONG"])
+    assert told["unseen"] == [f"The trail record: {error}"][:unseen]
+
+
+def test_no_control_character_of_the_record_reaches_a_terminal(why: Any, kept: list[Attempt]) -> None:
+    hostile = "\x1b[2J\x1b]0;owned\x07 \u202egnp"
+    kept += [stopped(cause=hostile, sentence=hostile, evidence=[hostile], deployment=hostile)]
+    _, out = why(BACK)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e]", out)
+    assert "\\x1b[2J" in out

@@ -2,6 +2,8 @@
 
 import re
 
+from bentos.skin.settings import HEALTH_PATH
+from deploy.health_command import asked
 from deploy.why.causes.health import outside
 from deploy.why.evidence import Evidence
 from deploy.why.quotes import Quote, events, reasons, shown, verdicts
@@ -34,14 +36,59 @@ def path(seen: Evidence) -> str:
     "HEALTH_PATH_MISSING",
     "The target group asks a path that the service has not",
     looks="Target.ResponseCodeMismatch, `Health checks failed with these codes: [404]`.",
-    repair="Set the target group's health check path to /health (`aws elbv2 modify-target-group "
-    "--health-check-path`); `trail infra apply` does.",
+    repair="Compare the target group's health check path with the one that the image answers (`docker run IMAGE "
+    "contract`: health.path). Where they differ, correct the target group's (`aws elbv2 modify-target-group "
+    "--health-check-path`; `trail infra apply` does). Where they are the same, roll out an image that answers it.",
     weight=SAID,
     deterministic=True,
 )
 def path_missing(seen: Evidence) -> Sign | None:
     found = [quote for quote, code in codes(seen) if code == 404]
-    return sign(f"The load balancer asks {path(seen)} and is answered 404.", found) if found else None
+    if not found:
+        return None
+    return sign(f"The load balancer asks {path(seen)} and is answered 404.", found, repair=_path_repair(seen))
+
+
+def _path_repair(seen: Evidence) -> str | None:
+    """What is really wrong with a path that is answered 404; None where the target group was not seen."""
+    group = seen.target_group
+    if group is None or not group.path:
+        return None
+    passing = _passing_path(seen)
+    right, which = passing or HEALTH_PATH, shown(seen.service.target_group if seen.service else "", 200)
+    if group.path.partition("?")[0] != right:
+        return (
+            f"Set the target group's health check path to {shown(right, 80)} (`aws elbv2 modify-target-group "
+            f"--target-group-arn {which} --health-check-path {shown(right, 80)}`); `trail infra apply` does where it "
+            "made the target group."
+        )
+    ports = seen.definition.ports if seen.definition else ()
+    port = group.health_port
+    if port.isdecimal() and ports and int(port) not in ports:
+        return (
+            f"The path is right, and the port is not: the target group asks port {port}, the container maps "
+            f"{', '.join(map(str, ports))}. Set its health check port to traffic-port (`aws elbv2 modify-target-group "
+            f"--target-group-arn {which} --health-check-port traffic-port`)."
+        )
+    if passing:
+        return (
+            f"The path is right: the container's own health check passes on {path(seen)}. Something else answers the "
+            "load balancer: compare the port of its targets with the port on which the container listens."
+        )
+    image = f" {shown(seen.definition.image, 200)}" if seen.definition and seen.definition.image else ""
+    return (
+        f"The path is set as it should be: the image{image} does not answer {path(seen)}. Roll out one that does; "
+        f"`trail preflight --image IMAGE` runs it here and asks it."
+    )
+
+
+def _passing_path(seen: Evidence) -> str | None:
+    """The path that the container's own health check asks, where it passes; None where that is not known."""
+    definition = seen.definition
+    if definition is None or definition.check is None or not any(one.health == "HEALTHY" for one in seen.running):
+        return None
+    address = asked(" ".join(definition.check.command[1:]), definition.settings.get("PORT", ""))
+    return address.path.partition("?")[0] if address else None
 
 
 @cause(
