@@ -120,7 +120,7 @@ def current(record: Record) -> Current:
             if back is not None:
                 why = "it was gone back to" if attempt.command == "rollback" else f"{attempt.phase} was taken back"
                 found = Current(attempt=back, sentence=f"{_runs(back)} It runs again since {why}.")
-            elif attempt.deployment is not None:
+            elif attempt.deployment is not None and attempt.command == "up":
                 found = Current(sentence=f"Nothing proven runs: {attempt.phase} failed, and {_ran_before(attempt)}.")
     return found
 
@@ -130,7 +130,7 @@ def _ran_before(attempt: Attempt) -> str:
     before, failed = attempt.before, attempt.deployed
     if before is None or (failed is not None and before.task_definition == failed.task_definition):
         return "there was nothing to go back to"
-    return f"{clean(before.task_definition.rpartition('/')[2], 80)}, which ran before, was gone back to"
+    return f"{clean(before.task_definition.rpartition('/')[2], 80)}, which ran before, runs again"
 
 
 def last_proven(record: Record, phase: Phase, not_attempt: str | None = None) -> Attempt | None:
