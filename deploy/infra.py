@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import yaml
 
 from deploy import contract as contracts
-from deploy import report
+from deploy import reading, report
 from deploy.aws import Clients
 from deploy.contract import Contract
 from deploy.exits import FINE, FOUND, INTERRUPTED
@@ -106,7 +105,7 @@ def snippet(plan: Plan, outputs: Mapping[str, str]) -> str:
         parts["alarms"] = outputs["RolloutAlarms"].split(",")
     if section(plan).adopt.secret is None and "Secret" in outputs:
         parts["secrets"] = {JSON_KEY: f"{outputs['Secret']}:{JSON_KEY}::"}
-    return str(yaml.safe_dump(parts, sort_keys=False))
+    return reading.dump_yaml(parts)
 
 
 def add_commands(subparsers: Any) -> None:

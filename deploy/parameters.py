@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
+from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
 
 from deploy import plan as plans
 from deploy.contract import Contract
@@ -18,27 +20,30 @@ BELOW_KEEP_ALIVE_S = 15  # the load balancer must let go of a connection before 
 NOT_MADE = "not-made-yet"
 
 
-class Template(yaml.SafeLoader):
-    """CloudFormation's YAML: !Ref X is {Ref: X}, !Sub X is {Fn::Sub: X}."""
+class TemplateConstructor(SafeConstructor):
+    """Reads CloudFormation's short functions: !Ref X is {Ref: X}, !Sub X is {Fn::Sub: X}."""
 
 
-def _function(loader: Template, suffix: str, node: yaml.Node) -> dict[str, Any]:
+def _function(constructor: TemplateConstructor, suffix: str, node: Node) -> dict[str, Any]:
     name = suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}"
-    if isinstance(node, yaml.ScalarNode):
-        text = loader.construct_scalar(node)
+    if isinstance(node, ScalarNode):
+        text = constructor.construct_scalar(node)
         return {name: text.split(".", 1) if suffix == "GetAtt" else text}
-    if isinstance(node, yaml.SequenceNode):
-        return {name: loader.construct_sequence(node, deep=True)}
-    return {name: loader.construct_mapping(node, deep=True)}
+    if isinstance(node, SequenceNode):
+        return {name: constructor.construct_sequence(node, deep=True)}
+    return {name: constructor.construct_mapping(node, deep=True)}
 
 
-Template.add_multi_constructor("!", _function)
+TemplateConstructor.add_multi_constructor("!", _function)
 
 
 @cache
 def template() -> dict[str, Any]:
     """The template as plain data, functions in their long form."""
-    return dict(yaml.load(TEMPLATE.read_text(), Loader=Template))  # noqa: S506  a SafeLoader
+    yaml = YAML(typ="safe", pure=True)
+    yaml.version = (1, 1)  # as CloudFormation reads it
+    yaml.Constructor = TemplateConstructor
+    return dict(yaml.load(TEMPLATE.read_text(encoding="utf-8")))
 
 
 def draft(path: Path) -> Plan:

@@ -96,7 +96,7 @@ class Gates(Strict):
         p95_ms: of an analysis under the canary load, milliseconds.
         degraded_ratio: most answers of the heuristics, as a share.
         error_ratio: most answers 5xx, as a share.
-        golden: file with the findings that the portrait must give, for weights of your own; `trail golden` writes it.
+        golden: file with the expected findings on the probe photo, for your own weights; `trail golden` writes it.
     """
 
     window_s: Seconds = 120

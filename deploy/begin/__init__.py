@@ -1,4 +1,4 @@
-"""A plan to begin with, out of a service that runs: `trail init --from-service CLUSTER/SERVICE`."""
+"""Writes a plan from a service that already runs: `trail init --from-service CLUSTER/SERVICE`."""
 
 from deploy.begin.page import written
 from deploy.begin.running import read

@@ -1,125 +1,150 @@
-"""The plan as a file with comments: the example's lines, with values in the place of the example's own.
+"""The plan as a file with comments: the example deploy/trail.yaml with its values replaced.
 
-The example is deploy/trail.yaml, whose comments are thereby written once. What could not be found stays as comment with
-the word TODO, so that the file does not load until somebody has decided, where it must be decided.
+What could not be read stays as a comment with the word TODO, so that the plan does not load until somebody decides.
 """
 
-import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import CommentMark
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from ruamel.yaml.tokens import CommentToken
 
+from deploy import reading
 from deploy.begin.seen import Seen
 from deploy.words import printable
 
-# Keys that a plan may leave out; they stand in the example as comments.
-LEFT_OUT = re.compile(r"^(\s*)# ((?:family|repository|record|requests_per_target): )")
-PLAIN = re.compile(r"[A-Za-z0-9/_][A-Za-z0-9/_.:@+-]*")
 STEP = "  "
-MOST_TOLD = 600  # characters of a reason
+MAX_REASON = 600  # characters
+BEFORE, BEHIND = 1, 2  # where ruamel.yaml keeps a key's comments: above the key, and behind its value
 
 
-@dataclass
-class Entry:
-    """A key of the example.
-
-    Attributes:
-        first, last: its lines, what stands below it included.
-        block: its value stands below it.
-        comment: behind the value.
-    """
-
-    first: int
-    last: int
-    block: bool
-    comment: str
-
-
-def written(example: str, seen: Seen) -> str:
-    """The file.
+def written(example: str, imported: Seen) -> str:
+    """Text of the plan.
 
     Args:
         example: text of deploy/trail.yaml.
-        seen: of a service.
+        imported: values read from a service.
+
+    Raises:
+        KeyError: a value has no place in the example.
     """
-    lines = example.splitlines()
-    whole = [LEFT_OUT.sub(r"\1\2", line) for line in lines]
-    known = entries(whole)
-    new: dict[int, list[str]] = {}  # first line → what stands there instead
-    gone: set[int] = set()
-    for place in sorted({*seen.values, *seen.missing}, key=lambda one: one.count(".")):
-        entry = known[place]
-        if entry.first in gone or entry.first in new:
-            continue  # what stands above it is missing as a whole
-        old = whole[entry.first : entry.last + 1]
-        if place in seen.values:
-            new[entry.first] = _filled(place, entry, old, seen.values[place])
-        else:
-            new[entry.first] = _open(place, old, seen.missing[place])
-        gone |= set(range(entry.first, entry.last + 1))
-    text = [f"# Read from the service {seen.source}; what says TODO could not be found there."]
-    for number, line in enumerate(lines):
-        text += new.get(number, [] if number in gone else [line])
-    return "\n".join(text) + "\n"
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    plan = yaml.load(example)
+    page = _Page(imported)
+    last = page.fill(plan, "", [])
+    if unknown := (imported.values.keys() | imported.missing.keys()) - page.places:
+        raise KeyError(f"not in the example: {', '.join(sorted(unknown))}")
+    source = f"# Read from the service {imported.source}; what says TODO could not be found there."
+    return "".join([source, "\n", reading.dump_yaml(plan), *(f"{line}\n" for line in last)])
 
 
-def entries(lines: list[str]) -> dict[str, Entry]:
-    """Every key of a YAML text by its dotted place; those within {…} are not looked into."""
-    found: dict[str, Entry] = {}
+class _Page:
+    """Replaces the example's values.
 
-    def within(node: Any, above: str) -> None:
-        for key, value in node.value:
-            place = f"{above}{key.value}"
-            block = isinstance(value, yaml.MappingNode) and not value.flow_style
-            if block:
-                within(value, f"{place}.")
-                last = max(one.last for name, one in found.items() if name.startswith(f"{place}."))
-                comment = lines[key.start_mark.line][key.end_mark.column + 1 :]
+    ruamel.yaml keeps blank lines and comment lines with the value above them. They belong to the key below, so each is
+    handed on to the key that follows; then a key can go and leave its neighbours' comments alone.
+
+    Attributes:
+        places: dotted places of all keys that were visited.
+    """
+
+    def __init__(self, imported: Seen) -> None:
+        self._imported = imported
+        self.places: set[str] = set()
+
+    def fill(self, mapping: CommentedMap, above: str, lines: list[str]) -> list[str]:
+        """Replace the values of a mapping and of those within it.
+
+        Args:
+            mapping: of the example; changed.
+            above: its dotted place with a dot behind; "" for the whole plan.
+            lines: what stands above its first key.
+
+        Returns:
+            Lines that follow its last key.
+        """
+        for key in list(mapping):
+            place = f"{above}{key}"
+            self.places.add(place)
+            below = _take_lines_below(mapping, key)
+            has_keys = _is_block(mapping[key])
+            if has_keys:
+                below = self.fill(mapping[key], f"{place}.", below)
+            if place in self._imported.missing and place not in self._imported.values:
+                lines += _commented_out(mapping, key, STEP * above.count("."), self._imported.missing[place])
+                del mapping[key]
             else:
-                last, comment = value.end_mark.line, lines[value.end_mark.line][value.end_mark.column :]
-            found[place] = Entry(key.start_mark.line, last, block, comment)
-
-    within(yaml.compose("\n".join(lines), Loader=yaml.SafeLoader), "")
-    return found
-
-
-def _filled(place: str, entry: Entry, old: list[str], value: Any) -> list[str]:
-    indent, key = _indent(old[0]), place.rpartition(".")[2]
-    if not entry.block or not value:
-        return [f"{indent}{key}: {_dumped(value)}{entry.comment}"]
-    comments = {line.split(":")[0].strip(): _comment(line) for line in old[1:]}
-    below = [f"{indent}{STEP}{_dumped(name)}: {_dumped(one)}{comments.get(name, '')}" for name, one in value.items()]
-    return [old[0], *below]
+                if place in self._imported.values:
+                    mapping[key] = _replaced(mapping[key], self._imported.values[place])
+                elif has_keys and not mapping[key]:
+                    mapping[key] = None  # all of its keys are comments now
+                _set_lines_above(mapping, key, lines)
+                lines = []
+            lines += below
+        return lines
 
 
-def _open(place: str, old: list[str], why: str) -> list[str]:
-    """The example's own lines as comments, below the reason."""
-    indent, key = _indent(old[0]), place.rpartition(".")[2]
-    return [
-        f"{indent}# TODO {key}: {printable(why, MOST_TOLD)}",
-        *(f"{indent}# {line.removeprefix(indent)}" for line in old),
-    ]
+def _take_lines_below(mapping: CommentedMap, key: str) -> list[str]:
+    """Cut a key's comment off after its own line.
+
+    Returns:
+        The lines that were cut off.
+    """
+    comments = mapping.ca.items.get(key)
+    if comments is None or comments[BEHIND] is None:
+        return []
+    own, *below = str(comments[BEHIND].value).removesuffix("\n").split("\n")
+    # Column 0: one space behind the value, however long that becomes.
+    comments[BEHIND] = CommentToken(f"{own}\n", CommentMark(0)) if own else None
+    return below
 
 
-def _indent(line: str) -> str:
-    return line[: len(line) - len(line.lstrip())]
+def _set_lines_above(mapping: CommentedMap, key: str, lines: list[str]) -> None:
+    if lines:
+        comments = mapping.ca.items.setdefault(key, [None, None, None, None])
+        comments[BEFORE] = [CommentToken(f"{line}\n", CommentMark(0)) for line in lines]
 
 
-def _comment(line: str) -> str:
-    """Behind a value that holds no number sign itself, as in the example's blocks."""
-    found = re.search(r" #.*$", line)
-    return found[0] if found else ""
+def _commented_out(mapping: CommentedMap, key: str, indent: str, reason: str) -> list[str]:
+    """A key and its value as comment lines, below the reason; they show how it is written."""
+    only = CommentedMap({key: mapping[key]})
+    if key in mapping.ca.items:
+        only.ca.items[key] = mapping.ca.items[key]
+    lines = [f"TODO {key}: {printable(reason, MAX_REASON)}", *reading.dump_yaml(only).splitlines()]
+    return [f"{indent}# {line}" for line in lines]
 
 
-def _dumped(value: Any) -> str:
-    """On one line; text in quotes wherever YAML might take it for something else."""
+def _replaced(old: Any, new: Any) -> Any:
+    """A new value in the form of the old one; a mapping keeps the comments of the keys that stay."""
+    value = _quoted(new)
+    if isinstance(value, CommentedMap) and isinstance(old, CommentedMap):
+        value.ca.items.update({name: old.ca.items[name] for name in value if name in old.ca.items})
+    return value
+
+
+def _quoted(value: Any) -> Any:
+    """A value for ruamel.yaml: lists on one line, and text in quotes wherever YAML 1.1 or 1.2 reads it as other."""
+    if isinstance(value, Mapping):
+        return CommentedMap({_quoted(name): _quoted(item) for name, item in value.items()})
     if isinstance(value, list):
-        return f"[{', '.join(_dumped(one) for one in value)}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{_dumped(name)}: {_dumped(one)}' for name, one in value.items())}}}"
+        items = CommentedSeq(_quoted(item) for item in value)
+        items.fa.set_flow_style()
+        return items
     if isinstance(value, str):
-        if PLAIN.fullmatch(value) and yaml.safe_load(value) == value and not value.endswith(":"):
-            return value
-        return str(yaml.safe_dump(value, default_style='"', width=1 << 20)).strip()
-    return "true" if value is True else "false" if value is False else str(value)
+        return value if _is_plain(value) else DoubleQuotedScalarString(value)
+    return value
+
+
+def _is_plain(text: str) -> bool:
+    try:
+        return text.isprintable() and bool(reading.plain_yaml(text) == text)
+    except reading.Unreadable:
+        return False
+
+
+def _is_block(value: Any) -> bool:
+    return isinstance(value, CommentedMap) and bool(value) and not value.fa.flow_style()

@@ -1,4 +1,4 @@
-"""What was read of a running service, for a plan: values by their place in it, and what could not be found."""
+"""What was read from a running service for a plan: values by their place in the plan, and what could not be read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +13,14 @@ from deploy.refusal import AskError, Denied
 
 @dataclass
 class Seen:
-    """Of one service.
+    """Values read from one service.
 
     Attributes:
-        source: where it was read, for people.
+        source: the service, for people.
         values: dotted place in the plan → value.
-        missing: dotted place in the plan → why nothing could be put there; a sentence.
+        missing: dotted place in the plan → why there is no value; a sentence.
         notes: what else people should know, a sentence each.
-        findings: what is wrong with what runs, and was not copied.
+        findings: what is wrong with the running service and was not copied.
     """
 
     source: str
@@ -29,35 +29,33 @@ class Seen:
     notes: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
-    def put(self, place: str, value: Any, otherwise: str) -> None:
-        """A value, or why there is none."""
+    def set_value(self, place: str, value: Any, reason: str) -> None:
+        """Set a value, or the reason why there is none where it is None or empty."""
         if value in (None, "", [], {}):
-            self.missing[place] = otherwise
+            self.missing[place] = reason
         else:
             self.values[place] = value
 
     @contextmanager
-    def looking_for(self, *places: str) -> Iterator[None]:
-        """What AWS does not tell within is missing at these places, unless something was put there already."""
+    def missing_on_error(self, *places: str) -> Iterator[None]:
+        """Turn an error of AWS into the reason why these places have no value; values that are set stay."""
         try:
             yield
         except AskError as error:
-            why = f"{error} {error.advice}" if isinstance(error, Denied) else str(error)
-            for place in places:
-                if place not in self.values:
-                    self.missing[place] = why
+            self._set_missing(places, f"{error} {error.advice}" if isinstance(error, Denied) else str(error))
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            for place in places:
-                if place not in self.values:
-                    self.missing[place] = f"AWS's answer has an unforeseen form ({type(error).__name__})."
+            self._set_missing(places, f"AWS's answer has an unexpected form ({type(error).__name__}).")
+
+    def _set_missing(self, places: tuple[str, ...], reason: str) -> None:
+        self.missing |= {place: reason for place in places if place not in self.values}
 
 
 def fits(kind: Any, value: Any) -> bool:
-    """Whether a plan would take a value.
+    """Whether a plan accepts a value.
 
     Args:
-        kind: of deploy/plan.py, such as Origin.
-        value: of any form.
+        kind: a type of deploy/plan.py, such as Origin.
+        value: anything.
     """
     try:
         TypeAdapter(kind).validate_python(value)

@@ -1,4 +1,4 @@
-"""What is said of a plan that was read of a service: what is open, what to know, what was refused."""
+"""Reports on a plan that was read from a service: what is open, what to know, what was not copied."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +10,15 @@ from deploy.begin.seen import Seen
 from deploy.next_command import OptionsInUse
 from deploy.words import printable
 
+MAX_SENTENCE = 600  # characters
+
 
 @dataclass(frozen=True)
-class Told:
-    """For people and for programs.
+class Summary:
+    """What `trail init --from-service` prints.
 
     Attributes:
-        open: something is missing, or was refused.
+        open: a value is missing, or a finding says that one was not copied.
         text: for people.
         as_json: for programs.
     """
@@ -26,37 +28,37 @@ class Told:
     as_json: dict[str, Any]
 
 
-def told(seen: Seen, text: str, file: Path) -> Told:
-    """What to say.
+def told(imported: Seen, text: str, file: Path) -> Summary:
+    """Summarize an import.
 
     Args:
-        seen: of the service.
+        imported: values read from the service.
         text: of the plan that was written.
         file: where it was written.
     """
-    loads = _loads(text, file)
-    lines = [printable(f"Wrote {file}, read from the service {seen.source}.", 600)]
-    lines += [f"TODO  {place}: {printable(why, 600)}" for place, why in seen.missing.items()]
-    lines += [f"note  {printable(one, 600)}" for one in seen.notes]
-    lines += [report.block(one, colours=False).rstrip() for one in seen.findings]
-    lines += [] if loads is None else [printable(f"It is no whole plan yet: {loads}", 600)]
-    todo = "Fill in what says TODO" if seen.missing else "Look it through"
+    error = _load_error(text, file)
+    lines = [printable(f"Wrote {file}, read from the service {imported.source}.", MAX_SENTENCE)]
+    lines += [f"TODO  {place}: {printable(reason, MAX_SENTENCE)}" for place, reason in imported.missing.items()]
+    lines += [f"note  {printable(note, MAX_SENTENCE)}" for note in imported.notes]
+    lines += [report.block(finding, colours=False).rstrip() for finding in imported.findings]
+    lines += [] if error is None else [printable(f"The plan is not complete yet: {error}", MAX_SENTENCE)]
+    next_step = "Fill in what says TODO" if imported.missing else "Read it once"
     then = OptionsInUse.of_plan(file).command("trail preflight --offline")
-    lines.append(printable(f"{todo}, then: {then}", 600))
-    return Told(
-        open=bool(seen.missing or seen.findings or loads),
+    lines.append(printable(f"{next_step}, then: {then}", MAX_SENTENCE))
+    return Summary(
+        open=bool(imported.missing or imported.findings or error),
         text="\n".join(lines) + "\n",
         as_json={
             "written": str(file),
-            "loads": loads is None,
-            "todo": seen.missing,
-            "notes": seen.notes,
-            "findings": [one.model_dump(mode="json") for one in seen.findings],
+            "loads": error is None,
+            "todo": imported.missing,
+            "notes": imported.notes,
+            "findings": [finding.model_dump(mode="json") for finding in imported.findings],
         },
     )
 
 
-def _loads(text: str, file: Path) -> str | None:
+def _load_error(text: str, file: Path) -> str | None:
     """Why the plan does not load; None where it does."""
     try:
         plans.parse(reading.plain_yaml(text), str(file))

@@ -1,4 +1,4 @@
-"""Reads how traffic comes to the service: target group, listener, and the host that clients call."""
+"""Reads how requests reach the service: target group, listener, and the host that clients call."""
 
 from typing import Any
 
@@ -7,75 +7,86 @@ from deploy.cloud.asking import Questions
 from deploy.cloud.balancer import forwarded, targets
 
 DELAY = "deregistration_delay.timeout_seconds"
+NO_TARGET_GROUP = "The service has no target group."
+NO_LISTENER = "No listener forwards to the service's target group."
 
 
-def of_load_balancer(seen: Seen, questions: Questions, live: dict[str, Any]) -> None:
-    """Target group, listener, deregistration delay, domain."""
-    groups = [one["targetGroupArn"] for one in live.get("loadBalancers", []) if one.get("targetGroupArn")]
-    seen.put("load_balancer.target_group", next(iter(groups), None), "The service is behind no target group.")
+def read_load_balancer(imported: Seen, aws: Questions, service: dict[str, Any]) -> None:
+    """Read target group, listener, deregistration delay and domain.
+
+    Args:
+        imported: takes the values.
+        aws: reads the load balancer.
+        service: as ECS describes it.
+    """
+    groups = [wiring["targetGroupArn"] for wiring in service.get("loadBalancers", []) if wiring.get("targetGroupArn")]
+    imported.set_value("load_balancer.target_group", next(iter(groups), None), NO_TARGET_GROUP)
     places = ("load_balancer.listener", "domain")
     if not groups:
-        seen.missing |= dict.fromkeys(places, "The service is behind no target group.")
+        imported.missing |= dict.fromkeys(places, NO_TARGET_GROUP)
         return
     if len(groups) > 1:
-        seen.notes.append(f"The service has {len(groups)} target groups, a plan one: the first.")
-    with seen.looking_for(*places):
-        _listener(seen, questions, groups[0])
-    with seen.looking_for("deregistration_delay"):
-        told = questions.ask("elbv2", "describe_target_group_attributes", TargetGroupArn=groups[0])["Attributes"]
-        delay = {one["Key"]: one["Value"] for one in told}.get(DELAY)
-        seen.put("deregistration_delay", delay and int(delay), "The target group tells none.")
+        imported.notes.append(f"The service has {len(groups)} target groups; a plan has one, here the first.")
+    with imported.missing_on_error(*places):
+        _read_listener(imported, aws, groups[0])
+    with imported.missing_on_error("deregistration_delay"):
+        answer = aws.ask("elbv2", "describe_target_group_attributes", TargetGroupArn=groups[0])
+        delay = {attribute["Key"]: attribute["Value"] for attribute in answer["Attributes"]}.get(DELAY)
+        imported.set_value("deregistration_delay", delay and int(delay), "The target group has none.")
 
 
-def _listener(seen: Seen, questions: Questions, group: str) -> None:
-    """The listener that forwards to the target group, over HTTPS if one does, and the host that it serves."""
-    found = questions.ask("elbv2", "describe_target_groups", TargetGroupArns=[group])["TargetGroups"][0]
+def _read_listener(imported: Seen, aws: Questions, group: str) -> None:
+    """The listener that forwards to the target group, HTTPS first, and the host that it serves."""
+    described = aws.ask("elbv2", "describe_target_groups", TargetGroupArns=[group])["TargetGroups"][0]
     listeners = [
-        one
-        for balancer in found.get("LoadBalancerArns", [])
-        for one in questions.ask("elbv2", "describe_listeners", LoadBalancerArn=balancer)["Listeners"]
-        if group in targets(questions, one)
+        listener
+        for balancer in described.get("LoadBalancerArns", [])
+        for listener in aws.ask("elbv2", "describe_listeners", LoadBalancerArn=balancer)["Listeners"]
+        if group in targets(aws, listener)
     ]
-    listeners.sort(key=lambda one: one.get("Protocol") != "HTTPS")
+    listeners.sort(key=lambda listener: listener.get("Protocol") != "HTTPS")
     if not listeners:
-        seen.missing["load_balancer.listener"] = "No listener forwards to the service's target group."
-        seen.missing["domain"] = "No listener forwards to the service's target group; say the host that clients call."
+        imported.missing["load_balancer.listener"] = NO_LISTENER
+        imported.missing["domain"] = f"{NO_LISTENER} Fill in the host that clients call."
         return
-    seen.values["load_balancer.listener"] = listeners[0]["ListenerArn"]
+    imported.values["load_balancer.listener"] = listeners[0]["ListenerArn"]
     if listeners[0].get("Protocol") != "HTTPS":
-        seen.notes.append("No HTTPS listener forwards to the service; phase full demands one.")
-    hosts = _ruled(questions, listeners[0], group) or _certified(questions, listeners[0])
-    told = "Neither a rule of the listener nor its certificate names one host; say the host that clients call."
-    seen.put("domain", f"https://{hosts[0]}" if hosts else None, told)
+        imported.notes.append("No HTTPS listener forwards to the service; phase full needs one.")
+    hosts = _rule_hosts(aws, listeners[0], group) or _certificate_hosts(aws, listeners[0])
+    reason = "Neither a rule of the listener nor its certificate names one host. Fill in the host that clients call."
+    imported.set_value("domain", f"https://{hosts[0]}" if hosts else None, reason)
     if len(hosts) > 1:
-        seen.notes.append(f"The service answers for {', '.join(hosts)}; the plan names the first.")
+        imported.notes.append(f"The service answers for {', '.join(hosts)}; the plan names the first.")
 
 
-def _ruled(questions: Questions, listener: dict[str, Any], group: str) -> list[str]:
+def _rule_hosts(aws: Questions, listener: dict[str, Any], group: str) -> list[str]:
     """Hosts of the rules that forward to the target group, by priority."""
-    rules = questions.ask("elbv2", "describe_rules", ListenerArn=listener["ListenerArn"])["Rules"]
+    rules = aws.ask("elbv2", "describe_rules", ListenerArn=listener["ListenerArn"])["Rules"]
     conditions = [
         condition
-        for rule in sorted(rules, key=lambda one: (len(one["Priority"]), one["Priority"]))
+        for rule in sorted(rules, key=lambda rule: (len(rule["Priority"]), rule["Priority"]))
         if any(group in forwarded(action) for action in rule.get("Actions", []))
         for condition in rule.get("Conditions", [])
         if condition.get("Field") == "host-header"
     ]
-    values = [
-        host for one in conditions for host in one.get("HostHeaderConfig", {}).get("Values") or one.get("Values", [])
-    ]
-    return _whole(values)
+    return _exact_hosts(
+        [
+            host
+            for condition in conditions
+            for host in condition.get("HostHeaderConfig", {}).get("Values") or condition.get("Values", [])
+        ]
+    )
 
 
-def _certified(questions: Questions, listener: dict[str, Any]) -> list[str]:
-    """Hosts of the listener's certificate."""
-    arns = [one["CertificateArn"] for one in listener.get("Certificates", []) if ":acm:" in one["CertificateArn"]]
-    if not arns:
+def _certificate_hosts(aws: Questions, listener: dict[str, Any]) -> list[str]:
+    certificates = [certificate["CertificateArn"] for certificate in listener.get("Certificates", [])]
+    in_acm = [arn for arn in certificates if ":acm:" in arn]
+    if not in_acm:
         return []
-    found = questions.ask("acm", "describe_certificate", CertificateArn=arns[0])["Certificate"]
-    return _whole([found.get("DomainName", ""), *found.get("SubjectAlternativeNames", [])])
+    certificate = aws.ask("acm", "describe_certificate", CertificateArn=in_acm[0])["Certificate"]
+    return _exact_hosts([certificate.get("DomainName", ""), *certificate.get("SubjectAlternativeNames", [])])
 
 
-def _whole(hosts: list[str]) -> list[str]:
-    """Those without a wildcard, each once."""
+def _exact_hosts(hosts: list[str]) -> list[str]:
+    """Hosts without a wildcard, each once."""
     return list(dict.fromkeys(host.lower() for host in hosts if host and not set("*?/") & set(host)))

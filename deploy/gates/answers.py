@@ -1,4 +1,4 @@
-"""Gates about what the service answers: health, version, the page that calls it, and the findings on the portrait."""
+"""Gates about what the service answers: health, version, the calling page, and the findings on the probe photo."""
 
 from typing import Any
 
@@ -65,11 +65,11 @@ def cors(live: Live, seen: Seen) -> Judged:
             value,
             limit,
         )
-    value["answer"] = seen.portrait.headers.get("access-control-allow-origin")
+    value["answer"] = seen.probe_response.headers.get("access-control-allow-origin")
     if value["answer"] != origin:
         return missed(
-            f"The preflight is right, but an answer of {seen.portrait.status_code} to {origin} carries allow-origin "
-            f"{value['answer']}: the page may not read it.",
+            f"The preflight is right, but an answer of {seen.probe_response.status_code} to {origin} carries "
+            f"allow-origin {value['answer']}: the page may not read it.",
             value,
             limit,
         )
@@ -77,8 +77,8 @@ def cors(live: Live, seen: Seen) -> Judged:
 
 
 def analysis(live: Live, seen: Seen) -> Judged:
-    """The portrait is answered with the findings that are known of it; in phase full by the model."""
-    found = content(seen.portrait, f"POST {ANALYZE}")
+    """The probe photo is answered with the findings that are known of it; in phase full by the model."""
+    found = content(seen.probe_response, f"POST {ANALYZE}")
     source = golden.source_of(found)
     if live.phase == "full" and source == golden.HEURISTIC:
         return missed("The heuristics answered a request that requires the model.", source, "model")
@@ -88,16 +88,18 @@ def analysis(live: Live, seen: Seen) -> Judged:
         return missed(str(error))
     if wanted is None:
         return missed(
-            f"What the weights {source[:12]}… find on the portrait is not known: run `trail golden URL FILE` against a "
-            f"service with them, look at what it writes, and name FILE as gates.golden of phase {live.phase}.",
+            f"What the weights {source[:12]}… find on the probe photo is not known: run `trail golden URL FILE` "
+            f"against a service with them, check what it writes, and name FILE as gates.golden of phase {live.phase}.",
             source,
         )
     got = golden.findings(found)
     value, limit = got.model_dump(mode="json"), wanted.model_dump(mode="json")
     who = "heuristics" if source == golden.HEURISTIC else f"model {source[:12]}…"
     if wrong := golden.differences(wanted, got):
-        return missed(f"The findings on the portrait ({who}) are not what is known: {'; '.join(wrong)}.", value, limit)
-    return held(f"The findings on the portrait ({who}) are what is known of it.", value, limit)
+        return missed(
+            f"The findings on the probe photo ({who}) are not what is known: {'; '.join(wrong)}.", value, limit
+        )
+    return held(f"The findings on the probe photo ({who}) are what is known of it.", value, limit)
 
 
 def degradation(_: Live, seen: Seen) -> Judged:

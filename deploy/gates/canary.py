@@ -1,4 +1,4 @@
-"""A light, steady load of the portrait while the gates are asked; what became of each request is kept."""
+"""A light, steady load of the probe photo while the gates are asked; what became of each request is kept."""
 
 import math
 import secrets
@@ -13,7 +13,7 @@ from typing import Any, Self
 import httpx
 
 from deploy.gates.live import Live
-from deploy.image.load import PORTRAIT
+from deploy.image.load import PROBE_PHOTO
 
 MOST_IN_FLIGHT = 4  # a service that does not keep up is not piled upon
 KEPT = 100_000  # outcomes; more than any window has
@@ -80,7 +80,7 @@ class Pace:
 
 
 class Canary:
-    """Sends the portrait until it is stopped; never raises.
+    """Sends the probe photo until it is stopped; never raises.
 
     Args:
         live: that is asked.
@@ -98,7 +98,7 @@ class Canary:
     ) -> None:
         self._live, self._most, self._per_second = live, most, per_second
         self.clock = clock
-        self._photo = PORTRAIT.read_bytes()
+        self._photo = PROBE_PHOTO.read_bytes()
         self._outcomes: deque[Outcome] = deque(maxlen=KEPT)
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -142,7 +142,7 @@ class Canary:
         try:
             answer = self._live.http.post(
                 self._live.base_url + "/analyze",
-                files={"image": (PORTRAIT.name, self._photo, "image/png")},
+                files={"image": (PROBE_PHOTO.name, self._photo, "image/png")},
                 headers={**self._live.headers, "x-request-id": name},
                 timeout=self._live.photo_s,
             )

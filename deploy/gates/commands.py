@@ -1,4 +1,4 @@
-"""`trail golden`: what a running service finds on the portrait, written down to hold later answers against."""
+"""`trail golden`: what a running service finds on the probe photo, written down to hold later answers against."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ from deploy.gates.asking import reason
 from deploy.gates.live import KEY_VARIABLE, client
 from deploy.gates.replies import Unexpected, content
 from deploy.gates.seen import ANALYZE
-from deploy.image.load import PORTRAIT
+from deploy.image.load import PROBE_PHOTO
 from deploy.plan import PlanError
 from deploy.report import print_json
 from deploy.words import printable
@@ -25,7 +25,7 @@ FILE = Path("golden.json")
 
 def add_commands(commands: Any) -> None:
     """Add `golden`."""
-    told = "write what a running service finds on the portrait, which gates hold later answers against"
+    told = "write what a running service finds on the probe photo, which gates hold later answers against"
     made = commands.add_parser(
         "golden",
         help=told,
@@ -57,7 +57,7 @@ def write(wanted: argparse.Namespace) -> int:
         runners = sorted(found)
         who = ["the heuristics" if one == golden.HEURISTIC else f"the model {printable(one, 12)}" for one in runners]
         file = printable(str(wanted.file), 400)
-        print(f"Wrote {file}: what {' and '.join(who)} found on the portrait. Look whether it is right.")
+        print(f"Wrote {file}: what {' and '.join(who)} found on the probe photo. Check that it is right.")
     return 0
 
 
@@ -74,7 +74,7 @@ def ask(url: str, key: str = "") -> dict[str, golden.Findings]:
             for extra in ({}, {DRILL_HEADER: DRILL}):
                 answer = http.post(
                     url + ANALYZE,
-                    files={"image": (PORTRAIT.name, PORTRAIT.read_bytes(), "image/png")},
+                    files={"image": (PROBE_PHOTO.name, PROBE_PHOTO.read_bytes(), "image/png")},
                     headers={**keys, **extra},
                     timeout=ANSWER_S,
                 )

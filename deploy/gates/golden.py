@@ -1,4 +1,4 @@
-"""What is expected of the portrait, and how far an answer may be from it."""
+"""What is expected of the probe photo, and how far an answer may be from it."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bentos.skin.findings import SEVERITIES
 from bentos.skin.schema import Severity
 from deploy import reading
-from deploy.image.load import PORTRAIT
+from deploy.image.load import PROBE_PHOTO
 from deploy.plan import PlanError
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -50,7 +50,7 @@ class Golden(BaseModel):
     """The file.
 
     Attributes:
-        photo: sha256 of the portrait.
+        photo: sha256 of the probe photo.
         findings: by runner.
     """
 
@@ -62,15 +62,15 @@ class Golden(BaseModel):
 
 @cache
 def photo_sha256() -> str:
-    """Of the portrait."""
-    return hashlib.sha256(PORTRAIT.read_bytes()).hexdigest()
+    """The sha256 of the probe photo."""
+    return hashlib.sha256(PROBE_PHOTO.read_bytes()).hexdigest()
 
 
 def read(path: Path) -> Golden:
     """A file that `trail golden` wrote.
 
     Raises:
-        PlanError: it cannot be read, or is of another portrait.
+        PlanError: it cannot be read, or is of another probe photo.
     """
     try:
         found = Golden.model_validate(json.loads(reading.content(path, MAX_BYTES, "what `trail golden` writes")))
@@ -79,7 +79,7 @@ def read(path: Path) -> Golden:
     except (ValidationError, ValueError, RecursionError):
         raise PlanError(f"{path} is not what `trail golden` writes.") from None
     if found.photo != photo_sha256():
-        raise PlanError(f"{path} is of another portrait; write it anew with `trail golden`.")
+        raise PlanError(f"{path} is of another probe photo; write it anew with `trail golden`.")
     return found
 
 

@@ -11,7 +11,7 @@ from deploy import running
 from deploy.gates.canary import RECENT_S, Canary, Outcome
 from deploy.gates.live import Live
 from deploy.gates.replies import Unexpected, content, expected_200
-from deploy.image.load import PORTRAIT
+from deploy.image.load import PROBE_PHOTO
 from deploy.plan import Gates
 
 T = TypeVar("T")
@@ -86,12 +86,12 @@ class Seen:
         return content(self.get(path, headers), f"GET {path}")
 
     def photo(self, headers: dict[str, str], require: str | None = None) -> httpx.Response:
-        """The answer to the portrait."""
+        """The answer to the probe photo."""
         form = {"require": require} if require else {}
         return self._in_time(
             lambda: self._live.http.post(
                 self._live.base_url + ANALYZE,
-                files={"image": (PORTRAIT.name, PORTRAIT.read_bytes(), "image/png")},
+                files={"image": (PROBE_PHOTO.name, PROBE_PHOTO.read_bytes(), "image/png")},
                 data=form,
                 headers={**self._live.headers, **headers},
                 timeout=self._live.photo_s,
@@ -136,10 +136,10 @@ class Seen:
         return self._once("metrics", lambda: expected_200(self.get("/metrics"), "GET /metrics").text)
 
     @property
-    def portrait(self) -> httpx.Response:
-        """The answer to the portrait as the front end's page sends it; phase full requires the model."""
+    def probe_response(self) -> httpx.Response:
+        """The answer to the probe photo as the front end's page sends it; phase full requires the model."""
         require = "model" if self._live.phase == "full" else None
-        return self._once("portrait", lambda: self.photo({"origin": self._live.plan.front_end}, require))
+        return self._once("probe_response", lambda: self.photo({"origin": self._live.plan.front_end}, require))
 
     @property
     def preflight(self) -> httpx.Response:

@@ -11,7 +11,7 @@ GATES: tuple[Gate, ...] = (
     Gate("health", "Health", answers.health),
     Gate("version", "Version", answers.version),
     Gate("cors", "The front end may call", answers.cors),
-    Gate("analysis", "The portrait's findings are right", answers.analysis),
+    Gate("analysis", "The probe photo's findings are right", answers.analysis),
     Gate("errors", "Few requests fail", traffic.errors, again=False),
     Gate("latency", "Answers come in time", traffic.latency, again=False),
     Gate("stable", "Stable", tasks.stable, since="hybrid"),

@@ -1,11 +1,11 @@
-"""Build the image that runs in production: bento → BentoML's image → slimmed, hardened, labelled.
+"""Builds the image for production: bento → BentoML's image → smaller, hardened, labelled.
 
     python -m deploy.image.build                    # shine:REVISION, its sizes, its SBOM and licences in dist/
     python -m deploy.image.build --tag shine:try --no-sbom
     BASE_IMAGE=python:3.11-slim@sha256:… python -m deploy.image.build     # a pinned base
 
-The content follows from the commit and the base alone: times are the commit's, compiled files are checked by content.
-What differs between two builds of one commit is the image's creation time in its history, nothing in the file system.
+Two builds of one commit on one base have the same files: file times are the commit's, and compiled files are checked by
+content. Only the creation time in the image's history differs.
 """
 
 import argparse
@@ -28,22 +28,22 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 REVISION = ROOT / "bentos" / "skin" / "REVISION"
 DIST = ROOT / "dist"
-IMAGE_MOST, COMPRESSED_MOST = 450, 170  # MiB
+IMAGE_MOST, COMPRESSED_MOST = 450, 170  # MiB, at most
 MIB = 1 << 20
 
 
 class BuildError(Exception):
-    """The image could not be built; the message says at which step and why."""
+    """The image could not be built; the message names the step and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """An image.
+    """A built image.
 
     Attributes:
-        tag: its name.
+        tag: name:tag.
         digest: sha256 of its configuration.
-        bytes: unpacked.
+        bytes: unpacked size.
     """
 
     tag: str
@@ -52,15 +52,15 @@ class Built:
 
 
 def build(tag: str | None, env: dict[str, str]) -> Built:
-    """Build it.
+    """Build the image.
 
     Args:
         tag: name:tag; shine:REVISION by default.
-        env: in which docker answers.
+        env: environment in which `docker` reaches an engine.
 
     Raises:
         BuildError: a step failed.
-        EngineError: there is no base image to be had.
+        EngineError: there is no base image.
     """
     revision, epoch, dirty = commit()
     version = revision[:12] + ("-dirty" if dirty else "")
@@ -79,28 +79,28 @@ def build(tag: str | None, env: dict[str, str]) -> Built:
             [bentoml, "containerize", f"shine:{version}", "--backend", "docker", "-t", f"shine-bento:{version}"],
             env,
         )
-    arguments = {"BENTO": f"shine-bento:{version}", "SOURCE_DATE_EPOCH": str(epoch)}
+    build_arguments = {"BENTO": f"shine-bento:{version}", "SOURCE_DATE_EPOCH": str(epoch)}
     command = ["docker", "build", "--quiet", "-f", str(HERE / "Dockerfile"), "-t", tag]
-    for name, value in arguments.items():
+    for name, value in build_arguments.items():
         command += ["--build-arg", f"{name}={value}"]
     for name, value in labels(revision, base).items():
         command += ["--label", f"{name}={value}"]
-    step("slimmed", [*command, str(HERE)], env)
-    found = subprocess.run(
+    step("smaller image", [*command, str(HERE)], env)
+    digest, size = subprocess.run(
         ["docker", "image", "inspect", "--format", "{{.Id}} {{.Size}}", tag],
         env=env,
         capture_output=True,
         text=True,
         check=True,
     ).stdout.split()
-    return Built(tag, found[0], int(found[1]))
+    return Built(tag, digest, int(size))
 
 
 def commit() -> tuple[str, int, bool]:
-    """The commit, its time in seconds since 1970, and whether something is not committed.
+    """The commit's hash, its time in seconds since 1970, and whether there are uncommitted changes.
 
     Raises:
-        BuildError: this is no git checkout.
+        BuildError: this is not a git checkout.
     """
 
     def git(*words: str) -> str:
@@ -113,7 +113,7 @@ def commit() -> tuple[str, int, bool]:
 
 
 def labels(revision: str, base: str) -> dict[str, str]:
-    """What the image says of itself, by OCI's names where there are some."""
+    """Labels of the image, by OCI's names where there are some."""
     weights = read(EMBEDDED)
     return {
         "org.opencontainers.image.title": "shine",
@@ -132,7 +132,7 @@ def labels(revision: str, base: str) -> dict[str, str]:
 
 
 def compressed(tag: str, env: dict[str, str]) -> int:
-    """Bytes of the image as a registry would hold it: gzip, as docker push makes it."""
+    """Size of the image in a registry, in bytes: compressed with gzip, as `docker push` does."""
     size = 0
 
     class Counter:
@@ -142,7 +142,7 @@ def compressed(tag: str, env: dict[str, str]) -> int:
             return len(data)
 
         def flush(self) -> None:
-            """Nothing is held back."""
+            """Nothing is buffered."""
 
     with subprocess.Popen(["docker", "save", tag], env=env, stdout=subprocess.PIPE) as saved:
         assert saved.stdout is not None  # noqa: S101  for mypy
@@ -152,10 +152,10 @@ def compressed(tag: str, env: dict[str, str]) -> int:
 
 
 def bill(tag: str, env: dict[str, str]) -> None:
-    """Write the SBOM (CycloneDX and SPDX) and the licences of what is in the image to dist/.
+    """Write the SBOM (CycloneDX and SPDX) and the licences of the image's packages to dist/.
 
     Raises:
-        BuildError: syft fails.
+        BuildError: syft failed.
     """
     DIST.mkdir(exist_ok=True)
     syft = str(Path(sys.executable).parent / "syft")
@@ -178,22 +178,22 @@ def bill(tag: str, env: dict[str, str]) -> None:
     lines = set()
     for part in json.loads(sbom.read_text())["components"]:
         if part.get("type") == "library":
-            told = [
-                one.get("expression") or one["license"].get("id") or one["license"].get("name")
-                for one in part.get("licenses", [])
+            licences = [
+                entry.get("expression") or entry["license"].get("id") or entry["license"].get("name")
+                for entry in part.get("licenses", [])
             ]
-            names = ", ".join(sorted({one for one in told if one})) or "not stated"
+            names = ", ".join(sorted({licence for licence in licences if licence})) or "not stated"
             lines.add(f"{part['name']} {part.get('version', '')}: {names}\n")
     (DIST / "licenses.txt").write_text("".join(sorted(lines)))
 
 
 def step(name: str, command: list[str], env: dict[str, str]) -> None:
-    """Run a step, telling how long it took.
+    """Run a step and print how long it took.
 
     Raises:
-        BuildError: with the end of its output.
+        BuildError: it failed; with the end of its output.
     """
-    began = time.monotonic()
+    started = time.monotonic()
     print(f"{name} …", end=" ", flush=True)
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -201,25 +201,29 @@ def step(name: str, command: list[str], env: dict[str, str]) -> None:
         raise BuildError(
             f"{name}: {' '.join(command[:3])} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-3000:]}"
         )
-    print(f"{time.monotonic() - began:.0f} s", flush=True)
+    print(f"{time.monotonic() - started:.0f} s", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tag", help="name:tag of the image (shine:REVISION)")
-    parser.add_argument("--no-sbom", action="store_true", help="leave SBOM, licences and the compressed size out")
-    wanted = parser.parse_args()
+    parser.add_argument(
+        "--no-sbom", action="store_true", help="write no SBOM and no licences, do not measure the compressed size"
+    )
+    arguments = parser.parse_args()
     try:
         env = up()
-        built = build(wanted.tag, env)
+        built = build(arguments.tag, env)
         print(f"{built.tag} {built.digest}")
         print(f"unpacked {built.bytes / MIB:.0f} MiB (limit {IMAGE_MOST})")
-        if not wanted.no_sbom:
+        if not arguments.no_sbom:
             print(f"compressed {compressed(built.tag, env) / MIB:.0f} MiB (limit {COMPRESSED_MOST})")
             bill(built.tag, env)
             print(f"SBOM and licences in {DIST.relative_to(ROOT)}/")
         if is_stand_in(env):
-            print("The base is a stand-in made here, without a digest: FOR TESTS ONLY, never push this image.")
+            print(
+                "The base is a stand-in made on this machine, without a digest: FOR TESTS ONLY, never push this image."
+            )
     except (BuildError, EngineError) as error:
         sys.exit(str(error))
 

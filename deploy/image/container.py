@@ -1,14 +1,21 @@
-"""The image, run as the platform will run it: limits, read-only root, no capabilities, not root, on loopback."""
+"""Runs the image as ECS will: with limits, a read-only root, no capabilities, not as root; on loopback only."""
 
 import json
 import subprocess
 import time
-import urllib.error
-import urllib.request
 import uuid
+from functools import cache
 from typing import Any
 
+import httpx
+
 TMP_SIZE = "512m"
+
+
+@cache
+def loopback_client() -> httpx.Client:
+    """The one client for containers on this machine: no proxy, a new connection for each request."""
+    return httpx.Client(trust_env=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0))
 
 
 class Container:
@@ -16,19 +23,20 @@ class Container:
 
     Args:
         image: its name.
-        env: in which docker answers.
-        memory_mib: its limit, without swap.
-        cpus: its quota.
+        env: environment in which `docker` reaches an engine.
+        memory_mib: memory limit, without swap.
+        cpus: CPU quota.
         settings: environment variables of the service.
-        options: more of `docker run`.
-        host_port: where it listens, if it shares the host's network.
-        wait_for_port: False for one that is expected to end at once.
-        command: instead of the image's own.
+        options: more options of `docker run`.
+        host_port: port that it listens on, if it shares the host's network.
+        wait_for_port: False for a container that is expected to end at once.
+        command: replaces the image's own.
 
     Attributes:
         name: of the container.
-        env: in which docker answers.
+        env: environment in which `docker` reaches an engine.
         url: of the service, on loopback.
+        started_at: time.monotonic() at `docker run`.
     """
 
     def __init__(
@@ -55,7 +63,7 @@ class Container:
         self.started_at = time.monotonic()
         try:
             self.docker(*run, *options, image, *command)
-        except subprocess.CalledProcessError:  # what cannot be started stays behind, created
+        except subprocess.CalledProcessError:  # a container that cannot start has been created all the same
             self.__exit__()
             raise
         address = f"127.0.0.1:{host_port}" if host_port else self._published() if wait_for_port else "127.0.0.1:9"
@@ -68,17 +76,17 @@ class Container:
         self.docker("rm", "--force", "--volumes", self.name, check=False)
 
     def docker(self, *words: str, check: bool = True) -> str:
-        """Standard output of a docker command.
+        """Run a docker command and return its standard output.
 
         Raises:
-            subprocess.CalledProcessError: it fails, and `check` is set.
+            subprocess.CalledProcessError: it failed, and `check` is set.
         """
         return subprocess.run(["docker", *words], env=self.env, capture_output=True, text=True, check=check).stdout
 
     def inspect(self) -> dict[str, Any]:
-        """What the engine knows of it."""
-        found: dict[str, Any] = json.loads(self.docker("inspect", self.name))[0]
-        return found
+        """The output of `docker inspect`."""
+        details: dict[str, Any] = json.loads(self.docker("inspect", self.name))[0]
+        return details
 
     def logs(self) -> str:
         """Standard output and standard error."""
@@ -86,25 +94,26 @@ class Container:
         return done.stdout + done.stderr
 
     def execute(self, *command: str) -> "subprocess.CompletedProcess[str]":
-        """Run something inside."""
+        """Run a command inside the container."""
         words = ["docker", "exec", self.name, *command]
         return subprocess.run(words, env=self.env, capture_output=True, text=True, check=False)
 
     def get(self, path: str, timeout_s: float = 5.0) -> tuple[int, dict[str, Any]]:
-        """Status and JSON of a GET; (0, {}) where nobody answers."""
+        """Status and JSON of a GET; no JSON with an error's status, (0, {}) where there is no response."""
         try:
-            with urllib.request.urlopen(self.url + path, timeout=timeout_s) as answer:  # noqa: S310  our own loopback
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            return error.code, {}
-        except (OSError, ValueError):
+            response = loopback_client().get(self.url + path, timeout=timeout_s, follow_redirects=True)
+            return response.status_code, response.json() if response.is_success else {}
+        except (httpx.HTTPError, ValueError):
             return 0, {}
 
     def wait(self, within_s: float = 90.0, state: str | None = None) -> float:
-        """Wait for /health, or for a state of /ml/status; seconds since `docker run`.
+        """Wait until /health answers 200, or until /ml/status reports a state.
+
+        Returns:
+            Seconds since `docker run`.
 
         Raises:
-            TimeoutError: with the end of its log.
+            TimeoutError: it did not; with the end of the container's log.
         """
         while time.monotonic() < self.started_at + within_s:
             status, body = self.get("/health" if state is None else "/ml/status")
@@ -116,10 +125,10 @@ class Container:
         raise TimeoutError(f"{self.name} is not {state or 'healthy'}:\n{self.logs()[-2000:]}")
 
     def stop(self) -> float:
-        """`docker stop`; seconds that took."""
-        began = time.monotonic()
+        """Run `docker stop` and return the seconds that it took."""
+        started = time.monotonic()
         self.docker("stop", self.name)
-        return time.monotonic() - began
+        return time.monotonic() - started
 
     def _published(self) -> str:
         return self.docker("port", self.name, "5000").splitlines()[0].strip()

@@ -1,10 +1,10 @@
-"""A Docker engine to build and run the image with: the one that answers, or one of our own, started by hand.
+"""A Docker engine to build and run the image with: the one that answers, or one that `up` starts.
 
-    python -m deploy.image.engine up      # installs Debian's engine where there is none, as root; idempotent
-    python -m deploy.image.engine down    # stops the one that `up` started, by its pid file
+    python -m deploy.image.engine up      # as root: installs and starts Debian's engine if none answers; idempotent
+    python -m deploy.image.engine down    # stops the engine that `up` started, by its pid file
     eval "$(python -m deploy.image.engine env)"   # the same engine for `docker` in this shell
 
-Where the registry cannot be reached, a stand-in for the base image is made from Debian's packages. It holds this
+Where the registry cannot be reached, `up` makes a stand-in for the base image from Debian's packages. It contains this
 machine's certificates and package sources: it is for tests only, is labelled so, and is never pushed.
 """
 
@@ -18,12 +18,12 @@ import sys
 import time
 from pathlib import Path
 
-BASE = os.environ.get("BASE_IMAGE", "python:3.11-slim")  # name it with @sha256:… to pin it
-STATE = Path(os.environ.get("ENGINE_DIR", "/tmp/shine-engine"))  # noqa: S108  data of our own engine; root's
+BASE = os.environ.get("BASE_IMAGE", "python:3.11-slim")  # with @sha256:… it is pinned
+STATE = Path(os.environ.get("ENGINE_DIR", "/tmp/shine-engine"))  # noqa: S108  of the engine that `up` starts; root's
 SOCKET, PID_FILE = STATE / "docker.sock", STATE / "dockerd.pid"
 BIN = STATE / "bin"
 DAEMON = "/usr/sbin/dockerd"
-STAND_IN = "shine.stand-in"  # label of a base that was made here
+STAND_IN = "shine.stand-in"  # label of a base image that was made here
 START_S = 40.0
 NEEDED = {"dockerd": "docker.io", "iptables": "iptables", "mmdebstrap": "mmdebstrap"}
 SOURCES = "/etc/apt/sources.list.d/debian.sources"
@@ -37,18 +37,18 @@ HOOKS = (
     'printf "[global]\\ncert = /etc/ssl/certs/ca-certificates.crt\\nroot-user-action = ignore\\n" > "$1"/etc/pip.conf',
     'cat /etc/ssl/certs/ca-certificates.crt > "$1"/etc/ssl/certs/ca-certificates.crt',
 )
-OUTLIVING: list["subprocess.Popen[bytes]"] = []  # Popen warns where a process outlives its object
+DAEMONS: list["subprocess.Popen[bytes]"] = []  # kept, since Popen warns where its process lives on without it
 
 
 class EngineError(Exception):
-    """There is no engine to work with; the message names the one command that makes one."""
+    """There is no Docker engine or no base image; the message says what to do."""
 
 
 def environment() -> dict[str, str]:
-    """The environment in which `docker` talks to an engine that answers.
+    """The environment in which `docker` reaches an engine.
 
     Raises:
-        EngineError: none does.
+        EngineError: no engine answers.
     """
     own = {
         **os.environ,
@@ -68,19 +68,22 @@ def _answers(env: dict[str, str]) -> bool:
 
 
 def up() -> dict[str, str]:
-    """An engine that answers; Debian's, started here, where there is none.
+    """Start Debian's engine if none answers.
+
+    Returns:
+        The environment in which `docker` reaches it.
 
     Raises:
-        EngineError: it cannot be had here.
+        EngineError: it cannot be installed or started.
     """
     try:
         return environment()
     except EngineError:
         if os.geteuid() != 0:
-            raise EngineError("No Docker engine answers, and only root can start one.") from None
+            raise EngineError("No Docker engine answers; only root can start one.") from None
     _install()
     BIN.mkdir(parents=True, exist_ok=True)
-    # Debian's client has BuildKit inside; a newer one that comes first on PATH may lack its plug-in.
+    # Debian's client has BuildKit built in; a newer one that comes first on PATH may lack its plug-in.
     (BIN / "docker").unlink(missing_ok=True)
     (BIN / "docker").symlink_to("/usr/bin/docker")
     PID_FILE.unlink(missing_ok=True)
@@ -88,9 +91,9 @@ def up() -> dict[str, str]:
     command += ["--pidfile", str(PID_FILE), "-H", f"unix://{SOCKET}"]
     with (STATE / "dockerd.log").open("wb") as log:
         daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-    OUTLIVING.append(daemon)
-    ends = time.monotonic() + START_S
-    while time.monotonic() < ends:
+    DAEMONS.append(daemon)
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
         with contextlib.suppress(EngineError):
             return environment()
         time.sleep(0.5)
@@ -99,24 +102,27 @@ def up() -> dict[str, str]:
 
 
 def down() -> None:
-    """Stop the engine that `up` started; nothing where there is none."""
+    """Stop the engine that `up` started, if there is one."""
     if not PID_FILE.exists():
         return
     pid = int(PID_FILE.read_text())
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
         for _ in range(100):
-            for child in OUTLIVING:
-                child.poll()  # or it would be there for ever, as a zombie
+            for child in DAEMONS:
+                child.poll()  # else it stays as a zombie
             os.kill(pid, 0)
             time.sleep(0.2)
 
 
 def ensure_base(env: dict[str, str]) -> str:
-    """The base image, by digest where a registry gives one; a stand-in of the same name where none can be reached.
+    """Pull the base image; make a stand-in of the same name where no registry can be reached.
+
+    Returns:
+        Its name, with a digest where the registry gave one.
 
     Raises:
-        EngineError: neither can be had.
+        EngineError: neither was possible.
     """
     if not _inspect(env, "{{.Id}}") and _run(["docker", "pull", "--quiet", BASE], env).returncode != 0:
         _stand_in(env)
@@ -125,18 +131,18 @@ def ensure_base(env: dict[str, str]) -> str:
 
 
 def is_stand_in(env: dict[str, str]) -> bool:
-    """Whether the base was made here."""
+    """Whether the base image was made on this machine."""
     return _inspect(env, f'{{{{index .Config.Labels "{STAND_IN}"}}}}') == "true"
 
 
-def _inspect(env: dict[str, str], wanted: str) -> str:
-    found = _run(["docker", "image", "inspect", "--format", wanted, BASE], env)
-    return found.stdout.strip() if found.returncode == 0 else ""
+def _inspect(env: dict[str, str], template: str) -> str:
+    done = _run(["docker", "image", "inspect", "--format", template, BASE], env)
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _stand_in(env: dict[str, str]) -> None:
     if os.geteuid() != 0 or not Path(SOURCES).exists():
-        raise EngineError(f"{BASE} cannot be pulled, and a stand-in needs root on Debian.")
+        raise EngineError(f"{BASE} cannot be pulled; making a stand-in needs root on Debian.")
     _install()
     print(f"{BASE} cannot be pulled: making a stand-in from Debian's packages, FOR TESTS ONLY", file=sys.stderr)
     STATE.mkdir(parents=True, exist_ok=True)
@@ -149,12 +155,12 @@ def _stand_in(env: dict[str, str]) -> None:
     ]
     command += ['--aptopt=Acquire::Languages "none"', '--aptopt=APT::Install-Recommends "false"']
     command += ["--dpkgopt=force-unsafe-io", *(f"--customize-hook={hook}" for hook in HOOKS)]
-    made = _run([*command, "bookworm", str(archive), SOURCES], env)
-    if made.returncode != 0:
-        raise EngineError(f"mmdebstrap failed:\n{made.stderr[-1500:]}")
+    done = _run([*command, "bookworm", str(archive), SOURCES], env)
+    if done.returncode != 0:
+        raise EngineError(f"mmdebstrap failed:\n{done.stderr[-1500:]}")
     changes = ["ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", f"LABEL {STAND_IN}=true"]
-    imported = ["docker", "import", *(word for one in changes for word in ("--change", one)), str(archive), BASE]
-    if (done := _run(imported, env)).returncode != 0:
+    options = [word for change in changes for word in ("--change", change)]
+    if (done := _run(["docker", "import", *options, str(archive), BASE], env)).returncode != 0:
         raise EngineError(f"docker import failed: {done.stderr.strip()}")
     archive.unlink()
 
@@ -165,7 +171,7 @@ def _install() -> None:
     if not lacking:
         return
     if shutil.which("apt-get") is None:
-        raise EngineError(f"{', '.join(lacking)} must be installed by hand on this system.")
+        raise EngineError(f"Install {', '.join(lacking)} by hand: this system has no apt-get.")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (
         ["apt-get", "update", "-qq"],
@@ -182,12 +188,12 @@ def _run(command: list[str], env: dict[str, str]) -> "subprocess.CompletedProces
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["up", "down", "env"])
-    wanted = parser.parse_args().what
+    parser.add_argument("command", choices=["up", "down", "env"])
+    command = parser.parse_args().command
     try:
-        if wanted == "down":
+        if command == "down":
             down()
-        elif wanted == "up":
+        elif command == "up":
             env = up()
             print(f"engine at {env.get('DOCKER_HOST', 'the default place')}, base {ensure_base(env)}")
         else:

@@ -1,34 +1,34 @@
-"""Photos of all sizes that the service admits, and clients that send them; the load that an image is measured under."""
+"""The load that an image is measured under: photos of all sizes that the service accepts, and clients."""
 
 import io
-import json
 import threading
 import time
-import urllib.error
-import urllib.request
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 from PIL import Image, ImageFilter
 
-PORTRAIT = Path(__file__).resolve().parents[2] / "tests" / "photos" / "astronaut.png"
+from deploy.image.container import loopback_client
+
+PROBE_PHOTO = Path(__file__).resolve().parents[2] / "tests" / "photos" / "astronaut.png"
 DESCRIPTION = "8 clients: a 512 px PNG, 1, 12 and 40 megapixel JPEGs of a portrait, a 40 megapixel PNG, in turn"
 CLIENTS = 8
+TIMEOUT_S = 60.0  # until a connection stands, and between two reads or writes
 
 
 @dataclass
 class Tally:
-    """What the clients saw.
+    """Responses to the clients.
 
     Attributes:
-        statuses: of each answer, 0 where there was none.
-        sources: of each analysis.
-        seconds: of each answer.
-        wrong: answers that were neither an analysis nor a refusal with Retry-After or for want of time.
-        lost: requests without an answer.
+        statuses: one a request, 0 where there was no response.
+        sources: `source` of each analysis.
+        seconds: one a request.
+        wrong: responses other than 200, 429 and 504, each as status and body.
+        lost: number of requests without a response.
     """
 
     statuses: list[int] = field(default_factory=list)
@@ -39,20 +39,20 @@ class Tally:
 
 
 def photos() -> list[bytes]:
-    """One of each kind, encoded."""
-    with Image.open(PORTRAIT) as opened:
-        portrait = opened.convert("RGB")
+    """Encode the probe photo in each size and format of DESCRIPTION."""
+    with Image.open(PROBE_PHOTO) as opened:
+        photo = opened.convert("RGB")
 
     def encoded(side: tuple[int, int], kind: str) -> bytes:
-        image = portrait.resize(side, Image.Resampling.BICUBIC)
+        image = photo.resize(side, Image.Resampling.BICUBIC)
         if kind == "PNG" and side[0] > 1000:  # few colours, or it would be larger than the body may be
-            image = portrait.filter(ImageFilter.GaussianBlur(8)).quantize(16).convert("RGB").resize(side)
+            image = photo.filter(ImageFilter.GaussianBlur(8)).quantize(16).convert("RGB").resize(side)
         buffer = io.BytesIO()
         image.save(buffer, kind, **({"quality": 85} if kind == "JPEG" else {"compress_level": 9}))
         return buffer.getvalue()
 
     return [
-        PORTRAIT.read_bytes(),
+        PROBE_PHOTO.read_bytes(),
         encoded((1000, 1000), "JPEG"),
         encoded((4000, 3000), "JPEG"),
         encoded((7300, 5470), "JPEG"),
@@ -61,50 +61,60 @@ def photos() -> list[bytes]:
 
 
 def send(url: str, photo: bytes, headers: dict[str, str] | None = None) -> tuple[int, dict[str, object]]:
-    """POST /analyze; status and JSON, (0, {"error": …}) where there is no answer."""
-    border = uuid.uuid4().hex
-    head = f'--{border}\r\nContent-Disposition: form-data; name="image"; filename="photo"\r\n\r\n'.encode()
-    body = head + photo + f"\r\n--{border}--\r\n".encode()
-    request = urllib.request.Request(  # noqa: S310  our own loopback
-        url + "/analyze", body, {"content-type": f"multipart/form-data; boundary={border}", **(headers or {})}
-    )
+    """POST /analyze.
+
+    Args:
+        url: of the service, without a path.
+        photo: an encoded image.
+        headers: more of the request.
+
+    Returns:
+        Status and JSON; (0, {"error": …}) where there is no response, or a success that is not JSON.
+    """
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        text = error.read().decode(errors="replace")
-        return error.code, json.loads(text) if text.startswith("{") else {"error": text}  # a proxy's own page
-    except (OSError, ValueError) as error:
+        response = loopback_client().post(
+            f"{url}/analyze", files={"image": ("photo", photo)}, headers=headers, timeout=TIMEOUT_S
+        )
+    except httpx.HTTPError as error:
         return 0, {"error": repr(error)}
+    try:
+        return response.status_code, dict(response.json())
+    except (ValueError, TypeError):  # a proxy's own page, with an error's status; with another one it is no analysis
+        return 0 if response.is_success else response.status_code, {"error": response.text}
 
 
 @contextmanager
 def at_work(work: Callable[[int, threading.Event], None], count: int) -> Iterator[None]:
-    """Threads that work until the block ends; each is given its number, and an event that is set then."""
+    """Run threads until the block ends.
+
+    Args:
+        work: of each thread; takes its number, and an event that is set when the block ends.
+        count: of threads.
+    """
     over = threading.Event()
     threads = [threading.Thread(target=work, args=(number, over)) for number in range(count)]
-    for one in threads:
-        one.start()
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         over.set()
-        for one in threads:
-            one.join()
+        for thread in threads:
+            thread.join()
 
 
 @contextmanager
 def clients(url: str, pictures: list[bytes], count: int = CLIENTS) -> Iterator[Tally]:
-    """Clients that send photo after photo until the block ends; an overloaded service is asked again later."""
+    """Send photo after photo from several clients until the block ends; after a 429 they wait half a second."""
     tally = Tally()
 
     def work(number: int, over: threading.Event) -> None:
         while not over.is_set():
             number += 1
-            began = time.monotonic()
+            started = time.monotonic()
             status, body = send(url, pictures[number % len(pictures)])
             tally.statuses.append(status)
-            tally.seconds.append(time.monotonic() - began)
+            tally.seconds.append(time.monotonic() - started)
             if status == 200:
                 tally.sources.append(str(body["source"]))
             elif status == 0:

@@ -1,8 +1,8 @@
-"""Measure an image, and write what its contract tells: bentos/skin/measured.json. About ten minutes on a quiet machine.
+"""Measures an image for its contract: bentos/skin/measured.json. About ten minutes on a quiet machine.
 
     python -m deploy.image.measure IMAGE
 
-The next build carries the figures. Nothing in that file is typed by hand.
+The next build contains the figures. Nobody edits that file by hand.
 """
 
 import argparse
@@ -26,18 +26,18 @@ from deploy.image.container import Container
 from deploy.image.engine import EngineError, environment
 
 REPEATS = 3
-LOAD_S = 40.0  # of each trial
-STEP_MIB = 64  # trials differ by that
-ROOM = 1.15  # over the least that held for LOAD_S: it must hold for ever
+LOAD_S = 40.0  # seconds of each trial
+STEP_MIB = 64  # between two trials of memory
+HEADROOM = 1.15  # over the least memory that was enough for LOAD_S, since it must be enough for ever
 MOST_MIB = 4096
-SELFIE = 1  # which of the load's photos an app would send: one megapixel, JPEG
+SELFIE = 1  # index of the photo that an app would send: one megapixel, JPEG
 CPUS = (0.25, 0.5, 1.0, 2.0)  # tried in turn
-SLOWEST_S = 5.0  # an answer of the model, alone
+SLOWEST_S = 5.0  # of one analysis by the model, without other load
 INSIDE = "/app/bento/src/bentos/skin/measured.json"
 
 
 def measure(image: str, env: dict[str, str], say: "Say") -> Measured:
-    """All figures of an image."""
+    """Measure all figures of an image."""
     health, model, idle, cold, warm, memory = [], [], [], [], [], []
     for _ in range(REPEATS):
         with Container(image, env, MOST_MIB, options=unlimited()) as running:
@@ -45,7 +45,7 @@ def measure(image: str, env: dict[str, str], say: "Say") -> Measured:
             model.append(running.wait(state="ready"))
             cold.append(timed(running))
             warm.append(statistics.median(timed(running) for _ in range(5)))
-            load.send(running.url, load.PORTRAIT.read_bytes())
+            load.send(running.url, load.PROBE_PHOTO.read_bytes())
             time.sleep(3)
             memory.append(used(running))
             idle.append(running.stop())
@@ -59,7 +59,7 @@ def measure(image: str, env: dict[str, str], say: "Say") -> Measured:
             while time.monotonic() < ends:
                 peak = max(peak, used(running))
             busy = running.stop()
-    say(f"peak {peak} MiB of {len(tally.statuses)} answers, busy stop {busy:.1f} s")
+    say(f"peak {peak} MiB over {len(tally.statuses)} responses, stop under load {busy:.1f} s")
     least = least_memory(image, env, pictures, statistics.median(memory), say)
     cpus = least_cpus(image, env, say)
     rate = photos_per_minute(image, env, pictures[SELFIE])
@@ -70,9 +70,9 @@ def measure(image: str, env: dict[str, str], say: "Say") -> Measured:
         ).stdout
     )
     return Measured(
-        start_s={"health": middle(health), "model": middle(model)},
-        stop_s={"idle": middle(idle), "busy": round(busy, 1)},
-        health_s={"cold": max(round(one, 2) for one in cold), "warm": middle(warm, 2)},
+        start_s={"health": rounded_median(health), "model": rounded_median(model)},
+        stop_s={"idle": rounded_median(idle), "busy": round(busy, 1)},
+        health_s={"cold": max(round(seconds, 2) for seconds in cold), "warm": rounded_median(warm, 2)},
         memory_idle_mib=int(statistics.median(memory)),
         memory_load_mib=peak,
         memory_minimum_mib=least,
@@ -86,18 +86,18 @@ def measure(image: str, env: dict[str, str], say: "Say") -> Measured:
 
 
 def least_memory(image: str, env: dict[str, str], pictures: list[bytes], idle_mib: float, say: "Say") -> int:
-    """The least limit under which the load is answered and no process is killed, and ROOM; by bisection."""
-    low, high = int(idle_mib) // STEP_MIB, MOST_MIB // STEP_MIB  # low fails, high holds
+    """The least memory limit in MiB that survives the load, times HEADROOM; found by bisection."""
+    low, high = int(idle_mib) // STEP_MIB, MOST_MIB // STEP_MIB  # low fails, high is enough
     while high - low > 1:
-        tried = (low + high) // 2
-        holds = survives(image, env, pictures, tried * STEP_MIB)
-        say(f"{tried * STEP_MIB} MiB {'holds' if holds else 'is too little'}")
-        low, high = (low, tried) if holds else (tried, high)
-    return math.ceil(high * ROOM) * STEP_MIB
+        middle = (low + high) // 2
+        enough = survives(image, env, pictures, middle * STEP_MIB)
+        say(f"{middle * STEP_MIB} MiB {'is enough' if enough else 'is too little'}")
+        low, high = (low, middle) if enough else (middle, high)
+    return math.ceil(high * HEADROOM) * STEP_MIB
 
 
 def survives(image: str, env: dict[str, str], pictures: list[bytes], memory_mib: int) -> bool:
-    """Whether every photo of the load gets an answer within a limit, and no process is killed."""
+    """Whether under a memory limit every photo gets a response and no process is killed."""
     with Container(image, env, memory_mib, options=unlimited()) as running:
         try:
             running.wait(state="ready")
@@ -111,15 +111,15 @@ def survives(image: str, env: dict[str, str], pictures: list[bytes], memory_mib:
 
 
 def least_cpus(image: str, env: dict[str, str], say: "Say") -> float:
-    """The least quota with which the model answers, in time."""
+    """The least CPU quota with which the model analyses a photo within SLOWEST_S."""
     for cpus in CPUS:
         with Container(image, env, MOST_MIB, cpus, options=unlimited()) as running:
             try:
                 running.wait(state="ready")
             except TimeoutError:
                 continue
-            load.send(running.url, load.PORTRAIT.read_bytes())
-            with load.clients(running.url, [load.PORTRAIT.read_bytes()], 1) as tally:
+            load.send(running.url, load.PROBE_PHOTO.read_bytes())
+            with load.clients(running.url, [load.PROBE_PHOTO.read_bytes()], 1) as tally:
                 checks = [timed(running) for _ in range(5)]
             good = (
                 not tally.wrong
@@ -127,26 +127,29 @@ def least_cpus(image: str, env: dict[str, str], say: "Say") -> float:
                 and set(tally.sources) == {"model"}
                 and max(tally.seconds) < SLOWEST_S
             )
-            say(f"{cpus} CPUs: answers of {set(tally.sources)}, slowest {max(tally.seconds):.1f} s, health {checks}")
+            say(f"{cpus} CPUs: sources {set(tally.sources)}, slowest {max(tally.seconds):.1f} s, health {checks} s")
             if good and max(checks) < SLOWEST_S:
                 return cpus
-    sys.exit(f"the model does not answer in time with {CPUS[-1]} CPUs")
+    sys.exit(f"The model does not answer in time with {CPUS[-1]} CPUs.")
 
 
 def photos_per_minute(image: str, env: dict[str, str], photo: bytes) -> int:
-    """How many photos of one kind are answered in a minute on one CPU, with more clients than it can serve."""
+    """Analyses a minute on one CPU, with more clients than it can serve."""
     with Container(image, env, MOST_MIB, 1.0, options=unlimited()) as running:
         running.wait(state="ready")
         load.send(running.url, photo)
         with load.clients(running.url, [photo]) as tally:
             time.sleep(LOAD_S)
-            answered = len(tally.sources)
-    return round(answered * 60 / LOAD_S)
+            analyses = len(tally.sources)
+    return round(analyses * 60 / LOAD_S)
 
 
 @cache
 def unlimited() -> tuple[str, ...]:
-    """Mount figures that refuse no limit, since the image's own would refuse what is tried here."""
+    """Options of `docker run` that mount figures without a minimum of memory.
+
+    The service refuses to start below the image's own minimum, and the trials go below it.
+    """
     with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
         json.dump({**json.loads(MEASURED.read_text()), "memory_minimum_mib": 0}, file)
     Path(file.name).chmod(0o644)
@@ -155,14 +158,14 @@ def unlimited() -> tuple[str, ...]:
 
 
 def timed(running: Container) -> float:
-    """Seconds that the health command takes inside."""
-    began = time.monotonic()
+    """Seconds that the health command takes inside the container."""
+    started = time.monotonic()
     running.execute(*health_command(PORT)[1:])
-    return round(time.monotonic() - began, 2)
+    return round(time.monotonic() - started, 2)
 
 
 def used(running: Container) -> int:
-    """MiB in use, page cache that can be given back not counted."""
+    """Memory in use, in MiB, without page cache that can be freed."""
     text = running.docker("stats", "--no-stream", "--format", "{{.MemUsage}}", running.name).split("/")[0].strip()
     for unit, factor in (("GiB", 1024.0), ("MiB", 1.0), ("KiB", 1 / 1024), ("B", 1 / MIB)):
         if text.endswith(unit):
@@ -170,8 +173,8 @@ def used(running: Container) -> int:
     raise ValueError(text)
 
 
-def middle(values: list[float], digits: int = 1) -> float:
-    """The median, rounded."""
+def rounded_median(values: list[float], digits: int = 1) -> float:
+    """Rounded median."""
     return round(statistics.median(values), digits)
 
 
@@ -185,26 +188,26 @@ def machine() -> str:
 
 
 class Say:
-    """Progress, with the time since the start."""
+    """Prints progress with the time since the start."""
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
+        self._started = time.monotonic()
 
     def __call__(self, text: str) -> None:
-        print(f"{time.monotonic() - self._began:5.0f} s  {text}", flush=True)
+        print(f"{time.monotonic() - self._started:5.0f} s  {text}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("image", help="name:tag")
     try:
-        found = measure(parser.parse_args().image, environment(), Say())
+        measured = measure(parser.parse_args().image, environment(), Say())
     except EngineError as error:
         sys.exit(str(error))
     part = MEASURED.with_suffix(".part")
-    part.write_text(found.model_dump_json(indent=1) + "\n")
+    part.write_text(measured.model_dump_json(indent=1) + "\n")
     part.replace(MEASURED)
-    print(found.model_dump_json(indent=1))
+    print(measured.model_dump_json(indent=1))
 
 
 if __name__ == "__main__":

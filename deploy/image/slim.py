@@ -1,6 +1,6 @@
-"""Takes out of the built file system what serving does not need. Runs inside the build, on Python alone.
+"""Removes from the built file system what serving does not need. Runs inside the build; imports no package.
 
-What is left is brought to one time and compiled again, so that two builds of one commit have the same content.
+All remaining files get one time and are compiled again, so that two builds of one commit have the same content.
 """
 
 import compileall
@@ -17,11 +17,13 @@ SITE = next(Path("/app/.venv/lib").glob("python3*/site-packages"))
 LIBRARY = Path(os.__file__).parent
 BENTO = Path("/app/bento/bento.yaml")
 
-# botocore describes 400 services; weights come from S3, credentials from STS and SSO.
+# botocore describes 400 services. Weights come from S3, credentials from STS and SSO.
 SERVICES = {"s3", "sts", "sso", "sso-oidc", "signin"}
 
-GONE = [
-    *Path("/").glob("usr/lib/python3/dist-packages/*"),  # pip and what it needs; ours lie in /app/.venv
+REMOVED = [
+    *Path("/").glob(
+        "usr/lib/python3/dist-packages/*"
+    ),  # pip and what it needs; the service's packages are in /app/.venv
     *Path("/").glob("usr/local/lib/python3*/site-packages/*"),
     *(LIBRARY / name for name in ("ensurepip", "idlelib", "lib2to3", "pydoc_data", "test", "tkinter", "turtledemo")),
     *Path("/usr/local/bin").glob("uv*"),
@@ -35,11 +37,11 @@ GONE = [
     *Path("/var/lib/apt/lists").glob("*"),
     *Path("/var/cache").glob("*/*"),
     *Path("/var/log").glob("*"),
-    *(one for one in (SITE / "botocore/data").iterdir() if one.is_dir() and one.name not in SERVICES),
+    *(path for path in (SITE / "botocore/data").iterdir() if path.is_dir() and path.name not in SERVICES),
     *SITE.glob("numpy/**/tests"),
     *SITE.glob("numpy/**/*.a"),
     *(SITE / "onnxruntime" / name for name in ("transformers", "quantization", "tools", "datasets", "backend")),
-    *SITE.glob("PIL/_avif*"),  # JPEG, PNG and WebP are what the service takes
+    *SITE.glob("PIL/_avif*"),  # the service takes JPEG, PNG and WebP
     *SITE.glob("pillow.libs/libavif*"),
     *SITE.glob("uvloop/*.c"),
     *SITE.glob("uvloop/*.pyx"),
@@ -53,7 +55,7 @@ GONE = [
 
 
 def remove(path: Path) -> None:
-    """A file or a folder."""
+    """Delete a file or a folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -61,16 +63,16 @@ def remove(path: Path) -> None:
 
 
 def files() -> list[Path]:
-    """All of the file system's own files and folders."""
-    found: list[Path] = []
+    """All files and folders of the image, without those of the kernel."""
+    paths: list[Path] = []
     for folder, folders, names in os.walk("/"):
-        folders[:] = [one for one in folders if Path(folder, one) not in (Path("/proc"), Path("/sys"), Path("/dev"))]
-        found.extend(Path(folder, name) for name in [*folders, *names])
-    return found
+        folders[:] = [name for name in folders if Path(folder, name) not in (Path("/proc"), Path("/sys"), Path("/dev"))]
+        paths.extend(Path(folder, name) for name in [*folders, *names])
+    return paths
 
 
 def main() -> None:
-    for path in GONE:
+    for path in REMOVED:
         remove(path)
     for path in files():
         if path.name == "__pycache__" and path.is_dir():
@@ -78,17 +80,21 @@ def main() -> None:
     for path in files():
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
-            path.chmod(stat.S_IMODE(mode) & ~(stat.S_ISUID | stat.S_ISGID))  # nobody becomes root in here
-    stamp = re.sub(
+            path.chmod(stat.S_IMODE(mode) & ~(stat.S_ISUID | stat.S_ISGID))  # no program may raise itself to root
+    text = re.sub(
         "(?m)^creation_time: .*$", f"creation_time: '{datetime.fromtimestamp(EPOCH, UTC)}'", BENTO.read_text()
     )
-    BENTO.write_text(stamp)
-    # By content, not by time: a time would differ between builds. The root is read-only, so this is the only chance.
+    BENTO.write_text(text)
+    # Checked by content, since times differ between builds. The root is read-only later, so Python cannot compile then.
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
     for folder in (LIBRARY, SITE, Path("/app/bento/src")):
         compileall.compile_dir(folder, quiet=2, invalidation_mode=unchecked, workers=1)
     for path in files():
-        if str(path) not in ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf"):  # the engine's own, while this runs
+        if str(path) not in (
+            "/etc/hosts",
+            "/etc/hostname",
+            "/etc/resolv.conf",
+        ):  # mounted by the engine during the build
             os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
 
 

@@ -13,7 +13,7 @@ from deploy.gates.watch import Verdict, watch
 from deploy.record.trail import Attempt, Deployed
 from deploy.refusal import AskError, Denied, told
 from deploy.rollout import back, change
-from deploy.rollout.ecs import Deployment, picture
+from deploy.rollout.ecs import Deployment, Picture, picture
 from deploy.rollout.follow import End, end, follow, patiently, stop
 from deploy.rollout.walk import Result, Walk
 from deploy.running import named_digest

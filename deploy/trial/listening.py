@@ -1,12 +1,13 @@
 """Where a container listens and what it answers, waited for as long as ECS would."""
 
-import http.client
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import httpx
+
 from deploy.contract import Contract
-from deploy.image.container import Container
+from deploy.image.container import Container, loopback_client
 from deploy.trial.task import Task
 
 SETTLE_S = 5.0  # another port is listened on for so long, and the right one is not
@@ -54,15 +55,12 @@ def waited(running: Container, wanted: Task, contract: Contract) -> Seen:
 
 
 def answer(url: str, path: str) -> int:
-    """Status of a GET, redirects not followed, as a load balancer asks; 0 where nobody answers."""
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)
+    """Status of a GET; redirects are not followed, as by a load balancer. 0 where there is no response."""
     try:
-        connection.request("GET", path)
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
+        with loopback_client().stream("GET", url + path, timeout=5) as response:  # the body may never end
+            return response.status_code
+    except (httpx.HTTPError, httpx.InvalidURL):
         return 0
-    finally:
-        connection.close()
 
 
 def listening(running: Container) -> frozenset[tuple[str, int]]:

@@ -7,7 +7,7 @@ from typing import Any
 from deploy.contract import Contract
 from deploy.finding import Finding, fail, ok, skip
 from deploy.image.container import Container
-from deploy.image.load import PORTRAIT, send
+from deploy.image.load import PROBE_PHOTO, send
 
 ANALYZE = "/analyze"
 KEYS = "SHINE_API_KEYS"
@@ -16,7 +16,7 @@ NO_MODEL_YET = "model_unavailable"  # where the plan demands one: the weights ar
 
 
 def photo(running: Container, contract: Contract, settings: dict[str, str]) -> Iterator[Finding]:
-    """The portrait is answered with findings.
+    """The probe photo is answered with findings.
 
     Args:
         running: listens on the contract's port.
@@ -28,7 +28,7 @@ def photo(running: Container, contract: Contract, settings: dict[str, str]) -> I
         return
     keys = settings.get(KEYS, "").replace(",", " ").split()
     began = time.monotonic()
-    status, body = send(running.url, PORTRAIT.read_bytes(), {"x-api-key": keys[0]} if keys else {})
+    status, body = send(running.url, PROBE_PHOTO.read_bytes(), {"x-api-key": keys[0]} if keys else {})
     seconds, code = time.monotonic() - began, _code(body)
     places = [(f"container: POST {ANALYZE}", status), ("container: error", code)]
     if status == 200:

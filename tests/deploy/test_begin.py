@@ -12,7 +12,6 @@ from botocore.awsrequest import AWSResponse
 from deploy import begin, cli, exits, render
 from deploy import contract as contracts
 from deploy import plan as plans
-from deploy.begin.page import LEFT_OUT, entries
 from deploy.begin.seen import Seen
 from tests.deploy.aws import REPOSITORY, Good
 from tests.deploy.test_cloud import bundle, good, server, told
@@ -123,7 +122,7 @@ def test_what_could_not_be_found_stays_open_and_is_said(good: Good, here: Path, 
         assert f"TODO  {place}: " in out
         assert f"# TODO {place.rpartition('.')[2]}: " in text
     assert "# domain: https://api.shine.example" in text, "the example shows how it is written"
-    assert "It is no whole plan yet: trail.yaml: domain: Field required." in out
+    assert "The plan is not complete yet: trail.yaml: domain: Field required." in out
     found = yaml.safe_load(text)
     assert not {"domain", "weights", "secrets"} & found.keys()
     assert found["size"] == {"cpu": 1024, "memory": 2048, "architecture": "X86_64", "tasks": 2}
@@ -295,5 +294,26 @@ def test_any_value_comes_back_as_the_text_that_it_was(value: str) -> None:
 
 
 def test_every_key_of_a_plan_but_infra_stands_in_the_example() -> None:
-    known = entries([LEFT_OUT.sub(r"\1\2", line) for line in cli.EXAMPLE.read_text().splitlines()])
-    assert plans.Plan.model_fields.keys() - known.keys() == {"infra"}
+    example = yaml.safe_load(cli.EXAMPLE.read_text())
+    assert plans.Plan.model_fields.keys() - example.keys() == {"infra"}
+    assert plans.Autoscaling.model_fields.keys() == example["autoscaling"].keys()
+
+
+def test_a_value_without_a_place_in_the_example_is_not_lost() -> None:
+    imported = Seen("x")
+    imported.values["size.disk"] = 21
+    with pytest.raises(KeyError, match=r"size\.disk"):
+        begin.written(cli.EXAMPLE.read_text(), imported)
+
+
+def test_what_is_missing_altogether_leaves_no_value_and_every_other_line_in_its_place() -> None:
+    imported = Seen("x")
+    imported.missing |= dict.fromkeys(("roles.task", "roles.execution", "weights", "size.most_tasks"), "It is not set.")
+    made = begin.written(cli.EXAMPLE.read_text(), imported).splitlines()[1:]
+    kept = [line for line in made if "# TODO" not in line]
+    for line, original in zip(kept, cli.EXAMPLE.read_text().splitlines(), strict=True):
+        assert line == original or line.strip().removeprefix("# ").strip() == original.strip()
+    plan = yaml.safe_load("\n".join(made))
+    assert plan["roles"] is None
+    assert "weights" not in plan
+    assert "most_tasks" not in plan["size"]

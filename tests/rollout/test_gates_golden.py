@@ -1,4 +1,4 @@
-"""The portrait's findings: what is committed, how far an answer may be from it, and the command that writes it."""
+"""The probe photo's findings: what is committed, how far an answer may be from it, and the command that writes it."""
 
 import hashlib
 import json
@@ -55,10 +55,10 @@ def test_a_small_count_may_be_two_off_and_a_face_from_nowhere_is_seen() -> None:
     assert differences(few, few.model_copy(update={"face": (1, 1, 1, 1)})) == ["a face is found"]
 
 
-def test_a_file_of_another_portrait_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_another_probe_photo_is_refused(tmp_path: Path) -> None:
     content = json.loads(golden.GOLDEN.read_text())
     (tmp_path / "g.json").write_text(json.dumps({**content, "photo": "0" * 64}))
-    with pytest.raises(PlanError, match="another portrait"):
+    with pytest.raises(PlanError, match="another probe photo"):
         golden.read(tmp_path / "g.json")
 
 

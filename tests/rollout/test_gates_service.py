@@ -70,7 +70,7 @@ def full(account: Rolled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     )
     try:
         running.wait("/ready")
-        photo = {"image": golden.PORTRAIT.read_bytes()}
+        photo = {"image": golden.PROBE_PHOTO.read_bytes()}
         until(lambda: httpx.post(running.url + "/analyze", files=photo, headers=KEY, timeout=30).is_success, 30, "up")
         yield running
     finally:
@@ -237,7 +237,7 @@ def analysed(**changes: Any) -> Any:
     return change
 
 
-def test_findings_that_are_not_known_of_the_portrait_are_told(live: Live) -> None:
+def test_findings_that_are_not_known_of_the_probe_photo_are_told(live: Live) -> None:
     result = fails(ask(altered(live, analysed(redness__score=90, face=None)), "analysis"), "redness is 90, not 26")
     assert "no face is found" in result.sentence
     assert result.value["scores"]["redness"] == 90
@@ -246,7 +246,7 @@ def test_findings_that_are_not_known_of_the_portrait_are_told(live: Live) -> Non
 
 def test_weights_that_nobody_knows_are_told_with_the_command(live: Live, tmp_path: Path) -> None:
     other = altered(live, analysed(model={"name": "own", "version": "2", "sha256": "f" * 64}))
-    result = fails(ask(other, "analysis"), "What the weights ffffffffffff… find on the portrait is not known")
+    result = fails(ask(other, "analysis"), "What the weights ffffffffffff… find on the probe photo is not known")
     assert "`trail golden URL FILE`" in result.sentence
     assert "gates.golden of phase full" in result.sentence
     content = json.loads(golden.GOLDEN.read_text())
