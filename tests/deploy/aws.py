@@ -1,25 +1,29 @@
 """A whole account in moto in which nothing is wrong, to break one thing of at a time."""
 
+import copy
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import botocore.session
-from botocore.awsrequest import AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.loaders import Loader
 
 from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL
 from deploy.contract import Contract
 from deploy.plan import Plan, parse
+from tests.moto_state import Snapshot
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 NAME, GROUP, REPOSITORY = "shine-api-gateway", "/ecs/shine-api-gateway", "shine-api-gateway"
 BUCKET, FOLDER = "shine-weights", "face-skin"
 SECRET_VALUE = "9b1c-never-to-be-seen"  # noqa: S105  made up
+# As many tasks run as are desired, so that the deployment is complete; hundreds of machine images would only take time.
+MOTO = {"MOTO_ECS_SERVICE_RUNNING": "2", "MOTO_EC2_LOAD_DEFAULT_AMIS": "false"}
 LOADER = Loader()  # reads the service models once, not once a test
 CLIENTS: dict[str, Any] = {}
 TRUST = {
@@ -47,6 +51,30 @@ TASK = {
 }
 
 
+def new_session() -> boto3.Session:
+    """A session with hooks of its own."""
+    core = botocore.session.Session()
+    core.register_component("data_loader", LOADER)
+    core.register("before-send.iam.SimulatePrincipalPolicy", _not_implemented)
+    return boto3.Session(botocore_session=core)
+
+
+class Body:
+    """The body of an answer, as botocore reads it."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        yield self._content
+
+
+def _not_implemented(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+    """What moto lacks is refused for good: its own status of 500 is one that is waited for and asked again."""
+    body = b"<ErrorResponse><Error><Code>NotImplemented</Code><Message>no</Message></Error></ErrorResponse>"
+    return AWSResponse(request.url, 501, {}, Body(body))
+
+
 class Good:
     """The account. It is made in this process, where the server that is looked at keeps its state: 60 requests less.
 
@@ -63,9 +91,7 @@ class Good:
     def __init__(self, bundle: Path, contract: Contract) -> None:
         self._bundle, self.contract = bundle, contract
         self.ids: dict[str, str] = {}
-        core = botocore.session.Session()
-        core.register_component("data_loader", LOADER)
-        self.session = boto3.Session(botocore_session=core)
+        self.session = new_session()
         self._network()
         self._balancer()
         self._stores()
@@ -73,6 +99,18 @@ class Good:
         self.plan = self._plan()
         self.task_definition = self._task_definition()
         self._service()
+
+    def keep(self) -> None:
+        """Remember the account as it is now."""
+        self._kept = (Snapshot(), self.ids, self.plan, self.task_definition)
+        self.restore()
+
+    def restore(self) -> None:
+        """Bring back the account that was kept, and a session without stand-ins: as good as a new account."""
+        snapshot, ids, self.plan, task_definition = self._kept
+        snapshot.restore()
+        self.ids, self.task_definition = dict(ids), copy.deepcopy(task_definition)
+        self.session = new_session()
 
     def client(self, service: str) -> Any:
         """A client that may do all."""

@@ -2,31 +2,20 @@
 
 from typing import Any
 
-import botocore.endpoint
 import pytest
 from botocore.awsrequest import AWSResponse
 
 from deploy.aws import CONFIG
 from deploy.cloud import SUBJECTS, permits
 from deploy.refusal import statement
-from tests.deploy.aws import ACCOUNT, REGION, Good
-from tests.deploy.test_cloud import bundle, good, seen, server, told, wrong
+from tests.deploy.aws import ACCOUNT, REGION, Body, Good
+from tests.deploy.test_cloud import bundle, good, made, seen, server, told, wrong
 
-__all__ = ["bundle", "good", "server", "told"]  # fixtures
+__all__ = ["bundle", "good", "made", "server", "told"]  # fixtures
 
 HERE = f"{REGION}:{ACCOUNT}"
 ECS, ECR, IAM = f"arn:aws:ecs:{HERE}", f"arn:aws:ecr:{HERE}:repository", f"arn:aws:iam::{ACCOUNT}:role"
 READING = ("Describe", "List", "Get", "Head", "Simulate", "BatchGet", "Lookup")
-
-
-class Raw:
-    """A body, as botocore reads it."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def stream(self, *_: Any, **__: Any) -> Any:
-        yield self._content
 
 
 def refuse(
@@ -46,7 +35,7 @@ def refuse(
         if service == "s3":
             xml = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
         body = xml if service in ("ec2", "elbv2", "iam", "sts", "s3") else json_type
-        return AWSResponse(request.url, status, {"x-amzn-errortype": code}, Raw(body.encode()))
+        return AWSResponse(request.url, status, {"x-amzn-errortype": code}, Body(body.encode()))
 
     good.session.events.register(f"before-send.{service}.{operation}", answer)
     return asked
@@ -134,44 +123,32 @@ def test_a_secret_whose_value_may_not_be_read_is_still_there(good: Good) -> None
     assert "secretsmanager:GetSecretValue is not allowed" in one.sentence
 
 
-@pytest.fixture
-def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that botocore waits before it asks again, without waiting."""
-    seconds: list[float] = []
-
-    class Clock:
-        sleep = staticmethod(seconds.append)
-
-    monkeypatch.setattr(botocore.endpoint, "time", Clock)
-    return seconds
-
-
-def test_throttling_is_waited_out(good: Good, slept: list[float]) -> None:
+def test_throttling_is_waited_out(good: Good, retry_delays: list[float]) -> None:
     asked = refuse(good, "ecs", "DescribeClusters", 400, "ThrottlingException", times=3)
     assert wrong(seen(good)) == {}
     assert len(asked) == 4
-    assert len(slept) == 3
+    assert len(retry_delays) == 3
 
 
-def test_throttling_without_end_is_told_and_hides_nothing(good: Good, slept: list[float]) -> None:
+def test_throttling_without_end_is_told_and_hides_nothing(good: Good, retry_delays: list[float]) -> None:
     asked = refuse(good, "logs", "DescribeLogGroups", 400, "ThrottlingException")
     found = seen(good)
     assert wrong(found) == {"AWS_THROTTLED": "WARN"}
     attempts = CONFIG.retries["total_max_attempts"]
     assert len(asked) == attempts
-    assert len(slept) == attempts - 1
+    assert len(retry_delays) == attempts - 1
     assert "the log group" in next(one.sentence for one in found if one.code == "AWS_THROTTLED")
 
 
 def test_an_endpoint_that_does_not_answer_is_one_sentence(
-    good: Good, slept: list[float], monkeypatch: pytest.MonkeyPatch
+    good: Good, retry_delays: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     found = seen(good)
     told = [one for one in found if one.level == "FAIL"]
     assert [one.code for one in told] == ["AWS_UNREACHABLE"]
     assert "http://127.0.0.1:9 does not answer" in told[0].sentence
-    assert len(slept) < CONFIG.retries["total_max_attempts"]  # nobody waits for it again at each subject
+    assert len(retry_delays) < CONFIG.retries["total_max_attempts"]  # nobody waits for it again at each subject
 
 
 def test_credentials_that_have_expired_are_one_sentence(good: Good) -> None:
@@ -181,7 +158,7 @@ def test_credentials_that_have_expired_are_one_sentence(good: Good) -> None:
             request.url,
             403,
             {"x-amzn-errortype": "ExpiredTokenException"},
-            Raw(
+            Body(
                 b"<ErrorResponse><Error><Code>ExpiredToken</Code></Error></ErrorResponse>"
                 if b"Version=20" in (request.body or b"")
                 else b'{"__type": "ExpiredTokenException"}'

@@ -28,8 +28,8 @@ from deploy.gates.live import KEY_VARIABLE, Live, client
 from deploy.gates.seen import Seen
 from deploy.gates.watch import Watch
 from deploy.plan import Gates
-from tests.deploy.aws import BUCKET, FOLDER, SECRET_VALUE
-from tests.rollout.gated import MOTO, NOWHERE, Rolled, ask
+from tests.deploy.aws import BUCKET, FOLDER, MOTO, SECRET_VALUE
+from tests.rollout.gated import NOWHERE, Rolled, ask
 from tests.rollout.test_gates_aws import alarm, fails, holds, logged, scales
 from tests.s3 import CREDENTIALS, S3
 from tests.server import Server

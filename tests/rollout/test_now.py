@@ -12,8 +12,8 @@ from deploy.aws import Clients
 from deploy.record.trail import Attempt, Outcome, Record
 from deploy.rollout.ecs import picture
 from deploy.rollout.now import now
-from tests.deploy.aws import NAME, REGION
-from tests.rollout.gated import CLUSTER, MOTO, OTHER, Rolled
+from tests.deploy.aws import MOTO, NAME, REGION
+from tests.rollout.gated import CLUSTER, OTHER, Rolled
 from tests.rollout.records import image, record
 from tests.s3 import CREDENTIALS
 from tests.unit.model import bundles

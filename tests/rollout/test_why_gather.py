@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import botocore.endpoint
 import botocore.session
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
@@ -334,10 +333,8 @@ def test_credentials_that_are_no_good_end_the_whole(account: Account, monkeypatc
 
 
 def test_an_endpoint_that_does_not_answer_is_asked_once_and_hides_nothing(
-    account: Account, monkeypatch: pytest.MonkeyPatch
+    account: Account, retry_delays: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr(botocore.endpoint, "time", type("Clock", (), {"sleep": staticmethod(slept.append)}))
     monkeypatch.setenv("AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2", "http://127.0.0.1:9")
     seen = account.look()
     assert seen.service is not None
@@ -346,28 +343,24 @@ def test_an_endpoint_that_does_not_answer_is_asked_once_and_hides_nothing(
         "The target group: elbv2 does not answer (EndpointConnectionError).",
         "Health of the targets: elbv2 does not answer (EndpointConnectionError).",
     )
-    assert len(slept) == 7  # of the first of the two alone
+    assert len(retry_delays) == 7  # of the first of the two alone
 
 
 def test_a_network_that_is_down_is_not_waited_for_again_and_again(
-    account: Account, monkeypatch: pytest.MonkeyPatch
+    account: Account, retry_delays: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr(botocore.endpoint, "time", type("Clock", (), {"sleep": staticmethod(slept.append)}))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     seen = account.look()
     assert [one.code for one in diagnose(seen)] == ["NOT_SEEN"]
     assert "The cluster: ecs does not answer (EndpointConnectionError)." in seen.unseen
     assert "The security groups: ec2 is not asked, since others do not answer." in seen.unseen
-    assert len(slept) == 14
+    assert len(retry_delays) == 14
 
 
-def test_throttling_is_waited_out(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr(botocore.endpoint, "time", type("Clock", (), {"sleep": staticmethod(slept.append)}))
+def test_throttling_is_waited_out(account: Account, retry_delays: list[float]) -> None:
     refuse(account.good, "ecs", "DescribeServices", 400, "ThrottlingException", times=1)
     assert account.look().unseen == ()
-    assert slept
+    assert retry_delays
 
 
 def test_every_call_only_reads(account: Account) -> None:
