@@ -16,6 +16,7 @@ from bentos.skin import legend
 from bentos.skin.overlay import MAX_SIDE, MIN_SIDE, draw
 from bentos.skin.photo.decode import Photo
 from bentos.skin.schema import EXAMPLE_ANALYSIS, Analysis, QualityIssue, Reason, Severity, ToneGroup
+from tests.properties import examples
 
 ASTRONAUT = Path(__file__).resolve().parents[1] / "photos/astronaut.png"
 GREY = (128, 128, 128)
@@ -247,7 +248,7 @@ def analyses(draw: st.DrawFn) -> Analysis:
     return Analysis.model_validate(values)
 
 
-@settings(max_examples=40, derandomize=True, deadline=None, database=None)
+@settings(max_examples=examples(40))
 @given(
     findings=analyses(),
     size=st.sampled_from([(64, 64), (300, 64), (64, 600)]),

@@ -15,6 +15,7 @@ from bentos.skin.measure.surface import Curve, surroundings
 from bentos.skin.measure.tone import GROUPS
 from bentos.skin.photo.crop import CROP_SIZE, Crop
 from tests import drawing
+from tests.properties import examples
 from tests.unit.measure.faces import AS_IT_IS, flat, painted, surface_of
 
 PORTRAIT = drawing.portrait_crop()
@@ -69,7 +70,7 @@ def crops(draw) -> Crop:
     return Crop(draw(pixels()), AS_IT_IS, (x0, y0, x1 + 1, y1 + 1), points)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
 @given(crops())
 def test_any_crop_is_measured(crop: Crop):
     with np.errstate(all="raise", under="ignore"):

@@ -17,6 +17,7 @@ from bentos.skin import errors
 from bentos.skin.photo import decode as module
 from bentos.skin.photo.container import MAX_PROFILE_BYTES, MAX_SCANS
 from bentos.skin.photo.decode import BACKGROUND, ENOUGH_SIDE, MAX_BYTES, MIN_SIDE, decode
+from tests.properties import examples
 
 ASTRONAUT = Path(__file__).resolve().parents[2] / "photos/astronaut.png"
 PORTRAIT = Image.open(ASTRONAUT).convert("RGB").resize((192, 160))
@@ -487,7 +488,7 @@ def mutants(draw: st.DrawFn) -> bytes:
     return with_right_checksums(bytes(data)) if data.startswith(b"\x89PNG") and draw(st.booleans()) else bytes(data)
 
 
-@settings(max_examples=1500, derandomize=True, deadline=1000, database=None)
+@settings(max_examples=examples(1500), deadline=1000)
 @given(data=mutants())
 @example(data=b"\xff\xd8\xff")
 @example(data=b"\0\0\0\x04ftyp")
@@ -506,7 +507,7 @@ def test_a_mutant_ends_in_a_photo_or_a_named_error_quickly_and_without_warnings(
     assert (-(-photo.width // factor), -(-photo.height // factor)) == (width, height)
 
 
-@settings(max_examples=300, derandomize=True, deadline=1000, database=None)
+@settings(max_examples=examples(300), deadline=1000)
 @given(data=st.binary(max_size=400), magic=st.sampled_from([b"", *(good[:12] for good in GOOD), b"\0\0\0\x18ftyp"]))
 def test_random_bytes_end_in_a_named_error(data: bytes, magic: bytes) -> None:
     with pytest.raises(errors.ShineError):
