@@ -1,11 +1,18 @@
 """Fixtures shared by all tests, and how pytest-xdist deals tests out to its workers."""
 
+import functools
+import os
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import botocore.endpoint
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 from botocore.retries.bucket import TokenBucket
+from httpx import _transports, create_ssl_context
 from hypothesis import settings
 
 from tests import properties  # noqa: F401  registers the profiles
@@ -41,6 +48,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _read_once() -> Iterator[None]:
+    """Read once what each new client reads: descriptions of AWS's services and trusted certificates: 0.1 s, 0.02 s."""
+    loader, make_context = create_loader(), functools.cache(create_ssl_context)
+
+    def context(**options: Any) -> ssl.SSLContext:
+        named = {"SSL_CERT_FILE", "SSL_CERT_DIR"} & os.environ.keys()
+        return create_ssl_context(**options) if named else make_context(**options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", lambda *_: loader)
+        patch.setattr(_transports.default, "create_ssl_context", context)
+        yield
+
+
 @pytest.fixture(scope="session")
 def portrait() -> bytes:
     """A portrait that is free to redistribute: 512×512 PNG."""
@@ -59,6 +81,18 @@ def serve_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 def server(serve_shared: Callable[..., Server]) -> Server:
     """A running service in phase simple, shared."""
     return serve_shared(SHINE_PHASE="simple").wait_for_workers()
+
+
+@pytest.fixture(scope="session")
+def no_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place for weights that holds none."""
+    return tmp_path_factory.mktemp("no-weights")
+
+
+@pytest.fixture(scope="module")
+def unweighted(no_weights: Path, serve_shared: Callable[..., Server]) -> Server:
+    """A running service in phase hybrid that finds no weights, shared."""
+    return serve_shared(SHINE_PHASE="hybrid", SHINE_WEIGHTS_URI=str(no_weights)).wait_for_workers()
 
 
 @pytest.fixture

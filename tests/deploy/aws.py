@@ -3,15 +3,15 @@
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
-import botocore.session
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.awsrequest import AWSResponse
 from botocore.config import Config
-from botocore.loaders import Loader
+from moto.iam.exceptions import IAMException
+from moto.iam.responses import IamResponse
 
 from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL
 from deploy.contract import Contract
@@ -22,9 +22,7 @@ REGION, ACCOUNT = "us-east-1", "123456789012"
 NAME, GROUP, REPOSITORY = "shine-api-gateway", "/ecs/shine-api-gateway", "shine-api-gateway"
 BUCKET, FOLDER = "shine-weights", "face-skin"
 SECRET_VALUE = "9b1c-never-to-be-seen"  # noqa: S105  made up
-# As many tasks run as are desired, so that the deployment is complete; hundreds of machine images would only take time.
-MOTO = {"MOTO_ECS_SERVICE_RUNNING": "2", "MOTO_EC2_LOAD_DEFAULT_AMIS": "false"}
-LOADER = Loader()  # reads the service models once, not once a test
+MOTO = {"MOTO_ECS_SERVICE_RUNNING": "2"}  # as many tasks as are desired: the deployment is complete
 CLIENTS: dict[str, Any] = {}
 TRUST = {
     "Version": "2012-10-17",
@@ -51,28 +49,12 @@ TASK = {
 }
 
 
-def new_session() -> boto3.Session:
-    """A session with hooks of its own."""
-    core = botocore.session.Session()
-    core.register_component("data_loader", LOADER)
-    core.register("before-send.iam.SimulatePrincipalPolicy", _not_implemented)
-    return boto3.Session(botocore_session=core)
+def _refuse(_: IamResponse) -> None:
+    raise IAMException("InvalidInput", "moto simulates no policies.")
 
 
-class Body:
-    """The body of an answer, as botocore reads it."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
-        yield self._content
-
-
-def _not_implemented(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
-    """What moto lacks is refused for good: its own status of 500 is one that is waited for and asked again."""
-    body = b"<ErrorResponse><Error><Code>NotImplemented</Code><Message>no</Message></Error></ErrorResponse>"
-    return AWSResponse(request.url, 501, {}, Body(body))
+# moto lacks it, and fails with a status of 500, which is one that is waited for and asked again.
+setattr(IamResponse, "simulate_principal_policy", _refuse)  # noqa: B010  which mypy does not know
 
 
 class Good:
@@ -91,7 +73,7 @@ class Good:
     def __init__(self, bundle: Path, contract: Contract) -> None:
         self._bundle, self.contract = bundle, contract
         self.ids: dict[str, str] = {}
-        self.session = new_session()
+        self.session = boto3.Session()
         self._network()
         self._balancer()
         self._stores()
@@ -110,7 +92,7 @@ class Good:
         snapshot, ids, self.plan, task_definition = self._kept
         snapshot.restore()
         self.ids, self.task_definition = dict(ids), copy.deepcopy(task_definition)
-        self.session = new_session()
+        self.session = boto3.Session()
 
     def client(self, service: str) -> Any:
         """A client that may do all."""

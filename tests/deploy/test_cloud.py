@@ -14,15 +14,8 @@ from deploy.contract import own as contract
 from deploy.finding import Finding
 from tests.deploy.aws import MOTO, SECRET_VALUE, Good
 from tests.deploy.faults import FAULTS, point, publish
-from tests.s3 import CREDENTIALS, S3
+from tests.s3 import CREDENTIALS
 from tests.unit.model import bundles
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3]:
-    running = S3()
-    yield running
-    running.close()
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +29,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(server: S3, told: Contract, bundle: Path) -> Iterator[Good]:
-    """One account for the module; boto3 finds it by its environment, as `trail` does."""
+def made(told: Contract, bundle: Path) -> Iterator[Good]:
+    """One account for the module."""
     with pytest.MonkeyPatch.context() as patch, mock_aws():
-        for name, value in {**CREDENTIALS, **MOTO, "AWS_ENDPOINT_URL": server.url}.items():
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        for name, value in {**CREDENTIALS, **MOTO}.items():
             patch.setenv(name, value)
         account = Good(bundle, told)
         account.keep()

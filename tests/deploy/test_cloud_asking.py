@@ -8,14 +8,24 @@ from botocore.awsrequest import AWSResponse
 from deploy.aws import CONFIG
 from deploy.cloud import SUBJECTS, permits
 from deploy.refusal import statement
-from tests.deploy.aws import ACCOUNT, REGION, Body, Good
-from tests.deploy.test_cloud import bundle, good, made, seen, server, told, wrong
+from tests.deploy.aws import ACCOUNT, REGION, Good
+from tests.deploy.test_cloud import bundle, good, made, seen, told, wrong
 
-__all__ = ["bundle", "good", "made", "server", "told"]  # fixtures
+__all__ = ["bundle", "good", "made", "told"]  # fixtures
 
 HERE = f"{REGION}:{ACCOUNT}"
 ECS, ECR, IAM = f"arn:aws:ecs:{HERE}", f"arn:aws:ecr:{HERE}:repository", f"arn:aws:iam::{ACCOUNT}:role"
 READING = ("Describe", "List", "Get", "Head", "Simulate", "BatchGet", "Lookup")
+
+
+class Raw:
+    """A body, as botocore reads it."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def stream(self, *_: Any, **__: Any) -> Any:
+        yield self._content
 
 
 def refuse(
@@ -35,7 +45,7 @@ def refuse(
         if service == "s3":
             xml = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
         body = xml if service in ("ec2", "elbv2", "iam", "sts", "s3") else json_type
-        return AWSResponse(request.url, status, {"x-amzn-errortype": code}, Body(body.encode()))
+        return AWSResponse(request.url, status, {"x-amzn-errortype": code}, Raw(body.encode()))
 
     good.session.events.register(f"before-send.{service}.{operation}", answer)
     return asked
@@ -152,13 +162,13 @@ def test_an_endpoint_that_does_not_answer_is_one_sentence(
 
 
 def test_credentials_that_have_expired_are_one_sentence(good: Good) -> None:
-    good.session.events.register(
+    good.session.events.register_first(
         "before-send",
         lambda request, **_: AWSResponse(
             request.url,
             403,
             {"x-amzn-errortype": "ExpiredTokenException"},
-            Body(
+            Raw(
                 b"<ErrorResponse><Error><Code>ExpiredToken</Code></Error></ErrorResponse>"
                 if b"Version=20" in (request.body or b"")
                 else b'{"__type": "ExpiredTokenException"}'

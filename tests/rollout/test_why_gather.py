@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import botocore.session
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError, NoCredentialsError
 from moto import mock_aws
 
@@ -19,7 +19,7 @@ from deploy.aws import Clients
 from deploy.why import asking, evidence
 from deploy.why.diagnose import diagnose
 from deploy.why.evidence import Evidence, EvidenceError, gather, read, save
-from tests.deploy.aws import GROUP, LOADER, NAME, Good
+from tests.deploy.aws import GROUP, NAME, Good
 from tests.deploy.test_cloud_asking import refuse
 from tests.rollout.causes.made import BEFORE, DEPLOYMENT
 from tests.s3 import CREDENTIALS, S3
@@ -68,9 +68,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 @pytest.fixture
 def account(made: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
     """The same for all tests; what one does to the answers ends with its session."""
-    core = botocore.session.Session()
-    core.register_component("data_loader", LOADER)
-    monkeypatch.setattr(made.good, "session", boto3.Session(botocore_session=core))
+    monkeypatch.setattr(made.good, "session", boto3.Session())
     monkeypatch.setattr(made.good, "plan", made.good.plan)
     monkeypatch.setattr(asking, "UNKNOWN", {(os.environ["AWS_ENDPOINT_URL"], "list_service_deployments")})
     return made
@@ -261,7 +259,7 @@ def test_service_deployments_tell_of_breaker_and_alarms_where_the_endpoint_knows
     }
 
     def answer(model: Any, **_: Any) -> Any:
-        return (botocore.awsrequest.AWSResponse("", 200, {}, None), answers[model.name])
+        return (AWSResponse("", 200, {}, None), answers[model.name])
 
     for name in answers:
         account.good.session.events.register(f"before-call.ecs.{name}", answer)

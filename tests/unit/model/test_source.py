@@ -29,7 +29,7 @@ def s3() -> Iterator[S3]:
 
 
 @pytest.fixture
-def proxy(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+def proxy(s3: S3, retry_delays: list[float], monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:  # noqa: ARG001
     """The way there; the bucket is empty."""
     s3.clear(BUCKET)
     between = Proxy(s3.url)
