@@ -19,6 +19,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 PORTRAIT = ROOT / "tests" / "photos" / "astronaut.png"
 START_S = 60.0
+POOLED = 4  # servers that a pool keeps: each is four processes, half a gigabyte
 WORKERS = ("Gateway", "SkinModel", "HeuristicFallback")
 # Ports of this process's own, below those that the kernel gives to whoever asks for any: between the choice of a port
 # and the start of its server nobody else can get it.
@@ -154,7 +155,7 @@ class Server:
 
 
 class Pool:
-    """Servers by what is served and by their environment, for tests that do them no harm.
+    """Servers by what is served and by their environment, for tests that do them no harm; of the last few used.
 
     Args:
         folder: for the logs.
@@ -171,11 +172,15 @@ class Pool:
             AssertionError: a test has hurt it.
         """
         key = (target, frozenset(env.items()))
-        if key in self._servers:
-            self._servers[key].wait_until_healthy()
+        server = self._servers.pop(key, None)
+        if server is not None:
+            server.wait_until_healthy()
         else:
-            self._servers[key] = Server(self._folder, target, **env)
-        return self._servers[key]
+            if len(self._servers) == POOLED:
+                self._servers.pop(next(iter(self._servers))).stop()
+            server = Server(self._folder, target, **env)
+        self._servers[key] = server  # the last: the one used longest ago is the first
+        return server
 
     def close(self) -> None:
         """Stop them all, at the same time."""

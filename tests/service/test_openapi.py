@@ -30,6 +30,7 @@ CONFORMANCE = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+pytestmark = pytest.mark.hypothesis  # as its own plugin marks other properties
 POSTS = ("/analyze", "/analyze_base64", "/analyze_batch", "/overlay")
 GETS = ("/health", "/ready", "/ml/status", "/version", "/metrics", "/livez", "/readyz")
 

@@ -117,6 +117,7 @@ def test_the_card_holds_every_figure_of_both_and_the_terms(measured: tuple[Any, 
     assert "nan" not in text
 
 
+@pytest.mark.long
 def test_plots_are_the_same_bytes_every_time(measured: tuple[Any, Any, Any]) -> None:
     pytest.importorskip("matplotlib")
     tables, metrics, _ = measured
@@ -155,6 +156,7 @@ def test_drawn_boxes_cover_the_cells_they_lie_on() -> None:
     assert np.argwhere(cells).tolist() == [[16, 8], [16, 9], [16, 10], [16, 11]]
 
 
+@pytest.mark.long
 def test_the_command_measures_heuristics_alone_into_a_folder(data: Path, tmp_path: Path) -> None:
     before = evaluate.METRICS.read_bytes()
     wanted = [
