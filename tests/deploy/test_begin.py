@@ -15,9 +15,9 @@ from deploy import plan as plans
 from deploy.begin.page import LEFT_OUT, entries
 from deploy.begin.seen import Seen
 from tests.deploy.aws import REPOSITORY, Good
-from tests.deploy.test_cloud import bundle, good, server, told
+from tests.deploy.test_cloud import bundle, good, made, told
 
-__all__ = ["bundle", "good", "server", "told"]  # fixtures
+__all__ = ["bundle", "good", "made", "told"]  # fixtures
 
 SERVICE = "shine-ml-cluster/shine-api-gateway"
 RESOURCE = f"service/{SERVICE}"
