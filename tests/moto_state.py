@@ -12,7 +12,7 @@ LOCKS = (type(threading.Lock()), type(threading.RLock()))
 
 def backends() -> Iterator[BaseBackend]:
     """Every backend that has been used: one for each service, account and region."""
-    for service in BackendDict._instances:
+    for service in BackendDict._instances:  # type: ignore[misc]  # moto itself says so
         for _, _, backend in service.iter_backends():
             yield backend
 

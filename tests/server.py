@@ -49,7 +49,7 @@ class Server:
         cwd: where it is started.
     """
 
-    def __init__(self, folder: Path, target: str = "service:Gateway", cwd: Path = ROOT, **env: str) -> None:
+    def __init__(self, folder: Path, target: str = "service:Gateway", cwd: str | Path = ROOT, **env: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"server-{self.port}.log"

@@ -142,6 +142,12 @@ def room_again(ward: Ward) -> None:
     remount(ward.cache, "remount,rw,size=64m")
 
 
+def bucket_again(ward: Ward) -> None:
+    """The bucket is there, with a sound bundle."""
+    ward.s3.clear(BUCKET)
+    ward.publish()
+
+
 ROWS = [
     Row(1, "no weights at all", lambda _: None, "weights_missing", quick=True),
     Row(2, "manifest missing", without(MANIFEST), "weights_missing"),
@@ -171,7 +177,7 @@ ROWS = [
         "404 bucket",
         lambda ward: ward.s3.remove(BUCKET),
         "weights_missing",
-        heal=lambda ward: (ward.s3.clear(BUCKET), ward.publish()),
+        heal=bucket_again,
     ),
     Row(20, "SlowDown storm", sound_behind(Fault.status(503)), "weights_unreachable", way_is_clear),
     Row(22, "disk full", into_full_disk, "weights_unreachable", room_again),

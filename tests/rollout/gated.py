@@ -8,6 +8,7 @@ import httpx
 from bentos.skin.contract import contract
 from bentos.skin.settings import Phase
 from deploy.aws import Clients
+from deploy.contract import own
 from deploy.gates import table
 from deploy.gates.canary import Canary, Outcome
 from deploy.gates.gate import GateResult
@@ -32,7 +33,7 @@ class Rolled(Good):
     """
 
     def __init__(self, bundle: Path) -> None:
-        super().__init__(bundle, CONTRACT)
+        super().__init__(bundle, own())
         # Without it moto cannot tell of an interface's name, and runs no task.
         self.client("ec2").modify_vpc_attribute(VpcId=self.ids["vpc"], EnableDnsHostnames={"Value": True})
         self.told: dict[str, dict[str, Any]] = {}

@@ -32,7 +32,7 @@ from tests.deploy.aws import BUCKET, FOLDER, MOTO, SECRET_VALUE
 from tests.rollout.gated import NOWHERE, Rolled, ask
 from tests.rollout.test_gates_aws import alarm, fails, holds, logged, scales
 from tests.s3 import CREDENTIALS, S3
-from tests.server import Server
+from tests.server import PORTRAIT, Server
 from tests.service.traffic import until
 
 FRONT_END = "https://www.example.com"  # of the plan
@@ -70,7 +70,7 @@ def full(account: Rolled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     )
     try:
         running.wait("/ready")
-        photo = {"image": golden.PORTRAIT.read_bytes()}
+        photo = {"image": PORTRAIT.read_bytes()}
         until(lambda: httpx.post(running.url + "/analyze", files=photo, headers=KEY, timeout=30).is_success, 30, "up")
         yield running
     finally:

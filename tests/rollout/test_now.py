@@ -89,7 +89,7 @@ def test_what_may_not_be_asked_is_a_line_and_no_failure(account: Rolled, monkeyp
         message = {
             "Error": {"Code": "AccessDeniedException", "Message": "not authorized to perform: ecs:DescribeServices"}
         }
-        raise ClientError(message, "DescribeServices")  # type: ignore[arg-type]  # as AWS words it
+        raise ClientError(message, "DescribeServices")  # as AWS words it
 
     monkeypatch.setattr("deploy.rollout.now.picture", refused)
     seen = now(account.plan, clients(account), record())

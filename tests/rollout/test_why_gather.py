@@ -14,8 +14,8 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError, NoCredentialsError
 from moto import mock_aws
 
-from bentos.skin.contract import contract
 from deploy.aws import Clients
+from deploy.contract import own as contract
 from deploy.why import asking, evidence
 from deploy.why.diagnose import diagnose
 from deploy.why.evidence import Evidence, EvidenceError, gather, read, save

@@ -25,8 +25,9 @@ from tests.server import PORTRAIT, ROOT, WORKERS, Server
 from tests.service.traffic import Engine, ask, client_of, drawn_photos, until
 
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # BentoML's, at its import
-    from bentos.skin.runtime.compat import KEEP_ALIVE_S, RUNNER_CONNECTION
+    from bentos.skin.runtime.compat import RUNNER_CONNECTION
     from bentos.skin.runtime.compat_workers import CHECK_DELAY_S
+    from bentos.skin.settings import KEEP_ALIVE_S
 
 UNCOMPAT = "tests.service.uncompat:Gateway"
 PORTRAIT_JPEG = drawn_photos()[0]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
 
 from bentos.skin.findings import COLOUR_ZONES, SEVERITIES, WRINKLE_ZONES, Measured
 from bentos.skin.measure import measure
@@ -43,7 +44,7 @@ def hold_to_the_contract(measured: Measured) -> None:
 
 
 @st.composite
-def pixels(draw) -> np.ndarray:
+def pixels(draw: st.DrawFn) -> NDArray[np.uint8]:
     """Flat colours, noise, gradients and the portrait, mirrored, dimmed or drowned."""
     kind = draw(st.sampled_from(["flat", "skin", "noise", "gradient", "portrait"]))
     random = np.random.default_rng(draw(st.integers(0, 99)))
@@ -53,7 +54,8 @@ def pixels(draw) -> np.ndarray:
         noise = random.normal(0, draw(st.floats(0, 40)), (CROP_SIZE, CROP_SIZE, 3))
         return np.clip(flat(draw(st.floats(20, 85)), 11, 18) + noise, 0, 255).astype(np.uint8)
     if kind == "noise":
-        return random.integers(0, 256, (CROP_SIZE, CROP_SIZE, 3), dtype=np.uint8)
+        noisy: NDArray[np.uint8] = random.integers(0, 256, (CROP_SIZE, CROP_SIZE, 3), dtype=np.uint8)
+        return noisy
     if kind == "gradient":
         ramp = np.linspace(0, 255, CROP_SIZE).astype(np.uint8)
         return np.stack([*np.meshgrid(ramp, ramp), np.full((CROP_SIZE, CROP_SIZE), 90, np.uint8)], -1).astype(np.uint8)
@@ -61,7 +63,7 @@ def pixels(draw) -> np.ndarray:
 
 
 @st.composite
-def crops(draw) -> Crop:
+def crops(draw: st.DrawFn) -> Crop:
     x0, x1 = sorted(draw(st.tuples(st.integers(0, CROP_SIZE - 1), st.integers(0, CROP_SIZE - 1))))
     y0, y1 = sorted(draw(st.tuples(st.integers(0, CROP_SIZE - 1), st.integers(0, CROP_SIZE - 1))))
     anywhere = arrays.arrays(np.float32, (6, 2), elements=st.floats(-2000, 2000, width=32))
@@ -72,7 +74,7 @@ def crops(draw) -> Crop:
 
 @settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
 @given(crops())
-def test_any_crop_is_measured(crop: Crop):
+def test_any_crop_is_measured(crop: Crop) -> None:
     with np.errstate(all="raise", under="ignore"):
         measured = measure(crop)
 
@@ -81,7 +83,7 @@ def test_any_crop_is_measured(crop: Crop):
 
 @pytest.mark.parametrize("grey", [0, 127, 255])
 @pytest.mark.parametrize("keypoints", [None, PORTRAIT.keypoints])
-def test_nothing_to_see_measures_nothing(grey: int, keypoints):
+def test_nothing_to_see_measures_nothing(grey: int, keypoints: NDArray[np.float32] | None) -> None:
     measured = measure(painted(np.full((CROP_SIZE, CROP_SIZE, 3), grey, np.uint8), keypoints))
 
     hold_to_the_contract(measured)
@@ -89,7 +91,7 @@ def test_nothing_to_see_measures_nothing(grey: int, keypoints):
     assert measured.tone is None
 
 
-def test_skin_without_a_face_is_measured():
+def test_skin_without_a_face_is_measured() -> None:
     measured = measure(painted(flat(65, 14, 18)))
 
     hold_to_the_contract(measured)
@@ -98,8 +100,9 @@ def test_skin_without_a_face_is_measured():
     assert len(set(measured.redness.zones.values())) == 1
 
 
-def test_a_zone_that_is_not_seen_takes_the_value_of_the_face():
+def test_a_zone_that_is_not_seen_takes_the_value_of_the_face() -> None:
     x0, y0, x1, _ = PORTRAIT.valid
+    assert PORTRAIT.keypoints is not None
     nose = int(PORTRAIT.keypoints[2, 1])
     upper = Crop(PORTRAIT.pixels, PORTRAIT.to_photo, (x0, y0, x1, nose + 20), PORTRAIT.keypoints)
 
@@ -108,14 +111,14 @@ def test_a_zone_that_is_not_seen_takes_the_value_of_the_face():
     assert redness.zones["chin"] == redness.score / 100
 
 
-def test_a_fringe_of_the_skins_colour_is_not_measured():
+def test_a_fringe_of_the_skins_colour_is_not_measured() -> None:
     surface = surface_of(PORTRAIT)
 
     assert np.count_nonzero(surface.skin[40:60, 60:190]) < 0.2 * 20 * 130  # her hair covers all of that
     assert surface.skin[120:135, 85:95].all()  # her cheek
 
 
-def test_threads_do_not_disturb_each_other():
+def test_threads_do_not_disturb_each_other() -> None:
     drawn = [drawing.redrawn(PORTRAIT, drawing.flush, strength=strength)[0] for strength in (0.0, 0.5, 1.0, 1.5)]
     alone = [measure(crop) for crop in drawn]
 
@@ -125,7 +128,7 @@ def test_threads_do_not_disturb_each_other():
     assert together == alone * 4
 
 
-def test_boxes_land_on_drawn_lesions():
+def test_boxes_land_on_drawn_lesions() -> None:
     crop, drawn = drawing.redrawn(PORTRAIT, drawing.lesions, strength=1.5)
     before, after = measure(PORTRAIT).learned, measure(crop).learned
     centres = drawn.boxes[:, :2] + drawn.boxes[:, 2:] / 2
@@ -138,7 +141,7 @@ def test_boxes_land_on_drawn_lesions():
     assert after.count > before.count
 
 
-def test_a_curve_goes_through_its_two_points_and_never_falls():
+def test_a_curve_goes_through_its_two_points_and_never_falls() -> None:
     curve = Curve(0.02, 0.3)
     values = [curve(raw) for raw in np.linspace(0, 1, 50)]
 
@@ -149,7 +152,7 @@ def test_a_curve_goes_through_its_two_points_and_never_falls():
     assert values[-1] <= 1
 
 
-def test_surroundings_follow_a_slope_up_to_the_border_of_the_mask():
+def test_surroundings_follow_a_slope_up_to_the_border_of_the_mask() -> None:
     y, x = np.mgrid[:256, :256].astype(np.float32)
     slope = 0.2 * x - 0.1 * y
     left = x < 120

@@ -21,6 +21,11 @@ from tests.properties import examples
 
 ASTRONAUT = Path(__file__).resolve().parents[2] / "photos/astronaut.png"
 PORTRAIT = Image.open(ASTRONAUT).convert("RGB").resize((192, 160))
+NEAREST: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "PNG": {},
+    "WEBP": {"lossless": True},
+}  # options by which a format keeps a picture best
 QUADRANTS = Image.new("RGB", (96, 128))  # red, green / blue, white: tells all eight orientations apart
 for corner, colour in (((0, 0), "red"), ((48, 0), "lime"), ((0, 64), "blue"), ((48, 64), "white")):
     QUADRANTS.paste(colour, (*corner, corner[0] + 48, corner[1] + 64))
@@ -61,7 +66,7 @@ def swapped_profile() -> bytes:
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     for i in range(struct.unpack_from(">I", profile, 128)[0]):
         at = 132 + 12 * i
-        if profile[at : at + 4] in (b"rXYZ", b"gXYZ"):
+        if bytes(profile[at : at + 4]) in (b"rXYZ", b"gXYZ"):
             profile[at : at + 1] = b"g" if profile[at : at + 1] == b"r" else b"r"
     return bytes(profile).replace("sRGB".encode("utf-16-be"), "test".encode("utf-16-be"))
 
@@ -288,7 +293,7 @@ def test_exif_orientation_is_applied(fmt: str, orientation: int) -> None:
     stored = Image.fromarray(np.ascontiguousarray(turns[orientation](np.asarray(QUADRANTS))))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options = {"JPEG": {"quality": 95, "subsampling": 0}, "PNG": {}, "WEBP": {"lossless": True}}[fmt]
+    options = NEAREST[fmt]
     photo = decode(encoded(stored, fmt, exif=exif, **options))
     assert (photo.width, photo.height) == QUADRANTS.size
     assert_close(photo.pixels, QUADRANTS, 3)
@@ -391,7 +396,7 @@ def test_an_adobe_cmyk_jpeg_is_not_inverted(adobe: bytes) -> None:
 
 @pytest.mark.parametrize("fmt", ["JPEG", "PNG", "WEBP"])
 def test_a_profile_is_applied(fmt: str) -> None:
-    options = {"JPEG": {"quality": 95, "subsampling": 0}, "PNG": {}, "WEBP": {"lossless": True}}[fmt]
+    options = NEAREST[fmt]
     pixels = decode(encoded(QUADRANTS, fmt, icc_profile=swapped_profile(), **options)).pixels
     assert np.abs(pixels[10, 10].astype(int) - (0, 255, 0)).max() <= 3  # red is green now
     assert np.abs(pixels[10, 90].astype(int) - (255, 0, 0)).max() <= 3

@@ -123,7 +123,7 @@ def test_peaks_of_a_coarser_grid_keep_their_place_size_and_number() -> None:
     drawn = Drawn()
     with torch.no_grad():
         pixels = torch.zeros(1, 512, 512, 3, dtype=torch.uint8)
-        found = dict(zip(OUTPUTS, Served(drawn, 448)(pixels), strict=True))  # type: ignore[arg-type]
+        found = dict(zip(OUTPUTS, Served(drawn, 448)(pixels), strict=True))
     raw = drawn(torch.zeros(1, 3, 448, 448))
 
     def boxes(heat: torch.Tensor, size: torch.Tensor, offset: torch.Tensor) -> np.ndarray:
