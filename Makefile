@@ -5,6 +5,10 @@ PORT ?= 5000
 # Where pages in development come from (React, Vite, others); `make serve` alone lets them in, by setting or emptying
 # SHINE_CORS_ORIGINS one decides otherwise.
 DEV_ORIGINS := http://localhost:3000,http://localhost:5173,http://localhost:8080,http://127.0.0.1:3000,http://127.0.0.1:5173,http://127.0.0.1:8080
+# Tests run in so many processes; those of one module stay together, the longest first (tests/conftest.py).
+PROCESSES ?= 2
+PYTEST = $(BIN)/python -m pytest --durations 10
+SPREAD = -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
 export BENTOML_DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -38,10 +42,14 @@ serve: setup ## answer photos on http://localhost:5000 (PORT=… for another por
 	  PORT=$(PORT) $(BIN)/bentoml serve service:Gateway
 
 test: setup ## what a change must pass
-	$(BIN)/python -m pytest -m "not long"
+	$(PYTEST) $(SPREAD) -m "not long"
 
-test-all: setup setup-training setup-image ## everything, the long ones too
-	$(BIN)/python -m pytest
+# The long ones measure seconds of whole systems: they run one after the other.
+test-all: setup setup-training setup-image ## everything, the long ones too, and how much of the code they cover
+	rm -f .coverage .coverage.*
+	$(PYTEST) $(SPREAD) --hypothesis-profile long -m "not long" --cov --cov-report=
+	$(PYTEST) -m long --cov --cov-append --cov-report=
+	$(BIN)/coverage report --skip-covered
 
 faults: setup ## every row of the fault matrix, as root; writes .cache/faults.json and the table in docs/faults.md
 	rm -f .cache/faults.json
@@ -116,5 +124,5 @@ test-container: setup-image ## the image under a real engine (25 minutes; SECOND
 	$(BIN)/python -m pytest tests/container
 
 clean: ## remove what the targets made
-	rm -rf .venv .cache dist .pytest_cache .mypy_cache .ruff_cache .hypothesis bentos/skin/REVISION
+	rm -rf .venv .cache dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* bentos/skin/REVISION
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

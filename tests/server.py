@@ -1,6 +1,7 @@
 """A really running `bentoml serve`, for tests: start, look into, hurt and stop it."""
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -18,14 +19,24 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 PORTRAIT = ROOT / "tests" / "photos" / "astronaut.png"
 START_S = 60.0
+POOLED = 4  # servers that a pool keeps: each is four processes, half a gigabyte
 WORKERS = ("Gateway", "SkinModel", "HeuristicFallback")
+# Ports of this process's own, below those that the kernel gives to whoever asks for any: between the choice of a port
+# and the start of its server nobody else can get it.
+FIRST_PORT = 10_000 + 100 * (os.getpid() % 200)
+PORTS = itertools.cycle(range(FIRST_PORT, FIRST_PORT + 100))
 
 
 def free_port() -> int:
     """A TCP port on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    for port in itertools.islice(PORTS, 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError(f"All ports from {FIRST_PORT} on are in use.")
 
 
 class Server:
@@ -38,7 +49,7 @@ class Server:
         cwd: where it is started.
     """
 
-    def __init__(self, folder: Path, target: str = "service:Gateway", cwd: Path = ROOT, **env: str) -> None:
+    def __init__(self, folder: Path, target: str = "service:Gateway", cwd: str | Path = ROOT, **env: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"server-{self.port}.log"
@@ -95,6 +106,17 @@ class Server:
             time.sleep(0.1)
         raise AssertionError(f"the workers did not come up within {within_s} s:\n{self.tail()}")
 
+    def wait_until_healthy(self, within_s: float = START_S) -> "Server":
+        """Wait until /health answers and, unless the server wants a key, its breakers are closed."""
+        self.wait()
+        ends = time.monotonic() + within_s
+        while time.monotonic() < ends:
+            status = httpx.get(self.url + "/ml/status", timeout=5)
+            if status.status_code == 401 or set(status.json()["breakers"].values()) == {"closed"}:
+                return self
+            time.sleep(0.1)
+        raise AssertionError(f"the breakers did not close within {within_s} s:\n{self.tail()}")
+
     def tail(self, lines: int = 15) -> str:
         """The end of its output."""
         return "\n".join(line[:300] for line in self.log.read_text(errors="replace").splitlines()[-lines:])
@@ -130,3 +152,39 @@ class Server:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     one.kill()
             shutil.rmtree(self.tmp, ignore_errors=True)
+
+
+class Pool:
+    """Servers by what is served and by their environment, for tests that do them no harm; of the last few used.
+
+    Args:
+        folder: for the logs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._servers: dict[tuple[str, frozenset[tuple[str, str]]], Server] = {}
+
+    def get(self, target: str = "service:Gateway", **env: str) -> Server:
+        """The server of this environment: started now, or healthy and its breakers closed.
+
+        Raises:
+            AssertionError: a test has hurt it.
+        """
+        key = (target, frozenset(env.items()))
+        server = self._servers.pop(key, None)
+        if server is not None:
+            server.wait_until_healthy()
+        else:
+            if len(self._servers) == POOLED:
+                self._servers.pop(next(iter(self._servers))).stop()
+            server = Server(self._folder, target, **env)
+        self._servers[key] = server  # the last: the one used longest ago is the first
+        return server
+
+    def close(self) -> None:
+        """Stop them all, at the same time."""
+        for server in self._servers.values():
+            server.process.send_signal(signal.SIGTERM)
+        for server in self._servers.values():
+            server.stop()

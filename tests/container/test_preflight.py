@@ -5,20 +5,33 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.deploy.aws import NAME, Good
-from tests.deploy.test_cloud import bundle, good, server, told
+from tests.deploy.test_cloud import bundle, good, made, told
+from tests.s3 import S3
 from tests.server import ROOT
 
-__all__ = ["bundle", "good", "server", "told"]  # fixtures
+__all__ = ["bundle", "good", "made", "told"]  # fixtures
 
 WITHIN_S = 180.0  # some 30 s of work; a machine that does other things meanwhile takes longer
 
 
+@pytest.fixture
+def _endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The account is found over HTTP, by another process."""
+    server = S3()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    yield
+    server.close()
+
+
+@pytest.mark.usefixtures("_endpoint")
 def test_a_good_plan_image_and_account_are_all_ok_or_skipped_with_a_reason(
     good: Good, engine: dict[str, str], image: str, tmp_path: Path
 ) -> None:

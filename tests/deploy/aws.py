@@ -1,5 +1,6 @@
 """A whole account in moto in which nothing is wrong, to break one thing of at a time."""
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable
@@ -7,20 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import botocore.session
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
-from botocore.loaders import Loader
+from moto.iam.exceptions import IAMException
+from moto.iam.responses import IamResponse
 
 from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL
 from deploy.contract import Contract
 from deploy.plan import Plan, parse
+from tests.moto_state import Snapshot
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 NAME, GROUP, REPOSITORY = "shine-api-gateway", "/ecs/shine-api-gateway", "shine-api-gateway"
 BUCKET, FOLDER = "shine-weights", "face-skin"
 SECRET_VALUE = "9b1c-never-to-be-seen"  # noqa: S105  made up
-LOADER = Loader()  # reads the service models once, not once a test
+MOTO = {"MOTO_ECS_SERVICE_RUNNING": "2"}  # as many tasks as are desired: the deployment is complete
 CLIENTS: dict[str, Any] = {}
 TRUST = {
     "Version": "2012-10-17",
@@ -47,6 +49,14 @@ TASK = {
 }
 
 
+def _refuse(_: IamResponse) -> None:
+    raise IAMException("InvalidInput", "moto simulates no policies.")
+
+
+# moto lacks it, and fails with a status of 500, which is one that is waited for and asked again.
+setattr(IamResponse, "simulate_principal_policy", _refuse)  # noqa: B010  which mypy does not know
+
+
 class Good:
     """The account. It is made in this process, where the server that is looked at keeps its state: 60 requests less.
 
@@ -63,9 +73,7 @@ class Good:
     def __init__(self, bundle: Path, contract: Contract) -> None:
         self._bundle, self.contract = bundle, contract
         self.ids: dict[str, str] = {}
-        core = botocore.session.Session()
-        core.register_component("data_loader", LOADER)
-        self.session = boto3.Session(botocore_session=core)
+        self.session = boto3.Session()
         self._network()
         self._balancer()
         self._stores()
@@ -73,6 +81,18 @@ class Good:
         self.plan = self._plan()
         self.task_definition = self._task_definition()
         self._service()
+
+    def keep(self) -> None:
+        """Remember the account as it is now."""
+        self._kept = (Snapshot(), self.ids, self.plan, self.task_definition)
+        self.restore()
+
+    def restore(self) -> None:
+        """Bring back the account that was kept, and a session without stand-ins: as good as a new account."""
+        snapshot, ids, self.plan, task_definition = self._kept
+        snapshot.restore()
+        self.ids, self.task_definition = dict(ids), copy.deepcopy(task_definition)
+        self.session = boto3.Session()
 
     def client(self, service: str) -> Any:
         """A client that may do all."""

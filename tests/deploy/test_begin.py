@@ -14,10 +14,10 @@ from deploy import contract as contracts
 from deploy import plan as plans
 from deploy.begin.seen import Seen
 from tests.deploy.aws import REPOSITORY, Good
-from tests.deploy.test_cloud import bundle, good, server, told
+from tests.deploy.test_cloud import bundle, good, made, told
 from tests.deploy.wrong import ADMIN, ROUTER
 
-__all__ = ["bundle", "good", "server", "told"]  # fixtures
+__all__ = ["bundle", "good", "made", "told"]  # fixtures
 
 SERVICE = "shine-ml-cluster/shine-api-gateway"
 RESOURCE = f"service/{SERVICE}"

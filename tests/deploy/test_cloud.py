@@ -12,17 +12,10 @@ from deploy.cloud import CODES, look
 from deploy.contract import Contract
 from deploy.contract import own as contract
 from deploy.finding import Finding
-from tests.deploy.aws import SECRET_VALUE, Good
+from tests.deploy.aws import MOTO, SECRET_VALUE, Good
 from tests.deploy.faults import FAULTS, point, publish
-from tests.s3 import CREDENTIALS, S3
+from tests.s3 import CREDENTIALS
 from tests.unit.model import bundles
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3]:
-    running = S3()
-    yield running
-    running.close()
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +28,23 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bundles.write(tmp_path_factory.mktemp("bundle"))
 
 
+@pytest.fixture(scope="module")
+def made(told: Contract, bundle: Path) -> Iterator[Good]:
+    """One account for the module."""
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        for name, value in {**CREDENTIALS, **MOTO}.items():
+            patch.setenv(name, value)
+        account = Good(bundle, told)
+        account.keep()
+        yield account
+
+
 @pytest.fixture
-def good(server: S3, told: Contract, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Good]:
-    """A new account; boto3 finds it by its environment, as `trail` does."""
-    running = {"MOTO_ECS_SERVICE_RUNNING": "2"}  # as many as are desired: the deployment is complete
-    for name, value in {**CREDENTIALS, **running, "AWS_ENDPOINT_URL": server.url}.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        yield Good(bundle, told)
+def good(made: Good) -> Iterator[Good]:
+    """The account as it was made, whatever a test does to it."""
+    yield made
+    made.restore()
 
 
 def seen(good: Good, phase: Phase = "full") -> list[Finding]:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import botocore.endpoint
 import pytest
 from botocore.awsrequest import AWSResponse
 
@@ -10,9 +9,9 @@ from deploy.aws import CONFIG
 from deploy.cloud import SUBJECTS, permits
 from deploy.refusal import statement
 from tests.deploy.aws import ACCOUNT, REGION, Good
-from tests.deploy.test_cloud import bundle, good, seen, server, told, wrong
+from tests.deploy.test_cloud import bundle, good, made, seen, told, wrong
 
-__all__ = ["bundle", "good", "server", "told"]  # fixtures
+__all__ = ["bundle", "good", "made", "told"]  # fixtures
 
 HERE = f"{REGION}:{ACCOUNT}"
 ECS, ECR, IAM = f"arn:aws:ecs:{HERE}", f"arn:aws:ecr:{HERE}:repository", f"arn:aws:iam::{ACCOUNT}:role"
@@ -134,48 +133,36 @@ def test_a_secret_whose_value_may_not_be_read_is_still_there(good: Good) -> None
     assert "secretsmanager:GetSecretValue is not allowed" in one.sentence
 
 
-@pytest.fixture
-def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that botocore waits before it asks again, without waiting."""
-    seconds: list[float] = []
-
-    class Clock:
-        sleep = staticmethod(seconds.append)
-
-    monkeypatch.setattr(botocore.endpoint, "time", Clock)
-    return seconds
-
-
-def test_throttling_is_waited_out(good: Good, slept: list[float]) -> None:
+def test_throttling_is_waited_out(good: Good, retry_delays: list[float]) -> None:
     asked = refuse(good, "ecs", "DescribeClusters", 400, "ThrottlingException", times=3)
     assert wrong(seen(good)) == {}
     assert len(asked) == 4
-    assert len(slept) == 3
+    assert len(retry_delays) == 3
 
 
-def test_throttling_without_end_is_told_and_hides_nothing(good: Good, slept: list[float]) -> None:
+def test_throttling_without_end_is_told_and_hides_nothing(good: Good, retry_delays: list[float]) -> None:
     asked = refuse(good, "logs", "DescribeLogGroups", 400, "ThrottlingException")
     found = seen(good)
     assert wrong(found) == {"AWS_THROTTLED": "WARN"}
     attempts = CONFIG.retries["total_max_attempts"]
     assert len(asked) == attempts
-    assert len(slept) == attempts - 1
+    assert len(retry_delays) == attempts - 1
     assert "the log group" in next(one.sentence for one in found if one.code == "AWS_THROTTLED")
 
 
 def test_an_endpoint_that_does_not_answer_is_one_sentence(
-    good: Good, slept: list[float], monkeypatch: pytest.MonkeyPatch
+    good: Good, retry_delays: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     found = seen(good)
     told = [one for one in found if one.level == "FAIL"]
     assert [one.code for one in told] == ["AWS_UNREACHABLE"]
     assert "http://127.0.0.1:9 does not answer" in told[0].sentence
-    assert len(slept) < CONFIG.retries["total_max_attempts"]  # nobody waits for it again at each subject
+    assert len(retry_delays) < CONFIG.retries["total_max_attempts"]  # nobody waits for it again at each subject
 
 
 def test_credentials_that_have_expired_are_one_sentence(good: Good) -> None:
-    good.session.events.register(
+    good.session.events.register_first(
         "before-send",
         lambda request, **_: AWSResponse(
             request.url,

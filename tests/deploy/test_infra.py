@@ -177,7 +177,12 @@ def test_a_changed_parameter_is_a_change_and_refused_it_leaves_the_stack_alone(a
     cloud = aws.client("cloudformation", region_name=REGION)
     later = first.model_copy(update={"infra": first.infra.model_copy(update={"log_retention_days": 90})})
     asked: list[Any] = []
-    assert infra.apply(aws, later, contract(), lambda changes: bool(asked.append(changes)), lambda _: None) is None
+
+    def refuse(changes: Any) -> bool:
+        asked.append(changes)
+        return False
+
+    assert infra.apply(aws, later, contract(), refuse, lambda _: None) is None
     assert len(asked) == 1
     waiting = cloud.list_change_sets(StackName="shine-api-gateway-infra")["Summaries"]
     assert not [one for one in waiting if one["ExecutionStatus"] == "AVAILABLE"]

@@ -17,9 +17,9 @@ from deploy.why.facts.definition import TaskDefinition
 from deploy.why.raw import Raw
 from tests.deploy import good as examples
 from tests.deploy.aws import Good
-from tests.deploy.test_cloud import bundle, good, server, told
+from tests.deploy.test_cloud import bundle, good, made, told
 
-__all__ = ["bundle", "good", "server", "told"]  # fixtures
+__all__ = ["bundle", "good", "made", "told"]  # fixtures
 
 ECR = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 DIGEST, OTHER = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"

@@ -88,7 +88,8 @@ class Proxy:
     def __init__(self, upstream: str) -> None:
         self._upstream = urlsplit(upstream)
         self._lock = threading.Lock()
-        self._fault, self._left = Fault(), None
+        self._fault = Fault()
+        self._left: int | None = None
         self.requests: list[tuple[str, str, str | None]] = []
         self.answered: list[tuple[str, str | None, int]] = []
         self._closed = threading.Event()

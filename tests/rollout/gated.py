@@ -8,6 +8,7 @@ import httpx
 from bentos.skin.contract import contract
 from bentos.skin.settings import Phase
 from deploy.aws import Clients
+from deploy.contract import own
 from deploy.gates import table
 from deploy.gates.canary import Canary, Outcome
 from deploy.gates.gate import GateResult
@@ -19,8 +20,6 @@ from tests.deploy.aws import NAME, REGION, Good
 CLUSTER = "shine-ml-cluster"
 OTHER = f"sha256:{'9' * 64}"
 NOWHERE = "http://127.0.0.1:9"  # where nobody listens
-# As many tasks run as are desired, so that the deployment is complete; hundreds of machine images would only take time.
-MOTO = {"MOTO_ECS_SERVICE_RUNNING": "2", "MOTO_EC2_LOAD_DEFAULT_AMIS": "false"}
 CONTRACT = contract()
 WINDOW = Window(began=0.0, ends=1e12, wanted=2, running=frozenset(), stopped=frozenset())
 
@@ -34,13 +33,19 @@ class Rolled(Good):
     """
 
     def __init__(self, bundle: Path) -> None:
-        super().__init__(bundle, CONTRACT)
+        super().__init__(bundle, own())
         # Without it moto cannot tell of an interface's name, and runs no task.
         self.client("ec2").modify_vpc_attribute(VpcId=self.ids["vpc"], EnableDnsHostnames={"Value": True})
         self.told: dict[str, dict[str, Any]] = {}
         self._http = httpx.Client(timeout=30)
         self.stand_in("ecs", "DescribeTasks", self._tell)
-        self.tasks = [self.start() for _ in range(2)]
+        self._started = [self.start() for _ in range(2)]
+        self.tasks = list(self._started)
+
+    def restore(self) -> None:
+        super().restore()
+        self.told, self.tasks = {}, list(self._started)
+        self.stand_in("ecs", "DescribeTasks", self._tell)
 
     def _tell(self, answer: dict[str, Any]) -> None:
         for task in answer.get("tasks", []):

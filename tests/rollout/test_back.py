@@ -15,9 +15,9 @@ from deploy.rollout.ecs import picture
 from deploy.rollout.judge import running_before
 from deploy.rollout.view import Plain
 from deploy.rollout.walk import Walk
-from tests.deploy.aws import NAME, REGION
+from tests.deploy.aws import MOTO, NAME, REGION
 from tests.deploy.wrong import ROUTER
-from tests.rollout.gated import CLUSTER, CONTRACT, MOTO, OTHER, Rolled
+from tests.rollout.gated import CLUSTER, CONTRACT, OTHER, Rolled
 from tests.s3 import CREDENTIALS
 from tests.unit.model import bundles
 

@@ -39,7 +39,7 @@ def test_a_dry_run_calls_nothing_that_writes(
     plane: Plane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen: list[str] = []
-    call: Any = BaseClient._make_api_call  # type: ignore[attr-defined]  # what each of boto3's methods ends in
+    call: Any = BaseClient._make_api_call  # what each of boto3's methods ends in
 
     def recorded(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
         if client.meta.endpoint_url == plane.endpoint:  # the tool's; the plane itself asks moto by others

@@ -422,10 +422,14 @@ def test_a_rollback_under_a_new_id_while_the_network_was_away_is_our_failure(new
     ran, since, began = new_ids.runs, len(new_ids.callers.seen), time.monotonic()
     updates, before = new_ids.calls("UpdateService"), new_ids.plane.service.primary.id
 
+    def back() -> None:
+        rolled_back(new_ids, before)
+        new_ids.plane.faults.clear()
+
     def away() -> None:
         becomes("exits")(new_ids)
         threading.Timer(0.3, new_ids.plane.faults.cut_off_all).start()
-        threading.Thread(target=lambda: (rolled_back(new_ids, before), new_ids.plane.faults.clear())).start()
+        threading.Thread(target=back).start()
 
     new_ids.plane.before("UpdateService", away)
     ended = new_ids.operator.trail("up", "hybrid")

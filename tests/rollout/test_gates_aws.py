@@ -18,8 +18,8 @@ from deploy.gates.gate import GateResult
 from deploy.gates.live import KEY_VARIABLE, KeyUnknown, Live, own_key, seek_key
 from deploy.gates.seen import Seen
 from deploy.plan import Gates
-from tests.deploy.aws import BUCKET, FOLDER, GROUP, NAME, SECRET_VALUE
-from tests.rollout.gated import CLUSTER, MOTO, OTHER, WINDOW, Rolled, Told, ask
+from tests.deploy.aws import BUCKET, FOLDER, GROUP, MOTO, NAME, SECRET_VALUE
+from tests.rollout.gated import CLUSTER, OTHER, WINDOW, Rolled, Told, ask
 from tests.s3 import CREDENTIALS
 from tests.unit.model import bundles
 
@@ -29,15 +29,24 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bundles.write(tmp_path_factory.mktemp("bundle"))
 
 
+@pytest.fixture(scope="module")
+def made(bundle: Path) -> Iterator[Rolled]:
+    """One account for the module."""
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        for name, value in {**CREDENTIALS, **MOTO}.items():
+            patch.setenv(name, value)
+        account = Rolled(bundle)
+        account.keep()
+        yield account
+        account.close()
+
+
 @pytest.fixture
-def account(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rolled]:
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    for name, value in {**CREDENTIALS, **MOTO}.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        made = Rolled(bundle)
-        yield made
-        made.close()
+def account(made: Rolled) -> Iterator[Rolled]:
+    """The account as it was made, whatever a test does to it."""
+    yield made
+    made.restore()
 
 
 def fails(result: GateResult, words: str) -> GateResult:

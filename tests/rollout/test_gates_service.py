@@ -27,9 +27,10 @@ from deploy.gates.gate import GateResult
 from deploy.gates.live import KEY_VARIABLE, Live, client
 from deploy.gates.seen import Seen
 from deploy.gates.watch import Watch
+from deploy.image.load import PROBE_PHOTO
 from deploy.plan import Gates
-from tests.deploy.aws import BUCKET, FOLDER, SECRET_VALUE
-from tests.rollout.gated import MOTO, NOWHERE, Rolled, ask
+from tests.deploy.aws import BUCKET, FOLDER, MOTO, SECRET_VALUE
+from tests.rollout.gated import NOWHERE, Rolled, ask
 from tests.rollout.test_gates_aws import alarm, fails, holds, logged, scales
 from tests.s3 import CREDENTIALS, S3
 from tests.server import Server
@@ -70,7 +71,7 @@ def full(account: Rolled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     )
     try:
         running.wait("/ready")
-        photo = {"image": golden.PROBE_PHOTO.read_bytes()}
+        photo = {"image": PROBE_PHOTO.read_bytes()}
         until(lambda: httpx.post(running.url + "/analyze", files=photo, headers=KEY, timeout=30).is_success, 30, "up")
         yield running
     finally:

@@ -12,8 +12,8 @@ from deploy.aws import Clients
 from deploy.record.trail import Attempt, Outcome, Record
 from deploy.rollout.ecs import Event, picture
 from deploy.rollout.now import now
-from tests.deploy.aws import NAME, REGION
-from tests.rollout.gated import CLUSTER, MOTO, OTHER, Rolled
+from tests.deploy.aws import MOTO, NAME, REGION
+from tests.rollout.gated import CLUSTER, OTHER, Rolled
 from tests.rollout.records import image, record
 from tests.s3 import CREDENTIALS
 from tests.unit.model import bundles
@@ -104,7 +104,7 @@ def test_what_may_not_be_asked_is_a_line_and_no_failure(account: Rolled, monkeyp
         message = {
             "Error": {"Code": "AccessDeniedException", "Message": "not authorized to perform: ecs:DescribeServices"}
         }
-        raise ClientError(message, "DescribeServices")  # type: ignore[arg-type]  # as AWS words it
+        raise ClientError(message, "DescribeServices")  # as AWS words it
 
     monkeypatch.setattr("deploy.rollout.now.picture", refused)
     seen = now(account.plan, clients(account), record())

@@ -21,6 +21,7 @@ from deploy.why.facts.service import Alarm, Deployment, Service, ServiceDeployme
 from deploy.why.facts.task import Task
 from deploy.why.raw import Raw
 from deploy.why.told import text
+from tests.properties import examples
 from tests.rollout.causes import EXAMPLES, made, words
 
 KEPT = [json.loads(one.seen.model_dump_json()) for one in EXAMPLES]
@@ -29,7 +30,7 @@ ODD: list[Any] = [
     None, True, -1, 0, 1e308, float("nan"), "", "\ud800", "\0\x1b[31m", "x" * 9999, [], [[]], {}, {"a": {}}, [None],
     10**30, "2026-13-45", 10**15,
 ]  # fmt: skip
-SLOW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(max_examples=examples(150), suppress_health_check=list(HealthCheck))
 
 # Every reader of an answer, with an answer that is right.
 READERS: list[tuple[Callable[[Raw], Any], dict[str, Any]]] = [

@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import botocore.endpoint
-import botocore.session
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError, NoCredentialsError
 from moto import mock_aws
 
-from bentos.skin.contract import contract
 from deploy.aws import Clients
+from deploy.contract import own as contract
 from deploy.why import asking, evidence
 from deploy.why.diagnose import diagnose
 from deploy.why.evidence import Evidence, EvidenceError, gather, read, save
-from tests.deploy.aws import GROUP, LOADER, NAME, Good
+from tests.deploy.aws import GROUP, NAME, Good
 from tests.deploy.test_cloud_asking import refuse
 from tests.deploy.wrong import ADMIN, ROUTER
 from tests.rollout.causes.made import BEFORE, DEPLOYMENT
@@ -70,9 +69,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 @pytest.fixture
 def account(made: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
     """The same for all tests; what one does to the answers ends with its session."""
-    core = botocore.session.Session()
-    core.register_component("data_loader", LOADER)
-    monkeypatch.setattr(made.good, "session", boto3.Session(botocore_session=core))
+    monkeypatch.setattr(made.good, "session", boto3.Session())
     monkeypatch.setattr(made.good, "plan", made.good.plan)
     monkeypatch.setattr(asking, "UNKNOWN", {(os.environ["AWS_ENDPOINT_URL"], "list_service_deployments")})
     return made
@@ -289,7 +286,7 @@ def test_service_deployments_tell_of_breaker_and_alarms_where_the_endpoint_knows
     }
 
     def answer(model: Any, **_: Any) -> Any:
-        return (botocore.awsrequest.AWSResponse("", 200, {}, None), answers[model.name])
+        return (AWSResponse("", 200, {}, None), answers[model.name])
 
     for name in answers:
         account.good.session.events.register(f"before-call.ecs.{name}", answer)
@@ -361,10 +358,8 @@ def test_credentials_that_are_no_good_end_the_whole(account: Account, monkeypatc
 
 
 def test_an_endpoint_that_does_not_answer_is_asked_once_and_hides_nothing(
-    account: Account, monkeypatch: pytest.MonkeyPatch
+    account: Account, retry_delays: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr(botocore.endpoint, "time", type("Clock", (), {"sleep": staticmethod(slept.append)}))
     monkeypatch.setenv("AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2", "http://127.0.0.1:9")
     seen = account.look()
     assert seen.service is not None
@@ -373,28 +368,24 @@ def test_an_endpoint_that_does_not_answer_is_asked_once_and_hides_nothing(
         "The target group: elbv2 does not answer (EndpointConnectionError).",
         "Health of the targets: elbv2 does not answer (EndpointConnectionError).",
     )
-    assert len(slept) == 7  # of the first of the two alone
+    assert len(retry_delays) == 7  # of the first of the two alone
 
 
 def test_a_network_that_is_down_is_not_waited_for_again_and_again(
-    account: Account, monkeypatch: pytest.MonkeyPatch
+    account: Account, retry_delays: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr(botocore.endpoint, "time", type("Clock", (), {"sleep": staticmethod(slept.append)}))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     seen = account.look()
     assert [one.code for one in diagnose(seen)] == ["NOT_SEEN"]
     assert "The cluster: ecs does not answer (EndpointConnectionError)." in seen.unseen
     assert "The security groups: ec2 is not asked, since others do not answer." in seen.unseen
-    assert len(slept) == 14
+    assert len(retry_delays) == 14
 
 
-def test_throttling_is_waited_out(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr(botocore.endpoint, "time", type("Clock", (), {"sleep": staticmethod(slept.append)}))
+def test_throttling_is_waited_out(account: Account, retry_delays: list[float]) -> None:
     refuse(account.good, "ecs", "DescribeServices", 400, "ThrottlingException", times=1)
     assert account.look().unseen == ()
-    assert slept
+    assert retry_delays
 
 
 def test_every_call_only_reads(account: Account) -> None:

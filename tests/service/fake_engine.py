@@ -18,7 +18,7 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +37,9 @@ MEASURE_S = 0.02
 class FakeEngine:
     """Finds the same lesions on every crop, and wrinkles as strong as the crop is bright."""
 
-    info = ModelInfo(name="fake", version="1.0.0", sha256="0" * 64)
-    kind = "fake"
-    metrics: ClassVar[dict[str, Any]] = {}
+    info: ModelInfo = ModelInfo(name="fake", version="1.0.0", sha256="0" * 64)
+    kind: str = "fake"
+    metrics: dict[str, Any] = {}  # noqa: RUF012  as the protocol has it
 
     def predict(self, crops: NDArray[np.uint8]) -> list[LesionsAndWrinkles]:
         behave()
@@ -74,8 +74,8 @@ def behave() -> None:
 class Memory:
     """A source that has nothing to fetch."""
 
-    name = "memory"
-    note = None
+    name: str = "memory"
+    note: str | None = None
 
     def fetch(self) -> Any:
         """Nothing, once loading does not hang."""
@@ -106,8 +106,8 @@ def measure(crop: Crop) -> Measured:
     return Measured(learned, graded, graded, graded, graded, Tone(30.0, "intermediate"), skin_share=0.5)
 
 
-engine.load = load
-source.source = only_memory
+engine.load = load  # type: ignore[assignment]  # which takes whatever the real one does
+source.source = only_memory  # type: ignore[assignment]
 measure_package.measure = measure
 
 from service import Gateway, HeuristicFallback, SkinModel  # noqa: E402  the functions must be replaced before

@@ -25,8 +25,9 @@ from tests.server import PORTRAIT, ROOT, WORKERS, Server
 from tests.service.traffic import Engine, ask, client_of, drawn_photos, until
 
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # BentoML's, at its import
-    from bentos.skin.runtime.compat import KEEP_ALIVE_S, RUNNER_CONNECTION
+    from bentos.skin.runtime.compat import RUNNER_CONNECTION
     from bentos.skin.runtime.compat_workers import CHECK_DELAY_S
+    from bentos.skin.settings import KEEP_ALIVE_S
 
 WITHOUT_WORKAROUNDS = "tests.service.without_workarounds:Gateway"
 PORTRAIT_JPEG = drawn_photos()[0]
@@ -43,6 +44,11 @@ HARMLESS = (
 )
 PATIENCE_S = 3.0
 Serve = Callable[..., Server]
+
+
+def with_and_without(workaround: str) -> pytest.MarkDecorator:
+    """Every day with the workaround; among the long tests without it, for only another BentoML changes that."""
+    return pytest.mark.parametrize("without", ["", pytest.param(workaround, marks=pytest.mark.long)])
 
 
 class Proxy:
@@ -81,38 +87,43 @@ def proxies() -> Iterator[dict[str, Proxy]]:
         proxy.close()
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory, proxies: dict[str, Proxy]) -> Iterator[dict[str, Server]]:
-    """`whole` has every workaround, `bare` none of the harmless ones."""
-    folder = tmp_path_factory.mktemp("compat")
-    both = {
-        name: Server(
-            folder,
+class Servers(dict[str, Server]):
+    """Two servers, each started when it is first asked for: `whole` has every workaround, `bare` no harmless one."""
+
+    def __init__(self, folder: Path, proxies: dict[str, Proxy]) -> None:
+        super().__init__()
+        self._folder, self._proxies = folder, proxies
+
+    def __missing__(self, name: str) -> Server:
+        self[name] = Server(
+            self._folder,
             WITHOUT_WORKAROUNDS,
             SHINE_PHASE="simple",
             BENTOML_DO_NOT_TRACK="false",
-            HTTPS_PROXY=proxies[name].url,
+            HTTPS_PROXY=self._proxies[name].url,
             WITHOUT="" if name == "whole" else ",".join(HARMLESS),
         )
-        for name in ("whole", "bare")
-    }
+        return self[name].wait_for_workers()
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory, proxies: dict[str, Proxy]) -> Iterator[Servers]:
+    both = Servers(tmp_path_factory.mktemp("compat"), proxies)
     try:
-        for server in both.values():
-            server.wait_for_workers()
         yield both
     finally:
         for server in both.values():
             server.stop()
 
 
-@pytest.fixture(params=["whole", "bare"])
+@pytest.fixture(params=["whole", pytest.param("bare", marks=pytest.mark.long)])
 def kind(request: pytest.FixtureRequest) -> str:
     """Which of the two servers a test is about."""
     return str(request.param)
 
 
 @pytest.fixture
-def service(kind: str, servers: dict[str, Server]) -> Server:
+def service(kind: str, servers: Servers) -> Server:
     return servers[kind]
 
 
@@ -142,7 +153,7 @@ def test_no_usage_data_goes_to_third_parties(kind: str, service: Server, proxies
         assert proxies[kind].asked_for == []
 
 
-def test_workers_of_every_kind_are_told_not_to_track(servers: dict[str, Server]) -> None:
+def test_workers_of_every_kind_are_told_not_to_track(servers: Servers) -> None:
     settings = {worker: servers["whole"].worker(worker).environ()["BENTOML_DO_NOT_TRACK"] for worker in WORKERS}
     assert settings == dict.fromkeys(WORKERS, "true")
 
@@ -180,10 +191,15 @@ def test_a_client_that_has_closed_its_sending_side_gets_its_answer(kind: str, se
         assert received == b""
 
 
-def test_an_idle_connection_is_kept_longer_than_load_balancers_keep_it(servers: dict[str, Server]) -> None:
+def test_an_idle_connection_is_meant_to_be_kept_longer_than_load_balancers_keep_it() -> None:
+    assert KEEP_ALIVE_S > 60  # the idle timeout of an Application Load Balancer
+
+
+@pytest.mark.long
+def test_an_idle_connection_is_kept_longer_than_bentoml_would_keep_it(servers: Servers) -> None:
     # Both at the same time, so that the wait, longer than BentoML's 5 s, is waited once.
     kept = {}
-    idle = {name: socket.create_connection(("127.0.0.1", server.port)) for name, server in servers.items()}
+    idle = {name: socket.create_connection(("127.0.0.1", servers[name].port)) for name in ("whole", "bare")}
     for connection in idle.values():
         connection.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
@@ -198,7 +214,6 @@ def test_an_idle_connection_is_kept_longer_than_load_balancers_keep_it(servers: 
             except BlockingIOError:
                 kept[name] = True  # nothing to read: still open
     assert kept == {"whole": True, "bare": False}
-    assert KEEP_ALIVE_S > 60  # the idle timeout of an Application Load Balancer
 
 
 @pytest.mark.parametrize("garbage", [b"this is no HTTP\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
@@ -222,7 +237,7 @@ def test_readyz_does_not_wait_for_a_stopped_runner(kind: str, service: Server) -
     assert answered == (kind == "whole")
 
 
-def test_no_runner_can_be_reached_by_tcp(servers: dict[str, Server]) -> None:
+def test_no_runner_can_be_reached_by_tcp(servers: Servers) -> None:
     # A runner executes pickles from anyone who reaches it. Sockets of the parent are inherited; that one is the
     # gateway's, and no runner accepts from it.
     server = servers["whole"]
@@ -243,7 +258,7 @@ def test_no_runner_can_be_reached_by_tcp(servers: dict[str, Server]) -> None:
 # --- a server each --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("without", ["", "keep_control_inside"])
+@with_and_without("keep_control_inside")
 def test_nobody_on_the_host_can_have_it_run_a_program(serve: Serve, tmp_path: Path, without: str) -> None:
     server = serve(WITHOUT_WORKAROUNDS, SHINE_PHASE="simple", WITHOUT=without).wait()
     ports = {
@@ -267,7 +282,7 @@ def test_nobody_on_the_host_can_have_it_run_a_program(serve: Serve, tmp_path: Pa
     assert server.stop() == 0
 
 
-@pytest.mark.parametrize("without", ["", "respawn_dead_workers"])
+@with_and_without("respawn_dead_workers")
 def test_a_container_survives_a_dead_worker(serve: Serve, without: str) -> None:
     server = serve(
         WITHOUT_WORKAROUNDS, SHINE_PHASE="simple", BENTOML_CONTAINERIZED="true", WITHOUT=without
@@ -291,7 +306,7 @@ def test_a_container_survives_a_dead_worker(serve: Serve, without: str) -> None:
         assert server.process.poll() is None
 
 
-@pytest.mark.parametrize("without", ["", "stop_gateway_first"])
+@with_and_without("stop_gateway_first")
 def test_runners_outlive_the_requests_that_need_them(serve: Serve, tmp_path: Path, without: str) -> None:
     # 16 photos whose decoding takes a while, so that most runner calls are made after SIGTERM.
     with Image.open(PORTRAIT) as portrait:
@@ -317,9 +332,9 @@ def test_runners_outlive_the_requests_that_need_them(serve: Serve, tmp_path: Pat
     assert server.process.wait(60) == 0
 
 
-@pytest.mark.parametrize("without", ["", "UploadInput.from_http_request"])
-def test_the_parsed_form_is_what_handlers_get(serve: Serve, without: str) -> None:
-    server = serve(WITHOUT_WORKAROUNDS, SHINE_PHASE="simple", WITHOUT=without).wait()
+@with_and_without("UploadInput.from_http_request")
+def test_the_parsed_form_is_what_handlers_get(serve: Serve, servers: Servers, without: str) -> None:
+    server = serve(WITHOUT_WORKAROUNDS, SHINE_PHASE="simple", WITHOUT=without).wait() if without else servers["whole"]
     with client_of(server) as client:
         response = ask(client, PORTRAIT_JPEG)
         fetched = Proxy()

@@ -53,7 +53,7 @@ class Busy:
                 status, body = outer.answers.pop(0)
                 self.send_response(status)
                 if status in (429, 503):
-                    self.send_header("Retry-After", "1")
+                    self.send_header("Retry-After", "0.1")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

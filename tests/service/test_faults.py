@@ -35,7 +35,7 @@ PROMPT_S = 0.25  # a probe's answer while a runner is stopped, median: 2 ms wher
 Serve = Callable[..., Server]
 
 
-@pytest.fixture(scope="module", params=["shell", "container"])
+@pytest.fixture(scope="module", params=[pytest.param("shell", marks=pytest.mark.long), "container"])
 def victim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service whose model answers; BentoML believes to be in a container, or not."""
     folder = tmp_path_factory.mktemp("victim")
@@ -95,7 +95,7 @@ def test_a_killed_gateway_loses_nothing_for_clients_that_retry_once(service: Ser
     until(lambda: closed(service), BACK_S, "the model answers")
 
 
-@pytest.mark.parametrize("victim", ["shell"], indirect=True)  # who is respawned makes no difference here
+@pytest.mark.parametrize("victim", ["container"], indirect=True)  # who is respawned makes no difference here
 @pytest.mark.parametrize("worker", ["SkinModel", "HeuristicFallback"])
 def test_a_stopped_runner_delays_no_probe_and_heals_by_itself(service: Server, worker: str) -> None:
     stopped = service.worker(worker)
@@ -187,6 +187,7 @@ def test_sigterm_under_load_loses_only_what_was_never_accepted(serve: Serve, tmp
     assert accepted == {response.body["request_id"]: 200 for response in responses if response.status == 200}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_sigterm_is_bounded_while_a_runner_is_stopped(serve: Serve, tmp_path: Path) -> None:
     server = serve(FAKE_ENGINE, **Engine(tmp_path).env).wait_for_workers()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from PIL import Image
 
+from tests.properties import examples
 from tests.server import Server
 from tests.service.expect import encoded
 
@@ -29,6 +30,7 @@ CONFORMANCE = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+pytestmark = pytest.mark.hypothesis  # as its own plugin marks other properties
 POSTS = ("/analyze", "/analyze_base64", "/analyze_batch", "/overlay")
 GETS = ("/health", "/ready", "/ml/status", "/version", "/metrics", "/livez", "/readyz")
 
@@ -38,17 +40,14 @@ def document(server: Server) -> Any:
     return schemathesis.openapi.from_url(server.url + "/docs.json")
 
 
-def hold(document: Any, path: str, method: str, mode: Any, examples: int) -> None:
+def hold(document: Any, path: str, method: str, mode: Any, number: int) -> None:
     """Send generated requests and check every answer against the document."""
     asked = 0
-    required = 10 if examples > 10 else 1
+    required = max(1, number // 4)
     strategy = document[path][method].as_strategy(generation_mode=mode)
 
     @settings(
-        max_examples=examples,
-        deadline=None,
-        derandomize=True,
-        database=None,
+        max_examples=number,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
@@ -67,12 +66,12 @@ def hold(document: Any, path: str, method: str, mode: Any, examples: int) -> Non
 
 @pytest.mark.parametrize("path", POSTS)
 def test_what_the_document_allows_is_answered_as_it_says(document: Any, path: str) -> None:
-    hold(document, path, "POST", schemathesis.GenerationMode.POSITIVE, 40)
+    hold(document, path, "POST", schemathesis.GenerationMode.POSITIVE, examples(40))
 
 
 @pytest.mark.parametrize("path", POSTS)
 def test_what_the_document_forbids_is_refused_as_it_says(document: Any, path: str) -> None:
-    hold(document, path, "POST", schemathesis.GenerationMode.NEGATIVE, 40)
+    hold(document, path, "POST", schemathesis.GenerationMode.NEGATIVE, examples(40))
 
 
 def test_real_answers_conform(server: Server, document: Any, portrait: bytes) -> None:

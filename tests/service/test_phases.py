@@ -1,7 +1,7 @@
 """The phases with a model, without its weights: answers are marked, can be refused, and readiness is per phase."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -10,35 +10,20 @@ import pytest
 from tests.server import Server
 from tests.service.expect import is_analysis, is_error, is_error_body
 
-
-@pytest.fixture(scope="module")
-def nowhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A place for weights that holds none."""
-    return tmp_path_factory.mktemp("weights")
+pytestmark = pytest.mark.xdist_group("a server without weights")
 
 
 @pytest.fixture(scope="module")
-def hybrid(nowhere: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    folder = tmp_path_factory.mktemp("hybrid")
-    running = Server(folder, SHINE_PHASE="hybrid", SHINE_WEIGHTS_URI=str(nowhere))
-    try:
-        running.wait_for_workers()
-        with httpx.Client(base_url=running.url, timeout=60) as client:
-            yield client
-    finally:
-        running.stop()
+def hybrid(unweighted: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=unweighted.url, timeout=60) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
-def demanding(nowhere: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    folder = tmp_path_factory.mktemp("demanding")
-    running = Server(folder, SHINE_WEIGHTS_URI=str(nowhere), SHINE_REQUIRE_MODEL="true")
-    try:
-        running.wait("/ready")
-        with httpx.Client(base_url=running.url, timeout=60) as client:
-            yield client
-    finally:
-        running.stop()
+def demanding(no_weights: Path, serve_shared: Callable[..., Server]) -> Iterator[httpx.Client]:
+    running = serve_shared(SHINE_WEIGHTS_URI=str(no_weights), SHINE_REQUIRE_MODEL="true").wait("/ready")
+    with httpx.Client(base_url=running.url, timeout=60) as client:
+        yield client
 
 
 def test_hybrid_answers_degraded_and_says_why(hybrid: httpx.Client, portrait: bytes) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.server import ROOT, Server, free_port
 from tests.service.expect import encoded, is_error
+from tests.service.traffic import until
 
 
 def start(*arguments: str, **env: str) -> "subprocess.Popen[str]":
@@ -83,9 +84,17 @@ def on_port() -> Iterator[int]:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).is_success
+    except httpx.TransportError:
+        return False
+
+
 def test_port_overrides_the_port_and_injected_names_are_ignored(on_port: int) -> None:
-    with httpx.Client(transport=httpx.HTTPTransport(retries=8)) as client:  # backs off 0.5 s, 1 s, 2 s, …
-        assert client.get(f"http://127.0.0.1:{on_port}/health").json()["phase"] == "simple"
+    url = f"http://127.0.0.1:{on_port}/health"
+    until(lambda: answers(url), 60, "it listens")
+    assert httpx.get(url).json()["phase"] == "simple"
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ def drawn_photos() -> list[bytes]:
     return photos
 
 
-def ask(client: httpx.Client, photo: bytes, index: int = 0, **form: str) -> Response:
+def ask(client: httpx.Client, photo: bytes, index: int = 0, /, **form: str) -> Response:
     """Send one photo to /analyze; never raises."""
     began = time.monotonic()
     try:

@@ -3,7 +3,7 @@
 import copy
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from bentos.skin import legend
 from bentos.skin.overlay import MAX_SIDE, MIN_SIDE, draw
 from bentos.skin.photo.decode import Photo
 from bentos.skin.schema import EXAMPLE_ANALYSIS, Analysis, QualityIssue, Reason, Severity, ToneGroup
+from tests.properties import examples
 
 ASTRONAUT = Path(__file__).resolve().parents[1] / "photos/astronaut.png"
 GREY = (128, 128, 128)
@@ -227,27 +228,27 @@ def analyses(draw: st.DrawFn) -> Analysis:
     values = copy.deepcopy(EXAMPLE_ANALYSIS)
     values["source"] = draw(st.sampled_from(["model", "heuristic"]))
     values["degraded"] = draw(st.booleans())
-    values["reason"] = draw(st.none() | st.sampled_from(Reason.__args__))
+    values["reason"] = draw(st.none() | st.sampled_from(get_args(Reason)))
     model = st.fixed_dictionaries({"name": st.text(), "version": st.text(), "sha256": st.text()})
     values["model"] = draw(st.none() | model)
     values["quality"] = {
         "score": draw(SHARES),
-        "issues": draw(st.lists(st.sampled_from(QualityIssue.__args__), max_size=20)),
+        "issues": draw(st.lists(st.sampled_from(get_args(QualityIssue)), max_size=20)),
     }
     values["face"] = draw(st.none() | st.fixed_dictionaries({"box": ANY_BOX, "confidence": SHARES}))
-    tone = st.fixed_dictionaries({"ita_degrees": st.floats(), "group": st.sampled_from(ToneGroup.__args__)})
+    tone = st.fixed_dictionaries({"ita_degrees": st.floats(), "group": st.sampled_from(get_args(ToneGroup))})
     values["tone"] = draw(st.none() | tone)
     values["notice"] = draw(st.text() | st.text(min_size=3000))
     acne = values["concerns"]["acne"]
     acne["score"] = draw(st.integers(0, 100))
-    acne["severity"] = draw(st.sampled_from(Severity.__args__))
+    acne["severity"] = draw(st.sampled_from(get_args(Severity)))
     acne["count"] = draw(st.integers(0, 10**30))
     acne["boxes"] = draw(st.lists(st.fixed_dictionaries({"box": ANY_BOX, "confidence": SHARES}), max_size=20))
     acne["confidence"] = draw(st.none() | SHARES)
     return Analysis.model_validate(values)
 
 
-@settings(max_examples=40, derandomize=True, deadline=None, database=None)
+@settings(max_examples=examples(40))
 @given(
     findings=analyses(),
     size=st.sampled_from([(64, 64), (300, 64), (64, 600)]),

@@ -1,7 +1,6 @@
 """The alerts: each fires and each stays quiet, uses existing metrics, and says what to do."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +105,9 @@ def test_what_is_unknown_would_be_noticed() -> None:
     assert unknown_in("max by (worker) (shine_breaker_state)") == {"worker"}
 
 
-def test_a_running_service_exposes_what_the_alerts_ask_for_and_tells_of_weights_it_lacks(
-    serve: Callable[..., Server], tmp_path: Path
-) -> None:
-    server = serve(SHINE_WEIGHTS_URI=str(tmp_path / "nothing")).wait_for_workers()
+@pytest.mark.xdist_group("a server without weights")
+def test_a_running_service_exposes_what_the_alerts_ask_for_and_tells_of_weights_it_lacks(unweighted: Server) -> None:
+    server = unweighted
     photo = httpx.post(server.url + "/analyze", files={"image": PORTRAIT.read_bytes()}, timeout=30)
     assert photo.json()["reason"] == "weights_missing"
     until(lambda: metric(server, "shine_model_state", state="degraded") == 1, 10, "the state is told")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bentos.skin.measure import filters
+from tests.properties import examples
 
 
 def noise(height: int = 96, width: int = 130, seed: int = 1) -> NDArray[np.float32]:
@@ -31,7 +32,7 @@ def test_a_wide_gaussian_is_within_a_hundredth_of_scipys(sigma: float) -> None:
     assert difference[30:-30, 30:-30].max() < 0.01
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(st.integers(1, 70), st.integers(1, 70), st.sampled_from([1.0, 3.0, 9.0]))
 def test_a_flat_image_stays_flat_whatever_its_size(height: int, width: int, sigma: float) -> None:
     image = np.full((height, width), 0.25, np.float32)

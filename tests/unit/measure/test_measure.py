@@ -2,12 +2,14 @@
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
 
 from bentos.skin.findings import COLOUR_ZONES, SEVERITIES, WRINKLE_ZONES, Measured
 from bentos.skin.measure import measure
@@ -16,6 +18,7 @@ from bentos.skin.measure.tone import GROUPS
 from bentos.skin.photo import zones
 from bentos.skin.photo.crop import CROP_SIZE, Crop
 from tests import drawing
+from tests.properties import examples
 from tests.unit.measure.faces import AS_IT_IS, flat, painted, surface_of
 
 PORTRAIT = drawing.portrait_crop()
@@ -43,7 +46,7 @@ def hold_to_the_contract(measured: Measured) -> None:
 
 
 @st.composite
-def pixels(draw) -> np.ndarray:
+def pixels(draw: st.DrawFn) -> NDArray[np.uint8]:
     """Flat colours, noise, gradients and the portrait, mirrored, dimmed or drowned."""
     kind = draw(st.sampled_from(["flat", "skin", "noise", "gradient", "portrait"]))
     random = np.random.default_rng(draw(st.integers(0, 99)))
@@ -53,7 +56,8 @@ def pixels(draw) -> np.ndarray:
         noise = random.normal(0, draw(st.floats(0, 40)), (CROP_SIZE, CROP_SIZE, 3))
         return np.clip(flat(draw(st.floats(20, 85)), 11, 18) + noise, 0, 255).astype(np.uint8)
     if kind == "noise":
-        return random.integers(0, 256, (CROP_SIZE, CROP_SIZE, 3), dtype=np.uint8)
+        noisy: NDArray[np.uint8] = random.integers(0, 256, (CROP_SIZE, CROP_SIZE, 3), dtype=np.uint8)
+        return noisy
     if kind == "gradient":
         ramp = np.linspace(0, 255, CROP_SIZE).astype(np.uint8)
         return np.stack([*np.meshgrid(ramp, ramp), np.full((CROP_SIZE, CROP_SIZE), 90, np.uint8)], -1).astype(np.uint8)
@@ -61,7 +65,7 @@ def pixels(draw) -> np.ndarray:
 
 
 @st.composite
-def crops(draw) -> Crop:
+def crops(draw: st.DrawFn) -> Crop:
     x0, x1 = sorted(draw(st.tuples(st.integers(0, CROP_SIZE - 1), st.integers(0, CROP_SIZE - 1))))
     y0, y1 = sorted(draw(st.tuples(st.integers(0, CROP_SIZE - 1), st.integers(0, CROP_SIZE - 1))))
     anywhere = arrays.arrays(np.float32, (6, 2), elements=st.floats(-2000, 2000, width=32))
@@ -70,9 +74,9 @@ def crops(draw) -> Crop:
     return Crop(draw(pixels()), AS_IT_IS, (x0, y0, x1 + 1, y1 + 1), points)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
 @given(crops())
-def test_any_crop_is_measured(crop: Crop):
+def test_any_crop_is_measured(crop: Crop) -> None:
     with np.errstate(all="raise", under="ignore"):
         measured = measure(crop)
 
@@ -81,7 +85,7 @@ def test_any_crop_is_measured(crop: Crop):
 
 @pytest.mark.parametrize("grey", [0, 127, 255])
 @pytest.mark.parametrize("keypoints", [None, PORTRAIT.keypoints])
-def test_nothing_to_see_measures_nothing(grey: int, keypoints):
+def test_nothing_to_see_measures_nothing(grey: int, keypoints: NDArray[np.float32] | None) -> None:
     measured = measure(painted(np.full((CROP_SIZE, CROP_SIZE, 3), grey, np.uint8), keypoints))
 
     hold_to_the_contract(measured)
@@ -89,7 +93,7 @@ def test_nothing_to_see_measures_nothing(grey: int, keypoints):
     assert measured.tone is None
 
 
-def test_skin_without_a_face_is_measured():
+def test_skin_without_a_face_is_measured() -> None:
     measured = measure(painted(flat(65, 14, 18)))
 
     hold_to_the_contract(measured)
@@ -98,8 +102,9 @@ def test_skin_without_a_face_is_measured():
     assert len(set(measured.redness.zones.values())) == 1
 
 
-def test_a_zone_that_is_not_seen_takes_the_value_of_the_face():
+def test_a_zone_that_is_not_seen_takes_the_value_of_the_face() -> None:
     x0, y0, x1, _ = PORTRAIT.valid
+    assert PORTRAIT.keypoints is not None
     nose = int(PORTRAIT.keypoints[2, 1])
     upper = Crop(PORTRAIT.pixels, PORTRAIT.to_photo, (x0, y0, x1, nose + 20), PORTRAIT.keypoints)
 
@@ -108,22 +113,23 @@ def test_a_zone_that_is_not_seen_takes_the_value_of_the_face():
     assert redness.zones["chin"] == redness.score / 100
 
 
-def test_a_fringe_of_the_skins_colour_is_not_measured():
+def test_a_fringe_of_the_skins_colour_is_not_measured() -> None:
     surface = surface_of(PORTRAIT)
 
     assert np.count_nonzero(surface.skin[40:60, 60:190]) < 0.2 * 20 * 130  # her hair covers all of that
     assert surface.skin[120:135, 85:95].all()  # her cheek
 
 
-def test_each_part_of_a_face_is_rasterised_once_a_crop(monkeypatch: pytest.MonkeyPatch):
-    drawn, outlined = [], []
+def test_each_part_of_a_face_is_rasterised_once_a_crop(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[list[bytes]] = []
+    outlined: list[Any] = []
     fill, outline = zones._filled, zones.polygons
 
-    def counted_fill(outlines):
+    def counted_fill(outlines: Any) -> Any:
         drawn.append([np.round(outline, 6).tobytes() for outline in outlines])
         return fill(outlines)
 
-    def counted_outline(keypoints):
+    def counted_outline(keypoints: Any) -> Any:
         outlined.append(keypoints)
         return outline(keypoints)
 
@@ -139,7 +145,7 @@ def test_each_part_of_a_face_is_rasterised_once_a_crop(monkeypatch: pytest.Monke
     assert len({tuple(outlines) for outlines in drawn}) == len(drawn)
 
 
-def test_masks_that_are_handed_on_cannot_be_changed():
+def test_masks_that_are_handed_on_cannot_be_changed() -> None:
     masks = zones.face_masks(PORTRAIT)
 
     for mask in (masks.shown, masks.features, masks.oval, masks.wide_oval, masks.widest_oval, *masks.zones.values()):
@@ -147,7 +153,7 @@ def test_masks_that_are_handed_on_cannot_be_changed():
             mask[0, 0] = True
 
 
-def test_threads_do_not_disturb_each_other():
+def test_threads_do_not_disturb_each_other() -> None:
     drawn = [drawing.redrawn(PORTRAIT, drawing.flush, strength=strength)[0] for strength in (0.0, 0.5, 1.0, 1.5)]
     alone = [measure(crop) for crop in drawn]
 
@@ -157,7 +163,7 @@ def test_threads_do_not_disturb_each_other():
     assert together == alone * 4
 
 
-def test_boxes_land_on_drawn_lesions():
+def test_boxes_land_on_drawn_lesions() -> None:
     crop, drawn = drawing.redrawn(PORTRAIT, drawing.lesions, strength=1.5)
     before, after = measure(PORTRAIT).lesions_and_wrinkles, measure(crop).lesions_and_wrinkles
     centres = drawn.boxes[:, :2] + drawn.boxes[:, 2:] / 2
@@ -170,7 +176,7 @@ def test_boxes_land_on_drawn_lesions():
     assert after.count > before.count
 
 
-def test_a_curve_goes_through_its_two_points_and_never_falls():
+def test_a_curve_goes_through_its_two_points_and_never_falls() -> None:
     curve = Curve(0.02, 0.3)
     values = [curve(raw) for raw in np.linspace(0, 1, 50)]
 
@@ -181,7 +187,7 @@ def test_a_curve_goes_through_its_two_points_and_never_falls():
     assert values[-1] <= 1
 
 
-def test_surroundings_follow_a_slope_up_to_the_border_of_the_mask():
+def test_surroundings_follow_a_slope_up_to_the_border_of_the_mask() -> None:
     y, x = np.mgrid[:256, :256].astype(np.float32)
     slope = 0.2 * x - 0.1 * y
     left = x < 120

@@ -1,5 +1,8 @@
 """Redness rises with drawn lesions and flushes, not with light, tone, gloss, pigment or texture."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,19 +14,19 @@ from tests.unit.measure.faces import painted, surface_of
 PLAIN = redness(surface_of(drawing.portrait_crop()))[0].score
 
 
-def drawn_score(draw, strength: float) -> float:
+def drawn_score(draw: Callable[..., Any], strength: float) -> float:
     crop, _ = drawing.redrawn(drawing.portrait_crop(), draw, strength=strength)
     return redness(surface_of(crop))[0].score
 
 
 @pytest.mark.parametrize("draw", [drawing.lesions, drawing.flush])
-def test_more_red_scores_higher(draw):
+def test_more_red_scores_higher(draw: Callable[..., Any]) -> None:
     scores = [PLAIN, *(drawn_score(draw, strength) for strength in (0.5, 1.0, 2.0))]
 
     assert all(np.diff(scores) > 4)
 
 
-def test_more_lesions_score_higher():
+def test_more_lesions_score_higher() -> None:
     scores = []
     for count in (3, 6, 12):
         crop, _ = drawing.redrawn(drawing.portrait_crop(), drawing.lesions, count=count)
@@ -33,11 +36,11 @@ def test_more_lesions_score_higher():
 
 
 @pytest.mark.parametrize("draw", [drawing.patches, drawing.wrinkles, drawing.shine, drawing.roughness])
-def test_what_is_not_red_leaves_redness_alone(draw):
+def test_what_is_not_red_leaves_redness_alone(draw: Callable[..., Any]) -> None:
     assert drawn_score(draw, 1.0) == pytest.approx(PLAIN, abs=3)
 
 
-def test_flushed_cheeks_are_told_from_the_chin():
+def test_flushed_cheeks_are_told_from_the_chin() -> None:
     crop, _ = drawing.redrawn(drawing.portrait_crop(), drawing.flush)
     before = redness(surface_of(drawing.portrait_crop()))[0].zones
     after = redness(surface_of(crop))[0].zones
@@ -47,7 +50,7 @@ def test_flushed_cheeks_are_told_from_the_chin():
     assert after["chin"] <= before["chin"]  # the flush raises what counts as calm, if it changes the chin at all
 
 
-def test_the_map_shows_where_the_lesions_are():
+def test_the_map_shows_where_the_lesions_are() -> None:
     crop, drawn = drawing.redrawn(drawing.portrait_crop(), drawing.lesions, strength=1.5)
     surface = surface_of(crop)
     heat = redness(surface)[1]
@@ -62,7 +65,7 @@ def test_the_map_shows_where_the_lesions_are():
 
 
 @pytest.mark.parametrize("exposure", [0.6, 0.8])
-def test_dimmer_light_is_not_redder_skin(exposure: float):
+def test_dimmer_light_is_not_redder_skin(exposure: float) -> None:
     crop = drawing.portrait_crop()
     linear = drawing._linear(crop.pixels)
     dimmed = painted(drawing._bytes(linear * exposure), crop.keypoints)
@@ -70,7 +73,7 @@ def test_dimmer_light_is_not_redder_skin(exposure: float):
     assert redness(surface_of(dimmed))[0].score == pytest.approx(PLAIN, abs=10)
 
 
-def test_a_wholly_red_face_is_red_though_nothing_in_it_is_redder():
+def test_a_wholly_red_face_is_red_though_nothing_in_it_is_redder() -> None:
     crop = drawing.portrait_crop()
     light = drawing._linear(crop.pixels)
     red = painted(drawing._bytes(light * 10.0 ** -(2 * drawing.BLOOD)), crop.keypoints)
@@ -78,7 +81,7 @@ def test_a_wholly_red_face_is_red_though_nothing_in_it_is_redder():
     assert redness(surface_of(red))[0].score > PLAIN + 30
 
 
-def test_a_black_and_white_photo_has_no_redness():
+def test_a_black_and_white_photo_has_no_redness() -> None:
     crop = drawing.portrait_crop()
     grey = np.asarray(Image.fromarray(crop.pixels).convert("L").convert("RGB"))
 

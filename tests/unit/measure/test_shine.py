@@ -1,5 +1,8 @@
 """Shine rises with drawn highlights, not with blood, pigment or texture."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,12 +14,12 @@ from tests.unit.measure.faces import painted, surface_of
 PLAIN = shine(surface_of(drawing.portrait_crop()))[0].score
 
 
-def drawn_score(draw, strength: float) -> float:
+def drawn_score(draw: Callable[..., Any], strength: float) -> float:
     crop, _ = drawing.redrawn(drawing.portrait_crop(), draw, strength=strength)
     return shine(surface_of(crop))[0].score
 
 
-def test_more_gloss_scores_higher():
+def test_more_gloss_scores_higher() -> None:
     scores = [PLAIN, *(drawn_score(drawing.shine, strength) for strength in (0.5, 1.0, 2.0))]
 
     assert all(np.diff(scores) > 1)
@@ -24,11 +27,11 @@ def test_more_gloss_scores_higher():
 
 
 @pytest.mark.parametrize("draw", [drawing.lesions, drawing.flush, drawing.patches, drawing.wrinkles, drawing.roughness])
-def test_what_does_not_glisten_leaves_shine_alone(draw):
+def test_what_does_not_glisten_leaves_shine_alone(draw: Callable[..., Any]) -> None:
     assert drawn_score(draw, 1.0) == pytest.approx(PLAIN, abs=4)
 
 
-def test_the_map_shows_the_highlight_on_the_cheek():
+def test_the_map_shows_the_highlight_on_the_cheek() -> None:
     crop, drawn = drawing.redrawn(drawing.portrait_crop(), drawing.shine, strength=2.0)
     gain = shine(surface_of(crop))[1] - shine(surface_of(drawing.portrait_crop()))[1]
     x, y, width, height = drawn.boxes[4] / 2
@@ -36,14 +39,14 @@ def test_the_map_shows_the_highlight_on_the_cheek():
     assert gain[int(y + height / 2), int(x + width / 2)] > 0.3
 
 
-def test_a_matte_and_even_face_does_not_shine():
+def test_a_matte_and_even_face_does_not_shine() -> None:
     crop = drawing.portrait_crop()
     even = np.full_like(crop.pixels, (205, 160, 135))
 
     assert shine(surface_of(painted(even, crop.keypoints)))[0].score == 0
 
 
-def test_a_black_and_white_photo_shines_by_its_brightness():
+def test_a_black_and_white_photo_shines_by_its_brightness() -> None:
     crop, _ = drawing.redrawn(drawing.portrait_crop(), drawing.shine, strength=2.0)
     scores = []
     for source in (drawing.portrait_crop(), crop):

@@ -21,11 +21,11 @@ BRIGHTNESS = 1e-5  # of density per grey level of the crop's mean
 
 def answers() -> dict[str, NDArray[np.float32]]:
     """The outputs for every crop: two lesions, one of them sure, twelve in all, moderate."""
-    outputs = {name: np.zeros(shape, np.float32) for name, shape in MAPS.items()}
+    outputs: dict[str, NDArray[np.float32]] = {name: np.zeros(shape, np.float32) for name, shape in MAPS.items()}
     outputs["heat"][40, 60], outputs["heat"][80, 30] = 0.9, 0.3
     outputs["size"][:] = 20.0
     outputs["offset"][:] = 0.5
-    outputs["density"] = np.float32(12.0).reshape(())
+    outputs["density"] = np.array(12.0, np.float32)
     outputs["severity"][:] = [0.1, 0.7, 0.1, 0.1]
     outputs["count_distribution"][12] = 1.0
     outputs["wrinkles"][:] = [0.9, 0.5, 0.1, 0.5]

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,7 @@ def s3() -> Iterator[S3]:
 
 
 @pytest.fixture
-def proxy(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+def proxy(s3: S3, retry_delays: list[float], monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:  # noqa: ARG001
     """The way there; the bucket is empty."""
     s3.clear(BUCKET)
     between = Proxy(s3.url)
@@ -98,10 +98,8 @@ def test_a_folder_with_a_pointer_follows_it(tmp_path: Path) -> None:
     place = tmp_path / "place"
     for version in ("1.0.0", "1.1.0"):
         made = bundle(tmp_path, version)
-        made.rename(place / version_folder(version, sha256(made))) if place.exists() else (
-            place.mkdir(),
-            made.rename(place / version_folder(version, sha256(made))),
-        )
+        place.mkdir(exist_ok=True)
+        made.rename(place / version_folder(version, sha256(made)))
     folders = sorted(path.name for path in place.iterdir())
     pointed = {"format_version": 1, "folder": folders[0], "version": "1.0.0", "sha256": sha256(place / folders[0])}
     (place / CURRENT).write_text(json.dumps(pointed))
@@ -121,13 +119,14 @@ def test_a_pointer_leads_nowhere_but_beside_it(tmp_path: Path, folder: str) -> N
 
 
 def test_links_pipes_devices_and_giants_are_refused_by_a_sentence(tmp_path: Path) -> None:
-    for name, hurt in {
+    harm: dict[str, Callable[[Path], object]] = {
         "link": lambda path: path.symlink_to("/etc/hostname"),
         "pipe": os.mkfifo,
         "folder": Path.mkdir,
         "device": lambda path: os.mknod(path, 0o20600, os.makedev(1, 5)),
         "giant": lambda path: path.write_bytes(b" " * 2_000_000),
-    }.items():
+    }
+    for name, hurt in harm.items():
         folder = bundles.write(tmp_path / name)
         (folder / MANIFEST).unlink()
         hurt(folder / MANIFEST)
@@ -145,7 +144,7 @@ def test_links_pipes_devices_and_giants_are_refused_by_a_sentence(tmp_path: Path
 
 
 def test_a_bundle_is_fetched_small_files_first_and_counted(s3: S3, proxy: Proxy, tmp_path: Path) -> None:
-    folder, counted = bundle(tmp_path), []
+    folder, counted = bundle(tmp_path), list[int]()
     s3.put_bundle(BUCKET, PREFIX, folder)
     fetched = of(tmp_path, counted=counted).fetch()
     assert fetched.sha256 == sha256(folder)
@@ -281,7 +280,7 @@ def test_a_pointer_in_s3_is_followed_and_a_pin_finds_its_own_folder(s3: S3, prox
 
 
 def test_an_object_larger_than_the_manifest_says_is_not_downloaded(s3: S3, proxy: Proxy, tmp_path: Path) -> None:
-    folder, counted = bundle(tmp_path), []
+    folder, counted = bundle(tmp_path), list[int]()
     s3.put_bundle(BUCKET, PREFIX, folder)
     s3.client().put_object(Bucket=BUCKET, Key=f"{PREFIX}/{MODEL}", Body=b"x" * 5_000_000)
     error = refusal(of(tmp_path, counted=counted))

@@ -17,9 +17,15 @@ from bentos.skin import errors
 from bentos.skin.photo import decode as module
 from bentos.skin.photo.decode import BACKGROUND, ENOUGH_SIDE, MAX_BYTES, MIN_SIDE, decode
 from bentos.skin.photo.image_header import MAX_PROFILE_BYTES, MAX_SCANS
+from tests.properties import examples
 
 ASTRONAUT = Path(__file__).resolve().parents[2] / "photos/astronaut.png"
 PORTRAIT = Image.open(ASTRONAUT).convert("RGB").resize((192, 160))
+NEAREST: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "PNG": {},
+    "WEBP": {"lossless": True},
+}  # options by which a format keeps a picture best
 QUADRANTS = Image.new("RGB", (96, 128))  # red, green / blue, white: tells all eight orientations apart
 for corner, colour in (((0, 0), "red"), ((48, 0), "lime"), ((0, 64), "blue"), ((48, 64), "white")):
     QUADRANTS.paste(colour, (*corner, corner[0] + 48, corner[1] + 64))
@@ -60,7 +66,7 @@ def swapped_profile() -> bytes:
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     for i in range(struct.unpack_from(">I", profile, 128)[0]):
         at = 132 + 12 * i
-        if profile[at : at + 4] in (b"rXYZ", b"gXYZ"):
+        if bytes(profile[at : at + 4]) in (b"rXYZ", b"gXYZ"):
             profile[at : at + 1] = b"g" if profile[at : at + 1] == b"r" else b"r"
     return bytes(profile).replace("sRGB".encode("utf-16-be"), "test".encode("utf-16-be"))
 
@@ -287,7 +293,7 @@ def test_exif_orientation_is_applied(fmt: str, orientation: int) -> None:
     stored = Image.fromarray(np.ascontiguousarray(turns[orientation](np.asarray(QUADRANTS))))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options = {"JPEG": {"quality": 95, "subsampling": 0}, "PNG": {}, "WEBP": {"lossless": True}}[fmt]
+    options = NEAREST[fmt]
     photo = decode(encoded(stored, fmt, exif=exif, **options))
     assert (photo.width, photo.height) == QUADRANTS.size
     assert_close(photo.pixels, QUADRANTS, 3)
@@ -390,7 +396,7 @@ def test_an_adobe_cmyk_jpeg_is_not_inverted(adobe: bytes) -> None:
 
 @pytest.mark.parametrize("fmt", ["JPEG", "PNG", "WEBP"])
 def test_a_profile_is_applied(fmt: str) -> None:
-    options = {"JPEG": {"quality": 95, "subsampling": 0}, "PNG": {}, "WEBP": {"lossless": True}}[fmt]
+    options = NEAREST[fmt]
     pixels = decode(encoded(QUADRANTS, fmt, icc_profile=swapped_profile(), **options)).pixels
     assert np.abs(pixels[10, 10].astype(int) - (0, 255, 0)).max() <= 3  # red is green now
     assert np.abs(pixels[10, 90].astype(int) - (255, 0, 0)).max() <= 3
@@ -487,7 +493,7 @@ def mutants(draw: st.DrawFn) -> bytes:
     return with_right_checksums(bytes(data)) if data.startswith(b"\x89PNG") and draw(st.booleans()) else bytes(data)
 
 
-@settings(max_examples=1500, derandomize=True, deadline=1000, database=None)
+@settings(max_examples=examples(1500), deadline=1000)
 @given(data=mutants())
 @example(data=b"\xff\xd8\xff")
 @example(data=b"\0\0\0\x04ftyp")
@@ -506,7 +512,7 @@ def test_a_mutant_ends_in_a_photo_or_a_named_error_quickly_and_without_warnings(
     assert (-(-photo.width // factor), -(-photo.height // factor)) == (width, height)
 
 
-@settings(max_examples=300, derandomize=True, deadline=1000, database=None)
+@settings(max_examples=examples(300), deadline=1000)
 @given(data=st.binary(max_size=400), magic=st.sampled_from([b"", *(good[:12] for good in GOOD), b"\0\0\0\x18ftyp"]))
 def test_random_bytes_end_in_a_named_error(data: bytes, magic: bytes) -> None:
     with pytest.raises(errors.ShineError):

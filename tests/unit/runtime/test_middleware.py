@@ -129,9 +129,10 @@ def test_the_endpoint_finds_the_parsed_photos_in_the_context_and_nothing_keeps_t
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         contexts.append(current())
-        assert current().upload is not None
+        upload = current().upload
+        assert upload is not None
         assert (await receive())["body"] == b""
-        await answering({"photos": repr(current().upload.photos)})(scope, receive, send)
+        await answering({"photos": repr(upload.photos)})(scope, receive, send)
 
     app = with_context(UploadMiddleware(endpoint, Settings()))
     response = ask(app, "POST", "/analyze", files={"image": b"a photo"})

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bentos.skin.model.lifecycle import ModelNotReady
+from bentos.skin.model.status import ModelNotReady
 from bentos.skin.runtime.breaker import Breaker
 from bentos.skin.runtime.runner_client import RunnerClient, RunnerFailed
 

@@ -123,6 +123,7 @@ def test_the_card_contains_every_metric_of_both_predictors_and_the_terms(measure
     assert "nan" not in text
 
 
+@pytest.mark.long
 def test_plots_are_the_same_bytes_every_time(measured: tuple[Any, Any, Any]) -> None:
     pytest.importorskip("matplotlib")
     tables, metrics, _ = measured
@@ -137,7 +138,7 @@ def test_plots_are_the_same_bytes_every_time(measured: tuple[Any, Any, Any]) -> 
 def test_the_measured_heuristics_are_the_served_ones_and_shown_boxes_come_first() -> None:
     crop, _ = redrawn(portrait_crop(), lesions, count=14)
     prediction = predictions.predict_with_heuristics(crop)
-    assert prediction.served == measure(crop).learned
+    assert prediction.served == measure(crop).lesions_and_wrinkles
     shown = [lesion.box for lesion in prediction.served.lesions]
     assert len(prediction.boxes) > len(shown) > 5
     assert np.allclose(prediction.boxes[: len(shown)], shown)
@@ -163,6 +164,7 @@ def test_labelled_boxes_cover_the_cells_they_lie_on() -> None:
     assert np.argwhere(cells).tolist() == [[16, 8], [16, 9], [16, 10], [16, 11]]
 
 
+@pytest.mark.long
 def test_the_command_measures_heuristics_alone_into_a_folder(data: Path, tmp_path: Path) -> None:
     before = evaluate.METRICS.read_bytes()
     arguments = [

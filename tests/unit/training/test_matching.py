@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from training.matching import average_precision, match_boxes, overlaps
+from bentos.skin.boxes import overlaps
+from training.matching import average_precision, match_boxes
 
 
 def test_overlap_is_intersection_over_union() -> None:
