@@ -17,7 +17,6 @@ from deploy.record.lock import Holding, Locked
 from deploy.rollout import commands as rollout
 from deploy.rollout.walk import Result
 from deploy.why import commands as why
-from deploy.why.evidence import Evidence
 from tests.rollout.causes.made import exited, seen
 from tests.rollout.records import attempt, record
 
@@ -180,7 +179,7 @@ def test_why_names_its_plan_and_the_address_of_the_attempt(
         sentence="It fails. Nothing is taken back; `trail rollback` goes to what was before.",
     )
     monkeypatch.setattr(why, "open_store", lambda *_: type("S", (), {"read": lambda _: record([failing])})())
-    monkeypatch.setattr(why, "gather", lambda *_: Evidence())
+    monkeypatch.setattr(why, "gather", lambda *_: seen())
     capsys.readouterr()
     cli.main(["why", "--plan", PLAN])
     told = " ".join(capsys.readouterr().out.split())
