@@ -158,4 +158,4 @@ def test_findings_are_made_in_one_module() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding"
     }
     assert makers == {Path(finding.__file__).name}
-    assert codes.finding is finding.finding
+    assert vars(codes)["finding"] is finding.finding

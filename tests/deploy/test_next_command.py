@@ -15,6 +15,7 @@ from deploy.next_command import TAKES, OptionsInUse
 from deploy.plan import PlanError
 from deploy.record.lock import Holding, Locked
 from deploy.rollout import commands as rollout
+from deploy.rollout.view import Plain
 from deploy.rollout.walk import Result
 from deploy.why import commands as why
 from tests.rollout.causes.made import exited, seen
@@ -162,7 +163,7 @@ def test_the_climb_that_is_named_has_the_image_that_was_asked_for(
 
 def test_lines_of_a_rollout_name_its_plan(plan: str, capsys: Any) -> None:
     options = OptionsInUse.of(cli.parser().parse_args(["up", "simple", "--plan", PLAN]))
-    with rollout.view(True, options) as view:
+    with Plain(options=options) as view:
         view.say("How this ended is not in the record; `trail resume` writes it there later.")
     assert f"`trail resume --plan {plan}` writes it" in capsys.readouterr().err
 

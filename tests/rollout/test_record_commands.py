@@ -105,7 +105,7 @@ def test_status_for_programs(client: Steady, capsys: Any) -> None:
 
 def test_the_next_command_names_the_plan_and_the_address_in_use(client: Steady, capsys: Any) -> None:
     Path("trail.yaml").rename("our plan.yaml")
-    address = {"base_url": "http://127.0.0.1:8080"}
+    address: dict[str, Any] = {"base_url": "http://127.0.0.1:8080"}
     hold(client, record([attempt("a1", "simple", **address), attempt("a2", "hybrid", "running", 30, **address)]))
     wanted = "trail resume --plan 'our plan.yaml' --base-url http://127.0.0.1:8080"
     code, out, _ = run(capsys, "status", "--plan", "our plan.yaml")

@@ -265,7 +265,7 @@ def test_the_next_command_follows_from_the_last_attempt(outcome: Outcome, comman
 
 
 FAILED: list[Outcome] = ["gate_failed", "cause_found", "platform_failed", "rollback_failed"]
-BAD = {"back_to": "a1", "cause": "metrics_there"}
+BAD: dict[str, Any] = {"back_to": "a1", "cause": "metrics_there"}
 
 
 @pytest.mark.parametrize("outcome", FAILED)
