@@ -23,7 +23,7 @@ COLOURS: dict[Level, str] = {"OK": "32", "SKIP": "36", "WARN": "33", "FAIL": "31
 WIDEST = 110
 QUOTED = re.compile(r"`[^`]+`")
 GLUE = "\0"  # stands for a space at which no line ends; no printable text has one
-LONGEST = 1200  # characters of what ended a command; a failed stack has several reasons
+LONGEST = 2000  # characters of what ended a command; a failed stack has several reasons
 
 USAGE = declare(
     "USAGE_WRONG",

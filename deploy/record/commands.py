@@ -116,9 +116,10 @@ def _status(wanted: argparse.Namespace, plan: Plan, live: Live | None) -> int:
         lines.append(f"Lock:  {holding.told()}{' (stale)' if holding.stale else ''}")
     drifted = seen is not None and bool(seen.data.get("differs_from_record")) and holding is None
     if drifted:
-        lines.append(f"Next:  {options.command(UNDO)} (back to what the record knows), or find out who changed it")
+        undo = printable(options.command(UNDO), 1000)
+        lines.append(f"Next:  {undo} (back to what the record knows), or find out who changed it")
     else:
-        lines.append(f"Next:  {progress.next or page.ALL_PROVEN}")
+        lines.append(f"Next:  {printable(progress.next or page.ALL_PROVEN, 1000)}")
         lines += [f"       {printable(progress.advice, 1000)}"] if progress.advice else []
     print("\n".join(lines))
     return FINE

@@ -233,7 +233,7 @@ def tell(wanted: argparse.Namespace, result: Result) -> None:
     colours = report.colours_wanted(sys.stdout)
     mark = ("✔" if good else "✘") if sys.stdout.encoding.lower().startswith("utf") else ("ok" if good else "no")
     shown = f"\033[{'32' if good else '31'}m{mark}\033[0m" if colours else mark
-    print(f"{shown} {printable(result.sentence, 1200)}")
+    print(f"{shown} {printable(result.sentence, report.LONGEST)}")
 
 
 def as_json(result: Result) -> dict[str, Any]:

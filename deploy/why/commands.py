@@ -85,14 +85,20 @@ def with_attempt(seen: Evidence, plan: plans.Plan, clients: Clients, deployment:
         clients: of AWS.
         deployment: that was asked for.
     """
+    if seen.service is None and seen.cluster_status is None:  # S3 would not answer either, for minutes
+        return _unread(seen, "not read, since ECS could not be asked.")
     try:
         record = open_store(plan, clients).read()
     except plans.PlanError:
         return seen
     except RecordError as error:
-        return seen.model_copy(update={"unseen": (*seen.unseen, printable(f"The trail record: {error}", 400))})
+        return _unread(seen, str(error))
     primary = next((one.created for one in seen.deployments if one.status == "PRIMARY"), None)
     return seen.model_copy(update={"recorded": remembered(record, deployment, primary)})
+
+
+def _unread(seen: Evidence, why: str) -> Evidence:
+    return seen.model_copy(update={"unseen": (*seen.unseen, printable(f"The trail record: {why}", 400))})
 
 
 def as_json(seen: Evidence, causes: list[Diagnosis]) -> dict[str, Any]:

@@ -15,10 +15,9 @@ from deploy.next_command import TAKES, OptionsInUse
 from deploy.plan import PlanError
 from deploy.record.lock import Holding, Locked
 from deploy.rollout import commands as rollout
-from deploy.rollout.view import view
+from deploy.rollout.view import Plain
 from deploy.rollout.walk import Result
 from deploy.why import commands as why
-from deploy.why.evidence import Evidence
 from tests.rollout.causes.made import exited, seen
 from tests.rollout.records import attempt, record
 
@@ -164,8 +163,8 @@ def test_the_climb_that_is_named_has_the_image_that_was_asked_for(
 
 def test_lines_of_a_rollout_name_its_plan(plan: str, capsys: Any) -> None:
     options = OptionsInUse.of(cli.parser().parse_args(["up", "simple", "--plan", PLAN]))
-    with view(True, options) as reporter:
-        reporter.say("How this ended is not in the record; `trail resume` writes it there later.")
+    with Plain(options=options) as view:
+        view.say("How this ended is not in the record; `trail resume` writes it there later.")
     assert f"`trail resume --plan {plan}` writes it" in capsys.readouterr().err
 
 
@@ -181,7 +180,7 @@ def test_why_names_its_plan_and_the_address_of_the_attempt(
         sentence="It fails. Nothing is taken back; `trail rollback` goes to what was before.",
     )
     monkeypatch.setattr(why, "open_store", lambda *_: type("S", (), {"read": lambda _: record([failing])})())
-    monkeypatch.setattr(why, "gather", lambda *_: Evidence())
+    monkeypatch.setattr(why, "gather", lambda *_: seen())
     capsys.readouterr()
     cli.main(["why", "--plan", PLAN])
     told = " ".join(capsys.readouterr().out.split())

@@ -383,6 +383,15 @@ def test_a_record_that_cannot_be_read_hides_nothing_of_what_aws_shows(
     assert told["unseen"] == [f"The trail record: {error}"][:unseen]
 
 
+def test_where_aws_does_not_answer_the_record_is_not_waited_for(why: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "open_store", lambda *_: pytest.fail("S3 was asked"))
+    nothing = seen(service=None, cluster_status=None, unseen=("The service: ecs does not answer.",))
+    code, out = why(nothing, "--json")
+    told = json.loads(out)
+    assert (code, told["causes"][0]["code"]) == (2, "NOT_SEEN")
+    assert told["unseen"][-1] == "The trail record: not read, since ECS could not be asked."
+
+
 def test_no_control_character_of_the_record_reaches_a_terminal(why: Any, kept: list[Attempt]) -> None:
     hostile = "\x1b[2J\x1b]0;owned\x07 \u202egnp"
     kept += [stopped(cause=hostile, sentence=hostile, evidence=[hostile], deployment=hostile)]
