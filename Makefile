@@ -59,7 +59,7 @@ faults: setup ## every row of the fault matrix, as root; writes .cache/faults.js
 rollout-demo: setup ## watch one image climb four phases, on a stand-in for AWS on loopback (2 minutes)
 	$(BIN)/python -m tests.rollout.demo
 
-rollout-failures: setup ## what goes wrong in a rollout, one by one, while photos are sent; writes deploy/FAILURES.md
+rollout-failures: setup ## what goes wrong in a rollout, one by one, while photos are sent; writes docs/rollout-failures.md
 	rm -f .cache/rollout.json
 	ROLLOUT_JSON=.cache/rollout.json $(BIN)/python -m pytest tests/rollout/test_failures.py
 	$(BIN)/python -m tests.rollout.outcomes .cache/rollout.json

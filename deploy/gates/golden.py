@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bentos.skin.findings import SEVERITIES
 from bentos.skin.schema import Severity
-from deploy import reading
+from deploy.config import files as reading
+from deploy.config.plan import PlanError
 from deploy.image.load import PROBE_PHOTO
-from deploy.plan import PlanError
 
 GOLDEN = Path(__file__).with_name("golden.json")
 MAX_BYTES = 1 << 20

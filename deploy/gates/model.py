@@ -4,12 +4,12 @@ from botocore.exceptions import ClientError
 
 from bentos.skin.model.bundle import MANIFEST, MAX_MANIFEST_BYTES, BundleError, parse
 from bentos.skin.model.pointer import CURRENT, MAX_POINTER_BYTES, PIN_SHOWN, pointer
-from deploy.gates.asking import Judged, held, missed
-from deploy.gates.live import Live
+from deploy.config.plan import Weights
+from deploy.gates.gate import GateOutcome, failed, passed
+from deploy.gates.observation import Observation
 from deploy.gates.replies import Unexpected, metric
-from deploy.gates.seen import Seen
-from deploy.plan import Weights
-from deploy.words import printable
+from deploy.gates.target import LiveTarget
+from deploy.text import printable
 
 # Of each, one that is there once a task has answered a photo.
 FAMILIES = (
@@ -23,62 +23,62 @@ FETCHED = "shine_weights_bytes_total"
 ABSENT = frozenset({"NoSuchKey", "404"})
 
 
-def model_state(live: Live, seen: Seen) -> Judged:
+def model_state(live: LiveTarget, seen: Observation) -> GateOutcome:
     """/ml/status tells a state that can be: a model that is ready has a name, one that is not has a reason."""
     told, model = seen.status, seen.model
     state = told.get("state")
     value = {"state": state, "reason": told.get("reason"), "phase": told.get("phase")}
     limit = {"state": ["ready", "degraded"], "phase": live.phase}
     if told.get("phase") != live.phase:
-        return missed(
+        return failed(
             f"/ml/status tells phase {printable(str(told.get('phase')), 40)}, not {live.phase}.", value, limit
         )
     if state not in limit["state"]:
-        return missed(
+        return failed(
             f"The model is {printable(str(state), 40)}; it should be ready, or degraded with a reason.", value, limit
         )
     if state == "ready":
         if model is None or not all(model.get(name) for name in ("name", "version", "sha256")):
-            return missed("The model is ready, but /ml/status does not tell which one it is.", value, limit)
-        return held(
+            return failed("The model is ready, but /ml/status does not tell which one it is.", value, limit)
+        return passed(
             f"The model is ready: {printable(str(model['name']))} {printable(str(model['version']))}.", value, limit
         )
     if told.get("reason") is None and told.get("breaker") == "closed":
-        return missed("The model is degraded, but /ml/status gives no reason.", value, limit)
-    return held(f"The model is degraded ({_reason(seen)}); the heuristics answer, marked.", value, limit)
+        return failed("The model is degraded, but /ml/status gives no reason.", value, limit)
+    return passed(f"The model is degraded ({_reason(seen)}); the heuristics answer, marked.", value, limit)
 
 
-def metrics(_: Live, seen: Seen) -> Judged:
+def metrics(_: LiveTarget, seen: Observation) -> GateOutcome:
     """/metrics holds the service's own: requests, answers, stages, the model's and the breakers' state."""
     found = [name for name in FAMILIES if metric(seen.metrics, name) is not None]
     if missing := [name for name in FAMILIES if name not in found]:
-        return missed(
+        return failed(
             f"/metrics lacks {', '.join(missing)}: no photo was answered by that task, or something else answers.",
             found,
             list(FAMILIES),
         )
-    return held(
+    return passed(
         "/metrics tells requests, answers, stage times, the model's and the breakers' state.", found, list(FAMILIES)
     )
 
 
-def model_from_s3(live: Live, seen: Seen) -> Judged:
+def model_from_s3(live: LiveTarget, seen: Observation) -> GateOutcome:
     """The loaded model is the one that the plan pins, and came from where the plan says."""
     planned, model = _weights(live), seen.model
     value = None if model is None else {"sha256": model.get("sha256"), "source": model.get("source")}
     limit = {"sha256": planned.sha256, "source": planned.uri}
     if model is None:
-        return missed(f"No model is loaded ({_reason(seen)}).", value, limit)
+        return failed(f"No model is loaded ({_reason(seen)}).", value, limit)
     if model.get("sha256") != planned.sha256:
         found = printable(str(model.get("sha256")), PIN_SHOWN)
-        return missed(f"The loaded model is {found}, the plan pins {planned.sha256[:PIN_SHOWN]}….", value, limit)
+        return failed(f"The loaded model is {found}, the plan pins {planned.sha256[:PIN_SHOWN]}….", value, limit)
     source = str(model.get("source"))
     if source != planned.uri and not source.startswith(planned.uri.rstrip("/") + "/"):
-        return missed(f"The loaded model comes from {printable(source)}, not from {planned.uri}.", value, limit)
-    return held(f"The model {planned.sha256[:PIN_SHOWN]}… is loaded from {planned.uri}.", value, limit)
+        return failed(f"The loaded model comes from {printable(source)}, not from {planned.uri}.", value, limit)
+    return passed(f"The model {planned.sha256[:PIN_SHOWN]}… is loaded from {planned.uri}.", value, limit)
 
 
-def cached(live: Live, seen: Seen) -> Judged:
+def cached(live: LiveTarget, seen: Observation) -> GateOutcome:
     """A task has fetched its weights once at the most, and has them loaded.
 
     A task counts what its processes fetch for as long as it lives, so this shows that a runner which was started anew
@@ -86,23 +86,23 @@ def cached(live: Live, seen: Seen) -> Judged:
     same disk can show, which Fargate does not offer: each task has a disk of its own and fetches once.
     """
     if seen.model is None:
-        return missed(f"No model is loaded ({_reason(seen)}).")
+        return failed(f"No model is loaded ({_reason(seen)}).")
     fetched, limit = metric(seen.metrics, FETCHED), bundle_bytes(live)
     if fetched is None:
-        return missed(f"/metrics does not tell {FETCHED}.", None, limit)
+        return failed(f"/metrics does not tell {FETCHED}.", None, limit)
     if fetched > limit:
-        return missed(
+        return failed(
             f"The task that answered has fetched {fetched:,.0f} bytes of weights, more than one bundle of {limit:,}: "
             "its cache does not hold. Can SHINE_CACHE_DIR be written?",
             fetched,
             limit,
         )
-    return held(
+    return passed(
         f"The task that answered has fetched {fetched:,.0f} bytes of weights, one bundle at the most.", fetched, limit
     )
 
 
-def bundle_bytes(live: Live) -> int:
+def bundle_bytes(live: LiveTarget) -> int:
     """What one start fetches at the most: pointer, manifest and the files that it lists.
 
     Raises:
@@ -129,7 +129,7 @@ def bundle_bytes(live: Live) -> int:
         raise Unexpected(f"The weights in {planned.uri} cannot be read: {error.message}") from None
 
 
-def _pinned(live: Live, bucket: str, prefix: str) -> str:
+def _pinned(live: LiveTarget, bucket: str, prefix: str) -> str:
     """The folder of the pinned version, as bentos/skin/model/s3.py finds it."""
     planned = _weights(live)
     pages = live.clients["s3"].get_paginator("list_objects_v2")
@@ -140,7 +140,7 @@ def _pinned(live: Live, bucket: str, prefix: str) -> str:
     raise Unexpected(f"The pinned version {planned.sha256[:PIN_SHOWN]}… is not in {planned.uri}.")
 
 
-def _small(live: Live, bucket: str, key: str, most: int) -> bytes | None:
+def _small(live: LiveTarget, bucket: str, key: str, most: int) -> bytes | None:
     try:
         body = live.clients["s3"].get_object(Bucket=bucket, Key=key.lstrip("/"))["Body"]
     except ClientError as error:
@@ -151,7 +151,7 @@ def _small(live: Live, bucket: str, key: str, most: int) -> bytes | None:
     return found
 
 
-def _weights(live: Live) -> Weights:
+def _weights(live: LiveTarget) -> Weights:
     if live.plan.weights is None:
         raise Unexpected(
             "The plan names no weights; weights.uri and weights.sha256 say which ones phase foundation loads."
@@ -159,7 +159,7 @@ def _weights(live: Live) -> Weights:
     return live.plan.weights
 
 
-def _reason(seen: Seen) -> str:
+def _reason(seen: Observation) -> str:
     error = seen.status.get("last_error")
     message = (
         printable(str(error["message"]), 160).rstrip(".") if isinstance(error, dict) and "message" in error else ""

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 
 from bentos.skin.errors import ApiKeyMissing
-from deploy.gates.live import KEY_VARIABLE
-from deploy.words import printable
+from deploy.gates.target import KEY_VARIABLE
+from deploy.text import printable
 
 
 class Unexpected(Exception):

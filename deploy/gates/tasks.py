@@ -5,17 +5,17 @@ from typing import Any
 
 import httpx
 
-from deploy.gates.asking import Judged, held, missed
-from deploy.gates.live import Live
+from deploy.aws.tasks import addresses
+from deploy.gates.gate import GateOutcome, failed, passed
+from deploy.gates.observation import Observation
 from deploy.gates.replies import refusal
-from deploy.gates.seen import Seen
-from deploy.running import addresses
-from deploy.words import printable
+from deploy.gates.target import LiveTarget
+from deploy.text import printable
 
 SHOWN = 19  # characters of a digest in a sentence: sha256: and twelve digits
 
 
-def tasks_running(live: Live, seen: Seen) -> Judged:
+def tasks_running(live: LiveTarget, seen: Observation) -> GateOutcome:
     """As many tasks of our deployment run as are desired, and none of them has stopped since the window began."""
     wanted, states = seen.wanted, Counter(str(one.get("lastStatus")) for one in seen.ours)
     running = states.pop("RUNNING", 0)
@@ -23,44 +23,44 @@ def tasks_running(live: Live, seen: Seen) -> Judged:
     state = (seen.deployment or {}).get("rolloutState")
     if state == "FAILED":
         why = printable(str((seen.deployment or {}).get("rolloutStateReason", "")), 200).rstrip(".")
-        return missed(f"ECS has given the deployment up{f': {why}' if why else ''}.", value, limit, hopeless=True)
+        return failed(f"ECS has given the deployment up{f': {why}' if why else ''}.", value, limit, hopeless=True)
     if wanted == 0:
-        return missed("The service wants no task: its desired count is 0.", value, limit)
+        return failed("The service wants no task: its desired count is 0.", value, limit)
     if seen.newly_stopped:
-        return missed(f"{_stopped(seen.newly_stopped)} within the window.", value, limit)
+        return failed(f"{_stopped(seen.newly_stopped)} within the window.", value, limit)
     if running < wanted:
         others = ", ".join(f"{number} {name}" for name, number in states.items())
         whose = live.deployment or "this task definition"
-        return missed(
+        return failed(
             f"{running} of {wanted} tasks of {whose} run{f', {others}' if others else ''}; "
             "the service's events and the reasons of its stopped tasks say why.",
             value,
             limit,
         )
-    return held(f"{running} tasks of this deployment run, as many as are wanted.", value, limit)
+    return passed(f"{running} tasks of this deployment run, as many as are wanted.", value, limit)
 
 
-def digest(live: Live, seen: Seen) -> Judged:
+def digest(live: LiveTarget, seen: Observation) -> GateOutcome:
     """Every running task of the service runs the wanted image, whichever deployment started it."""
     running = [one for one in seen.tasks if one.get("lastStatus") == "RUNNING"]
     found = Counter(seen.digest_of(one) for one in running)
     value = {name or "unknown": number for name, number in found.items()}
     if not running:
-        return missed("No task of the service runs.", value, live.digest)
+        return failed("No task of the service runs.", value, live.digest)
     if None in found:
-        return missed("ECS does not tell yet which image a task runs.", value, live.digest)
+        return failed("ECS does not tell yet which image a task runs.", value, live.digest)
     if set(found) != {live.digest}:
         others = ", ".join(f"{number} of {_short(str(name))}" for name, number in found.items() if name != live.digest)
-        return missed(
+        return failed(
             f"Not every task runs {_short(live.digest)}: {others}. Either the old tasks are still leaving, or ECS has "
             "gone back to them.",
             value,
             live.digest,
         )
-    return held(f"All {len(running)} running tasks are of {_short(live.digest)}.", value, live.digest)
+    return passed(f"All {len(running)} running tasks are of {_short(live.digest)}.", value, live.digest)
 
 
-def targets_healthy(live: Live, seen: Seen) -> Judged:
+def targets_healthy(live: LiveTarget, seen: Observation) -> GateOutcome:
     """As many targets are healthy as tasks are desired, and behind each stands a task with the wanted image."""
     states = Counter(str(one["TargetHealth"]["State"]) for one in seen.targets)
     healthy = {str(one["Target"]["Id"]) for one in seen.targets if one["TargetHealth"]["State"] == "healthy"}
@@ -69,15 +69,15 @@ def targets_healthy(live: Live, seen: Seen) -> Judged:
     if strangers := sorted(healthy - right):
         known = {address: seen.digest_of(one) for one in seen.tasks for address in addresses(one)}
         told = ", ".join(f"{one} ({_short(known[one] or '')})" if known.get(one) else one for one in strangers)
-        return missed(f"Traffic goes to {told}, behind which no task with {_short(live.digest)} stands.", value, limit)
+        return failed(f"Traffic goes to {told}, behind which no task with {_short(live.digest)} stands.", value, limit)
     if len(healthy) < seen.wanted or not healthy:
         whys = {_why(one["TargetHealth"]) for one in seen.targets if one["TargetHealth"]["State"] != "healthy"}
         told = "; ".join(sorted(whys)) or "no other is registered"
-        return missed(f"{len(healthy)} of {seen.wanted} targets are healthy: {told}.", value, limit)
-    return held(f"{len(healthy)} targets are healthy, each a task with {_short(live.digest)}.", value, limit)
+        return failed(f"{len(healthy)} of {seen.wanted} targets are healthy: {told}.", value, limit)
+    return passed(f"{len(healthy)} targets are healthy, each a task with {_short(live.digest)}.", value, limit)
 
 
-def stable(_: Live, seen: Seen) -> Judged:
+def stable(_: LiveTarget, seen: Observation) -> GateOutcome:
     """None of our tasks stopped, none went or was replaced since the window began, and no breaker is open."""
     now = {one["taskArn"] for one in seen.ours}
     before = seen.window.running if seen.window else frozenset(now)
@@ -87,19 +87,19 @@ def stable(_: Live, seen: Seen) -> Judged:
     value = {"stopped": len(seen.newly_stopped), "gone": len(gone), "open": opened}
     limit = {"stopped": 0, "gone": 0, "open": []}
     if seen.newly_stopped:
-        return missed(f"{_stopped(seen.newly_stopped)} within the window.", value, limit)
+        return failed(f"{_stopped(seen.newly_stopped)} within the window.", value, limit)
     if gone:
-        return missed(f"Of the tasks that were there when the window began {len(gone)} are gone.", value, limit)
+        return failed(f"Of the tasks that were there when the window began {len(gone)} are gone.", value, limit)
     if not states:
-        return missed("/ml/status does not tell the circuits' state.", value, limit)
+        return failed("/ml/status does not tell the circuits' state.", value, limit)
     if opened:
-        return missed(
+        return failed(
             f"The circuit before the {' and the '.join(opened)} runner is open: it does not answer.", value, limit
         )
-    return held(f"The same {len(before & now)} tasks run, and no circuit is open.", value, limit)
+    return passed(f"The same {len(before & now)} tasks run, and no circuit is open.", value, limit)
 
 
-def ready(live: Live, seen: Seen) -> Judged:
+def ready(live: LiveTarget, seen: Observation) -> GateOutcome:
     """/ready answers 200, asked as often as there are tasks, and ECS takes each of them for healthy."""
     states = Counter(str(one["healthStatus"]) for one in seen.ours if one.get("healthStatus"))
     times = max(1, len(seen.ours))
@@ -108,15 +108,15 @@ def ready(live: Live, seen: Seen) -> Judged:
         answer = seen.get(path, {})
         if answer.status_code != 200:
             told = _readiness(answer)
-            return missed(f"GET {path} answers {told}, at try {number + 1} of {times}.", told, 200)
+            return failed(f"GET {path} answers {told}, at try {number + 1} of {times}.", told, 200)
     wrong = {name: number for name, number in states.items() if name != "HEALTHY"}
     if wrong:
         told = ", ".join(f"{number} {name}" for name, number in wrong.items())
-        return missed(
+        return failed(
             f"{path} answers 200, but ECS does not take all tasks for healthy: {told}.", dict(states), "HEALTHY"
         )
     silent = "" if sum(states.values()) == len(seen.ours) else "; of some ECS does not tell the health"
-    return held(f"GET {path} answered 200 {times} times; tasks are healthy{silent}.", dict(states), "HEALTHY")
+    return passed(f"GET {path} answered 200 {times} times; tasks are healthy{silent}.", dict(states), "HEALTHY")
 
 
 def _readiness(answer: httpx.Response) -> str:

@@ -21,7 +21,7 @@ from deploy.record.objects import Changed, Found, RecordError, RecordUnreachable
 from deploy.record.store import Store
 from deploy.record.text import clock, day, duration, person, utc
 from deploy.record.trail import Attempt
-from deploy.words import printable
+from deploy.text import printable
 
 NAME = "lock.json"
 MOST = 1 << 16  # bytes

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from deploy.refusal import DENIED, told
+from deploy.aws.errors import DENIED, told
 
 # 409: S3 saw another conditional write to the same key just then, and decided for neither.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html

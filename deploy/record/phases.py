@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from bentos.skin.settings import Phase
-from deploy.plan import PHASES
+from deploy.config.plan import PHASES
 from deploy.record.text import clean, duration, moment, person, short, utc
 from deploy.record.trail import Attempt, Record
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from bentos.skin.settings import Phase
-from deploy.plan import PHASES
+from deploy.config.plan import PHASES
 from deploy.record.log import LogDay, log_by_day
 from deploy.record.phases import PhaseProgress, digest_of, phase_progress
 from deploy.record.text import clean, moment, short, utc

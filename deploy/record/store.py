@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, Self
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from deploy.aws import Clients
-from deploy.plan import Plan, PlanError
+from deploy.aws.clients import Clients
+from deploy.config.plan import Plan, PlanError
 from deploy.record.objects import Changed, Found, Objects, RecordError, RecordUnreachable
 from deploy.record.trail import RECORD_VERSION, Attempt, Note, Record
-from deploy.words import printable
+from deploy.text import printable
 
 __all__ = ["RecordError", "RecordUnreachable", "Store", "Whose", "open_store", "place", "with_attempt", "with_note"]
 

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from deploy.words import printable
+from deploy.text import printable
 
 DIGEST_DIGITS = 12  # what registries show
 LONGEST_SENTENCE = 600  # characters

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from bentos.skin.settings import Phase
-from deploy.gates.gate import GateResult
+from deploy.gates.result import GateResult
 
 RECORD_VERSION: Literal[1] = 1
 
@@ -73,7 +73,7 @@ class Attempt(_Part):
         before: what ran when it began, proven or not; None where there was no service, or it had no tasks.
         deployment: ECS's id of the deployment, ecs-svc/…; None before there is one.
         outcome: how it ended.
-        cause: code of the most likely cause of a failure, of deploy/CAUSES.md or a gate's name or a finding's code.
+        cause: code of the most likely cause of a failure, of docs/causes.md or a gate's name or a finding's code.
         sentence: how it ended, for people.
         evidence: lines that show the cause.
         gates: the last result of each gate.

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 from botocore.exceptions import ClientError
 
-from deploy.aws import Clients
-from deploy.plan import Plan, PlanError
+from deploy.aws.clients import Clients
+from deploy.config.plan import Plan, PlanError
 
 ABSENT = frozenset({"ImageNotFoundException", "RepositoryNotFoundException"})
 PUSH_S = 1800

@@ -6,18 +6,19 @@ It picks up the deployment that runs in AWS and never begins a second one.
 import os
 from datetime import timedelta
 
-from deploy import exits, running
+from deploy import exit_codes as exits
+from deploy.aws import tasks as running
+from deploy.aws.service import Deployment, ServiceSnapshot, picture
 from deploy.record import lock
 from deploy.record.trail import Attempt
-from deploy.rollout import back
-from deploy.rollout.ecs import Deployment, Picture, picture
-from deploy.rollout.judge import judge
-from deploy.rollout.walk import Result, Somebody, Walk, here
+from deploy.rollout import rollback as back
+from deploy.rollout.prove import judge
+from deploy.rollout.session import ConcurrentDeploymentError, Result, RolloutSession, here
 
 SKEW = timedelta(minutes=2)  # between this machine's clock and AWS's
 
 
-def resume(walk: Walk) -> Result:
+def resume(walk: RolloutSession) -> Result:
     """Finish the newest attempt that the record says is running.
 
     Raises:
@@ -40,7 +41,7 @@ def resume(walk: Walk) -> Result:
     walk.take_lock(resume_of=left.id)
     try:
         return finish(walk, left)
-    except Somebody as error:
+    except ConcurrentDeploymentError as error:
         walk.release()
         return Result(exits.SOMEBODY_ELSE, str(error), left)
 
@@ -59,7 +60,7 @@ def lives(host: str) -> bool:
     return True
 
 
-def finish(walk: Walk, left: Attempt) -> Result:
+def finish(walk: RolloutSession, left: Attempt) -> Result:
     """What is to be done about it follows from how far it had come."""
     walk.see.say(f"Resuming phase {left.phase}, begun {left.started:%Y-%m-%d %H:%M:%S} UTC by {left.who}.")
     seen = picture(walk.clients, walk.plan)
@@ -98,7 +99,7 @@ def finish(walk: Walk, left: Attempt) -> Result:
     return judge(walk, left, known - {name})
 
 
-def begun(seen: Picture, left: Attempt) -> Deployment | None:
+def begun(seen: ServiceSnapshot, left: Attempt) -> Deployment | None:
     """The attempt's deployment: by its id, or, where the process died before that was written, by what it deploys."""
     if left.deployment is not None:
         return seen.deployment(left.deployment)
@@ -107,7 +108,7 @@ def begun(seen: Picture, left: Attempt) -> Deployment | None:
     return next(fitting, None)
 
 
-def ended_already(walk: Walk, left: Attempt) -> str | None:
+def ended_already(walk: RolloutSession, left: Attempt) -> str | None:
     """Id of the attempt's deployment where ECS no longer lists it, by its stopped tasks; ECS knows them for an hour."""
     if left.deployed is None:
         return None

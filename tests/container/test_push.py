@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from deploy.plan import PlanError
+from deploy.config.plan import PlanError
 from deploy.rollout import push
 from tests.container.registry import Registry
 from tests.deploy.infra_plans import plan as plan_of

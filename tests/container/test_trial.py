@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from bentos.skin.contract import health_command
-from deploy.contract import Contract, own
-from deploy.finding import Finding
-from deploy.trial import try_image
+from deploy.config.image_contract import Contract, own
+from deploy.findings.finding import Finding
+from deploy.verify.container import try_image
 from tests.container.registry import Registry
 from tests.server import free_port
 

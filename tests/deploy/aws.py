@@ -14,8 +14,8 @@ from moto.iam.exceptions import IAMException
 from moto.iam.responses import IamResponse
 
 from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL
-from deploy.contract import Contract
-from deploy.plan import Plan, parse
+from deploy.config.image_contract import Contract
+from deploy.config.plan import Plan, parse
 from tests.moto_state import Snapshot
 
 REGION, ACCOUNT = "us-east-1", "123456789012"

@@ -1,13 +1,13 @@
-"""Writes deploy/CODES.md, the table of all codes.
+"""Writes docs/finding-codes.md, the table of all codes.
 
 python -m tests.deploy.codes
 """
 
 from pathlib import Path
 
-from deploy import explain
+from deploy.cli import explain
 
-PAGE = Path(explain.__file__).with_name("CODES.md")
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "finding-codes.md"
 HEAD = """# What preflight finds
 Each line is a rule, as it should be; a finding under its code says where it is broken, with both values and the repair.
 The last column counts the points of the incident that this tool answers. `trail explain CODE` says what happens where

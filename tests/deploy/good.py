@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from bentos.skin.settings import Phase
-from deploy import contract as contracts
-from deploy import plan as plans
-from deploy import render, shape
-from deploy.case import Case
-from deploy.checks import judge
-from deploy.finding import Finding
+from deploy.config import image_contract as contracts
+from deploy.config import plan as plans
+from deploy.findings.finding import Finding
+from deploy.taskdef import render
+from deploy.taskdef import schema as shape
+from deploy.verify.context import CheckContext
+from deploy.verify.task_definition import judge
 
 EXAMPLE = Path(plans.__file__).with_name("trail.yaml")
 DIGEST = "sha256:" + "ab" * 32
@@ -77,12 +78,12 @@ def _variable(container: dict[str, Any], kind: str, name: str, value: Any) -> No
     container[key] = kept if value is GONE else [*kept, {"name": name, holds: value}]
 
 
-def case(content: dict[str, Any], asked: dict[str, Any] | None = None, phase: str | None = None) -> Case:
+def case(content: dict[str, Any], asked: dict[str, Any] | None = None, phase: str | None = None) -> CheckContext:
     """A case for the checks."""
     made, faults = shape.fit(content)
     asked = asked or contract()
     own = asked["settings"] == json.loads(_contract())["settings"]
-    return Case(made, faults, contracts.parse(asked), phase, own)
+    return CheckContext(made, faults, contracts.parse(asked), phase, own)
 
 
 def found(content: dict[str, Any], asked: dict[str, Any] | None = None, phase: str | None = None) -> list[Finding]:

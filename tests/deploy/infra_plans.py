@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from deploy.plan import Plan, parse
+from deploy.config.plan import Plan, parse
 
 ACCOUNT = "123456789012"  # moto's own
 REGION = "us-east-1"

@@ -9,13 +9,16 @@ import pytest
 import yaml
 from botocore.awsrequest import AWSResponse
 
-from deploy import begin, cli, exits, render
-from deploy import contract as contracts
-from deploy import plan as plans
-from deploy.begin.seen import Seen
+from deploy import exit_codes as exits
+from deploy import importer as begin
+from deploy.cli import main as cli
+from deploy.config import image_contract as contracts
+from deploy.config import plan as plans
+from deploy.importer.values import ImportedValues
+from deploy.taskdef import render
 from tests.deploy.aws import REPOSITORY, Good
+from tests.deploy.invalid_taskdefs import ADMIN, ROUTER
 from tests.deploy.test_cloud import bundle, good, made, told
-from tests.deploy.wrong import ADMIN, ROUTER
 
 __all__ = ["bundle", "good", "made", "told"]  # fixtures
 
@@ -287,7 +290,7 @@ def test_alarms_that_stop_a_deployment_are_kept(good: Good, here: Path, capsys: 
     ["plain", "00123", "yes", "null", "1e3", "a: b", "it's # odd", "two\nlines", "ü\u2028x", "{a}", "", "x:", "-1"],
 )
 def test_any_value_comes_back_as_the_text_that_it_was(value: str) -> None:
-    seen = Seen("x")
+    seen = ImportedValues("x")
     seen.values |= {"service": value, "settings": {"SHINE_QUALITY": value}, "alarms": [value, value]}
     found = yaml.safe_load(begin.written(cli.EXAMPLE.read_text(), seen))
     assert (found["service"], found["settings"], found["alarms"]) == (value, {"SHINE_QUALITY": value}, [value, value])
@@ -300,14 +303,14 @@ def test_every_key_of_a_plan_but_infra_stands_in_the_example() -> None:
 
 
 def test_a_value_without_a_place_in_the_example_is_not_lost() -> None:
-    imported = Seen("x")
+    imported = ImportedValues("x")
     imported.values["size.disk"] = 21
     with pytest.raises(KeyError, match=r"size\.disk"):
         begin.written(cli.EXAMPLE.read_text(), imported)
 
 
 def test_what_is_missing_altogether_leaves_no_value_and_every_other_line_in_its_place() -> None:
-    imported = Seen("x")
+    imported = ImportedValues("x")
     imported.missing |= dict.fromkeys(("roles.task", "roles.execution", "weights", "size.most_tasks"), "It is not set.")
     made = begin.written(cli.EXAMPLE.read_text(), imported).splitlines()[1:]
     kept = [line for line in made if "# TODO" not in line]

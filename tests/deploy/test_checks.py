@@ -10,14 +10,14 @@ import pytest
 from botocore.validate import ParamValidator
 from pydantic import ValidationError
 
-from deploy import contract as contracts
-from deploy import shape
-from deploy.checks import judge
-from deploy.codes import CHECKS
-from deploy.finding import Finding
+from deploy.config import image_contract as contracts
+from deploy.findings.catalog import CHECKS
+from deploy.findings.finding import Finding
+from deploy.taskdef import schema as shape
+from deploy.verify.task_definition import judge
 from tests.deploy import good
-from tests.deploy.right import RIGHT
-from tests.deploy.wrong import ADMIN, NAMES, ROUTER, ROWS, Wrong
+from tests.deploy.invalid_taskdefs import ADMIN, NAMES, ROUTER, ROWS, Wrong
+from tests.deploy.valid_taskdefs import RIGHT
 
 SECOND = "containerDefinitions[1].portMappings[0].containerPort"
 

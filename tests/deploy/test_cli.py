@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
-from deploy import cli, explain, plan, report
+from deploy.cli import explain
+from deploy.cli import main as cli
+from deploy.config import plan
+from deploy.findings import terminal as report
 from tests.deploy import codes, good
 from tests.server import ROOT
 
@@ -61,7 +64,7 @@ def judged(capsys: Any, path: Path, *words: str) -> tuple[int, dict[str, Any]]:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to stand in, and a contract of one architecture."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("deploy.contract.builtin", good.contract)
+    monkeypatch.setattr("deploy.config.image_contract.builtin", good.contract)
     return tmp_path
 
 
@@ -186,7 +189,7 @@ def test_a_contract_from_a_file_is_what_counts(here: Path, capsys: Any) -> None:
 
 
 def test_the_port_of_this_shell_is_not_the_image_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    from deploy import contract
+    from deploy.config import image_contract as contract
 
     monkeypatch.setenv("PORT", "1234")
     assert contract.builtin()["port"] == 5000

@@ -8,10 +8,10 @@ import pytest
 from moto import mock_aws
 
 from bentos.skin.settings import Phase
-from deploy.cloud import CODES, look
-from deploy.contract import Contract
-from deploy.contract import own as contract
-from deploy.finding import Finding
+from deploy.config.image_contract import Contract
+from deploy.config.image_contract import own as contract
+from deploy.findings.finding import Finding
+from deploy.verify.account import CODES, look
 from tests.deploy.aws import MOTO, SECRET_VALUE, Good
 from tests.deploy.faults import FAULTS, point, publish
 from tests.s3 import CREDENTIALS

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from deploy.aws import CONFIG
-from deploy.cloud import SUBJECTS, permits
-from deploy.refusal import statement
+from deploy.aws import iam as permits
+from deploy.aws.clients import CONFIG
+from deploy.aws.errors import statement
+from deploy.verify.account import SUBJECTS
 from tests.deploy.aws import ACCOUNT, REGION, Good
 from tests.deploy.test_cloud import bundle, good, made, seen, told, wrong
 

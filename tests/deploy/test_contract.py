@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from deploy import contract as contracts
-from deploy.contract import _Part
+from deploy.config import image_contract as contracts
+from deploy.config.image_contract import _Part
 from tests.deploy import good
 
 

@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
-from deploy import cli, exits, infra
-from deploy.aws import WriteRefused
-from deploy.contract import ContractError
-from deploy.explain import finding_codes, meanings
-from deploy.finding import Finding, fail, ok, warn
-from deploy.plan import PlanError
+from deploy import exit_codes as exits
+from deploy.aws.clients import WriteRefused
+from deploy.cli import main as cli
+from deploy.cli import rollout, why
+from deploy.cli.explain import finding_codes, meanings
+from deploy.config.image_contract import ContractError
+from deploy.config.plan import PlanError
+from deploy.findings.finding import Finding, fail, ok, warn
+from deploy.infra import apply as infra
 from deploy.record.lock import Holding, Locked, LockLost
 from deploy.record.objects import RecordError, RecordUnreachable
-from deploy.rollout import commands as rollout
-from deploy.rollout.walk import Result, Somebody
-from deploy.why import commands as why
+from deploy.rollout.session import ConcurrentDeploymentError, Result
 from tests.deploy import good, infra_plans
 from tests.rollout.records import attempt
 
@@ -121,7 +122,7 @@ OF_A_ROLLOUT: dict[str, tuple[Exception, int, str]] = {
     "a call that writes": (WriteRefused("It changes something."), 2, "ROLLOUT_REFUSED"),
     "a lock": (Locked(Holding(owner=None, age_s=1), "s3://b/lock.json"), 6, "SOMEBODY_ELSE"),
     "a lost lock": (LockLost("It was taken."), 6, "SOMEBODY_ELSE"),
-    "another deployment": (Somebody("It is theirs."), 6, "SOMEBODY_ELSE"),
+    "another deployment": (ConcurrentDeploymentError("It is theirs."), 6, "SOMEBODY_ELSE"),
 }
 
 
@@ -139,7 +140,7 @@ def test_what_aws_the_record_or_a_person_ends_is_a_finding(
 ) -> None:
     monkeypatch.setattr(rollout, "prepared", raising(error))
     monkeypatch.setattr(why, "gather", raising(error))
-    monkeypatch.setattr("deploy.record.commands.Clients", raising(error))
+    monkeypatch.setattr("deploy.cli.record.Clients", raising(error))
     assert failed(capsys, code, *words)["findings"][0]["code"] == finding
 
 

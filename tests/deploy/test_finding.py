@@ -14,18 +14,24 @@ import pytest
 from rich.console import Console
 
 import deploy
-from deploy import cli, codes, finding, infra, preflight, report, trial
-from deploy.begin.seen import Seen
-from deploy.begin.told import told
-from deploy.cloud import look
-from deploy.contract import parse
-from deploy.finding import Finding, Place, fail, ok, skip, warn
-from deploy.rollout.ecs import Deployment, Event, Picture, Target, Task
-from deploy.rollout.view import Plain, Screen
-from deploy.stack import Change
-from deploy.trial import judging
-from deploy.why import told as why_told
-from deploy.why.diagnose import diagnose
+from deploy.aws.cloudformation import Change
+from deploy.aws.service import Deployment, Event, ServiceSnapshot, Target, Task
+from deploy.cli import main as cli
+from deploy.config.image_contract import parse
+from deploy.diagnose import terminal as why_told
+from deploy.diagnose.ranking import diagnose
+from deploy.findings import catalog as codes
+from deploy.findings import finding
+from deploy.findings import terminal as report
+from deploy.findings.finding import Finding, Place, fail, ok, skip, warn
+from deploy.importer.report import told
+from deploy.importer.values import ImportedValues
+from deploy.infra import apply as infra
+from deploy.rollout.output import LiveReporter, LogReporter
+from deploy.verify import container as trial
+from deploy.verify import run as preflight
+from deploy.verify.account import look
+from deploy.verify.container import checks as judging
 from tests.deploy import good, infra_plans
 from tests.rollout.causes.made import NOW, event, exited, log, seen, unhealthy
 
@@ -72,7 +78,7 @@ def test_what_aws_answers_to_preflight_can_be_printed(monkeypatch: pytest.Monkey
         yield fail("SERVICE", f"It is {HOSTILE}.", ("ECS", {"status": HOSTILE}), repair=f"Not {HOSTILE}.")
         raise KeyError(HOSTILE)
 
-    monkeypatch.setattr(import_module("deploy.cloud.look"), "SUBJECTS", {"the service": hostile})
+    monkeypatch.setattr(import_module("deploy.verify.account.run"), "SUBJECTS", {"the service": hostile})
     findings = look(good.plan(), good.task(), parse(good.contract()), None, "full")
     assert [one.code for one in findings] == ["SERVICE", "AWS_UNFORESEEN"]
     printed(report.text(findings, all_of_them=True, colours=False))
@@ -98,7 +104,7 @@ def test_what_why_quotes_can_be_printed() -> None:
     printed(why_told.text(evidence, diagnose(evidence), colours=False))
 
 
-SEEN = Picture(
+SEEN = ServiceSnapshot(
     NOW,
     {},
     [Deployment(HOSTILE, "PRIMARY", HOSTILE, HOSTILE, "td:2", 2, 1, 1, 0, NOW)],
@@ -110,7 +116,7 @@ SEEN = Picture(
 
 def test_lines_of_a_rollout_can_be_printed() -> None:
     stream = io.StringIO()
-    view = Plain(stream)
+    view = LogReporter(stream)
     view.say(f"Most likely: {HOSTILE}")
     view.begin("simple", HOSTILE, 60)
     view.picture(SEEN, HOSTILE)
@@ -121,7 +127,7 @@ def test_lines_of_a_rollout_can_be_printed() -> None:
 
 def test_the_live_view_of_a_rollout_can_be_printed() -> None:
     console = Console(file=io.StringIO(), record=True, force_terminal=True, width=240)
-    with Screen(console) as screen:
+    with LiveReporter(console) as screen:
         screen.say(f"before: {HOSTILE}")
         screen.begin("simple", HOSTILE, 60)
         screen.picture(SEEN, HOSTILE)
@@ -138,7 +144,7 @@ def test_changes_of_a_stack_can_be_printed(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_what_was_read_of_a_running_service_can_be_printed(tmp_path: Path) -> None:
-    found = Seen(source=HOSTILE, missing={"weights": HOSTILE}, notes=[HOSTILE])
+    found = ImportedValues(source=HOSTILE, missing={"weights": HOSTILE}, notes=[HOSTILE])
     found.findings.append(fail("CODE", HOSTILE, ("where", HOSTILE), repair=HOSTILE))
     printed(told(found, f"{json.dumps(HOSTILE)}: 1", tmp_path / "trail.yaml").text)
 

@@ -8,7 +8,7 @@ import pytest
 
 from deploy.image.container import Container
 from deploy.image.load import send
-from deploy.trial.listening import answer
+from deploy.verify.container.sockets import answer
 
 NOBODY = "http://127.0.0.1:9"  # nothing listens there
 PHOTO = b"\x89PNG\r\n\x1a\n a photo"

@@ -23,11 +23,14 @@ from moto.core.responses import EmptyResult
 from moto.elbv2.models import FakeTargetGroup
 from moto.server import ThreadedMotoServer
 
-from deploy import aws as clients
-from deploy import cli, exits, infra, stack
-from deploy.contract import own as contract
-from deploy.parameters import TEMPLATE, template
-from deploy.plan import parse
+from deploy import exit_codes as exits
+from deploy.aws import clients
+from deploy.aws import cloudformation as stack
+from deploy.cli import main as cli
+from deploy.config.image_contract import own as contract
+from deploy.config.plan import parse
+from deploy.infra import apply as infra
+from deploy.infra.parameters import TEMPLATE, template
 from tests.deploy.infra_plans import ACCOUNT, REGION, content, infras, plan, weights
 from tests.s3 import CREDENTIALS
 

@@ -1,4 +1,4 @@
-"""Parameters of deploy/infra.yaml: from the plan, from the contract, and what is refused before AWS is asked."""
+"""Parameters of deploy/infra/infra.yaml: from the plan, from the contract, and what is refused before AWS is asked."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.contract import Contract
-from deploy.contract import own as contract
-from deploy.parameters import NOT_MADE, draft, parameters, stack_name
-from deploy.plan import PlanError, read
+from deploy.config.image_contract import Contract
+from deploy.config.image_contract import own as contract
+from deploy.config.plan import PlanError, read
+from deploy.infra.parameters import NOT_MADE, draft, parameters, stack_name
 from tests.deploy.infra_plans import ADOPTIONS, BASIC, EXISTING, LOAD_BALANCER, TASK_SUBNETS, content, infras, plan
 
 

@@ -9,9 +9,9 @@ import pytest
 from botocore.exceptions import ClientError, CredentialRetrievalError, NoCredentialsError
 from botocore.stub import ANY, Stubber
 
-from deploy import stack
-from deploy.refusal import permission, told
-from deploy.stack import Change, Pending, StackError, execute, pending
+from deploy.aws import cloudformation as stack
+from deploy.aws.cloudformation import Change, Pending, StackError, execute, pending
+from deploy.aws.errors import permission, told
 
 NAME = "shine-api-gateway-infra"
 STACK = f"arn:aws:cloudformation:us-east-1:123456789012:stack/{NAME}/1"

@@ -1,4 +1,4 @@
-"""deploy/infra.yaml: what stands in it, and what its linters say."""
+"""deploy/infra/infra.yaml: what stands in it, and what its linters say."""
 
 import json
 import os
@@ -14,8 +14,8 @@ from cfnlint.context.parameters import ParameterSet
 
 from bentos.skin.runtime.emf import DIMENSION, NAMESPACE
 from bentos.skin.settings import HEALTH_PATH
-from deploy.contract import own as contract
-from deploy.parameters import TEMPLATE, parameters, template
+from deploy.config.image_contract import own as contract
+from deploy.infra.parameters import TEMPLATE, parameters, template
 from tests.deploy.infra_plans import infras, plan, weights
 
 MOST_BYTES = 51_200  # that CloudFormation takes in a request

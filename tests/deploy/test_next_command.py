@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from deploy import cli, report
+from deploy.cli import main as cli
+from deploy.cli import rollout, why
+from deploy.config.plan import PlanError
+from deploy.findings import terminal as report
 from deploy.next_command import TAKES, OptionsInUse
-from deploy.plan import PlanError
 from deploy.record.lock import Holding, Locked
-from deploy.rollout import commands as rollout
-from deploy.rollout.view import Plain
-from deploy.rollout.walk import Result
-from deploy.why import commands as why
+from deploy.rollout.output import LogReporter
+from deploy.rollout.session import Result
 from tests.rollout.causes.made import exited, seen
 from tests.rollout.records import attempt, record
 
@@ -163,7 +163,7 @@ def test_the_climb_that_is_named_has_the_image_that_was_asked_for(
 
 def test_lines_of_a_rollout_name_its_plan(plan: str, capsys: Any) -> None:
     options = OptionsInUse.of(cli.parser().parse_args(["up", "simple", "--plan", PLAN]))
-    with Plain(options=options) as view:
+    with LogReporter(options=options) as view:
         view.say("How this ended is not in the record; `trail resume` writes it there later.")
     assert f"`trail resume --plan {plan}` writes it" in capsys.readouterr().err
 
@@ -200,6 +200,6 @@ def test_what_ends_a_command_names_its_plan(plan: str, capsys: Any, monkeypatch:
     def ends(*_: Any, **__: Any) -> Any:
         raise PlanError("Somebody is at it; `trail status` tells.")
 
-    monkeypatch.setattr("deploy.record.commands.Clients", ends)
+    monkeypatch.setattr("deploy.cli.record.Clients", ends)
     cli.main(["record", "--plan", PLAN])
     assert f"`trail status --plan {plan}` tells" in capsys.readouterr().err

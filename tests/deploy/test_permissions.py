@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy import cli
-from deploy.cloud import roles
-from deploy.permissions import policy
+from deploy.aws.policy import policy
+from deploy.cli import main as cli
+from deploy.verify.account import roles
 from tests.deploy.infra_plans import content, plan
 
 MOST = 6144  # characters of a managed policy, white space not counted

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import deploy
-from deploy.plan import keys_at
+from deploy.config.plan import keys_at
 
 ANY = "*"  # what stands where a sentence puts in a value
 OF_THE_PLAN = re.compile(r"\bplan\b|trail\.yaml")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from deploy.cloud.balancer import includes
-from deploy.cloud.firewall import admits
-from deploy.cloud.roles import allowed, trusts
+from deploy.verify.account.load_balancer import includes
+from deploy.verify.account.roles import allowed, trusts
+from deploy.verify.account.security_groups import admits
 
 
 def allow(action: Any, resource: Any = "*", **more: Any) -> dict[str, Any]:

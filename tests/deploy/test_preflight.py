@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from deploy import cloud, preflight, trial
-from deploy import contract as contracts
-from deploy.finding import Finding
+from deploy.config import image_contract as contracts
+from deploy.findings.finding import Finding
+from deploy.verify import account as cloud
+from deploy.verify import container as trial
+from deploy.verify import run as preflight
 from tests.deploy import good
 
 SEEN = Finding(code="SEEN", level="OK", sentence="Seen.")

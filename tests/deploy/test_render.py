@@ -7,8 +7,9 @@ import pytest
 from botocore.validate import ParamValidator
 
 from bentos.skin.settings import Phase
-from deploy import plan as plans
-from deploy import render, shape
+from deploy.config import plan as plans
+from deploy.taskdef import render
+from deploy.taskdef import schema as shape
 from tests.deploy import good
 
 URL = "http://127.0.0.1:9000/alive"

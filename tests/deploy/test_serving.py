@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from deploy import contract as contracts
-from deploy.cloud.account import Account
-from deploy.cloud.stores import image
-from deploy.rollout import change
-from deploy.running import digest_of, serving_names
-from deploy.serving import container_of_task, mapped_ports, not_determined, serving_container, wired_names
-from deploy.trial import task, try_image
-from deploy.why.facts.definition import TaskDefinition
-from deploy.why.raw import Raw
+from deploy.aws.lenient import LenientDict
+from deploy.aws.tasks import digest_of, serving_names
+from deploy.config import image_contract as contracts
+from deploy.diagnose.facts.definition import TaskDefinition
+from deploy.rollout import diff as change
+from deploy.taskdef.model import container_of_task, mapped_ports, not_determined, serving_container, wired_names
+from deploy.verify.account.context import Account
+from deploy.verify.account.stores import image
+from deploy.verify.container import task, try_image
 from tests.deploy import good as examples
 from tests.deploy.aws import Good
 from tests.deploy.test_cloud import bundle, good, made, told
@@ -199,14 +199,14 @@ UNCLEAR = definition(ADMIN, container("web", 80))
 
 
 def test_a_diagnosis_reads_the_container_that_serves() -> None:
-    found = TaskDefinition.of(Raw(BEFORE))
+    found = TaskDefinition.of(LenientDict(BEFORE))
     assert (found.container, found.ports, found.settings) == ("web", (8080,), {"SHINE_PHASE": "simple"})
 
 
 def test_a_diagnosis_takes_the_container_that_the_load_balancer_names() -> None:
-    assert TaskDefinition.of(Raw(definition(ADMIN, APP)), ["app"]).container == "app"
-    assert TaskDefinition.of(Raw(definition(ADMIN, APP)), [], 5000).container == "app"
-    assert TaskDefinition.of(Raw(UNCLEAR)).container == ""
+    assert TaskDefinition.of(LenientDict(definition(ADMIN, APP)), ["app"]).container == "app"
+    assert TaskDefinition.of(LenientDict(definition(ADMIN, APP)), [], 5000).container == "app"
+    assert TaskDefinition.of(LenientDict(UNCLEAR)).container == ""
 
 
 def test_a_trial_reads_the_container_that_serves() -> None:
@@ -219,7 +219,7 @@ def test_a_trial_of_no_certain_container_is_not_begun(monkeypatch: pytest.Monkey
     class Done:
         returncode = 0
 
-    monkeypatch.setattr("deploy.trial.trying.docker", lambda *_: Done())
+    monkeypatch.setattr("deploy.verify.container.run.docker", lambda *_: Done())
     [finding] = try_image("shine:one", UNCLEAR, contracts.own(), {})
     assert (finding.code, finding.level) == ("TRIAL_SKIPPED", "SKIP")
     assert "The image was not run, since it cannot be determined which container serves." in finding.sentence

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bentos.skin.settings import read
-from deploy.contract import own as contract
-from deploy.trial import CODES, environment, loopback, sockets, task, try_image
+from deploy.config.image_contract import own as contract
+from deploy.verify.container import CODES, environment, loopback, sockets, task, try_image
 
 TABLE = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000:1388 00000000:0000 0A 00000000:00000000 00:00000000 00000000 10001        0 1 1 0 100 0 0 10 0

@@ -1,4 +1,4 @@
-"""Writes deploy/CAUSES.md, the table of all causes.
+"""Writes docs/causes.md, the table of all causes.
 
 python -m tests.rollout.causes_table
 """
@@ -6,10 +6,9 @@ python -m tests.rollout.causes_table
 import importlib
 from pathlib import Path
 
-from deploy import why
-from deploy.why.table import CAUSES, Cause
+from deploy.diagnose.registry import CAUSES, Cause
 
-PAGE = Path(why.__file__).parents[1] / "CAUSES.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "causes.md"
 ROOMS = (
     "image",
     "start",
@@ -20,7 +19,7 @@ ROOMS = (
     "network",
     "placing",
     "weights",
-    "taken",
+    "stopped_by_others",
     "service",
 )  # fmt: skip  as a task lives
 HEAD = """# What `trail why` finds
@@ -36,7 +35,7 @@ def page() -> str:
     """The whole page."""
     parts = [HEAD]
     for name in ROOMS:
-        room = importlib.import_module(f"deploy.why.causes.{name}")
+        room = importlib.import_module(f"deploy.diagnose.causes.{name}")
         rows = [one for one in CAUSES.values() if one.look.__module__ == room.__name__]
         rows.sort(key=lambda one: one.look.__code__.co_firstlineno)
         parts += [f"\n## {name.capitalize()}\n{room.__doc__}\n", COLUMNS, *map(row, rows)]

@@ -6,16 +6,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.plane import Plane
-from tests.rollout.walker import calling
+from tests.fake_ecs import FakeEcs
+from tests.rollout.operator import calling
 from tests.server import ROOT
 
 
 def main() -> int:
     """Climb, tell how it went, and end everything."""
-    with tempfile.TemporaryDirectory(prefix="shine-demo-") as folder, Plane(Path(folder) / "plane") as plane:
-        path = plane.write_plan(Path(folder) / "trail.yaml")
-        environment = {**os.environ, **plane.environment()}
+    with tempfile.TemporaryDirectory(prefix="shine-demo-") as folder, FakeEcs(Path(folder) / "fake_ecs") as fake_ecs:
+        path = fake_ecs.write_plan(Path(folder) / "trail.yaml")
+        environment = {**os.environ, **fake_ecs.environment()}
 
         def trail(*words: str) -> int:
             print(f"\n$ trail {' '.join(words)}", flush=True)
@@ -23,9 +23,9 @@ def main() -> int:
             return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
         more = ("--yes", "--every", "1", *sys.argv[1:])
-        status = trail("up", "simple", "--digest", plane.digests["good"], *more)
+        status = trail("up", "simple", "--digest", fake_ecs.digests["good"], *more)
         if status == 0:
-            with calling(plane.base_url) as callers:
+            with calling(fake_ecs.base_url) as callers:
                 status = trail("up", "--to", "full", *more)
             print(f"Meanwhile {len(callers.seen)} photos were sent, and {len(callers.lost())} were lost.")
         trail("status")

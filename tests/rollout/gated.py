@@ -7,14 +7,14 @@ import httpx
 
 from bentos.skin.contract import contract
 from bentos.skin.settings import Phase
-from deploy.aws import Clients
-from deploy.contract import own
-from deploy.gates import table
-from deploy.gates.canary import Canary, Outcome
-from deploy.gates.gate import GateResult
-from deploy.gates.live import Live
-from deploy.gates.seen import Seen, Window
-from deploy.plan import Gates
+from deploy.aws.clients import Clients
+from deploy.config.image_contract import own
+from deploy.config.plan import Gates
+from deploy.gates import registry as table
+from deploy.gates.observation import Observation, Window
+from deploy.gates.probe_load import Outcome, ProbeLoad
+from deploy.gates.result import GateResult
+from deploy.gates.target import LiveTarget
 from tests.deploy.aws import NAME, REGION, Good
 
 CLUSTER = "shine-ml-cluster"
@@ -100,7 +100,7 @@ class Rolled(Good):
         container = {"name": "shine", "image": image or "shine:latest"}
         self.tells(task, containers=[{**container, **({"imageDigest": digest} if digest else {})}])
 
-    def live(self, phase: Phase, base_url: str = NOWHERE, **changes: Any) -> Live:
+    def live(self, phase: Phase, base_url: str = NOWHERE, **changes: Any) -> LiveTarget:
         """It, to be asked."""
         told = {
             "plan": self.plan,
@@ -115,19 +115,19 @@ class Rolled(Good):
             "base_url": base_url,
             "http": self._http,
         }
-        return Live(**{**told, **changes})
+        return LiveTarget(**{**told, **changes})
 
 
-def ask(live: Live, name: str, window: Window | None = None, **limits: Any) -> GateResult:
+def ask(live: LiveTarget, name: str, window: Window | None = None, **limits: Any) -> GateResult:
     """The result of one gate, without a canary."""
     gate = next(one for one in table.GATES if one.name == name)
     wanted = Gates(**limits)
-    return gate.ask(live, Seen(live, wanted, Canary(live, wanted.canary_per_second), window))
+    return gate.ask(live, Observation(live, wanted, ProbeLoad(live, wanted.canary_per_second), window))
 
 
-class Told(Canary):
+class Told(ProbeLoad):
     """A canary whose outcomes are made up."""
 
-    def __init__(self, live: Live, outcomes: list[Outcome], now: float) -> None:
+    def __init__(self, live: LiveTarget, outcomes: list[Outcome], now: float) -> None:
         super().__init__(live, 1.0, clock=lambda: now)
         self._outcomes.extend(outcomes)

@@ -1,15 +1,15 @@
-"""`python -m tests.rollout.outcomes FILE`: what the tests of failures saw, as deploy/FAILURES.md."""
+"""`python -m tests.rollout.outcomes FILE`: what the tests of failures saw, as docs/rollout-failures.md."""
 
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "deploy" / "FAILURES.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "rollout-failures.md"
 HEAD = """# What goes wrong in a rollout, and what the tool does
 Written by the tests (`make rollout-failures`), out of what they saw: against a stand-in for AWS on loopback, whose
-tasks are real processes (tests/plane/README.md says what that proves, and what only AWS can show). In each row all is
-right when preflight looks; the fault comes right before, or just after, the call that begins the deployment,
+tasks are real processes ([its README](../tests/fake_ecs/README.md) says what that proves, and what only AWS can show).
+In each row all is right at preflight; the fault comes right before, or just after, the call that begins the deployment,
 while photos are sent all the time. "Lost" are photos without an analysis, of those sent during the row. In each row
 what was proven serves in the end, and the record says how it came.
 

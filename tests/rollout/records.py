@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bentos.skin.settings import Phase
-from deploy.gates.gate import GateResult
+from deploy.gates.result import GateResult
 from deploy.record.store import Whose
 from deploy.record.trail import Attempt, Deployed, Note, Outcome, Record
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from deploy.rollout.commands import seconds, url
+from deploy.cli.rollout import seconds, url
 from deploy.rollout.resume import lives
 
 

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from deploy.aws import Clients
+from deploy.aws.clients import Clients
+from deploy.aws.service import picture
 from deploy.record.trail import Deployed
-from deploy.rollout import back
-from deploy.rollout.back import Target, go_back
-from deploy.rollout.ecs import picture
-from deploy.rollout.judge import running_before
-from deploy.rollout.view import Plain
-from deploy.rollout.walk import Walk
+from deploy.rollout import rollback as back
+from deploy.rollout.output import LogReporter
+from deploy.rollout.prove import running_before
+from deploy.rollout.rollback import Target, go_back
+from deploy.rollout.session import RolloutSession
 from tests.deploy.aws import MOTO, NAME, REGION
-from tests.deploy.wrong import ROUTER
+from tests.deploy.invalid_taskdefs import ROUTER
 from tests.rollout.gated import CLUSTER, CONTRACT, OTHER, Rolled
 from tests.s3 import CREDENTIALS
 from tests.unit.model import bundles
@@ -46,16 +46,16 @@ def account(made: Rolled, monkeypatch: pytest.MonkeyPatch) -> Rolled:
     return made
 
 
-def walk(account: Rolled) -> Walk:
+def walk(account: Rolled) -> RolloutSession:
     """That writes nothing."""
     no_store: Any = None
-    return Walk(
+    return RolloutSession(
         plan=account.plan,
         contract=CONTRACT.model_dump(mode="json"),
         clients=Clients(REGION, writes=False, session=account.session),
         store=no_store,
         who="arn:aws:iam::1:user/a",
-        see=Plain(io.StringIO()),
+        see=LogReporter(io.StringIO()),
         every_s=0.01,
     )
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from deploy import cli
-from deploy.aws import READING
-from deploy.gates.table import names
-from deploy.permissions import policy
-from deploy.plan import PHASES
-from tests.plane import Plane
-from tests.rollout.walker import Operator, calling
+from deploy.aws.clients import READING
+from deploy.aws.policy import policy
+from deploy.cli import main as cli
+from deploy.config.plan import PHASES
+from deploy.gates.registry import names
+from tests.fake_ecs import FakeEcs
+from tests.rollout.operator import Operator, calling
 
 BY_IAM = {"HeadObject": "GetObject", "HeadBucket": "ListBucket", "ListObjectsV2": "ListBucket"}
 NEEDS_NOTHING = {"GetCallerIdentity"}
@@ -24,33 +24,33 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    with Plane(tmp_path_factory.mktemp("plane")) as made:
+def fake_ecs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeEcs]:
+    with FakeEcs(tmp_path_factory.mktemp("fake_ecs")) as made:
         yield made
 
 
-def not_allowed(plane: Plane, operations: Iterable[str]) -> set[str]:
+def not_allowed(fake_ecs: FakeEcs, operations: Iterable[str]) -> set[str]:
     """Those that `trail policy` does not allow, by IAM's names."""
-    allowed = {action.partition(":")[2] for one in policy(plane.plan)["Statement"] for action in one["Action"]}
+    allowed = {action.partition(":")[2] for one in policy(fake_ecs.plan)["Statement"] for action in one["Action"]}
     return {BY_IAM.get(one, one) for one in operations} - allowed - NEEDS_NOTHING
 
 
 def test_a_dry_run_calls_nothing_that_writes(
-    plane: Plane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    fake_ecs: FakeEcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen: list[str] = []
     call: Any = BaseClient._make_api_call  # what each of boto3's methods ends in
 
     def recorded(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-        if client.meta.endpoint_url == plane.endpoint:  # the tool's; the plane itself asks moto by others
+        if client.meta.endpoint_url == fake_ecs.endpoint:  # the tool's; the fake ECS itself asks moto by others
             seen.append(operation)
         return call(client, operation, parameters)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", recorded)
-    for name, value in plane.environment().items():
+    for name, value in fake_ecs.environment().items():
         monkeypatch.setenv(name, value)
-    path = str(plane.write_plan(tmp_path / "trail.yaml"))
-    words = ["--to", "full", "--digest", plane.digests["good"], "--plan", path, "--dry-run", "--json"]
+    path = str(fake_ecs.write_plan(tmp_path / "trail.yaml"))
+    words = ["--to", "full", "--digest", fake_ecs.digests["good"], "--plan", path, "--dry-run", "--json"]
     code = cli.main(["up", *words])
     out, err = capsys.readouterr()
     assert (code, json.loads(out)["sentence"]) == (0, "Dry run: nothing was changed.")
@@ -60,14 +60,14 @@ def test_a_dry_run_calls_nothing_that_writes(
         assert f".environment.SHINE_PHASE: {before} → {phase}" in err
     assert len(seen) > 20
     assert [one for one in seen if not READING.match(one)] == []
-    assert not_allowed(plane, seen) == set()
+    assert not_allowed(fake_ecs, seen) == set()
 
 
-def test_one_image_climbs_from_simple_to_full_and_no_photo_is_lost(plane: Plane, tmp_path: Path) -> None:
-    operator = Operator(plane, tmp_path)
-    first = operator.trail("up", "simple", "--digest", plane.digests["good"])
+def test_one_image_climbs_from_simple_to_full_and_no_photo_is_lost(fake_ecs: FakeEcs, tmp_path: Path) -> None:
+    operator = Operator(fake_ecs, tmp_path)
+    first = operator.trail("up", "simple", "--digest", fake_ecs.digests["good"])
     assert first.code == 0, first
-    with calling(plane.base_url) as callers:
+    with calling(fake_ecs.base_url) as callers:
         began = time.monotonic()
         ended = operator.trail("up", "--to", "full")
         spent = time.monotonic() - began
@@ -78,7 +78,7 @@ def test_one_image_climbs_from_simple_to_full_and_no_photo_is_lost(plane: Plane,
 
     record = operator.record
     assert [(one.phase, one.outcome) for one in record.attempts] == [(phase, "proven") for phase in PHASES]
-    assert {one.deployed.digest for one in record.attempts if one.deployed} == {plane.digests["good"]}
+    assert {one.deployed.digest for one in record.attempts if one.deployed} == {fake_ecs.digests["good"]}
     for one in record.attempts:
         assert [gate.name for gate in one.gates] == names(one.phase)
         assert all(gate.holds for gate in one.gates)
@@ -87,12 +87,12 @@ def test_one_image_climbs_from_simple_to_full_and_no_photo_is_lost(plane: Plane,
     assert callers.seen[-1][2] == "model"
     others = {reason for _, _, source, reason in callers.seen if source == "heuristic"}
     assert others <= {"model_disabled", "model_loading", "circuit_open", "model_timeout"}
-    assert not_allowed(plane, plane.calls) == set()
-    assert plane.calls["CreateService"] == 1
-    assert plane.calls["UpdateService"] == 3
+    assert not_allowed(fake_ecs, fake_ecs.calls) == set()
+    assert fake_ecs.calls["CreateService"] == 1
+    assert fake_ecs.calls["UpdateService"] == 3
     print(f"climbed in {spent:.0f} s, {len(callers.seen)} photos, none lost")
 
     status = operator.trail("status")
     assert (status.code, status.told["progress"]["percent"]) == (0, 100)
     again = operator.trail("up", "--to", "full")
-    assert (again.code, plane.calls["UpdateService"]) == (0, 3)  # nothing is left to climb
+    assert (again.code, fake_ecs.calls["UpdateService"]) == (0, 3)  # nothing is left to climb

@@ -1,7 +1,7 @@
 """What goes wrong in the middle of a climb, one thing at a time, while photos are sent all the time.
 
 Everything is right when preflight looks; the fault comes right before, or just after, the call that begins the
-deployment. What was seen goes into ROLLOUT_JSON; `python -m tests.rollout.outcomes` makes deploy/FAILURES.md of it.
+deployment. The results go into ROLLOUT_JSON; `python -m tests.rollout.outcomes` makes docs/rollout-failures.md of it.
 """
 
 import json
@@ -18,12 +18,12 @@ import pytest
 
 from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL
 from bentos.skin.model.engine import EMBEDDED
-from deploy.plan import PHASES
+from deploy.config.plan import PHASES
 from deploy.record.trail import Attempt
 from tests.deploy.aws import FOLDER, GROUP, NAME, REPOSITORY, SECRET_VALUE
-from tests.plane import Plane
-from tests.plane.account import GATES, RECORD
-from tests.rollout.walker import Callers, Ended, Operator, calling
+from tests.fake_ecs import FakeEcs
+from tests.fake_ecs.account import GATES, RECORD
+from tests.rollout.operator import Callers, Ended, Operator, calling
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
@@ -34,45 +34,45 @@ Act = Callable[["Ground"], object]
 
 @dataclass
 class Ground:
-    """What all rows stand on: a plane in which `proven` runs, an operator, callers."""
+    """What all rows stand on: a fake ECS in which `proven` runs, an operator, callers."""
 
-    plane: Plane
+    fake_ecs: FakeEcs
     operator: Operator
     callers: Callers
 
     @property
     def digest(self) -> str:
         """Of the image that climbs."""
-        return self.plane.digests["good"]
+        return self.fake_ecs.digests["good"]
 
     @property
     def runs(self) -> str:
         """The task definition that the service wants."""
-        found = self.plane.client("ecs").describe_services(cluster=self.plane.plan.cluster, services=[NAME])
+        found = self.fake_ecs.client("ecs").describe_services(cluster=self.fake_ecs.plan.cluster, services=[NAME])
         return str(found["services"][0]["taskDefinition"])
 
     def calls(self, operation: str) -> int:
         """How often AWS was asked to."""
-        return self.plane.calls.get(operation, 0)
+        return self.fake_ecs.calls.get(operation, 0)
 
     def soon(self, act: Callable[[], object]) -> None:
         """Have something happen a little after the deployment has begun."""
-        self.plane.before("UpdateService", lambda: threading.Timer(SOON_S, act).start())
+        self.fake_ecs.before("UpdateService", lambda: threading.Timer(SOON_S, act).start())
 
     def settle(self) -> None:
         """Nothing is wrong any more, and nothing is on its way."""
-        self.plane.faults.clear()
+        self.fake_ecs.faults.clear()
         for phase in PHASES:
-            self.plane.become(self.digest, "good", phase)
-        self.plane.account.replan(**PLANS[id(self)])
+            self.fake_ecs.become(self.digest, "good", phase)
+        self.fake_ecs.account.replan(**PLANS[id(self)])
         self.operator.write_plan()
         ends = time.monotonic() + 90
         while time.monotonic() < ends:
-            found = self.plane.service
+            found = self.fake_ecs.service
             if len(found.shown) == 1 and found.primary.rollout == "COMPLETED":
                 return
             time.sleep(0.2)
-        raise AssertionError(f"it does not settle: {self.plane.summary()}")
+        raise AssertionError(f"it does not settle: {self.fake_ecs.summary()}")
 
 
 PLANS: dict[int, dict[str, Any]] = {}
@@ -82,15 +82,15 @@ PLANS: dict[int, dict[str, Any]] = {}
 def simple(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """Phase simple runs, and hybrid is next."""
     folder = tmp_path_factory.mktemp("failures")
-    with Plane(folder / "plane", floor_s=20) as plane:
+    with FakeEcs(folder / "fake_ecs", floor_s=20) as fake_ecs:
         gates = {**GATES, "settle_s": 20}
-        plane.account.replan(phases={phase: {"gates": gates} for phase in PHASES})
-        operator = Operator(plane, folder)
-        ended = operator.trail("up", "simple", "--digest", plane.digests["good"])
+        fake_ecs.account.replan(phases={phase: {"gates": gates} for phase in PHASES})
+        operator = Operator(fake_ecs, folder)
+        ended = operator.trail("up", "simple", "--digest", fake_ecs.digests["good"])
         assert ended.code == 0, ended
-        with calling(plane.base_url) as callers:
-            made = Ground(plane, operator, callers)
-            PLANS[id(made)] = plane.plan.model_dump()
+        with calling(fake_ecs.base_url) as callers:
+            made = Ground(fake_ecs, operator, callers)
+            PLANS[id(made)] = fake_ecs.plan.model_dump()
             yield made
 
 
@@ -131,19 +131,19 @@ def becomes(image: str) -> Act:
 
     def act(ground: Ground) -> None:
         for phase in ("hybrid", "full"):
-            ground.plane.become(ground.digest, image, phase)
+            ground.fake_ecs.become(ground.digest, image, phase)
 
     return act
 
 
 def shut(ground: Ground) -> None:
     """The security group of the new tasks lets nobody in; that of the old ones stays as it is."""
-    ground.plane.account.keep_out("others")
+    ground.fake_ecs.account.keep_out("others")
 
 
 def open_group(ground: Ground) -> None:
     """A security group of its own for the new tasks, right as long as preflight looks."""
-    account = ground.plane.account
+    account = ground.fake_ecs.account
     if "others" not in account.ids:
         made = account.ask(
             "ec2", "create_security_group", GroupName="others", Description="others", VpcId=account.ids["vpc"]
@@ -156,12 +156,12 @@ def open_group(ground: Ground) -> None:
 
 
 def no_way_out(ground: Ground) -> None:
-    ground.plane.account.no_nat()
+    ground.fake_ecs.account.no_nat()
 
 
 def way_out(ground: Ground) -> None:
-    ids = ground.plane.account.ids
-    ground.plane.account.ask(
+    ids = ground.fake_ecs.account.ids
+    ground.fake_ecs.account.ask(
         "ec2",
         "create_route",
         RouteTableId=ids["table_private"],
@@ -171,26 +171,26 @@ def way_out(ground: Ground) -> None:
 
 
 def no_image(ground: Ground) -> None:
-    ground.plane.account.ask(
+    ground.fake_ecs.account.ask(
         "ecr", "batch_delete_image", repositoryName=REPOSITORY, imageIds=[{"imageDigest": ground.digest}]
     )
 
 
 def image_again(ground: Ground) -> None:
-    assert ground.plane.account.push("good") == ground.digest
+    assert ground.fake_ecs.account.push("good") == ground.digest
 
 
 def no_log(ground: Ground) -> None:
-    ground.plane.account.ask("logs", "delete_log_group", logGroupName=GROUP)
+    ground.fake_ecs.account.ask("logs", "delete_log_group", logGroupName=GROUP)
 
 
 def log_again(ground: Ground) -> None:
-    ground.plane.account.ask("logs", "create_log_group", logGroupName=GROUP)
-    ground.plane.account.ask("logs", "put_retention_policy", logGroupName=GROUP, retentionInDays=30)
+    ground.fake_ecs.account.ask("logs", "create_log_group", logGroupName=GROUP)
+    ground.fake_ecs.account.ask("logs", "put_retention_policy", logGroupName=GROUP, retentionInDays=30)
 
 
 def alarm(state: str) -> Act:
-    return lambda ground: ground.plane.account.alarm(f"{NAME}-5xx", state)
+    return lambda ground: ground.fake_ecs.account.alarm(f"{NAME}-5xx", state)
 
 
 def rings_soon(ground: Ground) -> None:
@@ -198,23 +198,23 @@ def rings_soon(ground: Ground) -> None:
 
 
 def secret(content: dict[str, str]) -> Act:
-    return lambda ground: ground.plane.account.ask(
+    return lambda ground: ground.fake_ecs.account.ask(
         "secretsmanager", "put_secret_value", SecretId="shine", SecretString=json.dumps(content)
     )
 
 
 def no_weights(ground: Ground) -> None:
     for name in (MANIFEST, MODEL, METRICS):
-        ground.plane.account.ask("s3", "delete_object", Bucket="shine-weights", Key=f"{FOLDER}/{name}")
+        ground.fake_ecs.account.ask("s3", "delete_object", Bucket="shine-weights", Key=f"{FOLDER}/{name}")
 
 
 def weights_again(ground: Ground) -> None:
     for name in (MODEL, METRICS, MANIFEST):
-        ground.plane.account.put(f"{FOLDER}/{name}", (EMBEDDED / name).read_bytes())
+        ground.fake_ecs.account.put(f"{FOLDER}/{name}", (EMBEDDED / name).read_bytes())
 
 
 def other_weights(ground: Ground) -> None:
-    ground.plane.account.put(f"{FOLDER}/{MANIFEST}", (EMBEDDED / MANIFEST).read_bytes() + b"\n")
+    ground.fake_ecs.account.put(f"{FOLDER}/{MANIFEST}", (EMBEDDED / MANIFEST).read_bytes() + b"\n")
 
 
 ON_SIMPLE = (
@@ -258,7 +258,7 @@ def fails(ground: Ground, row: Row, proven: str, phase: str) -> None:
     if row.strike is shut:
         open_group(ground)
     ran, since, began = ground.runs, len(ground.callers.seen), time.monotonic()
-    ground.plane.before("UpdateService", lambda: row.strike(ground))
+    ground.fake_ecs.before("UpdateService", lambda: row.strike(ground))
     try:
         ended = ground.operator.trail("up", phase)
     finally:
@@ -312,7 +312,7 @@ def note(name: str, phase: str, ended: Ended, last: Attempt | None, lost: int, s
 
 def test_what_was_taken_back_is_known_to_why_and_to_status(simple: Ground) -> None:
     simple.settle()
-    simple.plane.before("UpdateService", lambda: becomes("wrong-path")(simple))
+    simple.fake_ecs.before("UpdateService", lambda: becomes("wrong-path")(simple))
     ended = simple.operator.trail("up", "hybrid")
     simple.settle()
     last = simple.operator.record.attempts[-1]
@@ -334,7 +334,7 @@ def test_what_was_taken_back_is_known_to_why_and_to_status(simple: Ground) -> No
 
 def test_what_preflight_finds_changes_nothing(simple: Ground) -> None:
     simple.settle()
-    account = simple.plane.account
+    account = simple.fake_ecs.account
     group = account.target_group("instances", TargetType="instance")
     account.replan(load_balancer={**account.plan.load_balancer.model_dump(), "target_group": group})
     simple.operator.write_plan()
@@ -352,7 +352,7 @@ def test_what_preflight_finds_changes_nothing(simple: Ground) -> None:
 
 def test_a_record_that_cannot_be_reached_stops_it_before_anything_moves(simple: Ground) -> None:
     simple.settle()
-    simple.plane.faults.cut_off(RECORD)
+    simple.fake_ecs.faults.cut_off(RECORD)
     updates, since, began = simple.calls("UpdateService"), len(simple.callers.seen), time.monotonic()
     ended = simple.operator.trail("up", "hybrid")
     assert (ended.code, simple.calls("UpdateService")) == (2, updates), ended
@@ -370,28 +370,28 @@ def test_a_record_that_cannot_be_reached_stops_it_before_anything_moves(simple: 
 def new_ids(simple: Ground) -> Iterator[Ground]:
     """A rollback of ECS's begins a new deployment."""
     simple.settle()
-    simple.plane.service.new_rollback_id = True
+    simple.fake_ecs.service.new_rollback_id = True
     yield simple
-    simple.plane.faults.clear()
-    simple.plane.service.new_rollback_id = False
+    simple.fake_ecs.faults.clear()
+    simple.fake_ecs.service.new_rollback_id = False
 
 
 def rolled_back(ground: Ground, before: str) -> None:
     """Wait until ECS has gone back, by another deployment than the one before."""
     ends = time.monotonic() + 60
     while time.monotonic() < ends:
-        found = ground.plane.service.primary
+        found = ground.fake_ecs.service.primary
         if found.id != before and found.rollout == "COMPLETED":
             return
         time.sleep(0.2)
-    raise AssertionError(f"ECS does not go back: {ground.plane.summary()}")
+    raise AssertionError(f"ECS does not go back: {ground.fake_ecs.summary()}")
 
 
 def taken_back_by_ecs(ground: Ground, name: str, ended: Ended, ran: str, since: int, began: float, cause: str) -> None:
     """Our deployment failed, the record says why, and status tells that and what runs; ECS alone went back."""
     seconds, last = time.monotonic() - began, ground.operator.record.attempts[-1]
     assert (ended.code, last.outcome, last.cause) == (4, "platform_failed", cause), ended
-    rollback = ground.plane.service.primary.id
+    rollback = ground.fake_ecs.service.primary.id
     assert f"ECS went back to {ran.rpartition('/')[2]} ({rollback})." in last.evidence[-1], ended
     assert "Gone back to" in ended.told["sentence"]
     back = next(one for one in ground.operator.record.attempts if one.id == last.back_to)
@@ -409,7 +409,7 @@ def taken_back_by_ecs(ground: Ground, name: str, ended: Ended, ran: str, since: 
 def test_a_rollback_by_alarm_under_a_new_id_is_our_failure(new_ids: Ground) -> None:
     ran, since, began = new_ids.runs, len(new_ids.callers.seen), time.monotonic()
     updates = new_ids.calls("UpdateService")
-    new_ids.plane.before("UpdateService", lambda: rings_soon(new_ids))
+    new_ids.fake_ecs.before("UpdateService", lambda: rings_soon(new_ids))
     ended = new_ids.operator.trail("up", "hybrid")
     alarm("OK")(new_ids)
     assert new_ids.calls("UpdateService") == updates + 1
@@ -420,18 +420,18 @@ def test_a_rollback_by_alarm_under_a_new_id_is_our_failure(new_ids: Ground) -> N
 
 def test_a_rollback_under_a_new_id_while_the_network_was_away_is_our_failure(new_ids: Ground) -> None:
     ran, since, began = new_ids.runs, len(new_ids.callers.seen), time.monotonic()
-    updates, before = new_ids.calls("UpdateService"), new_ids.plane.service.primary.id
+    updates, before = new_ids.calls("UpdateService"), new_ids.fake_ecs.service.primary.id
 
     def back() -> None:
         rolled_back(new_ids, before)
-        new_ids.plane.faults.clear()
+        new_ids.fake_ecs.faults.clear()
 
     def away() -> None:
         becomes("exits")(new_ids)
-        threading.Timer(0.3, new_ids.plane.faults.cut_off_all).start()
+        threading.Timer(0.3, new_ids.fake_ecs.faults.cut_off_all).start()
         threading.Thread(target=back).start()
 
-    new_ids.plane.before("UpdateService", away)
+    new_ids.fake_ecs.before("UpdateService", away)
     ended = new_ids.operator.trail("up", "hybrid")
     assert "AWS does not answer" in ended.lines
     assert new_ids.calls("UpdateService") == updates + 1
@@ -442,8 +442,8 @@ def test_a_rollback_under_a_new_id_while_the_network_was_away_is_our_failure(new
 @pytest.mark.parametrize("word", ["has begun", "IN_PROGRESS"])  # before the record has the id of it, and after
 def test_resume_after_a_rollback_under_a_new_id_says_the_same(new_ids: Ground, word: str) -> None:
     ran, since, began = new_ids.runs, len(new_ids.callers.seen), time.monotonic()
-    new_ids.plane.before("UpdateService", lambda: becomes("exits")(new_ids))
-    updates, before = new_ids.calls("UpdateService"), new_ids.plane.service.primary.id
+    new_ids.fake_ecs.before("UpdateService", lambda: becomes("exits")(new_ids))
+    updates, before = new_ids.calls("UpdateService"), new_ids.fake_ecs.service.primary.id
     new_ids.operator.cut(new_ids.operator.start("up", "hybrid"), word, signal.SIGKILL)
     rolled_back(new_ids, before)
     left = new_ids.operator.record.attempts[-1]
@@ -460,17 +460,17 @@ def test_resume_after_a_rollback_under_a_new_id_says_the_same(new_ids: Ground, w
 
 def test_resume_leaves_alone_what_somebody_else_deployed_meanwhile(new_ids: Ground) -> None:
     ran, since, began = new_ids.runs, len(new_ids.callers.seen), time.monotonic()
-    new_ids.plane.before("UpdateService", lambda: becomes("exits")(new_ids))
-    before = new_ids.plane.service.primary.id
+    new_ids.fake_ecs.before("UpdateService", lambda: becomes("exits")(new_ids))
+    before = new_ids.fake_ecs.service.primary.id
     new_ids.operator.cut(new_ids.operator.start("up", "hybrid"), "IN_PROGRESS", signal.SIGKILL)
     rolled_back(new_ids, before)
-    theirs = new_ids.plane.somebody_else_updates(taskDefinition=ran)
+    theirs = new_ids.fake_ecs.somebody_else_updates(taskDefinition=ran)
     updates = new_ids.calls("UpdateService")
     ended = new_ids.operator.trail("resume")
     last = new_ids.operator.record.attempts[-1]
     assert (ended.code, last.outcome, last.cause) == (6, "overtaken", "DEPENDENCY_MISSING"), ended
     assert f"{theirs} is newer and somebody else's; it was left alone." in ended.told["sentence"]
-    assert (new_ids.calls("UpdateService"), new_ids.plane.service.primary.id) == (updates, theirs)
+    assert (new_ids.calls("UpdateService"), new_ids.fake_ecs.service.primary.id) == (updates, theirs)
     new_ids.settle()
     assert steadily(new_ids, since) == []
     name, sent = "kill -9, ECS goes back, another deploys, then resume", len(new_ids.callers.seen) - since
@@ -478,11 +478,11 @@ def test_resume_leaves_alone_what_somebody_else_deployed_meanwhile(new_ids: Grou
 
 
 def may_not_stop(ground: Ground) -> None:
-    ground.plane.faults.deny("StopServiceDeployment")
+    ground.fake_ecs.faults.deny("StopServiceDeployment")
 
 
 def cannot_list(ground: Ground) -> None:
-    ground.plane.faults.break_down("ListServiceDeployments")
+    ground.fake_ecs.faults.break_down("ListServiceDeployments")
 
 
 @pytest.mark.parametrize(
@@ -499,17 +499,17 @@ def test_what_ecs_cannot_be_told_to_stop_is_taken_back_by_update_service(
     ran, since, began, updates = simple.runs, len(simple.callers.seen), time.monotonic(), simple.calls("UpdateService")
 
     def never_gives_up() -> None:  # else ECS might be first
-        simple.plane.service.configuration["deploymentCircuitBreaker"]["enable"] = False
+        simple.fake_ecs.service.configuration["deploymentCircuitBreaker"]["enable"] = False
 
     def strike() -> None:
         becomes("wrong-port")(simple)
         refuse(simple)
         threading.Timer(0.3, never_gives_up).start()
 
-    simple.plane.before("UpdateService", strike)
+    simple.fake_ecs.before("UpdateService", strike)
     ended = simple.operator.trail("up", "hybrid")
     seconds, last = time.monotonic() - began, simple.operator.record.attempts[-1]
-    simple.plane.faults.clear()
+    simple.fake_ecs.faults.clear()
     assert (ended.code, last.outcome, last.cause) == (4, "cause_found", "PORT_CLOSED"), ended
     assert says in ended.told["sentence"], ended
     assert "UpdateService goes back instead." in ended.told["sentence"]
@@ -527,7 +527,7 @@ def before(simple: Ground) -> Iterator[Ground]:
     """Phase simple runs; whatever a test proves is taken back."""
     simple.settle()
     yield simple
-    simple.plane.faults.clear()
+    simple.fake_ecs.faults.clear()
     if simple.operator.record.attempts[-1].outcome == "proven":
         ended = simple.operator.trail("rollback")
         assert (ended.code, ended.attempt["outcome"]) == (0, "restored"), ended
@@ -546,12 +546,12 @@ def proven_without_loss(ground: Ground, name: str, ended: Ended, since: int, beg
 
 def test_a_storm_of_throttling_is_waited_out(before: Ground) -> None:
     since, began, updates = len(before.callers.seen), time.monotonic(), before.calls("UpdateService")
-    before.plane.before("UpdateService", lambda: before.plane.faults.throttle(0.4, 20))
+    before.fake_ecs.before("UpdateService", lambda: before.fake_ecs.faults.throttle(0.4, 20))
     ended = before.operator.trail("up", "hybrid")
     seconds = time.monotonic() - began
     last = before.operator.record.attempts[-1]
     assert (ended.code, last.outcome) == (0, "proven"), ended
-    assert before.plane.faults.struck > 5
+    assert before.fake_ecs.faults.struck > 5
     assert before.calls("UpdateService") >= updates + 1
     lost = steadily(before, since)
     assert lost == []
@@ -560,12 +560,12 @@ def test_a_storm_of_throttling_is_waited_out(before: Ground) -> None:
 
 def test_expired_credentials_leave_it_to_resume(before: Ground) -> None:
     since, began, updates = len(before.callers.seen), time.monotonic(), before.calls("UpdateService")
-    before.soon(before.plane.faults.expire_credentials)
+    before.soon(before.fake_ecs.faults.expire_credentials)
     ended = before.operator.trail("up", "hybrid")
     assert ended.code == 130, ended
     assert "expired" in ended.told["sentence"]
     assert f"`trail resume --plan {before.operator.path}`" in ended.told["sentence"]
-    before.plane.faults.clear()
+    before.fake_ecs.faults.clear()
     ended = before.operator.trail("resume")
     proven_without_loss(before, "credentials expire half-way, then resume", ended, since, began, updates)
 
@@ -585,13 +585,13 @@ def test_what_was_cut_off_is_resumed_and_not_begun_twice(before: Ground, name: s
 def test_somebody_elses_newer_deployment_is_left_alone(before: Ground) -> None:
     since, began, ran = len(before.callers.seen), time.monotonic(), before.runs
     others: list[str] = []
-    before.soon(lambda: others.append(before.plane.somebody_else_updates(taskDefinition=ran)))
+    before.soon(lambda: others.append(before.fake_ecs.somebody_else_updates(taskDefinition=ran)))
     ended = before.operator.trail("up", "hybrid")
     last = before.operator.record.attempts[-1]
     assert (ended.code, last.outcome) == (6, "overtaken"), ended
     assert others[0] in ended.told["sentence"]
     before.settle()
-    assert before.plane.service.primary.id == others[0]
+    assert before.fake_ecs.service.primary.id == others[0]
     lost = steadily(before, since)
     assert lost == []
     sent = len(before.callers.seen) - since
@@ -616,8 +616,8 @@ def test_a_record_that_goes_away_is_written_when_it_is_back(before: Ground) -> N
     since, began, updates = len(before.callers.seen), time.monotonic(), before.calls("UpdateService")
 
     def away() -> None:
-        before.plane.faults.cut_off(RECORD)
-        threading.Timer(10, before.plane.faults.clear).start()
+        before.fake_ecs.faults.cut_off(RECORD)
+        threading.Timer(10, before.fake_ecs.faults.clear).start()
 
     before.soon(away)
     ended = before.operator.trail("up", "hybrid")
@@ -629,15 +629,15 @@ def test_a_proven_task_definition_that_was_deregistered_is_registered_anew(simpl
     ran, since, began = simple.runs, len(simple.callers.seen), time.monotonic()
 
     def strike() -> None:
-        simple.plane.become(simple.digest, "golden-differs", "hybrid")
-        simple.plane.account.ask("ecs", "deregister_task_definition", taskDefinition=ran)
+        simple.fake_ecs.become(simple.digest, "golden-differs", "hybrid")
+        simple.fake_ecs.account.ask("ecs", "deregister_task_definition", taskDefinition=ran)
 
-    simple.plane.before("UpdateService", strike)
+    simple.fake_ecs.before("UpdateService", strike)
     ended = simple.operator.trail("up", "hybrid")
     last = simple.operator.record.attempts[-1]
     assert (ended.code, last.outcome) == (3, "gate_failed"), ended
     assert "registered anew" in ended.lines
-    now = simple.plane.client("ecs").describe_task_definition(taskDefinition=simple.runs)["taskDefinition"]
+    now = simple.fake_ecs.client("ecs").describe_task_definition(taskDefinition=simple.runs)["taskDefinition"]
     assert (now["status"], simple.runs != ran) == ("ACTIVE", True)
     lost = steadily(simple, since)
     assert lost == []
@@ -669,7 +669,7 @@ def test_what_was_changed_past_the_tool_is_seen_and_undone(foundation: Ground) -
     ran, since, began = foundation.runs, len(foundation.callers.seen), time.monotonic()
     first = next(one.deployed for one in foundation.operator.record.attempts if one.outcome == "proven")
     assert first is not None
-    foundation.plane.somebody_else_updates(taskDefinition=first.task_definition)
+    foundation.fake_ecs.somebody_else_updates(taskDefinition=first.task_definition)
     foundation.settle()
     told = foundation.operator.trail("status").told
     assert told["live"]["differs_from_record"] is True

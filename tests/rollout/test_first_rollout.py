@@ -5,30 +5,30 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.aws import NAME
-from tests.deploy.wrong import ROUTER
-from tests.plane import Plane
-from tests.plane.driver import Driver
-from tests.rollout.walker import Operator
+from tests.deploy.invalid_taskdefs import ROUTER
+from tests.fake_ecs import FakeEcs
+from tests.fake_ecs.driver import Driver
+from tests.rollout.operator import Operator
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 
 @pytest.mark.parametrize("sidecar", [False, True], ids=["alone", "a log router first"])
 def test_a_first_phase_that_fails_ends_with_what_ran_before(tmp_path: Path, sidecar: bool) -> None:
-    with Plane(tmp_path / "plane") as plane:
-        driver, operator = Driver(plane), Operator(plane, tmp_path)
+    with FakeEcs(tmp_path / "fake_ecs") as fake_ecs:
+        driver, operator = Driver(fake_ecs), Operator(fake_ecs, tmp_path)
         ran = by_tag(driver, sidecar)
-        group = plane.plan.load_balancer.target_group
+        group = fake_ecs.plan.load_balancer.target_group
         wired = {"targetGroupArn": group, "containerName": NAME, "containerPort": 5000}
         made = driver.create(ran, loadBalancers=[wired])
         driver.settled(made["deployments"][0]["id"])
-        ended = operator.trail("up", "simple", "--digest", plane.digests["exits"])
+        ended = operator.trail("up", "simple", "--digest", fake_ecs.digests["exits"])
         assert ended.code == 4, ended
         assert "which ran before (it was never proven); it serves." in ended.told["sentence"]
         last = operator.record.attempts[-1]
         assert last.outcome in ("cause_found", "platform_failed"), ended
         assert last.before is not None
-        assert last.before.digest == plane.digests["stub"]
+        assert last.before.digest == fake_ecs.digests["stub"]
         assert driver.service()["taskDefinition"] == ran
         status = operator.trail("status")
         assert "which ran before, was gone back to." in status.told["progress"]["current"]["sentence"]

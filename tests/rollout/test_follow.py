@@ -14,17 +14,20 @@ from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
 from bentos.skin.contract import contract
-from deploy import exits
-from deploy.aws import Clients
-from deploy.plan import Plan
+from deploy import exit_codes as exits
+from deploy.aws import service as ecs
+from deploy.aws.clients import Clients
+from deploy.aws.errors import AwsError, Denied, Refused, Throttled
+from deploy.aws.service import ServiceSnapshot
+from deploy.config.plan import Plan
+from deploy.diagnose.diagnosis import Diagnosis
 from deploy.record.trail import Attempt
-from deploy.refusal import AskError, Denied, Refused, Throttled
-from deploy.rollout import back, ecs, judge, resume
-from deploy.rollout.ecs import Picture
-from deploy.rollout.follow import End, end, stop
-from deploy.rollout.view import Plain
-from deploy.rollout.walk import Result, Somebody, Walk
-from deploy.why.diagnosis import Diagnosis
+from deploy.rollout import prove as judge
+from deploy.rollout import resume
+from deploy.rollout import rollback as back
+from deploy.rollout.output import LogReporter
+from deploy.rollout.session import ConcurrentDeploymentError, Result, RolloutSession
+from deploy.rollout.wait import DeploymentOutcome, end, stop
 from tests.deploy.infra_plans import plan
 from tests.rollout.records import attempt, image, record
 
@@ -66,11 +69,13 @@ PRIMARY = deployment(ROLLBACK, 61, status="PRIMARY")
 NAMED = f"ECS deployment circuit breaker: rolling back to deploymentId {ROLLBACK}."
 
 
-def shows(*deployments: dict[str, Any], events: tuple[dict[str, Any], ...] = (), runs: str = REVISION) -> Picture:
+def shows(
+    *deployments: dict[str, Any], events: tuple[dict[str, Any], ...] = (), runs: str = REVISION
+) -> ServiceSnapshot:
     """The service at one moment."""
     revisions = [{"arn": runs, "requestedTaskCount": 2}]
     found = {"deployments": list(deployments), "events": list(events), "currentServiceRevisions": revisions}
-    return Picture(later(90), found, ecs.deployments(found), [], [], ecs.events(found))
+    return ServiceSnapshot(later(90), found, ecs.deployments(found), [], [], ecs.events(found))
 
 
 def service_deployment(arn: str = RELEASE, begun: float = 0, status: str = "ROLLBACK_IN_PROGRESS") -> dict[str, Any]:
@@ -132,7 +137,9 @@ def refuses(clients: Clients, operation: str, code: str, message: str = "no", st
     clients._few_tries["stub"].add_client_error(operation, code, message, http_status_code=status)
 
 
-def ended(clients: Clients, seen: Picture, known: frozenset[str] = frozenset({OLD})) -> End | None:
+def ended(
+    clients: Clients, seen: ServiceSnapshot, known: frozenset[str] = frozenset({OLD})
+) -> DeploymentOutcome | None:
     return end(clients, PLAN, seen, OURS, set(known), BEGUN)
 
 
@@ -258,7 +265,7 @@ def test_ours_had_failed_when_somebody_else_deployed(clients: Clients) -> None:
     assert found is not None
     assert (found.kind, found.rollback, found.sentence) == ("failed", None, f"{OURS} failed: tasks failed to start.")
     lists(clients, *both)
-    with pytest.raises(Somebody, match=f"{THEIRS} is newer and somebody else's"):
+    with pytest.raises(ConcurrentDeploymentError, match=f"{THEIRS} is newer and somebody else's"):
         back.leave_alone_what_is_newer(walk(clients), seen, {OLD, OURS}, OURS, BEGUN)
 
 
@@ -266,7 +273,7 @@ def test_a_rollback_of_ours_is_not_in_the_way(clients: Clients) -> None:
     done = {**PRIMARY, "rolloutState": "COMPLETED", "rolloutStateReason": f"ECS deployment {ROLLBACK} completed."}
     seen = shows(done, events=(BACK, FAILED))
     back.leave_alone_what_is_newer(walk(clients), seen, {OLD, OURS}, OURS, BEGUN)
-    with pytest.raises(Somebody):
+    with pytest.raises(ConcurrentDeploymentError):
         back.leave_alone_what_is_newer(walk(clients), seen, {OLD, OURS}, None, BEGUN)
 
 
@@ -279,13 +286,13 @@ def test_each_deployment_of_a_rollback_is_ours_and_so_is_what_ecs_makes_of_it(
     made.attempt = left(made).model_copy(update={"command": "rollback", "deployment": None})
     rolled_back = shows(PRIMARY, events=(BACK, FAILED))
     pictures, begun = iter([known, rolled_back]), iter([OURS, "ecs-svc/9"])
-    failed = End("failed", "It failed.", rolled_back)
-    ends = iter([failed, End("completed", "It runs.", known)])
+    failed = DeploymentOutcome("failed", "It failed.", rolled_back)
+    ends = iter([failed, DeploymentOutcome("completed", "It runs.", known)])
     monkeypatch.setattr(ecs, "picture", lambda *_: next(pictures))
     monkeypatch.setattr(back, "deploy", lambda *_: next(begun))
     monkeypatch.setattr(back, "follow", lambda *_: next(ends))
     monkeypatch.setattr(back, "unproven", lambda *_: None)
-    monkeypatch.setattr(Walk, "_write", lambda _: None)
+    monkeypatch.setattr(RolloutSession, "_write", lambda _: None)
     went, sentence, target = back.go_back(made, [first, second], {OLD})
     assert (went, target) == (True, second), sentence
     assert left(made).deployment == "ecs-svc/9"
@@ -335,7 +342,7 @@ def test_a_missing_permission_is_named_with_the_statement_to_add(clients: Client
     ],
 )
 def test_a_listing_that_fails_is_told_by_its_kind(
-    clients: Clients, code: str, status: int, kind: type[AskError]
+    clients: Clients, code: str, status: int, kind: type[AwsError]
 ) -> None:
     refuses(clients, "list_service_deployments", code, status=status)
     with pytest.raises(kind, match="ListServiceDeployments"):
@@ -372,11 +379,11 @@ CAUSE = Diagnosis(
 )  # fmt: skip
 
 
-def walk(clients: Clients, **changes: Any) -> Walk:
+def walk(clients: Clients, **changes: Any) -> RolloutSession:
     """One with an attempt whose deployment is ours; nothing is written."""
-    made = Walk(
+    made = RolloutSession(
         plan=PLAN, contract=contract().model_dump(mode="json"), clients=clients, store=None, who="a",  # type: ignore[arg-type]
-        see=Plain(io.StringIO()), every_s=0.01, **changes,
+        see=LogReporter(io.StringIO()), every_s=0.01, **changes,
     )  # fmt: skip
     made.attempt = attempt("2", "hybrid", "running", deployment=OURS, started=BEGUN, deployed=runs(AFTER))
     return made
@@ -391,13 +398,13 @@ def gone_back(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str, str, set[
     """How going back was asked for: exit code, outcome, sentence, deployments that are ours or were there before."""
     asked: list[tuple[int, str, str, set[str]]] = []
 
-    def after_failure(_: Walk, code: int, outcome: str, said: str, mine: set[str]) -> Result:
+    def after_failure(_: RolloutSession, code: int, outcome: str, said: str, mine: set[str]) -> Result:
         asked.append((code, outcome, said, mine))
         return Result(code, said)
 
     monkeypatch.setattr(back, "after_failure", after_failure)
     monkeypatch.setattr(judge, "cause", lambda *_: CAUSE)
-    monkeypatch.setattr(Walk, "_write", lambda _: None)
+    monkeypatch.setattr(RolloutSession, "_write", lambda _: None)
     return asked
 
 
@@ -415,7 +422,7 @@ def test_a_rollback_by_ecs_is_a_failure_of_ours_with_its_cause(clients: Clients,
 def test_without_the_permission_to_stop_it_update_service_goes_back(clients: Clients, gone_back: list[Any]) -> None:
     lists(clients, service_deployment(status="IN_PROGRESS"))
     refuses(clients, "stop_service_deployment", "AccessDeniedException", "Access denied.")
-    judge.not_completed(walk(clients), End("cause", "Nothing listens.", MOVING, CAUSE), {OLD})
+    judge.not_completed(walk(clients), DeploymentOutcome("cause", "Nothing listens.", MOVING, CAUSE), {OLD})
     [(code, outcome, said, mine)] = gone_back
     assert (code, outcome, mine) == (exits.PLATFORM, "cause_found", {OLD, OURS})
     assert said.startswith("Nothing listens: Port 5000 is closed. ECS could not be told to stop it: ")
@@ -425,7 +432,7 @@ def test_without_the_permission_to_stop_it_update_service_goes_back(clients: Cli
 
 def test_where_the_listing_fails_update_service_goes_back_and_says_why(clients: Clients, gone_back: list[Any]) -> None:
     refuses(clients, "list_service_deployments", "ServerException", "Service Unavailable.", 500)
-    judge.not_completed(walk(clients), End("late", "It has not ended.", MOVING), {OLD})
+    judge.not_completed(walk(clients), DeploymentOutcome("late", "It has not ended.", MOVING), {OLD})
     [(code, outcome, said, _)] = gone_back
     assert (code, outcome) == (exits.PLATFORM, "cause_found")
     assert "AWS refuses ecs ListServiceDeployments (ServerException): Service Unavailable." in said
@@ -440,16 +447,16 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
     """Deployments that a resumed attempt takes for earlier ones."""
     known: list[set[str]] = []
 
-    def judged(_: Walk, __: Attempt, earlier: set[str]) -> Result:
+    def judged(_: RolloutSession, __: Attempt, earlier: set[str]) -> Result:
         known.append(earlier)
         return Result(exits.FINE, "")
 
     monkeypatch.setattr(resume, "judge", judged)
-    monkeypatch.setattr(Walk, "_write", lambda _: None)
+    monkeypatch.setattr(RolloutSession, "_write", lambda _: None)
     return known
 
 
-def left(made: Walk) -> Attempt:
+def left(made: RolloutSession) -> Attempt:
     assert made.attempt is not None
     return made.attempt
 

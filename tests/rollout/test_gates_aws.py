@@ -12,12 +12,12 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 from moto import mock_aws
 
-from deploy.gates import table
-from deploy.gates.canary import Outcome
-from deploy.gates.gate import GateResult
-from deploy.gates.live import KEY_VARIABLE, KeyUnknown, Live, own_key, seek_key
-from deploy.gates.seen import Seen
-from deploy.plan import Gates
+from deploy.config.plan import Gates
+from deploy.gates import registry as table
+from deploy.gates.observation import Observation
+from deploy.gates.probe_load import Outcome
+from deploy.gates.result import GateResult
+from deploy.gates.target import KEY_VARIABLE, KeyUnknown, LiveTarget, own_key, seek_key
 from tests.deploy.aws import BUCKET, FOLDER, GROUP, MOTO, NAME, SECRET_VALUE
 from tests.rollout.gated import CLUSTER, OTHER, WINDOW, Rolled, Told, ask
 from tests.s3 import CREDENTIALS
@@ -246,11 +246,11 @@ def test_addresses_stand_in_interfaces_where_there_is_no_attachment(account: Rol
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service whose circuits are closed."""
-    monkeypatch.setattr(Seen, "status", {"breakers": {"model": "closed", "heuristic": "half_open"}})
+    monkeypatch.setattr(Observation, "status", {"breakers": {"model": "closed", "heuristic": "half_open"}})
 
 
 def test_an_open_circuit_is_not_stable(account: Rolled, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Seen, "status", {"breakers": {"model": "open", "heuristic": "closed"}})
+    monkeypatch.setattr(Observation, "status", {"breakers": {"model": "open", "heuristic": "closed"}})
     fails(ask(account.live("hybrid"), "stable"), "circuit before the model runner is open")
 
 
@@ -392,9 +392,9 @@ def logged(account: Rolled, *messages: str) -> None:
     logs.put_log_events(logGroupName=GROUP, logStreamName=stream, logEvents=events)
 
 
-def logs_of(live: Live, *outcomes: Outcome) -> GateResult:
+def logs_of(live: LiveTarget, *outcomes: Outcome) -> GateResult:
     gate = next(one for one in table.GATES if one.name == "logs")
-    return gate.ask(live, Seen(live, Gates(), Told(live, list(outcomes), now=100.0)))
+    return gate.ask(live, Observation(live, Gates(), Told(live, list(outcomes), now=100.0)))
 
 
 def sent(name: str, age_s: float = 0.0, status: int = 200) -> Outcome:
@@ -424,9 +424,9 @@ def test_the_newest_line_that_should_have_arrived_is_looked_for(account: Rolled)
 
 
 def cached(account: Rolled, monkeypatch: pytest.MonkeyPatch, fetched: str | None) -> GateResult:
-    monkeypatch.setattr(Seen, "status", {"state": "ready", "model": {"sha256": account.ids["pin"]}})
+    monkeypatch.setattr(Observation, "status", {"state": "ready", "model": {"sha256": account.ids["pin"]}})
     line = "" if fetched is None else f"shine_weights_bytes_total {fetched}\n"
-    monkeypatch.setattr(Seen, "metrics", "# TYPE shine_weights_bytes_total counter\n" + line)
+    monkeypatch.setattr(Observation, "metrics", "# TYPE shine_weights_bytes_total counter\n" + line)
     return ask(account.live("foundation"), "cached")
 
 
@@ -479,7 +479,7 @@ def test_each_question_is_asked_once_a_round(account: Rolled) -> None:
     asked: list[str] = []
     account.session.events.register("before-call.*", lambda model, **_: asked.append(model.name))
     live = account.live("simple")
-    seen = Seen(live, Gates(), Told(live, [], 0.0))
+    seen = Observation(live, Gates(), Told(live, [], 0.0))
     for name in ("tasks_running", "digest", "targets_healthy"):
         next(one for one in table.GATES if one.name == name).ask(live, seen)
     assert sorted(asked) == [
@@ -488,7 +488,7 @@ def test_each_question_is_asked_once_a_round(account: Rolled) -> None:
     asked.clear()
     refused(account, "ecs", "DescribeServices", "ServerException")
     live = account.live("simple")
-    seen = Seen(live, Gates(), Told(live, [], 0.0))
+    seen = Observation(live, Gates(), Told(live, [], 0.0))
     for name in ("tasks_running", "targets_healthy"):
         fails(next(one for one in table.GATES if one.name == name).ask(live, seen), "ServerException")
     assert asked.count("DescribeServices") == 1
@@ -523,7 +523,7 @@ def test_what_stands_in_awss_place_may_leave_things_out(account: Rolled) -> None
 
 def test_an_endpoint_where_nobody_listens_is_told(account: Rolled, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("deploy.aws.CONFIG", None)  # which would have it tried for a while
+    monkeypatch.setattr("deploy.aws.clients.CONFIG", None)  # which would have it tried for a while
     fails(ask(account.live("simple", deployment="ecs-svc/1"), "tasks_running"), "AWS cannot be asked")
 
 

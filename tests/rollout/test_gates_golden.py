@@ -9,10 +9,10 @@ import pytest
 
 from bentos.skin.model.bundle import MANIFEST
 from bentos.skin.model.engine import EMBEDDED
-from deploy import cli
+from deploy.cli import main as cli
+from deploy.config.plan import PlanError
 from deploy.gates import golden
 from deploy.gates.golden import Findings, differences
-from deploy.plan import PlanError
 from tests.rollout.gated import NOWHERE
 from tests.server import Server
 

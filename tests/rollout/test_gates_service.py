@@ -21,14 +21,15 @@ from moto import mock_aws
 
 from bentos.skin.model.engine import EMBEDDED
 from bentos.skin.settings import DRILL_HEADER
-from deploy.gates import golden, table
-from deploy.gates.canary import PREFIX, Canary
-from deploy.gates.gate import GateResult
-from deploy.gates.live import KEY_VARIABLE, Live, client
-from deploy.gates.seen import Seen
-from deploy.gates.watch import Watch
+from deploy.config.plan import Gates
+from deploy.gates import golden
+from deploy.gates import registry as table
+from deploy.gates.observation import Observation
+from deploy.gates.probe_load import PREFIX, ProbeLoad
+from deploy.gates.result import GateResult
+from deploy.gates.run import Watch
+from deploy.gates.target import KEY_VARIABLE, LiveTarget, client
 from deploy.image.load import PROBE_PHOTO
-from deploy.plan import Gates
 from tests.deploy.aws import BUCKET, FOLDER, MOTO, SECRET_VALUE
 from tests.rollout.gated import NOWHERE, Rolled, ask
 from tests.rollout.test_gates_aws import alarm, fails, holds, logged, scales
@@ -80,17 +81,17 @@ def full(account: Rolled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def live(account: Rolled, full: Server) -> Live:
+def live(account: Rolled, full: Server) -> LiveTarget:
     return account.live("full", full.url, api_key=SECRET_VALUE)
 
 
 @pytest.fixture(scope="module")
-def first(account: Rolled, server: Server) -> Live:
+def first(account: Rolled, server: Server) -> LiveTarget:
     """The service of phase simple, which was started without the front end's origin."""
     return account.live("simple", server.url)
 
 
-def altered(live: Live, change: Callable[[httpx.Request, httpx.Response], httpx.Response | None]) -> Live:
+def altered(live: LiveTarget, change: Callable[[httpx.Request, httpx.Response], httpx.Response | None]) -> LiveTarget:
     """The same service, some of whose answers come otherwise."""
     real = live.http
 
@@ -103,7 +104,7 @@ def altered(live: Live, change: Callable[[httpx.Request, httpx.Response], httpx.
         return change(request, copy) or copy
 
     told = {name: getattr(live, name) for name in live.__dataclass_fields__}
-    return Live(**{**told, "http": httpx.Client(transport=httpx.MockTransport(answer))})
+    return LiveTarget(**{**told, "http": httpx.Client(transport=httpx.MockTransport(answer))})
 
 
 def says(path: str, **changes: Any) -> Callable[[httpx.Request, httpx.Response], httpx.Response | None]:
@@ -132,12 +133,12 @@ OF_THE_SERVICE = (
 
 
 @pytest.mark.parametrize("name", OF_THE_SERVICE)
-def test_a_service_as_it_should_be_holds(live: Live, name: str) -> None:
+def test_a_service_as_it_should_be_holds(live: LiveTarget, name: str) -> None:
     holds(ask(live, name))
 
 
 @pytest.mark.parametrize("name", ["health", "version", "analysis"])
-def test_a_service_of_the_first_phase_holds(first: Live, name: str) -> None:
+def test_a_service_of_the_first_phase_holds(first: LiveTarget, name: str) -> None:
     holds(ask(first, name))
 
 
@@ -151,12 +152,14 @@ def test_where_nobody_answers_no_gate_holds_and_none_raises(account: Rolled, nam
 @pytest.mark.parametrize(
     ("status", "text"), [(502, "<html>"), (200, "<html>"), (200, "[]"), (200, "{}"), (200, "null")]
 )
-def test_whatever_answers_in_the_services_place_is_no_trace(live: Live, name: str, status: int, text: str) -> None:
+def test_whatever_answers_in_the_services_place_is_no_trace(
+    live: LiveTarget, name: str, status: int, text: str
+) -> None:
     def other(_: httpx.Request) -> httpx.Response:
         return httpx.Response(status, text=text, headers={"content-type": "application/json"})
 
     told = {one: getattr(live, one) for one in live.__dataclass_fields__}
-    result = ask(Live(**{**told, "http": httpx.Client(transport=httpx.MockTransport(other))}), name)
+    result = ask(LiveTarget(**{**told, "http": httpx.Client(transport=httpx.MockTransport(other))}), name)
     if (name, status) == ("ready", 200):  # a status is all that it asks
         return
     assert not result.holds, result
@@ -166,17 +169,17 @@ def test_whatever_answers_in_the_services_place_is_no_trace(live: Live, name: st
 # --- each for its own reason ------------------------------------------------------------------------------------------
 
 
-def test_another_phase_is_seen(first: Live, account: Rolled) -> None:
+def test_another_phase_is_seen(first: LiveTarget, account: Rolled) -> None:
     wrong = account.live("hybrid", first.base_url)
     assert fails(ask(wrong, "health"), "tells phase simple, not hybrid").value == "simple"
     fails(ask(wrong, "version"), "phase simple and not hybrid")
     fails(ask(wrong, "model_state"), "tells phase simple, not hybrid")
 
 
-def test_another_commit_is_seen_where_both_are_known(first: Live) -> None:
+def test_another_commit_is_seen_where_both_are_known(first: LiveTarget) -> None:
     def told(contract: str | None, answer: str | None) -> GateResult:
         known = {one: getattr(first, one) for one in first.__dataclass_fields__}
-        of = Live(**{**known, "contract": {**first.contract, "revision": contract}})
+        of = LiveTarget(**{**known, "contract": {**first.contract, "revision": contract}})
         return ask(altered(of, says("/version", revision=answer)), "version")
 
     holds(told("c0ffee", "c0ffee"))
@@ -186,13 +189,13 @@ def test_another_commit_is_seen_where_both_are_known(first: Live) -> None:
     fails(ask(altered(first, says("/version", service="nginx")), "version"), "service nginx and not shine")
 
 
-def test_an_origin_that_is_not_let_in_is_told_with_its_setting(first: Live) -> None:
+def test_an_origin_that_is_not_let_in_is_told_with_its_setting(first: LiveTarget) -> None:
     result = fails(ask(first, "cors"), f"A browser's preflight from {FRONT_END} is answered 400")
     assert "SHINE_CORS_ORIGINS" in result.sentence
     assert (result.value["preflight"], result.limit["preflight"]) == (None, FRONT_END)
 
 
-def test_a_page_that_may_not_read_the_answer_is_seen(live: Live) -> None:
+def test_a_page_that_may_not_read_the_answer_is_seen(live: LiveTarget) -> None:
     def bare(request: httpx.Request, answer: httpx.Response) -> httpx.Response | None:
         if request.method == "POST":
             del answer.headers["access-control-allow-origin"]
@@ -201,7 +204,7 @@ def test_a_page_that_may_not_read_the_answer_is_seen(live: Live) -> None:
     fails(ask(altered(live, bare), "cors"), "The preflight is right, but an answer of 200")
 
 
-def test_a_preflight_without_the_key_is_seen(live: Live) -> None:
+def test_a_preflight_without_the_key_is_seen(live: LiveTarget) -> None:
     def bare(request: httpx.Request, answer: httpx.Response) -> httpx.Response | None:
         if request.method == "OPTIONS":
             answer.headers["access-control-allow-headers"] = "content-type"
@@ -210,7 +213,7 @@ def test_a_preflight_without_the_key_is_seen(live: Live) -> None:
     fails(ask(altered(live, bare), "cors"), "not allowed to POST with an API key")
 
 
-def test_the_preflight_is_what_a_browser_sends(live: Live) -> None:
+def test_the_preflight_is_what_a_browser_sends(live: LiveTarget) -> None:
     asked: list[httpx.Request] = []
     ask(altered(live, lambda request, _: asked.append(request)), "cors")
     preflight, photo = asked
@@ -238,14 +241,14 @@ def analysed(**changes: Any) -> Any:
     return change
 
 
-def test_findings_that_are_not_known_of_the_probe_photo_are_told(live: Live) -> None:
+def test_findings_that_are_not_known_of_the_probe_photo_are_told(live: LiveTarget) -> None:
     result = fails(ask(altered(live, analysed(redness__score=90, face=None)), "analysis"), "redness is 90, not 26")
     assert "no face is found" in result.sentence
     assert result.value["scores"]["redness"] == 90
     assert result.limit["scores"]["redness"] == 26
 
 
-def test_weights_that_nobody_knows_are_told_with_the_command(live: Live, tmp_path: Path) -> None:
+def test_weights_that_nobody_knows_are_told_with_the_command(live: LiveTarget, tmp_path: Path) -> None:
     other = altered(live, analysed(model={"name": "own", "version": "2", "sha256": "f" * 64}))
     result = fails(ask(other, "analysis"), "What the weights ffffffffffff… find on the probe photo is not known")
     assert "`trail golden URL FILE`" in result.sentence
@@ -261,12 +264,12 @@ def test_weights_that_nobody_knows_are_told_with_the_command(live: Live, tmp_pat
     fails(ask(planned(other, golden=str(tmp_path / "none.json")), "analysis"), "none.json cannot be read")
 
 
-def account_pin(live: Live) -> str:
+def account_pin(live: LiveTarget) -> str:
     assert live.plan.weights is not None
     return live.plan.weights.sha256
 
 
-def planned(live: Live, **gates: Any) -> Live:
+def planned(live: LiveTarget, **gates: Any) -> LiveTarget:
     """With other gates in the plan of the phase."""
     content = live.plan.model_dump()
     content["phases"][live.phase]["gates"] |= gates
@@ -274,14 +277,14 @@ def planned(live: Live, **gates: Any) -> Live:
     return live
 
 
-def test_the_last_phase_requires_the_model(live: Live) -> None:
+def test_the_last_phase_requires_the_model(live: LiveTarget) -> None:
     asked: list[bytes] = []
     ask(altered(live, lambda request, _: asked.append(request.content)), "analysis")
     assert b'name="require"\r\n\r\nmodel' in asked[0]
     fails(ask(altered(live, analysed(source="heuristic", model=None)), "analysis"), "requires the model")
 
 
-def drilled(live: Live, change: Callable[[dict[str, Any], httpx.Headers], None], status: int = 200) -> GateResult:
+def drilled(live: LiveTarget, change: Callable[[dict[str, Any], httpx.Headers], None], status: int = 200) -> GateResult:
     def changed(request: httpx.Request, answer: httpx.Response) -> httpx.Response | None:
         if DRILL_HEADER not in request.headers:
             return None
@@ -292,7 +295,7 @@ def drilled(live: Live, change: Callable[[dict[str, Any], httpx.Headers], None],
     return ask(altered(live, changed), "degradation")
 
 
-def test_a_fallback_that_is_not_marked_is_no_degradation(live: Live) -> None:
+def test_a_fallback_that_is_not_marked_is_no_degradation(live: LiveTarget) -> None:
     result = holds(ask(live, "degradation"))
     assert result.value == {"source": "heuristic", "degraded": True, "reason": "model_disabled", "x-degraded": "true"}
     fails(drilled(live, lambda body, _: body.update(degraded=False)), "not marked as it should: degraded is False")
@@ -304,7 +307,7 @@ def test_a_fallback_that_is_not_marked_is_no_degradation(live: Live) -> None:
     assert "The model is required" in refused.sentence
 
 
-def test_a_service_that_refuses_fallbacks_proves_that_instead(live: Live) -> None:
+def test_a_service_that_refuses_fallbacks_proves_that_instead(live: LiveTarget) -> None:
     def refuses(request: httpx.Request, answer: httpx.Response) -> httpx.Response | None:
         if request.url.path == "/ml/status":
             return httpx.Response(200, json={**answer.json(), "policy": {"require_model": True}})
@@ -325,11 +328,11 @@ def test_a_service_that_refuses_fallbacks_proves_that_instead(live: Live) -> Non
         ({"phase": "hybrid"}, "tells phase hybrid, not full"),
     ],
 )
-def test_a_state_that_cannot_be_is_no_state(live: Live, changes: dict[str, Any], words: str) -> None:
+def test_a_state_that_cannot_be_is_no_state(live: LiveTarget, changes: dict[str, Any], words: str) -> None:
     fails(ask(altered(live, says("/ml/status", **changes)), "model_state"), words)
 
 
-def test_a_degraded_model_with_a_reason_is_a_state(live: Live) -> None:
+def test_a_degraded_model_with_a_reason_is_a_state(live: LiveTarget) -> None:
     error = {"code": "weights_missing", "message": "There is no bucket.", "at": ""}
     told = {"state": "degraded", "reason": "weights_missing", "model": None, "last_error": error}
     result = holds(ask(altered(live, says("/ml/status", **told)), "model_state"))
@@ -339,11 +342,11 @@ def test_a_degraded_model_with_a_reason_is_a_state(live: Live) -> None:
         fails(ask(altered(live, says("/ml/status", **told)), name), "No model is loaded (weights_missing: There is no")
 
 
-def test_the_model_is_the_pinned_one_from_the_planned_place(live: Live) -> None:
+def test_the_model_is_the_pinned_one_from_the_planned_place(live: LiveTarget) -> None:
     pin, uri = account_pin(live), f"s3://{BUCKET}/{FOLDER}"
     assert holds(ask(live, "model_from_s3")).value == {"sha256": pin, "source": uri}
 
-    def model(**changes: str) -> Live:
+    def model(**changes: str) -> LiveTarget:
         told = {"name": "n", "version": "1", "sha256": pin, "source": uri, **changes}
         return altered(live, says("/ml/status", model=told))
 
@@ -353,7 +356,7 @@ def test_the_model_is_the_pinned_one_from_the_planned_place(live: Live) -> None:
     fails(ask(model(source=f"{uri}-of-others"), "model_from_s3"), "not from s3://")
 
 
-def test_metrics_that_lack_a_family_are_named(live: Live) -> None:
+def test_metrics_that_lack_a_family_are_named(live: LiveTarget) -> None:
     def without(request: httpx.Request, answer: httpx.Response) -> httpx.Response | None:
         if request.url.path != "/metrics":
             return None
@@ -363,7 +366,7 @@ def test_metrics_that_lack_a_family_are_named(live: Live) -> None:
     fails(ask(altered(live, without), "metrics"), "/metrics lacks shine_answers_total:")
 
 
-def test_ready_is_asked_as_often_as_there_are_tasks(live: Live, account: Rolled) -> None:
+def test_ready_is_asked_as_often_as_there_are_tasks(live: LiveTarget, account: Rolled) -> None:
     asked: list[str] = []
 
     def second(request: httpx.Request, _: httpx.Response) -> httpx.Response | None:
@@ -380,7 +383,7 @@ def test_ready_is_asked_as_often_as_there_are_tasks(live: Live, account: Rolled)
         account.told.clear()
 
 
-def test_keys_are_enforced_and_ours_is_known(live: Live, first: Live) -> None:
+def test_keys_are_enforced_and_ours_is_known(live: LiveTarget, first: LiveTarget) -> None:
     assert holds(ask(live, "keys")).value == {"without": 401, "wrong": 401, "right": 200}
     fails(ask(first, "keys"), "without a key answers 200, and not 401: is SHINE_API_KEYS set?")
 
@@ -389,24 +392,24 @@ def test_keys_are_enforced_and_ours_is_known(live: Live, first: Live) -> None:
 
     fails(ask(altered(live, lax), "keys"), "with a wrong key answers 200, and not 401")
     told = {one: getattr(live, one) for one in live.__dataclass_fields__}
-    fails(ask(Live(**{**told, "api_key": "not-the-key"}), "keys"), "answers 401 api_key_wrong")
-    fails(ask(Live(**{**told, "api_key": None}), "keys"), f"give one in {KEY_VARIABLE}")
+    fails(ask(LiveTarget(**{**told, "api_key": "not-the-key"}), "keys"), "answers 401 api_key_wrong")
+    fails(ask(LiveTarget(**{**told, "api_key": None}), "keys"), f"give one in {KEY_VARIABLE}")
     unknown = live.plan.model_copy(update={"secrets": {}})
-    fails(ask(Live(**{**told, "api_key": None, "plan": unknown}), "keys"), "names no secret for SHINE_API_KEYS")
+    fails(ask(LiveTarget(**{**told, "api_key": None, "plan": unknown}), "keys"), "names no secret for SHINE_API_KEYS")
 
 
-def test_without_a_key_other_gates_say_how_to_give_one(live: Live) -> None:
+def test_without_a_key_other_gates_say_how_to_give_one(live: LiveTarget) -> None:
     told = {one: getattr(live, one) for one in live.__dataclass_fields__}
-    result = fails(ask(Live(**{**told, "api_key": None}), "version"), "answers 401 api_key_missing")
+    result = fails(ask(LiveTarget(**{**told, "api_key": None}), "version"), "answers 401 api_key_missing")
     assert KEY_VARIABLE in result.sentence
 
 
-def test_a_load_balancers_own_page_is_told_as_such(live: Live) -> None:
+def test_a_load_balancers_own_page_is_told_as_such(live: LiveTarget) -> None:
     fails(ask(altered(live, instead("/version", 502)), "version"), "GET /version answers 502.")
     fails(ask(altered(live, instead("/version", 200)), "version"), "answers text/html and no JSON object")
 
 
-def over(live: Live, **answers: httpx.Response) -> Live:
+def over(live: LiveTarget, **answers: httpx.Response) -> LiveTarget:
     """The service at an HTTPS address; what each scheme answers."""
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -419,10 +422,10 @@ def over(live: Live, **answers: httpx.Response) -> Live:
     asked: list[str] = []
     told = {one: getattr(live, one) for one in live.__dataclass_fields__}
     client = httpx.Client(transport=httpx.MockTransport(answer))
-    return Live(**{**told, "base_url": "https://api.example.com:8443/", "http": client})
+    return LiveTarget(**{**told, "base_url": "https://api.example.com:8443/", "http": client})
 
 
-def test_https_is_there_and_http_redirects_to_it_for_good(live: Live) -> None:
+def test_https_is_there_and_http_redirects_to_it_for_good(live: LiveTarget) -> None:
     fine = httpx.Response(200, json={"status": "ok", "phase": "full"})
     to = {"location": "https://api.example.com/health"}
     for status in (301, 308):
@@ -446,7 +449,7 @@ def test_a_service_that_hangs_is_waited_for_once_a_round(account: Rolled) -> Non
         raise httpx.ReadTimeout("timed out")
 
     live = account.live("full", http=httpx.Client(transport=httpx.MockTransport(hangs)))
-    seen = Seen(live, Gates(), Canary(live, 1.0))
+    seen = Observation(live, Gates(), ProbeLoad(live, 1.0))
     for gate in table.GATES:
         if gate.name in ("health", "version", "cors", "analysis", "model_state"):
             fails(gate.ask(live, seen), "it takes too long")
@@ -456,8 +459,8 @@ def test_a_service_that_hangs_is_waited_for_once_a_round(account: Rolled) -> Non
 # --- the canary -------------------------------------------------------------------------------------------------------
 
 
-def test_the_canary_sees_who_answers_and_signs_its_requests(live: Live) -> None:
-    with Canary(live, per_second=4) as canary:
+def test_the_canary_sees_who_answers_and_signs_its_requests(live: LiveTarget) -> None:
+    with ProbeLoad(live, per_second=4) as canary:
         until(lambda: len(canary.outcomes) >= 3, 30, "three answers")
         canary.finish(30)
     for one in canary.outcomes:
@@ -467,15 +470,15 @@ def test_the_canary_sees_who_answers_and_signs_its_requests(live: Live) -> None:
     assert len({one.id for one in canary.outcomes}) == len(canary.outcomes)
 
 
-def test_the_canary_of_a_service_that_wants_a_key_is_refused_without_one(live: Live) -> None:
+def test_the_canary_of_a_service_that_wants_a_key_is_refused_without_one(live: LiveTarget) -> None:
     told = {one: getattr(live, one) for one in live.__dataclass_fields__}
-    with Canary(Live(**{**told, "api_key": None}), per_second=20) as canary:
+    with ProbeLoad(LiveTarget(**{**told, "api_key": None}), per_second=20) as canary:
         until(lambda: canary.outcomes, 10, "an answer")
     (one, *_) = canary.outcomes
     assert (one.status, one.lost, one.source) == (401, True, None)
 
 
-def test_a_load_test_is_within_its_budget_or_says_what_was_not(live: Live) -> None:
+def test_a_load_test_is_within_its_budget_or_says_what_was_not(live: LiveTarget) -> None:
     result = holds(ask(live, "load", load_s=1, canary_per_second=1, p95_ms=10_000))
     assert result.value["sent"] >= 2
     assert result.value["errors"] == result.value["refused"] == 0
@@ -487,12 +490,12 @@ def test_a_load_test_is_within_its_budget_or_says_what_was_not(live: Live) -> No
 
 
 @pytest.fixture
-def proven(live: Live, account: Rolled, full: Server) -> Iterator[tuple[Live, Callable[[float], None]]]:
+def proven(live: LiveTarget, account: Rolled, full: Server) -> Iterator[tuple[LiveTarget, Callable[[float], None]]]:
     """The service of the last phase with all that stands around it, and a sleep in which its log lines arrive."""
     alarm(account, "degraded")
     scales(account, 2, 6, "ECSServiceAverageCPUUtilization", "ALBRequestCountPerTarget")
     told = {one: getattr(live, one) for one in live.__dataclass_fields__}
-    whole = Live(**{**told, "plan": live.plan.model_copy(update={"alarms": ["degraded"]})})
+    whole = LiveTarget(**{**told, "plan": live.plan.model_copy(update={"alarms": ["degraded"]})})
     arrived = 0
 
     def sleep(seconds: float) -> None:
@@ -510,7 +513,7 @@ def proven(live: Live, account: Rolled, full: Server) -> Iterator[tuple[Live, Ca
 LIMITS = Gates(window_s=3, settle_s=40, canary_per_second=4, load_s=1, p95_ms=10_000)
 
 
-def test_a_rollout_as_it_should_be_is_proven(proven: tuple[Live, Callable[[float], None]]) -> None:
+def test_a_rollout_as_it_should_be_is_proven(proven: tuple[LiveTarget, Callable[[float], None]]) -> None:
     live, sleep = proven
     watched = Watch(live, LIMITS, sleep, interval_s=1)
     rounds = [[one.name for one in results if not one.holds] for results in watched]
@@ -520,7 +523,9 @@ def test_a_rollout_as_it_should_be_is_proven(proven: tuple[Live, Callable[[float
     assert rounds[-3:] == [[]] * 3  # settled, within the window, at its end
 
 
-def test_a_task_that_dies_in_the_window_fails_it(proven: tuple[Live, Callable[[float], None]], account: Rolled) -> None:
+def test_a_task_that_dies_in_the_window_fails_it(
+    proven: tuple[LiveTarget, Callable[[float], None]], account: Rolled
+) -> None:
     live, sleep = proven
     live.phase = "hybrid"
     try:

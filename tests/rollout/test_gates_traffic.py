@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.aws import Clients
-from deploy.gates import table
-from deploy.gates.canary import RECENT_S, Canary, Outcome, Pace, percentile
-from deploy.gates.gate import GateResult
-from deploy.gates.live import Live
-from deploy.gates.seen import Seen, Window
-from deploy.plan import Gates, Plan
+from deploy.aws.clients import Clients
+from deploy.config.plan import Gates, Plan
+from deploy.gates import registry as table
+from deploy.gates.observation import Observation, Window
+from deploy.gates.probe_load import RECENT_S, Outcome, Pace, ProbeLoad, percentile
+from deploy.gates.result import GateResult
+from deploy.gates.target import LiveTarget
 from tests.deploy import good
 from tests.rollout.gated import CONTRACT, Told
 from tests.rollout.test_gates_aws import fails, holds
@@ -25,15 +25,15 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 
 @pytest.fixture
-def live() -> Iterator[Live]:
+def live() -> Iterator[LiveTarget]:
     made = service(lambda _: httpx.Response(200, json={}))
     yield made
     made.close()
 
 
-def service(answer: Answer) -> Live:
+def service(answer: Answer) -> LiveTarget:
     """A service that answers so."""
-    return Live(
+    return LiveTarget(
         plan=Plan.model_validate(good.plan().model_dump()),
         contract=CONTRACT.model_dump(mode="json"),
         phase="full",
@@ -55,11 +55,13 @@ LOST = {"status": 0, "source": None, "degraded": None}
 REFUSED = {"status": 429, "source": None, "degraded": None}
 
 
-def judged(live: Live, name: str, outcomes: list[Outcome], window: tuple[float, float] | None = None) -> GateResult:
+def judged(
+    live: LiveTarget, name: str, outcomes: list[Outcome], window: tuple[float, float] | None = None
+) -> GateResult:
     """A gate's result at NOW, with the plan's usual limits: 1 % errors, 5 % fallbacks, 1000 ms."""
     wanted = None if window is None else Window(*window, wanted=2, running=frozenset(), stopped=frozenset())
     gate = next(one for one in table.GATES if one.name == name)
-    return gate.ask(live, Seen(live, Gates(), Told(live, outcomes, NOW), wanted))
+    return gate.ask(live, Observation(live, Gates(), Told(live, outcomes, NOW), wanted))
 
 
 WINDOW = (0.0, NOW)  # over: what has come is all that there will be
@@ -78,7 +80,7 @@ RUNNING = (80.0, 200.0)  # 20 of 120 seconds are over
     ],
 )
 def test_a_share_may_be_as_large_as_its_limit_and_no_larger(
-    live: Live, name: str, bad: dict[str, Any], most: int, said: str
+    live: LiveTarget, name: str, bad: dict[str, Any], most: int, said: str
 ) -> None:
     def of(number: int) -> list[Outcome]:
         return [outcome(float(began), **(bad if began < number else {})) for began in range(100)]
@@ -92,7 +94,7 @@ def test_a_share_may_be_as_large_as_its_limit_and_no_larger(
     ("name", "bad", "most"), [("errors", LOST, 1), ("latency", {"seconds": 3.0}, 6), ("model_answers", FALLBACK, 6)]
 )
 def test_a_limit_is_judged_over_the_whole_window_while_it_runs(
-    live: Live, name: str, bad: dict[str, Any], most: int
+    live: LiveTarget, name: str, bad: dict[str, Any], most: int
 ) -> None:
     def of(number: int) -> list[Outcome]:
         return [outcome(80.0 + began, **(bad if began >= 20 - number else {})) for began in range(20)]
@@ -102,7 +104,7 @@ def test_a_limit_is_judged_over_the_whole_window_while_it_runs(
     assert not judged(live, name, of(most)).holds  # of the last seconds, while the system settles
 
 
-def test_a_percentile_is_of_answers_and_not_of_what_was_refused(live: Live) -> None:
+def test_a_percentile_is_of_answers_and_not_of_what_was_refused(live: LiveTarget) -> None:
     refused = [outcome(float(began), **REFUSED, retry_after=True) for began in range(80)]
     slow = [outcome(80.0 + began, seconds=3.0 if began < 2 else 0.1) for began in range(20)]
     fails(judged(live, "latency", refused + slow, WINDOW), "The 95th percentile of 20 answers is 3000 ms")
@@ -110,14 +112,14 @@ def test_a_percentile_is_of_answers_and_not_of_what_was_refused(live: Live) -> N
     fails(judged(live, "model_answers", refused + fallbacks, WINDOW), "2 of 20 answers come of the heuristics")
 
 
-def test_what_the_door_refuses_is_no_error_but_no_answer_either(live: Live) -> None:
+def test_what_the_door_refuses_is_no_error_but_no_answer_either(live: LiveTarget) -> None:
     refused = [outcome(float(began), **REFUSED, retry_after=True) for began in range(90, 100)]
     assert holds(judged(live, "errors", refused)).value == 0
     fails(judged(live, "latency", refused), "No photo was answered")
     fails(judged(live, "model_answers", refused), "No photo was answered")
 
 
-def test_a_bad_start_is_forgotten_while_the_system_settles(live: Live) -> None:
+def test_a_bad_start_is_forgotten_while_the_system_settles(live: LiveTarget) -> None:
     early = [outcome(NOW - RECENT_S - 1, **LOST), outcome(NOW - RECENT_S - 1, seconds=5.0)]
     late = [outcome(NOW - 1)]
     holds(judged(live, "errors", early + late))
@@ -126,7 +128,7 @@ def test_a_bad_start_is_forgotten_while_the_system_settles(live: Live) -> None:
 
 
 @pytest.mark.parametrize("name", ["errors", "latency", "model_answers"])
-def test_before_the_first_answer_nothing_is_held_against_a_window(live: Live, name: str) -> None:
+def test_before_the_first_answer_nothing_is_held_against_a_window(live: LiveTarget, name: str) -> None:
     holds(judged(live, name, [], (NOW - 2, NOW + 60)))
     fails(judged(live, name, [], (NOW - 4, NOW + 60)), "No request of the canary has come back")
     fails(judged(live, name, [], (NOW - 2, NOW)), "No request of the canary has come back")
@@ -153,7 +155,7 @@ def test_requests_are_due_at_a_steady_pace_and_lost_time_is_not_made_up_for() ->
 
 def seen_by(answer: Answer, per_second: float, seconds: float, **options: Any) -> list[Outcome]:
     live = service(answer)
-    with Canary(live, per_second, **options) as canary:
+    with ProbeLoad(live, per_second, **options) as canary:
         time.sleep(seconds)
         canary.finish(5)
     live.close()
@@ -199,7 +201,7 @@ def test_a_slow_service_is_not_piled_upon_and_the_end_does_not_wait_for_it() -> 
 
     live = service(slow)
     began = time.monotonic()
-    with Canary(live, 200, most=3) as canary:
+    with ProbeLoad(live, 200, most=3) as canary:
         while flying < 3 and time.monotonic() - began < 10:
             time.sleep(0.01)
         time.sleep(0.2)
@@ -233,7 +235,7 @@ def loaded(answers: list[httpx.Response], **limits: Any) -> GateResult:
     live = service(lambda _: answers[next(taken) % len(answers)])
     gate = next(one for one in table.GATES if one.name == "load")
     wanted = Gates(**{"load_s": 1, "canary_per_second": 10, **limits})
-    result = gate.ask(live, Seen(live, wanted, Canary(live, 1.0)))
+    result = gate.ask(live, Observation(live, wanted, ProbeLoad(live, 1.0)))
     live.close()
     return result
 

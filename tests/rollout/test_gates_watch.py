@@ -10,13 +10,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from bentos.skin.settings import Phase
-from deploy.gates import table
-from deploy.gates.asking import Gate, Judged, held, missed
-from deploy.gates.gate import GateResult
-from deploy.gates.live import Live
-from deploy.gates.seen import Seen, Window
-from deploy.gates.watch import Verdict, Watch, watch
-from deploy.plan import Gates
+from deploy.config.plan import Gates
+from deploy.gates import registry as table
+from deploy.gates.gate import Gate, GateOutcome, failed, passed
+from deploy.gates.observation import Observation, Window
+from deploy.gates.result import GateResult
+from deploy.gates.run import Verdict, Watch, watch
+from deploy.gates.target import LiveTarget
 from tests.rollout.test_gates_traffic import service
 
 LIMITS = Gates(window_s=20, settle_s=30, canary_per_second=1)
@@ -38,12 +38,12 @@ class Scene:
     windows: list[Window | None] = field(default_factory=list)
 
     def gate(self, name: str, **options: Any) -> Gate:
-        def judge(_: Live, seen: Seen) -> Judged:
+        def judge(_: LiveTarget, seen: Observation) -> GateOutcome:
             self.asked.append((self.now, name))
             self.windows.append(seen.window)
             script = self.script.get(name, "+")
             turn = script[min(sum(one == name for _, one in self.asked), len(script)) - 1]
-            return held("Fine.") if turn == "+" else missed(f"{name} fails.", hopeless=turn == "!")
+            return passed("Fine.") if turn == "+" else failed(f"{name} fails.", hopeless=turn == "!")
 
         return Gate(name, name, judge, **options)
 
@@ -75,25 +75,25 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     )
     monkeypatch.setattr(table, "GATES", gates)
     for name in ("wanted", "ours", "stopped"):
-        monkeypatch.setattr(Seen, name, getattr(Account, name))
+        monkeypatch.setattr(Observation, name, getattr(Account, name))
     return made
 
 
 @pytest.fixture
-def live() -> Iterator[Live]:
+def live() -> Iterator[LiveTarget]:
     made = service(lambda _: httpx.Response(200, json={"source": "model"}))
     yield made
     made.close()
 
 
-def watched(live: Live, scene: Scene, limits: Gates = LIMITS) -> tuple[Verdict, list[list[GateResult]]]:
+def watched(live: LiveTarget, scene: Scene, limits: Gates = LIMITS) -> tuple[Verdict, list[list[GateResult]]]:
     seen = Watch(live, limits, scene.sleep, lambda: scene.now, INTERVAL_S)
     rounds = list(seen)
     assert seen.verdict is not None
     return seen.verdict, rounds
 
 
-def test_all_gates_hold_for_the_whole_window_and_the_once_ones_again_at_its_end(live: Live, scene: Scene) -> None:
+def test_all_gates_hold_for_the_whole_window_and_the_once_ones_again_at_its_end(live: LiveTarget, scene: Scene) -> None:
     verdict, rounds = watched(live, scene)
     assert verdict.held
     assert [one.name for one in verdict.results] == ["steady", "share", "once", "log", "load"]
@@ -106,7 +106,9 @@ def test_all_gates_hold_for_the_whole_window_and_the_once_ones_again_at_its_end(
     assert scene.windows == [None] * 5 + [window] * 11
 
 
-def test_while_it_settles_nothing_else_is_asked_and_what_held_once_is_not_asked_again(live: Live, scene: Scene) -> None:
+def test_while_it_settles_nothing_else_is_asked_and_what_held_once_is_not_asked_again(
+    live: LiveTarget, scene: Scene
+) -> None:
     scene.script = {"steady": "--+", "log": "--+"}
     verdict, rounds = watched(live, scene)
     assert verdict.held
@@ -119,7 +121,7 @@ def test_while_it_settles_nothing_else_is_asked_and_what_held_once_is_not_asked_
     ]  # fmt: skip
 
 
-def test_what_does_not_settle_in_time_fails(live: Live, scene: Scene) -> None:
+def test_what_does_not_settle_in_time_fails(live: LiveTarget, scene: Scene) -> None:
     scene.script = {"log": "-"}
     verdict, rounds = watched(live, scene)
     assert not verdict.held
@@ -129,7 +131,7 @@ def test_what_does_not_settle_in_time_fails(live: Live, scene: Scene) -> None:
     assert scene.times("load") == []
 
 
-def test_what_cannot_settle_any_more_is_not_waited_for(live: Live, scene: Scene) -> None:
+def test_what_cannot_settle_any_more_is_not_waited_for(live: LiveTarget, scene: Scene) -> None:
     scene.script = {"steady": "-!"}
     verdict, _ = watched(live, scene)
     assert not verdict.held
@@ -137,7 +139,7 @@ def test_what_cannot_settle_any_more_is_not_waited_for(live: Live, scene: Scene)
     assert "cannot settle any more" in verdict.sentence
 
 
-def test_a_single_miss_is_asked_again_at_once_and_forgiven(live: Live, scene: Scene) -> None:
+def test_a_single_miss_is_asked_again_at_once_and_forgiven(live: LiveTarget, scene: Scene) -> None:
     scene.script = {"steady": "++-+", "once": "+-+"}
     verdict, _ = watched(live, scene)
     assert verdict.held
@@ -146,7 +148,7 @@ def test_a_single_miss_is_asked_again_at_once_and_forgiven(live: Live, scene: Sc
     assert scene.times("once") == [0, 20, 20]
 
 
-def test_two_misses_in_a_row_end_the_window(live: Live, scene: Scene) -> None:
+def test_two_misses_in_a_row_end_the_window(live: LiveTarget, scene: Scene) -> None:
     scene.script = {"steady": "++--+"}
     verdict, rounds = watched(live, scene)
     assert not verdict.held
@@ -156,7 +158,7 @@ def test_two_misses_in_a_row_end_the_window(live: Live, scene: Scene) -> None:
     assert [one.name for one in verdict.failed] == [one.name for one in rounds[-1] if not one.holds] == ["steady"]
 
 
-def test_a_share_of_many_requests_is_not_asked_again(live: Live, scene: Scene) -> None:
+def test_a_share_of_many_requests_is_not_asked_again(live: LiveTarget, scene: Scene) -> None:
     scene.script = {"share": "++-+"}
     verdict, _ = watched(live, scene)
     assert not verdict.held
@@ -164,7 +166,9 @@ def test_a_share_of_many_requests_is_not_asked_again(live: Live, scene: Scene) -
 
 
 @pytest.mark.parametrize(("script", "loads"), [({"once": "+--"}, [0]), ({"load": "+-+"}, [0, 20])])
-def test_what_fails_at_the_end_fails(live: Live, scene: Scene, script: dict[str, str], loads: list[float]) -> None:
+def test_what_fails_at_the_end_fails(
+    live: LiveTarget, scene: Scene, script: dict[str, str], loads: list[float]
+) -> None:
     scene.script = script
     verdict, _ = watched(live, scene)
     assert not verdict.held
@@ -173,19 +177,19 @@ def test_what_fails_at_the_end_fails(live: Live, scene: Scene, script: dict[str,
     assert scene.times("load") == loads
 
 
-def test_a_window_of_no_time_is_one_look(live: Live, scene: Scene) -> None:
+def test_a_window_of_no_time_is_one_look(live: LiveTarget, scene: Scene) -> None:
     verdict, _ = watched(live, scene, Gates(window_s=0, settle_s=0))
     assert verdict.held
     assert scene.times("steady") == [0]
 
 
-def test_rounds_are_no_longer_apart_than_the_window_lasts(live: Live, scene: Scene) -> None:
+def test_rounds_are_no_longer_apart_than_the_window_lasts(live: LiveTarget, scene: Scene) -> None:
     watched(live, scene, Gates(window_s=12, settle_s=0))
     assert scene.times("steady") == [0, 5, 10, 12]
 
 
 @pytest.fixture
-def photos() -> Iterator[tuple[Live, list[float]]]:
+def photos() -> Iterator[tuple[LiveTarget, list[float]]]:
     """A service, and when it was sent photos."""
     sent: list[float] = []
 
@@ -218,7 +222,7 @@ def rests(sent: list[float]) -> None:
 
 
 @pytest.mark.usefixtures("scene")
-def test_the_canary_flies_meanwhile_and_no_longer(photos: tuple[Live, list[float]]) -> None:
+def test_the_canary_flies_meanwhile_and_no_longer(photos: tuple[LiveTarget, list[float]]) -> None:
     live, sent = photos
     rounds = watch(live, QUICK, lambda _: None)
     next(rounds)
@@ -228,11 +232,11 @@ def test_the_canary_flies_meanwhile_and_no_longer(photos: tuple[Live, list[float
 
 
 def test_lost_credentials_end_it_and_the_canary_too(
-    photos: tuple[Live, list[float]], monkeypatch: pytest.MonkeyPatch
+    photos: tuple[LiveTarget, list[float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live, sent = photos
 
-    def lost(_: Live, __: Seen) -> Judged:
+    def lost(_: LiveTarget, __: Observation) -> GateOutcome:
         flies(sent)
         raise ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "expired"}}, "DescribeServices")
 

@@ -13,9 +13,10 @@ import pytest
 import yaml
 from botocore.config import Config
 
-from deploy import aws, cli
-from deploy.plan import Plan
-from deploy.record import commands
+from deploy.aws import clients as aws
+from deploy.cli import main as cli
+from deploy.cli import record as commands
+from deploy.config.plan import Plan
 from deploy.record.lock import take
 from deploy.record.trail import Record
 from tests.deploy.infra_plans import content
@@ -37,8 +38,8 @@ def client(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Steady:
     """An empty bucket, found by the environment alone; a plan beside which one stands."""
     for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": s3.url}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("deploy.record.commands.names", EXPECTED.__getitem__)
-    monkeypatch.setattr("deploy.cli.now", None)  # nobody is asked what runs: this is about the record
+    monkeypatch.setattr("deploy.cli.record.names", EXPECTED.__getitem__)
+    monkeypatch.setattr("deploy.cli.main.now", None)  # nobody is asked what runs: this is about the record
     monkeypatch.chdir(tmp_path)
     Path("trail.yaml").write_text(yaml.safe_dump(content(None, record=URI)))
     return steady(s3)
@@ -139,10 +140,10 @@ def test_what_blocks_is_told_with_commands_that_can_be_pasted(client: Steady, ca
 
 
 def test_what_runs_in_truth_is_asked_by_whom_it_is_given(client: Steady, capsys: Any) -> None:
-    def live(plan: Plan, clients: aws.Clients, _: Record) -> commands.Seen:
+    def live(plan: Plan, clients: aws.Clients, _: Record) -> commands.LiveStatus:
         with pytest.raises(aws.WriteRefused):
             clients["s3"].put_object(Bucket=BUCKET, Key="x", Body=b"")
-        return commands.Seen([f"AWS:   {plan.service} runs 2 of 2 tasks."], {"running": 2})
+        return commands.LiveStatus([f"AWS:   {plan.service} runs 2 of 2 tasks."], {"running": 2})
 
     parser = argparse.ArgumentParser()
     commands.add_commands(parser.add_subparsers(), live=live)

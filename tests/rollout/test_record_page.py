@@ -10,8 +10,8 @@ from jinja2 import UndefinedError
 from markdown_it import MarkdownIt
 
 from bentos.skin.settings import Phase
+from deploy.cli.record import LONGEST_NOTE
 from deploy.record import page
-from deploy.record.commands import LONGEST_NOTE
 from deploy.record.drawing import TALL, WIDE, Shape
 from deploy.record.progress import compute
 from deploy.record.text import duration, gate_value

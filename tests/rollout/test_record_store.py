@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
 from botocore.parsers import ResponseParserError
 
-from deploy.plan import PlanError
+from deploy.config.plan import PlanError
 from deploy.record import store as stores
 from deploy.record.store import RecordError, RecordUnreachable, Store, Whose, place, with_attempt, with_note
 from deploy.record.trail import Attempt, Note, Record

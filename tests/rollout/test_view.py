@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from deploy.gates.gate import GateResult
-from deploy.rollout.ecs import Deployment, Event, Picture, Target, Task
-from deploy.rollout.view import Plain, Screen, view
+from deploy.aws.service import Deployment, Event, ServiceSnapshot, Target, Task
+from deploy.gates.result import GateResult
+from deploy.rollout.output import LiveReporter, LogReporter, view
 
 NOW = datetime(2026, 11, 3, 12, 4, tzinfo=UTC)
 NEW, OLD = "ecs-svc/2", "ecs-svc/1"
@@ -19,7 +19,7 @@ TASKS = [
     Task("bbbbbbbb2222", "RUNNING", "HEALTHY", OLD, "sha256:1", "127.0.0.3"),
 ]
 TARGETS = [Target("127.0.0.2", "healthy", ""), Target("127.0.0.3", "draining", "")]
-SEEN = Picture(NOW, {}, [DEPLOYMENT], TASKS, TARGETS, [Event("1", NOW, "has started\x1b[2J 1 tasks")])
+SEEN = ServiceSnapshot(NOW, {}, [DEPLOYMENT], TASKS, TARGETS, [Event("1", NOW, "has started\x1b[2J 1 tasks")])
 
 
 def gate(name: str, holds: bool) -> GateResult:
@@ -28,7 +28,7 @@ def gate(name: str, holds: bool) -> GateResult:
 
 def test_lines_are_said_once_and_again_when_they_change() -> None:
     stream = io.StringIO()
-    plain = Plain(stream)
+    plain = LogReporter(stream)
     plain.begin("hybrid", "shine", 78)
     for _ in range(3):
         plain.picture(SEEN, NEW)
@@ -55,7 +55,7 @@ def test_lines_are_said_once_and_again_when_they_change() -> None:
 
 def test_the_screen_draws_stations_tasks_gates_and_what_happens() -> None:
     console = Console(file=io.StringIO(), record=True, force_terminal=True, width=120)
-    with Screen(console) as screen:
+    with LiveReporter(console) as screen:
         screen.proven(("simple",))
         screen.say("SHINE_PHASE: simple → hybrid")
         screen.begin("hybrid", "shine", 78)
@@ -72,4 +72,4 @@ def test_the_screen_draws_stations_tasks_gates_and_what_happens() -> None:
 @pytest.mark.parametrize("plain", [True, False])
 def test_where_nobody_looks_there_are_lines(plain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", io.StringIO())
-    assert type(view(plain)) is Plain
+    assert type(view(plain)) is LogReporter

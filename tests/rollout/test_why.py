@@ -2,8 +2,8 @@
 
 import pytest
 
-from deploy.why.diagnose import diagnose
-from deploy.why.table import CAUSES, cause
+from deploy.diagnose.ranking import diagnose
+from deploy.diagnose.registry import CAUSES, cause
 from tests.rollout.causes import EXAMPLES, MISSES, ROOMS
 from tests.rollout.causes.made import COMMAND, GROUP, IMAGE, Example, Miss, definition, running, seen, unhealthy
 from tests.rollout.causes.words import MISMATCH, ONE
@@ -39,7 +39,7 @@ def test_every_cause_has_an_example() -> None:
     assert len(CAUSES) >= 25
     for room in ROOMS:  # each beside the cause's own
         kind = room.__name__.rpartition(".")[2]
-        assert {CAUSES[one.code].look.__module__ for one in room.EXAMPLES} == {f"deploy.why.causes.{kind}"}
+        assert {CAUSES[one.code].look.__module__ for one in room.EXAMPLES} == {f"deploy.diagnose.causes.{kind}"}
 
 
 def test_every_cause_that_says_why_has_something_that_only_looks_like_it() -> None:

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
-from deploy import cli
-from deploy.plan import PlanError
+from deploy.cli import main as cli
+from deploy.cli import why as commands
+from deploy.config.plan import PlanError
+from deploy.diagnose.evidence import Evidence, save
+from deploy.diagnose.registry import CAUSES
 from deploy.record.objects import RecordUnreachable
 from deploy.record.trail import Attempt, Outcome
-from deploy.why import commands
-from deploy.why.evidence import Evidence, save
-from deploy.why.table import CAUSES
 from tests.rollout import causes_table
 from tests.rollout.causes import words
 from tests.rollout.causes.made import (

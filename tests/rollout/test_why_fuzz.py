@@ -12,15 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.why.diagnose import diagnose
-from deploy.why.evidence import Evidence
-from deploy.why.facts.definition import TaskDefinition, secret_values
-from deploy.why.facts.fact import Event
-from deploy.why.facts.network import SecurityGroup, Subnet, Target, TargetGroup
-from deploy.why.facts.service import Alarm, Deployment, Service, ServiceDeployment
-from deploy.why.facts.task import Task
-from deploy.why.raw import Raw
-from deploy.why.told import text
+from deploy.aws.lenient import LenientDict
+from deploy.diagnose.evidence import Evidence
+from deploy.diagnose.facts.definition import TaskDefinition, secret_values
+from deploy.diagnose.facts.fact import Event
+from deploy.diagnose.facts.network import SecurityGroup, Subnet, Target, TargetGroup
+from deploy.diagnose.facts.service import Alarm, Deployment, Service, ServiceDeployment
+from deploy.diagnose.facts.task import Task
+from deploy.diagnose.ranking import diagnose
+from deploy.diagnose.terminal import text
 from tests.properties import examples
 from tests.rollout.causes import EXAMPLES, made, words
 
@@ -33,7 +33,7 @@ ODD: list[Any] = [
 SLOW = settings(max_examples=examples(150), suppress_health_check=list(HealthCheck))
 
 # Every reader of an answer, with an answer that is right.
-READERS: list[tuple[Callable[[Raw], Any], dict[str, Any]]] = [
+READERS: list[tuple[Callable[[LenientDict], Any], dict[str, Any]]] = [
     (Task.of, made.task(**words.INSIDE)),
     (Service.of, made.service()),
     (Deployment.of, made.deployment()),
@@ -102,9 +102,11 @@ def test_an_answer_in_which_anything_is_odd_is_read(data: st.DataObject) -> None
     for path in data.draw(st.lists(st.sampled_from(places(answer)), min_size=1, max_size=4)):
         odd = data.draw(st.sampled_from(ODD))
         spoil(answer, path, functools.partial(replaced, odd))
-    found = reader(Raw(answer))
+    found = reader(LenientDict(answer))
     if isinstance(found, Task):
-        found = Evidence(stopped=(found,), running=(found,), definition=TaskDefinition.of(Raw(made.definition())))
+        found = Evidence(
+            stopped=(found,), running=(found,), definition=TaskDefinition.of(LenientDict(made.definition()))
+        )
         assert diagnose(found)
         assert Evidence.model_validate_json(found.model_dump_json()) == found
 
@@ -112,7 +114,7 @@ def test_an_answer_in_which_anything_is_odd_is_read(data: st.DataObject) -> None
 @SLOW
 @given(st.text(max_size=60), st.integers(0, 255), st.sampled_from(["task", "log", "event", "target", "alarm", "name"]))
 def test_whatever_aws_or_a_log_says_is_shown_in_plain_text(drawn: str, code: int, place: str) -> None:
-    told_by = Raw({"": f"\x1b[31m{drawn}\x00"}).text("")
+    told_by = LenientDict({"": f"\x1b[31m{drawn}\x00"}).text("")
     parts: dict[str, Any] = {
         "task": {"alive": []},
         "log": {"logs": made.log(1, told_by, f'{{"message": "m", "cause": {json.dumps(told_by)}}}')},

@@ -14,14 +14,15 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError, NoCredentialsError
 from moto import mock_aws
 
-from deploy.aws import Clients
-from deploy.contract import own as contract
-from deploy.why import asking, evidence
-from deploy.why.diagnose import diagnose
-from deploy.why.evidence import Evidence, EvidenceError, gather, read, save
+from deploy.aws.clients import Clients
+from deploy.config.image_contract import own as contract
+from deploy.diagnose import evidence
+from deploy.diagnose import reader as asking
+from deploy.diagnose.evidence import Evidence, EvidenceError, gather, read, save
+from deploy.diagnose.ranking import diagnose
 from tests.deploy.aws import GROUP, NAME, Good
+from tests.deploy.invalid_taskdefs import ADMIN, ROUTER
 from tests.deploy.test_cloud_asking import refuse
-from tests.deploy.wrong import ADMIN, ROUTER
 from tests.rollout.causes.made import BEFORE, DEPLOYMENT
 from tests.s3 import CREDENTIALS, S3
 from tests.unit.model import bundles

@@ -5,12 +5,12 @@ And what every diagnosis has in common.
 
 import pytest
 
-from deploy.why.diagnose import diagnose
-from deploy.why.evidence import Evidence
-from deploy.why.facts.fact import Event
-from deploy.why.facts.service import Deployment
-from deploy.why.subject import subject
-from deploy.why.table import CAUSES
+from deploy.diagnose.deployment import subject
+from deploy.diagnose.evidence import Evidence
+from deploy.diagnose.facts.fact import Event
+from deploy.diagnose.facts.service import Deployment
+from deploy.diagnose.ranking import diagnose
+from deploy.diagnose.registry import CAUSES
 from tests.rollout.causes import EXAMPLES, words
 from tests.rollout.causes.made import (
     BEFORE,

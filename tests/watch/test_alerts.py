@@ -8,7 +8,7 @@ import httpx
 import pytest
 import yaml
 
-from deploy.parameters import template
+from deploy.infra.parameters import template
 from tests.server import PORTRAIT, ROOT, Server
 from tests.service.test_policy import metric
 from tests.service.traffic import until

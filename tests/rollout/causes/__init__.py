@@ -9,12 +9,12 @@ from tests.rollout.causes import (
     resources,
     service,
     start,
-    taken,
+    stopped_by_others,
     traffic,
     weights,
 )
 from tests.rollout.causes.made import Example, Miss
 
-ROOMS = (health, image, memory, network, placing, resources, service, start, taken, traffic, weights)
+ROOMS = (health, image, memory, network, placing, resources, service, start, stopped_by_others, traffic, weights)
 EXAMPLES: list[Example] = [one for room in ROOMS for one in room.EXAMPLES]
 MISSES: list[Miss] = [one for room in ROOMS for one in room.MISSES]

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from deploy.why.evidence import Evidence
-from deploy.why.facts.definition import TaskDefinition
-from deploy.why.facts.fact import Event
-from deploy.why.facts.network import SecurityGroup, Subnet, Target, TargetGroup
-from deploy.why.facts.service import Alarm, Deployment, Service, ServiceDeployment
-from deploy.why.facts.task import Task
-from deploy.why.raw import Raw
+from deploy.aws.lenient import LenientDict
+from deploy.diagnose.evidence import Evidence
+from deploy.diagnose.facts.definition import TaskDefinition
+from deploy.diagnose.facts.fact import Event
+from deploy.diagnose.facts.network import SecurityGroup, Subnet, Target, TargetGroup
+from deploy.diagnose.facts.service import Alarm, Deployment, Service, ServiceDeployment
+from deploy.diagnose.facts.task import Task
 
 NOW = datetime(2026, 11, 3, 10, 0, 0, tzinfo=UTC)
 REGION, ACCOUNT, CLUSTER, NAME = "us-east-1", "123456789012", "shine-ml-cluster", "shine-api-gateway"
@@ -273,34 +273,36 @@ def seen(
 ) -> Evidence:
     """Evidence as `gather` makes it of AWS's answers; with a stopped task, of a deployment that fails."""
     raw = service(**(of if of is not None else FAILING if stopped else {}))
-    deployments = tuple(Deployment.of(Raw(one)) for one in raw["deployments"])
+    deployments = tuple(Deployment.of(LenientDict(one)) for one in raw["deployments"])
     zones = [{"SubnetId": name, "VpcId": "vpc-1", "AvailableIpAddressCount": free} for name in ("subnet-a", "subnet-b")]
-    tables = [Raw(one) for one in TABLES[subnets]] if subnets else None
+    tables = [LenientDict(one) for one in TABLES[subnets]] if subnets else None
     made: dict[str, Any] = {
         "at": NOW,
         "region": REGION,
         "cluster": CLUSTER,
         "name": NAME,
         "cluster_status": "ACTIVE",
-        "service": Service.of(Raw(raw)),
+        "service": Service.of(LenientDict(raw)),
         "deployment": DEPLOYMENT,
         "deployments": deployments,
-        "service_deployments": tuple(ServiceDeployment.of(Raw(one)) for one in rollouts or []),
-        "events": tuple(Event.of(Raw(one)) for one in events or []),
-        "definition": TaskDefinition.of(Raw(task_definition if task_definition is not None else definition())),
-        "stopped": tuple(Task.of(Raw(one)) for one in stopped),
-        "running": tuple(Task.of(Raw(one)) for one in alive or []),
+        "service_deployments": tuple(ServiceDeployment.of(LenientDict(one)) for one in rollouts or []),
+        "events": tuple(Event.of(LenientDict(one)) for one in events or []),
+        "definition": TaskDefinition.of(LenientDict(task_definition if task_definition is not None else definition())),
+        "stopped": tuple(Task.of(LenientDict(one)) for one in stopped),
+        "running": tuple(Task.of(LenientDict(one)) for one in alive or []),
         "logs": {
-            name: tuple(Event(at=Raw(one).time("timestamp"), text=one["message"]) for one in lines)
+            name: tuple(Event(at=LenientDict(one).time("timestamp"), text=one["message"]) for one in lines)
             for name, lines in (logs or {}).items()
         },
-        "targets": tuple(Target.of(Raw(one)) for one in targets or []),
-        "target_group": TargetGroup.of(Raw({**TARGET_GROUP, **(target_group or {})})),
+        "targets": tuple(Target.of(LenientDict(one)) for one in targets or []),
+        "target_group": TargetGroup.of(LenientDict({**TARGET_GROUP, **(target_group or {})})),
         "balancer_groups": ("sg-front",),
         "security_groups": (
-            SecurityGroup.of(Raw({"GroupId": "sg-tasks", "IpPermissions": [rule(5000)] if rules is None else rules})),
+            SecurityGroup.of(
+                LenientDict({"GroupId": "sg-tasks", "IpPermissions": [rule(5000)] if rules is None else rules})
+            ),
         ),
-        "subnets": tuple(Subnet.of(Raw(one), tables) for one in zones) if subnets or free < 200 else (),
-        "alarms": tuple(Alarm.of(Raw(one)) for one in alarms or []),
+        "subnets": tuple(Subnet.of(LenientDict(one), tables) for one in zones) if subnets or free < 200 else (),
+        "alarms": tuple(Alarm.of(LenientDict(one)) for one in alarms or []),
     }
     return Evidence(**{**made, **more})

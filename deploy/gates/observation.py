@@ -1,0 +1,244 @@
+"""One round of questions: each is asked when the first gate wants it, and once, however many gates share the answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import httpx
+
+from deploy.aws import tasks as running
+from deploy.config.plan import Gates
+from deploy.gates.probe_load import RECENT_S, Outcome, ProbeLoad
+from deploy.gates.replies import Unexpected, content, expected_200
+from deploy.gates.target import LiveTarget
+from deploy.image.load import PROBE_PHOTO
+
+T = TypeVar("T")
+SCALED_IN = "Scaling activity"  # begins the reason of a task that autoscaling stopped
+ANALYZE = "/analyze"
+# As a browser asks before a page may send a key with a photo.
+PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
+
+
+@dataclass(frozen=True)
+class Window:
+    """The time for which all steady gates must hold.
+
+    Attributes:
+        began, ends: seconds of the canary's clock.
+        wanted: tasks that were desired when it began.
+        running: ARNs of our tasks when it began.
+        stopped: ARNs of those of ours that had stopped before.
+    """
+
+    began: float
+    ends: float
+    wanted: int
+    running: frozenset[str]
+    stopped: frozenset[str]
+
+
+class Observation:
+    """What a round has seen so far.
+
+    Args:
+        live: that is asked.
+        limits: of the plan.
+        canary: that runs meanwhile.
+        window: that has begun; None while the system settles.
+    """
+
+    def __init__(self, live: LiveTarget, limits: Gates, canary: ProbeLoad, window: Window | None = None) -> None:
+        self._live, self.limits, self.canary, self.window = live, limits, canary, window
+        self._hung: httpx.TimeoutException | None = None
+        self._answers: dict[str, Any] = {}
+        self._failed: dict[str, Exception] = {}
+
+    # --- the canary -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def outcomes(self) -> list[Outcome]:
+        """Of the window; of the last seconds while the system settles."""
+        return self.canary.since(self.window.began if self.window else self.canary.clock() - RECENT_S)
+
+    def expected(self, so_far: int) -> float:
+        """How many outcomes there will be at the window's end: a limit on a share is judged over all of them."""
+        left = max(0.0, self.window.ends - self.canary.clock()) if self.window else 0.0
+        return so_far + left * self.limits.canary_per_second
+
+    # --- the service ----------------------------------------------------------------------------------------------
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+        """An answer; with a key where one is known, unless other headers are given."""
+        return self._in_time(
+            lambda: self._live.http.get(
+                self._live.base_url + path, headers=self._live.headers if headers is None else headers
+            )
+        )
+
+    def json(self, path: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
+        """The JSON object that a path answers with.
+
+        Raises:
+            Unexpected: another status, or no object.
+        """
+        return content(self.get(path, headers), f"GET {path}")
+
+    def photo(self, headers: dict[str, str], require: str | None = None) -> httpx.Response:
+        """The answer to the probe photo."""
+        form = {"require": require} if require else {}
+        return self._in_time(
+            lambda: self._live.http.post(
+                self._live.base_url + ANALYZE,
+                files={"image": (PROBE_PHOTO.name, PROBE_PHOTO.read_bytes(), "image/png")},
+                data=form,
+                headers={**self._live.headers, **headers},
+                timeout=self._live.photo_s,
+            )
+        )
+
+    def _in_time(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
+        """Once a question has timed out, the others of this round are not waited for: they would add up to minutes."""
+        if self._hung is not None:
+            raise self._hung
+        try:
+            return ask()
+        except httpx.TimeoutException as error:
+            self._hung = error
+            raise
+
+    @property
+    def health(self) -> dict[str, Any]:
+        """The health path of the contract."""
+        path = str(self._live.contract["health"]["path"])
+        return self._once("health", lambda: self.json(path, {}))
+
+    @property
+    def version(self) -> dict[str, Any]:
+        """/version."""
+        return self._once("version", lambda: self.json("/version"))
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """/ml/status, of whichever task answers."""
+        return self._once("status", lambda: self.json("/ml/status"))
+
+    @property
+    def model(self) -> dict[str, Any] | None:
+        """The loaded model, as /ml/status tells of it."""
+        found = self.status.get("model")
+        return found if isinstance(found, dict) else None
+
+    @property
+    def metrics(self) -> str:
+        """/metrics, of whichever task answers."""
+        return self._once("metrics", lambda: expected_200(self.get("/metrics"), "GET /metrics").text)
+
+    @property
+    def probe_response(self) -> httpx.Response:
+        """The answer to the probe photo as the front end's page sends it; phase full requires the model."""
+        require = "model" if self._live.phase == "full" else None
+        return self._once("probe_response", lambda: self.photo({"origin": self._live.plan.front_end}, require))
+
+    @property
+    def preflight(self) -> httpx.Response:
+        """The answer to a browser's question whether the front end's page may send photos."""
+        url, headers = self._live.base_url + ANALYZE, {"origin": self._live.plan.front_end, **PREFLIGHT}
+        return self._once("preflight", lambda: self._in_time(lambda: self._live.http.options(url, headers=headers)))
+
+    # --- AWS ------------------------------------------------------------------------------------------------------
+
+    @property
+    def service(self) -> dict[str, Any]:
+        """The ECS service.
+
+        Raises:
+            Unexpected: there is none.
+        """
+        return self._once("service", self._service)
+
+    def _service(self) -> dict[str, Any]:
+        plan = self._live.plan
+        found = running.service(self._live.clients, plan)
+        if found is None:
+            raise Unexpected(f"There is no service {plan.service} in the cluster {plan.cluster}.")
+        return found
+
+    @property
+    def deployment(self) -> dict[str, Any] | None:
+        """Our deployment, as the service lists it; None where it does not."""
+        listed = self.service.get("deployments") or []
+        return next((one for one in listed if one.get("id") == self._live.deployment), None)
+
+    @property
+    def wanted(self) -> int:
+        """Tasks that must be there: as many as are desired; what autoscaling adds within the window may still start."""
+        desired = int(self.service["desiredCount"])
+        return min(desired, self.window.wanted) if self.window else desired
+
+    def digest_of(self, task: dict[str, Any]) -> str | None:
+        """Digest of the image that the serving container of a task runs; None where it is not known."""
+        return running.digest_of(task, running.serving_names(self.service, self._live.plan))
+
+    @property
+    def tasks(self) -> list[dict[str, Any]]:
+        """Tasks of the service that should run; old deployments' included."""
+        return self._once("tasks", lambda: self._tasks("RUNNING"))
+
+    @property
+    def ours(self) -> list[dict[str, Any]]:
+        """Those of our deployment."""
+        return [one for one in self.tasks if self._is_ours(one)]
+
+    @property
+    def stopped(self) -> dict[str, dict[str, Any]]:
+        """Tasks of our deployment that have stopped, by ARN."""
+        return self._once(
+            "stopped", lambda: {one["taskArn"]: one for one in self._tasks("STOPPED") if self._is_ours(one)}
+        )
+
+    @property
+    def scaled_in(self) -> set[str]:
+        """Those that autoscaling took away, which is no failure."""
+        return {arn for arn, one in self.stopped.items() if str(one.get("stoppedReason", "")).startswith(SCALED_IN)}
+
+    @property
+    def newly_stopped(self) -> list[dict[str, Any]]:
+        """Those that have stopped within the window, but for what autoscaling took away."""
+        known = self.window.stopped if self.window else set(self.stopped)
+        return [one for arn, one in self.stopped.items() if arn not in known | self.scaled_in]
+
+    def _tasks(self, status: str) -> list[dict[str, Any]]:
+        return running.tasks(self._live.clients, self._live.plan, status)
+
+    def _is_ours(self, task: dict[str, Any]) -> bool:
+        """By the deployment that started it; by its task definition where that is not told."""
+        started_by = task.get("startedBy") or ""
+        if self._live.deployment is not None and started_by.startswith("ecs-svc/"):
+            return bool(started_by == self._live.deployment)
+        return bool(task.get("taskDefinitionArn") == self._live.task_definition)
+
+    @property
+    def targets(self) -> list[dict[str, Any]]:
+        """Targets of the target group, but for those that are leaving."""
+        return self._once("targets", self._targets)
+
+    def _targets(self) -> list[dict[str, Any]]:
+        told = running.targets(self._live.clients, self._live.plan)
+        return [one for one in told if one["TargetHealth"]["State"] != "draining"]
+
+    # --- asking once ----------------------------------------------------------------------------------------------
+
+    def _once(self, name: str, ask: Callable[[], T]) -> T:
+        """The answer, or the failure, that the round's first asking gave."""
+        if name in self._failed:
+            raise self._failed[name]
+        if name not in self._answers:
+            try:
+                self._answers[name] = ask()
+            except Exception as error:
+                self._failed[name] = error
+                raise
+        found: T = self._answers[name]
+        return found

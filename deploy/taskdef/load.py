@@ -1,0 +1,200 @@
+"""Reading a task definition as people keep them: any Unicode, what `describe-task-definition` prints, JSON or YAML.
+
+What was stripped on the way is said. What cannot be read ends in one sentence.
+"""
+
+import codecs
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from deploy.config import files as reading
+from deploy.findings.catalog import declare
+from deploy.findings.finding import Finding, fail, warn
+from deploy.taskdef import schema as shape
+from deploy.text import plain, printable, shown
+
+MAX_BYTES = 1 << 20  # ECS itself takes 64 KiB; with white space and in UTF-16 that is far less than this
+MARKS = (  # of 32 bits first, since they begin like those of 16
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+DEEPEST = 32  # levels; the API's own model has 7
+
+ENCODING = declare(
+    "FILE_ENCODING",
+    "The file is UTF-8 without a byte order mark",
+    "Windows tools write UTF-16 and byte order marks, which the AWS tools do not read. A copy that was made so is "
+    "often one of several that drifted apart; a rendered task definition has none.",
+    11,
+)
+WRAPPER = declare(
+    "FILE_WRAPPER",
+    "The file is what RegisterTaskDefinition takes, without a wrapper around it",
+    'describe-task-definition prints {"taskDefinition": {…}}; register-task-definition wants what is inside.',
+    11,
+)
+READ_ONLY = declare(
+    "FILE_READ_ONLY",
+    "The file has no fields that only ECS itself writes",
+    "taskDefinitionArn, revision, status, registeredAt and the like are ECS's own. register-task-definition refuses "
+    "them, and a revision that was typed by hand names nothing.",
+    11,
+)
+INACTIVE = declare(
+    "FILE_INACTIVE",
+    "The revision is active",
+    "A service cannot be updated or rolled back to a revision that is deregistered.",
+    9,
+)
+REVISION_WORD = declare(
+    "REVISION_WORD",
+    "A revision is a whole number",
+    "ECS counts revisions itself. A word such as simple or hybrid was never a revision, so whatever names it finds "
+    "nothing; phases are settings, not revisions.",
+    9,
+)
+
+
+class TaskDefinitionError(Exception):
+    """The file is no task definition; the message is one sentence."""
+
+
+class Read(NamedTuple):
+    """A task definition without what was stripped, and what that was."""
+
+    task: dict[str, Any]
+    stripped: list[Finding]
+
+
+def read(path: Path) -> Read:
+    """Read a task definition.
+
+    Raises:
+        TaskDefinitionError: it is missing, too large, of no known encoding, no JSON, or nothing like a task definition.
+    """
+    name = printable(str(path))
+    _refuse_revision(path, name)
+    try:
+        text, stripped = _decode(reading.content(path, MAX_BYTES, "a task definition"), name)
+    except reading.Unreadable as error:
+        raise TaskDefinitionError(str(error)) from None
+    content = _parse(text, path, name)
+    if not isinstance(content, dict):
+        raise TaskDefinitionError(f"{name} holds {shown(content)} and not an object; a task definition has keys.")
+    if isinstance(inner := content.get("taskDefinition"), dict):
+        beside = sorted(printable(key, 40) for key in content if key not in ("taskDefinition", "tags"))
+        more = f" and {', '.join(beside)} beside it" if beside else ""
+        sentence = (
+            f"{name} has a taskDefinition wrapper around it{more}, as describe-task-definition prints it; stripped."
+        )
+        stripped.append(_stripped(WRAPPER.code, sentence, "taskDefinition", ["taskDefinition", *beside]))
+        content = inner
+    elif "taskDefinition" in content:
+        raise TaskDefinitionError(
+            f"{name} names {shown(content['taskDefinition'])} as taskDefinition, and not an object."
+        )
+    stripped += _own_fields(content, name)
+    return Read({key: value for key, value in content.items() if key not in shape.read_only()}, stripped)
+
+
+def _refuse_revision(path: Path, name: str) -> None:
+    """Say what is meant where someone names a revision in place of a file."""
+    found = re.fullmatch(r"(?:\S*:task-definition/)?[\w-]+:(\w+)", str(path))
+    if found is None or path.exists():
+        return
+    if not found[1].isdecimal():
+        sentence = f"{name} is no file, and no revision either: revisions are whole numbers, and {found[1]} is a word."
+        raise TaskDefinitionError(sentence)
+    command = f"aws ecs describe-task-definition --task-definition {name}"
+    raise TaskDefinitionError(f"{name} is no file; save what `{command}` prints, and name that.")
+
+
+def _decode(content: bytes, name: str) -> tuple[str, list[Finding]]:
+    """The text; JSON begins with two ASCII characters, so zeros among the first bytes tell UTF-16 and UTF-32 apart."""
+    mark, encoding = next(((mark, name) for mark, name in MARKS if content.startswith(mark)), (b"", "utf-8"))
+    if not mark and b"\0" in content[:4]:
+        zeros = (content[:1] == b"\0", content[1:2] == b"\0")
+        encoding = {(False, True): "utf-16-le", (True, False): "utf-16-be"}.get(zeros, "utf-32")
+    try:
+        text = content.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        sentence = f"{name} is not {encoding.upper()}: byte {error.start:,} cannot be read."
+        raise TaskDefinitionError(sentence) from None
+    if not mark and encoding == "utf-8":
+        return text, []
+    what = f"{encoding.upper()}{' with a byte order mark' if mark else ''}"
+    sentence = f"{name} is {what}, which the AWS tools do not read; read all the same."
+    return text, [_stripped(ENCODING.code, sentence, "encoding", what)]
+
+
+def _parse(text: str, path: Path, name: str) -> Any:
+    try:
+        if path.suffix.lower() in (".yaml", ".yml") and not text.lstrip().startswith("{"):
+            data = reading.plain_yaml(text)
+            content = json.loads(json.dumps(data, default=str))  # without dates and the like, which JSON has not
+        else:
+            content = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        sentence = f"{name} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        raise TaskDefinitionError(sentence) from None
+    except (reading.Unreadable, ValueError, TypeError) as error:
+        raise TaskDefinitionError(f"{name} cannot be read: {printable(' '.join(str(error).split()), 200)}.") from None
+    except RecursionError:
+        raise TaskDefinitionError(f"{name} is nested too deep to be a task definition.") from None
+    if _deep(content):
+        raise TaskDefinitionError(f"{name} is nested more than {DEEPEST} deep, which no task definition is.")
+    return content
+
+
+def _deep(content: Any) -> bool:
+    level = [content]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return bool(level)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the key {shown(twice)} stands there twice")
+    return found
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _own_fields(content: dict[str, Any], name: str) -> list[Finding]:
+    found = []
+    if there := sorted(set(content) & shape.read_only()):
+        sentence = f"{name} has fields that only ECS writes: {', '.join(there)}; stripped."
+        found.append(_stripped(READ_ONLY.code, sentence, ", ".join(there), there))
+    if (state := content.get("status")) not in (None, "ACTIVE"):
+        sentence = f"status is {shown(state)}, so no service can be updated or rolled back to this revision."
+        found.append(_stripped(INACTIVE.code, sentence, "status", state, "Register it again, as a new revision."))
+    arn = content.get("taskDefinitionArn")
+    tail = arn.rpartition(":task-definition/")[2].partition(":")[2] if isinstance(arn, str) else ""
+    for where, value in (("revision", content.get("revision")), ("taskDefinitionArn", tail)):
+        if isinstance(value, str) and value and not value.isdecimal():
+            sentence = f"{where} names the revision {shown(value)}; revisions are whole numbers that ECS gives."
+            place = (f"task definition: {where}", plain(content[where]))
+            repair = "Name a revision by its number; say the phase in SHINE_PHASE."
+            found.append(fail(REVISION_WORD.code, sentence, place, repair=repair))
+    return found
+
+
+def _stripped(code: str, sentence: str, where: str, value: Any, repair: str | None = None) -> Finding:
+    repair = repair or "Render it instead of keeping copies: `trail render`."
+    return warn(code, sentence, (f"task definition: {where}", plain(value)), repair=repair)

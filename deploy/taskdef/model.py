@@ -1,0 +1,139 @@
+"""Which container of a task serves requests: the one rule for every reader of task definitions and of tasks.
+
+Task definitions come from files, from AWS and from emulators, so any value may be of any type. Nothing here raises, and
+a value of a wrong type counts as missing.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from deploy.text import printable, words
+
+# Containers that stand beside the one that serves, by the last parts of the image's repository and by their own name.
+# AWS adds the agents of Service Connect and of GuardDuty to a running task by itself.
+SIDECAR_IMAGE = re.compile(
+    r"(?:^|/)(?:aws-for-fluent-bit|fluent-?bit|fluentd|(?:aws-appmesh-)?envoy|(?:aws-)?ecs-service-connect-agent|"
+    r"(?:aws-)?xray-daemon|(?:amazon-)?cloudwatch-agent|(?:datadog|datadoghq)/agent|datadog-agent|"
+    r"aws-otel-collector|opentelemetry-collector(?:-contrib)?|otel-collector|adot-collector|"
+    r"aws-guardduty-agent(?:-fargate)?)$"
+)
+SIDECAR_NAME = re.compile(
+    r"log[-_]?router|firelens|(?:aws-for-)?fluent-?bit|fluentd|envoy|ecs-service-connect-.+|"
+    r"(?:aws-)?xray(?:-daemon)?|(?:aws-|amazon-)?cloudwatch-agent|datadog(?:-agent)?|"
+    r"(?:aws-)?otel-collector|adot(?:-collector)?|aws-guardduty-agent.*"
+)
+
+
+def serving_container(
+    task_definition: Any, names: Iterable[Any] = (), port: int | None = None
+) -> dict[str, Any] | None:
+    """The container that serves; None where none can be chosen.
+
+    It is the one that the load balancer names; else the one that maps the image's port; else the only essential one
+    that maps a port, or the only one at all. Sidecars are never chosen.
+
+    Args:
+        task_definition: as a file or DescribeTaskDefinition has it.
+        names: of containers, as the load balancer names them, the preferred first; empty where it is not known.
+        port: on which the image listens; None where it is not known.
+    """
+    return _choose(candidates(task_definition), names, port)
+
+
+def container_of_task(task: Any, names: Iterable[Any] = ()) -> dict[str, Any] | None:
+    """The container of a task that serves; None where none can be chosen.
+
+    Args:
+        task: as DescribeTasks has it; its containers have names and images, but neither ports nor `essential`.
+        names: that the container may have, the preferred first.
+    """
+    return _choose([one for one in _objects(task, "containers") if not _is_sidecar(one, None)], names, None)
+
+
+def candidates(task_definition: Any) -> list[dict[str, Any]]:
+    """Containers of a task definition that may serve: all but sidecars."""
+    proxy = _value(_value(task_definition, "proxyConfiguration"), "containerName")
+    return [one for one in _objects(task_definition, "containerDefinitions") if not _is_sidecar(one, proxy)]
+
+
+def wired_names(service: Any, target_group: str | None = None) -> list[str]:
+    """Names of the containers to which load balancers send.
+
+    Args:
+        service: as DescribeServices has it, or as UpdateService takes it.
+        target_group: ARN; where the service has it, only the containers behind it count.
+    """
+    wired = _objects(service, "loadBalancers")
+    behind = [one for one in wired if target_group is not None and _value(one, "targetGroupArn") == target_group]
+    names = [_value(one, "containerName") for one in behind or wired]
+    return [name for name in names if isinstance(name, str)]
+
+
+def mapped_ports(container: Any) -> list[int]:
+    """Container ports that a container maps."""
+    numbers = [_number(_value(one, "containerPort")) for one in _objects(container, "portMappings")]
+    return [number for number in numbers if number is not None]
+
+
+def not_determined(task_definition: Any, names: Iterable[Any] = (), port: int | None = None) -> str:
+    """A sentence without a full stop: no container can be chosen, and what was looked for; arguments as above."""
+    wanted = [name for name in names if isinstance(name, str)]
+    looked_for = [f"none has the name {words(wanted)} that the load balancer sends to"] if wanted else []
+    looked_for += [f"none maps port {port}"] if port is not None else []
+    looked_for += ["there is no single essential container with a port"]
+    names_there = [_value(one, "name") for one in _objects(task_definition, "containerDefinitions")]
+    there = words(name if isinstance(name, str) else "(without a name)" for name in names_there)
+    return printable(
+        f"it cannot be determined which container serves. Of the containers ({there}), {', and '.join(looked_for)}; "
+        "log routers, proxies and agents do not count",
+        500,
+    )
+
+
+def _choose(containers: list[dict[str, Any]], names: Iterable[Any], port: int | None) -> dict[str, Any] | None:
+    named = [one for name in names if isinstance(name, str) for one in containers if _value(one, "name") == name]
+    fitting = [one for one in named or containers if port is not None and port in mapped_ports(one)]
+    if named:
+        return (fitting or named)[0]
+    if fitting:
+        return next((one for one in fitting if _is_essential(one)), fitting[0])
+    likely = [one for one in containers if mapped_ports(one)] or containers
+    essential = [one for one in likely if _is_essential(one)]
+    return next((some[0] for some in (essential, likely) if len(some) == 1), None)
+
+
+def _is_sidecar(container: dict[str, Any], proxy: Any) -> bool:
+    """Whether it is a log router, a proxy or an agent.
+
+    Args:
+        container: of a task definition or of a task.
+        proxy: name of the container that is the task's proxy; None where it has none.
+    """
+    name, image = _value(container, "name"), _value(container, "image")
+    repository = re.sub(r"(?::[^/:]*)?(?:@.*)?$", "", image.lower()) if isinstance(image, str) else ""
+    return (
+        isinstance(_value(container, "firelensConfiguration"), dict)
+        or (isinstance(name, str) and (name == proxy or SIDECAR_NAME.fullmatch(name.lower()) is not None))
+        or SIDECAR_IMAGE.search(repository) is not None
+    )
+
+
+def _is_essential(container: dict[str, Any]) -> bool:
+    return _value(container, "essential") not in (False, "false")
+
+
+def _number(value: Any) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 10:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _objects(container: Any, key: str) -> list[dict[str, Any]]:
+    value = _value(container, key)
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list | tuple) else []
+
+
+def _value(container: Any, key: str) -> Any:
+    """By dict's own `get`: a subclass may raise where a value is broken."""
+    return dict.get(container, key) if isinstance(container, dict) else None

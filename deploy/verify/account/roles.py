@@ -1,0 +1,196 @@
+"""The two roles: there, apart, assumable by tasks, and allowed what each needs."""
+
+import fnmatch
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+from deploy.aws.errors import Absent, AwsError
+from deploy.findings.finding import Finding, fail, ok, skip
+from deploy.verify.account.context import Account
+
+TASKS = "ecs-tasks.amazonaws.com"
+Statements = list[dict[str, Any]]
+Need = tuple[str, str]  # action, resource
+KEYS = {"execution": "executionRoleArn", "task": "taskRoleArn"}
+
+
+def arns(account: Account) -> dict[str, str]:
+    """Both roles, of the task definition, else of the plan."""
+    planned = {"execution": account.plan.roles.execution, "task": account.plan.roles.task}
+    return {kind: account.task_definition.get(KEYS[kind]) or planned[kind] for kind in planned}
+
+
+def apart(account: Account) -> Iterator[Finding]:
+    """One role for ECS that starts the task, another for the service."""
+    roles = arns(account)
+    places = [(f"task definition: {KEYS[kind]}", arn) for kind, arn in roles.items()]
+    if roles["execution"] == roles["task"]:
+        yield fail(
+            "ROLES_SHARED",
+            f"Task role and execution role are the same, {roles['task']}: the service may read every secret that ECS "
+            "reads for it, and pull and log as ECS does.",
+            *places,
+            repair="Create a role of its own for the service, with the weights and nothing else.",
+        )
+    else:
+        yield ok("ROLES", "Task role and execution role differ.", *places)
+
+
+def execution(account: Account) -> Iterator[Finding]:
+    """ECS may pull the image, log, and read the secrets."""
+    yield from _role(account, "execution", execution_needs(account))
+
+
+def task(account: Account) -> Iterator[Finding]:
+    """The service may read the weights, where the phase wants them."""
+    yield from _role(account, "task", task_needs(account))
+
+
+def execution_needs(account: Account) -> list[Need]:
+    """What ECS does for the task before it runs."""
+    plan = account.plan
+    repository = f"arn:aws:ecr:{plan.region}:{plan.account}:repository/{plan.repository_name}"
+    streams = f"arn:aws:logs:{plan.region}:{plan.account}:log-group:{plan.log_group}:log-stream:shine"
+    needs = [("ecr:GetAuthorizationToken", "*")]
+    needs += [(f"ecr:{one}", repository) for one in ("BatchGetImage", "GetDownloadUrlForLayer")]
+    needs += [(f"logs:{one}", streams) for one in ("CreateLogStream", "PutLogEvents")]
+    for arn in account.secrets.values():
+        parts = arn.split(":")
+        if parts[2:3] == ["ssm"]:
+            needs.append(("ssm:GetParameters", arn))
+        elif len(parts) >= 7:
+            needs.append(("secretsmanager:GetSecretValue", ":".join(parts[:7])))
+    return list(dict.fromkeys(needs))
+
+
+def task_needs(account: Account) -> list[Need]:
+    """What the service does itself."""
+    weights = account.plan.weights
+    if weights is None or not account.contract.egress.get(account.phase):
+        return []
+    bucket, _, prefix = weights.uri.removeprefix("s3://").partition("/")
+    key = "/".join(part for part in (bucket, prefix.strip("/"), "manifest.json") if part)
+    return [("s3:GetObject", f"arn:aws:s3:::{key}"), ("s3:ListBucket", f"arn:aws:s3:::{bucket}")]
+
+
+def _role(account: Account, kind: str, needs: list[Need]) -> Iterator[Finding]:
+    code, arn = kind.upper(), arns(account)[kind]
+    name = arn.rpartition("/")[2]
+    place = (f"task definition: {KEYS[kind]}", arn)
+    try:
+        role = account.ask("iam", "get_role", RoleName=name)["Role"]
+    except Absent:
+        yield fail(
+            f"{code}_ROLE_MISSING",
+            f"There is no role {name}, the {kind} role.",
+            place,
+            repair=f"Create the role {name}, trusting {TASKS}, or correct roles.{kind} in the plan.",
+        )
+        return
+    if not trusts(document(role["AssumeRolePolicyDocument"])):
+        yield fail(
+            f"{code}_ROLE_TRUST",
+            f"The {kind} role {name} does not trust {TASKS}: tasks cannot use it.",
+            place,
+            (f"IAM: trust policy of {name}", document(role["AssumeRolePolicyDocument"])),
+            repair=f"Let the trust policy of {name} allow sts:AssumeRole to the service {TASKS}.",
+        )
+    else:
+        yield ok(f"{code}_ROLE", f"The {kind} role {name} is there and trusts {TASKS}.", place)
+    if needs:
+        yield _permitted(account, kind, arn, needs)
+
+
+def _permitted(account: Account, kind: str, arn: str, needs: list[Need]) -> Finding:
+    code, name = f"{kind.upper()}_ROLE_MAY", arn.rpartition("/")[2]
+    try:
+        verdicts = _simulated(account, arn, needs)
+    except AwsError:
+        try:
+            verdicts = _read(account, name, needs)
+        except AwsError as error:
+            return skip(code, f"Whether the {kind} role {name} may do what it must could not be judged: {error}")
+    denied = [need for need, verdict in verdicts.items() if verdict is False]
+    open_ = [action for (action, _), verdict in verdicts.items() if verdict is None]
+    if denied:
+        lines = [json.dumps({"Effect": "Allow", "Action": action, "Resource": what}) for action, what in denied]
+        return fail(
+            f"{code}_NOT",
+            f"The {kind} role {name} may not {', '.join(f'{action} on {what}' for action, what in denied)}.",
+            (f"IAM: policies of {name}", [action for action, _ in denied]),
+            repair=f"Add to a policy of {name}: {', '.join(lines)}",
+        )
+    if open_:
+        return skip(code, f"Whether the {kind} role {name} may {', '.join(open_)} depends on conditions of a policy.")
+    return ok(code, f"The {kind} role {name} may {', '.join(action for action, _ in needs)}.")
+
+
+def _simulated(account: Account, arn: str, needs: list[Need]) -> dict[Need, bool | None]:
+    verdicts: dict[Need, bool | None] = {}
+    for action, resource in needs:
+        told = account.ask(
+            "iam", "simulate_principal_policy", PolicySourceArn=arn, ActionNames=[action], ResourceArns=[resource]
+        )["EvaluationResults"]
+        verdicts[action, resource] = all(one["EvalDecision"] == "allowed" for one in told)
+    return verdicts
+
+
+def _read(account: Account, name: str, needs: list[Need]) -> dict[Need, bool | None]:
+    statements: Statements = []
+    for one in account.ask("iam", "list_attached_role_policies", RoleName=name)["AttachedPolicies"]:
+        version = account.ask("iam", "get_policy", PolicyArn=one["PolicyArn"])["Policy"]["DefaultVersionId"]
+        told = account.ask("iam", "get_policy_version", PolicyArn=one["PolicyArn"], VersionId=version)
+        statements += document(told["PolicyVersion"]["Document"])
+    for inline in account.ask("iam", "list_role_policies", RoleName=name)["PolicyNames"]:
+        told = account.ask("iam", "get_role_policy", RoleName=name, PolicyName=inline)
+        statements += document(told["PolicyDocument"])
+    return {(action, resource): allowed(statements, action, resource) for action, resource in needs}
+
+
+def document(told: Any) -> Statements:
+    """The statements of a policy, which boto3 gives as an object or as text."""
+    content = json.loads(unquote(told)) if isinstance(told, str) else told
+    return [dict(one) for one in listed(content.get("Statement", []))]
+
+
+def listed(value: Any) -> list[Any]:
+    """IAM writes one thing without its list."""
+    return value if isinstance(value, list) else [value]
+
+
+def trusts(statements: Statements) -> bool:
+    """Whether tasks may assume a role."""
+    for one in statements:
+        principal = one.get("Principal", {})
+        services = listed(principal.get("Service", [])) if isinstance(principal, dict) else []
+        actions = listed(one.get("Action", []))
+        if one["Effect"] == "Allow" and TASKS in services and {"sts:AssumeRole", "sts:*"} & set(actions):
+            return True
+    return False
+
+
+def allowed(statements: Statements, action: str, resource: str) -> bool | None:
+    """What a role's own policies say; None where it hangs on a condition. Boundaries are not looked at."""
+    verdict: bool | None = False
+    for one in statements:
+        if not (_fits(one, "Action", action, fold=True) and _fits(one, "Resource", resource, fold=False)):
+            continue
+        certain = not one.get("Condition")
+        if one["Effect"] == "Deny":
+            if certain:
+                return False
+            return None
+        if verdict is not True:
+            verdict = True if certain else None
+    return verdict
+
+
+def _fits(statement: dict[str, Any], key: str, value: str, fold: bool) -> bool:
+    negated = f"Not{key}" in statement
+    patterns = [str(one) for one in listed(statement.get(f"Not{key}" if negated else key, []))]
+    if fold:
+        value, patterns = value.lower(), [one.lower() for one in patterns]
+    # A pattern of IAM's has * and ?, and no [ ].
+    return negated != any(fnmatch.fnmatchcase(value, one.replace("[", "[[]")) for one in patterns)

@@ -1,0 +1,140 @@
+"""What a person with the AWS command line would do: register, create, update, wait. For tests that need a service."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from bentos.skin.settings import Phase
+from deploy.config import image_contract as contract
+from deploy.taskdef import render
+from tests.fake_ecs.fake_ecs import FakeEcs
+
+WITHIN_S = 90.0
+BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+
+
+class Driver:
+    """boto3 against a fake ECS, with the plan's names filled in."""
+
+    def __init__(self, fake_ecs: FakeEcs) -> None:
+        self.fake_ecs, self.ecs = fake_ecs, fake_ecs.client("ecs")
+        self.names = {"cluster": fake_ecs.plan.cluster, "service": fake_ecs.plan.service}
+
+    def definition(self, image: str, phase: Phase = "simple") -> dict[str, Any]:
+        """The task definition of an image of the catalogue, or of any digest, as the plan renders it."""
+        digest = self.fake_ecs.digests.get(image, image)
+        reference = render.image_reference(self.fake_ecs.plan, digest)
+        return render.render(self.fake_ecs.plan, contract.builtin(), reference, phase)
+
+    def register(self, image: str, phase: Phase = "simple", **container: Any) -> str:
+        """Register it, with changes to its container; the ARN."""
+        made = self.definition(image, phase)
+        made["containerDefinitions"][0] |= container
+        arn: str = self.ecs.register_task_definition(**made)["taskDefinition"]["taskDefinitionArn"]
+        return arn
+
+    def create(self, definition: str, **changes: Any) -> dict[str, Any]:
+        """Create the plan's service; the answer's service."""
+        plan = self.fake_ecs.plan
+        container = self.ecs.describe_task_definition(taskDefinition=definition)["taskDefinition"]
+        name = container["containerDefinitions"][0]["name"]
+        wired = {"targetGroupArn": plan.load_balancer.target_group, "containerName": name, "containerPort": 5000}
+        asked = {
+            "cluster": plan.cluster,
+            "serviceName": plan.service,
+            "taskDefinition": definition,
+            "desiredCount": plan.size.tasks,
+            "launchType": "FARGATE",
+            "loadBalancers": [wired],
+            "networkConfiguration": self.network(),
+            "healthCheckGracePeriodSeconds": plan.health.grace,
+            "deploymentConfiguration": BREAKER,
+            **changes,
+        }
+        made: dict[str, Any] = self.ecs.create_service(**asked)["service"]
+        return made
+
+    def network(self, subnets: list[str] | None = None) -> dict[str, Any]:
+        """As the plan says, or in other subnets."""
+        plan = self.fake_ecs.plan
+        wanted = {"subnets": subnets or plan.network.subnets, "securityGroups": plan.network.security_groups}
+        return {"awsvpcConfiguration": {**wanted, "assignPublicIp": "DISABLED"}}
+
+    def update(self, definition: str | None = None, **changes: Any) -> str:
+        """Update the service; the id of its primary deployment."""
+        asked = {**self.names, **changes}
+        if definition is not None:
+            asked["taskDefinition"] = definition
+        deployment: str = self.ecs.update_service(**asked)["service"]["deployments"][0]["id"]
+        return deployment
+
+    def service(self) -> dict[str, Any]:
+        """As DescribeServices tells it."""
+        found = self.ecs.describe_services(cluster=self.names["cluster"], services=[self.names["service"]])
+        told: dict[str, Any] = found["services"][0]
+        return told
+
+    def events(self) -> list[str]:
+        """Messages, oldest first, without the service's name."""
+        begin = len(f"(service {self.names['service']}) ")
+        return [one["message"][begin:] for one in reversed(self.service()["events"])]
+
+    def tasks(self, status: str = "RUNNING") -> list[dict[str, Any]]:
+        """As DescribeTasks tells them, oldest first."""
+        asked = {"cluster": self.names["cluster"], "serviceName": self.names["service"], "desiredStatus": status}
+        arns = self.ecs.list_tasks(**asked)["taskArns"]
+        if not arns:
+            return []
+        found: list[dict[str, Any]] = self.ecs.describe_tasks(cluster=self.names["cluster"], tasks=arns)["tasks"]
+        return found
+
+    def releases(self) -> list[dict[str, Any]]:
+        """Service deployments at length, newest first."""
+        listed = self.ecs.list_service_deployments(**self.names)["serviceDeployments"]
+        arns = [one["serviceDeploymentArn"] for one in listed]
+        answer = self.ecs.describe_service_deployments(serviceDeploymentArns=arns)
+        found: list[dict[str, Any]] = answer["serviceDeployments"]
+        return found
+
+    def health(self) -> list[tuple[str, str | None, str | None]]:
+        """State, reason and description of each target."""
+        group = self.fake_ecs.plan.load_balancer.target_group
+        found = self.fake_ecs.client("elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        told = [one["TargetHealth"] for one in found]
+        return [(one["State"], one.get("Reason"), one.get("Description")) for one in told]
+
+    def until(self, holds: Callable[[], Any], within_s: float = WITHIN_S) -> Any:
+        """Wait until something holds; what it gave.
+
+        Raises:
+            AssertionError: it did not in time; with what is so.
+        """
+        ends = time.monotonic() + within_s
+        while time.monotonic() < ends:
+            if found := holds():
+                return found
+            time.sleep(0.1)
+        raise AssertionError(f"{holds} did not hold within {within_s} s: {self.fake_ecs.summary()}")
+
+    def settled(self, deployment: str | None = None) -> dict[str, Any]:
+        """Wait until there is one deployment alone, and it is not in progress; the service.
+
+        Args:
+            deployment: id that it must have.
+        """
+
+        def alone() -> dict[str, Any] | None:
+            found = self.service()
+            first = found["deployments"][0]
+            over = len(found["deployments"]) == 1 and first["rolloutState"] != "IN_PROGRESS"
+            return found if over and deployment in (None, first["id"]) else None
+
+        found: dict[str, Any] = self.until(alone)
+        return found
+
+
+def photo(url: str, **headers: str) -> httpx.Response:
+    """Send something to a stand-in, by whatever path; headers tell it how to behave."""
+    return httpx.post(url, content=b"a photo", headers=headers, timeout=20)
