@@ -1,7 +1,7 @@
 """Asks AWS part by part: a part that does not answer is noted with its reason, and hides no other.
 
-The clients (deploy/aws/clients.py) wait while AWS throttles. Only credentials that are missing or expired end the whole:
-every other call would fail in the same way.
+The clients (deploy/aws/clients.py) wait while AWS throttles. Only missing or expired credentials end the whole: every
+other call would fail in the same way.
 """
 
 from typing import Any

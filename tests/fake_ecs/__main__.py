@@ -1,4 +1,4 @@
-"""`python -m tests.fake_ecs [FOLDER]` runs the fake ECS alone until Ctrl-C; it prints the environment and the plan's path."""
+"""`python -m tests.fake_ecs [FOLDER]` runs the fake ECS until Ctrl-C; it prints the environment and the plan's path."""
 
 import shlex
 import signal

@@ -1,4 +1,4 @@
-"""One endpoint for all AWS services: the fake ECS answers for ECS services, tasks and target health, moto for the rest."""
+"""One endpoint for all AWS services: the fake ECS answers for services, tasks and target health, moto for the rest."""
 
 import io
 import json
