@@ -1,6 +1,8 @@
-"""`python -m deploy`, which is `trail`."""
+"""`python -m deploy` is the command `trail`."""
+
+import sys
 
 from deploy.cli.main import main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

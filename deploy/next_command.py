@@ -4,7 +4,6 @@ Sentences and the trail record name a command alone (`trail resume`): whoever re
 their own. What is printed names the options too without which the command would reach another system.
 """
 
-import argparse
 import re
 import shlex
 from collections.abc import Mapping
@@ -41,19 +40,19 @@ class OptionsInUse:
     values: Mapping[str, str]
 
     @classmethod
-    def of(cls, wanted: argparse.Namespace) -> Self:
-        """Of a command's arguments."""
+    def of(cls, parameters: Mapping[str, object]) -> Self:
+        """Read them from a command's parameters, by their names in Python."""
         given = {
             option: str(value)
             for option in dict.fromkeys(option for options in TAKES.values() for option in options)
-            if (value := getattr(wanted, option.removeprefix("--").replace("-", "_"), None)) is not None
+            if (value := parameters.get(option.removeprefix("--").replace("-", "_"))) is not None
         }
         return cls({option: value for option, value in given.items() if (option, value) != ("--plan", DEFAULT_PLAN)})
 
     @classmethod
     def of_plan(cls, path: Path) -> Self:
         """A plan alone."""
-        return cls.of(argparse.Namespace(plan=path))
+        return cls.of({"plan": path})
 
     def with_base_url(self, url: str | None) -> Self:
         """The same with the address at which the service was asked, where the command itself has none."""

@@ -1,17 +1,18 @@
-"""`trail golden`: what a running service finds on the probe photo, written down to hold later answers against."""
+"""`trail golden` writes what a running service finds on the probe photo, for the gates."""
 
-import argparse
 import json
 import os
 from pathlib import Path
-from typing import Any
 
+import click
 import httpx
 
 from bentos.skin.settings import DRILL, DRILL_HEADER
+from deploy.cli import options
 from deploy.config.plan import PlanError
+from deploy.exit_codes import FINE
 from deploy.findings.terminal import print_json
-from deploy.gates import golden
+from deploy.gates import golden as findings_file
 from deploy.gates.gate import reason
 from deploy.gates.observation import ANALYZE
 from deploy.gates.replies import Unexpected, content
@@ -23,52 +24,48 @@ ANSWER_S = 30.0  # for one photo; nobody waits behind it
 FILE = Path("golden.json")
 
 
-def add_commands(commands: Any) -> None:
-    """Add `golden`."""
-    told = "write what a running service finds on the probe photo, which gates hold later answers against"
-    made = commands.add_parser(
-        "golden",
-        help=told,
-        description=f"{told[0].upper()}{told[1:]}. What the file holds of other weights stays. Name it as "
-        f"gates.golden of a phase in the plan. A service that wants a key gets the one in {KEY_VARIABLE}.",
-    )
-    made.add_argument("url", metavar="URL", help="of the service, e.g. http://localhost:5000")
-    made.add_argument("file", metavar="FILE", nargs="?", type=Path, default=FILE, help="default: golden.json")
-    made.add_argument("--json", action="store_true", help="print JSON for programs")
-    made.set_defaults(command=write)
+@click.command(cls=options.Command)
+@click.argument("url", metavar="URL")
+@click.argument("file", type=options.FILE, default=FILE)
+@options.json_output
+def golden(url: str, file: Path, as_json: bool) -> int:
+    """Write what the service at URL finds on the probe photo to FILE (default: golden.json).
 
+    The gates compare later answers with it. The findings of other weights in the file stay. Name the file as
+    gates.golden of a phase in the plan. If the service wants an API key, set TRAIL_API_KEY.
 
-def write(wanted: argparse.Namespace) -> int:
-    """Ask for the model's findings and the heuristics', and put both into the file.
-
-    Raises:
-        PlanError: the service does not answer as it should, or the file cannot be used.
+    \b
+    trail golden http://localhost:5000
     """
-    known = golden.read(wanted.file).findings if wanted.file.exists() else {}
-    found = ask(wanted.url.rstrip("/"), os.environ.get(KEY_VARIABLE, "").strip())
-    made = golden.Golden(photo=golden.photo_sha256(), findings=dict(sorted({**known, **found}.items())))
+    known = findings_file.read(file).findings if file.exists() else {}
+    answered = ask(url.rstrip("/"), os.environ.get(KEY_VARIABLE, "").strip())
+    content = findings_file.Golden(
+        photo=findings_file.photo_sha256(), findings=dict(sorted({**known, **answered}.items()))
+    )
     try:
-        wanted.file.write_text(json.dumps(made.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(content.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     except OSError as error:
-        raise PlanError(f"{wanted.file} cannot be written: {error.strerror}.") from None
-    if wanted.json:
-        print_json({"written": str(wanted.file), "findings": sorted(found)}, None)
+        raise PlanError(f"{file} cannot be written: {error.strerror}.") from None
+    if as_json:
+        print_json({"written": str(file), "findings": sorted(answered)}, None)
     else:
-        runners = sorted(found)
-        who = ["the heuristics" if one == golden.HEURISTIC else f"the model {printable(one, 12)}" for one in runners]
-        file = printable(str(wanted.file), 400)
-        print(f"Wrote {file}: what {' and '.join(who)} found on the probe photo. Check that it is right.")
-    return 0
+        runners = [
+            "the heuristics" if name == findings_file.HEURISTIC else f"the model {printable(name, 12)}"
+            for name in sorted(answered)
+        ]
+        shown = printable(str(file), 400)
+        print(f"Wrote {shown}: what {' and '.join(runners)} found on the probe photo. Check that it is right.")
+    return FINE
 
 
-def ask(url: str, key: str = "") -> dict[str, golden.Findings]:
+def ask(url: str, key: str = "") -> dict[str, findings_file.Findings]:
     """Findings by runner: of whoever answers, and of the heuristics, which a drill makes answer.
 
     Raises:
         PlanError: the service does not answer as it should.
     """
     keys = {"x-api-key": key} if key else {}
-    found: dict[str, golden.Findings] = {}
+    found: dict[str, findings_file.Findings] = {}
     try:
         with client() as http:
             for extra in ({}, {DRILL_HEADER: DRILL}):
@@ -79,7 +76,7 @@ def ask(url: str, key: str = "") -> dict[str, golden.Findings]:
                     timeout=ANSWER_S,
                 )
                 analysis = content(answer, f"POST {ANALYZE}")
-                found[golden.source_of(analysis)] = golden.findings(analysis)
+                found[findings_file.source_of(analysis)] = findings_file.findings(analysis)
     except Unexpected as odd:
         raise PlanError(f"{url}: {odd}") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:

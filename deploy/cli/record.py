@@ -1,26 +1,19 @@
-"""`trail status` and `trail record`: how far the trail is walked, for a terminal and as a page.
+"""`trail status` and `trail record`: how far the rollout is, on a terminal and as a page."""
 
-    trail status                         # progress, what blocks, the next command
-    trail record --html trail.html       # the progress tracker, one file
-    trail record --markdown TRAIL.md
-    trail record --note "2 GiB from now on: the model needs 900 MiB while it loads"
-
-Exit codes: 0 fine; 2 something could not be read, or written.
-"""
-
-import argparse
 import os
 import stat
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import click
+
 from bentos.skin.settings import Phase
 from deploy.aws.clients import Clients
+from deploy.cli import options
 from deploy.config.plan import PHASES, Plan, read
 from deploy.exit_codes import FINE
 from deploy.findings import terminal as report
@@ -33,20 +26,14 @@ from deploy.record.progress import Progress, compute
 from deploy.record.store import Store, open_store, with_note
 from deploy.record.text import clean, duration, moment, short
 from deploy.record.trail import Note, Record
+from deploy.rollout.status import LiveStatus
+from deploy.rollout.status import now as live_status
 from deploy.text import printable
 
 LONGEST_NOTE = 2000  # characters
 STDOUT = "-"
 UNDO = "trail rollback"
 COLOURS: dict[State, str] = {"proven": "32", "running": "33", "failed": "31", "not begun": "2"}
-
-
-@dataclass(frozen=True)
-class LiveStatus:
-    """What runs in truth: lines for people, plain data for programs."""
-
-    lines: list[str]
-    data: dict[str, Any]
 
 
 Live = Callable[[Plan, Clients, Record], LiveStatus]
@@ -56,31 +43,49 @@ class Unwritable(Exception):
     """A file cannot be written; the message is a sentence."""
 
 
-def add_commands(subparsers: Any, live: Live | None = None) -> None:
-    """Add `status` and `record`; each sets `command`, which takes the arguments and returns the exit code.
+@click.command(cls=options.Command)
+@options.plan
+@options.json_output
+def status(plan: Path, as_json: bool) -> int:
+    """Say how far the rollout is, what the problem is, and the next command."""
+    return print_status(read(plan), OptionsInUse.of({"plan": plan}), as_json, live_status)
 
-    What goes wrong is raised, and said by whoever runs commands.
 
-    Args:
-        subparsers: argparse's.
-        live: asks AWS what runs, for `status`; None: the record alone is told.
+@click.command(cls=options.Command)
+@options.plan
+@click.option(
+    "--markdown",
+    is_flag=False,
+    flag_value=STDOUT,
+    metavar="[FILE]",
+    help="Write the page as Markdown (the default, to the terminal).",
+)
+@click.option("--html", metavar="FILE", help="Write the page as one file of HTML; - is the terminal.")
+@click.option("--note", metavar="TEXT", help="Add a decision first, with your name and the time.")
+@options.json_output
+def record(plan: Path, markdown: str | None, html: str | None, note: str | None, as_json: bool) -> int:
+    """Print the progress tracker as a page, or add a decision to it.
+
+    \b
+    trail record --html trail.html
+    trail record --markdown TRAIL.md
+    trail record --note "2 GiB from now on: the model needs 900 MiB while it loads"
     """
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--plan", type=Path, default=Path("trail.yaml"), help="default: trail.yaml")
-    common.add_argument("--json", action="store_true", help="print JSON, for programs")
-
-    text = "how far the rollout is, what blocks it, and the next command"
-    shown = subparsers.add_parser("status", parents=[common], help=text, description=f"{text.capitalize()}.")
-    shown.set_defaults(command=lambda wanted: _status(wanted, read(wanted.plan), live))
-
-    text = "the progress tracker as a page, and decisions added to it"
-    kept = subparsers.add_parser("record", parents=[common], help=text, description=f"{text.capitalize()}.")
-    kept.add_argument(
-        "--markdown", nargs="?", const=STDOUT, metavar="FILE", help="write it as Markdown (default, to the terminal)"
-    )
-    kept.add_argument("--html", metavar="FILE", help="write it as one file of HTML; - is the terminal")
-    kept.add_argument("--note", metavar="TEXT", help="add a decision first, with your name and the time")
-    kept.set_defaults(command=lambda wanted: _record(wanted, read(wanted.plan)))
+    team_plan = read(plan)
+    clients = Clients(team_plan.region, writes=note is not None)
+    store = open_store(team_plan, clients)
+    kept = _noted(note, team_plan, clients, store) if note is not None else store.read()
+    progress = compute(kept, expected())
+    for where, text in ((markdown, page.markdown), (html, page.html)):
+        if where is not None:
+            _put(where, text(kept, progress))
+    if as_json:
+        report.print_json({"record": kept.model_dump(mode="json", fallback=str), "progress": _progress(progress)})
+    elif note is not None:
+        print("The decision is in the record.", file=sys.stderr)
+    elif markdown is None and html is None:
+        _put(STDOUT, page.markdown(kept, progress))
+    return FINE
 
 
 def expected() -> dict[Phase, list[str]]:
@@ -88,35 +93,43 @@ def expected() -> dict[Phase, list[str]]:
     return {phase: names(phase) for phase in PHASES}
 
 
-def _status(wanted: argparse.Namespace, plan: Plan, live: Live | None) -> int:
+def print_status(plan: Plan, used: OptionsInUse, as_json: bool, live: Live | None) -> int:
+    """Print progress, problem and next command; the exit code.
+
+    Args:
+        plan: whose service it is.
+        used: options that the next command takes over.
+        as_json: for programs.
+        live: reads from AWS what runs; None: the record alone is printed.
+    """
     clients = Clients(plan.region, writes=False)
     assert_account(plan, clients)
     store = open_store(plan, clients)
     record = store.read()
     last = next(iter(record.attempts[-1:]), None)
-    options = OptionsInUse.of(wanted).with_base_url(last.base_url if last else None)
-    progress = completed(compute(record, expected()), options)
+    used = used.with_base_url(last.base_url if last else None)
+    progress = completed(compute(record, expected()), used)
     holding = lock.peek(store)
-    seen = live(plan, clients, record) if live is not None else None
-    if wanted.json:
+    running = live(plan, clients, record) if live is not None else None
+    if as_json:
         held = None if holding is None else holding.model_dump(mode="json") | {"stale": holding.stale}
-        content = {"progress": _progress(progress), "lock": held, "live": None if seen is None else seen.data}
+        content = {"progress": _progress(progress), "lock": held, "live": None if running is None else running.data}
         report.print_json(content)
         return FINE
     colours = report.colours_wanted(sys.stdout)
     lines = [
         printable(f"{record.service}, cluster {record.cluster}, account {record.account}, {record.region}", 600),
-        *(line for one in progress.stations for line in _lines(one, colours, options)),
+        *(line for one in progress.stations for line in _lines(one, colours, used)),
         f"{progress.passed} of {progress.gates} gates passed ({progress.percent} %)"
         + (f", started {moment(progress.started)}." if progress.started else f". {page.NOT_STARTED}"),
         f"Runs:  {progress.current.sentence}",
-        *(printable(line, 600) for line in (seen.lines if seen is not None else [])),
+        *(printable(line, 600) for line in (running.lines if running is not None else [])),
     ]
     if holding is not None:
         lines.append(f"Lock:  {holding.told()}{' (stale)' if holding.stale else ''}")
-    drifted = seen is not None and bool(seen.data.get("differs_from_record")) and holding is None
+    drifted = running is not None and bool(running.data.get("differs_from_record")) and holding is None
     if drifted:
-        undo = printable(options.command(UNDO), 1000)
+        undo = printable(used.command(UNDO), 1000)
         lines.append(f"Next:  {undo} (back to what the record knows), or find out who changed it")
     else:
         lines.append(f"Next:  {printable(progress.next or page.ALL_PROVEN, 1000)}")
@@ -125,18 +138,18 @@ def _status(wanted: argparse.Namespace, plan: Plan, live: Live | None) -> int:
     return FINE
 
 
-def completed(progress: Progress, options: OptionsInUse) -> Progress:
+def completed(progress: Progress, used: OptionsInUse) -> Progress:
     """The same with commands that can be pasted."""
     stations = [
-        one if one.next is None else one.model_copy(update={"next": options.command(one.next)})
+        one if one.next is None else one.model_copy(update={"next": used.command(one.next)})
         for one in progress.stations
     ]
-    following = None if progress.next is None else options.command(progress.next)
-    advice = None if progress.advice is None else options.text(progress.advice)
+    following = None if progress.next is None else used.command(progress.next)
+    advice = None if progress.advice is None else used.text(progress.advice)
     return progress.model_copy(update={"stations": stations, "next": following, "advice": advice})
 
 
-def _lines(one: PhaseProgress, colours: bool, options: OptionsInUse) -> list[str]:
+def _lines(one: PhaseProgress, colours: bool, used: OptionsInUse) -> list[str]:
     """A station on one line, and what blocks it on another."""
     state = f"\033[{COLOURS[one.state]}m{one.state:9}\033[0m" if colours else f"{one.state:9}"
     parts = [f"  {one.number} {one.phase:10}  {state}  {one.passed}/{one.gates} gates"]
@@ -146,28 +159,8 @@ def _lines(one: PhaseProgress, colours: bool, options: OptionsInUse) -> list[str
     parts += [short(one.digest)] if one.digest else []
     parts += [str(one.marker)] if one.proof else []
     cause = f" ({clean(one.cause)})" if one.cause else ""
-    blocks = [f"                {clean(options.text(one.blocks), 1000)}{cause}"] if one.blocks else []
+    blocks = [f"                {clean(used.text(one.blocks), 1000)}{cause}"] if one.blocks else []
     return ["  ".join(parts), *blocks]
-
-
-def _record(wanted: argparse.Namespace, plan: Plan) -> int:
-    clients = Clients(plan.region, writes=wanted.note is not None)
-    store = open_store(plan, clients)
-    record = _noted(wanted.note, plan, clients, store) if wanted.note is not None else store.read()
-    progress = compute(record, expected())
-    for where, text in (
-        (wanted.markdown, page.markdown),
-        (wanted.html, page.html),
-    ):
-        if where is not None:
-            _put(where, text(record, progress))
-    if wanted.json:
-        report.print_json({"record": record.model_dump(mode="json", fallback=str), "progress": _progress(progress)})
-    elif wanted.note is not None:
-        print("The decision is in the record.", file=sys.stderr)
-    elif wanted.markdown is None and wanted.html is None:
-        _put(STDOUT, page.markdown(record, progress))
-    return FINE
 
 
 def _noted(text: str, plan: Plan, clients: Clients, store: Store) -> Record:

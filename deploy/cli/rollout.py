@@ -1,47 +1,44 @@
-"""The commands `trail up`, `trail rollback` and `trail resume`.
+"""`trail up`, `trail rollback` and `trail resume`."""
 
-Exit codes: 0 done; 2 preflight found something, nothing was changed; 3 a gate failed, and what was proven runs again;
-4 the deployment failed, and ECS went back; 5 going back failed: look now; 6 somebody else's deployment or lock; 130
-interrupted: what was begun goes on in AWS, and `trail resume` picks it up.
-"""
-
-import argparse
 import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+import click
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bentos.skin.settings import Phase
 from deploy import exit_codes as exits
 from deploy.aws.clients import Clients, WriteRefused
 from deploy.aws.errors import kind, told
+from deploy.cli import options
 from deploy.cli.explain import meanings
 from deploy.config import image_contract as contracts
 from deploy.config import plan as plans
-from deploy.config.plan import PHASES, Plan, PlanError
+from deploy.config.plan import Plan, PlanError
 from deploy.findings import terminal as report
 from deploy.findings.finding import Finding, fail
 from deploy.image import engine
 from deploy.next_command import OptionsInUse
 from deploy.record.lock import Locked, LockLost, break_lock
 from deploy.record.store import RecordError, open_store
-from deploy.rollout import deploy as upward
+from deploy.rollout import deploy
+from deploy.rollout import resume as resuming
 from deploy.rollout import rollback as back
 from deploy.rollout.output import LogReporter, view
-from deploy.rollout.resume import resume
 from deploy.rollout.session import ConcurrentDeploymentError, Result, RolloutSession
 from deploy.taskdef import render as renderer
 from deploy.text import printable
 from deploy.verify import run as preflight
 from deploy.verify.run import INPUT
 
-DEFAULT_PLAN = Path("trail.yaml")
-LONGEST_PAUSE_S = 3600.0
+EXIT_CODES = """Exit codes: 0 done; 2 preflight found something, nothing was changed; 3 a gate failed, what was proven
+runs again; 4 the deployment failed, what ran before runs again; 5 the rollback failed: look now; 6 another deployment
+or another's lock; 130 interrupted: the deployment goes on in AWS, and `trail resume` continues it."""
 # Of the finding that a failure makes, where its cause has no code of its own.
 CODES = {
     exits.FOUND: report.ROLLOUT.code,
@@ -53,167 +50,191 @@ CODES = {
 }
 
 
-def add_commands(commands: Any) -> None:
-    """Add the three; each sets `command`, which takes the arguments and returns the exit code."""
-    made = add(commands, "up", "bring a phase to the service, prove it, or go back", run_up)
-    made.add_argument("phase", nargs="?", choices=PHASES, help="of the four; without it, --to")
-    made.add_argument("--to", choices=PHASES, help="climb phase by phase up to this one")
-    which = made.add_mutually_exclusive_group()
-    which.add_argument("--digest", metavar="sha256:…", help="of an image in ECR (default: the proven one's)")
-    which.add_argument("--image", help="one of this machine: it is run, pushed where ECR lacks it, and rolled out")
-    made.add_argument("--dry-run", action="store_true", help="look and show what would change; change nothing")
-    made = add(commands, "rollback", "go back to what was proven before", run_rollback)
-    made.add_argument("--to", choices=PHASES, help="of this phase")
-    made.add_argument("--dry-run", action="store_true", help="show what would change; change nothing")
-    add(commands, "resume", "pick up what was begun and never ended", run_resume)
+@dataclass(frozen=True)
+class Options:
+    """What the three commands have in common."""
+
+    plan: Path
+    contract: Path | None
+    base_url: str | None
+    yes: bool
+    break_lock: bool
+    plain: bool
+    every: float
+    as_json: bool
+    dry_run: bool = False
 
 
-def add(commands: Any, name: str, summary: str, run: Callable[[RolloutSession, argparse.Namespace], Result]) -> Any:
-    """A command with what all three have."""
-    made = commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=str(__doc__).partition("\n\n")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def common(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options that the three commands have in common."""
+    for option in (
+        options.json_output,
+        click.option(
+            "--every",
+            callback=options.checked(options.seconds),
+            default="3",
+            metavar="SECONDS",
+            help="Between two reads of AWS (default: 3).",
+        ),
+        click.option("--plain", is_flag=True, help="Lines instead of a live view."),
+        click.option("--break-lock", is_flag=True, help="Take the lock from whoever holds it."),
+        click.option("--yes", is_flag=True, help="Do not ask before changing anything."),
+        click.option(
+            "--base-url",
+            callback=options.checked(options.url),
+            metavar="URL",
+            help="Where gates call the service (default: the plan's domain).",
+        ),
+        options.contract,
+        options.plan,
+    ):
+        command = option(command)
+    return command
+
+
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
+
+
+@click.command(cls=options.Command, epilog=EXIT_CODES)
+@click.argument("phase", type=options.PHASE, required=False)
+@click.option("--to", "goal", type=options.PHASE, help="Deploy phase after phase up to this one.")
+@click.option("--digest", metavar="sha256:…", help="Of an image in ECR (default: that of the proven image).")
+@click.option("--image", help="An image of this machine: it is run, pushed if ECR lacks it, and deployed.")
+@dry_run_option
+@common
+def up(
+    phase: Phase | None,
+    goal: Phase | None,
+    digest: str | None,
+    image: str | None,
+    dry_run: bool,
+    **shared: Any,
+) -> int:
+    """Deploy a PHASE and prove it, or roll back.
+
+    \b
+    trail up simple --image shine:1.0.0
+    trail up --to full
+    """
+    if digest is not None and image is not None:
+        raise click.UsageError("--digest and --image exclude each other: name one image.")
+    return guarded(
+        Options(dry_run=dry_run, **shared), lambda session: run_up(session, phase, goal, digest, image), digest, image
     )
-    made.add_argument("--plan", type=Path, default=DEFAULT_PLAN, help="default: trail.yaml")
-    made.add_argument("--contract", type=Path, metavar="FILE", help="what `docker run IMAGE contract` printed")
-    made.add_argument(
-        "--base-url", type=url, metavar="URL", help="where gates ask the service (default: the plan's domain)"
-    )
-    made.add_argument("--yes", action="store_true", help="do not ask before changing anything")
-    made.add_argument("--break-lock", action="store_true", help="take the lock from whoever holds it")
-    made.add_argument("--plain", action="store_true", help="lines instead of a live view")
-    made.add_argument(
-        "--every", type=seconds, default=3.0, metavar="SECONDS", help="between two looks at AWS (default: 3)"
-    )
-    made.add_argument("--json", action="store_true", help="print the result as JSON; what happens goes to stderr")
-    made.set_defaults(command=lambda wanted: guarded(wanted, run))
-    return made
 
 
-def seconds(text: str) -> float:
-    """Of an argument: a number above 0, and no longer than an hour."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= LONGEST_PAUSE_S:  # not a number, too
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0, up to {LONGEST_PAUSE_S:.0f}")
-    return value
+@click.command(cls=options.Command, epilog=EXIT_CODES)
+@click.option("--to", "goal", type=options.PHASE, help="Go back to this phase.")
+@dry_run_option
+@common
+def rollback(goal: Phase | None, dry_run: bool, **shared: Any) -> int:
+    """Go back to what was proven before."""
+    return guarded(Options(dry_run=dry_run, **shared), lambda session: run_rollback(session, goal))
 
 
-def url(text: str) -> str:
-    """Of an argument: where a service answers, without a slash at its end."""
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is none
-        good = False
-    if not good or parts.query or parts.fragment:
-        raise argparse.ArgumentTypeError(f"{text!r} is no URL like https://api.example.com")
-    return text.rstrip("/")
+@click.command("resume", cls=options.Command, epilog=EXIT_CODES)
+@common
+def resume(**shared: Any) -> int:
+    """Continue a rollout that was cut off."""
+    return guarded(Options(**shared), lambda session: run_resume(session))
 
 
-def run_up(walk: RolloutSession, wanted: argparse.Namespace) -> Result:
-    """`trail up`."""
+def run_up(
+    session: RolloutSession, phase: Phase | None, goal: Phase | None, digest: str | None, image: str | None
+) -> Result:
+    """Deploy one phase, or all up to a goal."""
     try:
         docker = engine.environment()
     except engine.EngineError:
-        docker = dict(os.environ)  # docker itself says that it is not there
-    image = upward.ImageChoice(wanted.digest, wanted.image, docker)
-    if wanted.to is not None and wanted.phase is not None:
-        raise PlanError(f"Either one phase (`trail up {wanted.phase}`), or a climb (`trail up --to {wanted.to}`).")
-    if wanted.to is not None:
-        return upward.deploy_phases(walk, wanted.to, image)
-    if wanted.phase is None:
-        raise PlanError("Which phase? `trail up simple`, or `trail up --to full` to climb.")
-    return upward.up(walk, wanted.phase, image)
+        docker = dict(os.environ)  # docker's own error says that there is no engine
+    choice = deploy.ImageChoice(digest, image, docker)
+    if goal is not None and phase is not None:
+        raise PlanError(f"Name one phase (`trail up {phase}`), or a goal (`trail up --to {goal}`), not both.")
+    if goal is not None:
+        return deploy.deploy_phases(session, goal, choice)
+    if phase is None:
+        raise PlanError("Which phase? `trail up simple`, or `trail up --to full` for all of them.")
+    return deploy.up(session, phase, choice)
 
 
-def run_rollback(walk: RolloutSession, wanted: argparse.Namespace) -> Result:
-    """`trail rollback`."""
-    return back.rollback(walk, wanted.to)
+def run_rollback(session: RolloutSession, goal: Phase | None) -> Result:
+    """Go back to what was proven before."""
+    return back.rollback(session, goal)
 
 
-def run_resume(walk: RolloutSession, _: argparse.Namespace) -> Result:
-    """`trail resume`."""
-    return resume(walk)
+def run_resume(session: RolloutSession) -> Result:
+    """Continue what was cut off."""
+    return resuming.resume(session)
 
 
-def guarded(wanted: argparse.Namespace, run: Callable[[RolloutSession, argparse.Namespace], Result]) -> int:
-    """Run a command; whatever ends it is a sentence, an exit code and, if wanted, JSON."""
-    plan = plans.read(wanted.plan)
-    if wanted.digest if hasattr(wanted, "digest") else None:
-        renderer.image_reference(plan, wanted.digest)
-    contract = contracts.read(wanted.contract) if wanted.contract else contracts.builtin()
+def guarded(
+    given: Options, run: Callable[[RolloutSession], Result], digest: str | None = None, image: str | None = None
+) -> int:
+    """Run a command; whatever ends it is a sentence, an exit code and, with --json, JSON."""
+    plan = plans.read(given.plan)
+    if digest is not None:
+        renderer.image_reference(plan, digest)
+    contract = contracts.read(given.contract) if given.contract else contracts.builtin()
     signal.signal(signal.SIGTERM, interrupt)
-    options = OptionsInUse.of(wanted)
-    with view(wanted.plain or wanted.json, options) as see:
-        walk, result = None, None
+    used = OptionsInUse.of({**vars(given), "digest": digest, "image": image})
+    with view(given.plain or given.as_json, used) as reporter:
+        session, result = None, None
         try:
-            walk = prepared(wanted, plan, contract, see)
-            result = run(walk, wanted)
+            session = prepared(given, plan, contract, reporter)
+            result = run(session)
         except (Locked, LockLost, ConcurrentDeploymentError) as error:
-            attempt = walk.attempt if walk else None
+            attempt = session.attempt if session else None
             result = Result(exits.SOMEBODY_ELSE, str(error), attempt, code=report.OTHERS.code)
         except (PlanError, contracts.ContractError) as error:
-            result = unfinished(walk, str(error), exits.FOUND, INPUT.code)
+            result = unfinished(session, str(error), exits.FOUND, INPUT.code)
         except RecordError as error:
-            result = unfinished(walk, str(error), exits.FOUND, report.RECORD.code)
+            result = unfinished(session, str(error), exits.FOUND, report.RECORD.code)
         except WriteRefused as error:
-            result = unfinished(walk, str(error), exits.FOUND, report.ROLLOUT.code)
+            result = unfinished(session, str(error), exits.FOUND, report.ROLLOUT.code)
         except (ClientError, BotoCoreError) as error:
-            result = unfinished(walk, told(error), exits.FOUND, kind(error).code)
+            result = unfinished(session, told(error), exits.FOUND, kind(error).code)
         except KeyboardInterrupt:
-            result = unfinished(walk, "Interrupted.", exits.INTERRUPTED, report.INTERRUPTED.code)
-    tell(wanted, replace(result, sentence=options.text(result.sentence)))
+            result = unfinished(session, "Interrupted.", exits.INTERRUPTED, report.INTERRUPTED.code)
+    print_result(replace(result, sentence=used.text(result.sentence)), given.as_json)
     return result.exit
 
 
-def prepared(wanted: argparse.Namespace, plan: Plan, contract: dict[str, Any], see: LogReporter) -> RolloutSession:
-    """A walk with all that it needs; raises as `guarded` catches."""
-    clients = Clients(plan.region, writes=not getattr(wanted, "dry_run", False))
+def prepared(given: Options, plan: Plan, contract: dict[str, Any], reporter: LogReporter) -> RolloutSession:
+    """A session with all that it needs; raises as `guarded` catches."""
+    clients = Clients(plan.region, writes=not given.dry_run)
     caller = clients["sts"].get_caller_identity()
-    if caller.get("Account") != plan.account:  # before anything is written: the record would be founded in its name
+    if caller.get("Account") != plan.account:  # before anything is written: the record would be made in its name
         raise PlanError(f"These credentials are for account {caller.get('Account')}, the plan is for {plan.account}.")
-    who = str(caller["Arn"])
     store = open_store(plan, clients)
-    if wanted.break_lock and clients.writes:
+    if given.break_lock and clients.writes:
         broken = break_lock(store)
-        see.say(f"The lock was broken; it was held by {broken.told()}." if broken else "There was no lock to break.")
+        reporter.say(
+            f"The lock was broken; it was held by {broken.told()}." if broken else "There was no lock to break."
+        )
+
+    def confirm(question: str) -> bool:
+        with reporter.paused():
+            return options.confirmed(question, given.yes, reporter.say)
+
     return RolloutSession(
         plan=plan,
         contract=contract,
         clients=clients,
         store=store,
-        who=who,
-        see=see,
-        base_url=wanted.base_url,
-        every_s=wanted.every,
-        confirm=lambda question: confirmed(question, wanted.yes, see),
+        who=str(caller["Arn"]),
+        see=reporter,
+        base_url=given.base_url,
+        every_s=given.every,
+        confirm=confirm,
     )
 
 
-def confirmed(question: str, yes: bool, see: LogReporter) -> bool:
-    """Whether a person says so."""
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        see.say("Nobody can be asked here; --yes changes it without asking.")
-        return False
-    with see.paused():
-        print(f"{printable(question, 400)} Type yes: ", end="", file=sys.stderr, flush=True)
-        return sys.stdin.readline().strip() == "yes"
-
-
-def unfinished(walk: RolloutSession | None, sentence: str, exit_code: int, code: str) -> Result:
+def unfinished(session: RolloutSession | None, sentence: str, exit_code: int, code: str) -> Result:
     """What is to be said where a command ended early: whether anything goes on in AWS."""
-    attempt = walk.attempt if walk else None
-    if walk is None or attempt is None or attempt.deployed is None or attempt.ended is not None:
-        if walk is not None:
-            walk.release()
+    attempt = session.attempt if session else None
+    if session is None or attempt is None or attempt.deployed is None or attempt.ended is not None:
+        if session is not None:
+            session.release()
         nothing = "" if attempt is not None and attempt.ended is not None else " Nothing was changed."
         return Result(exit_code, f"{sentence.rstrip('.')}.{nothing}", attempt, code=code)
     what = f"{attempt.deployment} goes on" if attempt.deployment else "what was begun goes on"
@@ -226,10 +247,10 @@ def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def tell(wanted: argparse.Namespace, result: Result) -> None:
-    """The end, once the view is closed."""
-    if wanted.json:
-        report.print_json(as_json(result))
+def print_result(result: Result, as_json: bool) -> None:
+    """Print how the command ended, once the live view is closed."""
+    if as_json:
+        report.print_json(json_report(result))
         return
     good = result.exit == exits.FINE
     colours = report.colours_wanted(sys.stdout)
@@ -238,7 +259,7 @@ def tell(wanted: argparse.Namespace, result: Result) -> None:
     print(f"{shown} {printable(result.sentence, report.LONGEST)}")
 
 
-def as_json(result: Result) -> dict[str, Any]:
+def json_report(result: Result) -> dict[str, Any]:
     """For programs: preflight's report, with the reason first where it failed; and how the attempt ended."""
     if result.exit == exits.FINE:
         told = preflight.report(result.findings, strict=False)

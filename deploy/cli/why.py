@@ -1,21 +1,13 @@
-"""`trail why`: what is failing now, and why; the most likely cause first, with the words that show it. What this tool
-itself took back, the trail record knows: AWS forgets it.
+"""`trail why`: what is failing now, and why."""
 
-    trail why                           # look at the plan's service
-    trail why --deployment ecs-svc/…    # at one deployment
-    trail why --save evidence.json      # keep what was seen, for a colleague without access, who says:
-    trail why --evidence evidence.json
-    trail why IMAGE_MISSING             # what a cause means; all of them: docs/causes.md
-
-Exit codes: 0 nothing is wrong; 2 something was found, or it could not be looked at.
-"""
-
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
+import click
+
 from deploy.aws.clients import Clients
+from deploy.cli import options
 from deploy.cli.explain import meaning
 from deploy.config import plan as plans
 from deploy.diagnose import terminal as told
@@ -32,49 +24,56 @@ from deploy.text import printable
 from deploy.verify import run as preflight
 
 
-def add_commands(subparsers: Any) -> None:
-    """Add `why`."""
-    text = str(__doc__)
-    made = subparsers.add_parser(
-        "why",
-        help="find out what is failing now, and why",
-        description=text,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument("code", nargs="?", help="of a cause, to have it explained; without one, look")
-    made.add_argument("--plan", type=Path, default=Path("trail.yaml"), help="default: trail.yaml")
-    made.add_argument("--deployment", metavar="ID", help="ecs-svc/…; default: the last that failed, else the newest")
-    made.add_argument("--evidence", type=Path, metavar="FILE", help="look at what --save wrote, and ask nothing of AWS")
-    made.add_argument("--save", type=Path, metavar="FILE", help="write what was seen, without secrets")
-    made.add_argument("--json", action="store_true", help="print JSON for programs")
-    made.set_defaults(command=why)
+@click.command(cls=options.Command)
+@click.argument("code", required=False)
+@options.plan
+@click.option("--deployment", metavar="ID", help="ecs-svc/… (default: the last that failed, else the newest).")
+@click.option("--evidence", type=options.FILE, metavar="FILE", help="Diagnose what --save wrote; AWS is not called.")
+@click.option("--save", "save_to", type=options.FILE, metavar="FILE", help="Write the evidence, without secrets.")
+@options.json_output
+def why(
+    code: str | None,
+    plan: Path,
+    deployment: str | None,
+    evidence: Path | None,
+    save_to: Path | None,
+    as_json: bool,
+) -> int:
+    """Find out what is failing now, and why: the most likely cause first, with the evidence.
 
+    With a CODE, say what it means. What this tool itself rolled back is read from the trail record: AWS forgets it.
 
-def why(wanted: argparse.Namespace) -> int:
-    """Explain a code, or find the cause that fits; what goes wrong is raised, and said by whoever runs commands."""
-    if wanted.code is not None:
-        found = meaning(wanted.code, "cause")
-        report.print_json(found.as_json(cause_first=True)) if wanted.json else print(found.text(), end="")
+    \b
+    trail why                           # the plan's service
+    trail why --deployment ecs-svc/…    # one deployment
+    trail why --save evidence.json      # for a colleague without access, who runs:
+    trail why --evidence evidence.json
+    trail why IMAGE_MISSING             # what a cause means; all of them: docs/causes.md
+
+    Exit codes: 0 nothing is wrong; 2 a cause was found, or AWS could not be read.
+    """
+    if code is not None:
+        meant = meaning(code, "cause")
+        report.print_json(meant.as_json(cause_first=True)) if as_json else print(meant.text(), end="")
         return FINE
-    seen = look(wanted)
-    if wanted.save is not None:
-        save(seen, wanted.save)
-    causes = diagnose(seen)
-    if wanted.json:
-        report.print_json(as_json(seen, causes))
+    collected = read(evidence) if evidence is not None else collect(plan, deployment)
+    if save_to is not None:
+        save(collected, save_to)
+    causes = diagnose(collected)
+    if as_json:
+        report.print_json(json_report(collected, causes))
     else:
-        options = OptionsInUse.of(wanted).with_base_url(seen.recorded.base_url if seen.recorded else None)
-        print(told.text(seen, causes, report.colours_wanted(sys.stdout), options), end="")
-    return FINE if all(one.harmless for one in causes) else FOUND
+        used = OptionsInUse.of({"plan": plan})
+        used = used.with_base_url(collected.recorded.base_url if collected.recorded else None)
+        print(told.text(collected, causes, report.colours_wanted(sys.stdout), used), end="")
+    return FINE if all(cause.harmless for cause in causes) else FOUND
 
 
-def look(wanted: argparse.Namespace) -> Evidence:
-    """Evidence from its file, or from AWS."""
-    if wanted.evidence is not None:
-        return read(wanted.evidence)
-    plan = plans.read(wanted.plan)
+def collect(path: Path, deployment: str | None) -> Evidence:
+    """Read evidence from AWS and from the trail record."""
+    plan = plans.read(path)
     clients = Clients(plan.region, writes=False)
-    return with_attempt(gather(clients, plan, wanted.deployment), plan, clients, wanted.deployment)
+    return with_attempt(gather(clients, plan, deployment), plan, clients, deployment)
 
 
 def with_attempt(seen: Evidence, plan: plans.Plan, clients: Clients, deployment: str | None) -> Evidence:
@@ -102,7 +101,7 @@ def _unread(seen: Evidence, why: str) -> Evidence:
     return seen.model_copy(update={"unseen": (*seen.unseen, printable(f"The trail record: {why}", 400))})
 
 
-def as_json(seen: Evidence, causes: list[Diagnosis]) -> dict[str, Any]:
+def json_report(seen: Evidence, causes: list[Diagnosis]) -> dict[str, Any]:
     """For programs: each cause, and the same as findings, which every command has."""
     findings = [
         ok(one.code, one.sentence) if one.harmless else fail(one.code, one.sentence, repair=one.repair)

@@ -1,6 +1,7 @@
 """What runs in truth, beside what the record says, for `trail status`."""
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -8,13 +9,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 from deploy.aws.clients import Clients
 from deploy.aws.errors import told
 from deploy.aws.service import Deployment, ServiceSnapshot, picture
-from deploy.cli.record import LiveStatus
 from deploy.config.plan import Plan
 from deploy.record.progress import current
 from deploy.record.text import short
 from deploy.record.trail import Attempt, Record
 from deploy.rollout.wait import failure
 from deploy.text import printable
+
+
+@dataclass(frozen=True)
+class LiveStatus:
+    """What runs in truth: lines for people, plain data for programs."""
+
+    lines: list[str]
+    data: dict[str, Any]
 
 
 def now(plan: Plan, clients: Clients, record: Record) -> LiveStatus:

@@ -12,6 +12,7 @@ from botocore.awsrequest import AWSResponse
 from deploy import exit_codes as exits
 from deploy import importer as begin
 from deploy.cli import main as cli
+from deploy.cli.plan import EXAMPLE
 from deploy.config import image_contract as contracts
 from deploy.config import plan as plans
 from deploy.importer.values import ImportedValues
@@ -97,7 +98,7 @@ def test_its_comments_are_those_of_the_example(good: Good, here: Path, capsys: A
     scale(good)
     run(capsys, "--from-service", SERVICE)
     made = (here / "trail.yaml").read_text().splitlines()
-    example = cli.EXAMPLE.read_text().splitlines()
+    example = EXAMPLE.read_text().splitlines()
     comments = [line.rpartition(" #")[2] for line in example if " #" in line and "SHINE_" not in line]
     assert len(comments) > 20
     assert [one for one in comments if not any(one in line for line in made)] == []
@@ -292,12 +293,12 @@ def test_alarms_that_stop_a_deployment_are_kept(good: Good, here: Path, capsys: 
 def test_any_value_comes_back_as_the_text_that_it_was(value: str) -> None:
     seen = ImportedValues("x")
     seen.values |= {"service": value, "settings": {"SHINE_QUALITY": value}, "alarms": [value, value]}
-    found = yaml.safe_load(begin.written(cli.EXAMPLE.read_text(), seen))
+    found = yaml.safe_load(begin.written(EXAMPLE.read_text(), seen))
     assert (found["service"], found["settings"], found["alarms"]) == (value, {"SHINE_QUALITY": value}, [value, value])
 
 
 def test_every_key_of_a_plan_but_infra_stands_in_the_example() -> None:
-    example = yaml.safe_load(cli.EXAMPLE.read_text())
+    example = yaml.safe_load(EXAMPLE.read_text())
     assert plans.Plan.model_fields.keys() - example.keys() == {"infra"}
     assert plans.Autoscaling.model_fields.keys() == example["autoscaling"].keys()
 
@@ -306,15 +307,15 @@ def test_a_value_without_a_place_in_the_example_is_not_lost() -> None:
     imported = ImportedValues("x")
     imported.values["size.disk"] = 21
     with pytest.raises(KeyError, match=r"size\.disk"):
-        begin.written(cli.EXAMPLE.read_text(), imported)
+        begin.written(EXAMPLE.read_text(), imported)
 
 
 def test_what_is_missing_altogether_leaves_no_value_and_every_other_line_in_its_place() -> None:
     imported = ImportedValues("x")
     imported.missing |= dict.fromkeys(("roles.task", "roles.execution", "weights", "size.most_tasks"), "It is not set.")
-    made = begin.written(cli.EXAMPLE.read_text(), imported).splitlines()[1:]
+    made = begin.written(EXAMPLE.read_text(), imported).splitlines()[1:]
     kept = [line for line in made if "# TODO" not in line]
-    for line, original in zip(kept, cli.EXAMPLE.read_text().splitlines(), strict=True):
+    for line, original in zip(kept, EXAMPLE.read_text().splitlines(), strict=True):
         assert line == original or line.strip().removeprefix("# ").strip() == original.strip()
     plan = yaml.safe_load("\n".join(made))
     assert plan["roles"] is None

@@ -86,26 +86,23 @@ WRONG = [["nothing"], ["preflight", "--phase", "five"], ["render", "--phase", "f
 
 
 @pytest.mark.parametrize("words", WRONG, ids=" ".join)
-@pytest.mark.parametrize("option", ["--json", "--js"])
-def test_a_wrong_command_line_is_a_finding_too(words: list[str], option: str, capsys: Any) -> None:
+def test_a_wrong_command_line_is_a_finding_too(words: list[str], capsys: Any) -> None:
     capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        cli.main([words[0], option, *words[1:]])
+    code = cli.main([words[0], "--json", *words[1:]])
     out, err = capsys.readouterr()
     told = json.loads(out)
-    assert (ended.value.code, told.keys(), told["exit"], told["ok"]) == (2, SHAPE, 2, False)
+    assert (code, told.keys(), told["exit"], told["ok"]) == (2, SHAPE, 2, False)
     assert [one["code"] for one in told["findings"]] == ["USAGE_WRONG"]
     assert told["error"] in err
-    assert err.startswith("usage: trail ")
+    assert err.startswith("Usage: trail ")
 
 
 def test_without_json_a_wrong_command_line_is_said_on_stderr_alone(capsys: Any) -> None:
     capsys.readouterr()
-    with pytest.raises(SystemExit):
-        cli.main(["up", "--json-please"])
+    assert cli.main(["up", "--json-please"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert "error: unrecognized arguments: --json-please" in err
+    assert "error: No such option '--json-please'" in err
 
 
 EXPIRED = ClientError({"Error": {"Code": "ExpiredToken", "Message": "old"}}, "DescribeServices")
@@ -208,7 +205,7 @@ RESULTS: dict[str, tuple[Result, str]] = {
 
 @pytest.mark.parametrize(("result", "code"), RESULTS.values(), ids=RESULTS)
 def test_a_rollout_that_fails_has_its_reason_as_its_first_finding(result: Result, code: str) -> None:
-    told = rollout.as_json(result)
+    told = rollout.json_report(result)
     assert told.keys() == SHAPE | {"sentence", "attempt"}
     assert (told["ok"], told["exit"], told["error"], told["sentence"]) == (False, result.exit, "It fails.", "It fails.")
     assert [(one["code"], one["level"], one["sentence"]) for one in told["findings"]] == [(code, "FAIL", "It fails.")]
@@ -216,7 +213,7 @@ def test_a_rollout_that_fails_has_its_reason_as_its_first_finding(result: Result
 
 
 def test_the_gate_that_failed_stands_in_the_finding() -> None:
-    (told,) = rollout.as_json(RESULTS["a gate"][0])["findings"]
+    (told,) = rollout.json_report(RESULTS["a gate"][0])["findings"]
     assert told["places"] == [{"where": "gate", "value": "metrics_there"}]
 
 
@@ -226,12 +223,12 @@ def test_what_preflight_found_before_a_rollout_comes_worst_first() -> None:
         warn("KEEP_ALIVE", "Doubtful.", repair="Look."),
         fail("TARGET_TYPE", "Wrong.", repair="Change it."),
     )
-    told = rollout.as_json(Result(exits.FOUND, "Preflight: Wrong. Nothing was changed.", ATTEMPT, findings))
+    told = rollout.json_report(Result(exits.FOUND, "Preflight: Wrong. Nothing was changed.", ATTEMPT, findings))
     assert [one["code"] for one in told["findings"]] == ["TARGET_TYPE", "KEEP_ALIVE", "PORT_MISMATCH"]
     assert (told["error"], told["counts"]) == ("Wrong.", {"FAIL": 1, "WARN": 1, "SKIP": 0, "OK": 1})
 
 
 def test_a_rollout_that_succeeds_has_the_same_keys_but_for_the_error() -> None:
-    told = rollout.as_json(Result(exits.FINE, "Phase simple is proven.", attempt("a1", "simple")))
+    told = rollout.json_report(Result(exits.FINE, "Phase simple is proven.", attempt("a1", "simple")))
     assert told.keys() == (SHAPE | {"sentence", "attempt"}) - {"error"}
     assert (told["ok"], told["exit"], told["findings"], told["attempt"]["id"]) == (True, 0, [], "a1")

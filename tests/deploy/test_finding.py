@@ -4,6 +4,7 @@ import ast
 import io
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ from rich.console import Console
 import deploy
 from deploy.aws.cloudformation import Change
 from deploy.aws.service import Deployment, Event, ServiceSnapshot, Target, Task
+from deploy.cli import infra
 from deploy.cli import main as cli
 from deploy.config.image_contract import parse
 from deploy.diagnose import terminal as why_told
@@ -26,7 +28,6 @@ from deploy.findings import terminal as report
 from deploy.findings.finding import Finding, Place, fail, ok, skip, warn
 from deploy.importer.report import told
 from deploy.importer.values import ImportedValues
-from deploy.infra import apply as infra
 from deploy.rollout.output import LiveReporter, LogReporter
 from deploy.verify import container as trial
 from deploy.verify import run as preflight
@@ -137,7 +138,7 @@ def test_the_live_view_of_a_rollout_can_be_printed() -> None:
 
 def test_changes_of_a_stack_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
     change = Change("replace", HOSTILE, "AWS::S3::Bucket", HOSTILE, (f"Name: {HOSTILE} → {HOSTILE}",))
-    infra._show(infra_plans.plan(infra_plans.infras()["public"]), [change], None)
+    infra.print_changes(infra_plans.plan(infra_plans.infras()["public"]), [change], sys.stdout)
     out = capsys.readouterr().out
     printed(out)
     assert out.count("\n") == 4

@@ -218,7 +218,7 @@ def test_a_team_with_nothing_gets_the_rest_of_its_plan(written: Path, capsys: py
     assert run("diff", "--plan", str(written)) == exits.FOUND
     assert "  add Repository (ECR::Repository)" in capsys.readouterr().out
     assert run("apply", "--plan", str(written)) == exits.FOUND
-    assert "Nobody can be asked here; --yes" in capsys.readouterr().err
+    assert "Not a terminal; pass --yes" in capsys.readouterr().err
     assert run("apply", "--plan", str(written), "--yes") == exits.FINE
     said = capsys.readouterr()
     told = said.out.partition("trail.yaml must say:\n")[2]
@@ -265,7 +265,7 @@ def test_an_interruption_says_that_aws_goes_on(
 
     monkeypatch.setattr(infra, "apply", interrupted)
     assert run("apply", "--plan", str(written)) == exits.INTERRUPTED
-    assert "What was begun goes on at AWS" in capsys.readouterr().err
+    assert "What was started goes on at AWS" in capsys.readouterr().err
 
 
 def test_programs_get_json(written: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,5 @@
 """Commands that are printed can be pasted: with the options in use, quoted for a shell."""
 
-import argparse
 import json
 import os
 import shlex
@@ -8,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from deploy.cli import main as cli
@@ -26,6 +26,17 @@ QUOTED_PLAN, QUOTED_URL = "'plans/our plan.yaml'", "'http://127.0.0.1:8080/a?b=$
 QUOTED_CONTRACT = "'it'\"'\"'s.json'"
 GIVEN = "--plan other.yaml --contract c.json --base-url=http://x"
 ALL = OptionsInUse({"--plan": PLAN, "--contract": CONTRACT, "--base-url": URL})
+
+
+def command_of(name: str) -> click.Command:
+    command = cli.trail.get_command(click.Context(cli.trail), name)
+    assert command is not None
+    return command
+
+
+def parsed(*words: str) -> dict[str, Any]:
+    """Parameters of a command line."""
+    return command_of(words[0]).make_context(words[0], list(words[1:])).params
 
 
 @pytest.mark.parametrize(
@@ -54,8 +65,8 @@ def test_a_command_gets_the_options_that_it_takes_and_lacks(line: str, completed
 def test_a_shell_reads_what_was_typed() -> None:
     words = shlex.split(ALL.command("trail resume"))
     assert words == ["trail", "resume", "--plan", PLAN, "--contract", CONTRACT, "--base-url", URL]
-    wanted = cli.parser().parse_args([*words[1:-2], "--base-url", "http://127.0.0.1:8080/a"])
-    assert (wanted.plan, wanted.contract) == (Path(PLAN), Path(CONTRACT))
+    parameters = parsed(*words[1:-2], "--base-url", "http://127.0.0.1:8080/a")
+    assert (parameters["plan"], parameters["contract"]) == (Path(PLAN), Path(CONTRACT))
 
 
 def test_the_image_in_use_is_named_once() -> None:
@@ -66,12 +77,11 @@ def test_the_image_in_use_is_named_once() -> None:
 
 
 def test_every_option_is_one_of_its_command() -> None:
-    parser = cli.parser()
-    known = next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction)).choices
-    infra = next(one for one in known["infra"]._actions if isinstance(one, argparse._SubParsersAction)).choices
     for name, options in TAKES.items():
-        made = infra["apply"] if name == "infra" else known[name]
-        assert set(options) <= set(made._option_string_actions), name
+        command = command_of(name)
+        if isinstance(command, click.Group):
+            command = command.commands["apply"]
+        assert set(options) <= {option for parameter in command.params for option in parameter.opts}, name
 
 
 def test_commands_in_a_sentence_are_completed_and_nothing_else() -> None:
@@ -82,11 +92,10 @@ def test_commands_in_a_sentence_are_completed_and_nothing_else() -> None:
 
 
 def test_a_default_is_no_option_in_use() -> None:
-    parse = cli.parser().parse_args
-    assert OptionsInUse.of(parse(["up", "simple"])).values == {}
-    assert OptionsInUse.of(parse(["up", "simple", "--plan", "trail.yaml"])).values == {}
+    assert OptionsInUse.of(parsed("up", "simple")).values == {}
+    assert OptionsInUse.of(parsed("up", "simple", "--plan", "trail.yaml")).values == {}
     given = ["up", "simple", "--plan", "p", "--contract", "c", "--base-url", "http://x", "--digest", "sha256:1"]
-    assert OptionsInUse.of(parse(given)).values == {
+    assert OptionsInUse.of(parsed(*given)).values == {
         "--plan": "p",
         "--contract": "c",
         "--base-url": "http://x",
@@ -162,7 +171,7 @@ def test_the_climb_that_is_named_has_the_image_that_was_asked_for(
 
 
 def test_lines_of_a_rollout_name_its_plan(plan: str, capsys: Any) -> None:
-    options = OptionsInUse.of(cli.parser().parse_args(["up", "simple", "--plan", PLAN]))
+    options = OptionsInUse.of(parsed("up", "simple", "--plan", PLAN))
     with LogReporter(options=options) as view:
         view.say("How this ended is not in the record; `trail resume` writes it there later.")
     assert f"`trail resume --plan {plan}` writes it" in capsys.readouterr().err

@@ -1,20 +1,20 @@
 """Arguments of the rollout's commands, and whether a process that holds the lock is alive."""
 
-import argparse
 import os
 import socket
 import subprocess
 import sys
 
+import click
 import pytest
 
-from deploy.cli.rollout import seconds, url
+from deploy.cli.options import seconds, url
 from deploy.rollout.resume import lives
 
 
 @pytest.mark.parametrize("text", ["-1", "0", "nan", "inf", "3601", "soon", ""])
 def test_no_seconds(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="is no number of seconds"):
+    with pytest.raises(click.BadParameter, match="is no number of seconds"):
         seconds(text)
 
 
@@ -27,7 +27,7 @@ def test_seconds() -> None:
     ["notaurl", "ftp://x", "http://", "https://:443", "http://x:port", "http://[::1", "http://x?y=1", "http://x#y", ""],
 )
 def test_no_url(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="is no URL like"):
+    with pytest.raises(click.BadParameter, match="is no URL like"):
         url(text)
 
 

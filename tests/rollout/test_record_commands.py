@@ -1,6 +1,5 @@
 """`trail status` and `trail record`, from the command line, against moto's server over HTTP."""
 
-import argparse
 import json
 import os
 import shlex
@@ -16,9 +15,11 @@ from botocore.config import Config
 from deploy.aws import clients as aws
 from deploy.cli import main as cli
 from deploy.cli import record as commands
-from deploy.config.plan import Plan
+from deploy.config.plan import Plan, read
+from deploy.next_command import NO_OPTIONS
 from deploy.record.lock import take
 from deploy.record.trail import Record
+from deploy.rollout.status import LiveStatus
 from tests.deploy.infra_plans import content
 from tests.rollout.record_s3 import BUCKET, RECORD, URI, Steady, body, put, steady, store
 from tests.rollout.records import DIGEST, EXPECTED, attempt, complete, failed, half_way, record
@@ -39,7 +40,7 @@ def client(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Steady:
     for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": s3.url}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("deploy.cli.record.names", EXPECTED.__getitem__)
-    monkeypatch.setattr("deploy.cli.main.now", None)  # nobody is asked what runs: this is about the record
+    monkeypatch.setattr("deploy.cli.record.live_status", None)  # nobody is asked what runs: this is about the record
     monkeypatch.chdir(tmp_path)
     Path("trail.yaml").write_text(yaml.safe_dump(content(None, record=URI)))
     return steady(s3)
@@ -140,16 +141,14 @@ def test_what_blocks_is_told_with_commands_that_can_be_pasted(client: Steady, ca
 
 
 def test_what_runs_in_truth_is_asked_by_whom_it_is_given(client: Steady, capsys: Any) -> None:
-    def live(plan: Plan, clients: aws.Clients, _: Record) -> commands.LiveStatus:
+    def live(plan: Plan, clients: aws.Clients, _: Record) -> LiveStatus:
         with pytest.raises(aws.WriteRefused):
             clients["s3"].put_object(Bucket=BUCKET, Key="x", Body=b"")
-        return commands.LiveStatus([f"AWS:   {plan.service} runs 2 of 2 tasks."], {"running": 2})
+        return LiveStatus([f"AWS:   {plan.service} runs 2 of 2 tasks."], {"running": 2})
 
-    parser = argparse.ArgumentParser()
-    commands.add_commands(parser.add_subparsers(), live=live)
-    for words in (["status"], ["status", "--json"]):
-        wanted = parser.parse_args(words)
-        assert wanted.command(wanted) == 0
+    plan = read(Path("trail.yaml"))
+    for as_json in (False, True):
+        assert commands.print_status(plan, NO_OPTIONS, as_json, live) == 0
     out = capsys.readouterr().out
     assert "AWS:   shine-api-gateway runs 2 of 2 tasks.\n" in out
     assert '"running": 2' in out
