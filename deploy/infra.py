@@ -1,13 +1,13 @@
-"""What the rollout stands on: deploy/infra.yaml, applied by change set.
+"""The infrastructure that a rollout needs: applies deploy/infra.yaml by change set.
 
-    trail infra diff                # what applying would change, in words; changes nothing
-    trail infra apply               # shows the same, asks, does it; prints what trail.yaml must say then
+    trail infra diff                # shows what apply would change; changes nothing
+    trail infra apply               # shows the same, asks, applies it; prints the lines for trail.yaml
     trail infra apply --yes --json  # for programs
     trail infra template            # prints the template
 
-Exit codes: 0 nothing to change, or applied; 2 there are changes, they were not applied, or they could not be looked at.
+Exit codes: 0 nothing to change, or applied; 2 there are changes, they were not applied, or an error.
 
-`network`, `roles` and `load_balancer` may be missing from a plan that these commands read: they come of the stack.
+The plan for these commands may lack `network`, `roles` and `load_balancer`: the stack makes them.
 """
 
 import argparse
@@ -28,66 +28,67 @@ from deploy.parameters import TEMPLATE, draft, parameters, section, stack_name, 
 from deploy.plan import Plan
 from deploy.stack import Change, StackError, execute, pending
 
-JSON_KEY = "SHINE_API_KEYS"  # within the secret that the template makes
+JSON_KEY = "SHINE_API_KEYS"  # in the secret that the template makes
 
 Confirm = Callable[[list[Change]], bool]
 Say = Callable[[str], None]
 
 
 def diff(session: Any, plan: Plan, contract: Contract) -> list[Change]:
-    """What applying would change; leaves nothing behind.
+    """Ask CloudFormation what applying would change; changes nothing.
 
     Args:
-        session: of boto3.
-        plan: with `infra`.
+        session: boto3's.
+        plan: has `infra`.
         contract: of the image.
 
     Raises:
-        PlanError, StackError, or one of `deploy.refusal.ERRORS`, of which `told` makes a sentence.
+        PlanError: the plan does not fit the template.
+        StackError: the stack cannot be changed; also one of `deploy.refusal.ERRORS`.
     """
     clients = Clients(plan.region, session=session)
-    with pending(clients["cloudformation"], stack_name(plan), _request(clients, plan, contract)) as waiting:
-        return waiting.changes
+    with pending(clients["cloudformation"], stack_name(plan), _request(clients, plan, contract)) as change_set:
+        return change_set.changes
 
 
 def apply(session: Any, plan: Plan, contract: Contract, confirm: Confirm, say: Say) -> dict[str, str] | None:
-    """Show what would change, and do it where that is confirmed.
+    """Change the stack, if that is confirmed.
 
     Args:
         session, plan, contract: as in `diff`.
-        confirm: is shown the changes; not called where there are none.
-        say: is told what CloudFormation does.
+        confirm: takes the changes; not called if there are none.
+        say: takes a line for each event of CloudFormation.
 
     Returns:
-        The stack's outputs; None where it was not confirmed.
+        The stack's outputs; None if it was not confirmed.
 
     Raises:
-        As `diff`; StackError with the reasons when it failed and was rolled back.
+        PlanError, StackError: as in `diff`; StackError also if the change failed and was rolled back.
     """
     clients = Clients(plan.region, session=session)
-    cloud = clients["cloudformation"]
-    with pending(cloud, stack_name(plan), _request(clients, plan, contract)) as waiting:
-        if waiting.changes and not confirm(waiting.changes):
+    cloudformation = clients["cloudformation"]
+    with pending(cloudformation, stack_name(plan), _request(clients, plan, contract)) as change_set:
+        if change_set.changes and not confirm(change_set.changes):
             return None
-        return execute(cloud, waiting, say)
+        return execute(cloudformation, change_set, say)
 
 
 def _request(clients: Clients, plan: Plan, contract: Contract) -> dict[str, Any]:
-    """Of a change set; looks first whether these are credentials for the plan's account."""
-    filled = parameters(plan, contract)
+    """Arguments of create_change_set; checks first that the credentials are for the plan's account."""
+    values = parameters(plan, contract)
     account = clients["sts"].get_caller_identity()["Account"]
     if account != plan.account:
         raise StackError(f"These credentials are for account {account}, the plan is for {plan.account}.")
     return {
         "TemplateBody": TEMPLATE.read_text(),
-        "Parameters": filled,
-        "Capabilities": ["CAPABILITY_IAM"],  # it makes roles, whose names CloudFormation chooses
+        "Parameters": values,
+        "Capabilities": ["CAPABILITY_IAM"],  # the template has roles; CloudFormation chooses their names
         "Tags": [{"Key": "shine:service", "Value": plan.service}],
     }
 
 
 def snippet(plan: Plan, outputs: Mapping[str, str]) -> str:
-    """What trail.yaml must say now, as YAML."""
+    """Lines for trail.yaml that name what the stack made."""
     public = plan.network.assign_public_ip if section(plan).vpc == "existing" else section(plan).vpc == "public"
     parts: dict[str, Any] = {
         "network": {
@@ -132,17 +133,17 @@ def _template(arguments: argparse.Namespace) -> int:
 def _diff(arguments: argparse.Namespace, plan: Plan, contract: Contract) -> int:
     changes = diff(boto3.Session(), plan, contract)
     if arguments.json:
-        print(json.dumps({"stack": stack_name(plan), "changes": [one.as_json() for one in changes]}, indent=1))
+        print(json.dumps({"stack": stack_name(plan), "changes": [change.as_json() for change in changes]}, indent=1))
     else:
         _show(plan, changes, sys.stdout)
     return FOUND if changes else FINE
 
 
 def _apply(arguments: argparse.Namespace, plan: Plan, contract: Contract) -> int:
-    seen: list[Change] = []
+    shown: list[Change] = []
 
     def confirm(changes: list[Change]) -> bool:
-        seen.extend(changes)
+        shown.extend(changes)
         _show(plan, changes, sys.stderr if arguments.json else sys.stdout)
         if arguments.yes:
             return True
@@ -154,10 +155,12 @@ def _apply(arguments: argparse.Namespace, plan: Plan, contract: Contract) -> int
 
     outputs = apply(boto3.Session(), plan, contract, confirm, lambda line: print(line, file=sys.stderr))
     if arguments.json:
-        told = {"stack": stack_name(plan), "applied": outputs is not None, "outputs": outputs or {}}
-        print(json.dumps(told | {"changes": [one.as_json() for one in seen]}, indent=1))
+        result = {"stack": stack_name(plan), "applied": outputs is not None, "outputs": outputs or {}}
+        print(json.dumps(result | {"changes": [change.as_json() for change in shown]}, indent=1))
     elif outputs is not None:
-        print(f"{'Applied' if seen else 'Nothing to change'}. trail.yaml must say:\n\n{snippet(plan, outputs)}", end="")
+        print(
+            f"{'Applied' if shown else 'Nothing to change'}. trail.yaml must say:\n\n{snippet(plan, outputs)}", end=""
+        )
     if outputs is None:
         print("Nothing was applied.", file=sys.stderr)
     return FOUND if outputs is None else FINE
@@ -166,14 +169,14 @@ def _apply(arguments: argparse.Namespace, plan: Plan, contract: Contract) -> int
 def _show(plan: Plan, changes: list[Change], to: Any) -> None:
     print(f"Stack {stack_name(plan)}, account {plan.account}, {plan.region}: {len(changes) or 'no'} changes", file=to)
     for change in changes:
-        print(change.words(), file=to)
-    lost = [one.name for one in changes if one.breaks]
+        print(change.describe(), file=to)
+    lost = [change.name for change in changes if change.is_destructive]
     if lost:
-        print(f"CAUTION: replaced or removed: {', '.join(lost)}. What depends on them is interrupted.", file=to)
+        print(f"CAUTION: replaced or removed: {', '.join(lost)}. Whatever uses them is interrupted.", file=to)
 
 
 def _with_plan(command: Callable[[argparse.Namespace, Plan, Contract], int], arguments: argparse.Namespace) -> int:
-    """Run a command; what goes wrong is raised, and said by whoever runs commands."""
+    """Run a command on a plan and a contract; the caller reports errors."""
     try:
         plan = draft(arguments.plan)
         return command(arguments, plan, contracts.parse(contracts.of(arguments.contract)))
