@@ -1,7 +1,6 @@
-"""What those who roll out must be allowed in AWS, as a policy: for a role of people, or of CI.
+"""The IAM policy for whoever rolls out: a role of people, or of CI.
 
-The service's own two roles are another matter (`trail infra`, or the team's); so is what `trail infra apply` makes
-once, for which whoever does it may nearly everything anyway.
+It is not for the service's own two roles, nor for `trail infra apply`, which needs nearly every permission once.
 """
 
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from deploy.config.plan import Plan
 from deploy.record.store import place
 
 VERSION = "2012-10-17"  # of the policy language
-LOOKS = {
+READS = {
     "application-autoscaling": ("DescribeScalableTargets", "DescribeScalingPolicies"),
     "cloudwatch": ("DescribeAlarms",),
     "ec2": (
@@ -52,11 +51,16 @@ LOOKS = {
     "logs": ("DescribeLogGroups",),
     "servicequotas": ("GetServiceQuota",),
 }
-LINKED = ("ecs.amazonaws.com", "ecs.application-autoscaling.amazonaws.com")  # roles that AWS makes at the first use
+SERVICE_LINKED = (
+    "ecs.amazonaws.com",
+    "ecs.application-autoscaling.amazonaws.com",
+)  # AWS makes these roles at first use
 
 
 def policy(plan: Plan) -> dict[str, Any]:
-    """For preflight, up, rollback, resume, why, status and record; at most 6,144 characters without white space.
+    """The policy for preflight, up, rollback, resume, why, status and record.
+
+    IAM takes at most 6,144 characters, white space not counted.
 
     Raises:
         PlanError: the plan names no place for the record.
@@ -66,20 +70,20 @@ def policy(plan: Plan) -> dict[str, Any]:
     def arn(service: str, rest: str) -> str:
         return f"arn:{partition}:{service}:{plan.region}:{plan.account}:{rest}"
 
-    at = f"{plan.cluster}/{plan.service}"
+    service_path = f"{plan.cluster}/{plan.service}"
     groups = (f"log-group:{plan.log_group}", f"log-group:{plan.log_group}:*")
     statements = [
-        _allow("Look", (f"{service}:{action}" for service, actions in LOOKS.items() for action in actions), "*"),
-        _allow("ReadLogs", ("logs:FilterLogEvents", "logs:GetLogEvents"), *(arn("logs", one) for one in groups)),
+        _allow("Describe", (f"{service}:{action}" for service, actions in READS.items() for action in actions), "*"),
+        _allow("ReadLogs", ("logs:FilterLogEvents", "logs:GetLogEvents"), *(arn("logs", group) for group in groups)),
         _allow(
             "Deploy",
             ("ecs:CreateService", "ecs:UpdateService", "ecs:StopServiceDeployment"),
-            arn("ecs", f"service/{at}"),
-            arn("ecs", f"service-deployment/{at}/*"),
+            arn("ecs", f"service/{service_path}"),
+            arn("ecs", f"service-deployment/{service_path}/*"),
         ),
-        _allow("Register", ("ecs:RegisterTaskDefinition",), "*"),  # knows no narrower resource
+        _allow("Register", ("ecs:RegisterTaskDefinition",), "*"),  # the action has no narrower resource
         _allow(
-            "HandRolesToTasks",
+            "PassRoles",
             ("iam:PassRole",),
             *sorted({plan.roles.execution, plan.roles.task}),
             condition={"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
@@ -88,7 +92,7 @@ def policy(plan: Plan) -> dict[str, Any]:
             "FirstUseInAccount",
             ("iam:CreateServiceLinkedRole",),
             f"arn:{partition}:iam::{plan.account}:role/aws-service-role/*",
-            condition={"StringEquals": {"iam:AWSServiceName": list(LINKED)}},
+            condition={"StringEquals": {"iam:AWSServiceName": list(SERVICE_LINKED)}},
         ),
         _allow(
             "Push",
@@ -116,7 +120,7 @@ def policy(plan: Plan) -> dict[str, Any]:
         _allow(
             "ScaleByAlarms",
             ("cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"),
-            arn("cloudwatch", f"alarm:TargetTracking-service/{at}-*"),
+            arn("cloudwatch", f"alarm:TargetTracking-service/{service_path}-*"),
         ),
         *_stores(plan, partition),
     ]
@@ -124,22 +128,24 @@ def policy(plan: Plan) -> dict[str, Any]:
 
 
 def _stores(plan: Plan, partition: str) -> list[dict[str, Any]]:
-    """Record, weights and secrets."""
+    """Statements for record, weights and secrets."""
     record, weights = place(plan), plan.weights.uri if plan.weights is not None else None
-    buckets = sorted({one.removeprefix("s3://").partition("/")[0] for one in (record, weights) if one})
-    made = [
-        _allow("List", ("s3:ListBucket",), *(f"arn:{partition}:s3:::{one}" for one in buckets)),
+    buckets = sorted({uri.removeprefix("s3://").partition("/")[0] for uri in (record, weights) if uri})
+    statements = [
+        _allow("List", ("s3:ListBucket",), *(f"arn:{partition}:s3:::{bucket}" for bucket in buckets)),
         _allow("Record", ("s3:DeleteObject", "s3:GetObject", "s3:PutObject"), _objects(partition, record)),
     ]
     if weights is not None:
-        made.append(_allow("Weights", ("s3:GetObject",), _objects(partition, weights)))
-    secrets = sorted({":".join(one.split(":")[:7]) for one in plan.secrets.values()})
-    if held := [one for one in secrets if ":secretsmanager:" in one]:
-        # The value: whether a key of its JSON is there, and the API key that gates ask with (or TRAIL_API_KEY).
-        made.append(_allow("Secrets", ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"), *held))
-    if held := [one for one in secrets if ":ssm:" in one]:
-        made.append(_allow("Parameters", ("ssm:GetParameter",), *held))
-    return made
+        statements.append(_allow("Weights", ("s3:GetObject",), _objects(partition, weights)))
+    arns = sorted({":".join(arn.split(":")[:7]) for arn in plan.secrets.values()})
+    if secrets := [arn for arn in arns if ":secretsmanager:" in arn]:
+        # The value is read to check its JSON keys, and for the API key that gates use (unless TRAIL_API_KEY is set).
+        statements.append(
+            _allow("Secrets", ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"), *secrets)
+        )
+    if parameters := [arn for arn in arns if ":ssm:" in arn]:
+        statements.append(_allow("Parameters", ("ssm:GetParameter",), *parameters))
+    return statements
 
 
 def _objects(partition: str, uri: str) -> str:
@@ -149,5 +155,5 @@ def _objects(partition: str, uri: str) -> str:
 def _allow(
     name: str, actions: Iterable[str], *resources: str, condition: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    made = {"Sid": name, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
-    return made if condition is None else {**made, "Condition": condition}
+    statement = {"Sid": name, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
+    return statement if condition is None else {**statement, "Condition": condition}

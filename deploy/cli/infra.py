@@ -104,8 +104,8 @@ def print_changes(plan: Plan, changes: list[Change], stream: TextIO) -> None:
     name = printable(stack_name(plan))
     print(f"Stack {name}, account {plan.account}, {plan.region}: {len(changes) or 'no'} changes", file=stream)
     for change in changes:
-        print(change.words(), file=stream)
-    lost = [printable(change.name) for change in changes if change.breaks]
+        print(change.describe(), file=stream)
+    lost = [printable(change.name) for change in changes if change.is_destructive]
     if lost:
         print(f"CAUTION: replaced or removed: {', '.join(lost)}. What depends on them is interrupted.", file=stream)
 

@@ -1,6 +1,6 @@
-"""Makes what a rollout needs: deploy/infra/infra.yaml, applied by change set.
+"""The infrastructure that a rollout needs: applies deploy/infra/infra.yaml by change set.
 
-`network`, `roles` and `load_balancer` may be missing from the plan: the stack's outputs fill them in.
+The plan for these functions may lack `network`, `roles` and `load_balancer`: the stack makes them.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,71 +8,72 @@ from typing import Any
 
 from deploy.aws.clients import Clients
 from deploy.aws.cloudformation import Change, StackError, execute, pending
-from deploy.config import files as reading
+from deploy.config import files
 from deploy.config.image_contract import Contract
 from deploy.config.plan import Plan
 from deploy.infra.parameters import TEMPLATE, parameters, section, stack_name
 
-JSON_KEY = "SHINE_API_KEYS"  # within the secret that the template makes
+JSON_KEY = "SHINE_API_KEYS"  # in the secret that the template makes
 
 Confirm = Callable[[list[Change]], bool]
 Say = Callable[[str], None]
 
 
 def diff(session: Any, plan: Plan, contract: Contract) -> list[Change]:
-    """What applying would change; leaves nothing behind.
+    """Ask CloudFormation what applying would change; changes nothing.
 
     Args:
-        session: of boto3.
-        plan: with `infra`.
+        session: boto3's.
+        plan: has `infra`.
         contract: of the image.
 
     Raises:
-        PlanError, StackError, or one of `deploy.aws.errors.ERRORS`, of which `told` makes a sentence.
+        PlanError: the plan does not fit the template.
+        StackError: the stack cannot be changed; also one of `deploy.aws.errors.ERRORS`.
     """
     clients = Clients(plan.region, session=session)
-    with pending(clients["cloudformation"], stack_name(plan), _request(clients, plan, contract)) as waiting:
-        return waiting.changes
+    with pending(clients["cloudformation"], stack_name(plan), _request(clients, plan, contract)) as change_set:
+        return change_set.changes
 
 
 def apply(session: Any, plan: Plan, contract: Contract, confirm: Confirm, say: Say) -> dict[str, str] | None:
-    """Show what would change, and do it where that is confirmed.
+    """Change the stack, if that is confirmed.
 
     Args:
         session, plan, contract: as in `diff`.
-        confirm: is shown the changes; not called where there are none.
-        say: is told what CloudFormation does.
+        confirm: takes the changes; not called if there are none.
+        say: takes a line for each event of CloudFormation.
 
     Returns:
-        The stack's outputs; None where it was not confirmed.
+        The stack's outputs; None if it was not confirmed.
 
     Raises:
-        As `diff`; StackError with the reasons when it failed and was rolled back.
+        PlanError, StackError: as in `diff`; StackError also if the change failed and was rolled back.
     """
     clients = Clients(plan.region, session=session)
-    cloud = clients["cloudformation"]
-    with pending(cloud, stack_name(plan), _request(clients, plan, contract)) as waiting:
-        if waiting.changes and not confirm(waiting.changes):
+    cloudformation = clients["cloudformation"]
+    with pending(cloudformation, stack_name(plan), _request(clients, plan, contract)) as change_set:
+        if change_set.changes and not confirm(change_set.changes):
             return None
-        return execute(cloud, waiting, say)
+        return execute(cloudformation, change_set, say)
 
 
 def _request(clients: Clients, plan: Plan, contract: Contract) -> dict[str, Any]:
-    """Of a change set; looks first whether these are credentials for the plan's account."""
-    filled = parameters(plan, contract)
+    """Arguments of create_change_set; checks first that the credentials are for the plan's account."""
+    values = parameters(plan, contract)
     account = clients["sts"].get_caller_identity()["Account"]
     if account != plan.account:
         raise StackError(f"These credentials are for account {account}, the plan is for {plan.account}.")
     return {
         "TemplateBody": TEMPLATE.read_text(),
-        "Parameters": filled,
-        "Capabilities": ["CAPABILITY_IAM"],  # it makes roles, whose names CloudFormation chooses
+        "Parameters": values,
+        "Capabilities": ["CAPABILITY_IAM"],  # the template has roles; CloudFormation chooses their names
         "Tags": [{"Key": "shine:service", "Value": plan.service}],
     }
 
 
 def snippet(plan: Plan, outputs: Mapping[str, str]) -> str:
-    """What trail.yaml must say now, as YAML."""
+    """Lines for trail.yaml that name what the stack made."""
     public = plan.network.assign_public_ip if section(plan).vpc == "existing" else section(plan).vpc == "public"
     parts: dict[str, Any] = {
         "network": {
@@ -88,4 +89,4 @@ def snippet(plan: Plan, outputs: Mapping[str, str]) -> str:
         parts["alarms"] = outputs["RolloutAlarms"].split(",")
     if section(plan).adopt.secret is None and "Secret" in outputs:
         parts["secrets"] = {JSON_KEY: f"{outputs['Secret']}:{JSON_KEY}::"}
-    return reading.dump_yaml(parts)
+    return files.dump_yaml(parts)

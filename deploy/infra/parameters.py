@@ -16,7 +16,7 @@ from deploy.config.image_contract import Contract
 from deploy.config.plan import Infra, PhasePlan, Plan, PlanError
 
 TEMPLATE = Path(__file__).with_name("infra.yaml")
-BELOW_KEEP_ALIVE_S = 15  # the load balancer must let go of a connection before the server does
+BELOW_KEEP_ALIVE_S = 15  # the load balancer must close a connection before the server does
 NOT_MADE = "not-made-yet"
 
 
@@ -47,16 +47,14 @@ def template() -> dict[str, Any]:
 
 
 def draft(path: Path) -> Plan:
-    """A plan whose parts that come of the stack may be missing.
+    """Read a plan that may lack the parts that the stack makes; placeholders stand for them.
 
     Raises:
-        PlanError: as `plan.read`, or it has no `infra`.
+        PlanError: as `plan.read`, or the plan has no `infra`.
     """
     content = plans.load(path)
     if not isinstance(content.get("infra"), Mapping):
-        raise PlanError(
-            f"{path} has no `infra`, which says what to make and what to adopt, e.g. infra: {{vpc: public}}."
-        )
+        raise PlanError(f"{path} has no `infra`. It says what to make and what to adopt, e.g. infra: {{vpc: public}}.")
     account, region = content.get("account"), content.get("region")
     role, balancer = f"arn:aws:iam::{account}:role", f"arn:aws:elasticloadbalancing:{region}:{account}"
     parts: dict[str, dict[str, Any]] = {
@@ -64,22 +62,22 @@ def draft(path: Path) -> Plan:
         "roles": {"task": f"{role}/{NOT_MADE}", "execution": f"{role}/{NOT_MADE}-either"},
         "load_balancer": {"target_group": f"{balancer}:targetgroup/{NOT_MADE}"},
     }
-    for part, missing in parts.items():
-        there = content.get(part)
-        if there is None or isinstance(there, Mapping):
-            content[part] = missing | dict(there or {})
+    for part, placeholders in parts.items():
+        given = content.get(part)
+        if given is None or isinstance(given, Mapping):
+            content[part] = placeholders | dict(given or {})
     return plans.parse(content, str(path))
 
 
 def section(plan: Plan) -> Infra:
-    """The plan's `infra`; raises PlanError where there is none."""
+    """The plan's `infra`; raises PlanError if there is none."""
     if plan.infra is None:
-        raise PlanError("The plan has no `infra`, which says what to make and what to adopt.")
+        raise PlanError("The plan has no `infra`. It says what to make and what to adopt.")
     return plan.infra
 
 
 def stack_name(plan: Plan) -> str:
-    """Of CloudFormation."""
+    """Name of the CloudFormation stack."""
     return section(plan).stack or f"{plan.service}-infra"
 
 
@@ -87,7 +85,7 @@ def parameters(plan: Plan, contract: Contract) -> list[dict[str, str]]:
     """Parameters of the template.
 
     Raises:
-        PlanError: a value is not one that the template takes, or two places of the plan disagree.
+        PlanError: the template does not take a value, or two places of the plan disagree.
     """
     values = {name: str(value) for name, value in _values(plan, contract).items()}
     for name, declared in template()["Parameters"].items():
@@ -103,7 +101,7 @@ def _values(plan: Plan, contract: Contract) -> dict[str, object]:
     if plan.deregistration_delay <= seconds.slowest_request:
         raise PlanError(
             f"deregistration_delay is {plan.deregistration_delay} s, the image's slowest request "
-            f"{seconds.slowest_request:g} s: leaving tasks would cut it off."
+            f"{seconds.slowest_request:g} s: a task that stops would cut it off."
         )
     idle = int(seconds.keep_alive) - BELOW_KEEP_ALIVE_S
     if idle <= seconds.slowest_request:
@@ -153,7 +151,7 @@ def _values(plan: Plan, contract: Contract) -> dict[str, object]:
         "AdoptedKeyArn": adopt.key or "",
         "AlarmEmail": infra.alarm_email or "",
         "AdoptedTopicArn": adopt.topic or "",
-        # The alarms stand for good, so they take what the last phase promises; degradation is judged phase by phase.
+        # The alarms stay for good, so they take the limits of the last phase; degradation has one for each phase.
         "ErrorPercent": f"{100 * gates['full'].error_ratio:g}",
         "LatencySeconds": f"{gates['full'].p95_ms / 1000:g}",
         "DegradedRatioHybrid": f"{gates['hybrid'].degraded_ratio:g}",
@@ -163,7 +161,7 @@ def _values(plan: Plan, contract: Contract) -> dict[str, object]:
 
 
 def _weights(plan: Plan, contract: Contract) -> tuple[str, str]:
-    """Bucket, and the prefix above all versions."""
+    """Bucket, and the prefix that holds all versions."""
     infra = section(plan)
     if infra.adopt.weights_bucket:
         bucket = infra.adopt.weights_bucket.rpartition(":")[2]
@@ -177,7 +175,7 @@ def _weights(plan: Plan, contract: Contract) -> tuple[str, str]:
         if named != bucket:
             raise PlanError(
                 f"weights.uri names the bucket {named}, the template makes {bucket}: put the weights there, or name "
-                "yours under infra.adopt.weights_bucket."
+                "your bucket under infra.adopt.weights_bucket."
             )
         if path.strip("/") != prefix and not path.startswith(f"{prefix}/"):
             raise PlanError(f"weights.uri is {plan.weights.uri}, which is not under infra.weights_prefix ({prefix}).")
@@ -185,15 +183,15 @@ def _weights(plan: Plan, contract: Contract) -> tuple[str, str]:
 
 
 def _check(name: str, value: str, declared: Mapping[str, Any]) -> None:
-    """Hold a value against what the template declares, with a sentence instead of AWS's error."""
+    """Check a value against the template's declaration, to give a sentence instead of AWS's error."""
     pattern, allowed = declared.get("AllowedPattern"), declared.get("AllowedValues")
-    meant = f"{name} ({declared['Description']})"
+    subject = f"{name} ({declared['Description']})"
     if pattern is not None and not re.fullmatch(pattern, value):
-        raise PlanError(f"{meant}: {value!r} does not match {pattern}.")
-    if allowed is not None and value not in [str(one) for one in allowed]:
-        raise PlanError(f"{meant}: {value!r} is none of {', '.join(str(one) for one in allowed)}.")
+        raise PlanError(f"{subject}: {value!r} does not match {pattern}.")
+    if allowed is not None and value not in [str(choice) for choice in allowed]:
+        raise PlanError(f"{subject}: {value!r} is not one of {', '.join(str(choice) for choice in allowed)}.")
     if declared["Type"] == "Number" and not (
         declared.get("MinValue", float("-inf")) <= float(value) <= declared.get("MaxValue", float("inf"))
     ):
         least, most = declared.get("MinValue", "any"), declared.get("MaxValue", "any")
-        raise PlanError(f"{meant}: {value} is outside {least} to {most}.")
+        raise PlanError(f"{subject}: {value} is outside {least} to {most}.")

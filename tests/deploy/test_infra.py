@@ -167,7 +167,7 @@ def test_what_stands_there_then_is_what_the_template_says(aws: Any) -> None:
 def test_a_diff_says_what_would_be_added_and_leaves_nothing_behind(aws: Any) -> None:
     changes = infra.diff(aws, ready(aws, "public"), contract())
     assert {one.verb for one in changes} == {"add"}
-    assert "  add TargetGroup (ElasticLoadBalancingV2::TargetGroup)" in [one.words() for one in changes]
+    assert "  add TargetGroup (ElasticLoadBalancingV2::TargetGroup)" in [one.describe() for one in changes]
     cloud = aws.client("cloudformation", region_name=REGION)
     live = [one for one in cloud.list_stacks()["StackSummaries"] if one["StackStatus"] != "DELETE_COMPLETE"]
     assert live == []

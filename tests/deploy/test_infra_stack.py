@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, CredentialRetrievalError, NoCredent
 from botocore.stub import ANY, Stubber
 
 from deploy.aws import cloudformation as stack
-from deploy.aws.cloudformation import Change, Pending, StackError, execute, pending
+from deploy.aws.cloudformation import Change, ChangeSet, StackError, execute, pending
 from deploy.aws.errors import permission, told
 
 NAME = "shine-api-gateway-infra"
@@ -122,7 +122,7 @@ def test_a_replacement_is_loud_comes_first_and_says_from_what_to_what(cloud: Clo
     cloud.status("UPDATE_COMPLETE").change_set(changes).deleted()
     with pending(cloud.client, NAME, {}) as waiting:
         found = waiting.changes
-    assert [one.words() for one in found] == [
+    assert [one.describe() for one in found] == [
         "  MAY REPLACE Listener (ECR::Repository)",
         "  REMOVE Repository (ECR::Repository) shine; what was there stays in the account, outside the stack",
         "  REPLACE TargetGroup (ECR::Repository) arn:x\n      Port: 8080 → 5000 (needs a new one)",
@@ -178,7 +178,7 @@ def test_a_change_set_that_aws_refuses_says_why_and_is_deleted(cloud: Cloud) -> 
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        ("UPDATE_IN_PROGRESS", "somebody is changing it right now"),
+        ("UPDATE_IN_PROGRESS", "another change is in progress"),
         ("ROLLBACK_COMPLETE", "delete-stack"),
         ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
         ("DELETE_FAILED", "finish that first"),
@@ -190,9 +190,9 @@ def test_a_stack_in_no_state_for_it_is_left_alone(cloud: Cloud, status: str, sai
         pass
 
 
-def waiting(*, new: bool = False) -> Pending:
+def waiting(*, new: bool = False) -> ChangeSet:
     """A change set with a change."""
-    return Pending(STACK, SET, new=new, changes=[Change("add", "A", "AWS::S3::Bucket")])
+    return ChangeSet(SET, STACK, new=new, changes=[Change("add", "A", "AWS::S3::Bucket")])
 
 
 def test_applying_waits_for_its_own_end_not_for_the_state_before(cloud: Cloud) -> None:
