@@ -42,6 +42,7 @@ def test_16_s3_at_1_kb_a_second_is_given_up_and_healed(ward: Make) -> None:
     outcomes.note(16, "S3 at 1 kB/s", place, ["weights_unreachable"], healed)
 
 
+@long
 def test_17_a_transfer_cut_at_half_is_resumed(ward: Make) -> None:
     place = ward(False)
     place.publish()

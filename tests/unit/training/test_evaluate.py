@@ -77,6 +77,7 @@ def measured(data: Path) -> tuple[Any, Any, Any]:
     return tables, metrics, manifest
 
 
+@pytest.mark.long
 def test_both_paths_are_measured_on_the_same_photos(measured: tuple[Any, Any, Any]) -> None:
     tables, metrics, _ = measured
     for name in ("model", "heuristic"):
@@ -97,6 +98,7 @@ def test_both_paths_are_measured_on_the_same_photos(measured: tuple[Any, Any, An
     json.dumps(metrics, allow_nan=False)
 
 
+@pytest.mark.long
 def test_a_figure_under_distortion_is_told_with_its_change(measured: tuple[Any, Any, Any]) -> None:
     robustness = measured[1]["heuristic"]["robustness"]
     for name in DISTORTIONS:
@@ -104,6 +106,7 @@ def test_a_figure_under_distortion_is_told_with_its_change(measured: tuple[Any, 
         assert robustness[name]["change"]["box_ap_30"]["value"] == pytest.approx(after - before, abs=2e-4)
 
 
+@pytest.mark.long
 def test_the_card_holds_every_figure_of_both_and_the_terms(measured: tuple[Any, Any, Any]) -> None:
     _, metrics, manifest = measured
     text = card.text(metrics, manifest)
