@@ -21,31 +21,36 @@ from tests.server import PORTRAIT, Pool, Server
 settings.load_profile("everyday")
 
 TESTS = Path(__file__).parent
-# What takes longest comes first, so that no worker begins with it when all others are done.
+# Groups that take longest come first, so that no process begins with one when all others are done. "seconds" has the
+# tests that measure time: one after the other, so that no load that a test makes disturbs another's measure.
 FIRST = (
-    "service/test_faults.py",
-    "service/test_policy.py",
+    "seconds",
     "service/test_compat.py",
-    "service/test_tracing.py",
-    "service/test_load.py",
     "unit/training/test_evaluate.py",
+    "deploy/test_cloud.py",
+    "rollout/test_gates_service.py",
     "unit/training/test_train.py",
     "unit/training/test_export.py",
-    "deploy/test_cloud.py",
     "deploy/test_infra.py",
+    "faults/test_matrix.py",
+    "faults/test_transfers.py",
+    "service/test_privacy.py",
 )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of a module together on one worker, for they share servers and accounts."""
+    """Keep the tests of a module in one process, unless they say otherwise: they share servers and accounts."""
     if not hasattr(config, "workerinput"):
         return
-    order = {TESTS / name: place for place, name in enumerate(FIRST)}
+    places = {}
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
-    items.sort(key=lambda item: order.get(item.path, len(order)))
+        marker = item.get_closest_marker("xdist_group")
+        assert marker is not None
+        places[item] = FIRST.index(marker.args[0]) if marker.args[0] in FIRST else len(FIRST)
+    items.sort(key=places.__getitem__)
 
 
 @pytest.fixture(scope="session", autouse=True)

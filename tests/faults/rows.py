@@ -174,7 +174,7 @@ ROWS = [
     Row(11, "ONNX valid, other inputs", with_network(bundles.stranger()), "weights_incompatible"),
     Row(12, "self-test output off", remembers_otherwise, "self_test_failed"),
     Row(13, "NaN output", with_network(nan_network()), "self_test_failed"),
-    Row(14, "S3 refuses", sound_behind(Fault.refuse()), "weights_unreachable", way_is_clear, quick=True),
+    Row(14, "S3 refuses", sound_behind(Fault.refuse()), "weights_unreachable", way_is_clear),
     Row(15, "S3 hangs", sound_behind(Fault.hang()), "weights_unreachable", way_is_clear),
     Row(18, "403", sound_behind(Fault.status(403)), "weights_unreachable", way_is_clear),
     Row(

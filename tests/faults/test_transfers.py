@@ -42,6 +42,7 @@ def test_16_s3_at_1_kb_a_second_is_given_up_and_healed(make_service: Make) -> No
     outcomes.note(16, "S3 at 1 kB/s", service, ["weights_unreachable"], healed)
 
 
+@long
 def test_17_a_transfer_cut_at_half_is_resumed(make_service: Make) -> None:
     service = make_service(False)
     service.publish()

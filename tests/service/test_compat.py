@@ -23,6 +23,7 @@ from PIL import Image
 
 from tests.server import PORTRAIT, ROOT, WORKERS, Server
 from tests.service.traffic import Engine, ask, client_of, drawn_photos, until
+from tests.service.workarounds import with_and_without
 
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # BentoML's, at its import
     from bentos.skin.runtime.compat import RUNNER_CONNECTION
@@ -44,11 +45,6 @@ HARMLESS = (
 )
 PATIENCE_S = 3.0
 Serve = Callable[..., Server]
-
-
-def with_and_without(workaround: str) -> pytest.MarkDecorator:
-    """Every day with the workaround; among the long tests without it, for only another BentoML changes that."""
-    return pytest.mark.parametrize("without", ["", pytest.param(workaround, marks=pytest.mark.long)])
 
 
 class Proxy:
@@ -282,6 +278,7 @@ def test_nobody_on_the_host_can_have_it_run_a_program(serve: Serve, tmp_path: Pa
     assert server.stop() == 0
 
 
+@pytest.mark.xdist_group("seconds")
 @with_and_without("respawn_dead_workers")
 def test_a_container_survives_a_dead_worker(serve: Serve, without: str) -> None:
     server = serve(

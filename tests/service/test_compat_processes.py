@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.server import ROOT, Server
+from tests.service.workarounds import with_and_without
 
 
 def printed(script: str, without: str = "", **env: str) -> str:
@@ -29,7 +30,7 @@ print(optimizer.wait)
 """
 
 
-@pytest.mark.parametrize("without", ["", "dispatch_at_once"])
+@with_and_without("dispatch_at_once")
 def test_a_burst_teaches_nobody_to_wait(without: str) -> None:
     assert (float(printed(BURST, without)) > 1) is bool(without)
 
@@ -43,7 +44,7 @@ print([path.stat().st_blocks * 512 >= path.stat().st_size for path in folder.glo
 """
 
 
-@pytest.mark.parametrize("without", ["", "reserve_metric_files"])
+@with_and_without("reserve_metric_files")
 def test_the_blocks_of_a_metrics_file_are_taken_when_it_is_made(tmp_path: Path, without: str) -> None:
     assert printed(METRICS, without, PROMETHEUS_MULTIPROC_DIR=str(tmp_path)) == str([not without])
 
@@ -95,6 +96,6 @@ print(len(exporter.get_finished_spans()))
 """
 
 
-@pytest.mark.parametrize(("without", "spans"), [("", 1), ("one_span_a_request", 6)])
+@pytest.mark.parametrize(("without", "spans"), [("", 1), pytest.param("one_span_a_request", 6, marks=pytest.mark.long)])
 def test_a_request_is_one_span_whatever_pieces_its_body_comes_in(without: str, spans: int) -> None:
     assert int(printed(SPANS, without)) == spans

@@ -34,6 +34,8 @@ BACK_S = 30.0  # for a worker to be back: it starts in about 3 s where nothing e
 PROMPT_S = 0.25  # a probe's answer while a runner is stopped, median: 2 ms where nothing else runs
 Serve = Callable[..., Server]
 
+pytestmark = pytest.mark.xdist_group("seconds")
+
 
 @pytest.fixture(scope="module", params=[pytest.param("shell", marks=pytest.mark.long), "container"])
 def victim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

@@ -32,6 +32,8 @@ COUNT = 7  # lesions that the fake engine finds on every photo
 QUICK_S = 0.5  # an answer that waits for no sick model, median of several; 40 ms on an idle machine
 Serve = Callable[..., Server]
 
+pytestmark = pytest.mark.xdist_group("seconds")
+
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
@@ -135,7 +137,12 @@ def test_require_model_is_met_by_a_healthy_model(service: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "reason"), [("slow 1.5", "model_timeout"), ("hangs", "model_timeout"), ("raises", "model_crashed")]
+    ("behaviour", "reason"),
+    [
+        pytest.param("slow 1.5", "model_timeout", marks=pytest.mark.long),
+        ("hangs", "model_timeout"),
+        ("raises", "model_crashed"),
+    ],
 )
 def test_a_sick_model_is_left_alone_after_three_failures_and_asked_again_by_a_probe(
     service: Server, engine: Engine, behaviour: str, reason: str

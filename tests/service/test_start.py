@@ -46,8 +46,8 @@ def output_of_failed_start(**env: str) -> str:
 @pytest.mark.parametrize(
     ("name", "nearest"),
     [
-        ("SHINE_PHASES", "SHINE_PHASE"),
-        ("SHINE_REQUIER_MODEL", "SHINE_REQUIRE_MODEL"),
+        pytest.param("SHINE_PHASES", "SHINE_PHASE", marks=pytest.mark.long),
+        pytest.param("SHINE_REQUIER_MODEL", "SHINE_REQUIRE_MODEL", marks=pytest.mark.long),
         ("SHINE_API_KEY", "SHINE_API_KEYS"),
     ],
 )

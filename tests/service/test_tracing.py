@@ -173,7 +173,8 @@ def test_log_lines_of_gateway_and_runner_join_the_trace(traced: Server, engine: 
 # --- with a dead one ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["refuses", pytest.param("never answers", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["refuses", "never answers"])
 def test_a_dead_collector_slows_and_fails_nothing(serve: Serve, tmp_path: Path, kind: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -83,6 +83,7 @@ def measured(data: Path) -> tuple[Any, Any, Any]:
     return tables, metrics, manifest
 
 
+@pytest.mark.long
 def test_both_predictors_are_measured_on_the_same_photos(measured: tuple[Any, Any, Any]) -> None:
     tables, metrics, _ = measured
     for name in ("model", "heuristic"):
@@ -103,6 +104,7 @@ def test_both_predictors_are_measured_on_the_same_photos(measured: tuple[Any, An
     json.dumps(metrics, allow_nan=False)
 
 
+@pytest.mark.long
 def test_a_metric_under_distortion_has_its_change(measured: tuple[Any, Any, Any]) -> None:
     robustness = measured[1]["heuristic"]["robustness"]
     for name in DISTORTIONS:
@@ -110,6 +112,7 @@ def test_a_metric_under_distortion_has_its_change(measured: tuple[Any, Any, Any]
         assert robustness[name]["change"]["box_ap_30"]["value"] == pytest.approx(after - before, abs=2e-4)
 
 
+@pytest.mark.long
 def test_the_card_contains_every_metric_of_both_predictors_and_the_terms(measured: tuple[Any, Any, Any]) -> None:
     _, metrics, manifest = measured
     text = card.text(metrics, manifest)

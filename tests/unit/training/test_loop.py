@@ -42,6 +42,7 @@ def weights(state: loop.State) -> dict[str, np.ndarray]:
     return {name: value.detach().numpy().copy() for name, value in state.average.state_dict().items()}
 
 
+@pytest.mark.long
 def test_a_run_that_was_killed_ends_as_one_that_was_not(labelled: Labelled, tmp_path: Path) -> None:
     straight = loop.train(labelled, tmp_path / "straight", TINY)
     loop.train(labelled, tmp_path / "killed", TINY, stop_at=2)
@@ -60,6 +61,7 @@ def test_a_run_may_be_prolonged_until_it_cools_down(labelled: Labelled, tmp_path
         loop.train(labelled, tmp_path / "run", replace(TINY, steps=5))
 
 
+@pytest.mark.long
 def test_a_run_can_branch_off_before_the_cool_down(labelled: Labelled, tmp_path: Path) -> None:
     loop.train(labelled, tmp_path / "main", replace(TINY, steps=5))
     level = tmp_path / "main/level.pt"
