@@ -29,7 +29,7 @@ FIRST = (
     "unit/training/test_evaluate.py",
     "deploy/test_cloud.py",
     "rollout/test_gates_service.py",
-    "unit/training/test_train.py",
+    "unit/training/test_loop.py",
     "unit/training/test_export.py",
     "deploy/test_infra.py",
     "faults/test_matrix.py",

@@ -246,7 +246,7 @@ def test_of_several_containers_the_one_that_serves_is_read(good: Good, here: Pat
     found = yaml.safe_load((here / "trail.yaml").read_text())
     assert found["settings"]["SHINE_QUALITY"] == "30"
     assert "repository" not in out
-    assert "A plan has one container; log_router beside it would be gone." in out
+    assert "A plan has one container; a rollout would remove log_router." in out
 
 
 def test_of_several_containers_none_is_guessed(good: Good, here: Path, capsys: Any) -> None:

@@ -164,5 +164,5 @@ def test_findings_are_made_in_one_module() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding"
     }
-    assert makers == {Path(finding.__file__).name}
+    assert makers == {Path(finding.__file__).relative_to(package).as_posix()}
     assert vars(codes)["finding"] is finding.finding

@@ -47,9 +47,9 @@ def account(made: Rolled, monkeypatch: pytest.MonkeyPatch) -> Rolled:
 
 
 def walk(account: Rolled) -> RolloutSession:
-    """That writes nothing."""
+    """A session that writes nothing, with an attempt that has begun."""
     no_store: Any = None
-    return RolloutSession(
+    session = RolloutSession(
         plan=account.plan,
         contract=CONTRACT.model_dump(mode="json"),
         clients=Clients(REGION, writes=False, session=account.session),
@@ -58,6 +58,8 @@ def walk(account: Rolled) -> RolloutSession:
         see=LogReporter(io.StringIO()),
         every_s=0.01,
     )
+    session.begin("simple")
+    return session
 
 
 def definition(account: Rolled) -> str:
