@@ -5,10 +5,10 @@ PORT ?= 5000
 # Where pages in development come from (React, Vite, others); `make serve` alone lets them in, by setting or emptying
 # SHINE_CORS_ORIGINS one decides otherwise.
 DEV_ORIGINS := http://localhost:3000,http://localhost:5173,http://localhost:8080,http://127.0.0.1:3000,http://127.0.0.1:5173,http://127.0.0.1:8080
-# Tests run in so many processes; those of one module stay together, the longest first (tests/conftest.py).
+# Tests run in so many processes; those of a module stay together, the longest first (tests/conftest.py).
 PROCESSES ?= 2
 PYTEST = $(BIN)/python -m pytest --durations 10
-SPREAD = -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
+SPREAD = -n $(PROCESSES)
 export BENTOML_DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -14,43 +14,72 @@ from botocore.loaders import create_loader
 from botocore.retries.bucket import TokenBucket
 from httpx import _transports, create_ssl_context
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import properties  # noqa: F401  registers the profiles
 from tests.server import PORTRAIT, Pool, Server
 
 settings.load_profile("everyday")
 
-TESTS = Path(__file__).parent
-# Groups that take longest come first, so that no process begins with one when all others are done. "seconds" has the
-# tests that measure time: one after the other, so that no load that a test makes disturbs another's measure.
+# The tests of a module run in one process, for they share servers and accounts; those of some modules all in the same.
+GROUPS = {
+    # They measure time: no load that one makes disturbs another's measure.
+    "tests/service/test_faults.py": "seconds",
+    "tests/service/test_load.py": "seconds",
+    "tests/service/test_policy.py": "seconds",
+    "tests/unit/runtime/test_runners.py": "seconds",
+    "tests/unit/runtime/test_watchdog.py": "seconds",
+    # One server is enough for them.
+    "tests/service/test_phases.py": "without weights",
+    "tests/watch/test_alerts.py": "without weights",
+}
+# Groups that take longest come first, so that no process begins with one when all others are done.
 FIRST = (
     "seconds",
-    "service/test_compat.py",
-    "unit/training/test_evaluate.py",
-    "deploy/test_cloud.py",
-    "rollout/test_gates_service.py",
-    "unit/training/test_loop.py",
-    "unit/training/test_export.py",
-    "deploy/test_infra.py",
-    "faults/test_matrix.py",
-    "faults/test_transfers.py",
-    "service/test_privacy.py",
+    "tests/service/test_compat.py",
+    "tests/service/test_tracing.py",
+    "tests/deploy/test_cloud.py",
+    "tests/rollout/test_gates_service.py",
+    "tests/unit/training/test_evaluate.py",
+    "tests/unit/training/test_export.py",
+    "tests/faults/test_transfers.py",
+    "tests/deploy/test_infra.py",
+    "tests/service/test_privacy.py",
 )
 
 
-@pytest.hookimpl(tryfirst=True)
+def group_of(nodeid: str) -> str:
+    """The group of a test."""
+    module = nodeid.partition("::")[0]
+    return GROUPS.get(module, module)
+
+
+class ByGroup(LoadScopeScheduling):
+    """Deals the tests out in groups; pytest-xdist's own marker of groups does nothing in pytest 9.2."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByGroup:
+    """Take our own."""
+    config.option.loadscopereorder = False  # by the number of tests, which says little
+    return ByGroup(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of a module in one process, unless they say otherwise: they share servers and accounts."""
-    if not hasattr(config, "workerinput"):
-        return
-    places = {}
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
-        marker = item.get_closest_marker("xdist_group")
-        assert marker is not None
-        places[item] = FIRST.index(marker.args[0]) if marker.args[0] in FIRST else len(FIRST)
-    items.sort(key=places.__getitem__)
+    """Put the groups that take longest first, where there are several processes.
+
+    Raises:
+        pytest.UsageError: a module is named here that is no longer there.
+    """
+    gone = [name for name in (*GROUPS, *FIRST) if name.endswith(".py") and not (config.rootpath / name).exists()]
+    if gone:
+        raise pytest.UsageError(f"tests/conftest.py names what is not there: {', '.join(gone)}")
+    if hasattr(config, "workerinput"):
+        places = {group: place for place, group in enumerate(FIRST)}
+        items.sort(key=lambda item: places.get(group_of(item.nodeid), len(FIRST)))
 
 
 @pytest.fixture(scope="session", autouse=True)

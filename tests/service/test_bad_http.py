@@ -12,6 +12,7 @@ from PIL import Image
 from tests.server import Server
 from tests.service.expect import encoded, is_analysis, is_error_body
 from tests.service.raw import FORM_TYPE, Reply, Wire, form, request
+from tests.service.traffic import in_progress
 
 MIB = 2**20
 JPEG = encoded(Image.effect_noise((300, 200), 40).convert("RGB"), "JPEG")
@@ -183,15 +184,8 @@ def test_a_client_that_left_holds_nothing(server: Server) -> None:
     """BentoML would keep such a request for 600 s, and a stopping server would wait for it."""
     with Wire(server.port) as wire:
         wire.send(GOOD[: len(GOOD) // 2])
-
-    def in_progress() -> float:
-        lines = httpx.get(server.url + "/metrics").text.splitlines()
-        own = [line for line in lines if "request_in_progress{" in line and 'endpoint="/analyze"' in line]
-        assert own, "the metric has another name"
-        return sum(float(line.rpartition(" ")[2]) for line in own)
-
     ends = time.monotonic() + 20
-    while in_progress() > 0:
+    while in_progress(server) > 0:
         assert time.monotonic() < ends
         time.sleep(0.2)
 

@@ -278,7 +278,6 @@ def test_nobody_on_the_host_can_have_it_run_a_program(serve: Serve, tmp_path: Pa
     assert server.stop() == 0
 
 
-@pytest.mark.xdist_group("seconds")
 @with_and_without("respawn_dead_workers")
 def test_a_container_survives_a_dead_worker(serve: Serve, without: str) -> None:
     server = serve(

@@ -23,6 +23,7 @@ from tests.service.traffic import (
     closed,
     crowd,
     drawn_photos,
+    in_progress,
     sources,
     statuses,
     until,
@@ -33,8 +34,6 @@ PHOTOS = drawn_photos()
 BACK_S = 30.0  # for a worker to be back: it starts in about 3 s where nothing else runs
 PROMPT_S = 0.25  # a probe's answer while a runner is stopped, median: 2 ms where nothing else runs
 Serve = Callable[..., Server]
-
-pytestmark = pytest.mark.xdist_group("seconds")
 
 
 @pytest.fixture(scope="module", params=[pytest.param("shell", marks=pytest.mark.long), "container"])
@@ -159,7 +158,7 @@ def test_what_was_accepted_before_sigterm_is_answered_by_the_model(serve: Serve,
     server = serve(FAKE_ENGINE, SHINE_MAX_BATCH_SIZE="4", **engine.env).wait_for_workers()
     engine.behaves("slow 0.7")
     responses, threads = send_at_once(server, 16)
-    time.sleep(1.0)  # all 16 are inside: the door reads a photo in milliseconds, four batches take 2.8 s
+    until(lambda: in_progress(server) == 16, 10, "all are inside")  # for longer: four batches take 2.8 s
     assert len(responses) < 16
     server.process.send_signal(signal.SIGTERM)
     for thread in threads:

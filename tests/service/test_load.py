@@ -32,8 +32,6 @@ CONCURRENCY = 32
 PROMPT_S = 0.25  # median of an answer that does no work, on a machine that is busy with the clients too
 Serve = Callable[..., Server]
 
-pytestmark = pytest.mark.xdist_group("seconds")
-
 
 @pytest.fixture(scope="module")
 def with_fake_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

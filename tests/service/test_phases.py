@@ -10,8 +10,6 @@ import pytest
 from tests.server import Server
 from tests.service.expect import is_analysis, is_error, is_error_body
 
-pytestmark = pytest.mark.xdist_group("a server without weights")
-
 
 @pytest.fixture(scope="module")
 def hybrid(unweighted: Server) -> Iterator[httpx.Client]:

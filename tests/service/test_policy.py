@@ -32,8 +32,6 @@ COUNT = 7  # lesions that the fake engine finds on every photo
 QUICK_S = 0.5  # an answer that waits for no sick model, median of several; 40 ms on an idle machine
 Serve = Callable[..., Server]
 
-pytestmark = pytest.mark.xdist_group("seconds")
-
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:

@@ -171,6 +171,14 @@ def status_of(server: Server) -> dict[str, Any]:
     return body
 
 
+def in_progress(server: Server) -> float:
+    """How many requests to /analyze are being answered."""
+    lines = httpx.get(server.url + "/metrics", timeout=10).text.splitlines()
+    own = [line for line in lines if "request_in_progress{" in line and 'endpoint="/analyze"' in line]
+    assert own, "the metric has another name, or nobody has asked yet"
+    return sum(float(line.rpartition(" ")[2]) for line in own)
+
+
 def closed(server: Server) -> bool:
     """Whether the model answers photos and both breakers are closed."""
     status = status_of(server)

@@ -105,7 +105,6 @@ def test_what_is_unknown_would_be_noticed() -> None:
     assert unknown_in("max by (worker) (shine_breaker_state)") == {"worker"}
 
 
-@pytest.mark.xdist_group("a server without weights")
 def test_a_running_service_exposes_what_the_alerts_ask_for_and_tells_of_weights_it_lacks(unweighted: Server) -> None:
     server = unweighted
     photo = httpx.post(server.url + "/analyze", files={"image": PORTRAIT.read_bytes()}, timeout=30)

@@ -15,8 +15,6 @@ from bentos.skin.runtime.runner_client import RunnerClient, RunnerFailed
 DEADLINE_S = 0.2
 ROOM_S = 0.25  # for a busy machine
 
-pytestmark = pytest.mark.xdist_group("seconds")
-
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(work)

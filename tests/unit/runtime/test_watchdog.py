@@ -15,8 +15,6 @@ PATIENCE_S, TURN_S = 0.2, 0.02
 LONG_S = 1.0  # several times the patience
 MANY = 30  # calls, that take several times the patience
 
-pytestmark = pytest.mark.xdist_group("seconds")
-
 STUCK_IN_THE_LOOP = """
 import asyncio, threading
 from bentos.skin.runtime.watchdog import WatchdogMiddleware
