@@ -89,6 +89,11 @@ def json_fields(text: str) -> dict[str, object]:
     return fields if isinstance(fields, dict) else {}
 
 
+def stopped_task(task: Task, text: str) -> Quote:
+    """A statement about a stopped task."""
+    return Quote(f"stopped task {short_id(task.id)}", text, task.stopped, task.id)
+
+
 def stop_reasons(tasks: Iterable[Task]) -> list[Quote]:
     """Why tasks stopped, in ECS's words, the newest first."""
     quotes = []

@@ -5,7 +5,7 @@ from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.facts.task import Task
 from deploy.diagnose.quotes import EPOCH
 from deploy.diagnose.recorded import add_recorded
-from deploy.diagnose.registry import STALE, Cause, CauseMatch, Diagnosis
+from deploy.diagnose.registry import Cause, CauseMatch, Diagnosis, Weight
 
 Pair = tuple[Cause, CauseMatch]
 
@@ -55,4 +55,4 @@ def _weight(cause: Cause, match: CauseMatch, evidence: Evidence) -> float:
     weight = cause.weight if match.weight is None else match.weight
     tasks = set(match.tasks)
     over = bool(tasks and evidence.failed) and evidence.failed[0].id not in _stopped_alike(tasks, evidence)
-    return weight * STALE if over and not tasks & {task.id for task in evidence.running} else weight
+    return weight * Weight.STALE if over and not tasks & {task.id for task in evidence.running} else weight

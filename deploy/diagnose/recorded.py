@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from deploy.diagnose.causes import CAUSES
 from deploy.diagnose.evidence import Evidence, Recorded
 from deploy.diagnose.quotes import format_time
-from deploy.diagnose.registry import LIKELY, MAX_CHARACTERS, MAX_LINES, STALE, Diagnosis
+from deploy.diagnose.registry import MAX_CHARACTERS, MAX_LINES, Diagnosis, Weight
 from deploy.record.log import ENDS
 from deploy.record.trail import Attempt, Outcome, Record
 from deploy.redact import masked
@@ -82,10 +82,10 @@ def add_recorded(evidence: Evidence, causes: Sequence[Diagnosis]) -> list[Diagno
             for cause in causes
         ]
     row = CAUSES.get(recorded.cause)
-    weight, ended = row.weight if row else LIKELY, recorded.ended or recorded.started
+    weight, ended = row.weight if row else Weight.LIKELY, recorded.ended or recorded.started
     newest = next((task.stopped for task in evidence.failed), None)
     if newest is not None and ended is not None and newest > ended:
-        weight *= STALE  # something else has failed since
+        weight *= Weight.STALE  # something else has failed since
     diagnosis = Diagnosis(
         code=printable(recorded.cause),
         title=printable(recorded.title),

@@ -5,9 +5,9 @@
         "The image is not in the registry",
         looks="…",
         repair="…",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
-        match=match_words(pull_errors, MISSING, "There is no such image in the registry."),
+        match=match_words(pull_errors, MISSING),
     )
 
 Each module of causes/ ends with its rows. A cause that needs more than words has a function of its own as `match`.
@@ -25,15 +25,20 @@ from deploy.diagnose.quotes import Quote, latest, matching
 from deploy.redact import masked
 from deploy.text import printable
 
-STATED = 0.95  # AWS or the service itself states it, and names what is wrong
-TWO_FACTS = 0.85  # two facts that fit together
-LIKELY = 0.7  # fits, but something else could be the reason
-SYMPTOM = 0.5  # what happened, without why
-AFTERMATH = 0.3  # follows from another cause
-NO_FAILURE = 0.1
-STALE = 0.4  # factor for a cause that the newest failure does not show; puts it below any SYMPTOM
 MAX_LINES = 6  # of evidence
 MAX_CHARACTERS = 700  # of a sentence
+
+
+class Weight:
+    """How certain a cause is where it matches, from 0 to 1."""
+
+    STATED = 0.95  # AWS or the service itself states it, and names what is wrong
+    TWO_FACTS = 0.85  # two facts that fit together
+    LIKELY = 0.7  # fits, but something else could be the reason
+    SYMPTOM = 0.5  # what happened, without why
+    AFTERMATH = 0.3  # follows from another cause
+    NO_FAILURE = 0.1
+    STALE = 0.4  # factor for a cause that the newest failure does not show; puts it below any SYMPTOM
 
 
 class Diagnosis(BaseModel):
@@ -71,7 +76,7 @@ class CauseMatch:
     """How evidence shows a cause.
 
     Attributes:
-        sentence: what happens and why, with the values found.
+        sentence: what happens and why, with the values found; empty where the title says it all.
         lines: of evidence, the clearest first.
         tasks: ids of those that show it.
         at: of the newest evidence.
@@ -125,7 +130,7 @@ class Cause:
         return Diagnosis(
             code=self.code,
             title=self.title,
-            sentence=printable(masked(match.sentence), MAX_CHARACTERS),
+            sentence=printable(masked(match.sentence or f"{self.title}."), MAX_CHARACTERS),
             evidence=list(lines)[:MAX_LINES],
             repair=printable(masked(match.repair or self.repair), MAX_CHARACTERS),
             deterministic=self.deterministic if match.deterministic is None else match.deterministic,
@@ -152,7 +157,7 @@ def table(causes: Iterable[Cause]) -> dict[str, Cause]:
 def match_words(
     source: Callable[[Evidence], Sequence[Quote]],
     pattern: re.Pattern[str],
-    sentence: Sentence,
+    sentence: Sentence = "",
     excluding: re.Pattern[str] | None = None,
 ) -> Matcher:
     """Build the `match` of a cause that AWS or a log states in words.
@@ -160,7 +165,7 @@ def match_words(
     Args:
         source: the quotes to search, the newest first.
         pattern: of the words.
-        sentence: what the newest quote that fits means.
+        sentence: what the newest quote that fits means; empty where the cause's title says it all.
         excluding: quotes with these words show another cause.
     """
 

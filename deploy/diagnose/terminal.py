@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from deploy.diagnose.causes import CAUSES
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.registry import Diagnosis
+from deploy.findings.finding import Level
 from deploy.findings.terminal import COLOURS, filled
 from deploy.next_command import NO_OPTIONS, OptionsInUse
 from deploy.text import printable
@@ -27,7 +28,7 @@ def text(evidence: Evidence, causes: Sequence[Diagnosis], colours: bool, options
         return filled(printable(options.text(sentence), MAX_CHARACTERS), margin)
 
     first, others = causes[0], causes[1:]
-    level = "OK" if first.harmless else "FAIL"
+    level: Level = "OK" if first.harmless else "FAIL"
     label = f"\033[{COLOURS[level]}m{level:4}\033[0m" if colours else f"{level:4}"
     lines = [_head(evidence), "", f"{label}  {wrapped(first.sentence, 6)}", f"      {first.code}"]
     lines += [f"        {filled(printable(line, MAX_CHARACTERS), 10)}" for line in first.evidence]

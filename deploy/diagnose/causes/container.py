@@ -5,19 +5,8 @@ from dataclasses import replace
 
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.facts.task import OUT_OF_MEMORY, Task
-from deploy.diagnose.quotes import Quote, failed_reasons, log_lines, log_message, safe, short_id
-from deploy.diagnose.registry import (
-    LIKELY,
-    STATED,
-    SYMPTOM,
-    TWO_FACTS,
-    Cause,
-    CauseMatch,
-    Matcher,
-    Sentence,
-    match_words,
-    matched,
-)
+from deploy.diagnose.quotes import Quote, failed_reasons, log_lines, log_message, safe, stopped_task
+from deploy.diagnose.registry import Cause, CauseMatch, Matcher, Sentence, Weight, match_words, matched
 
 NO_PROGRAM = re.compile(
     r"exec:? \\?\"?(?P<program>[^\s\"\\:]+)\\?\"?: (?:stat [^:]+: )?(?P<why>(?:executable file )?not found|"
@@ -75,15 +64,7 @@ def start_errors(evidence: Evidence) -> list[Quote]:
 
 def exit_codes(tasks: list[Task]) -> list[Quote]:
     """Exit codes and reasons of tasks."""
-    return [
-        Quote(
-            f"stopped task {short_id(task.id)}",
-            f"exit code {task.exit_code}. {' '.join(task.reasons)}",
-            task.stopped,
-            task.id,
-        )
-        for task in tasks
-    ]
+    return [stopped_task(task, f"exit code {task.exit_code}. {' '.join(task.reasons)}") for task in tasks]
 
 
 def exited_with(pattern: re.Pattern[str], sentence: Sentence) -> Matcher:
@@ -198,8 +179,7 @@ def _limit(evidence: Evidence) -> str:
 
 def _stop_quote(task: Task) -> Quote:
     age = f" after {task.age:.0f} s" if task.age is not None else ""
-    words = f"exit code {task.exit_code}{age}. {task.stopped_reason}"
-    return Quote(f"stopped task {short_id(task.id)}", words, task.stopped, task.id)
+    return stopped_task(task, f"exit code {task.exit_code}{age}. {task.stopped_reason}")
 
 
 CAUSES = (
@@ -210,7 +190,7 @@ CAUSES = (
         "directory`.",
         repair="Correct command or entryPoint in the task definition (a rendered one sets neither), or the image's "
         "ENTRYPOINT; `docker run --rm IMAGE` fails in the same way.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=match_words(start_errors, NO_PROGRAM, _program),
     ),
@@ -220,7 +200,7 @@ CAUSES = (
         looks="`ModuleNotFoundError: No module named …`, `ImportError`, `error while loading shared libraries` in the "
         "log, and the container ends at once.",
         repair="Add it to requirements/runtime.in, run `make lock`, build the image again, and roll out that digest.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=exited_with(NO_MODULE, _dependency),
     ),
@@ -231,7 +211,7 @@ CAUSES = (
         "exit code 1.",
         repair="Correct that setting in trail.yaml (settings, or phases.….settings); `trail preflight` names it before "
         "a rollout.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=exited_with(
             SETTING_REFUSED, lambda _, match: f"The service refuses to start: {safe(match['error'], 400)}"
@@ -242,7 +222,7 @@ CAUSES = (
         "The port is already in use within the task",
         looks="`[Errno 98] Address already in use` in the log.",
         repair="Containers of one task share its ports in awsvpc mode: give one of them another PORT.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=exited_with(PORT_TAKEN, _port_taken),
     ),
@@ -252,7 +232,7 @@ CAUSES = (
         looks="`Read-only file system` or `Permission denied: '/tmp/…'` in the log, exit code 1.",
         repair="Mount a volume on the folder (a rendered task definition mounts one on /tmp, which contains "
         "BENTOML_HOME), and run as the image's own user.",
-        weight=TWO_FACTS,
+        weight=Weight.TWO_FACTS,
         deterministic=True,
         match=exited_with(NOT_WRITABLE, _not_writable),
     ),
@@ -262,43 +242,41 @@ CAUSES = (
         looks="Exit code 139 (SIGSEGV), 134 (SIGABRT), 132 (SIGILL), 135 or 136.",
         repair="Read the last log lines; run the same image here with the same settings and CPU. SIGILL: the image is "
         "built for a newer CPU than Fargate provides.",
-        weight=LIKELY,
+        weight=Weight.LIKELY,
         match=crashed,
     ),
     Cause(
         "START_TIMEOUT",
-        "The container did not start in time",
+        "The container runtime gave up waiting for the container to start",
         looks="`ContainerRuntimeTimeoutError: Could not transition to running; timed out after waiting …`.",
         repair="Try again; if it persists, the image or its volume is very large: read the log of the start.",
-        weight=TWO_FACTS,
-        match=match_words(
-            failed_reasons, START_TIMEOUT, "The container runtime gave up waiting for the container to start."
-        ),
+        weight=Weight.TWO_FACTS,
+        match=match_words(failed_reasons, START_TIMEOUT),
     ),
     Cause(
         "VOLUME_FAILED",
-        "A volume cannot be mounted",
+        "A volume of the task cannot be mounted",
         looks="`CannotCreateVolumeError`, `Failed to invoke EFS utils commands to set up EFS volumes`.",
         repair="Check the volume in the task definition. A rendered one has only an empty volume of the task's own.",
-        weight=STATED,
-        match=match_words(failed_reasons, NO_VOLUME, "A volume of the task cannot be mounted."),
+        weight=Weight.STATED,
+        match=match_words(failed_reasons, NO_VOLUME),
     ),
     Cause(
         "CONTAINER_NOT_STARTED",
-        "The container cannot be started",
+        "The container runtime cannot start the container",
         looks="`CannotStartContainerError` or `CannotCreateContainerError` with a reason that fits no other cause.",
         repair="Read ECS's reason in the evidence, and start the image by hand with the same user, volumes and "
         "command.",
-        weight=SYMPTOM,
+        weight=Weight.SYMPTOM,
         symptom=True,
-        match=match_words(failed_reasons, NOT_STARTED, "The container runtime cannot start the container."),
+        match=match_words(failed_reasons, NOT_STARTED),
     ),
     Cause(
         "EXITED",
         "The container ended by itself",
         looks="`Essential container in task exited` with an exit code; the last log lines say why.",
         repair="Read the last log lines. `docker run` with the same settings fails in the same way.",
-        weight=SYMPTOM,
+        weight=Weight.SYMPTOM,
         symptom=True,
         match=exited,
     ),
@@ -309,7 +287,7 @@ CAUSES = (
         "1.",
         repair="Set size.memory in the plan to at least the image's minimum (`docker run IMAGE contract`, "
         "minimum.memory_mib).",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=match_words(
             ended_logs,
@@ -326,7 +304,7 @@ CAUSES = (
         looks="`OutOfMemoryError: Container killed due to memory usage`, exit code 137.",
         repair="Raise size.memory in the plan, or let the service do less at a time: SHINE_MAX_PENDING, "
         "SHINE_MAX_BATCH_SIZE, SHINE_MAX_MEGAPIXELS.",
-        weight=STATED,
+        weight=Weight.STATED,
         match=out_of_memory,
     ),
     Cause(
@@ -335,7 +313,7 @@ CAUSES = (
         looks="Exit code 137 without `OutOfMemoryError`, and ECS itself did not stop it.",
         repair="Nearly always memory: compare the memory in use (Container Insights, or /metrics) with the limit, and "
         "raise size.memory; otherwise the host.",
-        weight=LIKELY,
+        weight=Weight.LIKELY,
         match=killed,
     ),
     Cause(
@@ -344,7 +322,7 @@ CAUSES = (
         looks="Exit code 137 of a task that ECS stopped, about stopTimeout after ECS began to stop it.",
         repair="Raise stop_timeout in the plan (at most 120 s) above what the image needs to end (contract: "
         "seconds.stop), or find out what delays it: requests in flight are cut off.",
-        weight=SYMPTOM,
+        weight=Weight.SYMPTOM,
         aside=True,
         match=stop_timeout,
     ),

@@ -14,22 +14,22 @@ from deploy.diagnose.quotes import (
     safe,
     short_id,
     stop_reasons,
+    stopped_task,
     unhealthy_targets,
 )
-from deploy.diagnose.registry import LIKELY, STATED, SYMPTOM, TWO_FACTS, Cause, CauseMatch, matched
+from deploy.diagnose.registry import Cause, CauseMatch, Weight, matched
 from deploy.taskdef.health_command import ABSENT, asked, programs
 
-CONTAINER_CHECK = re.compile(r"failed container health checks", re.IGNORECASE)
-BALANCER_CHECK = re.compile(r"failed ELB health checks", re.IGNORECASE)
+CONTAINER_CHECK = re.compile(r"(?i)failed container health checks")
+BALANCER_CHECK = re.compile(r"(?i)failed ELB health checks")
 UNHEALTHY = re.compile(r"is unhealthy in \(?target-group")
 LISTENING = re.compile(
-    r"(?:listening|running|serving)\b.{0,40}?\b(?:on|at)\b.{0,40}?[:\s](?P<port>\d{2,5})(?![\d.])", re.IGNORECASE
+    r"(?i)(?:listening|running|serving)\b.{0,40}?\b(?:on|at)\b.{0,40}?[:\s](?P<port>\d{2,5})(?![\d.])"
 )
-REFUSED = re.compile(r"connection refused|ECONNREFUSED|ConnectionRefusedError|Errno 111", re.IGNORECASE)
-NO_PROGRAM = re.compile(r"(?P<program>curl|wget|nc|http|\S+)\\?\"?: (?:executable file )?not found", re.IGNORECASE)
+REFUSED = re.compile(r"(?i)connection refused|ECONNREFUSED|ConnectionRefusedError|Errno 111")
+NO_PROGRAM = re.compile(r"(?i)(?P<program>curl|wget|nc|http|\S+)\\?\"?: (?:executable file )?not found")
 READY = re.compile(
-    r"Gateway initialized|startup complete|startup hook|uvicorn running|server started|ready to (?:accept|serve)",
-    re.IGNORECASE,
+    r"(?i)Gateway initialized|startup complete|startup hook|uvicorn running|server started|ready to (?:accept|serve)"
 )
 STATUS_CODES = re.compile(r"Health checks failed with these codes: \[(?P<codes>[\d,\s-]+)\]")
 NEEDS_KEY, REDIRECTS = {401, 403}, range(300, 400)
@@ -69,7 +69,7 @@ def allowed_seconds(evidence: Evidence, task: Task) -> float | None:
 def _task_quote(task: Task) -> Quote:
     if task.stopped_reason:
         age = f" (after {task.age:.0f} s)" if task.age is not None else ""
-        return Quote(f"stopped task {short_id(task.id)}", f"{task.stopped_reason}{age}", task.stopped, task.id)
+        return stopped_task(task, f"{task.stopped_reason}{age}")
     return Quote(f"task {short_id(task.id)}", "the container's health check says UNHEALTHY", None, task.id)
 
 
@@ -95,12 +95,12 @@ def port_closed(evidence: Evidence) -> CauseMatch | None:
     refused = [quote for quote in quotes if REFUSED.search(quote.text)]
     if refused and not listening:
         sentence = f"Nothing listens on port {definition.ports[0]} of the container: its health check is refused."
-        return matched(sentence, [*refused, *failures], weight=LIKELY, deterministic=False)
+        return matched(sentence, [*refused, *failures], weight=Weight.LIKELY, deterministic=False)
     port_called = _called(evidence)
     if port_called is None or port_called[0] in definition.ports or not container_failures(evidence):
         return None
     sentence = f"The health command calls port {port_called[0]}, and the task definition maps {mapped}."
-    return matched(sentence, [_command(evidence), *failures], weight=TWO_FACTS)
+    return matched(sentence, [_command(evidence), *failures], weight=Weight.TWO_FACTS)
 
 
 def _called(evidence: Evidence) -> tuple[int, str] | None:
@@ -135,7 +135,7 @@ def program_missing(evidence: Evidence) -> CauseMatch | None:
     ]
     sentence = f"The health command runs {absent[0]}, which is not installed in the image: it can never pass."
     quotes = [*stated, _command(evidence), *map(_task_quote, failing)]
-    return matched(sentence, quotes, weight=STATED if stated else None)
+    return matched(sentence, quotes, weight=Weight.STATED if stated else None)
 
 
 def slow_start(evidence: Evidence) -> CauseMatch | None:
@@ -287,7 +287,7 @@ CAUSES = (
         "connection refused; Target.FailedHealthChecks.",
         repair="Let the image listen on the port that the task definition maps (PORT sets it), or render the task "
         "definition from the image's own contract: `trail render`.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=port_closed,
     ),
@@ -297,7 +297,7 @@ CAUSES = (
         looks='`exec: "curl": executable file not found`; or a health command with curl or wget, and a container that '
         "never becomes healthy.",
         repair="Use a program that the image has: `trail render` writes a health command in Python, which it has.",
-        weight=TWO_FACTS,
+        weight=Weight.TWO_FACTS,
         deterministic=True,
         match=program_missing,
     ),
@@ -308,7 +308,7 @@ CAUSES = (
         "it was still starting.",
         repair="Raise health.start_period (at most 300) or health.grace in the plan to at least twice the measured "
         "start, or give the task more CPU.",
-        weight=TWO_FACTS - 0.05,
+        weight=Weight.TWO_FACTS - 0.05,
         match=slow_start,
     ),
     Cause(
@@ -317,7 +317,7 @@ CAUSES = (
         looks="Several tasks that had run for long were stopped because their health checks failed.",
         repair="Find out what the service did at that time: CPU at its limit, requests that block, memory near its "
         "limit. A longer health.timeout only hides it.",
-        weight=LIKELY,
+        weight=Weight.LIKELY,
         match=flapping,
     ),
     Cause(
@@ -327,7 +327,7 @@ CAUSES = (
         repair="Compare the target group's health check path with the one that the image answers (`docker run IMAGE "
         "contract`: health.path). Where they differ, correct the target group's (`aws elbv2 modify-target-group "
         "--health-check-path`; `trail infra apply` does). Where they are equal, roll out an image that answers it.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=path_missing,
     ),
@@ -337,7 +337,7 @@ CAUSES = (
         looks="Target.ResponseCodeMismatch with 401, 403, 3xx or 5xx.",
         repair="Let the target group check /health, which needs no key and does not redirect, and expect 200. With "
         "5xx, read the log at that time.",
-        weight=STATED - 0.02,
+        weight=Weight.STATED - 0.02,
         match=status,
     ),
     Cause(
@@ -346,7 +346,7 @@ CAUSES = (
         looks="`Task failed container health checks`.",
         repair="Run the health command in the image by hand (`docker exec … python -c …`), and read the log around "
         "that time.",
-        weight=SYMPTOM,
+        weight=Weight.SYMPTOM,
         symptom=True,
         match=container,
     ),
@@ -355,7 +355,7 @@ CAUSES = (
         "The load balancer's health check fails",
         looks="`Task failed ELB health checks in (target-group …)`, targets unhealthy.",
         repair="Call the task from inside its VPC, on the port and path that the target group checks, and compare.",
-        weight=SYMPTOM,
+        weight=Weight.SYMPTOM,
         symptom=True,
         match=balancer,
     ),

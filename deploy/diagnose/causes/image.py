@@ -3,36 +3,26 @@
 import re
 
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.quotes import (
-    PREAMBLE,
-    UNREACHABLE,
-    Quote,
-    failed_reasons,
-    log_lines,
-    missing_permission,
-    safe,
-)
-from deploy.diagnose.registry import STATED, SYMPTOM, TWO_FACTS, Cause, match_words
+from deploy.diagnose.quotes import PREAMBLE, UNREACHABLE, Quote, failed_reasons, log_lines, missing_permission, safe
+from deploy.diagnose.registry import Cause, Weight, match_words
 
 PULL = re.compile(r"CannotPull|registry auth")
 MISSING = re.compile(
-    r"(?:image|manifest|ref|tag|repository|API error \(404\))[^\n]*?"
-    r"(?:not found|manifest unknown|does not exist(?! or may require)|can't be found|cannot find)",
-    re.IGNORECASE,
+    r"(?i)(?:image|manifest|ref|tag|repository|API error \(404\))[^\n]*?"
+    r"(?:not found|manifest unknown|does not exist(?! or may require)|can't be found|cannot find)"
 )
 DENIED = re.compile(
-    r"403 Forbidden|status code:? 403|not authorized to perform: ecr:|AccessDenied|pull access denied|"
-    r"no basic auth credentials|401 Unauthorized|has the permissions to pull",
-    re.IGNORECASE,
+    r"(?i)403 Forbidden|status code:? 403|not authorized to perform: ecr:|AccessDenied|pull access denied|"
+    r"no basic auth credentials|401 Unauthorized|has the permissions to pull"
 )
-LIMITED = re.compile(r"toomanyrequests|pull rate limit|429 Too Many Requests", re.IGNORECASE)
+LIMITED = re.compile(r"(?i)toomanyrequests|pull rate limit|429 Too Many Requests")
 OTHER_ARCHITECTURE = re.compile(
     r"exec format error|descriptor (?:matching|for) platform|no match(?:ing manifest)? for (?:platform|linux)",
     re.IGNORECASE,
 )
 NOT_MISSING = re.compile(f"{OTHER_ARCHITECTURE.pattern}|{UNREACHABLE.pattern}", re.IGNORECASE)
 LONG_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
-FULL = re.compile(r"no space left on device", re.IGNORECASE)
+FULL = re.compile(r"(?i)no space left on device")
 
 
 def reasons_and_logs(evidence: Evidence) -> list[Quote]:
@@ -70,7 +60,7 @@ CAUSES = (
         looks="`exec format error` in the log or the stopped reason; `does not contain descriptor matching platform`.",
         repair="Build the image for the task's architecture (`docker buildx build --platform linux/amd64`), or set "
         "size.architecture in the plan to the image's own.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=match_words(reasons_and_logs, OTHER_ARCHITECTURE, _other_architecture),
     ),
@@ -80,7 +70,7 @@ CAUSES = (
         looks="`CannotPullContainerError: … not found`, `manifest unknown`, `repository … does not exist`.",
         repair="Push the image to that repository (check region and account), or roll out a digest that exists: `aws "
         "ecr describe-images --repository-name …` lists them.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=match_words(
             pull_errors,
@@ -95,7 +85,7 @@ CAUSES = (
         looks="`CannotPullContainerError: … 403 Forbidden`, `not authorized to perform: ecr:…`, `pull access denied`.",
         repair="Allow the execution role (not the task role) ecr:GetAuthorizationToken on *, and ecr:BatchGetImage and "
         "ecr:GetDownloadUrlForLayer on the repository; a repository of another account must allow them too.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=match_words(pull_errors, DENIED, _denied),
     ),
@@ -104,7 +94,7 @@ CAUSES = (
         "The registry's rate limit is reached",
         looks="`toomanyrequests: You have reached your pull rate limit`.",
         repair="Push the image to ECR and pull it from there; Docker Hub limits pulls by address and account.",
-        weight=STATED,
+        weight=Weight.STATED,
         match=match_words(
             pull_errors,
             LIMITED,
@@ -113,33 +103,29 @@ CAUSES = (
     ),
     Cause(
         "IMAGE_UNREACHABLE",
-        "The registry cannot be reached",
+        "The registry cannot be reached from the tasks' subnets",
         looks="`CannotPullContainerError: … dial tcp …: i/o timeout`, `unable to retrieve ecr registry auth: … "
         "RequestError`.",
         repair="Give the tasks a route out: a NAT gateway, or network.assign_public_ip in a public subnet, or the VPC "
         "endpoints ecr.api, ecr.dkr and s3; and allow their security group egress on port 443.",
-        weight=TWO_FACTS,
-        match=match_words(
-            pull_errors,
-            UNREACHABLE,
-            "The registry cannot be reached from the tasks' subnets: there is no route out, or port 443 is blocked.",
-        ),
+        weight=Weight.TWO_FACTS,
+        match=match_words(pull_errors, UNREACHABLE),
     ),
     Cause(
         "DISK_FULL",
-        "The task's disk is full",
+        "No space is left on the task's disk",
         looks="`no space left on device`, in the pull's error or in the log.",
         repair="Raise ephemeralStorage (default 20 GiB, at most 200), or write less; the cache of the weights uses the "
         "same disk.",
-        weight=STATED,
-        match=match_words(reasons_and_logs, FULL, "There is no space left on the task's disk."),
+        weight=Weight.STATED,
+        match=match_words(reasons_and_logs, FULL),
     ),
     Cause(
         "IMAGE_PULL",
         "The image cannot be pulled",
         looks="`CannotPullContainerError` with a reason that fits no other cause.",
         repair="Read ECS's reason in the evidence, and pull the image by hand with the execution role's permissions.",
-        weight=SYMPTOM,
+        weight=Weight.SYMPTOM,
         symptom=True,
         match=match_words(
             pull_errors, re.compile("CannotPull"), lambda evidence, _: f"ECS cannot pull {image_name(evidence)}."

@@ -15,22 +15,20 @@ from deploy.diagnose.quotes import (
     safe,
     unhealthy_targets,
 )
-from deploy.diagnose.registry import LIKELY, STATED, TWO_FACTS, Cause, CauseMatch, match_words, matched
+from deploy.diagnose.registry import Cause, CauseMatch, Weight, match_words, matched
 
-TIMEOUT = re.compile(r"Target\.Timeout|Request timed out", re.IGNORECASE)
+TIMEOUT = re.compile(r"(?i)Target\.Timeout|Request timed out")
 EXHAUSTED = re.compile(
-    r"InsufficientFreeAddresses|(?:not enough|insufficient) free (?:IP )?(?:addresses|IPs?)|does not have enough free|"
-    r"NetworkInterfaceLimitExceeded|(?:maximum|limit)[^\n]{0,30} number of network interfaces",
-    re.IGNORECASE,
+    r"(?i)InsufficientFreeAddresses|(?:not enough|insufficient) free (?:IP )?(?:addresses|IPs?)|"
+    r"does not have enough free|NetworkInterfaceLimitExceeded|(?:maximum|limit)[^\n]{0,30} number of network interfaces"
 )
 INTERFACE = re.compile(
-    r"network interface provisioning|creat\w+ network interface|Network interface[^\n]*(?:fail|timed out|timeout)|"
-    r"unexpected EC2 error",
-    re.IGNORECASE,
+    r"(?i)network interface provisioning|creat\w+ network interface|Network interface[^\n]*(?:fail|timed out|timeout)|"
+    r"unexpected EC2 error"
 )
 BEFORE_START = re.compile(r"CannotPull|ResourceInitialization|registry auth|retrieve secret|logger args|log stream")
-WRONG_TYPE = re.compile(r"target type instance|incompatible with the awsvpc network mode", re.IGNORECASE)
-NO_BALANCER = re.compile(r"does not have an associated load balancer", re.IGNORECASE)
+WRONG_TYPE = re.compile(r"(?i)target type instance|incompatible with the awsvpc network mode")
+NO_BALANCER = re.compile(r"(?i)does not have an associated load balancer")
 
 
 def timeouts(evidence: Evidence) -> list[Quote]:
@@ -73,7 +71,7 @@ def target_timeout(evidence: Evidence) -> CauseMatch | None:
     quotes = timeouts(evidence)
     if not quotes or security_group_shut(evidence) is not None:
         return None
-    return matched("The load balancer's health checks get no answer in time.", quotes)
+    return matched("", quotes)
 
 
 def no_egress(evidence: Evidence) -> CauseMatch | None:
@@ -90,7 +88,7 @@ def no_egress(evidence: Evidence) -> CauseMatch | None:
     if isolated := [subnet for subnet in evidence.subnets if subnet.way == "none"]:
         sentence = f"{_names(isolated)} has no default route: only VPC endpoints lead out; one is missing or blocked."
         facts = _facts(isolated, "no default route")
-        return matched(sentence, [quotes[0], *facts, *quotes[1:]], weight=TWO_FACTS + 0.05)
+        return matched(sentence, [quotes[0], *facts, *quotes[1:]], weight=Weight.TWO_FACTS + 0.05)
     return None
 
 
@@ -146,17 +144,17 @@ CAUSES = (
         "The tasks' security group does not allow the load balancer",
         looks="Target.Timeout, `Request timed out`, and no ingress rule for the container's port.",
         repair="Allow TCP on the container's port from the load balancer's security group; `trail infra apply` does.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=security_group_shut,
     ),
     Cause(
         "TARGET_TIMEOUT",
-        "Tasks do not answer the load balancer in time",
+        "The load balancer's health checks get no answer in time",
         looks="Target.Timeout, although the security group allows it.",
         repair="Check network ACLs and the egress rules of the load balancer's security group; then the task: CPU at "
         "its limit, or a service that accepts connections and does not answer.",
-        weight=LIKELY,
+        weight=Weight.LIKELY,
         match=target_timeout,
     ),
     Cause(
@@ -166,7 +164,7 @@ CAUSES = (
         "route.",
         repair="Set network.assign_public_ip in the plan, or name private subnets with a NAT gateway, or add the VPC "
         "endpoints ecr.api, ecr.dkr, logs, secretsmanager and s3.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=no_egress,
     ),
@@ -177,7 +175,7 @@ CAUSES = (
         "reason.",
         repair="Name larger or additional subnets in network.subnets (each task needs an address, and during a "
         "deployment twice as many are needed), or free some.",
-        weight=STATED,
+        weight=Weight.STATED,
         match=addresses_exhausted,
     ),
     Cause(
@@ -187,10 +185,8 @@ CAUSES = (
         "attempting to Create Network Interface`.",
         repair="Wait: ECS tries again. If it persists, check the service-linked role AWSServiceRoleForECS, and the "
         "subnets and security groups that the message names.",
-        weight=TWO_FACTS,
-        match=match_words(
-            reasons_and_events, INTERFACE, "AWS could not create a task's network interface.", excluding=EXHAUSTED
-        ),
+        weight=Weight.TWO_FACTS,
+        match=match_words(reasons_and_events, INTERFACE, excluding=EXHAUSTED),
     ),
     Cause(
         "TARGET_TYPE",
@@ -199,7 +195,7 @@ CAUSES = (
         "mode`.",
         repair="Create a target group of type ip: the type of an existing one cannot be changed. `trail infra apply` "
         "does.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=target_type,
     ),
@@ -209,7 +205,7 @@ CAUSES = (
         looks="TargetGroupNotFound; `The target group … does not have an associated load balancer`; targets `unused`.",
         repair="Let a listener of the load balancer forward to the target group, and enable the load balancer in the "
         "zones of the tasks' subnets; `trail preflight` says which is missing.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=target_group_missing,
     ),

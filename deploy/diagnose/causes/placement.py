@@ -4,23 +4,22 @@ import re
 
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.quotes import Quote, deployment_events, failed_reasons, matching, reasons_and_events, safe
-from deploy.diagnose.registry import STATED, SYMPTOM, Cause, CauseMatch, match_words, matched
+from deploy.diagnose.registry import Cause, CauseMatch, Weight, match_words, matched
 
-CAPACITY = re.compile(r"Capacity is unavailable at this time|RESOURCE:FARGATE", re.IGNORECASE)
+CAPACITY = re.compile(r"(?i)Capacity is unavailable at this time|RESOURCE:FARGATE")
 QUOTA = re.compile(
-    r"reached the limit on the number of (?P<what>vCPUs|tasks)|(?P<size>CPU|MEMORY) configuration is above your limit",
-    re.IGNORECASE,
+    r"(?i)reached the limit on the number of (?P<what>vCPUs|tasks)|"
+    r"(?P<size>CPU|MEMORY) configuration is above your limit"
 )
 SIZE = re.compile(
-    r"No Fargate configuration exists for given values|Invalid (?:'cpu' setting|CPU or memory)|"
+    r"(?i)No Fargate configuration exists for given values|Invalid (?:'cpu' setting|CPU or memory)|"
     r"platform version[^\n]*(?:not|un)\s*(?:supported|known|found|exist)|PlatformUnknown|"
     r"PlatformTaskDefinitionIncompat|"
-    r"task definition does not support launch_type FARGATE",
-    re.IGNORECASE,
+    r"task definition does not support launch_type FARGATE"
 )
-THROTTLED = re.compile(r"operations are being throttled|Rate exceeded", re.IGNORECASE)
+THROTTLED = re.compile(r"(?i)operations are being throttled|Rate exceeded")
 STUCK = re.compile(r"unable to stop or start tasks during a deployment because of the service deployment configuration")
-INACTIVE = re.compile(r"TaskDefinition is inactive|task definition[^\n]*(?:inactive|does not exist)", re.IGNORECASE)
+INACTIVE = re.compile(r"(?i)TaskDefinition is inactive|task definition[^\n]*(?:inactive|does not exist)")
 REFUSED = re.compile(r"was unable to place a task|failed to launch a task with \(error|RunTask error")
 
 
@@ -66,7 +65,7 @@ CAUSES = (
         "Fargate has no capacity",
         looks="event: `was unable to place a task. Reason: Capacity is unavailable at this time`.",
         repair="Wait, or name subnets of more zones in network.subnets; another size may be available sooner.",
-        weight=STATED,
+        weight=Weight.STATED,
         match=match_words(placement_errors, CAPACITY, _capacity),
     ),
     Cause(
@@ -75,7 +74,7 @@ CAUSES = (
         looks="event: `You've reached the limit on the number of vCPUs you can run concurrently`.",
         repair="Request a higher quota in Service Quotas (Fargate On-Demand vCPU resource count), or stop tasks that "
         "are not needed; during a deployment twice the tasks run.",
-        weight=STATED,
+        weight=Weight.STATED,
         match=match_words(
             placement_errors,
             QUOTA,
@@ -88,33 +87,28 @@ CAUSES = (
         looks="`No Fargate configuration exists for given values`, `Invalid 'cpu' setting for task`, an unknown "
         "platform version.",
         repair="Choose a pair of size.cpu and size.memory that Fargate offers; `trail preflight` checks it.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=match_words(reasons_and_events, SIZE, _size),
     ),
     Cause(
         "DEPLOYMENT_CONFIGURATION",
-        "minimumHealthyPercent and maximumPercent block the deployment",
+        "minimumHealthyPercent and maximumPercent forbid ECS both to stop an old task and to start a new one",
         looks="event: `was unable to stop or start tasks during a deployment because of the service deployment "
         "configuration`.",
         repair="Set minimumHealthyPercent 100 and maximumPercent 200, with at least two tasks.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
-        match=match_words(
-            deployment_events,
-            STUCK,
-            "ECS may neither stop an old task nor start a new one: minimumHealthyPercent and maximumPercent forbid "
-            "both.",
-        ),
+        match=match_words(deployment_events, STUCK),
     ),
     Cause(
         "ECS_THROTTLED",
-        "ECS is throttled",
+        "ECS is throttled and starts tasks later",
         looks="event: `operations are being throttled. Will try again later.`",
         repair="Wait. Many tasks that start and fail at once use up the rate: find out why they fail.",
-        weight=SYMPTOM - 0.1,
+        weight=Weight.SYMPTOM - 0.1,
         aside=True,
-        match=match_words(placement_errors, THROTTLED, "ECS is throttled and starts tasks later."),
+        match=match_words(placement_errors, THROTTLED),
     ),
     Cause(
         "TASK_DEFINITION_INACTIVE",
@@ -122,18 +116,18 @@ CAUSES = (
         looks="`TaskDefinition is inactive`; its status is INACTIVE or DELETE_IN_PROGRESS, and tasks are missing.",
         repair="Roll out a revision that is ACTIVE (`trail up` registers one). Do not deregister a revision that a "
         "rollback may need.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=inactive,
     ),
     Cause(
         "PLACING_REFUSED",
-        "ECS cannot start tasks",
+        "ECS cannot start a task",
         looks="event: `was unable to place a task` or `failed to launch a task with (error …)`, with a reason that "
         "fits no other cause.",
         repair="Read ECS's reason in the evidence.",
-        weight=SYMPTOM,
+        weight=Weight.SYMPTOM,
         symptom=True,
-        match=match_words(placement_events, REFUSED, "ECS reports that it cannot start a task."),
+        match=match_words(placement_events, REFUSED),
     ),
 )

@@ -13,29 +13,26 @@ from deploy.diagnose.quotes import (
     reasons_and_events,
     safe,
 )
-from deploy.diagnose.registry import STATED, SYMPTOM, TWO_FACTS, Cause, match_words
+from deploy.diagnose.registry import Cause, Weight, match_words
 
 SECRET = re.compile(
-    r"(?:retrieve|get|fetch|pull)\w* (?:the )?secrets?\b|secrets? manager|\bssm\b|parameter store|"
-    r"GetSecretValue|GetParameters",
-    re.IGNORECASE,
+    r"(?i)(?:retrieve|get|fetch|pull)\w* (?:the )?secrets?\b|secrets? manager|\bssm\b|parameter store|"
+    r"GetSecretValue|GetParameters"
 )
 SECRET_ARN = re.compile(r"arn:aws[\w-]*:(?:secretsmanager|ssm):[\w-]*:\d*:(?:secret:|parameter)[\w/+=.@-]+")
 SECRET_MISSING = re.compile(
-    r"ResourceNotFoundException|can't find the specified secret|invalid ssm parameters|ParameterNotFound|"
-    r"secret[^\n]*(?:can't|cannot|could not) be found|Check that the secret exists",
-    re.IGNORECASE,
+    r"(?i)ResourceNotFoundException|can't find the specified secret|invalid ssm parameters|ParameterNotFound|"
+    r"secret[^\n]*(?:can't|cannot|could not) be found|Check that the secret exists"
 )
 JSON_KEY_MISSING = re.compile(
-    r"did not contain json key[: ]*'?(?P<key>[\w./-]+)?|json key[^\n]*not found|"
-    r"invalid character '[^\n]*looking for beginning",
-    re.IGNORECASE,
+    r"(?i)did not contain json key[: ]*'?(?P<key>[\w./-]+)?|json key[^\n]*not found|"
+    r"invalid character '[^\n]*looking for beginning"
 )
-DENIED = re.compile(r"not authorized to perform|AccessDenied", re.IGNORECASE)
+DENIED = re.compile(r"(?i)not authorized to perform|AccessDenied")
 KMS_DENIED = re.compile(r"Access to KMS is not allowed|not authorized to perform: kms:|KMSAccessDenied")
 NOT_ASSUMED = re.compile(r"unable to assume the role '?(?P<role>[^\s']+)?|not able to assume role|sts:AssumeRole")
-LOG = re.compile(r"log(?:ging|ger|s)?[ :_]|log stream|CloudWatch", re.IGNORECASE)
-LOG_GROUP_MISSING = re.compile(r"log group does not exist|cannot find the Amazon CloudWatch log group", re.IGNORECASE)
+LOG = re.compile(r"(?i)log(?:ging|ger|s)?[ :_]|log stream|CloudWatch")
+LOG_GROUP_MISSING = re.compile(r"(?i)log group does not exist|cannot find the Amazon CloudWatch log group")
 NO_CONNECTION = re.compile("connection issue")  # then "cannot find the log group" means that ECS could not reach it
 LOG_UNREACHABLE = re.compile(f"{UNREACHABLE.pattern}|signal: killed", re.IGNORECASE)
 NOT_INITIALIZED = re.compile(r"ResourceInitializationError")
@@ -78,8 +75,7 @@ def about_secret(template: str) -> Callable[[Evidence, re.Match[str]], str]:
 
     def sentence(evidence: Evidence, match: re.Match[str]) -> str:
         return template.format(
-            secret=secret_name(evidence, match),
-            permission=missing_permission(match.string) or "the permission",
+            secret=secret_name(evidence, match), permission=missing_permission(match.string) or "the permission"
         )
 
     return sentence
@@ -108,7 +104,7 @@ CAUSES = (
         looks="`AccessDeniedException: Access to KMS is not allowed`.",
         repair="Allow the execution role kms:Decrypt with the key that encrypts the secret, in the role's policy and "
         "in the key's (infra.adopt.key in the plan names a key of your own).",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=match_words(
             failed_reasons,
@@ -123,7 +119,7 @@ CAUSES = (
         "beginning of value`.",
         repair="Add the key to the secret, which must be a JSON object, or correct the key after the secret's name in "
         "the plan: secret:NAME:json-key::.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=match_words(secret_errors, JSON_KEY_MISSING, _json_key),
     ),
@@ -133,7 +129,7 @@ CAUSES = (
         looks="`ResourceNotFoundException: Secrets Manager can't find the specified secret`, `invalid ssm parameters`.",
         repair="Create it in the plan's region, or correct its ARN under secrets in the plan; the six letters after "
         "the name are part of the ARN, and a secret that was deleted and created again has others.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=match_words(
             secret_errors, SECRET_MISSING, about_secret("ECS cannot find {secret} that the task definition names.")
@@ -145,7 +141,7 @@ CAUSES = (
         looks="`AccessDeniedException: … is not authorized to perform: secretsmanager:GetSecretValue`.",
         repair="Allow the execution role (not the task role) secretsmanager:GetSecretValue on the secret, or "
         "ssm:GetParameters on the parameter.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=match_words(
             secret_errors,
@@ -156,16 +152,12 @@ CAUSES = (
     ),
     Cause(
         "SECRET_UNREACHABLE",
-        "Secrets Manager cannot be reached",
+        "Secrets Manager cannot be reached from the tasks' subnets",
         looks="`unable to retrieve secret from asm: … context deadline exceeded`, and permission is not denied.",
         repair="Give the tasks a route out: a NAT gateway, a public IP in a public subnet, or the VPC endpoint "
         "secretsmanager (ssm for parameters); and allow their security group egress on port 443.",
-        weight=TWO_FACTS,
-        match=match_words(
-            secret_errors,
-            UNREACHABLE,
-            "Secrets Manager cannot be reached from the tasks' subnets: there is no route out, or port 443 is blocked.",
-        ),
+        weight=Weight.TWO_FACTS,
+        match=match_words(secret_errors, UNREACHABLE),
     ),
     Cause(
         "ROLE_NOT_ASSUMED",
@@ -174,7 +166,7 @@ CAUSES = (
         "this task`.",
         repair="Allow ecs-tasks.amazonaws.com sts:AssumeRole in the role's trust policy, and check that the role "
         "exists. A new role is known everywhere after about a minute.",
-        weight=STATED,
+        weight=Weight.STATED,
         match=match_words(reasons_and_events, NOT_ASSUMED, _role),
     ),
     Cause(
@@ -184,7 +176,7 @@ CAUSES = (
         "exist`.",
         repair="Create it (`trail infra apply` does, or `aws logs create-log-group`), or correct log_group in the "
         "plan.",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=match_words(failed_reasons, LOG_GROUP_MISSING, _log_group, excluding=NO_CONNECTION),
     ),
@@ -194,7 +186,7 @@ CAUSES = (
         looks="`is not authorized to perform: logs:CreateLogStream` in the stopped reason.",
         repair="Allow the execution role logs:CreateLogStream and logs:PutLogEvents on the log group (its ARN ends in "
         ":*).",
-        weight=STATED,
+        weight=Weight.STATED,
         deterministic=True,
         match=match_words(
             log_errors,
@@ -207,26 +199,20 @@ CAUSES = (
     ),
     Cause(
         "LOG_UNREACHABLE",
-        "CloudWatch Logs cannot be reached",
+        "CloudWatch Logs cannot be reached from the tasks' subnets",
         looks="`failed to validate logger args: … context deadline exceeded` or `signal: killed`.",
         repair="Give the tasks a route out: a NAT gateway, a public IP in a public subnet, or the VPC endpoint logs; "
         "and allow their security group egress on port 443.",
-        weight=TWO_FACTS,
-        match=match_words(
-            log_errors,
-            LOG_UNREACHABLE,
-            "CloudWatch Logs cannot be reached from the tasks' subnets: there is no route out, or port 443 is blocked.",
-        ),
+        weight=Weight.TWO_FACTS,
+        match=match_words(log_errors, LOG_UNREACHABLE),
     ),
     Cause(
         "NOT_INITIALIZED",
-        "ECS cannot prepare the task",
+        "ECS could not prepare what the task needs before it starts",
         looks="`ResourceInitializationError` with a reason that fits no other cause.",
         repair="Read ECS's reason in the evidence: it names what could not be fetched or mounted.",
-        weight=SYMPTOM,
+        weight=Weight.SYMPTOM,
         symptom=True,
-        match=match_words(
-            failed_reasons, NOT_INITIALIZED, "ECS could not prepare what the task needs before it starts."
-        ),
+        match=match_words(failed_reasons, NOT_INITIALIZED),
     ),
 )

@@ -14,44 +14,30 @@ from deploy.diagnose.quotes import (
     safe,
     short_id,
     stop_reasons,
+    stopped_task,
     unhealthy_targets,
 )
-from deploy.diagnose.registry import (
-    AFTERMATH,
-    LIKELY,
-    NO_FAILURE,
-    STATED,
-    SYMPTOM,
-    TWO_FACTS,
-    Cause,
-    CauseMatch,
-    Matcher,
-    matched,
-)
+from deploy.diagnose.registry import Cause, CauseMatch, Matcher, Weight, matched
 from deploy.diagnose.surroundings import MISSING
 
-MAINTENANCE = re.compile(
-    r"performing maintenance|^Host EC2|host retirement|underlying (?:host|infrastructure)", re.IGNORECASE
-)
-SPOT = re.compile(r"Spot Task was interrupted|Spot interruption", re.IGNORECASE)
+MAINTENANCE = re.compile(r"(?i)performing maintenance|^Host EC2|host retirement|underlying (?:host|infrastructure)")
+SPOT = re.compile(r"(?i)Spot Task was interrupted|Spot interruption")
 USER = re.compile(r"^Task stopped by user")
 SCALED = re.compile(r"^Scaling activity initiated by")
-BREAKER = re.compile(r"circuit breaker|deployment failed: tasks failed to start", re.IGNORECASE)
-ALARMED = re.compile(
-    r"deployment failed: alarm detected|alarm(?:s)? (?:was |were )?(?:detected|triggered)", re.IGNORECASE
-)
+BREAKER = re.compile(r"(?i)circuit breaker|deployment failed: tasks failed to start")
+ALARMED = re.compile(r"(?i)deployment failed: alarm detected|alarm(?:s)? (?:was |were )?(?:detected|triggered)")
 NO_START = re.compile(r"unable to consistently start tasks successfully")
 KNOWN = {"ACTIVE", "DRAINING", "INACTIVE", MISSING}
 STOPPED_BY_REQUEST = {"STOPPED", "STOP_REQUESTED", "ROLLBACK_REQUESTED"}
 
 
-def stopped_by(codes: set[str], pattern: re.Pattern[str], sentence: str) -> Matcher:
+def stopped_by(codes: set[str], pattern: re.Pattern[str], sentence: str = "") -> Matcher:
     """Build the `match` of a cause for which a task was stopped through no fault of its own.
 
     Args:
         codes: stop codes of ECS.
         pattern: of the stopped reason, where the code does not say it.
-        sentence: what happened.
+        sentence: what happened; empty where the cause's title says it all.
     """
 
     def match(evidence: Evidence) -> CauseMatch | None:
@@ -62,9 +48,7 @@ def stopped_by(codes: set[str], pattern: re.Pattern[str], sentence: str) -> Matc
         ]
         if not tasks:
             return None
-        quotes = stop_reasons(tasks) or [
-            Quote(f"stopped task {short_id(task.id)}", task.stop_code, task.stopped, task.id) for task in tasks
-        ]
+        quotes = stop_reasons(tasks) or [stopped_task(task, task.stop_code) for task in tasks]
         return matched(sentence, quotes)
 
     return match
@@ -100,7 +84,7 @@ def desired_zero(evidence: Evidence) -> CauseMatch | None:
     if service is None or service.status != "ACTIVE" or service.desired > 0:
         return None
     quote = Quote(f"service {evidence.name}", f"desired {service.desired}, running {service.running}")
-    weight = SYMPTOM - 0.1 if evidence.failed else None
+    weight = Weight.SYMPTOM - 0.1 if evidence.failed else None
     return matched("The service's desired count is 0, so nothing runs.", [quote], weight=weight)
 
 
@@ -167,7 +151,7 @@ def deployment_stopped(evidence: Evidence) -> CauseMatch | None:
     if newest is None or newest.status not in STOPPED_BY_REQUEST:
         return None
     quote = Quote("service deployment", f"{newest.status}. {newest.reason} {newest.rollback}".strip(), newest.created)
-    return matched("The deployment was stopped by a request, not by ECS.", [quote])
+    return matched("", [quote])
 
 
 def task_stopped(evidence: Evidence) -> CauseMatch | None:
@@ -178,7 +162,7 @@ def task_stopped(evidence: Evidence) -> CauseMatch | None:
     code = f", exit code {task.exit_code}" if task.exit_code is not None else ""
     reason = safe(task.reasons[0], 300) if task.reasons else "no reason is known"
     quotes = [*stop_reasons([task]), *log_lines(evidence, [task])[:4]]
-    quotes = quotes or [Quote(f"stopped task {short_id(task.id)}", task.stop_code or "no reason given", task.stopped)]
+    quotes = quotes or [stopped_task(task, task.stop_code or "no reason given")]
     cause = matched(f"Task {short_id(task.id)} stopped{code}: {reason.rstrip('.')}.", quotes)
     return replace(cause, tasks=[other.id for other in evidence.failed if other.reasons == task.reasons])
 
@@ -253,46 +237,38 @@ def _is_well(evidence: Evidence) -> bool:
 CAUSES = (
     Cause(
         "HOST_MAINTENANCE",
-        "AWS stopped the task for maintenance of its host",
+        "AWS stopped a task for maintenance of its host",
         looks="`ECS is performing maintenance on the underlying infrastructure hosting the task`, stop code "
         "InfrastructureHealth.",
         repair="Nothing: ECS starts another task. With two tasks in two zones users do not notice it.",
-        weight=LIKELY,
+        weight=Weight.LIKELY,
         aside=True,
-        match=stopped_by(
-            {"InfrastructureHealth"},
-            MAINTENANCE,
-            "AWS stopped a task for maintenance of its host; ECS starts another task.",
-        ),
+        match=stopped_by({"InfrastructureHealth"}, MAINTENANCE),
     ),
     Cause(
         "SPOT_INTERRUPTION",
-        "Fargate Spot interrupted the task",
+        "Fargate Spot interrupted a task, with two minutes' notice",
         looks="Stop code SpotInterruption, `Your Spot Task was interrupted`.",
         repair="Run the minimum number of tasks on FARGATE and only additional ones on FARGATE_SPOT.",
-        weight=LIKELY,
+        weight=Weight.LIKELY,
         aside=True,
-        match=stopped_by(
-            {"SpotInterruption", "TerminationNotice"},
-            SPOT,
-            "Fargate Spot interrupted a task to take its capacity back, with two minutes' notice.",
-        ),
+        match=stopped_by({"SpotInterruption", "TerminationNotice"}, SPOT),
     ),
     Cause(
         "STOPPED_BY_USER",
-        "Someone stopped a task",
+        "A person or a tool stopped a task, not ECS",
         looks="Stop code UserInitiated.",
         repair="Nothing: ECS starts another task. CloudTrail (StopTask) says who stopped it.",
-        weight=SYMPTOM - 0.05,
+        weight=Weight.SYMPTOM - 0.05,
         aside=True,
-        match=stopped_by({"UserInitiated"}, USER, "A task was stopped by a person or a tool, not by ECS."),
+        match=stopped_by({"UserInitiated"}, USER),
     ),
     Cause(
         "CLUSTER_MISSING",
         "The cluster does not exist",
         looks="ClusterNotFoundException, or the cluster is INACTIVE.",
         repair="Create the cluster, or correct cluster, region or account in the plan.",
-        weight=STATED + 0.03,
+        weight=Weight.STATED + 0.03,
         deterministic=True,
         match=cluster_missing,
     ),
@@ -301,7 +277,7 @@ CAUSES = (
         "The service does not exist",
         looks="DescribeServices answers MISSING, or the service is INACTIVE or DRAINING.",
         repair="`trail up` creates it; if it should exist already, correct service or cluster in the plan.",
-        weight=STATED + 0.02,
+        weight=Weight.STATED + 0.02,
         deterministic=True,
         match=service_missing,
     ),
@@ -311,7 +287,7 @@ CAUSES = (
         looks="desiredCount is 0.",
         repair="`trail up` starts tasks again. A first rollout that failed leaves 0 behind, because there was nothing "
         "to roll back to.",
-        weight=TWO_FACTS,
+        weight=Weight.TWO_FACTS,
         aside=True,
         match=desired_zero,
     ),
@@ -322,17 +298,17 @@ CAUSES = (
         "start`.",
         repair="Find out why the tasks failed: read the causes above, or run `trail why` within an hour of the "
         "failure, while ECS still knows the tasks.",
-        weight=AFTERMATH,
+        weight=Weight.AFTERMATH,
         aside=True,
         match=circuit_breaker,
     ),
     Cause(
         "DEPLOYMENT_STOPPED",
-        "Someone stopped the deployment",
+        "The deployment was stopped by a request, not by ECS",
         looks="The service deployment is STOPPED, or its rollback was requested.",
         repair="Find out who stopped it: the trail record knows what this tool stopped, CloudTrail "
         "(StopServiceDeployment) everything else.",
-        weight=AFTERMATH + 0.05,
+        weight=Weight.AFTERMATH + 0.05,
         aside=True,
         match=deployment_stopped,
     ),
@@ -341,7 +317,7 @@ CAUSES = (
         "A task stopped, and no known cause fits",
         looks="A stopped reason that fits no other cause.",
         repair="Read ECS's reason and the last log lines in the evidence.",
-        weight=SYMPTOM - 0.1,
+        weight=Weight.SYMPTOM - 0.1,
         symptom=True,
         match=task_stopped,
     ),
@@ -351,7 +327,7 @@ CAUSES = (
         looks="runningCount below desiredCount although no deployment is in progress, or `unable to consistently start "
         "tasks successfully`.",
         repair="Wait a minute and run `trail why` again: ECS knows stopped tasks for an hour.",
-        weight=SYMPTOM - 0.15,
+        weight=Weight.SYMPTOM - 0.15,
         symptom=True,
         match=tasks_missing,
     ),
@@ -360,7 +336,7 @@ CAUSES = (
         "The service could not be read",
         looks="ECS was not called, or did not answer.",
         repair="Read below what could not be read, and why; a missing permission is named.",
-        weight=SYMPTOM - 0.2,
+        weight=Weight.SYMPTOM - 0.2,
         symptom=True,
         match=not_seen,
     ),
@@ -369,7 +345,7 @@ CAUSES = (
         "Tasks were stopped because fewer are desired",
         looks="`Scaling activity initiated by (deployment …)`; autoscaling, or the end of a deployment.",
         repair="Nothing is wrong.",
-        weight=NO_FAILURE + 0.03,
+        weight=Weight.NO_FAILURE + 0.03,
         harmless=True,
         match=scaled_in,
     ),
@@ -378,7 +354,7 @@ CAUSES = (
         "The deployment is in progress, and nothing is wrong so far",
         looks="rolloutState IN_PROGRESS, no failed tasks, no unhealthy targets.",
         repair="Wait.",
-        weight=NO_FAILURE + 0.02,
+        weight=Weight.NO_FAILURE + 0.02,
         harmless=True,
         match=in_progress,
     ),
@@ -387,7 +363,7 @@ CAUSES = (
         "Nothing is wrong",
         looks="All desired tasks run, none failed, all targets are healthy, no alarm is in ALARM.",
         repair="Nothing.",
-        weight=NO_FAILURE,
+        weight=Weight.NO_FAILURE,
         harmless=True,
         match=nothing_wrong,
     ),
@@ -396,7 +372,7 @@ CAUSES = (
         "An alarm stopped the deployment",
         looks="`deployment failed: alarm detected`; the service deployment names the alarm.",
         repair="Check what the alarm measures, at that time (deploy/watch/RUNBOOK.md); suspect the new version first.",
-        weight=TWO_FACTS - 0.1,
+        weight=Weight.TWO_FACTS - 0.1,
         aside=True,
         match=deployment_alarm,
     ),
@@ -405,7 +381,7 @@ CAUSES = (
         "An alarm is in ALARM",
         looks="One of the plan's alarms is in state ALARM.",
         repair="deploy/watch/RUNBOOK.md says what each alarm means and what to do.",
-        weight=SYMPTOM - 0.1,
+        weight=Weight.SYMPTOM - 0.1,
         aside=True,
         match=alarm_firing,
     ),

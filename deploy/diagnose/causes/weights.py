@@ -6,7 +6,7 @@ from collections.abc import Callable
 from deploy.diagnose.causes.health import health_failures
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.quotes import json_fields, log_lines, safe
-from deploy.diagnose.registry import SYMPTOM, TWO_FACTS, Cause, CauseMatch, Matcher, matched
+from deploy.diagnose.registry import Cause, CauseMatch, Matcher, Weight, matched
 
 LOADED = "weights are in service"
 FAILED = "weights cannot be loaded"
@@ -51,7 +51,7 @@ def load_failed(
         if not failures:
             return None
         # A missing model neither ends a container nor makes it unhealthy.
-        weight = SYMPTOM - 0.05 if evidence.failed or health_failures(evidence) else None
+        weight = Weight.SYMPTOM - 0.05 if evidence.failed or health_failures(evidence) else None
         text = sentence if isinstance(sentence, str) else sentence(evidence)
         text = f"{text} {safe(failures[0][1], 300).rstrip('.')}."
         return matched(text, [quote for quote, _ in failures], weight=weight)
@@ -91,7 +91,7 @@ CAUSES = (
         "answers with heuristics.",
         repair="Allow the task role (not the execution role) s3:GetObject on the weights' prefix and s3:ListBucket on "
         "the bucket, and kms:Decrypt if the bucket has its own key.",
-        weight=TWO_FACTS,
+        weight=Weight.TWO_FACTS,
         aside=True,
         deterministic=True,
         match=load_failed(None, _denied, detail=REFUSED),
@@ -103,7 +103,7 @@ CAUSES = (
         "version … is not in …`.",
         repair="Correct weights.sha256 in the plan (`sha256sum manifest.json`), or publish that version; one changed "
         "file changes it.",
-        weight=TWO_FACTS,
+        weight=Weight.TWO_FACTS,
         aside=True,
         deterministic=True,
         match=load_failed(None, "The weights in that place are not the pinned ones.", detail=PIN),
@@ -113,7 +113,7 @@ CAUSES = (
         "The weights do not exist",
         looks="`weights_missing` in the log; the service answers with heuristics.",
         repair="Correct weights.uri in the plan, or publish the bundle (manifest.json last).",
-        weight=TWO_FACTS,
+        weight=Weight.TWO_FACTS,
         aside=True,
         deterministic=True,
         match=load_failed("weights_missing", "There are no weights.", excluding=PIN),
@@ -125,7 +125,7 @@ CAUSES = (
         "and tries again.",
         repair="Give the tasks a route to S3: the gateway endpoint in their route table, or NAT; and allow their "
         "security group egress on port 443. If the cache cannot be written, mount a volume on it.",
-        weight=TWO_FACTS,
+        weight=Weight.TWO_FACTS,
         aside=True,
         match=load_failed("weights_unreachable", "The weights cannot be fetched.", excluding=REFUSED),
     ),
@@ -134,7 +134,7 @@ CAUSES = (
         "The weights are corrupt",
         looks="`weights_corrupt` in the log: a file does not match the manifest.",
         repair="Publish the whole bundle again in a new folder, and pin its manifest.",
-        weight=TWO_FACTS,
+        weight=Weight.TWO_FACTS,
         aside=True,
         deterministic=True,
         match=load_failed("weights_corrupt", "The weights are corrupt.", excluding=PIN),
@@ -144,7 +144,7 @@ CAUSES = (
         "The weights do not fit this image",
         looks="`weights_incompatible` in the log.",
         repair="Pin weights of the format that this image reads, or roll out the image that belongs to them.",
-        weight=TWO_FACTS,
+        weight=Weight.TWO_FACTS,
         aside=True,
         deterministic=True,
         match=load_failed("weights_incompatible", "This image cannot run these weights."),
@@ -155,7 +155,7 @@ CAUSES = (
         looks="`self_test_failed` in the log: the network's output differs from the recorded output.",
         repair="Pin the previous version; either the weights or the CPU's arithmetic differ from where the output was "
         "recorded.",
-        weight=TWO_FACTS,
+        weight=Weight.TWO_FACTS,
         aside=True,
         deterministic=True,
         match=load_failed("self_test_failed", "The model's output differs from the recorded output."),
@@ -165,7 +165,7 @@ CAUSES = (
         "A runner ends again and again",
         looks="`a worker ended by itself and is started anew` in the log, several times; or `this runner ends`.",
         repair="Nearly always memory within the task: raise size.memory. If it hung: too little CPU, or memory again.",
-        weight=SYMPTOM + 0.1,
+        weight=Weight.SYMPTOM + 0.1,
         aside=True,
         match=runner_dies,
     ),

@@ -145,7 +145,7 @@ EXAMPLES = [
         make_evidence(
             unstarted("CannotPullContainerError: write /var/lib/containerd/io/ingest/9/data: no space left on device")
         ),
-        "no space left",
+        "No space is left on the task's disk",
         "no space left",
         False,
     ),

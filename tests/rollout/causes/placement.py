@@ -56,7 +56,7 @@ EXAMPLES = [
             ],
             service_changes=ONE,
         ),
-        "forbid both",
+        "forbid ECS both to stop an old task and to start a new one",
         "unable to stop or start",
         True,
     ),
