@@ -11,10 +11,10 @@ from deploy.cli import options
 from deploy.cli.explain import meaning
 from deploy.config import plan as plans
 from deploy.diagnose import terminal as told
-from deploy.diagnose.diagnosis import Diagnosis
 from deploy.diagnose.evidence import Evidence, gather, read, save
 from deploy.diagnose.ranking import diagnose
-from deploy.diagnose.recorded import remembered
+from deploy.diagnose.recorded import last_failure
+from deploy.diagnose.registry import Diagnosis
 from deploy.exit_codes import FINE, FOUND
 from deploy.findings import terminal as report
 from deploy.findings.finding import fail, ok
@@ -94,7 +94,7 @@ def with_attempt(seen: Evidence, plan: plans.Plan, clients: Clients, deployment:
     except RecordError as error:
         return _unread(seen, str(error))
     primary = next((one.created for one in seen.deployments if one.status == "PRIMARY"), None)
-    return seen.model_copy(update={"recorded": remembered(record, deployment, primary)})
+    return seen.model_copy(update={"recorded": last_failure(record, deployment, primary)})
 
 
 def _unread(seen: Evidence, why: str) -> Evidence:

@@ -1,4 +1,4 @@
-"""The very words: what ECS, the log, events and the load balancer said, when, and of which task."""
+"""Quotes from ECS, logs, events and the load balancer: who said it, when, and about which task."""
 
 import json
 import re
@@ -12,149 +12,169 @@ from deploy.diagnose.facts.task import Task
 from deploy.redact import masked
 from deploy.text import printable
 
-LONGEST = 420  # characters of a quotation; ECS's own reasons have 1024 at most, the most telling first
+QUOTE_CHARACTERS = 420  # ECS's own reasons have at most 1024, the important part first
 EPOCH = datetime.min.replace(tzinfo=UTC)
-SLACK = timedelta(seconds=5)  # between clocks of ECS's own
+CLOCK_SKEW = timedelta(seconds=5)  # between ECS's own clocks
 STEADY = re.compile(r"has reached a steady state")
 ACTION = re.compile(r"not authorized to perform:? (?P<action>[a-z0-9-]+:\w+)")
-PREAMBLE = "unable to pull secrets or registry auth"  # before whatever it was that could not be fetched
-SAID = ("reason", "cause", "error", "worker", "runner", "status")  # fields of a log line that say why
+PREAMBLE = "unable to pull secrets or registry auth"  # ECS writes it before whatever it could not fetch
+UNREACHABLE = re.compile(
+    r"i/o timeout|dial tcp|context deadline exceeded|request canceled|connection (?:refused|reset|issue|timed out)|"
+    r"RequestCanceled|RequestError|no such host|TLS handshake timeout|network configuration",
+    re.IGNORECASE,
+)
+REASON_FIELDS = ("reason", "cause", "error", "worker", "runner", "status")  # fields of a log line that say why
 
 
 @dataclass(frozen=True)
 class Quote:
-    """Something that was said.
+    """A statement with its source.
 
     Attributes:
-        who: said it, or of whom it was said.
-        text: the very words.
+        source: who said it, or what it is about.
+        text: the words, unchanged.
         at: when, UTC.
         task: id of the task that it is about.
     """
 
-    who: str
+    source: str
     text: str
     at: datetime | None = None
     task: str = ""
 
     @property
     def line(self) -> str:
-        """As evidence."""
-        clock = f" {told(self.at)}" if self.at else ""
-        return f"{self.who}{clock}: {shown(self.text)}"
+        """As a line of evidence."""
+        clock = f" {format_time(self.at)}" if self.at else ""
+        return f"{self.source}{clock}: {safe(self.text)}"
 
 
-Match = re.Match[str]
-Found = list[tuple[Quote, Match]]
-
-
-def told(at: datetime) -> str:
-    """A time, for people."""
+def format_time(at: datetime) -> str:
+    """A time for people."""
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def short(task: str) -> str:
-    """A task's id, as far as people need it."""
+def short_id(task: str) -> str:
+    """The start of a task's id, enough for people."""
     return task[:8] or "without id"
 
 
-def shown(text: str, most: int = LONGEST) -> str:
-    """Words of others as they may be printed: on one line, fit for any terminal, without secrets."""
-    return printable(masked(" ".join(spoken(text).split())), most)
+def safe(text: str, limit: int = QUOTE_CHARACTERS) -> str:
+    """Text of others on one line, safe for a terminal, without secrets."""
+    return printable(masked(" ".join(log_message(text).split())), limit)
 
 
-def spoken(text: str) -> str:
-    """What a log line says; of one in JSON, its message with what explains it, and the exception's last line."""
-    line = as_json(text)
-    if not isinstance(message := line.get("message"), str):
+def log_message(text: str) -> str:
+    """Reduce a log line in JSON to its message, the fields that say why and the exception's last line."""
+    fields = json_fields(text)
+    if not isinstance(message := fields.get("message"), str):
         return text
-    parts = [str(line.get("level", "")), message, *(f"{key}={line[key]}" for key in SAID if line.get(key))]
-    trace = str(line.get("exception") or "").strip().splitlines()
-    return " ".join(filter(None, [*parts, *trace[-1:]]))
+    parts = [
+        str(fields.get("level", "")),
+        message,
+        *(f"{key}={fields[key]}" for key in REASON_FIELDS if fields.get(key)),
+    ]
+    traceback = str(fields.get("exception") or "").strip().splitlines()
+    return " ".join(filter(None, [*parts, *traceback[-1:]]))
 
 
-def as_json(text: str) -> dict[str, object]:
-    """A log line's fields, where it is JSON."""
+def json_fields(text: str) -> dict[str, object]:
+    """The fields of a log line in JSON; none where it is not JSON."""
     if not text.lstrip().startswith("{"):
         return {}
     try:
-        line = json.loads(text)
+        fields = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return line if isinstance(line, dict) else {}
+    return fields if isinstance(fields, dict) else {}
 
 
-def reasons(tasks: Iterable[Task]) -> list[Quote]:
+def stopped_task(task: Task, text: str) -> Quote:
+    """A statement about a stopped task."""
+    return Quote(f"stopped task {short_id(task.id)}", text, task.stopped, task.id)
+
+
+def stop_reasons(tasks: Iterable[Task]) -> list[Quote]:
     """Why tasks stopped, in ECS's words, the newest first."""
-    found = []
+    quotes = []
     for task in tasks:
         state = "stopped task" if task.status == "STOPPED" or task.stopped else "task"
         at = task.stopped or task.stopping
-        found += [Quote(f"{state} {short(task.id)}", text, at, task.id) for text in task.reasons]
-    return found
+        quotes += [Quote(f"{state} {short_id(task.id)}", text, at, task.id) for text in task.reasons]
+    return quotes
 
 
-def lines(seen: Evidence, tasks: Iterable[Task]) -> list[Quote]:
-    """What tasks wrote into their logs, of each task the last line first."""
+def failed_reasons(evidence: Evidence) -> list[Quote]:
+    """Why the failed tasks stopped, in ECS's words."""
+    return stop_reasons(evidence.failed)
+
+
+def reasons_and_events(evidence: Evidence) -> list[Quote]:
+    """Why the failed tasks stopped, and the service's events."""
+    return [*failed_reasons(evidence), *deployment_events(evidence)]
+
+
+def log_lines(evidence: Evidence, tasks: Iterable[Task]) -> list[Quote]:
+    """The log lines of tasks; of each task the last line first."""
     return [
-        Quote(f"log of task {short(task.id)}", one.text, one.at, task.id)
+        Quote(f"log of task {short_id(task.id)}", event.text, event.at, task.id)
         for task in tasks
-        for one in reversed(seen.logs.get(task.id, ()))
+        for event in reversed(evidence.logs.get(task.id, ()))
     ]
 
 
-def events(seen: Evidence) -> list[Quote]:
-    """What ECS said of the service since the deployment began and it was last in a steady state, the newest first.
+def deployment_events(evidence: Evidence) -> list[Quote]:
+    """The service's events since the deployment began and since its last steady state, the newest first.
 
-    A service that was taken back is in a steady state again: then those before that deployment failed are meant.
+    After a rollback the service is in a steady state again: then the events before the deployment failed count.
     """
-    found: list[Event] = []
-    failed = not went_back(seen)
-    begun = seen.subject.created if seen.subject else None
-    for one in seen.events:
-        if begun and one.at and one.at < begun - SLACK:
+    events: list[Event] = []
+    failed = not rolled_back(evidence)
+    begun = evidence.subject.created if evidence.subject else None
+    for event in evidence.events:
+        if begun and event.at and event.at < begun - CLOCK_SKEW:
             break
-        if STEADY.search(one.text):
+        if STEADY.search(event.text):
             if failed:
                 break
             continue
-        failed = failed or (seen.deployment in one.text and "failed" in one.text)
-        found.append(one)
-    return [Quote("event", one.text, one.at) for one in found]
+        failed = failed or (evidence.deployment in event.text and "failed" in event.text)
+        events.append(event)
+    return [Quote("event", event.text, event.at) for event in events]
 
 
-def went_back(seen: Evidence) -> bool:
-    """Whether the deployment that is looked at is no longer the one that the service runs."""
-    primary = next((one.id for one in seen.deployments if one.status == "PRIMARY"), seen.deployment)
-    return seen.deployment != primary
+def rolled_back(evidence: Evidence) -> bool:
+    """Whether the service now runs another deployment than the one that is diagnosed."""
+    primary = next((each.id for each in evidence.deployments if each.status == "PRIMARY"), evidence.deployment)
+    return evidence.deployment != primary
 
 
-def verdicts(seen: Evidence) -> list[Quote]:
-    """What the load balancer says of targets that it finds unhealthy."""
-    owners = {one.address: one.id for one in [*seen.running, *seen.stopped] if one.address}
+def unhealthy_targets(evidence: Evidence) -> list[Quote]:
+    """The load balancer's reasons for the targets that are not healthy."""
+    owners = {task.address: task.id for task in [*evidence.running, *evidence.stopped] if task.address}
     return [
         Quote(
-            f"target {one.address}:{one.port}",
-            f"{one.state}, {one.reason}: {one.description}" if one.description else f"{one.state}, {one.reason}",
+            f"target {target.address}:{target.port}",
+            ", ".join((target.state, target.reason)) + (f": {target.description}" if target.description else ""),
             None,
-            owners.get(one.address, ""),
+            owners.get(target.address, ""),
         )
-        for one in seen.targets
-        if one.state in ("unhealthy", "unavailable", "unused")
+        for target in evidence.targets
+        if target.state in ("unhealthy", "unavailable", "unused")
     ]
 
 
-def action(text: str) -> str:
-    """Which permission is missing, where AWS names it."""
-    found = ACTION.search(text)
-    return found["action"] if found else ""
+def missing_permission(text: str) -> str:
+    """The permission that AWS names as missing; empty where it names none."""
+    match = ACTION.search(text)
+    return match["action"] if match else ""
 
 
-def find(quotes: Sequence[Quote], pattern: re.Pattern[str]) -> Found:
-    """Those that fit."""
+def matching(quotes: Sequence[Quote], pattern: re.Pattern[str]) -> list[tuple[Quote, re.Match[str]]]:
+    """The quotes that have words of the pattern."""
     return [(quote, match) for quote in quotes if (match := pattern.search(quote.text)) is not None]
 
 
-def newest(quotes: Iterable[Quote]) -> datetime | None:
-    """When the last of them was said."""
-    return max((one.at for one in quotes if one.at), default=None)
+def latest(quotes: Iterable[Quote]) -> datetime | None:
+    """The time of the newest quote."""
+    return max((quote.at for quote in quotes if quote.at), default=None)

@@ -1,10 +1,16 @@
-"""The table of causes. A cause is a small function that looks at evidence and says whether it sees itself there.
+"""What a cause is: a row of the table, how certain it is, and how evidence shows it.
 
-    @cause("IMAGE_MISSING", "The image is not in the registry", looks="…", repair="…", weight=SAID, deterministic=True)
-    def image_missing(seen: Evidence) -> Sign | None:
-        return by_words(reasons(seen.failed), MISSING, "…")
+    Cause(
+        "IMAGE_MISSING",
+        "The image is not in the registry",
+        looks="…",
+        repair="…",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=match_words(pull_errors, MISSING),
+    )
 
-A function under causes/ that is registered here is asked each time; docs/causes.md lists all of them.
+Each module of causes/ ends with its rows. A cause that needs more than words has a function of its own as `match`.
 """
 
 import re
@@ -12,30 +18,66 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from deploy.diagnose.diagnosis import Diagnosis
+from pydantic import BaseModel, ConfigDict
+
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.quotes import Match, Quote, find, newest
+from deploy.diagnose.quotes import Quote, latest, matching
 from deploy.redact import masked
 from deploy.text import printable
 
-SAID = 0.95  # AWS or the service itself says so, and names the thing
-SEEN = 0.85  # two facts that were seen, and that fit together
-LIKELY = 0.7  # fits, and something else could be behind it
-SYMPTOM = 0.5  # what happened, without why
-AFTERMATH = 0.3  # follows from another cause
-NOTHING = 0.1  # no failure
-STALE = 0.4  # share of its weight that a cause keeps where the newest failure is another; then below any SYMPTOM
-MOST_LINES = 6  # of evidence
-LONGEST = 700  # characters of a sentence
+MAX_LINES = 6  # of evidence
+MAX_CHARACTERS = 700  # of a sentence
+
+
+class Weight:
+    """How certain a cause is where it matches, from 0 to 1."""
+
+    STATED = 0.95  # AWS or the service itself states it, and names what is wrong
+    TWO_FACTS = 0.85  # two facts that fit together
+    LIKELY = 0.7  # fits, but something else could be the reason
+    SYMPTOM = 0.5  # what happened, without why
+    AFTERMATH = 0.3  # follows from another cause
+    NO_FAILURE = 0.1
+    STALE = 0.4  # factor for a cause that the newest failure does not show; puts it below any SYMPTOM
+
+
+class Diagnosis(BaseModel):
+    """One likely cause of a failure, with what shows it.
+
+    Attributes:
+        code: stable, upper case with underscores, e.g. IMAGE_MISSING; docs/causes.md lists all.
+        title: a few words.
+        sentence: what happens and why, with the values found.
+        evidence: lines of AWS or of the log that show it, the clearest first.
+        repair: what to do.
+        deterministic: neither waiting nor another attempt helps, so that a rollout may stop at once.
+        weight: how certain it is, 0 to 1; causes are printed in this order.
+        harmless: nothing is wrong; reported only where no cause of a failure is found.
+        at: UTC, of the newest evidence; None where it has no time.
+        recorded: the trail record says so, and AWS no longer shows it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    code: str
+    title: str
+    sentence: str
+    evidence: list[str] = []
+    repair: str
+    deterministic: bool
+    weight: float
+    harmless: bool = False
+    at: datetime | None = None
+    recorded: bool = False
 
 
 @dataclass(frozen=True)
 class CauseMatch:
-    """What a cause saw of itself; the rest is in the table.
+    """How evidence shows a cause.
 
     Attributes:
-        sentence: what happens and why, with the values seen.
-        lines: of evidence, the most telling first.
+        sentence: what happens and why, with the values found; empty where the title says it all.
+        lines: of evidence, the clearest first.
         tasks: ids of those that show it.
         at: of the newest evidence.
         weight, repair, deterministic: where they differ from the table's.
@@ -50,6 +92,10 @@ class CauseMatch:
     deterministic: bool | None = None
 
 
+Matcher = Callable[[Evidence], CauseMatch | None]
+Sentence = str | Callable[[Evidence, re.Match[str]], str]
+
+
 @dataclass(frozen=True)
 class Cause:
     """A row of the table.
@@ -59,11 +105,11 @@ class Cause:
         title: a few words.
         looks: what it looks like from outside.
         repair: what to do.
-        weight: how certain it is where it is seen.
-        look: sees it in evidence, or not.
-        deterministic: no waiting and no further attempt cures it.
-        symptom: says what happened and not why: told only of tasks for which no other cause is found.
-        aside: is no reason for which a task stops or a target is unhealthy.
+        weight: how certain it is where it matches.
+        match: finds it in evidence; None where it is not there.
+        deterministic: neither waiting nor another attempt helps.
+        symptom: says what happened, but not why: reported only for tasks for which no other cause is found.
+        aside: does not explain why a task stops or a target is unhealthy.
         harmless: nothing is wrong.
     """
 
@@ -72,87 +118,69 @@ class Cause:
     looks: str
     repair: str
     weight: float
-    look: Callable[[Evidence], CauseMatch | None]
+    match: Matcher
     deterministic: bool = False
     symptom: bool = False
     aside: bool = False
     harmless: bool = False
 
-    def diagnosis(self, sign: CauseMatch, weight: float) -> Diagnosis:
-        """What people and programs are told."""
-        lines = dict.fromkeys(printable(masked(one), LONGEST) for one in sign.lines)
+    def diagnosis(self, match: CauseMatch, weight: float) -> Diagnosis:
+        """What is printed; without control characters and secrets."""
+        lines = dict.fromkeys(printable(masked(line), MAX_CHARACTERS) for line in match.lines)
         return Diagnosis(
             code=self.code,
             title=self.title,
-            sentence=printable(masked(sign.sentence), LONGEST),
-            evidence=list(lines)[:MOST_LINES],
-            repair=printable(masked(sign.repair or self.repair), LONGEST),
-            deterministic=self.deterministic if sign.deterministic is None else sign.deterministic,
+            sentence=printable(masked(match.sentence or f"{self.title}."), MAX_CHARACTERS),
+            evidence=list(lines)[:MAX_LINES],
+            repair=printable(masked(match.repair or self.repair), MAX_CHARACTERS),
+            deterministic=self.deterministic if match.deterministic is None else match.deterministic,
             weight=round(weight, 3),
             harmless=self.harmless,
-            at=sign.at,
+            at=match.at,
         )
 
 
-CAUSES: dict[str, Cause] = {}
-Look = Callable[[Evidence], CauseMatch | None]
-
-
-def cause(
-    code: str,
-    title: str,
-    *,
-    looks: str,
-    repair: str,
-    weight: float,
-    deterministic: bool = False,
-    symptom: bool = False,
-    aside: bool = False,
-    harmless: bool = False,
-) -> Callable[[Look], Look]:
-    """Register a function as the eye of a cause.
+def table(causes: Iterable[Cause]) -> dict[str, Cause]:
+    """Causes by their code, in the same order.
 
     Raises:
-        ValueError: the code is taken.
+        ValueError: two causes share a code.
     """
-
-    def register(look: Look) -> Look:
-        if code in CAUSES:
-            raise ValueError(f"{code} is declared twice")
-        CAUSES[code] = Cause(code, title, looks, repair, weight, look, deterministic, symptom, aside, harmless)
-        return look
-
-    return register
+    rows: dict[str, Cause] = {}
+    for cause in causes:
+        if cause.code in rows:
+            raise ValueError(f"{cause.code} is declared twice")
+        rows[cause.code] = cause
+    return rows
 
 
-def by_words(
-    quotes: Sequence[Quote],
+def match_words(
+    source: Callable[[Evidence], Sequence[Quote]],
     pattern: re.Pattern[str],
-    sentence: str | Callable[[Match], str],
-    *more: Quote,
-    repair: str | Callable[[Match], str] | None = None,
-) -> CauseMatch | None:
-    """A cause that shows in somebody's words.
+    sentence: Sentence = "",
+    excluding: re.Pattern[str] | None = None,
+) -> Matcher:
+    """Build the `match` of a cause that AWS or a log states in words.
 
     Args:
-        quotes: where to look, the newest first.
+        source: the quotes to search, the newest first.
         pattern: of the words.
-        sentence: what they mean; of the newest that fits.
-        more: quotes that show it too.
-        repair: where it names something that the words name.
+        sentence: what the newest quote that fits means; empty where the cause's title says it all.
+        excluding: quotes with these words show another cause.
     """
-    found = find(quotes, pattern)
-    if not found:
-        return None
-    match = found[0][1]
-    return sign(
-        sentence if isinstance(sentence, str) else sentence(match),
-        [*(quote for quote, _ in found), *more],
-        repair=repair(match) if callable(repair) else repair,
-    )
+
+    def match(evidence: Evidence) -> CauseMatch | None:
+        quotes = [quote for quote in source(evidence) if excluding is None or not excluding.search(quote.text)]
+        matches = matching(quotes, pattern)
+        if not matches:
+            return None
+        text = sentence if isinstance(sentence, str) else sentence(evidence, matches[0][1])
+        return matched(text, [quote for quote, _ in matches])
+
+    return match
 
 
-def sign(
+def matched(
     sentence: str,
     quotes: Iterable[Quote],
     *,
@@ -160,13 +188,13 @@ def sign(
     repair: str | None = None,
     deterministic: bool | None = None,
 ) -> CauseMatch:
-    """A sign with its quotes."""
-    told = list(quotes)
+    """A match with the lines, tasks and time of its quotes."""
+    quotes = list(quotes)
     return CauseMatch(
         sentence=sentence,
-        lines=[one.line for one in told[: MOST_LINES * 2]],
-        tasks=tuple(dict.fromkeys(one.task for one in told if one.task)),
-        at=newest(told),
+        lines=[quote.line for quote in quotes[: MAX_LINES * 2]],
+        tasks=tuple(dict.fromkeys(quote.task for quote in quotes if quote.task)),
+        at=latest(quotes),
         weight=weight,
         repair=repair,
         deterministic=deterministic,

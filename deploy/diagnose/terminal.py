@@ -1,56 +1,55 @@
-"""A diagnosis for people: the most likely cause with what shows it, others in a line each, and what was not seen."""
+"""Prints a diagnosis for people: the likeliest cause with its evidence, the others in a line each, what is unknown."""
 
 from collections.abc import Sequence
 
-from deploy.diagnose.diagnosis import Diagnosis
+from deploy.diagnose.causes import CAUSES
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.registry import CAUSES
+from deploy.diagnose.registry import Diagnosis
+from deploy.findings.finding import Level
 from deploy.findings.terminal import COLOURS, filled
 from deploy.next_command import NO_OPTIONS, OptionsInUse
 from deploy.text import printable
 
-MOST_UNSEEN = 12
-LONGEST = 1000  # characters of a sentence with its commands completed
+MAX_UNSEEN = 12
+MAX_CHARACTERS = 1000  # of a sentence with its commands completed
 
 
-def text(seen: Evidence, found: Sequence[Diagnosis], colours: bool, options: OptionsInUse = NO_OPTIONS) -> str:
-    """All of it; commands in it are given the options that are in use."""
-    first, others = found[0], found[1:]
-    level = "OK" if first.harmless else "FAIL"
-    parts = [_head(seen), _block(first, level, colours, options)]
+def text(evidence: Evidence, causes: Sequence[Diagnosis], colours: bool, options: OptionsInUse = NO_OPTIONS) -> str:
+    """The whole diagnosis; commands in it get the options that are in use.
+
+    Args:
+        evidence: that was diagnosed.
+        causes: at least one, the most likely first.
+        colours: whether the terminal shows them.
+        options: of the command line.
+    """
+
+    def wrapped(sentence: str, margin: int) -> str:
+        return filled(printable(options.text(sentence), MAX_CHARACTERS), margin)
+
+    first, others = causes[0], causes[1:]
+    level: Level = "OK" if first.harmless else "FAIL"
+    label = f"\033[{COLOURS[level]}m{level:4}\033[0m" if colours else f"{level:4}"
+    lines = [_head(evidence), "", f"{label}  {wrapped(first.sentence, 6)}", f"      {first.code}"]
+    lines += [f"        {filled(printable(line, MAX_CHARACTERS), 10)}" for line in first.evidence]
+    if not first.harmless:
+        lines.append(f"      → {wrapped(first.repair, 8)}")
     if others:
-        width = max(len(one.code) for one in others)
-        parts.append("What AWS shows now:\n" if first.recorded else "Also seen, less likely the reason:\n")
-        parts += [
-            f"  {one.code:{width}}  {filled(printable(options.text(one.sentence), LONGEST), width + 4)}\n"
-            for one in others
-        ]
-        parts.append("\n")
-    if seen.unseen:
-        parts.append("Not seen:\n")
-        parts += [f"  {filled(printable(one, LONGEST), 2)}\n" for one in seen.unseen[:MOST_UNSEEN]]
-        if len(seen.unseen) > MOST_UNSEEN:
-            parts.append(f"  and {len(seen.unseen) - MOST_UNSEEN} more.\n")
-        parts.append("\n")
-    more = (
-        f"`trail why {first.code}` tells more of this cause.\n" if first.code in CAUSES and not first.harmless else ""
-    )
-    return "".join(parts).rstrip("\n") + "\n" + (f"\n{more}" if more else "")
+        width = max(len(cause.code) for cause in others)
+        lines += ["", "AWS now shows:" if first.recorded else "Also found, but less likely the reason:"]
+        lines += [f"  {cause.code:{width}}  {wrapped(cause.sentence, width + 4)}" for cause in others]
+    if evidence.unseen:
+        lines += ["", "Not read:"]
+        lines += [f"  {filled(printable(part, MAX_CHARACTERS), 2)}" for part in evidence.unseen[:MAX_UNSEEN]]
+        if len(evidence.unseen) > MAX_UNSEEN:
+            lines.append(f"  and {len(evidence.unseen) - MAX_UNSEEN} more.")
+    if first.code in CAUSES and not first.harmless:
+        lines += ["", f"`trail why {first.code}` explains this cause."]
+    return "\n".join(lines) + "\n"
 
 
-def _head(seen: Evidence) -> str:
-    names = f"{seen.name} in {seen.cluster}, {seen.region}"
-    which = f", deployment {seen.deployment}" if seen.deployment else ""
-    when = f", seen {seen.at:%Y-%m-%d %H:%M:%S} UTC" if seen.at else ""
-    return f"{printable(names + which + when, LONGEST)}\n\n"
-
-
-def _block(one: Diagnosis, level: str, colours: bool, options: OptionsInUse) -> str:
-    label = f"{level:4}"
-    if colours:
-        label = f"\033[{COLOURS['OK' if level == 'OK' else 'FAIL']}m{label}\033[0m"
-    lines = [f"{label}  {filled(printable(options.text(one.sentence), LONGEST))}", f"      {one.code}"]
-    lines += [f"        {filled(printable(line, LONGEST), 10)}" for line in one.evidence]
-    if not one.harmless:
-        lines.append(f"      → {filled(printable(options.text(one.repair), LONGEST), 8)}")
-    return "\n".join(lines) + "\n\n"
+def _head(evidence: Evidence) -> str:
+    service = f"{evidence.name} in {evidence.cluster}, {evidence.region}"
+    deployment = f", deployment {evidence.deployment}" if evidence.deployment else ""
+    time = f", as of {evidence.at:%Y-%m-%d %H:%M:%S} UTC" if evidence.at else ""
+    return printable(service + deployment + time, MAX_CHARACTERS)

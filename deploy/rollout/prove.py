@@ -10,9 +10,9 @@ from deploy import exit_codes as exits
 from deploy.aws.errors import AwsError, Denied, told
 from deploy.aws.service import Deployment, ServiceSnapshot, picture
 from deploy.aws.tasks import named_digest
-from deploy.diagnose.diagnosis import Diagnosis
 from deploy.diagnose.evidence import gather
 from deploy.diagnose.ranking import diagnose
+from deploy.diagnose.registry import Diagnosis
 from deploy.gates.result import GateResult
 from deploy.gates.run import Verdict, watch
 from deploy.gates.target import LiveTarget, own_key

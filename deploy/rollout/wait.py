@@ -27,7 +27,7 @@ from deploy.aws.service import (
 )
 from deploy.config.plan import Plan
 from deploy.diagnose.deployment import BACK, FAILED
-from deploy.diagnose.diagnosis import Diagnosis
+from deploy.diagnose.registry import Diagnosis
 
 PATIENCE_S = 120.0  # for which AWS may not answer; the deployment goes on meanwhile
 TWICE = 2  # looks that must find the same cause before it is believed

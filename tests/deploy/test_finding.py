@@ -34,7 +34,7 @@ from deploy.verify import run as preflight
 from deploy.verify.account import look
 from deploy.verify.container import checks as judging
 from tests.deploy import good, infra_plans
-from tests.rollout.causes.made import NOW, event, exited, log, seen, unhealthy
+from tests.rollout.causes.evidence import NOW, event, exited, log, make_evidence, unhealthy
 
 # What turns a terminal, a log or a reader round: a clear screen, a title, a C1 code, NUL, line breaks, marks of
 # direction, half a character.
@@ -93,7 +93,7 @@ def test_the_last_words_of_a_container_can_be_printed() -> None:
 
 
 def test_what_why_quotes_can_be_printed() -> None:
-    evidence = seen(
+    evidence = make_evidence(
         exited(3, container=HOSTILE),
         logs=log(1, HOSTILE),
         events=[event(HOSTILE)],

@@ -18,7 +18,7 @@ from deploy.next_command import TAKES, OptionsInUse
 from deploy.record.lock import Holding, Locked
 from deploy.rollout.output import LogReporter
 from deploy.rollout.session import Result
-from tests.rollout.causes.made import exited, seen
+from tests.rollout.causes.evidence import exited, make_evidence
 from tests.rollout.records import attempt, record
 
 PLAN, URL, CONTRACT = "plans/our plan.yaml", "http://127.0.0.1:8080/a?b=$c", "it's.json"
@@ -189,7 +189,7 @@ def test_why_names_its_plan_and_the_address_of_the_attempt(
         sentence="It fails. Nothing is taken back; `trail rollback` goes to what was before.",
     )
     monkeypatch.setattr(why, "open_store", lambda *_: type("S", (), {"read": lambda _: record([failing])})())
-    monkeypatch.setattr(why, "gather", lambda *_: seen())
+    monkeypatch.setattr(why, "gather", lambda *_: make_evidence())
     capsys.readouterr()
     cli.main(["why", "--plan", PLAN])
     told = " ".join(capsys.readouterr().out.split())
@@ -197,7 +197,7 @@ def test_why_names_its_plan_and_the_address_of_the_attempt(
 
 
 def test_what_why_advises_names_its_plan(plan: str, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = seen(exited(1), target_group_status="MISSING", target_group=None)
+    missing = make_evidence(exited(1), target_group_status="MISSING", target_group=None)
     monkeypatch.setattr(why, "open_store", lambda *_: type("S", (), {"read": lambda _: record()})())
     monkeypatch.setattr(why, "gather", lambda *_: missing)
     capsys.readouterr()

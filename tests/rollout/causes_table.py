@@ -3,29 +3,17 @@
 python -m tests.rollout.causes_table
 """
 
-import importlib
 from pathlib import Path
 
-from deploy.diagnose.registry import CAUSES, Cause
+from deploy.diagnose.causes import container, health, image, network, placement, resources, service, weights
+from deploy.diagnose.registry import Cause
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "causes.md"
-ROOMS = (
-    "image",
-    "start",
-    "resources",
-    "memory",
-    "health",
-    "traffic",
-    "network",
-    "placing",
-    "weights",
-    "stopped_by_others",
-    "service",
-)  # fmt: skip  as a task lives
+MODULES = (placement, image, resources, container, health, network, weights, service)  # in the order of a task's life
 HEAD = """# What `trail why` finds
-Each line is a cause: what it looks like from outside, and what to do. Those marked *at once* are cured by no waiting
-and no further attempt, so that a rollout ends when it sees one. Where several are seen, the most certain and the newest
-comes first; what follows from another is told after it. `trail why CODE` shows one line at length. Written by
+Each line is a cause: what it looks like from outside, and what to do. For those marked *at once* neither waiting nor
+another attempt helps, so a rollout stops as soon as it finds one. If there are several, the most certain and newest
+comes first; what follows from another cause comes after it. `trail why CODE` explains one cause. Written by
 `python -m tests.rollout.causes_table`.
 """
 COLUMNS = "\n| code | cause | looks like | what to do | |\n|---|---|---|---|---|\n"
@@ -34,18 +22,16 @@ COLUMNS = "\n| code | cause | looks like | what to do | |\n|---|---|---|---|---|
 def page() -> str:
     """The whole page."""
     parts = [HEAD]
-    for name in ROOMS:
-        room = importlib.import_module(f"deploy.diagnose.causes.{name}")
-        rows = [one for one in CAUSES.values() if one.look.__module__ == room.__name__]
-        rows.sort(key=lambda one: one.look.__code__.co_firstlineno)
-        parts += [f"\n## {name.capitalize()}\n{room.__doc__}\n", COLUMNS, *map(row, rows)]
+    for module in MODULES:
+        title = module.__name__.rpartition(".")[2].capitalize()
+        parts += [f"\n## {title}\n{module.__doc__}\n", COLUMNS, *map(row, module.CAUSES)]
     return "".join(parts)
 
 
-def row(one: Cause) -> str:
-    """Of the table."""
-    mark = "at once" if one.deterministic else "no failure" if one.harmless else ""
-    cells = (f"`{one.code}`", one.title, one.looks, one.repair, mark)
+def row(cause: Cause) -> str:
+    """A row of the table."""
+    mark = "at once" if cause.deterministic else "no failure" if cause.harmless else ""
+    cells = (f"`{cause.code}`", cause.title, cause.looks, cause.repair, mark)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 

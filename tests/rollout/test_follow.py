@@ -20,7 +20,7 @@ from deploy.aws.clients import Clients
 from deploy.aws.errors import AwsError, Denied, Refused, Throttled
 from deploy.aws.service import ServiceSnapshot
 from deploy.config.plan import Plan
-from deploy.diagnose.diagnosis import Diagnosis
+from deploy.diagnose.registry import Diagnosis
 from deploy.record.trail import Attempt
 from deploy.rollout import prove as judge
 from deploy.rollout import resume

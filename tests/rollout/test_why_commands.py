@@ -14,13 +14,13 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from deploy.cli import main as cli
 from deploy.cli import why as commands
 from deploy.config.plan import PlanError
+from deploy.diagnose.causes import CAUSES
 from deploy.diagnose.evidence import Evidence, save
-from deploy.diagnose.registry import CAUSES
 from deploy.record.objects import RecordUnreachable
 from deploy.record.trail import Attempt, Outcome
 from tests.rollout import causes_table
-from tests.rollout.causes import words
-from tests.rollout.causes.made import (
+from tests.rollout.causes import messages
+from tests.rollout.causes.evidence import (
     BEFORE,
     DEPLOYMENT,
     FAILING,
@@ -30,18 +30,18 @@ from tests.rollout.causes.made import (
     exited,
     healthy,
     log,
-    seen,
+    make_evidence,
     unstarted,
 )
 from tests.rollout.records import attempt, gates, record
 
-BAD = seen(
-    unstarted(words.NOT_FOUND),
-    events=[words.BACK[0]],
-    of=FAILING,
+BAD = make_evidence(
+    unstarted(messages.NOT_FOUND),
+    events=[messages.BACK[0]],
+    service_changes=FAILING,
     unseen=("The route tables: ec2:DescribeRouteTables is not allowed to the credentials in use.",),
 )
-FINE = seen(alive=words.MODEL, targets=[healthy(8), healthy(9)])
+FINE = make_evidence(running_tasks=messages.MODEL, targets=[healthy(8), healthy(9)])
 
 
 @pytest.fixture(autouse=True)
@@ -57,11 +57,11 @@ def run(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> Callabl
     """Run it on evidence out of a file; exit code and both outputs."""
     monkeypatch.setenv("COLUMNS", "110")
 
-    def run(found: Evidence, *words: str) -> tuple[int, str, str]:
-        save(found, tmp_path / "e.json")
-        code = cli.main(["why", "--evidence", str(tmp_path / "e.json"), *words])
-        told = capsys.readouterr()
-        return code, told.out, told.err
+    def run(evidence: Evidence, *arguments: str) -> tuple[int, str, str]:
+        save(evidence, tmp_path / "e.json")
+        code = cli.main(["why", "--evidence", str(tmp_path / "e.json"), *arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
 
     return run
 
@@ -70,15 +70,15 @@ def test_the_most_likely_cause_is_told_with_evidence_and_repair_then_the_rest(ru
     code, out, err = run(BAD)
     assert (code, err) == (2, "")
     lines = out.splitlines()
-    assert lines[0].startswith(f"{NAME} in shine-ml-cluster, us-east-1, deployment {DEPLOYMENT}, seen 2026-11-03")
+    assert lines[0].startswith(f"{NAME} in shine-ml-cluster, us-east-1, deployment {DEPLOYMENT}, as of 2026-11-03")
     assert lines[2].startswith("FAIL  ECS cannot pull 123456789012.dkr.ecr")
     text = " ".join(out.split())
-    places = [text.index(one) for one in (
+    places = [text.index(part) for part in (
         "IMAGE_MISSING stopped task 00000000 2026-11-03 09:59:20 UTC: CannotPullContainerError",
         "→ Push the image to that repository",
-        "Also seen, less likely the reason: CIRCUIT_BREAKER Its tasks failed too often",
-        "Not seen: The route tables: ec2:DescribeRouteTables is not allowed",
-        "`trail why IMAGE_MISSING` tells more",
+        "Also found, but less likely the reason: CIRCUIT_BREAKER Too many tasks failed",
+        "Not read: The route tables: ec2:DescribeRouteTables is not allowed",
+        "`trail why IMAGE_MISSING` explains this cause",
     )]  # fmt: skip
     assert places == sorted(places)
 
@@ -94,20 +94,20 @@ def test_nothing_wrong_is_exit_code_0(run: Any) -> None:
 
 def test_programs_get_all_of_it(run: Any) -> None:
     code, out, _ = run(BAD, "--json")
-    told = json.loads(out)
-    assert (code, told["ok"], told["service"], told["deployment"]) == (2, False, NAME, DEPLOYMENT)
-    assert [one["code"] for one in told["causes"]] == ["IMAGE_MISSING", "CIRCUIT_BREAKER"]
-    assert told["causes"][0]["deterministic"] is True
-    assert told["unseen"] == list(BAD.unseen)
+    report = json.loads(out)
+    assert (code, report["ok"], report["service"], report["deployment"]) == (2, False, NAME, DEPLOYMENT)
+    assert [cause["code"] for cause in report["causes"]] == ["IMAGE_MISSING", "CIRCUIT_BREAKER"]
+    assert report["causes"][0]["deterministic"] is True
+    assert report["unseen"] == list(BAD.unseen)
 
 
 def test_no_control_character_and_no_secret_reaches_a_terminal(run: Any) -> None:
     hostile = "\x1b[2J\x1b]0;owned\x07 SHINE_API_KEYS=open-sesame-1 boom"
-    found = seen(exited(3, container=hostile), logs=log(1, hostile), deployment=hostile, name=hostile)
+    evidence = make_evidence(exited(3, container=hostile), logs=log(1, hostile), deployment=hostile, name=hostile)
     for more in ((), ("--json",)):
-        _, out, _ = run(found, *more)
+        _, out, _ = run(evidence, *more)
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", out)
-    _, out, _ = run(found)
+    _, out, _ = run(evidence)
     assert "open-sesame-1" not in "".join(out.splitlines()[2:])
     assert "[hidden]" in out
 
@@ -162,9 +162,9 @@ def test_credentials_that_are_no_good_are_a_sentence(
     cli.main(["init"])
     capsys.readouterr()
     assert cli.main(["why"]) == 2
-    told = capsys.readouterr()
-    assert says in told.err
-    assert told.out == ""
+    captured = capsys.readouterr()
+    assert says in captured.err
+    assert captured.out == ""
     assert cli.main(["why", "--json"]) == 2
     assert says in json.loads(capsys.readouterr().out)["error"]
 
@@ -205,10 +205,10 @@ def test_the_table_of_causes_is_current_and_whole() -> None:
 
 MINUTE = timedelta(minutes=1)
 GATES = gates("hybrid", 3)
-BACK = seen(
-    alive=words.MODEL,
+BACK = make_evidence(
+    running_tasks=messages.MODEL,
     targets=[healthy(8), healthy(9)],
-    of={"deployments": [deployment("COMPLETED", id=BEFORE, createdAt=NOW - 3 * MINUTE)]},
+    service_changes={"deployments": [deployment("COMPLETED", id=BEFORE, createdAt=NOW - 3 * MINUTE)]},
     deployment=BEFORE,
 )
 
@@ -246,13 +246,13 @@ def test_what_the_tool_stopped_is_told_by_its_record_beside_what_aws_shows(why: 
     code, out = why(BACK)
     assert code == 2
     text = " ".join(out.split())
-    places = [text.index(one) for one in (
+    places = [text.index(part) for part in (
         "FAIL By the trail record, the attempt at phase hybrid of 2026-11-03 09:48:00 UTC (" + DEPLOYMENT + ") was",
-        "taken back: a cause was found that no waiting cures. The image is not in the registry: it cannot be pulled.",
+        "rolled back: a cause was found that waiting cannot fix. The image is not in the registry: it cannot be",
         "IMAGE_MISSING stopped task 00000000: CannotPullContainerError",
         "→ Push the image to that repository",
-        "What AWS shows now: NOTHING_WRONG Nothing is wrong: 2 of 2 tasks run, 2 of 2 targets are healthy.",
-        "`trail why IMAGE_MISSING` tells more",
+        "AWS now shows: NOTHING_WRONG Nothing is wrong: 2 of 2 tasks run, 2 of 2 targets are healthy.",
+        "`trail why IMAGE_MISSING` explains this cause",
     )]  # fmt: skip
     assert places == sorted(places)
     assert "less likely" not in text
@@ -261,19 +261,19 @@ def test_what_the_tool_stopped_is_told_by_its_record_beside_what_aws_shows(why: 
 def test_programs_get_the_attempt_too(why: Any, kept: list[Attempt]) -> None:
     kept += [stopped()]
     code, out = why(BACK, "--json")
-    told = json.loads(out)
-    assert (code, told["ok"]) == (2, False)
-    assert [(one["code"], one["recorded"]) for one in told["causes"]] == [
+    report = json.loads(out)
+    assert (code, report["ok"]) == (2, False)
+    assert [(cause["code"], cause["recorded"]) for cause in report["causes"]] == [
         ("IMAGE_MISSING", True),
         ("NOTHING_WRONG", False),
     ]
-    assert told["causes"][0]["at"] == "2026-11-03T09:58:00Z"
-    assert (told["attempt"]["id"], told["attempt"]["cause"], told["attempt"]["deployment"]) == (
+    assert report["causes"][0]["at"] == "2026-11-03T09:58:00Z"
+    assert (report["attempt"]["id"], report["attempt"]["cause"], report["attempt"]["deployment"]) == (
         "a2",
         "IMAGE_MISSING",
         DEPLOYMENT,
     )
-    assert [one["code"] for one in told["findings"]] == ["IMAGE_MISSING", "NOTHING_WRONG"]
+    assert [cause["code"] for cause in report["findings"]] == ["IMAGE_MISSING", "NOTHING_WRONG"]
 
 
 def test_a_colleague_gets_what_the_record_said_with_the_evidence(
@@ -290,7 +290,7 @@ def test_the_cause_that_aws_still_shows_is_told_once_with_what_the_record_says(w
     kept += [stopped()]
     code, out = why(BAD, "--json")
     causes = json.loads(out)["causes"]
-    assert (code, [one["code"] for one in causes]) == (2, ["IMAGE_MISSING", "CIRCUIT_BREAKER"])
+    assert (code, [cause["code"] for cause in causes]) == (2, ["IMAGE_MISSING", "CIRCUIT_BREAKER"])
     assert causes[0]["recorded"] is False
     assert causes[0]["evidence"][0].startswith("stopped task 00000000 2026-11-03")
     assert causes[0]["evidence"][-1].startswith("By the trail record, the attempt at phase hybrid of 2026-11-03 09:48")
@@ -302,17 +302,17 @@ def test_a_gate_that_failed_is_a_cause_of_the_record(why: Any, kept: list[Attemp
     code, out = why(BACK)
     text = " ".join(out.split())
     assert code == 2
-    assert "was taken back: a gate failed. Gate metrics_there does not hold: 404." in text
-    assert "→ A gate failed: make what it asks hold" in text
-    assert "tells more of this cause" not in text
+    assert "was rolled back: a gate failed. Gate metrics_there does not hold: 404." in text
+    assert "→ A gate failed: repair what it checks, then deploy the phase again." in text
+    assert "explains this cause" not in text
     assert json.loads(why(BACK, "--json")[1])["causes"][0]["title"] == GATES[-1].title
 
 
 def test_what_fails_now_comes_before_what_failed_before(why: Any, kept: list[Attempt]) -> None:
     kept += [stopped(ended=NOW - 5 * MINUTE)]
-    _, out = why(seen(exited(3), of=FAILING), "--json")
-    told = json.loads(out)["causes"]
-    assert [(one["code"], one["recorded"]) for one in told] == [("EXITED", False), ("IMAGE_MISSING", True)]
+    _, out = why(make_evidence(exited(3), service_changes=FAILING), "--json")
+    causes = json.loads(out)["causes"]
+    assert [(cause["code"], cause["recorded"]) for cause in causes] == [("EXITED", False), ("IMAGE_MISSING", True)]
 
 
 QUIET: dict[str, list[Attempt]] = {
@@ -331,8 +331,8 @@ def test_a_record_without_a_failure_that_counts_says_nothing(
 ) -> None:
     kept += attempts
     code, out = why(BACK, "--json")
-    told = json.loads(out)
-    assert (code, told["attempt"], [one["code"] for one in told["causes"]]) == (0, None, ["NOTHING_WRONG"])
+    report = json.loads(out)
+    assert (code, report["attempt"], [cause["code"] for cause in report["causes"]]) == (0, None, ["NOTHING_WRONG"])
 
 
 LOUD: dict[str, list[Attempt]] = {
@@ -356,7 +356,7 @@ def test_what_changed_nothing_since_does_not_hide_the_failure(
 def test_after_somebody_elses_newer_deployment_the_failure_is_over(why: Any, kept: list[Attempt]) -> None:
     kept += [stopped(ended=NOW - 60 * MINUTE)]
     assert why(BACK)[0] == 0
-    # Asked for by its id, it is told all the same.
+    # With its id it is reported all the same.
     code, out = why(BACK, "--deployment", DEPLOYMENT)
     assert code == 2
     assert "By the trail record, the attempt at phase hybrid" in " ".join(out.split())
@@ -378,18 +378,18 @@ def test_a_record_that_cannot_be_read_hides_nothing_of_what_aws_shows(
 
     monkeypatch.setattr(commands, "open_store", fails)
     code, out = why(BACK, "--json")
-    told = json.loads(out)
-    assert (code, [one["code"] for one in told["causes"]]) == (0, ["NOTHING_WRONG"])
-    assert told["unseen"] == [f"The trail record: {error}"][:unseen]
+    report = json.loads(out)
+    assert (code, [cause["code"] for cause in report["causes"]]) == (0, ["NOTHING_WRONG"])
+    assert report["unseen"] == [f"The trail record: {error}"][:unseen]
 
 
 def test_where_aws_does_not_answer_the_record_is_not_waited_for(why: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "open_store", lambda *_: pytest.fail("S3 was asked"))
-    nothing = seen(service=None, cluster_status=None, unseen=("The service: ecs does not answer.",))
+    nothing = make_evidence(service=None, cluster_status=None, unseen=("The service: ecs does not answer.",))
     code, out = why(nothing, "--json")
-    told = json.loads(out)
-    assert (code, told["causes"][0]["code"]) == (2, "NOT_SEEN")
-    assert told["unseen"][-1] == "The trail record: not read, since ECS could not be asked."
+    report = json.loads(out)
+    assert (code, report["causes"][0]["code"]) == (2, "NOT_SEEN")
+    assert report["unseen"][-1] == "The trail record: not read, since ECS could not be asked."
 
 
 def test_no_control_character_of_the_record_reaches_a_terminal(why: Any, kept: list[Attempt]) -> None:

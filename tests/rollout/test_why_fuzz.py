@@ -22,9 +22,10 @@ from deploy.diagnose.facts.task import Task
 from deploy.diagnose.ranking import diagnose
 from deploy.diagnose.terminal import text
 from tests.properties import examples
-from tests.rollout.causes import EXAMPLES, made, words
+from tests.rollout.causes import EXAMPLES, messages
+from tests.rollout.causes import evidence as samples
 
-KEPT = [json.loads(one.seen.model_dump_json()) for one in EXAMPLES]
+KEPT = [json.loads(example.evidence.model_dump_json()) for example in EXAMPLES]
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]")
 ODD: list[Any] = [
     None, True, -1, 0, 1e308, float("nan"), "", "\ud800", "\0\x1b[31m", "x" * 9999, [], [[]], {}, {"a": {}}, [None],
@@ -34,32 +35,32 @@ SLOW = settings(max_examples=examples(150), suppress_health_check=list(HealthChe
 
 # Every reader of an answer, with an answer that is right.
 READERS: list[tuple[Callable[[LenientDict], Any], dict[str, Any]]] = [
-    (Task.of, made.task(**words.INSIDE)),
-    (Service.of, made.service()),
-    (Deployment.of, made.deployment()),
+    (Task.of, samples.task(**messages.INSIDE)),
+    (Service.of, samples.service()),
+    (Deployment.of, samples.deployment()),
     (
         ServiceDeployment.of,
         {
             "alarms": {"triggeredAlarmNames": ["a"]},
             "deploymentCircuitBreaker": {"failureCount": 1},
-            "createdAt": made.NOW,
+            "createdAt": samples.NOW,
         },
     ),
-    (Event.of, made.event("x")),
-    (TaskDefinition.of, made.definition()),
-    (secret_values, made.definition()),
-    (Target.of, made.unhealthy("Target.Timeout", "Request timed out")),
-    (TargetGroup.of, made.TARGET_GROUP),
-    (SecurityGroup.of, {"GroupId": "sg", "IpPermissions": [made.rule(5000), {"IpProtocol": "-1"}]}),
-    (lambda raw: Subnet.of(raw, raw.each("RouteTables")), {"SubnetId": "a", "RouteTables": made.TABLES["public"]}),
-    (Alarm.of, {"AlarmName": "a", "StateValue": "ALARM", "StateUpdatedTimestamp": made.NOW}),
+    (Event.of, samples.event("x")),
+    (TaskDefinition.of, samples.definition()),
+    (secret_values, samples.definition()),
+    (Target.of, samples.unhealthy("Target.Timeout", "Request timed out")),
+    (TargetGroup.of, samples.TARGET_GROUP),
+    (SecurityGroup.of, {"GroupId": "sg", "IpPermissions": [samples.rule(5000), {"IpProtocol": "-1"}]}),
+    (lambda raw: Subnet.of(raw, raw.each("RouteTables")), {"SubnetId": "a", "RouteTables": samples.TABLES["public"]}),
+    (Alarm.of, {"AlarmName": "a", "StateValue": "ALARM", "StateUpdatedTimestamp": samples.NOW}),
 ]
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Every place inside."""
     inner = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else [])
-    return [place for key, one in inner for place in [(*path, key), *places(one, (*path, key))]]
+    return [place for key, part in inner for place in [(*path, key), *places(part, (*path, key))]]
 
 
 def spoil(value: Any, path: tuple[Any, ...], change: Callable[[Any, Any], None]) -> None:
@@ -85,13 +86,13 @@ def test_evidence_without_some_keys_is_diagnosed_all_the_same(data: st.DataObjec
     kept = copy.deepcopy(data.draw(st.sampled_from(KEPT)))
     for path in data.draw(st.lists(st.sampled_from(places(kept)), max_size=12)):
         spoil(kept, path, dropped)
-    found = diagnose(Evidence.model_validate(kept))
-    assert found
-    assert found == sorted(found, key=lambda one: -one.weight)
+    causes = diagnose(Evidence.model_validate(kept))
+    assert causes
+    assert causes == sorted(causes, key=lambda cause: -cause.weight)
 
 
 def test_evidence_of_nothing_at_all_is_diagnosed() -> None:
-    assert [one.code for one in diagnose(Evidence())] == ["NOT_SEEN"]
+    assert [cause.code for cause in diagnose(Evidence())] == ["NOT_SEEN"]
 
 
 @SLOW
@@ -102,33 +103,33 @@ def test_an_answer_in_which_anything_is_odd_is_read(data: st.DataObject) -> None
     for path in data.draw(st.lists(st.sampled_from(places(answer)), min_size=1, max_size=4)):
         odd = data.draw(st.sampled_from(ODD))
         spoil(answer, path, functools.partial(replaced, odd))
-    found = reader(LenientDict(answer))
-    if isinstance(found, Task):
-        found = Evidence(
-            stopped=(found,), running=(found,), definition=TaskDefinition.of(LenientDict(made.definition()))
+    fact = reader(LenientDict(answer))
+    if isinstance(fact, Task):
+        evidence = Evidence(
+            stopped=(fact,), running=(fact,), definition=TaskDefinition.of(LenientDict(samples.definition()))
         )
-        assert diagnose(found)
-        assert Evidence.model_validate_json(found.model_dump_json()) == found
+        assert diagnose(evidence)
+        assert Evidence.model_validate_json(evidence.model_dump_json()) == evidence
 
 
 @SLOW
 @given(st.text(max_size=60), st.integers(0, 255), st.sampled_from(["task", "log", "event", "target", "alarm", "name"]))
 def test_whatever_aws_or_a_log_says_is_shown_in_plain_text(drawn: str, code: int, place: str) -> None:
-    told_by = LenientDict({"": f"\x1b[31m{drawn}\x00"}).text("")
+    hostile = LenientDict({"": f"\x1b[31m{drawn}\x00"}).text("")
     parts: dict[str, Any] = {
-        "task": {"alive": []},
-        "log": {"logs": made.log(1, told_by, f'{{"message": "m", "cause": {json.dumps(told_by)}}}')},
-        "event": {"events": [made.event(told_by)]},
-        "target": {"targets": [made.unhealthy("Target.Timeout", told_by)]},
-        "alarm": {"alarms": [{"AlarmName": told_by, "StateValue": "ALARM", "StateReason": told_by}]},
-        "name": {"task_definition": made.definition(image=told_by, healthCheck={"command": ["CMD-SHELL", told_by]})},
+        "task": {"running_tasks": []},
+        "log": {"logs": samples.log(1, hostile, f'{{"message": "m", "cause": {json.dumps(hostile)}}}')},
+        "event": {"events": [samples.event(hostile)]},
+        "target": {"targets": [samples.unhealthy("Target.Timeout", hostile)]},
+        "alarm": {"alarms": [{"AlarmName": hostile, "StateValue": "ALARM", "StateReason": hostile}]},
+        "name": {"task_definition": samples.definition(image=hostile, healthCheck={"command": ["CMD-SHELL", hostile]})},
     }
-    seen = made.seen(made.exited(code, container=told_by if place == "task" else ""), **parts[place])
-    found = diagnose(seen)
-    told = text(seen, found, colours=False)
-    for line in [told, *(line for one in found for line in (one.sentence, one.repair, *one.evidence))]:
+    evidence = samples.make_evidence(samples.exited(code, container=hostile if place == "task" else ""), **parts[place])
+    causes = diagnose(evidence)
+    printed = text(evidence, causes, colours=False)
+    for line in [printed, *(line for cause in causes for line in (cause.sentence, cause.repair, *cause.evidence))]:
         assert not CONTROL.search(line)
-    json.dumps([one.model_dump(mode="json") for one in found])
+    json.dumps([cause.model_dump(mode="json") for cause in causes])
 
 
 SECRETS = {
@@ -145,11 +146,11 @@ SECRETS = {
     "a private key": ("-----BEGIN PRIVATE KEY----- MIIEvQIBADAN", "MIIEvQ"),
 }
 PLAIN = [
-    f"failed to resolve ref {made.IMAGE}: not found",
-    f"failed to fetch secret {made.SECRET} from secrets manager: AccessDeniedException",
+    f"failed to resolve ref {samples.IMAGE}: not found",
+    f"failed to fetch secret {samples.SECRET} from secrets manager: AccessDeniedException",
     "shine: SHINE_API_KEYS cannot be used: entry 1 of 2 has characters other than visible ASCII",
     "request id: a87a66d9-f839-4353-b8c2-9984b1465695",
-    f"task 0123456789abcdef0123456789abcdef of {made.GROUP}",
+    f"task 0123456789abcdef0123456789abcdef of {samples.GROUP}",
     "ModuleNotFoundError: No module named 'token'",
 ]
 
@@ -157,13 +158,17 @@ PLAIN = [
 @pytest.mark.parametrize("name", SECRETS)
 def test_what_looks_like_a_secret_is_not_shown(name: str) -> None:
     line, secret = SECRETS[name]
-    seen = made.seen(made.exited(3, container=line), logs=made.log(1, line), events=[made.event(line)])
-    found = diagnose(seen)
-    assert secret not in text(seen, found, colours=False) + json.dumps([one.model_dump(mode="json") for one in found])
-    assert "[hidden]" in json.dumps(found[0].model_dump(mode="json"))
+    evidence = samples.make_evidence(
+        samples.exited(3, container=line), logs=samples.log(1, line), events=[samples.event(line)]
+    )
+    causes = diagnose(evidence)
+    assert secret not in text(evidence, causes, colours=False) + json.dumps(
+        [cause.model_dump(mode="json") for cause in causes]
+    )
+    assert "[hidden]" in json.dumps(causes[0].model_dump(mode="json"))
 
 
 @pytest.mark.parametrize("line", PLAIN)
 def test_what_only_looks_like_a_secret_is_shown(line: str) -> None:
-    (first, *_) = diagnose(made.seen(made.task(reason=line, code="TaskFailedToStart")))
+    (first, *_) = diagnose(samples.make_evidence(samples.task(reason=line, code="TaskFailedToStart")))
     assert line in json.dumps(first.model_dump(mode="json"))

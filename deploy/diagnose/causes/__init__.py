@@ -1,15 +1,7 @@
-"""The causes, by kind; importing this package registers all of them."""
+"""The table of causes; each module holds the rows of one subject."""
 
-from deploy.diagnose.causes import (  # noqa: F401
-    health,
-    image,
-    memory,
-    network,
-    placing,
-    resources,
-    service,
-    start,
-    stopped_by_others,
-    traffic,
-    weights,
-)
+from deploy.diagnose.causes import container, health, image, network, placement, resources, service, weights
+from deploy.diagnose.registry import table
+
+MODULES = (health, image, container, network, placement, resources, service, weights)
+CAUSES = table(cause for module in MODULES for cause in module.CAUSES)

@@ -1,226 +1,362 @@
-"""The container runs, and its health checks fail: its own, which ECS runs inside, or the load balancer's."""
+"""The container runs, but its health checks fail: the one that ECS runs inside it, or the load balancer's."""
 
 import re
 from datetime import timedelta
 
+from bentos.skin.settings import HEALTH_PATH
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.facts.task import Task
-from deploy.diagnose.quotes import Quote, events, lines, reasons, short, shown, told, verdicts
-from deploy.diagnose.registry import LIKELY, SAID, SEEN, SYMPTOM, CauseMatch, cause, sign
+from deploy.diagnose.quotes import (
+    Quote,
+    deployment_events,
+    format_time,
+    log_lines,
+    safe,
+    short_id,
+    stop_reasons,
+    stopped_task,
+    unhealthy_targets,
+)
+from deploy.diagnose.registry import Cause, CauseMatch, Weight, matched
 from deploy.taskdef.health_command import ABSENT, asked, programs
 
-INSIDE = re.compile(r"failed container health checks", re.IGNORECASE)
-OUTSIDE = re.compile(r"failed ELB health checks", re.IGNORECASE)
+CONTAINER_CHECK = re.compile(r"(?i)failed container health checks")
+BALANCER_CHECK = re.compile(r"(?i)failed ELB health checks")
 UNHEALTHY = re.compile(r"is unhealthy in \(?target-group")
 LISTENING = re.compile(
-    r"(?:listening|running|serving)\b.{0,40}?\b(?:on|at)\b.{0,40}?[:\s](?P<port>\d{2,5})(?![\d.])", re.IGNORECASE
+    r"(?i)(?:listening|running|serving)\b.{0,40}?\b(?:on|at)\b.{0,40}?[:\s](?P<port>\d{2,5})(?![\d.])"
 )
-REFUSED = re.compile(r"connection refused|ECONNREFUSED|ConnectionRefusedError|Errno 111", re.IGNORECASE)
-NO_PROGRAM = re.compile(r"(?P<program>curl|wget|nc|http|\S+)\\?\"?: (?:executable file )?not found", re.IGNORECASE)
-UP = re.compile(
-    r"Gateway initialized|startup complete|startup hook|uvicorn running|server started|ready to (?:accept|serve)",
-    re.IGNORECASE,
+REFUSED = re.compile(r"(?i)connection refused|ECONNREFUSED|ConnectionRefusedError|Errno 111")
+NO_PROGRAM = re.compile(r"(?i)(?P<program>curl|wget|nc|http|\S+)\\?\"?: (?:executable file )?not found")
+READY = re.compile(
+    r"(?i)Gateway initialized|startup complete|startup hook|uvicorn running|server started|ready to (?:accept|serve)"
 )
+STATUS_CODES = re.compile(r"Health checks failed with these codes: \[(?P<codes>[\d,\s-]+)\]")
+NEEDS_KEY, REDIRECTS = {401, 403}, range(300, 400)
 SLACK_S = 90.0  # between the last check and the time that ECS notes
-EARLY = 0.8  # share of the patience after which a task that stops did so for want of health
-LONG_S = 300.0  # after its patience: a task that lived so long was healthy
+EARLY = 0.8  # a task that stops after this share of the allowed time stops because of its health
+LONG_S = 300.0  # a task that lived so much longer than the allowed time was healthy
 
 
-def inside(seen: Evidence) -> list[Task]:
-    """Tasks that fail the container's own check: those that ECS stopped, and those that it will."""
-    stopped = [one for one in seen.failed if INSIDE.search(one.stopped_reason)]
-    return [*stopped, *(one for one in seen.running if one.unhealthy)]
+def container_failures(evidence: Evidence) -> list[Task]:
+    """Tasks that fail the container's own check: those that ECS stopped, and those that it will stop."""
+    stopped = [task for task in evidence.failed if CONTAINER_CHECK.search(task.stopped_reason)]
+    return [*stopped, *(task for task in evidence.running if task.unhealthy)]
 
 
-def outside(seen: Evidence) -> list[Quote]:
-    """What the load balancer's check says, now and before."""
-    stopped = reasons([one for one in seen.failed if OUTSIDE.search(one.stopped_reason)])
-    return [*verdicts(seen), *(one for one in events(seen) if UNHEALTHY.search(one.text)), *stopped]
+def balancer_failures(evidence: Evidence) -> list[Quote]:
+    """Failures of the load balancer's check, of targets now and before."""
+    stopped = stop_reasons([task for task in evidence.failed if BALANCER_CHECK.search(task.stopped_reason)])
+    events = [quote for quote in deployment_events(evidence) if UNHEALTHY.search(quote.text)]
+    return [*unhealthy_targets(evidence), *events, *stopped]
 
 
-def signs(seen: Evidence) -> list[Quote]:
-    """All that shows that a health check fails."""
-    return [*map(_told, inside(seen)), *outside(seen)]
+def health_failures(evidence: Evidence) -> list[Quote]:
+    """Everything that shows that a health check fails."""
+    return [*map(_task_quote, container_failures(evidence)), *balancer_failures(evidence)]
 
 
-def patience(seen: Evidence, task: Task) -> float | None:
-    """Seconds that ECS gives a task which never answers."""
-    service, group, check = seen.service, seen.target_group, seen.definition.check if seen.definition else None
-    if OUTSIDE.search(task.stopped_reason):
-        asks = (group.interval or 30) * (group.unhealthy or 3) if group else 0
-        return service.grace + asks if service and (service.grace or asks) else None
+def allowed_seconds(evidence: Evidence, task: Task) -> float | None:
+    """Seconds after which ECS stops a task that never answers its health check."""
+    service, group = evidence.service, evidence.target_group
+    if BALANCER_CHECK.search(task.stopped_reason):
+        checks = (group.interval or 30) * (group.unhealthy or 3) if group else 0
+        return service.grace + checks if service and (service.grace or checks) else None
+    check = evidence.definition.check if evidence.definition else None
     return check.patience if check else None
 
 
-def _told(task: Task) -> Quote:
+def _task_quote(task: Task) -> Quote:
     if task.stopped_reason:
         age = f" (after {task.age:.0f} s)" if task.age is not None else ""
-        return Quote(f"stopped task {short(task.id)}", f"{task.stopped_reason}{age}", task.stopped, task.id)
-    return Quote(f"task {short(task.id)}", "the container's health check says UNHEALTHY", None, task.id)
+        return stopped_task(task, f"{task.stopped_reason}{age}")
+    return Quote(f"task {short_id(task.id)}", "the container's health check says UNHEALTHY", None, task.id)
 
 
-@cause(
-    "PORT_CLOSED",
-    "The service listens on another port",
-    looks="The log says `listening on …:8080` where the task definition, the target group or the check says 5000; "
-    "connection refused; Target.FailedHealthChecks.",
-    repair="Let the image listen on the port that the task definition maps (PORT sets it), or render the task "
-    "definition from the image's own contract: `trail render`.",
-    weight=SAID,
-    deterministic=True,
-)
-def port_closed(seen: Evidence) -> CauseMatch | None:
-    failing, definition = signs(seen), seen.definition
-    if not failing or definition is None or not definition.ports:
+def port_closed(evidence: Evidence) -> CauseMatch | None:
+    """A health check fails, and the log, a refused connection or the health command shows another port."""
+    failures, definition = health_failures(evidence), evidence.definition
+    if not failures or definition is None or not definition.ports:
         return None
-    tasks = [*inside(seen), *seen.failed, *seen.running]
-    heard = [
+    tasks = [*container_failures(evidence), *evidence.failed, *evidence.running]
+    listening = [
         (quote, int(match["port"]))
-        for quote in lines(seen, {one.id: one for one in tasks}.values())
+        for quote in log_lines(evidence, {task.id: task for task in tasks}.values())
         if (match := LISTENING.search(quote.text)) is not None
     ]
-    if heard and all(port not in definition.ports for _, port in heard):
-        port = heard[0][1]
-        wanted = ", ".join(map(str, definition.ports))
-        sentence = f"The service listens on port {port}; the task definition maps {wanted}, and is asked there."
-        return sign(sentence, [heard[0][0], *failing])
-    refused = [one for one in [*lines(seen, tasks), *failing, *reasons(tasks)] if REFUSED.search(one.text)]
-    if refused and not heard:
+    mapped = ", ".join(map(str, definition.ports))
+    if listening and all(port not in definition.ports for _, port in listening):
+        quote, port = listening[0]
+        sentence = (
+            f"The service listens on port {port}; the task definition maps {mapped}, and the health check uses that."
+        )
+        return matched(sentence, [quote, *failures])
+    quotes = [*log_lines(evidence, tasks), *failures, *stop_reasons(tasks)]
+    refused = [quote for quote in quotes if REFUSED.search(quote.text)]
+    if refused and not listening:
         sentence = f"Nothing listens on port {definition.ports[0]} of the container: its health check is refused."
-        return sign(sentence, [*refused, *failing], weight=LIKELY, deterministic=False)
-    return _check_asks_elsewhere(seen, failing)
+        return matched(sentence, [*refused, *failures], weight=Weight.LIKELY, deterministic=False)
+    port_called = _called(evidence)
+    if port_called is None or port_called[0] in definition.ports or not container_failures(evidence):
+        return None
+    sentence = f"The health command calls port {port_called[0]}, and the task definition maps {mapped}."
+    return matched(sentence, [_command(evidence), *failures], weight=Weight.TWO_FACTS)
 
 
-def _check_asks_elsewhere(seen: Evidence, failing: list[Quote]) -> CauseMatch | None:
-    """The command in the task definition names a port that is not mapped."""
-    definition = seen.definition
-    if definition is None or definition.check is None or not inside(seen):
+def _called(evidence: Evidence) -> tuple[int, str] | None:
+    """Port and path that the health command calls; None where it has none that can be read."""
+    definition = evidence.definition
+    if definition is None or definition.check is None:
         return None
     address = asked(" ".join(definition.check.command[1:]), definition.settings.get("PORT", ""))
-    if address is None or address.port in definition.ports:
-        return None
-    wanted = ", ".join(map(str, definition.ports))
-    sentence = f"The health command asks port {address.port}, and the task definition maps {wanted}."
-    command = Quote("health command", " ".join(definition.check.command))
-    return sign(sentence, [command, *failing], weight=SEEN)
+    return (address.port, address.path.partition("?")[0]) if address else None
 
 
-@cause(
-    "HEALTH_PROGRAM_MISSING",
-    "The health command's program is not in the image",
-    looks='`exec: "curl": executable file not found`; or a health command with curl or wget, and a container that '
-    "never gets healthy.",
-    repair="Ask with what the image has: `trail render` writes a command in Python, which is there.",
-    weight=SEEN,
-    deterministic=True,
-)
-def program_missing(seen: Evidence) -> CauseMatch | None:
-    failing, definition = inside(seen), seen.definition
+def _command(evidence: Evidence) -> Quote:
+    check = evidence.definition.check if evidence.definition else None
+    return Quote("health command", " ".join(check.command) if check else "")
+
+
+def program_missing(evidence: Evidence) -> CauseMatch | None:
+    """The container's check fails, and its command runs a program that the image does not have."""
+    failing, definition = container_failures(evidence), evidence.definition
     if not failing or definition is None or definition.check is None or len(definition.check.command) < 2:
         return None
-    quotes = [*lines(seen, failing), *reasons(failing)]
     try:
-        used = [one for one in programs(list(definition.check.command)) if one in ABSENT]
-    except ValueError:  # a quotation mark without its other half
-        used = []
-    said = [one for one in quotes if (found := NO_PROGRAM.search(one.text)) and found["program"].strip('"') in used]
-    if not used:
+        absent = [program for program in programs(list(definition.check.command)) if program in ABSENT]
+    except ValueError:  # a quotation mark is not closed
+        absent = []
+    if not absent:
         return None
-    command = Quote("health command", " ".join(definition.check.command))
-    sentence = f"The health command runs {used[0]}, which the image has not: it can never pass."
-    return sign(sentence, [*said, command, *map(_told, failing)], weight=SAID if said else None)
+    stated = [
+        quote
+        for quote in [*log_lines(evidence, failing), *stop_reasons(failing)]
+        if (match := NO_PROGRAM.search(quote.text)) and match["program"].strip('"') in absent
+    ]
+    sentence = f"The health command runs {absent[0]}, which is not installed in the image: it can never pass."
+    quotes = [*stated, _command(evidence), *map(_task_quote, failing)]
+    return matched(sentence, quotes, weight=Weight.STATED if stated else None)
 
 
-@cause(
-    "SLOW_START",
-    "The service needs longer to start than it is given",
-    looks="Health checks fail, the task stops when startPeriod or the grace period is over, and its log shows that it "
-    "was still starting.",
-    repair="Raise health.start_period (300 at the most) or health.grace in the plan to at least twice the measured "
-    "start, or give the task more CPU.",
-    weight=SEEN - 0.05,
-)
-def slow_start(seen: Evidence) -> CauseMatch | None:
-    slow = [one for one in seen.failed if _was_starting(seen, one)]
+def slow_start(evidence: Evidence) -> CauseMatch | None:
+    """A task was stopped when the allowed time was over, and its log shows that it was still starting."""
+    slow = [task for task in evidence.failed if _was_starting(evidence, task)]
     if not slow:
         return None
     task = slow[0]
-    allowed = patience(seen, task) or 0
-    late = _came_up(seen, task)
-    began = f"it was up only after {late:.0f} s" if late is not None else "its log shows that it was still starting"
-    sentence = f"The task was stopped {task.age:.0f} s after its start, with {allowed:.0f} s allowed; {began}."
-    return sign(sentence, [*map(_told, slow), *lines(seen, slow[:1])[:3]])
+    ready = _seconds_to_ready(evidence, task)
+    state = (
+        f"it was ready only after {ready:.0f} s" if ready is not None else "its log shows that it was still starting"
+    )
+    allowed = allowed_seconds(evidence, task) or 0
+    sentence = f"The task was stopped {task.age:.0f} s after its start, with {allowed:.0f} s allowed; {state}."
+    return matched(sentence, [*map(_task_quote, slow), *log_lines(evidence, slow[:1])[:3]])
 
 
-def _was_starting(seen: Evidence, task: Task) -> bool:
-    if not (INSIDE.search(task.stopped_reason) or OUTSIDE.search(task.stopped_reason)):
+def _was_starting(evidence: Evidence, task: Task) -> bool:
+    if not (CONTAINER_CHECK.search(task.stopped_reason) or BALANCER_CHECK.search(task.stopped_reason)):
         return False
-    allowed, age = patience(seen, task), task.age
+    allowed, age = allowed_seconds(evidence, task), task.age
     if allowed is None or age is None or not EARLY * allowed <= age <= allowed + SLACK_S:
         return False
-    wrote = lines(seen, [task])
-    late = _came_up(seen, task)
-    return bool(wrote) and (late >= EARLY * allowed if late is not None else not any(UP.search(o.text) for o in wrote))
+    if not (log := log_lines(evidence, [task])):
+        return False
+    ready = _seconds_to_ready(evidence, task)
+    return ready >= EARLY * allowed if ready is not None else not any(READY.search(quote.text) for quote in log)
 
 
-def _came_up(seen: Evidence, task: Task) -> float | None:
-    """Seconds until the log says that it is up; None where it never does."""
-    at = next((one.at for one in seen.logs.get(task.id, ()) if UP.search(one.text) and one.at), None)
+def _seconds_to_ready(evidence: Evidence, task: Task) -> float | None:
+    """Seconds from the start until the log says that the service is ready; None where it never does."""
+    at = next((event.at for event in evidence.logs.get(task.id, ()) if READY.search(event.text) and event.at), None)
     return (at - task.started).total_seconds() if at and task.started else None
 
 
-@cause(
-    "HEALTH_FLAPPING",
-    "Tasks get healthy and lose it again",
-    looks="Several tasks that lived long were stopped for failing health checks.",
-    repair="Look at what the service did at that time: CPU at its limit, requests that block, memory near its limit. "
-    "A longer health.timeout hides it.",
-    weight=LIKELY,
-)
-def flapping(seen: Evidence) -> CauseMatch | None:
+def flapping(evidence: Evidence) -> CauseMatch | None:
+    """Several tasks lived long before they failed their checks."""
     lived = []
-    for task in seen.failed:
-        checked = INSIDE.search(task.stopped_reason) or OUTSIDE.search(task.stopped_reason)
-        if checked and task.age is not None and task.age > (patience(seen, task) or 0) + LONG_S:
+    for task in evidence.failed:
+        checked = CONTAINER_CHECK.search(task.stopped_reason) or BALANCER_CHECK.search(task.stopped_reason)
+        if checked and task.age is not None and task.age > (allowed_seconds(evidence, task) or 0) + LONG_S:
             lived.append(task)
     if len(lived) < 2:
         return None
-    ages = ", ".join(str(timedelta(seconds=round(one.age or 0))) for one in lived[:4])
-    return sign(
-        f"{len(lived)} tasks were healthy for a while and then failed their checks, after {ages}.", map(_told, lived)
+    ages = ", ".join(str(timedelta(seconds=round(task.age or 0))) for task in lived[:4])
+    sentence = f"{len(lived)} tasks were healthy for a while and then failed their checks, after {ages}."
+    return matched(sentence, map(_task_quote, lived))
+
+
+def status_codes(evidence: Evidence) -> list[tuple[Quote, int]]:
+    """Status codes that the load balancer's checks got."""
+    return [
+        (quote, int(code))
+        for quote in balancer_failures(evidence)
+        if (match := STATUS_CODES.search(quote.text)) is not None
+        for code in re.findall(r"\d{3}", match["codes"])
+    ]
+
+
+def check_path(evidence: Evidence) -> str:
+    """The path that the load balancer checks."""
+    group = evidence.target_group
+    return safe(group.path, 80) if group and group.path else "its path"
+
+
+def path_missing(evidence: Evidence) -> CauseMatch | None:
+    """The load balancer's check gets 404."""
+    quotes = [quote for quote, code in status_codes(evidence) if code == 404]
+    if not quotes:
+        return None
+    sentence = f"The load balancer's health check requests {check_path(evidence)} and gets 404."
+    return matched(sentence, quotes, repair=_path_repair(evidence))
+
+
+def _path_repair(evidence: Evidence) -> str | None:
+    """What to repair where the check gets 404; None where the target group is not known."""
+    group = evidence.target_group
+    if group is None or not group.path:
+        return None
+    healthy = any(task.health == "HEALTHY" for task in evidence.running)
+    called = _called(evidence) if healthy else None  # the container's own check passes there
+    right, arn = (
+        called[1] if called else HEALTH_PATH,
+        safe(evidence.service.target_group if evidence.service else "", 200),
+    )
+    if group.path.partition("?")[0] != right:
+        return (
+            f"Set the target group's health check path to {safe(right, 80)} (`aws elbv2 modify-target-group "
+            f"--target-group-arn {arn} --health-check-path {safe(right, 80)}`); `trail infra apply` does it where it "
+            "created the target group."
+        )
+    ports = evidence.definition.ports if evidence.definition else ()
+    port = group.health_port
+    if port.isdecimal() and ports and int(port) not in ports:
+        return (
+            f"The path is right, but the port is wrong: the target group checks port {port}, the container maps "
+            f"{', '.join(map(str, ports))}. Set its health check port to traffic-port (`aws elbv2 modify-target-group "
+            f"--target-group-arn {arn} --health-check-port traffic-port`)."
+        )
+    if called:
+        return (
+            f"The path is right: the container's own health check passes on {check_path(evidence)}. Something else "
+            "answers the load balancer: compare the port of its targets with the port on which the container listens."
+        )
+    image = f" {safe(evidence.definition.image, 200)}" if evidence.definition and evidence.definition.image else ""
+    return (
+        f"The path is set correctly, but the image{image} does not answer {check_path(evidence)}. Roll out one that "
+        "does; `trail preflight --image IMAGE` runs an image here and requests the path."
     )
 
 
-@cause(
-    "HEALTH_CONTAINER",
-    "The container's health check fails",
-    looks="`Task failed container health checks`.",
-    repair="Run the health command in the image by hand (`docker exec … python -c …`), and read the log around that "
-    "time.",
-    weight=SYMPTOM,
-    symptom=True,
-)
-def container(seen: Evidence) -> CauseMatch | None:
-    tasks = inside(seen)
+def status(evidence: Evidence) -> CauseMatch | None:
+    """The load balancer's check gets another status than 200 and 404."""
+    codes = [(quote, code) for quote, code in status_codes(evidence) if code != 404]
+    if not codes:
+        return None
+    code = codes[0][1]
+    why = "the path needs a key" if code in NEEDS_KEY else "it redirects" if code in REDIRECTS else "the service fails"
+    sentence = f"The load balancer's health check requests {check_path(evidence)} and gets {code}: {why}."
+    return matched(sentence, [quote for quote, _ in codes], deterministic=code in NEEDS_KEY or code in REDIRECTS)
+
+
+def container(evidence: Evidence) -> CauseMatch | None:
+    """The container's own check fails."""
+    tasks = container_failures(evidence)
     if not tasks:
         return None
-    started = next((one.started for one in tasks if one.started), None)
-    since = f" The newest started {told(started)}." if started else ""
-    sentence = f"The container runs, and its own health check fails in {len(tasks)} tasks.{since}"
-    return sign(sentence, [*map(_told, tasks), *lines(seen, tasks[:1])[:3]])
+    started = next((task.started for task in tasks if task.started), None)
+    newest = f" The newest started at {format_time(started)}." if started else ""
+    count = "1 task" if len(tasks) == 1 else f"{len(tasks)} tasks"
+    sentence = f"The container runs, but its own health check fails in {count}.{newest}"
+    return matched(sentence, [*map(_task_quote, tasks), *log_lines(evidence, tasks[:1])[:3]])
 
 
-@cause(
-    "HEALTH_BALANCER",
-    "The load balancer's health check fails",
-    looks="`Task failed ELB health checks in (target-group …)`, targets unhealthy.",
-    repair="Ask the task itself from inside its VPC, on the port and path that the target group asks, and compare.",
-    weight=SYMPTOM,
-    symptom=True,
-)
-def balancer(seen: Evidence) -> CauseMatch | None:
-    quotes = outside(seen)
+def balancer(evidence: Evidence) -> CauseMatch | None:
+    """The load balancer's check fails."""
+    quotes = balancer_failures(evidence)
     if not quotes:
         return None
-    path = f" on {shown(seen.target_group.path, 80)}" if seen.target_group and seen.target_group.path else ""
-    return sign(f"The load balancer asks the tasks{path}, and is not content.", quotes)
+    path = f" on {check_path(evidence)}" if evidence.target_group and evidence.target_group.path else ""
+    return matched(f"The load balancer's health check{path} fails.", quotes)
+
+
+CAUSES = (
+    Cause(
+        "PORT_CLOSED",
+        "The service listens on another port",
+        looks="The log says `listening on …:8080` where the task definition, the target group or the check says 5000; "
+        "connection refused; Target.FailedHealthChecks.",
+        repair="Let the image listen on the port that the task definition maps (PORT sets it), or render the task "
+        "definition from the image's own contract: `trail render`.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=port_closed,
+    ),
+    Cause(
+        "HEALTH_PROGRAM_MISSING",
+        "The health command's program is not in the image",
+        looks='`exec: "curl": executable file not found`; or a health command with curl or wget, and a container that '
+        "never becomes healthy.",
+        repair="Use a program that the image has: `trail render` writes a health command in Python, which it has.",
+        weight=Weight.TWO_FACTS,
+        deterministic=True,
+        match=program_missing,
+    ),
+    Cause(
+        "SLOW_START",
+        "The service needs more time to start than it is given",
+        looks="Health checks fail, the task stops when startPeriod or the grace period is over, and its log shows that "
+        "it was still starting.",
+        repair="Raise health.start_period (at most 300) or health.grace in the plan to at least twice the measured "
+        "start, or give the task more CPU.",
+        weight=Weight.TWO_FACTS - 0.05,
+        match=slow_start,
+    ),
+    Cause(
+        "HEALTH_FLAPPING",
+        "Tasks become healthy and then unhealthy",
+        looks="Several tasks that had run for long were stopped because their health checks failed.",
+        repair="Find out what the service did at that time: CPU at its limit, requests that block, memory near its "
+        "limit. A longer health.timeout only hides it.",
+        weight=Weight.LIKELY,
+        match=flapping,
+    ),
+    Cause(
+        "HEALTH_PATH_MISSING",
+        "The service does not have the target group's health check path",
+        looks="Target.ResponseCodeMismatch, `Health checks failed with these codes: [404]`.",
+        repair="Compare the target group's health check path with the one that the image answers (`docker run IMAGE "
+        "contract`: health.path). Where they differ, correct the target group's (`aws elbv2 modify-target-group "
+        "--health-check-path`; `trail infra apply` does). Where they are equal, roll out an image that answers it.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=path_missing,
+    ),
+    Cause(
+        "HEALTH_STATUS",
+        "The health check gets another status than 200",
+        looks="Target.ResponseCodeMismatch with 401, 403, 3xx or 5xx.",
+        repair="Let the target group check /health, which needs no key and does not redirect, and expect 200. With "
+        "5xx, read the log at that time.",
+        weight=Weight.STATED - 0.02,
+        match=status,
+    ),
+    Cause(
+        "HEALTH_CONTAINER",
+        "The container's health check fails",
+        looks="`Task failed container health checks`.",
+        repair="Run the health command in the image by hand (`docker exec … python -c …`), and read the log around "
+        "that time.",
+        weight=Weight.SYMPTOM,
+        symptom=True,
+        match=container,
+    ),
+    Cause(
+        "HEALTH_BALANCER",
+        "The load balancer's health check fails",
+        looks="`Task failed ELB health checks in (target-group …)`, targets unhealthy.",
+        repair="Call the task from inside its VPC, on the port and path that the target group checks, and compare.",
+        weight=Weight.SYMPTOM,
+        symptom=True,
+        match=balancer,
+    ),
+)

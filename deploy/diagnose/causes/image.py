@@ -1,143 +1,134 @@
-"""The image cannot be had, or is not for this machine."""
+"""The image cannot be pulled, or does not fit the task's architecture or disk."""
 
 import re
 
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.quotes import PREAMBLE, Match, Quote, action, lines, reasons, shown
-from deploy.diagnose.registry import SAID, SEEN, SYMPTOM, CauseMatch, by_words, cause
+from deploy.diagnose.quotes import PREAMBLE, UNREACHABLE, Quote, failed_reasons, log_lines, missing_permission, safe
+from deploy.diagnose.registry import Cause, Weight, match_words
 
 PULL = re.compile(r"CannotPull|registry auth")
-NO_WAY = re.compile(
-    r"i/o timeout|dial tcp|context deadline exceeded|request canceled|connection (?:refused|reset|issue|timed out)|"
-    r"RequestCanceled|RequestError|no such host|TLS handshake timeout|network configuration",
-    re.IGNORECASE,
-)
 MISSING = re.compile(
-    r"(?:image|manifest|ref|tag|repository|API error \(404\))[^\n]*?"
-    r"(?:not found|manifest unknown|does not exist(?! or may require)|can't be found|cannot find)",
-    re.IGNORECASE,
+    r"(?i)(?:image|manifest|ref|tag|repository|API error \(404\))[^\n]*?"
+    r"(?:not found|manifest unknown|does not exist(?! or may require)|can't be found|cannot find)"
 )
 DENIED = re.compile(
-    r"403 Forbidden|status code:? 403|not authorized to perform: ecr:|AccessDenied|pull access denied|"
-    r"no basic auth credentials|401 Unauthorized|has the permissions to pull",
-    re.IGNORECASE,
+    r"(?i)403 Forbidden|status code:? 403|not authorized to perform: ecr:|AccessDenied|pull access denied|"
+    r"no basic auth credentials|401 Unauthorized|has the permissions to pull"
 )
-LIMITED = re.compile(r"toomanyrequests|pull rate limit|429 Too Many Requests", re.IGNORECASE)
-OTHER_MACHINE = re.compile(
+LIMITED = re.compile(r"(?i)toomanyrequests|pull rate limit|429 Too Many Requests")
+OTHER_ARCHITECTURE = re.compile(
     r"exec format error|descriptor (?:matching|for) platform|no match(?:ing manifest)? for (?:platform|linux)",
     re.IGNORECASE,
 )
+NOT_MISSING = re.compile(f"{OTHER_ARCHITECTURE.pattern}|{UNREACHABLE.pattern}", re.IGNORECASE)
 LONG_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
-FULL = re.compile(r"no space left on device", re.IGNORECASE)
+FULL = re.compile(r"(?i)no space left on device")
 
 
-def named(seen: Evidence) -> str:
+def reasons_and_logs(evidence: Evidence) -> list[Quote]:
+    """Why the failed tasks stopped, and their logs."""
+    return [*failed_reasons(evidence), *log_lines(evidence, evidence.failed)]
+
+
+def pull_errors(evidence: Evidence) -> list[Quote]:
+    """ECS's reasons that are about pulling the image."""
+    return [quote for quote in failed_reasons(evidence) if PULL.search(quote.text.replace(PREAMBLE, ""))]
+
+
+def image_name(evidence: Evidence) -> str:
     """The image, as the task definition names it."""
-    reference = LONG_DIGEST.sub(r"\1…", seen.definition.image) if seen.definition else ""
-    return shown(reference, 160) if reference else "the image"
+    reference = LONG_DIGEST.sub(r"\1…", evidence.definition.image) if evidence.definition else ""
+    return safe(reference, 160) if reference else "the image"
 
 
-def of(seen: Evidence) -> list[Quote]:
-    """What ECS said of pulling the image, for tasks that failed."""
-    return [one for one in reasons(seen.failed) if PULL.search(one.text.replace(PREAMBLE, ""))]
+def _denied(evidence: Evidence, match: re.Match[str]) -> str:
+    role = safe(evidence.definition.execution_role, 120) if evidence.definition else ""
+    permission = missing_permission(match.string)
+    lacks = f": it lacks {permission}" if permission else ""
+    return f"The execution role{f' {role}' if role else ''} may not pull {image_name(evidence)}{lacks}."
 
 
-@cause(
-    "IMAGE_ARCHITECTURE",
-    "The image is built for another architecture",
-    looks="`exec format error` in the log or the stopped reason; `does not contain descriptor matching platform`.",
-    repair="Build the image for the task's architecture (`docker buildx build --platform linux/amd64`), or set "
-    "size.architecture in the plan to the image's own.",
-    weight=SAID,
-    deterministic=True,
+def _other_architecture(evidence: Evidence, _: re.Match[str]) -> str:
+    architecture = (evidence.definition.architecture if evidence.definition else "") or "X86_64"
+    return f"The task runs on {architecture}, and {image_name(evidence)} is built for another architecture."
+
+
+CAUSES = (
+    Cause(
+        "IMAGE_ARCHITECTURE",
+        "The image is built for another architecture",
+        looks="`exec format error` in the log or the stopped reason; `does not contain descriptor matching platform`.",
+        repair="Build the image for the task's architecture (`docker buildx build --platform linux/amd64`), or set "
+        "size.architecture in the plan to the image's own.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=match_words(reasons_and_logs, OTHER_ARCHITECTURE, _other_architecture),
+    ),
+    Cause(
+        "IMAGE_MISSING",
+        "The image is not in the registry",
+        looks="`CannotPullContainerError: … not found`, `manifest unknown`, `repository … does not exist`.",
+        repair="Push the image to that repository (check region and account), or roll out a digest that exists: `aws "
+        "ecr describe-images --repository-name …` lists them.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=match_words(
+            pull_errors,
+            MISSING,
+            lambda evidence, _: f"ECS cannot pull {image_name(evidence)}: there is no such image in the registry.",
+            excluding=NOT_MISSING,
+        ),
+    ),
+    Cause(
+        "IMAGE_DENIED",
+        "The execution role may not pull the image",
+        looks="`CannotPullContainerError: … 403 Forbidden`, `not authorized to perform: ecr:…`, `pull access denied`.",
+        repair="Allow the execution role (not the task role) ecr:GetAuthorizationToken on *, and ecr:BatchGetImage and "
+        "ecr:GetDownloadUrlForLayer on the repository; a repository of another account must allow them too.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=match_words(pull_errors, DENIED, _denied),
+    ),
+    Cause(
+        "REGISTRY_LIMIT",
+        "The registry's rate limit is reached",
+        looks="`toomanyrequests: You have reached your pull rate limit`.",
+        repair="Push the image to ECR and pull it from there; Docker Hub limits pulls by address and account.",
+        weight=Weight.STATED,
+        match=match_words(
+            pull_errors,
+            LIMITED,
+            lambda evidence, _: f"The registry's rate limit is reached: {image_name(evidence)} cannot be pulled now.",
+        ),
+    ),
+    Cause(
+        "IMAGE_UNREACHABLE",
+        "The registry cannot be reached from the tasks' subnets",
+        looks="`CannotPullContainerError: … dial tcp …: i/o timeout`, `unable to retrieve ecr registry auth: … "
+        "RequestError`.",
+        repair="Give the tasks a route out: a NAT gateway, or network.assign_public_ip in a public subnet, or the VPC "
+        "endpoints ecr.api, ecr.dkr and s3; and allow their security group egress on port 443.",
+        weight=Weight.TWO_FACTS,
+        match=match_words(pull_errors, UNREACHABLE),
+    ),
+    Cause(
+        "DISK_FULL",
+        "No space is left on the task's disk",
+        looks="`no space left on device`, in the pull's error or in the log.",
+        repair="Raise ephemeralStorage (default 20 GiB, at most 200), or write less; the cache of the weights uses the "
+        "same disk.",
+        weight=Weight.STATED,
+        match=match_words(reasons_and_logs, FULL),
+    ),
+    Cause(
+        "IMAGE_PULL",
+        "The image cannot be pulled",
+        looks="`CannotPullContainerError` with a reason that fits no other cause.",
+        repair="Read ECS's reason in the evidence, and pull the image by hand with the execution role's permissions.",
+        weight=Weight.SYMPTOM,
+        symptom=True,
+        match=match_words(
+            pull_errors, re.compile("CannotPull"), lambda evidence, _: f"ECS cannot pull {image_name(evidence)}."
+        ),
+    ),
 )
-def architecture(seen: Evidence) -> CauseMatch | None:
-    wanted = (seen.definition.architecture if seen.definition else "") or "X86_64"
-    quotes = [*reasons(seen.failed), *lines(seen, seen.failed)]
-    return by_words(
-        quotes, OTHER_MACHINE, f"The task runs on {wanted}, and {named(seen)} is built for another machine."
-    )
-
-
-@cause(
-    "IMAGE_MISSING",
-    "The image is not in the registry",
-    looks="`CannotPullContainerError: … not found`, `manifest unknown`, `repository … does not exist`.",
-    repair="Push the image to that repository (region and account count), or roll out a digest that is there: `aws "
-    "ecr describe-images --repository-name …` lists them.",
-    weight=SAID,
-    deterministic=True,
-)
-def missing(seen: Evidence) -> CauseMatch | None:
-    quotes = [one for one in of(seen) if not OTHER_MACHINE.search(one.text) and not NO_WAY.search(one.text)]
-    return by_words(quotes, MISSING, f"ECS cannot pull {named(seen)}: there is no such image in the registry.")
-
-
-@cause(
-    "IMAGE_DENIED",
-    "The image may not be pulled",
-    looks="`CannotPullContainerError: … 403 Forbidden`, `not authorized to perform: ecr:…`, `pull access denied`.",
-    repair="Let the execution role (not the task role) ecr:GetAuthorizationToken on *, and ecr:BatchGetImage and "
-    "ecr:GetDownloadUrlForLayer on the repository; a repository of another account must allow it too.",
-    weight=SAID,
-    deterministic=True,
-)
-def denied(seen: Evidence) -> CauseMatch | None:
-    role = shown(seen.definition.execution_role, 120) if seen.definition else ""
-
-    def sentence(match: Match) -> str:
-        lacking = f" {found} is not allowed." if (found := action(match.string)) else ""
-        return f"The registry refuses {named(seen)} to the execution role{f' {role}' if role else ''}.{lacking}"
-
-    return by_words(of(seen), DENIED, sentence)
-
-
-@cause(
-    "REGISTRY_LIMIT",
-    "The registry's rate limit is reached",
-    looks="`toomanyrequests: You have reached your pull rate limit`.",
-    repair="Push the image to ECR and pull it from there; Docker Hub limits pulls by address and account.",
-    weight=SAID,
-)
-def limited(seen: Evidence) -> CauseMatch | None:
-    return by_words(of(seen), LIMITED, f"The registry of {named(seen)} gives out no more images for now.")
-
-
-@cause(
-    "IMAGE_UNREACHABLE",
-    "The registry cannot be reached",
-    looks="`CannotPullContainerError: … dial tcp …: i/o timeout`, `unable to retrieve ecr registry auth: … "
-    "RequestError`.",
-    repair="Give the tasks a way out: a NAT gateway, or network.assign_public_ip in a public subnet, or the endpoints "
-    "ecr.api, ecr.dkr and s3; and let their security group out on 443.",
-    weight=SEEN,
-)
-def unreachable(seen: Evidence) -> CauseMatch | None:
-    sentence = "From where the tasks stand, the registry cannot be reached: no way out of the subnet, or a closed door."
-    return by_words(of(seen), NO_WAY, sentence)
-
-
-@cause(
-    "DISK_FULL",
-    "The task's disk is full",
-    looks="`no space left on device`, at the pull or in the log.",
-    repair="Raise ephemeralStorage (20 GiB are the default, up to 200), or write less; the weights' cache lies there "
-    "too.",
-    weight=SAID,
-)
-def full(seen: Evidence) -> CauseMatch | None:
-    return by_words(
-        [*reasons(seen.failed), *lines(seen, seen.failed)], FULL, "There is no space left on the task's disk."
-    )
-
-
-@cause(
-    "IMAGE_PULL",
-    "The image cannot be pulled",
-    looks="`CannotPullContainerError` with a reason that no other cause knows.",
-    repair="Read ECS's own words below, and pull the image by hand with the execution role's permissions.",
-    weight=SYMPTOM,
-    symptom=True,
-)
-def other(seen: Evidence) -> CauseMatch | None:
-    return by_words(of(seen), re.compile("CannotPull"), f"ECS cannot pull {named(seen)}.")

@@ -1,134 +1,212 @@
-"""Nobody gets in to the task, or the task does not get out."""
+"""The load balancer cannot reach the task, or the task cannot reach AWS."""
 
 import re
 
-from deploy.diagnose.causes.health import outside
-from deploy.diagnose.causes.image import NO_WAY
+from deploy.diagnose.causes.health import balancer_failures
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.quotes import Quote, events, reasons, shown
-from deploy.diagnose.registry import LIKELY, SAID, SEEN, CauseMatch, by_words, cause, sign
+from deploy.diagnose.facts.network import Subnet
+from deploy.diagnose.quotes import (
+    UNREACHABLE,
+    Quote,
+    deployment_events,
+    failed_reasons,
+    matching,
+    reasons_and_events,
+    safe,
+    unhealthy_targets,
+)
+from deploy.diagnose.registry import Cause, CauseMatch, Weight, match_words, matched
 
-TIMEOUT = re.compile(r"Target\.Timeout|Request timed out", re.IGNORECASE)
+TIMEOUT = re.compile(r"(?i)Target\.Timeout|Request timed out")
 EXHAUSTED = re.compile(
-    r"InsufficientFreeAddresses|(?:not enough|insufficient) free (?:IP )?(?:addresses|IPs?)|does not have enough free|"
-    r"NetworkInterfaceLimitExceeded|(?:maximum|limit)[^\n]{0,30} number of network interfaces",
-    re.IGNORECASE,
+    r"(?i)InsufficientFreeAddresses|(?:not enough|insufficient) free (?:IP )?(?:addresses|IPs?)|"
+    r"does not have enough free|NetworkInterfaceLimitExceeded|(?:maximum|limit)[^\n]{0,30} number of network interfaces"
 )
 INTERFACE = re.compile(
-    r"network interface provisioning|creat\w+ network interface|Network interface[^\n]*(?:fail|timed out|timeout)|"
-    r"unexpected EC2 error",
-    re.IGNORECASE,
+    r"(?i)network interface provisioning|creat\w+ network interface|Network interface[^\n]*(?:fail|timed out|timeout)|"
+    r"unexpected EC2 error"
 )
-BEFORE = re.compile(r"CannotPull|ResourceInitialization|registry auth|retrieve secret|logger args|log stream")
+BEFORE_START = re.compile(r"CannotPull|ResourceInitialization|registry auth|retrieve secret|logger args|log stream")
+WRONG_TYPE = re.compile(r"(?i)target type instance|incompatible with the awsvpc network mode")
+NO_BALANCER = re.compile(r"(?i)does not have an associated load balancer")
 
 
-@cause(
-    "SECURITY_GROUP_SHUT",
-    "The tasks' security group keeps the load balancer out",
-    looks="Target.Timeout, `Request timed out`, and no ingress rule for the container's port.",
-    repair="Allow TCP on the container's port from the load balancer's security group; `trail infra apply` does.",
-    weight=SAID,
-    deterministic=True,
-)
-def shut(seen: Evidence) -> CauseMatch | None:
-    timeouts = [one for one in outside(seen) if TIMEOUT.search(one.text)]
-    port = _port(seen)
-    if not timeouts or port is None or not seen.security_groups:
+def timeouts(evidence: Evidence) -> list[Quote]:
+    """Health checks of the load balancer that got no answer in time."""
+    return [quote for quote in balancer_failures(evidence) if TIMEOUT.search(quote.text)]
+
+
+def security_group_shut(evidence: Evidence) -> CauseMatch | None:
+    """Checks time out, and no ingress rule allows the load balancer on the container's port."""
+    quotes, port = timeouts(evidence), _port(evidence)
+    if not quotes or port is None or not evidence.security_groups:
         return None
-    rules = [rule for group in seen.security_groups for rule in group.rules]
+    rules = [rule for group in evidence.security_groups for rule in group.rules]
     covering = [rule for rule in rules if rule.covers(port)]
-    front = set(seen.balancer_groups)
-    if any(rule.elsewhere or not front or not rule.groups or front & set(rule.groups) for rule in covering):
+    balancer = set(evidence.balancer_groups)
+    if any(rule.elsewhere or not balancer or not rule.groups or balancer & set(rule.groups) for rule in covering):
         return None
-    groups = ", ".join(one.id for one in seen.security_groups)
-    opened = ", ".join(sorted({rule.told for rule in rules})) or "nothing"
-    sentence = f"{groups} does not let the load balancer in on port {port}; let in is {opened}."
+    groups = ", ".join(group.id for group in evidence.security_groups)
+    allowed = ", ".join(sorted({rule.told for rule in rules})) or "nothing"
+    sentence = f"{groups} does not allow the load balancer on port {port}; it allows {allowed}."
     if covering:
-        sentence = f"{groups} lets port {port} in from elsewhere only, not from the load balancer ({', '.join(front)})."
-    repair = f"Allow TCP {port} in {groups} from {', '.join(front) or 'the load balancer'}; `trail infra apply` does."
-    fact = Quote(f"security group {groups}", f"ingress: {opened}")
-    return sign(sentence, [timeouts[0], fact, *timeouts[1:]], repair=repair)
-
-
-def _port(seen: Evidence) -> int | None:
-    ports = [one.port for one in seen.targets if one.port]
-    ports += [seen.service.port] if seen.service is not None and seen.service.port else []
-    return next(iter([*ports, *(seen.definition.ports if seen.definition else ())]), None)
-
-
-@cause(
-    "TARGET_TIMEOUT",
-    "Tasks do not answer the load balancer in time",
-    looks="Target.Timeout, though the security group lets it in.",
-    repair="Look at network ACLs and at the load balancer's own egress rules; then at the task: CPU at its limit, or "
-    "a service that accepts and does not answer.",
-    weight=LIKELY,
-)
-def timeout(seen: Evidence) -> CauseMatch | None:
-    timeouts = [one for one in outside(seen) if TIMEOUT.search(one.text)]
-    if not timeouts or shut(seen) is not None:
-        return None
-    return sign("The load balancer's health checks get no answer in time.", timeouts)
-
-
-@cause(
-    "SUBNET_NO_EGRESS",
-    "The tasks' subnet leads nowhere",
-    looks="Image, secrets or log cannot be reached, and the subnet is public without public IPs, or has no default "
-    "route.",
-    repair="Set network.assign_public_ip in the plan, or name private subnets with a NAT gateway, or add the "
-    "endpoints ecr.api, ecr.dkr, logs, secretsmanager and s3.",
-    weight=SAID,
-    deterministic=True,
-)
-def no_egress(seen: Evidence) -> CauseMatch | None:
-    quotes = [one for one in reasons(seen.failed) if BEFORE.search(one.text) and NO_WAY.search(one.text)]
-    if not quotes or seen.service is None:
-        return None
-    public = seen.service.public_ip
-    hidden = [one for one in seen.subnets if one.way == "internet" and public is False]
-    lost = [one for one in seen.subnets if one.way == "none"]
-    if hidden:
-        names = ", ".join(shown(one.id, 40) for one in hidden)
         sentence = (
-            f"{names} is public (its default route is an internet gateway), and tasks get no public IP: no way out."
+            f"{groups} allows port {port} only from elsewhere, not from the load balancer ({', '.join(balancer)})."
         )
-        facts = [
-            Quote(f"subnet {one.id}", "default route to an internet gateway; assignPublicIp DISABLED") for one in hidden
-        ]
-        return sign(sentence, [quotes[0], *facts, *quotes[1:]])
-    if lost:
-        names = ", ".join(shown(one.id, 40) for one in lost)
-        sentence = f"{names} has no default route: only VPC endpoints lead out, and one is missing or shut."
-        facts = [Quote(f"subnet {one.id}", "no default route") for one in lost]
-        return sign(sentence, [quotes[0], *facts, *quotes[1:]], weight=SEEN + 0.05)
+    repair = (
+        f"Allow TCP {port} in {groups} from {', '.join(balancer) or 'the load balancer'}; `trail infra apply` does."
+    )
+    rules_quote = Quote(f"security group {groups}", f"ingress: {allowed}")
+    return matched(sentence, [quotes[0], rules_quote, *quotes[1:]], repair=repair)
+
+
+def _port(evidence: Evidence) -> int | None:
+    ports = [target.port for target in evidence.targets if target.port]
+    ports += [evidence.service.port] if evidence.service is not None and evidence.service.port else []
+    return next(iter([*ports, *(evidence.definition.ports if evidence.definition else ())]), None)
+
+
+def target_timeout(evidence: Evidence) -> CauseMatch | None:
+    """Checks time out, and the security group does not explain it."""
+    quotes = timeouts(evidence)
+    if not quotes or security_group_shut(evidence) is not None:
+        return None
+    return matched("", quotes)
+
+
+def no_egress(evidence: Evidence) -> CauseMatch | None:
+    """AWS cannot be reached before the start, and the routes of the subnets show why."""
+    reasons = failed_reasons(evidence)
+    quotes = [quote for quote in reasons if BEFORE_START.search(quote.text) and UNREACHABLE.search(quote.text)]
+    if not quotes or evidence.service is None:
+        return None
+    without_ip = evidence.service.public_ip is False
+    if public := [subnet for subnet in evidence.subnets if subnet.way == "internet" and without_ip]:
+        sentence = f"{_names(public)} is public (its default route is an internet gateway), but tasks get no public IP."
+        facts = _facts(public, "default route to an internet gateway; assignPublicIp DISABLED")
+        return matched(sentence, [quotes[0], *facts, *quotes[1:]])
+    if isolated := [subnet for subnet in evidence.subnets if subnet.way == "none"]:
+        sentence = f"{_names(isolated)} has no default route: only VPC endpoints lead out; one is missing or blocked."
+        facts = _facts(isolated, "no default route")
+        return matched(sentence, [quotes[0], *facts, *quotes[1:]], weight=Weight.TWO_FACTS + 0.05)
     return None
 
 
-@cause(
-    "ADDRESSES_EXHAUSTED",
-    "The subnets have no address left",
-    looks="`InsufficientFreeAddressesInSubnet`, or the limit of network interfaces, in an event or a stopped reason.",
-    repair="Name larger subnets or further ones in network.subnets (each task takes an address, twice as many during "
-    "a deployment), or free some.",
-    weight=SAID,
-)
-def exhausted(seen: Evidence) -> CauseMatch | None:
-    free = [Quote(f"subnet {one.id}", f"{one.free} addresses free") for one in seen.subnets if one.free is not None]
-    told = ", ".join(f"{shown(one.id, 40)}: {one.free}" for one in seen.subnets if one.free is not None)
-    sentence = f"Tasks get no address{f' (free: {told})' if told else ''}."
-    return by_words([*reasons(seen.failed), *events(seen)], EXHAUSTED, sentence, *free)
+def _names(subnets: list[Subnet]) -> str:
+    return ", ".join(safe(subnet.id, 40) for subnet in subnets)
 
 
-@cause(
-    "INTERFACE_FAILED",
-    "AWS could not make the task's network interface",
-    looks="`Timeout waiting for network interface provisioning to complete`, `unexpected EC2 error while attempting "
-    "to Create Network Interface`.",
-    repair="Wait: ECS tries again. If it stays: the service-linked role AWSServiceRoleForECS, and the subnets and "
-    "groups that are named.",
-    weight=SEEN,
+def _facts(subnets: list[Subnet], fact: str) -> list[Quote]:
+    return [Quote(f"subnet {subnet.id}", fact) for subnet in subnets]
+
+
+def addresses_exhausted(evidence: Evidence) -> CauseMatch | None:
+    """AWS says that addresses or interfaces are used up; shows the free addresses of the subnets."""
+    quotes = [quote for quote, _ in matching(reasons_and_events(evidence), EXHAUSTED)]
+    if not quotes:
+        return None
+    subnets = [subnet for subnet in evidence.subnets if subnet.free is not None]
+    free = ", ".join(f"{safe(subnet.id, 40)}: {subnet.free}" for subnet in subnets)
+    facts = [Quote(f"subnet {subnet.id}", f"{subnet.free} addresses free") for subnet in subnets]
+    return matched(f"Tasks get no address{f' (free: {free})' if free else ''}.", [*quotes, *facts])
+
+
+def target_type(evidence: Evidence) -> CauseMatch | None:
+    """The target group does not take addresses."""
+    events = [*deployment_events(evidence), *failed_reasons(evidence)]
+    quotes = [quote for quote, _ in matching(events, WRONG_TYPE)]
+    group, kind = evidence.target_group, "instance"
+    if group is not None and group.type in ("instance", "lambda", "alb"):
+        kind = group.type
+        quotes.append(Quote("target group", f"TargetType is {kind}"))
+    if not quotes:
+        return None
+    return matched(f"Tasks in awsvpc mode need a target group of type ip; this one is of type {kind}.", quotes)
+
+
+def target_group_missing(evidence: Evidence) -> CauseMatch | None:
+    """The target group does not exist, has no load balancer, or its targets are unused."""
+    quotes = [quote for quote, _ in matching(deployment_events(evidence), NO_BALANCER)]
+    unused = [quote for quote in unhealthy_targets(evidence) if quote.text.startswith("unused")]
+    if evidence.target_group_status and evidence.service is not None and evidence.service.target_group:
+        quotes.append(Quote("load balancer", f"there is no target group {evidence.service.target_group}"))
+    if not quotes and not unused:
+        return None
+    problem = (
+        "does not exist, or has no load balancer" if quotes else "gets no traffic: no listener or zone leads to it"
+    )
+    return matched(f"The service's target group {problem}.", [*quotes, *unused])
+
+
+CAUSES = (
+    Cause(
+        "SECURITY_GROUP_SHUT",
+        "The tasks' security group does not allow the load balancer",
+        looks="Target.Timeout, `Request timed out`, and no ingress rule for the container's port.",
+        repair="Allow TCP on the container's port from the load balancer's security group; `trail infra apply` does.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=security_group_shut,
+    ),
+    Cause(
+        "TARGET_TIMEOUT",
+        "The load balancer's health checks get no answer in time",
+        looks="Target.Timeout, although the security group allows it.",
+        repair="Check network ACLs and the egress rules of the load balancer's security group; then the task: CPU at "
+        "its limit, or a service that accepts connections and does not answer.",
+        weight=Weight.LIKELY,
+        match=target_timeout,
+    ),
+    Cause(
+        "SUBNET_NO_EGRESS",
+        "The tasks' subnet has no route out",
+        looks="Image, secrets or log cannot be reached, and the subnet is public without public IPs, or has no default "
+        "route.",
+        repair="Set network.assign_public_ip in the plan, or name private subnets with a NAT gateway, or add the VPC "
+        "endpoints ecr.api, ecr.dkr, logs, secretsmanager and s3.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=no_egress,
+    ),
+    Cause(
+        "ADDRESSES_EXHAUSTED",
+        "The subnets have no free address",
+        looks="`InsufficientFreeAddressesInSubnet`, or the limit of network interfaces, in an event or a stopped "
+        "reason.",
+        repair="Name larger or additional subnets in network.subnets (each task needs an address, and during a "
+        "deployment twice as many are needed), or free some.",
+        weight=Weight.STATED,
+        match=addresses_exhausted,
+    ),
+    Cause(
+        "INTERFACE_FAILED",
+        "AWS could not create the task's network interface",
+        looks="`Timeout waiting for network interface provisioning to complete`, `unexpected EC2 error while "
+        "attempting to Create Network Interface`.",
+        repair="Wait: ECS tries again. If it persists, check the service-linked role AWSServiceRoleForECS, and the "
+        "subnets and security groups that the message names.",
+        weight=Weight.TWO_FACTS,
+        match=match_words(reasons_and_events, INTERFACE, excluding=EXHAUSTED),
+    ),
+    Cause(
+        "TARGET_TYPE",
+        "The target group is of type instance",
+        looks="`The provided target group … has target type instance, which is incompatible with the awsvpc network "
+        "mode`.",
+        repair="Create a target group of type ip: the type of an existing one cannot be changed. `trail infra apply` "
+        "does.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=target_type,
+    ),
+    Cause(
+        "TARGET_GROUP_MISSING",
+        "The target group does not exist, or gets no traffic",
+        looks="TargetGroupNotFound; `The target group … does not have an associated load balancer`; targets `unused`.",
+        repair="Let a listener of the load balancer forward to the target group, and enable the load balancer in the "
+        "zones of the tasks' subnets; `trail preflight` says which is missing.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=target_group_missing,
+    ),
 )
-def interface(seen: Evidence) -> CauseMatch | None:
-    quotes = [one for one in [*reasons(seen.failed), *events(seen)] if not EXHAUSTED.search(one.text)]
-    return by_words(quotes, INTERFACE, "AWS could not make the network interface of a task.")

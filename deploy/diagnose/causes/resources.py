@@ -1,224 +1,218 @@
-"""What ECS fetches before the container starts: secrets, roles, the log."""
+"""What ECS prepares before the container starts: secrets, roles, the log."""
 
 import re
+from collections.abc import Callable
 
-from deploy.diagnose.causes.image import NO_WAY
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.quotes import PREAMBLE, Match, Quote, action, events, reasons, shown
-from deploy.diagnose.registry import SAID, SEEN, SYMPTOM, CauseMatch, by_words, cause
+from deploy.diagnose.quotes import (
+    PREAMBLE,
+    UNREACHABLE,
+    Quote,
+    failed_reasons,
+    missing_permission,
+    reasons_and_events,
+    safe,
+)
+from deploy.diagnose.registry import Cause, Weight, match_words
 
 SECRET = re.compile(
-    r"(?:retrieve|get|fetch|pull)\w* (?:the )?secrets?\b|secrets? manager|\bssm\b|parameter store|"
-    r"GetSecretValue|GetParameters",
-    re.IGNORECASE,
+    r"(?i)(?:retrieve|get|fetch|pull)\w* (?:the )?secrets?\b|secrets? manager|\bssm\b|parameter store|"
+    r"GetSecretValue|GetParameters"
 )
-NAME = re.compile(r"arn:aws[\w-]*:(?:secretsmanager|ssm):[\w-]*:\d*:(?:secret:|parameter)[\w/+=.@-]+")
+SECRET_ARN = re.compile(r"arn:aws[\w-]*:(?:secretsmanager|ssm):[\w-]*:\d*:(?:secret:|parameter)[\w/+=.@-]+")
 SECRET_MISSING = re.compile(
-    r"ResourceNotFoundException|can't find the specified secret|invalid ssm parameters|ParameterNotFound|"
-    r"secret[^\n]*(?:can't|cannot|could not) be found|Check that the secret exists",
-    re.IGNORECASE,
+    r"(?i)ResourceNotFoundException|can't find the specified secret|invalid ssm parameters|ParameterNotFound|"
+    r"secret[^\n]*(?:can't|cannot|could not) be found|Check that the secret exists"
 )
-KEY_MISSING = re.compile(
-    r"did not contain json key[: ]*'?(?P<key>[\w./-]+)?|json key[^\n]*not found|"
-    r"invalid character '[^\n]*looking for beginning",
-    re.IGNORECASE,
+JSON_KEY_MISSING = re.compile(
+    r"(?i)did not contain json key[: ]*'?(?P<key>[\w./-]+)?|json key[^\n]*not found|"
+    r"invalid character '[^\n]*looking for beginning"
 )
-REFUSED = re.compile(r"not authorized to perform|AccessDenied", re.IGNORECASE)
+DENIED = re.compile(r"(?i)not authorized to perform|AccessDenied")
 KMS_DENIED = re.compile(r"Access to KMS is not allowed|not authorized to perform: kms:|KMSAccessDenied")
 NOT_ASSUMED = re.compile(r"unable to assume the role '?(?P<role>[^\s']+)?|not able to assume role|sts:AssumeRole")
-LOG = re.compile(r"log(?:ging|ger|s)?[ :_]|log stream|CloudWatch", re.IGNORECASE)
-GROUP_MISSING = re.compile(r"log group does not exist|cannot find the Amazon CloudWatch log group", re.IGNORECASE)
-NO_CONNECTION = "connection issue"  # then ECS's "cannot find the log group" means that it could not ask for it
+LOG = re.compile(r"(?i)log(?:ging|ger|s)?[ :_]|log stream|CloudWatch")
+LOG_GROUP_MISSING = re.compile(r"(?i)log group does not exist|cannot find the Amazon CloudWatch log group")
+NO_CONNECTION = re.compile("connection issue")  # then "cannot find the log group" means that ECS could not reach it
+LOG_UNREACHABLE = re.compile(f"{UNREACHABLE.pattern}|signal: killed", re.IGNORECASE)
 NOT_INITIALIZED = re.compile(r"ResourceInitializationError")
 
 
-def of_secrets(seen: Evidence) -> list[Quote]:
-    """What ECS said of secrets; where it speaks of ECR too, it is of ECR."""
+def secret_errors(evidence: Evidence) -> list[Quote]:
+    """ECS's reasons that are about secrets; those that name ECR are about the image."""
     return [
-        one
-        for one in reasons(seen.failed)
-        if SECRET.search(one.text.replace(PREAMBLE, ""))
-        and "ecr registry auth" not in one.text
-        and "CannotPull" not in one.text
+        quote
+        for quote in failed_reasons(evidence)
+        if SECRET.search(quote.text.replace(PREAMBLE, ""))
+        and "ecr registry auth" not in quote.text
+        and "CannotPull" not in quote.text
     ]
 
 
-def of_log(seen: Evidence) -> list[Quote]:
-    """What ECS said of the log."""
+def log_errors(evidence: Evidence) -> list[Quote]:
+    """ECS's reasons that are about the log."""
     return [
-        one
-        for one in reasons(seen.failed)
-        if ("ResourceInit" in one.text or "logging driver" in one.text or "log group" in one.text)
-        and LOG.search(one.text)
-        and not SECRET.search(one.text.replace(PREAMBLE, ""))
+        quote
+        for quote in failed_reasons(evidence)
+        if ("ResourceInit" in quote.text or "logging driver" in quote.text or "log group" in quote.text)
+        and LOG.search(quote.text)
+        and not SECRET.search(quote.text.replace(PREAMBLE, ""))
     ]
 
 
-def secret(seen: Evidence, match: Match) -> str:
-    """Which secret, and for which setting."""
-    found = NAME.search(match.string)
-    if found is None:
+def secret_name(evidence: Evidence, match: re.Match[str]) -> str:
+    """Which secret a quote names, and for which setting."""
+    arn = SECRET_ARN.search(match.string)
+    if arn is None:
         return "the secret"
-    settings = seen.definition.secrets if seen.definition else {}
-    name = next((one for one, arn in settings.items() if found[0] in arn or arn.startswith(found[0])), None)
-    return f"the secret {shown(found[0], 140)}{f' of {name}' if name else ''}"
+    secrets = evidence.definition.secrets if evidence.definition else {}
+    setting = next((name for name, value in secrets.items() if arn[0] in value or value.startswith(arn[0])), None)
+    return f"the secret {safe(arn[0], 140)}{f' of {setting}' if setting else ''}"
 
 
-@cause(
-    "KMS_DENIED",
-    "The secret's key may not be used",
-    looks="`AccessDeniedException: Access to KMS is not allowed`.",
-    repair="Let the execution role kms:Decrypt with the key that encrypts the secret, in its policy and in the key's "
-    "(infra.adopt.key in the plan names a key of your own).",
-    weight=SAID,
-    deterministic=True,
+def about_secret(template: str) -> Callable[[Evidence, re.Match[str]], str]:
+    """A sentence in which {secret} and {permission} are those of the quote."""
+
+    def sentence(evidence: Evidence, match: re.Match[str]) -> str:
+        return template.format(
+            secret=secret_name(evidence, match), permission=missing_permission(match.string) or "the permission"
+        )
+
+    return sentence
+
+
+def _json_key(evidence: Evidence, match: re.Match[str]) -> str:
+    if key := match["key"]:
+        return f"There is no key {safe(key, 60)} in {secret_name(evidence, match)}."
+    return f"ECS finds no JSON object in {secret_name(evidence, match)}, or the object lacks the key."
+
+
+def _role(_: Evidence, match: re.Match[str]) -> str:
+    role = f" {safe(match['role'], 140)}" if match["role"] else ""
+    return f"ECS cannot assume the role{role}: it does not exist, or does not trust ecs-tasks.amazonaws.com."
+
+
+def _log_group(evidence: Evidence, _: re.Match[str]) -> str:
+    group = safe(evidence.definition.log_group, 120) if evidence.definition else ""
+    return f"The container does not start because its log group{f' {group}' if group else ''} does not exist."
+
+
+CAUSES = (
+    Cause(
+        "KMS_DENIED",
+        "The execution role may not use the secret's key",
+        looks="`AccessDeniedException: Access to KMS is not allowed`.",
+        repair="Allow the execution role kms:Decrypt with the key that encrypts the secret, in the role's policy and "
+        "in the key's (infra.adopt.key in the plan names a key of your own).",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=match_words(
+            failed_reasons,
+            KMS_DENIED,
+            about_secret("ECS may not decrypt {secret}: the execution role lacks kms:Decrypt on its key."),
+        ),
+    ),
+    Cause(
+        "SECRET_KEY_MISSING",
+        "The secret has no such JSON key",
+        looks="`retrieved secret from Secrets Manager did not contain json key …`, `invalid character … looking for "
+        "beginning of value`.",
+        repair="Add the key to the secret, which must be a JSON object, or correct the key after the secret's name in "
+        "the plan: secret:NAME:json-key::.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=match_words(secret_errors, JSON_KEY_MISSING, _json_key),
+    ),
+    Cause(
+        "SECRET_MISSING",
+        "The secret does not exist",
+        looks="`ResourceNotFoundException: Secrets Manager can't find the specified secret`, `invalid ssm parameters`.",
+        repair="Create it in the plan's region, or correct its ARN under secrets in the plan; the six letters after "
+        "the name are part of the ARN, and a secret that was deleted and created again has others.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=match_words(
+            secret_errors, SECRET_MISSING, about_secret("ECS cannot find {secret} that the task definition names.")
+        ),
+    ),
+    Cause(
+        "SECRET_DENIED",
+        "The execution role may not read the secret",
+        looks="`AccessDeniedException: … is not authorized to perform: secretsmanager:GetSecretValue`.",
+        repair="Allow the execution role (not the task role) secretsmanager:GetSecretValue on the secret, or "
+        "ssm:GetParameters on the parameter.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=match_words(
+            secret_errors,
+            DENIED,
+            about_secret("The execution role lacks {permission} on {secret}."),
+            excluding=KMS_DENIED,
+        ),
+    ),
+    Cause(
+        "SECRET_UNREACHABLE",
+        "Secrets Manager cannot be reached from the tasks' subnets",
+        looks="`unable to retrieve secret from asm: … context deadline exceeded`, and permission is not denied.",
+        repair="Give the tasks a route out: a NAT gateway, a public IP in a public subnet, or the VPC endpoint "
+        "secretsmanager (ssm for parameters); and allow their security group egress on port 443.",
+        weight=Weight.TWO_FACTS,
+        match=match_words(secret_errors, UNREACHABLE),
+    ),
+    Cause(
+        "ROLE_NOT_ASSUMED",
+        "ECS cannot assume a role",
+        looks="event: `failed to launch a task with (error ECS was unable to assume the role '…' that was provided for "
+        "this task`.",
+        repair="Allow ecs-tasks.amazonaws.com sts:AssumeRole in the role's trust policy, and check that the role "
+        "exists. A new role is known everywhere after about a minute.",
+        weight=Weight.STATED,
+        match=match_words(reasons_and_events, NOT_ASSUMED, _role),
+    ),
+    Cause(
+        "LOG_GROUP_MISSING",
+        "The log group does not exist",
+        looks="`failed to create Cloudwatch log stream: ResourceNotFoundException: The specified log group does not "
+        "exist`.",
+        repair="Create it (`trail infra apply` does, or `aws logs create-log-group`), or correct log_group in the "
+        "plan.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=match_words(failed_reasons, LOG_GROUP_MISSING, _log_group, excluding=NO_CONNECTION),
+    ),
+    Cause(
+        "LOG_DENIED",
+        "The execution role may not write the log",
+        looks="`is not authorized to perform: logs:CreateLogStream` in the stopped reason.",
+        repair="Allow the execution role logs:CreateLogStream and logs:PutLogEvents on the log group (its ARN ends in "
+        ":*).",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=match_words(
+            log_errors,
+            DENIED,
+            lambda _, match: (
+                "The container does not start because the execution role lacks "
+                f"{missing_permission(match.string) or 'permission to write its log'}."
+            ),
+        ),
+    ),
+    Cause(
+        "LOG_UNREACHABLE",
+        "CloudWatch Logs cannot be reached from the tasks' subnets",
+        looks="`failed to validate logger args: … context deadline exceeded` or `signal: killed`.",
+        repair="Give the tasks a route out: a NAT gateway, a public IP in a public subnet, or the VPC endpoint logs; "
+        "and allow their security group egress on port 443.",
+        weight=Weight.TWO_FACTS,
+        match=match_words(log_errors, LOG_UNREACHABLE),
+    ),
+    Cause(
+        "NOT_INITIALIZED",
+        "ECS could not prepare what the task needs before it starts",
+        looks="`ResourceInitializationError` with a reason that fits no other cause.",
+        repair="Read ECS's reason in the evidence: it names what could not be fetched or mounted.",
+        weight=Weight.SYMPTOM,
+        symptom=True,
+        match=match_words(failed_reasons, NOT_INITIALIZED),
+    ),
 )
-def kms(seen: Evidence) -> CauseMatch | None:
-    return by_words(
-        reasons(seen.failed),
-        KMS_DENIED,
-        lambda match: f"ECS may not decrypt {secret(seen, match)}: the execution role lacks kms:Decrypt on its key.",
-    )
-
-
-@cause(
-    "SECRET_KEY_MISSING",
-    "The secret has no such JSON key",
-    looks="`retrieved secret from Secrets Manager did not contain json key …`, `invalid character … looking for "
-    "beginning of value`.",
-    repair="Put the key into the secret, which must be a JSON object, or correct what stands after its name in the "
-    "plan: secret:NAME:json-key::.",
-    weight=SAID,
-    deterministic=True,
-)
-def secret_key(seen: Evidence) -> CauseMatch | None:
-    def sentence(match: Match) -> str:
-        if key := match["key"]:
-            return f"There is no key {shown(key, 60)} in {secret(seen, match)}."
-        return f"ECS finds no JSON object, or not the key, in {secret(seen, match)}."
-
-    return by_words(of_secrets(seen), KEY_MISSING, sentence)
-
-
-@cause(
-    "SECRET_MISSING",
-    "The secret is not there",
-    looks="`ResourceNotFoundException: Secrets Manager can't find the specified secret`, `invalid ssm parameters`.",
-    repair="Create it in the plan's region, or correct its ARN under secrets in the plan; the six letters after the "
-    "name belong to it, and a secret that was deleted and made anew has others.",
-    weight=SAID,
-    deterministic=True,
-)
-def secret_missing(seen: Evidence) -> CauseMatch | None:
-    sentence = "ECS cannot find {} that the task definition names."
-    return by_words(of_secrets(seen), SECRET_MISSING, lambda match: sentence.format(secret(seen, match)))
-
-
-@cause(
-    "SECRET_DENIED",
-    "The secret may not be read",
-    looks="`AccessDeniedException: … is not authorized to perform: secretsmanager:GetSecretValue`.",
-    repair="Let the execution role (not the task role) secretsmanager:GetSecretValue on the secret, or "
-    "ssm:GetParameters on the parameter.",
-    weight=SAID,
-    deterministic=True,
-)
-def secret_denied(seen: Evidence) -> CauseMatch | None:
-    def sentence(match: Match) -> str:
-        return f"The execution role lacks {action(match.string) or 'the permission'} on {secret(seen, match)}."
-
-    quotes = [one for one in of_secrets(seen) if not KMS_DENIED.search(one.text)]
-    return by_words(quotes, REFUSED, sentence)
-
-
-@cause(
-    "SECRET_UNREACHABLE",
-    "Secrets Manager cannot be reached",
-    looks="`unable to retrieve secret from asm: … context deadline exceeded`, and no refusal.",
-    repair="Give the tasks a way out: a NAT gateway, a public IP in a public subnet, or the endpoint secretsmanager "
-    "(ssm for parameters); and let their security group out on 443.",
-    weight=SEEN,
-)
-def secret_unreachable(seen: Evidence) -> CauseMatch | None:
-    sentence = (
-        "From where the tasks stand, Secrets Manager cannot be reached: no way out of the subnet, or a closed door."
-    )
-    return by_words(of_secrets(seen), NO_WAY, sentence)
-
-
-@cause(
-    "ROLE_NOT_ASSUMED",
-    "ECS cannot take a role",
-    looks="event: `failed to launch a task with (error ECS was unable to assume the role '…' that was provided for "
-    "this task`.",
-    repair="Let ecs-tasks.amazonaws.com sts:AssumeRole in the role's trust policy, and check that the role is there. "
-    "A role that was just created is known everywhere after a minute.",
-    weight=SAID,
-)
-def role(seen: Evidence) -> CauseMatch | None:
-    def sentence(match: Match) -> str:
-        name = f" {shown(match['role'], 140)}" if match.groupdict().get("role") else ""
-        return f"ECS cannot assume the role{name}: it is missing, or does not trust ecs-tasks.amazonaws.com."
-
-    return by_words([*reasons(seen.failed), *events(seen)], NOT_ASSUMED, sentence)
-
-
-@cause(
-    "LOG_GROUP_MISSING",
-    "The log group is not there",
-    looks="`failed to create Cloudwatch log stream: ResourceNotFoundException: The specified log group does not "
-    "exist`.",
-    repair="Create it (`trail infra apply` does, or `aws logs create-log-group`), or correct log_group in the plan.",
-    weight=SAID,
-    deterministic=True,
-)
-def log_group(seen: Evidence) -> CauseMatch | None:
-    name = shown(seen.definition.log_group, 120) if seen.definition else ""
-    sentence = f"The container does not start because its log group{f' {name}' if name else ''} does not exist."
-    return by_words([one for one in reasons(seen.failed) if NO_CONNECTION not in one.text], GROUP_MISSING, sentence)
-
-
-@cause(
-    "LOG_DENIED",
-    "The log may not be written",
-    looks="`is not authorized to perform: logs:CreateLogStream` in the stopped reason.",
-    repair="Let the execution role logs:CreateLogStream and logs:PutLogEvents on the log group (its ARN ends in :*).",
-    weight=SAID,
-    deterministic=True,
-)
-def log_denied(seen: Evidence) -> CauseMatch | None:
-    def sentence(match: Match) -> str:
-        lacking = action(match.string) or "access to its log"
-        return f"The container does not start because the execution role lacks {lacking}."
-
-    return by_words(of_log(seen), REFUSED, sentence)
-
-
-@cause(
-    "LOG_UNREACHABLE",
-    "CloudWatch Logs cannot be reached",
-    looks="`failed to validate logger args: … context deadline exceeded` or `signal: killed`.",
-    repair="Give the tasks a way out: a NAT gateway, a public IP in a public subnet, or the endpoint logs; and let "
-    "their security group out on 443.",
-    weight=SEEN,
-)
-def log_unreachable(seen: Evidence) -> CauseMatch | None:
-    pattern = re.compile(f"{NO_WAY.pattern}|signal: killed", re.IGNORECASE)
-    sentence = (
-        "From where the tasks stand, CloudWatch Logs cannot be reached: no way out of the subnet, or a closed door."
-    )
-    return by_words(of_log(seen), pattern, sentence)
-
-
-@cause(
-    "NOT_INITIALIZED",
-    "ECS cannot prepare the task",
-    looks="`ResourceInitializationError` with a reason that no other cause knows.",
-    repair="Read ECS's own words below: they name what could not be fetched or mounted.",
-    weight=SYMPTOM,
-    symptom=True,
-)
-def not_initialized(seen: Evidence) -> CauseMatch | None:
-    return by_words(
-        reasons(seen.failed), NOT_INITIALIZED, "ECS could not prepare what the task needs before it starts."
-    )

@@ -1,243 +1,388 @@
-"""The service as a whole: whether it is there, what became of its deployment, and where nothing is wrong."""
+"""The service as a whole: whether it exists, who stopped tasks or the deployment, alarms, and when nothing is wrong."""
 
 import re
+from dataclasses import replace
 
-from deploy.diagnose.causes.stopped_by_others import taken
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.quotes import Quote, events, lines, reasons, short, shown, told, verdicts, went_back
-from deploy.diagnose.registry import AFTERMATH, NOTHING, SAID, SEEN, SYMPTOM, CauseMatch, cause, sign
+from deploy.diagnose.quotes import (
+    Quote,
+    deployment_events,
+    format_time,
+    log_lines,
+    matching,
+    rolled_back,
+    safe,
+    short_id,
+    stop_reasons,
+    stopped_task,
+    unhealthy_targets,
+)
+from deploy.diagnose.registry import Cause, CauseMatch, Matcher, Weight, matched
 from deploy.diagnose.surroundings import MISSING
 
-BREAKER = re.compile(r"circuit breaker|deployment failed: tasks failed to start", re.IGNORECASE)
+MAINTENANCE = re.compile(r"(?i)performing maintenance|^Host EC2|host retirement|underlying (?:host|infrastructure)")
+SPOT = re.compile(r"(?i)Spot Task was interrupted|Spot interruption")
+USER = re.compile(r"^Task stopped by user")
 SCALED = re.compile(r"^Scaling activity initiated by")
+BREAKER = re.compile(r"(?i)circuit breaker|deployment failed: tasks failed to start")
+ALARMED = re.compile(r"(?i)deployment failed: alarm detected|alarm(?:s)? (?:was |were )?(?:detected|triggered)")
 NO_START = re.compile(r"unable to consistently start tasks successfully")
 KNOWN = {"ACTIVE", "DRAINING", "INACTIVE", MISSING}
-OVER = {"STOPPED", "STOP_REQUESTED", "ROLLBACK_REQUESTED"}
+STOPPED_BY_REQUEST = {"STOPPED", "STOP_REQUESTED", "ROLLBACK_REQUESTED"}
 
 
-@cause(
-    "CLUSTER_MISSING",
-    "There is no such cluster",
-    looks="ClusterNotFoundException, or the cluster is INACTIVE.",
-    repair="Create the cluster, or correct cluster, region or account in the plan.",
-    weight=SAID + 0.03,
-    deterministic=True,
-)
-def no_cluster(seen: Evidence) -> CauseMatch | None:
-    if seen.cluster_status in (None, "ACTIVE", "PROVISIONING", ""):
+def stopped_by(codes: set[str], pattern: re.Pattern[str], sentence: str = "") -> Matcher:
+    """Build the `match` of a cause for which a task was stopped through no fault of its own.
+
+    Args:
+        codes: stop codes of ECS.
+        pattern: of the stopped reason, where the code does not say it.
+        sentence: what happened; empty where the cause's title says it all.
+    """
+
+    def match(evidence: Evidence) -> CauseMatch | None:
+        tasks = [
+            task
+            for task in evidence.stopped
+            if task.taken and (task.stop_code in codes or pattern.search(task.stopped_reason))
+        ]
+        if not tasks:
+            return None
+        quotes = stop_reasons(tasks) or [stopped_task(task, task.stop_code) for task in tasks]
+        return matched(sentence, quotes)
+
+    return match
+
+
+def cluster_missing(evidence: Evidence) -> CauseMatch | None:
+    """ECS does not know the cluster, or it is not ACTIVE."""
+    if evidence.cluster_status in (None, "ACTIVE", "PROVISIONING", ""):
         return None
-    name = shown(seen.cluster, 80)
-    state = "is not there" if seen.cluster_status == MISSING else f"is {shown(seen.cluster_status or '', 30)}"
-    told_by = Quote(f"cluster {name}", f"{seen.cluster_status} in {seen.region}")
-    return sign(f"The cluster {name} {state} in {shown(seen.region, 30)}; nothing can run there.", [told_by])
+    name, region = safe(evidence.cluster, 80), safe(evidence.region, 30)
+    state = "does not exist" if evidence.cluster_status == MISSING else f"is {safe(evidence.cluster_status or '', 30)}"
+    quote = Quote(f"cluster {name}", f"{evidence.cluster_status} in {evidence.region}")
+    return matched(f"The cluster {name} {state} in {region}; nothing can run there.", [quote])
 
 
-@cause(
-    "SERVICE_MISSING",
-    "There is no such service",
-    looks="DescribeServices answers MISSING, or the service is INACTIVE or DRAINING.",
-    repair="`trail up` creates it; where it should be there already, correct service or cluster in the plan.",
-    weight=SAID + 0.02,
-    deterministic=True,
-)
-def no_service(seen: Evidence) -> CauseMatch | None:
-    service = seen.service
+def service_missing(evidence: Evidence) -> CauseMatch | None:
+    """ECS does not know the service, or it is not ACTIVE."""
+    service = evidence.service
     if service is None or service.status not in (MISSING, "INACTIVE", "DRAINING"):
         return None
-    if seen.cluster_status in (MISSING, "INACTIVE"):
+    if evidence.cluster_status in (MISSING, "INACTIVE"):
         return None
-    name = shown(seen.name, 80)
+    name = safe(evidence.name, 80)
     state = {"DRAINING": "is being deleted", "INACTIVE": "was deleted"}.get(service.status, "does not exist")
-    told_by = Quote(f"service {name}", f"{service.status} in cluster {seen.cluster}")
-    sentence = f"The service {name} {state} in cluster {shown(seen.cluster, 80)}; all else follows from that."
-    return sign(sentence, [told_by])
+    quote = Quote(f"service {name}", f"{service.status} in cluster {evidence.cluster}")
+    sentence = f"The service {name} {state} in cluster {safe(evidence.cluster, 80)}; everything else follows from that."
+    return matched(sentence, [quote])
 
 
-@cause(
-    "DESIRED_ZERO",
-    "No task is wanted",
-    looks="desiredCount is 0.",
-    repair="`trail up` starts tasks again. A first rollout that failed leaves 0 behind, since there was nothing to go "
-    "back to.",
-    weight=SEEN,
-    aside=True,
-)
-def desired_zero(seen: Evidence) -> CauseMatch | None:
-    service = seen.service
+def desired_zero(evidence: Evidence) -> CauseMatch | None:
+    """The desired count is 0."""
+    service = evidence.service
     if service is None or service.status != "ACTIVE" or service.desired > 0:
         return None
-    fact = Quote(f"service {seen.name}", f"desired {service.desired}, running {service.running}")
-    return sign(
-        "The service's desired count is 0, so nothing runs.", [fact], weight=SYMPTOM - 0.1 if seen.failed else None
-    )
+    quote = Quote(f"service {evidence.name}", f"desired {service.desired}, running {service.running}")
+    weight = Weight.SYMPTOM - 0.1 if evidence.failed else None
+    return matched("The service's desired count is 0, so nothing runs.", [quote], weight=weight)
 
 
-@cause(
-    "CIRCUIT_BREAKER",
-    "ECS gave the deployment up",
-    looks="`ECS deployment circuit breaker: tasks failed to start`; event: `deployment failed: tasks failed to start`.",
-    repair="Find out why the tasks failed: the causes above, or `trail why` within an hour of the failure, while ECS "
-    "still knows.",
-    weight=AFTERMATH,
-    aside=True,
-)
-def breaker(seen: Evidence) -> CauseMatch | None:
-    subject, newest = seen.subject, next(iter(seen.service_deployments), None)
-    said = [
-        one for one in events(seen) if BREAKER.search(one.text) and (not seen.deployment or seen.deployment in one.text)
-    ]
-    if subject is not None and BREAKER.search(subject.reason):
-        said.insert(0, Quote(f"deployment {subject.id}", subject.reason))
+def circuit_breaker(evidence: Evidence) -> CauseMatch | None:
+    """An event, the deployment or the service deployment names the circuit breaker."""
+    deployment, newest = evidence.subject, next(iter(evidence.service_deployments), None)
+    events = [quote for quote, _ in matching(deployment_events(evidence), BREAKER)]
+    quotes = [quote for quote in events if not evidence.deployment or evidence.deployment in quote.text]
+    if deployment is not None and BREAKER.search(deployment.reason):
+        quotes.insert(0, Quote(f"deployment {deployment.id}", deployment.reason))
     if newest is not None and newest.breaker == "TRIGGERED":
         count = f" ({newest.failures} of {newest.threshold} failures)" if newest.failures is not None else ""
-        said.append(Quote("service deployment", f"circuit breaker TRIGGERED{count}. {newest.reason}", newest.created))
-    if not said:
+        quotes.append(Quote("service deployment", f"circuit breaker TRIGGERED{count}. {newest.reason}", newest.created))
+    if not quotes:
         return None
-    back = " The service went back to the deployment before." if went_back(seen) else ""
-    return sign(f"Its tasks failed too often, so ECS stopped the deployment {shown(seen.deployment, 60)}.{back}", said)
+    back = " The service went back to the deployment before." if rolled_back(evidence) else ""
+    name = safe(evidence.deployment, 60)
+    return matched(f"Too many tasks failed, so ECS stopped the deployment {name}.{back}", quotes)
 
 
-@cause(
-    "DEPLOYMENT_STOPPED",
-    "Somebody stopped the deployment",
-    looks="The service deployment is STOPPED, or its rollback was requested.",
-    repair="Ask who stopped it: the trail record knows of this tool's own, CloudTrail (StopServiceDeployment) of all "
-    "others.",
-    weight=AFTERMATH + 0.05,
-    aside=True,
-)
-def stopped(seen: Evidence) -> CauseMatch | None:
-    newest = next(iter(seen.service_deployments), None)
-    if newest is None or newest.status not in OVER:
+def deployment_alarm(evidence: Evidence) -> CauseMatch | None:
+    """An event, the deployment or the service deployment names an alarm."""
+    deployment, newest = evidence.subject, next(iter(evidence.service_deployments), None)
+    events = [quote for quote, _ in matching(deployment_events(evidence), ALARMED)]
+    quotes = [
+        quote
+        for quote in events
+        if not evidence.deployment or "(deployment" not in quote.text or evidence.deployment in quote.text
+    ]
+    if deployment is not None and ALARMED.search(deployment.reason):
+        quotes.insert(0, Quote(f"deployment {deployment.id}", deployment.reason))
+    names = newest.alarms if newest is not None else ()
+    if newest is not None and (names or ALARMED.search(newest.reason)):
+        reason = newest.reason or f"alarms triggered: {', '.join(names)}"
+        quotes.append(Quote("service deployment", reason, newest.created))
+    if not quotes:
+        return None
+    names = names or tuple(alarm.name for alarm in evidence.alarms if alarm.state == "ALARM")
+    alarms = f"{', '.join(safe(name, 80) for name in names[:4])} was" if names else "An alarm was"
+    return matched(f"{alarms} in ALARM, so ECS stopped the deployment.", [*quotes, *firing(evidence)])
+
+
+def alarm_firing(evidence: Evidence) -> CauseMatch | None:
+    """An alarm of the plan is in ALARM."""
+    quotes = firing(evidence)
+    if not quotes:
+        return None
+    names = ", ".join(safe(alarm.name, 80) for alarm in evidence.alarms if alarm.state == "ALARM")
+    return matched(f"In ALARM: {names}.", quotes)
+
+
+def firing(evidence: Evidence) -> list[Quote]:
+    """The plan's alarms that are in ALARM."""
+    return [
+        Quote(f"alarm {alarm.name}", alarm.reason or alarm.state, alarm.updated)
+        for alarm in evidence.alarms
+        if alarm.state == "ALARM"
+    ]
+
+
+def deployment_stopped(evidence: Evidence) -> CauseMatch | None:
+    """The service deployment was stopped, or its rollback requested."""
+    newest = next(iter(evidence.service_deployments), None)
+    if newest is None or newest.status not in STOPPED_BY_REQUEST:
         return None
     quote = Quote("service deployment", f"{newest.status}. {newest.reason} {newest.rollback}".strip(), newest.created)
-    return sign("The deployment was stopped by a request, not by ECS.", [quote])
+    return matched("", [quote])
 
 
-@cause(
-    "TASK_STOPPED",
-    "A task stopped, and no known cause fits",
-    looks="A stopped reason that none of the other causes knows.",
-    repair="Read ECS's own words and the last log lines below.",
-    weight=SYMPTOM - 0.1,
-    symptom=True,
-)
-def task_stopped(seen: Evidence) -> CauseMatch | None:
-    task = next(iter(seen.failed), None)
+def task_stopped(evidence: Evidence) -> CauseMatch | None:
+    """A task failed, whatever the reason."""
+    task = next(iter(evidence.failed), None)
     if task is None:
         return None
     code = f", exit code {task.exit_code}" if task.exit_code is not None else ""
-    why = shown(task.reasons[0], 300) if task.reasons else "without a reason"
-    quotes = [*reasons([task]), *lines(seen, [task])[:4]]
-    quotes = quotes or [Quote(f"stopped task {short(task.id)}", f"{task.stop_code or 'no reason told'}", task.stopped)]
-    made = sign(f"Task {short(task.id)} stopped{code}: {why.rstrip('.')}.", quotes)
-    others = [one.id for one in seen.failed if one.reasons == task.reasons]
-    return CauseMatch(made.sentence, made.lines, others, made.at)
+    reason = safe(task.reasons[0], 300) if task.reasons else "no reason is known"
+    quotes = [*stop_reasons([task]), *log_lines(evidence, [task])[:4]]
+    quotes = quotes or [stopped_task(task, task.stop_code or "no reason given")]
+    cause = matched(f"Task {short_id(task.id)} stopped{code}: {reason.rstrip('.')}.", quotes)
+    return replace(cause, tasks=[other.id for other in evidence.failed if other.reasons == task.reasons])
 
 
-@cause(
-    "TASKS_MISSING",
-    "Fewer tasks run than are wanted",
-    looks="runningCount below desiredCount in a deployment that should be done, or `unable to consistently start "
-    "tasks successfully`.",
-    repair="Wait a minute and ask again: what stopped is known to ECS for an hour.",
-    weight=SYMPTOM - 0.15,
-    symptom=True,
-)
-def tasks_missing(seen: Evidence) -> CauseMatch | None:
-    service = seen.service
+def tasks_missing(evidence: Evidence) -> CauseMatch | None:
+    """Fewer tasks run than desired, though no deployment is in progress or ECS says that it cannot start them."""
+    service = evidence.service
     if service is None or service.status != "ACTIVE" or service.running >= service.desired:
         return None
-    said = [one for one in events(seen) if NO_START.search(one.text)]
-    if not said and (_moving(seen) or service.pending):
+    quotes = [quote for quote, _ in matching(deployment_events(evidence), NO_START)]
+    if not quotes and (_in_progress(evidence) or service.pending):
         return None
-    fact = Quote(
-        f"service {seen.name}", f"desired {service.desired}, running {service.running}, pending {service.pending}"
-    )
-    return sign(f"{service.running} of {service.desired} tasks run, and ECS has told no reason.", [*said, fact])
+    counts = f"desired {service.desired}, running {service.running}, pending {service.pending}"
+    quotes.append(Quote(f"service {evidence.name}", counts))
+    return matched(f"{service.running} of {service.desired} tasks run, and ECS gives no reason.", quotes)
 
 
-@cause(
-    "NOT_SEEN",
-    "The service could not be looked at",
-    looks="ECS was not asked, or did not answer.",
-    repair="See below what could not be asked, and why; a missing permission is named.",
-    weight=SYMPTOM - 0.2,
-    symptom=True,
-)
-def not_seen(seen: Evidence) -> CauseMatch | None:
-    if seen.service is not None and seen.service.status in KNOWN:
+def not_seen(evidence: Evidence) -> CauseMatch | None:
+    """The state of the service is not known."""
+    if evidence.service is not None and evidence.service.status in KNOWN:
         return None
-    return sign(
-        "Of the service itself nothing was seen, so nothing can be said of it.",
-        [Quote("unseen", one) for one in seen.unseen],
-    )
+    quotes = [Quote("not read", part) for part in evidence.unseen]
+    return matched("The service itself could not be read, so nothing can be said about it.", quotes)
 
 
-@cause(
-    "SCALED_IN",
-    "Tasks were stopped because fewer are wanted",
-    looks="`Scaling activity initiated by (deployment …)`; autoscaling, or the end of a deployment.",
-    repair="Nothing is wrong.",
-    weight=NOTHING + 0.03,
-    harmless=True,
-)
-def scaled_in(seen: Evidence) -> CauseMatch | None:
-    if not _is_well(seen) or _moving(seen):
+def scaled_in(evidence: Evidence) -> CauseMatch | None:
+    """Tasks were stopped because fewer are desired, and the service is well."""
+    if not _is_well(evidence) or _in_progress(evidence):
         return None
-    return taken(seen, "", SCALED, "Nothing is wrong: tasks were stopped because fewer are wanted.")
+    return stopped_by(set(), SCALED, "Nothing is wrong: tasks were stopped because fewer are desired.")(evidence)
 
 
-@cause(
-    "IN_PROGRESS",
-    "The deployment is under way, and nothing is wrong so far",
-    looks="rolloutState IN_PROGRESS, no failed tasks, no unhealthy targets.",
-    repair="Wait.",
-    weight=NOTHING + 0.02,
-    harmless=True,
-)
-def in_progress(seen: Evidence) -> CauseMatch | None:
-    service, subject = seen.service, seen.subject
+def in_progress(evidence: Evidence) -> CauseMatch | None:
+    """A deployment is in progress."""
+    service, deployment = evidence.service, evidence.subject
     if service is None or service.status != "ACTIVE" or service.desired == 0:
         return None
-    if not _moving(seen) and not (service.pending and service.running < service.desired):
+    if not _in_progress(evidence) and not (service.pending and service.running < service.desired):
         return None
-    since = f" since {told(subject.created)}" if subject is not None and subject.created else ""
+    since = f" since {format_time(deployment.created)}" if deployment is not None and deployment.created else ""
     count = f"{service.running} of {service.desired} tasks run"
-    sentence = f"Nothing is wrong so far: the deployment is under way{since}, {count}."
-    return sign(sentence, [Quote(f"deployment {shown(seen.deployment, 60)}", "IN_PROGRESS")])
+    quote = Quote(f"deployment {safe(evidence.deployment, 60)}", "IN_PROGRESS")
+    return matched(f"Nothing is wrong so far: the deployment is in progress{since}, {count}.", [quote])
 
 
-@cause(
-    "NOTHING_WRONG",
-    "Nothing is wrong",
-    looks="All tasks that are wanted run, none failed, all targets are healthy, no alarm is on.",
-    repair="Nothing.",
-    weight=NOTHING,
-    harmless=True,
-)
-def nothing(seen: Evidence) -> CauseMatch | None:
-    service = seen.service
-    if service is None or not _is_well(seen):
+def nothing_wrong(evidence: Evidence) -> CauseMatch | None:
+    """All desired tasks run, and no target is unhealthy."""
+    service = evidence.service
+    if service is None or not _is_well(evidence):
         return None
-    healthy = sum(one.state == "healthy" for one in seen.targets)
-    targets = f", {healthy} of {len(seen.targets)} targets are healthy" if seen.targets else ""
-    return sign(f"Nothing is wrong: {service.running} of {service.desired} tasks run{targets}.", [])
+    healthy = sum(target.state == "healthy" for target in evidence.targets)
+    targets = f", {healthy} of {len(evidence.targets)} targets are healthy" if evidence.targets else ""
+    return matched(f"Nothing is wrong: {service.running} of {service.desired} tasks run{targets}.", [])
 
 
-def _moving(seen: Evidence) -> bool:
-    """Whether a deployment is under way."""
-    newest = next(iter(seen.deployments), None)
-    return (seen.subject or newest) is not None and "IN_PROGRESS" in {
-        one.rollout for one in (seen.subject, newest) if one is not None
-    }
+def _in_progress(evidence: Evidence) -> bool:
+    """Whether the diagnosed or the newest deployment is in progress."""
+    deployments = (evidence.subject, next(iter(evidence.deployments), None))
+    return any(deployment is not None and deployment.rollout == "IN_PROGRESS" for deployment in deployments)
 
 
-def _is_well(seen: Evidence) -> bool:
-    service = seen.service
+def _is_well(evidence: Evidence) -> bool:
+    service = evidence.service
     return (
         service is not None
         and service.status == "ACTIVE"
         and 0 < service.desired <= service.running
-        and not verdicts(seen)
+        and not unhealthy_targets(evidence)
     )
+
+
+CAUSES = (
+    Cause(
+        "HOST_MAINTENANCE",
+        "AWS stopped a task for maintenance of its host",
+        looks="`ECS is performing maintenance on the underlying infrastructure hosting the task`, stop code "
+        "InfrastructureHealth.",
+        repair="Nothing: ECS starts another task. With two tasks in two zones users do not notice it.",
+        weight=Weight.LIKELY,
+        aside=True,
+        match=stopped_by({"InfrastructureHealth"}, MAINTENANCE),
+    ),
+    Cause(
+        "SPOT_INTERRUPTION",
+        "Fargate Spot interrupted a task, with two minutes' notice",
+        looks="Stop code SpotInterruption, `Your Spot Task was interrupted`.",
+        repair="Run the minimum number of tasks on FARGATE and only additional ones on FARGATE_SPOT.",
+        weight=Weight.LIKELY,
+        aside=True,
+        match=stopped_by({"SpotInterruption", "TerminationNotice"}, SPOT),
+    ),
+    Cause(
+        "STOPPED_BY_USER",
+        "A person or a tool stopped a task, not ECS",
+        looks="Stop code UserInitiated.",
+        repair="Nothing: ECS starts another task. CloudTrail (StopTask) says who stopped it.",
+        weight=Weight.SYMPTOM - 0.05,
+        aside=True,
+        match=stopped_by({"UserInitiated"}, USER),
+    ),
+    Cause(
+        "CLUSTER_MISSING",
+        "The cluster does not exist",
+        looks="ClusterNotFoundException, or the cluster is INACTIVE.",
+        repair="Create the cluster, or correct cluster, region or account in the plan.",
+        weight=Weight.STATED + 0.03,
+        deterministic=True,
+        match=cluster_missing,
+    ),
+    Cause(
+        "SERVICE_MISSING",
+        "The service does not exist",
+        looks="DescribeServices answers MISSING, or the service is INACTIVE or DRAINING.",
+        repair="`trail up` creates it; if it should exist already, correct service or cluster in the plan.",
+        weight=Weight.STATED + 0.02,
+        deterministic=True,
+        match=service_missing,
+    ),
+    Cause(
+        "DESIRED_ZERO",
+        "The desired count is 0",
+        looks="desiredCount is 0.",
+        repair="`trail up` starts tasks again. A first rollout that failed leaves 0 behind, because there was nothing "
+        "to roll back to.",
+        weight=Weight.TWO_FACTS,
+        aside=True,
+        match=desired_zero,
+    ),
+    Cause(
+        "CIRCUIT_BREAKER",
+        "The circuit breaker of ECS stopped the deployment",
+        looks="`ECS deployment circuit breaker: tasks failed to start`; event: `deployment failed: tasks failed to "
+        "start`.",
+        repair="Find out why the tasks failed: read the causes above, or run `trail why` within an hour of the "
+        "failure, while ECS still knows the tasks.",
+        weight=Weight.AFTERMATH,
+        aside=True,
+        match=circuit_breaker,
+    ),
+    Cause(
+        "DEPLOYMENT_STOPPED",
+        "The deployment was stopped by a request, not by ECS",
+        looks="The service deployment is STOPPED, or its rollback was requested.",
+        repair="Find out who stopped it: the trail record knows what this tool stopped, CloudTrail "
+        "(StopServiceDeployment) everything else.",
+        weight=Weight.AFTERMATH + 0.05,
+        aside=True,
+        match=deployment_stopped,
+    ),
+    Cause(
+        "TASK_STOPPED",
+        "A task stopped, and no known cause fits",
+        looks="A stopped reason that fits no other cause.",
+        repair="Read ECS's reason and the last log lines in the evidence.",
+        weight=Weight.SYMPTOM - 0.1,
+        symptom=True,
+        match=task_stopped,
+    ),
+    Cause(
+        "TASKS_MISSING",
+        "Fewer tasks run than desired",
+        looks="runningCount below desiredCount although no deployment is in progress, or `unable to consistently start "
+        "tasks successfully`.",
+        repair="Wait a minute and run `trail why` again: ECS knows stopped tasks for an hour.",
+        weight=Weight.SYMPTOM - 0.15,
+        symptom=True,
+        match=tasks_missing,
+    ),
+    Cause(
+        "NOT_SEEN",
+        "The service could not be read",
+        looks="ECS was not called, or did not answer.",
+        repair="Read below what could not be read, and why; a missing permission is named.",
+        weight=Weight.SYMPTOM - 0.2,
+        symptom=True,
+        match=not_seen,
+    ),
+    Cause(
+        "SCALED_IN",
+        "Tasks were stopped because fewer are desired",
+        looks="`Scaling activity initiated by (deployment …)`; autoscaling, or the end of a deployment.",
+        repair="Nothing is wrong.",
+        weight=Weight.NO_FAILURE + 0.03,
+        harmless=True,
+        match=scaled_in,
+    ),
+    Cause(
+        "IN_PROGRESS",
+        "The deployment is in progress, and nothing is wrong so far",
+        looks="rolloutState IN_PROGRESS, no failed tasks, no unhealthy targets.",
+        repair="Wait.",
+        weight=Weight.NO_FAILURE + 0.02,
+        harmless=True,
+        match=in_progress,
+    ),
+    Cause(
+        "NOTHING_WRONG",
+        "Nothing is wrong",
+        looks="All desired tasks run, none failed, all targets are healthy, no alarm is in ALARM.",
+        repair="Nothing.",
+        weight=Weight.NO_FAILURE,
+        harmless=True,
+        match=nothing_wrong,
+    ),
+    Cause(
+        "DEPLOYMENT_ALARM",
+        "An alarm stopped the deployment",
+        looks="`deployment failed: alarm detected`; the service deployment names the alarm.",
+        repair="Check what the alarm measures, at that time (deploy/watch/RUNBOOK.md); suspect the new version first.",
+        weight=Weight.TWO_FACTS - 0.1,
+        aside=True,
+        match=deployment_alarm,
+    ),
+    Cause(
+        "ALARM_FIRING",
+        "An alarm is in ALARM",
+        looks="One of the plan's alarms is in state ALARM.",
+        repair="deploy/watch/RUNBOOK.md says what each alarm means and what to do.",
+        weight=Weight.SYMPTOM - 0.1,
+        aside=True,
+        match=alarm_firing,
+    ),
+)

@@ -1,20 +1,11 @@
-"""Examples of every cause, in ECS's own words, and near misses that look like one and are none; rooms as in deploy."""
+"""Examples of every cause, in ECS's own words, and near misses that look like a cause and are none.
 
-from tests.rollout.causes import (
-    health,
-    image,
-    memory,
-    network,
-    placing,
-    resources,
-    service,
-    start,
-    stopped_by_others,
-    traffic,
-    weights,
-)
-from tests.rollout.causes.made import Example, Miss
+Each module has the name of the module of deploy/diagnose/causes that it belongs to.
+"""
 
-ROOMS = (health, image, memory, network, placing, resources, service, start, stopped_by_others, traffic, weights)
-EXAMPLES: list[Example] = [one for room in ROOMS for one in room.EXAMPLES]
-MISSES: list[Miss] = [one for room in ROOMS for one in room.MISSES]
+from tests.rollout.causes import container, health, image, network, placement, resources, service, weights
+from tests.rollout.causes.evidence import Example, Miss
+
+MODULES = (container, health, image, network, placement, resources, service, weights)
+EXAMPLES: list[Example] = [example for module in MODULES for example in module.EXAMPLES]
+MISSES: list[Miss] = [miss for module in MODULES for miss in module.MISSES]

@@ -1,36 +1,48 @@
-"""The container runs, and its health checks fail: its own, which ECS runs inside, or the load balancer's."""
+"""The container runs, but its health checks fail: the one that ECS runs inside it, or the load balancer's."""
 
-from tests.rollout.causes.made import (
+from tests.rollout.causes.evidence import (
     UP,
     Example,
     Miss,
     definition,
+    event,
     healthy,
     listening,
     log,
+    log_line,
+    make_evidence,
     running,
-    said,
-    seen,
     task,
     unhealthy,
 )
-from tests.rollout.causes.words import CURL, ELSEWHERE, INSIDE, ONE, OUTSIDE
+from tests.rollout.causes.messages import (
+    CURL,
+    ELSEWHERE,
+    INSIDE,
+    MISMATCH,
+    MODEL,
+    ONE,
+    OUTSIDE,
+    STEADY,
+    TIMEOUT,
+    unhealthy_event,
+)
 
 EXAMPLES = [
     Example(
         "PORT_CLOSED",
-        seen(task(**INSIDE), logs=log(1, *(line.replace("5000", "8080") for line in UP))),
+        make_evidence(task(**INSIDE), logs=log(1, *(line.replace("5000", "8080") for line in UP))),
         "listens on port 8080; the task definition maps 5000",
         "listening on http://localhost:8080",
         True,
     ),
     Example(
         "PORT_CLOSED",
-        seen(
-            alive=[running(health="UNKNOWN")],
+        make_evidence(
+            running_tasks=[running(health="UNKNOWN")],
             targets=[unhealthy("Target.FailedHealthChecks", "Health checks failed")],
             logs=log(9, " * Running on http://127.0.0.1:8080"),
-            of=ONE,
+            service_changes=ONE,
         ),
         "listens on port 8080",
         ":8080",
@@ -39,10 +51,10 @@ EXAMPLES = [
     ),
     Example(
         "PORT_CLOSED",
-        seen(
-            alive=[running(health="UNHEALTHY")],
+        make_evidence(
+            running_tasks=[running(health="UNHEALTHY")],
             logs=log(9, "urllib.error.URLError: <urlopen error [Errno 111] Connection refused>"),
-            of=ONE,
+            service_changes=ONE,
         ),
         "Nothing listens on port 5000",
         "Connection refused",
@@ -51,37 +63,37 @@ EXAMPLES = [
     ),
     Example(
         "PORT_CLOSED",
-        seen(task(**INSIDE), logs=log(1, *UP), task_definition=definition(healthCheck=ELSEWHERE)),
-        "health command asks port 8080, and the task definition maps 5000",
+        make_evidence(task(**INSIDE), logs=log(1, *UP), task_definition=definition(healthCheck=ELSEWHERE)),
+        "health command calls port 8080, and the task definition maps 5000",
         "8080",
         True,
         "the command",
     ),
     Example(
         "HEALTH_PROGRAM_MISSING",
-        seen(task(**INSIDE), logs=log(1, *UP), task_definition=definition(healthCheck=CURL)),
-        "curl, which the image has not",
+        make_evidence(task(**INSIDE), logs=log(1, *UP), task_definition=definition(healthCheck=CURL)),
+        "curl, which is not installed in the image",
         "curl -f",
         True,
     ),
     Example(
         "HEALTH_PROGRAM_MISSING",
-        seen(
-            alive=[running(health="UNHEALTHY")],
+        make_evidence(
+            running_tasks=[running(health="UNHEALTHY")],
             logs=log(9, *UP, "/bin/sh: 1: curl: not found"),
             task_definition=definition(healthCheck=CURL),
-            of=ONE,
+            service_changes=ONE,
         ),
-        "curl, which the image has not",
+        "curl, which is not installed in the image",
         "curl: not found",
         True,
-        "in so many words",
+        "named in the log",
     ),
     Example(
         "SLOW_START",
-        seen(
+        make_evidence(
             task(**INSIDE, started=140, stopped=38),
-            logs=log(1, listening(), said("loading the weights"), start=138),
+            logs=log(1, listening(), log_line("loading the weights"), start=138),
         ),
         "102 s after its start, with 90 s allowed; its log shows that it was still starting",
         "failed container health checks",
@@ -89,15 +101,15 @@ EXAMPLES = [
     ),
     Example(
         "SLOW_START",
-        seen(task(**OUTSIDE, started=240, stopped=40), logs=log(1, *UP, start=230, step=80)),
-        "was up only after 170 s",
+        make_evidence(task(**OUTSIDE, started=240, stopped=40), logs=log(1, *UP, start=230, step=80)),
+        "was ready only after 170 s",
         "failed ELB health checks",
         False,
         "late",
     ),
     Example(
         "HEALTH_FLAPPING",
-        seen(
+        make_evidence(
             task(1, **INSIDE, started=3000, stopped=40),
             task(2, **INSIDE, started=3600, stopped=300),
             logs={**log(1, *UP, start=2990), **log(2, *UP, start=3590)},
@@ -108,49 +120,130 @@ EXAMPLES = [
     ),
     Example(
         "HEALTH_CONTAINER",
-        seen(task(**INSIDE, started=140, stopped=38), logs=log(1, *UP, start=138)),
+        make_evidence(task(**INSIDE, started=140, stopped=38), logs=log(1, *UP, start=138)),
         "its own health check fails",
         "failed container health checks",
         False,
     ),
     Example(
         "HEALTH_BALANCER",
-        seen(
-            alive=[running()],
+        make_evidence(
+            running_tasks=[running()],
             targets=[unhealthy("Target.FailedHealthChecks", "Health checks failed")],
             logs=log(9, *UP),
-            of=ONE,
+            service_changes=ONE,
         ),
-        "The load balancer asks the tasks on /health, and is not content",
+        "The load balancer's health check on /health fails.",
         "Health checks failed",
         False,
+    ),
+    Example(
+        "HEALTH_PATH_MISSING",
+        make_evidence(
+            running_tasks=[running()],
+            targets=[unhealthy(MISMATCH, "Health checks failed with these codes: [404]")],
+            target_group={"HealthCheckPath": "/"},
+            service_changes=ONE,
+        ),
+        "health check requests / and gets 404",
+        "[404]",
+        True,
+    ),
+    Example(
+        "HEALTH_PATH_MISSING",
+        make_evidence(task(**OUTSIDE), events=[event(unhealthy_event("Health checks failed with these codes: [404]"))]),
+        "requests /health and gets 404",
+        "[404]",
+        True,
+        "event",
+    ),
+    Example(
+        "HEALTH_STATUS",
+        make_evidence(
+            running_tasks=[running()],
+            targets=[unhealthy(MISMATCH, "Health checks failed with these codes: [401]")],
+            service_changes=ONE,
+        ),
+        "gets 401: the path needs a key",
+        "[401]",
+        True,
+    ),
+    Example(
+        "HEALTH_STATUS",
+        make_evidence(
+            running_tasks=[running()],
+            targets=[unhealthy(MISMATCH, "Health checks failed with these codes: [502]")],
+            service_changes=ONE,
+        ),
+        "gets 502: the service fails",
+        "[502]",
+        False,
+        "5xx",
     ),
 ]
 
 MISSES = [
-    Miss("PORT_CLOSED", seen(alive=[running()], logs=log(9, listening(8080))), "nobody complains"),
-    Miss("PORT_CLOSED", seen(task(**INSIDE), logs=log(1, *UP)), "it listens where it should"),
+    Miss("PORT_CLOSED", make_evidence(running_tasks=[running()], logs=log(9, listening(8080))), "no check fails"),
+    Miss("PORT_CLOSED", make_evidence(task(**INSIDE), logs=log(1, *UP)), "it listens on the right port"),
     Miss(
-        "PORT_CLOSED", seen(task(**INSIDE), logs=log(1, *UP, "metrics listening on :9090")), "one of two ports is right"
+        "PORT_CLOSED",
+        make_evidence(task(**INSIDE), logs=log(1, *UP, "metrics listening on :9090")),
+        "one of two ports is right",
     ),
     Miss(
         "HEALTH_PROGRAM_MISSING",
-        seen(alive=[running()], task_definition=definition(healthCheck=CURL)),
+        make_evidence(running_tasks=[running()], task_definition=definition(healthCheck=CURL)),
         "it passes, so it is there",
     ),
-    Miss("HEALTH_PROGRAM_MISSING", seen(task(**INSIDE), logs=log(1, *UP)), "the command is in Python"),
-    Miss("SLOW_START", seen(task(**INSIDE, started=140, stopped=38), logs=log(1, *UP, start=138)), "it was up in time"),
-    Miss("SLOW_START", seen(task(**INSIDE, started=140, stopped=38)), "no log, no verdict"),
+    Miss("HEALTH_PROGRAM_MISSING", make_evidence(task(**INSIDE), logs=log(1, *UP)), "the command is in Python"),
     Miss(
-        "SLOW_START", seen(task(**INSIDE, started=4000, stopped=38), logs=log(1, listening())), "it lived for an hour"
+        "SLOW_START",
+        make_evidence(task(**INSIDE, started=140, stopped=38), logs=log(1, *UP, start=138)),
+        "it was up in time",
     ),
-    Miss("HEALTH_FLAPPING", seen(task(**INSIDE, started=3000, stopped=40)), "once is no habit"),
-    Miss("HEALTH_FLAPPING", seen(task(1, **INSIDE), task(2, **INSIDE)), "they were never healthy"),
-    Miss("HEALTH_CONTAINER", seen(alive=[running(health="UNKNOWN")]), "not known yet"),
-    Miss("HEALTH_BALANCER", seen(alive=[running()], targets=[healthy()]), "all is well"),
+    Miss("SLOW_START", make_evidence(task(**INSIDE, started=140, stopped=38)), "there is no log"),
+    Miss(
+        "SLOW_START",
+        make_evidence(task(**INSIDE, started=4000, stopped=38), logs=log(1, listening())),
+        "it lived for an hour",
+    ),
+    Miss("HEALTH_FLAPPING", make_evidence(task(**INSIDE, started=3000, stopped=40)), "once may be chance"),
+    Miss("HEALTH_FLAPPING", make_evidence(task(1, **INSIDE), task(2, **INSIDE)), "they were never healthy"),
+    Miss("HEALTH_CONTAINER", make_evidence(running_tasks=[running(health="UNKNOWN")]), "not known yet"),
+    Miss("HEALTH_BALANCER", make_evidence(running_tasks=[running()], targets=[healthy()]), "the target is healthy"),
     Miss(
         "HEALTH_BALANCER",
-        seen(alive=[running()], targets=[unhealthy("Elb.RegistrationInProgress", "", state="initial")]),
-        "it is only registered",
+        make_evidence(
+            running_tasks=[running()], targets=[unhealthy("Elb.RegistrationInProgress", "", state="initial")]
+        ),
+        "it is only being registered",
+    ),
+    Miss(
+        "HEALTH_PATH_MISSING",
+        make_evidence(
+            running_tasks=[running()], targets=[unhealthy(MISMATCH, "Health checks failed with these codes: [503]")]
+        ),
+        "another status",
+    ),
+    Miss(
+        "HEALTH_PATH_MISSING",
+        make_evidence(
+            running_tasks=MODEL, events=[STEADY, event(unhealthy_event("Health checks failed with these codes: [404]"))]
+        ),
+        "over since",
+    ),
+    Miss(
+        "HEALTH_PATH_MISSING",
+        make_evidence(
+            running_tasks=[running()],
+            events=[event(unhealthy_event("Health checks failed with these codes: [404]"), 700)],
+            service_changes=ONE,
+        ),
+        "of the deployment before",
+    ),
+    Miss(
+        "HEALTH_STATUS",
+        make_evidence(running_tasks=[running()], targets=[unhealthy(TIMEOUT, "Request timed out")]),
+        "no status at all",
     ),
 ]

@@ -1,53 +1,66 @@
-"""Nobody gets in to the task, or the task does not get out."""
+"""The load balancer cannot reach the task, or the task cannot reach AWS."""
 
-from tests.rollout.causes.made import (
+from tests.rollout.causes.evidence import (
+    GROUP,
+    NAME,
     Example,
     Miss,
     event,
     exited,
     healthy,
+    make_evidence,
     rule,
     running,
-    seen,
     task,
     unhealthy,
     unstarted,
 )
-from tests.rollout.causes.words import IO_TIMEOUT, NO_AUTH_WAY, NOT_FOUND, ONE, OUTSIDE, TIMEOUT, unwell
+from tests.rollout.causes.messages import IO_TIMEOUT, NO_AUTH_WAY, NOT_FOUND, ONE, OUTSIDE, TIMEOUT, unhealthy_event
 
 EXAMPLES = [
     Example(
         "TARGET_TIMEOUT",
-        seen(alive=[running()], targets=[unhealthy(TIMEOUT, "Request timed out")], of=ONE),
+        make_evidence(
+            running_tasks=[running()], targets=[unhealthy(TIMEOUT, "Request timed out")], service_changes=ONE
+        ),
         "no answer in time",
         "Request timed out",
         False,
     ),
     Example(
         "SECURITY_GROUP_SHUT",
-        seen(alive=[running()], targets=[unhealthy(TIMEOUT, "Request timed out")], rules=[rule(8080)], of=ONE),
-        "sg-tasks does not let the load balancer in on port 5000; let in is tcp 8080",
+        make_evidence(
+            running_tasks=[running()],
+            targets=[unhealthy(TIMEOUT, "Request timed out")],
+            rules=[rule(8080)],
+            service_changes=ONE,
+        ),
+        "sg-tasks does not allow the load balancer on port 5000; it allows tcp 8080",
         "Request timed out",
         True,
     ),
     Example(
         "SECURITY_GROUP_SHUT",
-        seen(task(**OUTSIDE), events=[event(unwell("Request timed out"))], rules=[rule(5000, "sg-somebody-elses")]),
-        "from elsewhere only",
+        make_evidence(
+            task(**OUTSIDE),
+            events=[event(unhealthy_event("Request timed out"))],
+            rules=[rule(5000, "sg-somebody-elses")],
+        ),
+        "only from elsewhere",
         "Request timed out",
         True,
         "from elsewhere",
     ),
     Example(
         "SUBNET_NO_EGRESS",
-        seen(unstarted(IO_TIMEOUT), subnets="public"),
-        "is public (its default route is an internet gateway), and tasks get no public IP",
+        make_evidence(unstarted(IO_TIMEOUT), subnets="public"),
+        "is public (its default route is an internet gateway), but tasks get no public IP",
         "i/o timeout",
         True,
     ),
     Example(
         "SUBNET_NO_EGRESS",
-        seen(unstarted(NO_AUTH_WAY), subnets="private"),
+        make_evidence(unstarted(NO_AUTH_WAY), subnets="private"),
         "no default route: only VPC endpoints lead out",
         "RequestError",
         True,
@@ -55,7 +68,7 @@ EXAMPLES = [
     ),
     Example(
         "ADDRESSES_EXHAUSTED",
-        seen(
+        make_evidence(
             unstarted(
                 "Unexpected EC2 error while attempting to Create Network Interface in subnet 'subnet-a': "
                 "InsufficientFreeAddressesInSubnet"
@@ -68,37 +81,86 @@ EXAMPLES = [
     ),
     Example(
         "INTERFACE_FAILED",
-        seen(unstarted("Timeout waiting for network interface provisioning to complete.")),
+        make_evidence(unstarted("Timeout waiting for network interface provisioning to complete.")),
         "network interface",
         "Timeout waiting",
         False,
+    ),
+    Example(
+        "TARGET_TYPE",
+        make_evidence(
+            events=[
+                event(
+                    f"(service {NAME}) failed to register targets in (target-group {GROUP}) with (error "
+                    f"InvalidParameterException: The provided target group {GROUP} has target type instance, which is "
+                    "incompatible with the awsvpc network mode specified in the task definition.)"
+                )
+            ],
+            service_changes=ONE,
+        ),
+        "type instance",
+        "incompatible with the awsvpc",
+        True,
+    ),
+    Example(
+        "TARGET_TYPE",
+        make_evidence(running_tasks=[running()], target_group={"TargetType": "instance"}),
+        "type instance",
+        "instance",
+        True,
+        "fact",
+    ),
+    Example(
+        "TARGET_GROUP_MISSING",
+        make_evidence(
+            running_tasks=[running()],
+            targets=[
+                unhealthy(
+                    "Target.NotInUse",
+                    "Target group is not configured to receive traffic from the load balancer",
+                    state="unused",
+                )
+            ],
+        ),
+        "gets no traffic",
+        "not configured to receive",
+        True,
+    ),
+    Example(
+        "TARGET_GROUP_MISSING",
+        make_evidence(running_tasks=[running()], target_group_status="MISSING"),
+        "does not exist",
+        "there is no target group",
+        True,
+        "gone",
     ),
 ]
 
 MISSES = [
     Miss(
         "SECURITY_GROUP_SHUT",
-        seen(alive=[running()], targets=[unhealthy(TIMEOUT, "Request timed out")]),
+        make_evidence(running_tasks=[running()], targets=[unhealthy(TIMEOUT, "Request timed out")]),
         "the port is open",
     ),
     Miss(
         "SECURITY_GROUP_SHUT",
-        seen(
-            alive=[running()],
+        make_evidence(
+            running_tasks=[running()],
             targets=[unhealthy(TIMEOUT, "Request timed out")],
             rules=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "10.0.0.0/16"}]}],
         ),
         "all is open to a network",
     ),
-    Miss("SECURITY_GROUP_SHUT", seen(alive=[running()], rules=[]), "nobody complains"),
+    Miss("SECURITY_GROUP_SHUT", make_evidence(running_tasks=[running()], rules=[]), "nothing fails"),
     Miss(
         "SECURITY_GROUP_SHUT",
-        seen(alive=[running()], targets=[unhealthy(TIMEOUT, "Request timed out")], security_groups=()),
+        make_evidence(running_tasks=[running()], targets=[unhealthy(TIMEOUT, "Request timed out")], security_groups=()),
         "groups were not seen",
     ),
-    Miss("TARGET_TIMEOUT", seen(alive=[running()], targets=[healthy()]), "healthy"),
-    Miss("SUBNET_NO_EGRESS", seen(unstarted(IO_TIMEOUT), subnets="nat"), "there is a way"),
-    Miss("SUBNET_NO_EGRESS", seen(unstarted(IO_TIMEOUT)), "subnets were not seen"),
-    Miss("SUBNET_NO_EGRESS", seen(unstarted(NOT_FOUND), subnets="public"), "the registry was reached"),
-    Miss("ADDRESSES_EXHAUSTED", seen(exited(1), free=0), "nobody complains"),
+    Miss("TARGET_TIMEOUT", make_evidence(running_tasks=[running()], targets=[healthy()]), "healthy"),
+    Miss("SUBNET_NO_EGRESS", make_evidence(unstarted(IO_TIMEOUT), subnets="nat"), "there is a route"),
+    Miss("SUBNET_NO_EGRESS", make_evidence(unstarted(IO_TIMEOUT)), "subnets were not seen"),
+    Miss("SUBNET_NO_EGRESS", make_evidence(unstarted(NOT_FOUND), subnets="public"), "the registry was reached"),
+    Miss("ADDRESSES_EXHAUSTED", make_evidence(exited(1), free=0), "nothing fails"),
+    Miss("TARGET_GROUP_MISSING", make_evidence(running_tasks=[running()], target_group=None), "it is there"),
 ]

@@ -1,6 +1,6 @@
-"""What ECS fetches before the container starts: secrets, roles, the log."""
+"""What ECS prepares before the container starts: secrets, roles, the log."""
 
-from tests.rollout.causes.made import (
+from tests.rollout.causes.evidence import (
     ACCOUNT,
     EXECUTION,
     NAME,
@@ -12,16 +12,16 @@ from tests.rollout.causes.made import (
     event,
     exited,
     log,
-    seen,
+    make_evidence,
     unstarted,
 )
-from tests.rollout.causes.words import ASM, LOGGER, NO_LOG, NO_TOKEN, OTHER
+from tests.rollout.causes.messages import ASM, LOGGER, NO_LOG, NO_TOKEN, OTHER
 
 EXAMPLES = [
-    Example("LOG_UNREACHABLE", seen(unstarted(NO_LOG)), "reached", "connection issue", False, "newer words"),
+    Example("LOG_UNREACHABLE", make_evidence(unstarted(NO_LOG)), "reached", "connection issue", False, "newer words"),
     Example(
         "KMS_DENIED",
-        seen(
+        make_evidence(
             unstarted(
                 f"{ASM}failed to fetch secret {SECRET} from secrets manager: AccessDeniedException: Access to KMS "
                 "is not allowed status code: 400, request id: a87a66d9-f839-4353-b8c2-9984b1465695"
@@ -33,7 +33,7 @@ EXAMPLES = [
     ),
     Example(
         "SECRET_MISSING",
-        seen(
+        make_evidence(
             unstarted(
                 f"{ASM}failed to fetch secret {SECRET} from secrets manager: ResourceNotFoundException: Secrets "
                 "Manager can't find the specified secret. status code: 400"
@@ -45,7 +45,7 @@ EXAMPLES = [
     ),
     Example(
         "SECRET_MISSING",
-        seen(
+        make_evidence(
             unstarted(
                 f"{PULLING}unable to retrieve secrets from ssm: service call has been retried 1 time(s): invalid "
                 "ssm parameters: /shine/keys"
@@ -58,14 +58,14 @@ EXAMPLES = [
     ),
     Example(
         "SECRET_KEY_MISSING",
-        seen(unstarted(f"{ASM}retrieved secret from Secrets Manager did not contain json key api_keys")),
+        make_evidence(unstarted(f"{ASM}retrieved secret from Secrets Manager did not contain json key api_keys")),
         "no key api_keys",
         "did not contain json key",
         True,
     ),
     Example(
         "SECRET_KEY_MISSING",
-        seen(unstarted(f"{ASM}invalid character '\\'' looking for beginning of value")),
+        make_evidence(unstarted(f"{ASM}invalid character '\\'' looking for beginning of value")),
         "no JSON object",
         "looking for beginning",
         True,
@@ -73,7 +73,7 @@ EXAMPLES = [
     ),
     Example(
         "SECRET_DENIED",
-        seen(
+        make_evidence(
             unstarted(
                 f"{ASM}failed to fetch secret {SECRET} from secrets manager: AccessDeniedException: User: {OTHER} "
                 f"is not authorized to perform: secretsmanager:GetSecretValue on resource: {SECRET} because no "
@@ -86,7 +86,7 @@ EXAMPLES = [
     ),
     Example(
         "SECRET_UNREACHABLE",
-        seen(
+        make_evidence(
             unstarted(
                 f"{PULLING}unable to retrieve secret from asm: service call has been retried 5 time(s): failed to "
                 f"fetch secret {SECRET} from secrets manager: RequestCanceled: request context canceled caused by: "
@@ -99,7 +99,7 @@ EXAMPLES = [
     ),
     Example(
         "ROLE_NOT_ASSUMED",
-        seen(
+        make_evidence(
             events=[
                 event(
                     f"(service {NAME}) failed to launch a task with (error ECS was unable to assume the role "
@@ -108,7 +108,7 @@ EXAMPLES = [
                     "this role.)."
                 )
             ],
-            of={"runningCount": 0},
+            service_changes={"runningCount": 0},
         ),
         f"assume the role {EXECUTION}",
         "unable to assume the role",
@@ -116,14 +116,16 @@ EXAMPLES = [
     ),
     Example(
         "LOG_GROUP_MISSING",
-        seen(unstarted(f"{LOGGER}ResourceNotFoundException: The specified log group does not exist. : exit status 1")),
+        make_evidence(
+            unstarted(f"{LOGGER}ResourceNotFoundException: The specified log group does not exist. : exit status 1")
+        ),
         f"/ecs/{NAME} does not exist",
         "log group does not exist",
         True,
     ),
     Example(
         "LOG_DENIED",
-        seen(
+        make_evidence(
             unstarted(
                 f"{LOGGER}AccessDeniedException: User: {OTHER} is not authorized to perform: logs:CreateLogStream "
                 f"on resource: arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/ecs/{NAME}:log-stream:a because no "
@@ -136,7 +138,7 @@ EXAMPLES = [
     ),
     Example(
         "LOG_UNREACHABLE",
-        seen(
+        make_evidence(
             unstarted(
                 "ResourceInitializationError: failed to validate logger args: create stream has been retried 5 "
                 "times: failed to create Cloudwatch log stream: RequestError: send request failed caused by: "
@@ -149,7 +151,7 @@ EXAMPLES = [
     ),
     Example(
         "LOG_UNREACHABLE",
-        seen(unstarted("ResourceInitializationError: failed to validate logger args: : signal: killed")),
+        make_evidence(unstarted("ResourceInitializationError: failed to validate logger args: : signal: killed")),
         "CloudWatch Logs cannot be reached",
         "signal: killed",
         False,
@@ -157,7 +159,7 @@ EXAMPLES = [
     ),
     Example(
         "NOT_INITIALIZED",
-        seen(
+        make_evidence(
             unstarted(
                 "ResourceInitializationError: failed to download env files: file download command: non empty error "
                 "stream"
@@ -170,27 +172,27 @@ EXAMPLES = [
 ]
 
 MISSES = [
-    Miss("SECRET_MISSING", seen(unstarted(NO_TOKEN)), "the registry's own token"),
-    Miss("SECRET_DENIED", seen(unstarted(NO_TOKEN)), "of the registry"),
+    Miss("SECRET_MISSING", make_evidence(unstarted(NO_TOKEN)), "the registry's own token"),
+    Miss("SECRET_DENIED", make_evidence(unstarted(NO_TOKEN)), "of the registry"),
     Miss(
         "SECRET_DENIED",
-        seen(unstarted(f"{ASM}AccessDeniedException: Access to KMS is not allowed")),
+        make_evidence(unstarted(f"{ASM}AccessDeniedException: Access to KMS is not allowed")),
         "the key, not the secret",
     ),
     Miss(
         "SECRET_KEY_MISSING",
-        seen(unstarted(f"{ASM}ResourceNotFoundException: Secrets Manager can't find the specified secret.")),
+        make_evidence(unstarted(f"{ASM}ResourceNotFoundException: Secrets Manager can't find the specified secret.")),
         "no secret at all",
     ),
     Miss(
         "LOG_GROUP_MISSING",
-        seen(unstarted(f"{ASM}ResourceNotFoundException: Secrets Manager can't find the specified secret.")),
+        make_evidence(unstarted(f"{ASM}ResourceNotFoundException: Secrets Manager can't find the specified secret.")),
         "a secret",
     ),
-    Miss("LOG_DENIED", seen(unstarted(NO_TOKEN)), "of the registry"),
+    Miss("LOG_DENIED", make_evidence(unstarted(NO_TOKEN)), "of the registry"),
     Miss(
         "ROLE_NOT_ASSUMED",
-        seen(exited(1), logs=log(1, "AccessDenied: not authorized to perform: s3:GetObject")),
+        make_evidence(exited(1), logs=log(1, "AccessDenied: not authorized to perform: s3:GetObject")),
         "the task's own",
     ),
 ]

@@ -1,20 +1,20 @@
-"""The service runs, and its model does not: what its log says of weights and runners."""
+"""The service runs, but its model does not: the log of weights and runners says why."""
 
-from tests.rollout.causes.made import UP, Example, Miss, log, said, seen, weights
-from tests.rollout.causes.words import LOADED, MODEL, REFUSED
+from tests.rollout.causes.evidence import UP, Example, Miss, log, log_line, make_evidence, weights
+from tests.rollout.causes.messages import LOADED, MODEL, REFUSED
 
 EXAMPLES = [
     Example(
         "WEIGHTS_DENIED",
-        seen(alive=MODEL, logs=log(9, *UP, weights("weights_unreachable", REFUSED))),
+        make_evidence(running_tasks=MODEL, logs=log(9, *UP, weights("weights_unreachable", REFUSED))),
         "allow s3:GetObject on arn:aws:s3:::shine-weights/face-skin/*",
         "S3 refuses",
         True,
     ),
     Example(
         "WEIGHTS_PIN",
-        seen(
-            alive=MODEL,
+        make_evidence(
+            running_tasks=MODEL,
             logs=log(9, weights("weights_corrupt", f"The manifest in s3://b/f has sha256 {'a' * 64}, not the pin's.")),
         ),
         "not the pinned ones",
@@ -23,8 +23,9 @@ EXAMPLES = [
     ),
     Example(
         "WEIGHTS_PIN",
-        seen(
-            alive=MODEL, logs=log(9, weights("weights_missing", f"The pinned version {'a' * 64} is not in s3://b/f."))
+        make_evidence(
+            running_tasks=MODEL,
+            logs=log(9, weights("weights_missing", f"The pinned version {'a' * 64} is not in s3://b/f.")),
         ),
         "The pinned version",
         "is not in s3://b/f",
@@ -33,15 +34,17 @@ EXAMPLES = [
     ),
     Example(
         "WEIGHTS_MISSING",
-        seen(alive=MODEL, logs=log(9, weights("weights_missing", "There is no manifest.json in s3://b/f."))),
+        make_evidence(
+            running_tasks=MODEL, logs=log(9, weights("weights_missing", "There is no manifest.json in s3://b/f."))
+        ),
         "There is no manifest.json in s3://b/f",
         "weights cannot be loaded",
         True,
     ),
     Example(
         "WEIGHTS_UNREACHABLE",
-        seen(
-            alive=MODEL,
+        make_evidence(
+            running_tasks=MODEL,
             logs=log(9, weights("weights_unreachable", "S3 cannot be reached (EndpointConnectionError).")),
         ),
         "S3 cannot be reached",
@@ -50,8 +53,8 @@ EXAMPLES = [
     ),
     Example(
         "WEIGHTS_CORRUPT",
-        seen(
-            alive=MODEL,
+        make_evidence(
+            running_tasks=MODEL,
             logs=log(9, weights("weights_corrupt", "f/model.onnx has not the sha256 that the manifest says.")),
         ),
         "model.onnx has not the sha256",
@@ -60,25 +63,31 @@ EXAMPLES = [
     ),
     Example(
         "WEIGHTS_INCOMPATIBLE",
-        seen(alive=MODEL, logs=log(9, weights("weights_incompatible", "format_version is 2; this service reads 1."))),
+        make_evidence(
+            running_tasks=MODEL,
+            logs=log(9, weights("weights_incompatible", "format_version is 2; this service reads 1.")),
+        ),
         "format_version is 2",
         "weights_incompatible",
         True,
     ),
     Example(
         "SELF_TEST_FAILED",
-        seen(alive=MODEL, logs=log(9, weights("self_test_failed", "count differs by 3.1 from what was recorded."))),
+        make_evidence(
+            running_tasks=MODEL,
+            logs=log(9, weights("self_test_failed", "count differs by 3.1 from what was recorded.")),
+        ),
         "count differs by 3.1",
         "self_test_failed",
         True,
     ),
     Example(
         "SELF_TEST_FAILED",
-        seen(
-            alive=MODEL,
+        make_evidence(
+            running_tasks=MODEL,
             logs=log(
                 9,
-                said(
+                log_line(
                     "the model's answers are poisoned: it is out of service",
                     "error",
                     "shine.model",
@@ -93,13 +102,13 @@ EXAMPLES = [
     ),
     Example(
         "RUNNER_DIES",
-        seen(
-            alive=MODEL,
+        make_evidence(
+            running_tasks=MODEL,
             logs=log(
-                9, *[said("a worker ended by itself and is started anew", "error", worker="SkinModel", pid=7)] * 4
+                9, *[log_line("a worker ended by itself and is started anew", "error", worker="SkinModel", pid=7)] * 4
             ),
         ),
-        "SkinModel has ended by itself or hung 4 times",
+        "SkinModel ended by itself or hung 4 times",
         "a worker ended by itself",
         False,
     ),
@@ -108,17 +117,27 @@ EXAMPLES = [
 IN_TEXT = f"10:00:00 warning weights are in service version=1.0.0 note=Offline, the cached version is used. {REFUSED}"
 
 MISSES = [
-    Miss("WEIGHTS_DENIED", seen(alive=MODEL, logs=log(9, IN_TEXT)), "the cache serves"),
-    Miss("WEIGHTS_MISSING", seen(alive=MODEL, logs=log(9, weights("weights_missing", "none"), LOADED)), "cured since"),
+    Miss("WEIGHTS_DENIED", make_evidence(running_tasks=MODEL, logs=log(9, IN_TEXT)), "the cache serves"),
+    Miss(
+        "WEIGHTS_MISSING",
+        make_evidence(running_tasks=MODEL, logs=log(9, weights("weights_missing", "none"), LOADED)),
+        "cured since",
+    ),
     Miss(
         "WEIGHTS_UNREACHABLE",
-        seen(alive=MODEL, logs=log(9, weights("weights_unreachable", REFUSED))),
+        make_evidence(running_tasks=MODEL, logs=log(9, weights("weights_unreachable", REFUSED))),
         "refused is not unreachable",
     ),
     Miss(
         "WEIGHTS_CORRUPT",
-        seen(alive=MODEL, logs=log(9, weights("weights_corrupt", "The manifest has sha256 a, the pin is b."))),
+        make_evidence(
+            running_tasks=MODEL, logs=log(9, weights("weights_corrupt", "The manifest has sha256 a, the pin is b."))
+        ),
         "the pin",
     ),
-    Miss("RUNNER_DIES", seen(alive=MODEL, logs=log(9, said("a worker ended by itself and is started anew"))), "once"),
+    Miss(
+        "RUNNER_DIES",
+        make_evidence(running_tasks=MODEL, logs=log(9, log_line("a worker ended by itself and is started anew"))),
+        "once",
+    ),
 ]

@@ -1,12 +1,12 @@
-"""ECS cannot place tasks: no room, no right to more, or a size that does not exist."""
+"""ECS cannot place tasks: no capacity, no quota, or a size that Fargate does not offer."""
 
-from tests.rollout.causes.made import NAME, REGION, Example, Miss, definition, deployment, event, seen
-from tests.rollout.causes.words import MODEL, ONE, PLACED, STEADY
+from tests.rollout.causes.evidence import NAME, REGION, Example, Miss, definition, deployment, event, make_evidence
+from tests.rollout.causes.messages import MODEL, ONE, PLACED, STEADY
 
 EXAMPLES = [
     Example(
         "CAPACITY",
-        seen(
+        make_evidence(
             events=[
                 event(
                     f"{PLACED}Capacity is unavailable at this time. Please try again later or in a different "
@@ -14,17 +14,17 @@ EXAMPLES = [
                     "Developer Guide."
                 )
             ],
-            of=ONE,
+            service_changes=ONE,
         ),
-        f"no room for a task of this size in {REGION}",
+        f"no capacity for a task of this size in {REGION}",
         "Capacity is unavailable",
         False,
     ),
     Example(
         "QUOTA",
-        seen(
+        make_evidence(
             events=[event(f"{PLACED}You've reached the limit on the number of vCPUs you can run concurrently.")],
-            of=ONE,
+            service_changes=ONE,
         ),
         "no more vCPUs",
         "reached the limit",
@@ -32,14 +32,14 @@ EXAMPLES = [
     ),
     Example(
         "SIZE_INVALID",
-        seen(
+        make_evidence(
             events=[
                 event(
                     f"(service {NAME}) failed to launch a task with (error ClientException: No Fargate configuration "
                     "exists for given values: 1024 CPU, 512 memory.)."
                 )
             ],
-            of=ONE,
+            service_changes=ONE,
         ),
         "no such size or platform (1024 CPU units, 2048 MiB)",
         "No Fargate configuration",
@@ -47,31 +47,34 @@ EXAMPLES = [
     ),
     Example(
         "DEPLOYMENT_CONFIGURATION",
-        seen(
+        make_evidence(
             events=[
                 event(
                     f"(service {NAME}) was unable to stop or start tasks during a deployment because of the service "
                     "deployment configuration. Update the minimumHealthyPercent or maximumPercent value and try again."
                 )
             ],
-            of=ONE,
+            service_changes=ONE,
         ),
-        "forbid both",
+        "forbid ECS both to stop an old task and to start a new one",
         "unable to stop or start",
         True,
     ),
     Example(
         "ECS_THROTTLED",
-        seen(events=[event(f"(service {NAME}) operations are being throttled. Will try again later.")], of=ONE),
+        make_evidence(
+            events=[event(f"(service {NAME}) operations are being throttled. Will try again later.")],
+            service_changes=ONE,
+        ),
         "throttled",
         "being throttled",
         False,
     ),
     Example(
         "TASK_DEFINITION_INACTIVE",
-        seen(
+        make_evidence(
             task_definition={**definition(), "status": "INACTIVE"},
-            of={"runningCount": 1, "deployments": [deployment("COMPLETED")]},
+            service_changes={"runningCount": 1, "deployments": [deployment("COMPLETED")]},
         ),
         f"{NAME}:8 is not ACTIVE",
         "status is INACTIVE",
@@ -79,23 +82,23 @@ EXAMPLES = [
     ),
     Example(
         "TASK_DEFINITION_INACTIVE",
-        seen(
+        make_evidence(
             events=[
                 event(
                     f"(service {NAME}) failed to launch a task with (error ClientException: TaskDefinition is "
                     "inactive)."
                 )
             ],
-            of=ONE,
+            service_changes=ONE,
         ),
-        "no new task can be started",
+        "cannot start new tasks",
         "TaskDefinition is inactive",
         True,
         "event",
     ),
     Example(
         "PLACING_REFUSED",
-        seen(events=[event(f"{PLACED}Internal error.")], of=ONE),
+        make_evidence(events=[event(f"{PLACED}Internal error.")], service_changes=ONE),
         "cannot start a task",
         "Internal error",
         False,
@@ -105,13 +108,17 @@ EXAMPLES = [
 MISSES = [
     Miss(
         "CAPACITY",
-        seen(alive=MODEL, events=[event(f"{PLACED}Capacity is unavailable at this time.")]),
-        "all run that are wanted",
+        make_evidence(running_tasks=MODEL, events=[event(f"{PLACED}Capacity is unavailable at this time.")]),
+        "all desired tasks run",
     ),
     Miss(
-        "CAPACITY", seen(of=ONE, events=[STEADY, event(f"{PLACED}Capacity is unavailable at this time.")]), "over since"
+        "CAPACITY",
+        make_evidence(service_changes=ONE, events=[STEADY, event(f"{PLACED}Capacity is unavailable at this time.")]),
+        "over since",
     ),
     Miss(
-        "TASK_DEFINITION_INACTIVE", seen(alive=MODEL, task_definition={**definition(), "status": "INACTIVE"}), "it runs"
+        "TASK_DEFINITION_INACTIVE",
+        make_evidence(running_tasks=MODEL, task_definition={**definition(), "status": "INACTIVE"}),
+        "it runs",
     ),
 ]

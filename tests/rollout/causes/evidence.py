@@ -1,4 +1,4 @@
-"""Evidence made of AWS's own answers: a service in which nothing is wrong, changed in one way at a time."""
+"""Builds evidence from AWS's own answers: a service in which nothing is wrong, changed in one way at a time."""
 
 import json
 from dataclasses import dataclass, field
@@ -33,32 +33,32 @@ class Example:
 
     Attributes:
         code: of the cause that must come first.
-        seen: the evidence.
-        says: words of the sentence.
-        shows: words of the first line of evidence.
-        sure: whether it must be deterministic.
-        name: to tell several of one cause apart.
+        evidence: to diagnose.
+        sentence: words that the sentence must have.
+        line: words that the first line of evidence must have.
+        deterministic: whether the diagnosis must be.
+        name: distinguishes several examples of one cause.
     """
 
     code: str
-    seen: Evidence
-    says: str
-    shows: str
-    sure: bool
+    evidence: Evidence
+    sentence: str
+    line: str
+    deterministic: bool
     name: str = ""
 
 
 @dataclass(frozen=True)
 class Miss:
-    """Evidence that looks like a cause, and is none."""
+    """Evidence that looks like a cause, but is not."""
 
     code: str
-    seen: Evidence
+    evidence: Evidence
     name: str = field(default="")
 
 
 def ago(seconds: float) -> datetime:
-    """A time."""
+    """A time before NOW."""
     return NOW - timedelta(seconds=seconds)
 
 
@@ -73,12 +73,12 @@ def task(
     stopped: float | None = 40,
     stopping: float | None = None,
     health: str = "UNKNOWN",
-    by: str = DEPLOYMENT,
+    started_by: str = DEPLOYMENT,
     **more: Any,
 ) -> dict[str, Any]:
-    """As DescribeTasks tells of one; times are seconds ago."""
+    """A task as DescribeTasks returns it; times are seconds ago."""
     arn = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task/{CLUSTER}/{number:032x}"
-    inside: dict[str, Any] = {
+    inner: dict[str, Any] = {
         "containerArn": f"{arn}/1",
         "name": NAME,
         "image": IMAGE,
@@ -86,28 +86,28 @@ def task(
         "networkInterfaces": [{"attachmentId": "1", "privateIpv4Address": f"10.0.2.{number}"}],
         "healthStatus": health,
     }
-    made: dict[str, Any] = {
+    outer: dict[str, Any] = {
         "taskArn": arn,
         "taskDefinitionArn": REVISION,
-        "startedBy": by,
-        "lastStatus": inside["lastStatus"],
-        "desiredStatus": inside["lastStatus"],
+        "startedBy": started_by,
+        "lastStatus": inner["lastStatus"],
+        "desiredStatus": inner["lastStatus"],
         "createdAt": ago((started or 100) + 20),
         "healthStatus": health,
-        "containers": [inside],
+        "containers": [inner],
         "group": f"service:{NAME}",
         "launchType": "FARGATE",
     }
     if started is not None:
-        made["startedAt"] = ago(started)
+        outer["startedAt"] = ago(started)
     if stopped is not None:
-        made |= {"stoppedAt": ago(stopped), "stoppingAt": ago(stopped if stopping is None else stopping)}
-        made |= {"stopCode": code, "stoppedReason": reason}
+        outer |= {"stoppedAt": ago(stopped), "stoppingAt": ago(stopped if stopping is None else stopping)}
+        outer |= {"stopCode": code, "stoppedReason": reason}
     if exit_code is not None:
-        inside["exitCode"] = exit_code
+        inner["exitCode"] = exit_code
     if container:
-        inside["reason"] = container
-    return {**made, **more}
+        inner["reason"] = container
+    return {**outer, **more}
 
 
 def unstarted(reason: str, number: int = 1, **more: Any) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def exited(code: int, number: int = 1, **more: Any) -> dict[str, Any]:
 
 
 def running(number: int = 9, **more: Any) -> dict[str, Any]:
-    """A task that runs."""
+    """A running task."""
     return task(number, stopped=None, **{"health": "HEALTHY", **more})
 
 
@@ -129,63 +129,65 @@ def log(number: int, *lines: str, start: float = 100, step: float = 0.5) -> dict
     """Lines of a task's log, in seconds ago."""
     return {
         f"{number:032x}": [
-            {"timestamp": int(ago(start - place * step).timestamp() * 1000), "message": one}
-            for place, one in enumerate(lines)
+            {"timestamp": int(ago(start - place * step).timestamp() * 1000), "message": line}
+            for place, line in enumerate(lines)
         ]
     }
 
 
-def said(message: str, level: str = "info", logger: str = "bentoml.serve", **fields: Any) -> str:
+def log_line(message: str, level: str = "info", logger: str = "bentoml.serve", **fields: Any) -> str:
     """A line as the service writes it."""
-    told = {"time": "2026-11-03T09:59:00.000+00:00", "level": level, "logger": logger, "message": message, **fields}
-    return json.dumps(told)
+    line = {"time": "2026-11-03T09:59:00.000+00:00", "level": level, "logger": logger, "message": message, **fields}
+    return json.dumps(line)
 
 
 def listening(port: int = 5000) -> str:
-    """BentoML's word that it begins."""
+    """BentoML's line when the service starts."""
     address = f"http://localhost:{port}"
-    return said(f'Starting production HTTP BentoServer from "/app/bento" listening on {address} (Press CTRL+C to quit)')
+    return log_line(
+        f'Starting production HTTP BentoServer from "/app/bento" listening on {address} (Press CTRL+C to quit)'
+    )
 
 
 def weights(reason: str, cause: str) -> str:
-    """The model runner's word that it has none."""
+    """The model runner's line when it cannot load weights."""
     fields = {"reason": reason, "cause": cause, "next_retry_s": 3.2}
-    return said("weights cannot be loaded.", "warning", "shine.model", **fields)
+    return log_line("weights cannot be loaded.", "warning", "shine.model", **fields)
 
 
-UP = (listening(), said("Service SkinModel initialized"), said("Service Gateway initialized"))
+UP = (listening(), log_line("Service SkinModel initialized"), log_line("Service Gateway initialized"))
 
 
 def event(text: str, seconds: float = 60) -> dict[str, Any]:
-    """Of the service."""
+    """An event of the service."""
     return {"id": f"{seconds}", "createdAt": ago(seconds), "message": text}
 
 
 def unhealthy(reason: str, description: str, number: int = 9, state: str = "unhealthy") -> dict[str, Any]:
-    """A target as DescribeTargetHealth tells of it."""
+    """An unhealthy target as DescribeTargetHealth returns it."""
     health = {"State": state, "Reason": reason, "Description": description}
     return {"Target": {"Id": f"10.0.2.{number}", "Port": 5000}, "HealthCheckPort": "5000", "TargetHealth": health}
 
 
 def healthy(number: int = 9) -> dict[str, Any]:
-    """A good one."""
+    """A healthy target."""
     return {"Target": {"Id": f"10.0.2.{number}", "Port": 5000}, "TargetHealth": {"State": "healthy"}}
 
 
 def rule(port: int, group: str = "sg-front") -> dict[str, Any]:
-    """Of a security group."""
+    """A rule of a security group."""
     return {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "UserIdGroupPairs": [{"GroupId": group}]}
 
 
 def deployment(state: str = "IN_PROGRESS", reason: str = "", **more: Any) -> dict[str, Any]:
-    """Of a service."""
-    told = reason or f"ECS deployment {DEPLOYMENT} {'in progress' if state == 'IN_PROGRESS' else state.lower()}."
-    made = {"id": DEPLOYMENT, "status": "PRIMARY", "taskDefinition": REVISION, "rolloutState": state}
-    return {**made, "rolloutStateReason": told, "createdAt": ago(600), "failedTasks": 0, **more}
+    """A deployment of the service."""
+    reason = reason or f"ECS deployment {DEPLOYMENT} {'in progress' if state == 'IN_PROGRESS' else state.lower()}."
+    answer = {"id": DEPLOYMENT, "status": "PRIMARY", "taskDefinition": REVISION, "rolloutState": state}
+    return {**answer, "rolloutStateReason": reason, "createdAt": ago(600), "failedTasks": 0, **more}
 
 
 def definition(**container: Any) -> dict[str, Any]:
-    """As DescribeTaskDefinition tells it; a good one but for the changes of its container."""
+    """A task definition as DescribeTaskDefinition returns it: valid but for the changes of its container."""
     options = {"awslogs-group": f"/ecs/{NAME}", "awslogs-region": REGION, "awslogs-stream-prefix": NAME}
     return {
         "taskDefinitionArn": REVISION,
@@ -216,23 +218,23 @@ def definition(**container: Any) -> dict[str, Any]:
 
 
 def service(**more: Any) -> dict[str, Any]:
-    """As DescribeServices tells it; a good one but for the changes."""
-    wired = {"targetGroupArn": GROUP, "containerName": NAME, "containerPort": 5000}
+    """A service as DescribeServices returns it: healthy but for the changes."""
+    target = {"targetGroupArn": GROUP, "containerName": NAME, "containerPort": 5000}
     network = {"subnets": ["subnet-a", "subnet-b"], "securityGroups": ["sg-tasks"], "assignPublicIp": "DISABLED"}
-    made = {
+    answer = {
         "serviceName": NAME,
         "status": "ACTIVE",
         "desiredCount": 2,
         "runningCount": 2,
         "pendingCount": 0,
-        "loadBalancers": [wired],
+        "loadBalancers": [target],
         "networkConfiguration": {"awsvpcConfiguration": network},
         "taskDefinition": REVISION,
         "healthCheckGracePeriodSeconds": 120,
         "deployments": [deployment("COMPLETED")],
         "events": [],
     }
-    return {**made, **more}
+    return {**answer, **more}
 
 
 FAILING: dict[str, Any] = {"runningCount": 0, "deployments": [deployment(failedTasks=2)]}
@@ -255,28 +257,28 @@ TABLES: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def seen(
+def make_evidence(
     *stopped: dict[str, Any],
-    alive: list[dict[str, Any]] | None = None,
+    running_tasks: list[dict[str, Any]] | None = None,
     logs: dict[str, list[dict[str, Any]]] | None = None,
     events: list[dict[str, Any]] | None = None,
     targets: list[dict[str, Any]] | None = None,
-    of: dict[str, Any] | None = None,
+    service_changes: dict[str, Any] | None = None,
     task_definition: dict[str, Any] | None = None,
     target_group: dict[str, Any] | None = None,
     rules: list[dict[str, Any]] | None = None,
     subnets: str = "",
     free: int = 200,
     alarms: list[dict[str, Any]] | None = None,
-    rollouts: list[dict[str, Any]] | None = None,
+    service_deployments: list[dict[str, Any]] | None = None,
     **more: Any,
 ) -> Evidence:
-    """Evidence as `gather` makes it of AWS's answers; with a stopped task, of a deployment that fails."""
-    raw = service(**(of if of is not None else FAILING if stopped else {}))
-    deployments = tuple(Deployment.of(LenientDict(one)) for one in raw["deployments"])
+    """Evidence as `gather` builds it from AWS's answers; with a stopped task, of a deployment that fails."""
+    raw = service(**(service_changes if service_changes is not None else FAILING if stopped else {}))
+    deployments = tuple(Deployment.of(LenientDict(answer)) for answer in raw["deployments"])
     zones = [{"SubnetId": name, "VpcId": "vpc-1", "AvailableIpAddressCount": free} for name in ("subnet-a", "subnet-b")]
-    tables = [LenientDict(one) for one in TABLES[subnets]] if subnets else None
-    made: dict[str, Any] = {
+    tables = [LenientDict(table) for table in TABLES[subnets]] if subnets else None
+    parts: dict[str, Any] = {
         "at": NOW,
         "region": REGION,
         "cluster": CLUSTER,
@@ -285,16 +287,16 @@ def seen(
         "service": Service.of(LenientDict(raw)),
         "deployment": DEPLOYMENT,
         "deployments": deployments,
-        "service_deployments": tuple(ServiceDeployment.of(LenientDict(one)) for one in rollouts or []),
-        "events": tuple(Event.of(LenientDict(one)) for one in events or []),
+        "service_deployments": tuple(ServiceDeployment.of(LenientDict(answer)) for answer in service_deployments or []),
+        "events": tuple(Event.of(LenientDict(answer)) for answer in events or []),
         "definition": TaskDefinition.of(LenientDict(task_definition if task_definition is not None else definition())),
-        "stopped": tuple(Task.of(LenientDict(one)) for one in stopped),
-        "running": tuple(Task.of(LenientDict(one)) for one in alive or []),
+        "stopped": tuple(Task.of(LenientDict(answer)) for answer in stopped),
+        "running": tuple(Task.of(LenientDict(answer)) for answer in running_tasks or []),
         "logs": {
-            name: tuple(Event(at=LenientDict(one).time("timestamp"), text=one["message"]) for one in lines)
+            name: tuple(Event(at=LenientDict(line).time("timestamp"), text=line["message"]) for line in lines)
             for name, lines in (logs or {}).items()
         },
-        "targets": tuple(Target.of(LenientDict(one)) for one in targets or []),
+        "targets": tuple(Target.of(LenientDict(answer)) for answer in targets or []),
         "target_group": TargetGroup.of(LenientDict({**TARGET_GROUP, **(target_group or {})})),
         "balancer_groups": ("sg-front",),
         "security_groups": (
@@ -302,7 +304,7 @@ def seen(
                 LenientDict({"GroupId": "sg-tasks", "IpPermissions": [rule(5000)] if rules is None else rules})
             ),
         ),
-        "subnets": tuple(Subnet.of(LenientDict(one), tables) for one in zones) if subnets or free < 200 else (),
-        "alarms": tuple(Alarm.of(LenientDict(one)) for one in alarms or []),
+        "subnets": tuple(Subnet.of(LenientDict(zone), tables) for zone in zones) if subnets or free < 200 else (),
+        "alarms": tuple(Alarm.of(LenientDict(answer)) for answer in alarms or []),
     }
-    return Evidence(**{**made, **more})
+    return Evidence(**{**parts, **more})

@@ -1,8 +1,8 @@
-"""ECS's own words, and the service's, as they stand in stopped reasons, events and logs."""
+"""Messages of ECS and of the service, as stopped reasons, events and logs have them."""
 
 from typing import Any
 
-from tests.rollout.causes.made import (
+from tests.rollout.causes.evidence import (
     ACCOUNT,
     BEFORE,
     COMMAND,
@@ -14,8 +14,8 @@ from tests.rollout.causes.made import (
     REGION,
     deployment,
     event,
+    log_line,
     running,
-    said,
 )
 
 PULL = "CannotPullContainerError: pull image manifest has been retried 5 time(s): "
@@ -107,10 +107,10 @@ BACK = [
 ]
 
 
-def unwell(reason: str) -> str:
-    """ECS's word that a target is unhealthy."""
+def unhealthy_event(reason: str) -> str:
+    """ECS's message that a target is unhealthy."""
     return f"(service {NAME}) (port 5000) is unhealthy in (target-group {GROUP}) due to (reason {reason})."
 
 
 STEADY = event(f"(service {NAME}) has reached a steady state.", 10)
-LOADED = said("weights are in service", logger="shine.model", version="1.0.0")
+LOADED = log_line("weights are in service", logger="shine.model", version="1.0.0")

@@ -1,0 +1,133 @@
+"""ECS cannot place tasks: no capacity, no quota, or a size that Fargate does not offer."""
+
+import re
+
+from deploy.diagnose.evidence import Evidence
+from deploy.diagnose.quotes import Quote, deployment_events, failed_reasons, matching, reasons_and_events, safe
+from deploy.diagnose.registry import Cause, CauseMatch, Weight, match_words, matched
+
+CAPACITY = re.compile(r"(?i)Capacity is unavailable at this time|RESOURCE:FARGATE")
+QUOTA = re.compile(
+    r"(?i)reached the limit on the number of (?P<what>vCPUs|tasks)|"
+    r"(?P<size>CPU|MEMORY) configuration is above your limit"
+)
+SIZE = re.compile(
+    r"(?i)No Fargate configuration exists for given values|Invalid (?:'cpu' setting|CPU or memory)|"
+    r"platform version[^\n]*(?:not|un)\s*(?:supported|known|found|exist)|PlatformUnknown|"
+    r"PlatformTaskDefinitionIncompat|"
+    r"task definition does not support launch_type FARGATE"
+)
+THROTTLED = re.compile(r"(?i)operations are being throttled|Rate exceeded")
+STUCK = re.compile(r"unable to stop or start tasks during a deployment because of the service deployment configuration")
+INACTIVE = re.compile(r"(?i)TaskDefinition is inactive|task definition[^\n]*(?:inactive|does not exist)")
+REFUSED = re.compile(r"was unable to place a task|failed to launch a task with \(error|RunTask error")
+
+
+def placement_events(evidence: Evidence) -> list[Quote]:
+    """The service's events, unless all desired tasks run: then placement succeeded."""
+    service = evidence.service
+    complete = service is not None and 0 < service.desired <= service.running
+    return [] if complete else deployment_events(evidence)
+
+
+def placement_errors(evidence: Evidence) -> list[Quote]:
+    """Why failed tasks stopped, and the events as long as placement has not succeeded."""
+    return [*failed_reasons(evidence), *placement_events(evidence)]
+
+
+def _capacity(evidence: Evidence, _: re.Match[str]) -> str:
+    region = f" in {safe(evidence.region, 30)}" if evidence.region else ""
+    return f"Fargate has no capacity for a task of this size{region} in the zones of the subnets."
+
+
+def _size(evidence: Evidence, _: re.Match[str]) -> str:
+    definition = evidence.definition
+    size = f" ({definition.cpu} CPU units, {definition.memory} MiB)" if definition and definition.cpu else ""
+    return f"Fargate offers no such size or platform{size}."
+
+
+def inactive(evidence: Evidence) -> CauseMatch | None:
+    """The task definition is not ACTIVE while tasks are missing, or ECS says so."""
+    definition, service = evidence.definition, evidence.service
+    quotes = [quote for quote, _ in matching(reasons_and_events(evidence), INACTIVE)]
+    missing_tasks = service is not None and service.running < service.desired
+    if definition is not None and definition.status in ("INACTIVE", "DELETE_IN_PROGRESS") and missing_tasks:
+        quotes.append(Quote(f"task definition {definition.name}", f"status is {definition.status}"))
+    if not quotes:
+        return None
+    name = f" {safe(definition.name, 100)}" if definition is not None and definition.name else ""
+    return matched(f"The task definition{name} is not ACTIVE: ECS cannot start new tasks from it.", quotes)
+
+
+CAUSES = (
+    Cause(
+        "CAPACITY",
+        "Fargate has no capacity",
+        looks="event: `was unable to place a task. Reason: Capacity is unavailable at this time`.",
+        repair="Wait, or name subnets of more zones in network.subnets; another size may be available sooner.",
+        weight=Weight.STATED,
+        match=match_words(placement_errors, CAPACITY, _capacity),
+    ),
+    Cause(
+        "QUOTA",
+        "The account's quota is used up",
+        looks="event: `You've reached the limit on the number of vCPUs you can run concurrently`.",
+        repair="Request a higher quota in Service Quotas (Fargate On-Demand vCPU resource count), or stop tasks that "
+        "are not needed; during a deployment twice the tasks run.",
+        weight=Weight.STATED,
+        match=match_words(
+            placement_errors,
+            QUOTA,
+            lambda _, match: f"The account may run no more {match['what'] or match['size']} at a time in this region.",
+        ),
+    ),
+    Cause(
+        "SIZE_INVALID",
+        "Fargate has no such size or platform",
+        looks="`No Fargate configuration exists for given values`, `Invalid 'cpu' setting for task`, an unknown "
+        "platform version.",
+        repair="Choose a pair of size.cpu and size.memory that Fargate offers; `trail preflight` checks it.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=match_words(reasons_and_events, SIZE, _size),
+    ),
+    Cause(
+        "DEPLOYMENT_CONFIGURATION",
+        "minimumHealthyPercent and maximumPercent forbid ECS both to stop an old task and to start a new one",
+        looks="event: `was unable to stop or start tasks during a deployment because of the service deployment "
+        "configuration`.",
+        repair="Set minimumHealthyPercent 100 and maximumPercent 200, with at least two tasks.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=match_words(deployment_events, STUCK),
+    ),
+    Cause(
+        "ECS_THROTTLED",
+        "ECS is throttled and starts tasks later",
+        looks="event: `operations are being throttled. Will try again later.`",
+        repair="Wait. Many tasks that start and fail at once use up the rate: find out why they fail.",
+        weight=Weight.SYMPTOM - 0.1,
+        aside=True,
+        match=match_words(placement_errors, THROTTLED),
+    ),
+    Cause(
+        "TASK_DEFINITION_INACTIVE",
+        "The task definition is deregistered",
+        looks="`TaskDefinition is inactive`; its status is INACTIVE or DELETE_IN_PROGRESS, and tasks are missing.",
+        repair="Roll out a revision that is ACTIVE (`trail up` registers one). Do not deregister a revision that a "
+        "rollback may need.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=inactive,
+    ),
+    Cause(
+        "PLACING_REFUSED",
+        "ECS cannot start a task",
+        looks="event: `was unable to place a task` or `failed to launch a task with (error …)`, with a reason that "
+        "fits no other cause.",
+        repair="Read ECS's reason in the evidence.",
+        weight=Weight.SYMPTOM,
+        symptom=True,
+        match=match_words(placement_events, REFUSED),
+    ),
+)
