@@ -47,6 +47,7 @@ from deploy.config import image_contract as contracts
 from deploy.config import plan as plans
 from deploy.diagnose.evidence import EvidenceError
 from deploy.exit_codes import FINE, FOUND, INTERRUPTED
+from deploy.findings import catalog
 from deploy.findings import terminal as report
 from deploy.findings.terminal import print_json
 from deploy.infra import apply as infra
@@ -64,13 +65,13 @@ NO_DIGEST = "sha256:" + "0" * 64  # stands where nobody named one; refused by `r
 
 # What ends a command with a sentence of its own, and the code of the finding that it makes.
 ENDS: dict[type[Exception], str] = {
-    plans.PlanError: preflight.INPUT.code,
-    contracts.ContractError: preflight.INPUT.code,
-    taskdef.TaskDefinitionError: preflight.INPUT.code,
-    EvidenceError: preflight.INPUT.code,
-    meanings.UnknownCode: preflight.INPUT.code,
-    record.Unwritable: preflight.INPUT.code,
-    RecordError: report.RECORD.code,
+    plans.PlanError: catalog.INPUT.code,
+    contracts.ContractError: catalog.INPUT.code,
+    taskdef.TaskDefinitionError: catalog.INPUT.code,
+    EvidenceError: catalog.INPUT.code,
+    meanings.UnknownCode: catalog.INPUT.code,
+    record.Unwritable: catalog.INPUT.code,
+    RecordError: catalog.RECORD.code,
 }
 Command = Callable[[argparse.Namespace], int]
 
@@ -99,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wanted = parser().parse_args(words)
     except UsageError as error:
         if any(len(word) > len("--") and "--json".startswith(word) for word in words):  # as argparse abbreviates
-            print_json(report.failure([report.reason(str(error), report.USAGE.code)], FOUND))
+            print_json(report.failure([report.reason(str(error), catalog.USAGE.code)], FOUND))
         print(error, file=sys.stderr)
         raise SystemExit(FOUND) from None
     for stream in (sys.stdout, sys.stderr):
@@ -120,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         unprinted(error)
         return FOUND
     except KeyboardInterrupt:
-        return report.ended("interrupted.", report.INTERRUPTED.code, wanted.json, INTERRUPTED)
+        return report.ended("interrupted.", catalog.INTERRUPTED.code, wanted.json, INTERRUPTED)
 
 
 def flushed(code: int) -> int:
@@ -254,12 +255,12 @@ def add_preflight(commands: Any) -> None:
 
 def look(wanted: argparse.Namespace) -> int:
     """Collect all findings and print them."""
-    findings = preflight.look(subjects_of(wanted))
+    findings = preflight.run_preflight(subjects_of(wanted))
     if wanted.json:
-        print_json(preflight.report(findings, wanted.strict))
+        print_json(report.report(findings, wanted.strict))
     else:
         print(report.text(findings, all_of_them=wanted.all, colours=report.colours_wanted(sys.stdout)), end="")
-    return FINE if preflight.is_fine(findings, wanted.strict) else FOUND
+    return FINE if report.is_fine(findings, wanted.strict) else FOUND
 
 
 def subjects_of(wanted: argparse.Namespace) -> list[preflight.Subject]:
@@ -269,13 +270,15 @@ def subjects_of(wanted: argparse.Namespace) -> list[preflight.Subject]:
     if wanted.task_definition is not None:
         found = taskdef.read(wanted.task_definition)
         plan = plans.read(wanted.plan) if wanted.plan.exists() and not wanted.offline else None
-        return [preflight.Subject(task=found.task, plan=plan, phase=wanted.phase, told=found.stripped, **common)]
+        return [preflight.Subject(task=found.task, plan=plan, phase=wanted.phase, findings=found.stripped, **common)]
     plan = plans.read(wanted.plan)
     image = renderer.image_reference(plan, wanted.digest or NO_DIGEST)
-    told = [] if wanted.digest else [preflight.no_digest("command line: --digest")]
+    told = [] if wanted.digest else [preflight.digest_missing("command line: --digest")]
     phases = [wanted.phase] if wanted.phase else plans.PHASES
     made = {phase: renderer.render(plan, contract, image, phase) for phase in phases}
-    return [preflight.Subject(task=task, plan=plan, phase=phase, told=told, **common) for phase, task in made.items()]
+    return [
+        preflight.Subject(task=task, plan=plan, phase=phase, findings=told, **common) for phase, task in made.items()
+    ]
 
 
 def add_explain(commands: Any) -> None:

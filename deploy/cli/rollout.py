@@ -24,7 +24,9 @@ from deploy.cli.explain import meanings
 from deploy.config import image_contract as contracts
 from deploy.config import plan as plans
 from deploy.config.plan import PHASES, Plan, PlanError
+from deploy.findings import catalog
 from deploy.findings import terminal as report
+from deploy.findings.catalog import INPUT
 from deploy.findings.finding import Finding, fail
 from deploy.image import engine
 from deploy.next_command import OptionsInUse
@@ -37,19 +39,17 @@ from deploy.rollout.resume import resume
 from deploy.rollout.session import ConcurrentDeploymentError, Result, RolloutSession
 from deploy.taskdef import render as renderer
 from deploy.text import printable
-from deploy.verify import run as preflight
-from deploy.verify.run import INPUT
 
 DEFAULT_PLAN = Path("trail.yaml")
 LONGEST_PAUSE_S = 3600.0
 # Of the finding that a failure makes, where its cause has no code of its own.
 CODES = {
-    exits.FOUND: report.ROLLOUT.code,
-    exits.GATE_FAILED: report.GATE.code,
+    exits.FOUND: catalog.ROLLOUT.code,
+    exits.GATE_FAILED: catalog.GATE.code,
     exits.PLATFORM: "DEPLOYMENT_FAILED",
-    exits.ROLLBACK_FAILED: report.BACK.code,
-    exits.SOMEBODY_ELSE: report.OTHERS.code,
-    exits.INTERRUPTED: report.INTERRUPTED.code,
+    exits.ROLLBACK_FAILED: catalog.BACK.code,
+    exits.SOMEBODY_ELSE: catalog.OTHERS.code,
+    exits.INTERRUPTED: catalog.INTERRUPTED.code,
 }
 
 
@@ -157,17 +157,17 @@ def guarded(wanted: argparse.Namespace, run: Callable[[RolloutSession, argparse.
             result = run(walk, wanted)
         except (Locked, LockLost, ConcurrentDeploymentError) as error:
             attempt = walk.attempt if walk else None
-            result = Result(exits.SOMEBODY_ELSE, str(error), attempt, code=report.OTHERS.code)
+            result = Result(exits.SOMEBODY_ELSE, str(error), attempt, code=catalog.OTHERS.code)
         except (PlanError, contracts.ContractError) as error:
             result = unfinished(walk, str(error), exits.FOUND, INPUT.code)
         except RecordError as error:
-            result = unfinished(walk, str(error), exits.FOUND, report.RECORD.code)
+            result = unfinished(walk, str(error), exits.FOUND, catalog.RECORD.code)
         except WriteRefused as error:
-            result = unfinished(walk, str(error), exits.FOUND, report.ROLLOUT.code)
+            result = unfinished(walk, str(error), exits.FOUND, catalog.ROLLOUT.code)
         except (ClientError, BotoCoreError) as error:
             result = unfinished(walk, told(error), exits.FOUND, kind(error).code)
         except KeyboardInterrupt:
-            result = unfinished(walk, "Interrupted.", exits.INTERRUPTED, report.INTERRUPTED.code)
+            result = unfinished(walk, "Interrupted.", exits.INTERRUPTED, catalog.INTERRUPTED.code)
     tell(wanted, replace(result, sentence=options.text(result.sentence)))
     return result.exit
 
@@ -234,14 +234,14 @@ def tell(wanted: argparse.Namespace, result: Result) -> None:
     good = result.exit == exits.FINE
     colours = report.colours_wanted(sys.stdout)
     mark = ("✔" if good else "✘") if sys.stdout.encoding.lower().startswith("utf") else ("ok" if good else "no")
-    shown = f"\033[{'32' if good else '31'}m{mark}\033[0m" if colours else mark
+    shown = report.coloured(mark, "green" if good else "red", colours)
     print(f"{shown} {printable(result.sentence, report.LONGEST)}")
 
 
 def as_json(result: Result) -> dict[str, Any]:
     """For programs: preflight's report, with the reason first where it failed; and how the attempt ended."""
     if result.exit == exits.FINE:
-        told = preflight.report(result.findings, strict=False)
+        told = report.report(result.findings, strict=False)
     elif any(finding.level == "FAIL" for finding in result.findings):
         told = report.failure(result.findings, result.exit)
     else:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from deploy.diagnose.diagnosis import Diagnosis
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.registry import CAUSES
-from deploy.findings.terminal import COLOURS, filled
+from deploy.findings.finding import Level
+from deploy.findings.terminal import STYLES, coloured, filled
 from deploy.next_command import NO_OPTIONS, OptionsInUse
 from deploy.text import printable
 
@@ -16,7 +17,7 @@ LONGEST = 1000  # characters of a sentence with its commands completed
 def text(seen: Evidence, found: Sequence[Diagnosis], colours: bool, options: OptionsInUse = NO_OPTIONS) -> str:
     """All of it; commands in it are given the options that are in use."""
     first, others = found[0], found[1:]
-    level = "OK" if first.harmless else "FAIL"
+    level: Level = "OK" if first.harmless else "FAIL"
     parts = [_head(seen), _block(first, level, colours, options)]
     if others:
         width = max(len(one.code) for one in others)
@@ -45,10 +46,8 @@ def _head(seen: Evidence) -> str:
     return f"{printable(names + which + when, LONGEST)}\n\n"
 
 
-def _block(one: Diagnosis, level: str, colours: bool, options: OptionsInUse) -> str:
-    label = f"{level:4}"
-    if colours:
-        label = f"\033[{COLOURS['OK' if level == 'OK' else 'FAIL']}m{label}\033[0m"
+def _block(one: Diagnosis, level: Level, colours: bool, options: OptionsInUse) -> str:
+    label = coloured(f"{level:4}", STYLES[level], colours)
     lines = [f"{label}  {filled(printable(options.text(one.sentence), LONGEST))}", f"      {one.code}"]
     lines += [f"        {filled(printable(line, LONGEST), 10)}" for line in one.evidence]
     if not one.harmless:

@@ -26,6 +26,7 @@ from deploy.config import image_contract as contracts
 from deploy.config.image_contract import Contract
 from deploy.config.plan import Plan
 from deploy.exit_codes import FINE, FOUND, INTERRUPTED
+from deploy.findings import catalog
 from deploy.findings import terminal as report
 from deploy.infra.parameters import TEMPLATE, draft, parameters, section, stack_name, template
 from deploy.next_command import OptionsInUse
@@ -160,7 +161,7 @@ def _apply(arguments: argparse.Namespace, plan: Plan, contract: Contract) -> int
     )
     if arguments.json:
         told = {"stack": stack_name(plan), "applied": outputs is not None, "outputs": outputs or {}}
-        refused = report.reason("Nothing was applied: it was not confirmed.", report.NOT_CONFIRMED.code)
+        refused = report.reason("Nothing was applied: it was not confirmed.", catalog.NOT_CONFIRMED.code)
         ended = report.failure([refused], FOUND) if outputs is None else {}
         report.print_json({**told, "changes": [one.as_json() for one in seen], **ended}, 1)
     elif outputs is not None:
@@ -190,5 +191,5 @@ def _with_plan(command: Callable[[argparse.Namespace, Plan, Contract], int], arg
     except KeyboardInterrupt:
         sentence = "Interrupted. What was begun goes on at AWS; `trail infra diff` tells how it stands."
         return report.ended(
-            OptionsInUse.of(arguments).text(sentence), report.INTERRUPTED.code, arguments.json, INTERRUPTED
+            OptionsInUse.of(arguments).text(sentence), catalog.INTERRUPTED.code, arguments.json, INTERRUPTED
         )

@@ -14,7 +14,7 @@ import pytest
 from bentos.skin.contract import health_command
 from deploy.config.image_contract import Contract, own
 from deploy.findings.finding import Finding
-from deploy.verify.container import try_image
+from deploy.verify.container.run import try_image
 from tests.container.registry import Registry
 from tests.server import free_port
 
