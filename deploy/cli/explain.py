@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from deploy.aws import cloudformation  # noqa: F401  declares its codes
 from deploy.diagnose import causes  # noqa: F401  fills the table
 from deploy.diagnose.registry import CAUSES, Cause
 from deploy.findings.catalog import CODES, Code
 from deploy.findings.terminal import filled
+from deploy.taskdef import load  # noqa: F401  declares its codes
 from deploy.text import printable
 from deploy.verify import task_definition  # noqa: F401  its checks declare their codes
 
@@ -56,7 +58,7 @@ class Meaning:
         parts = [self.code]
         if self.finding is not None:
             parts.append(f"{'`trail preflight`: ' if both else ''}{self.finding.title}.\n")
-            parts.append(filled(self.finding.why, 0))
+            parts += [] if self.finding.why == f"{self.finding.title}." else [filled(self.finding.why, 0)]
             if self.finding.incident is not None:
                 parts.append(f"\nPoint {self.finding.incident} of the incident that this tool answers.")
             if both:

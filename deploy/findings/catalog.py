@@ -127,8 +127,9 @@ declare_all(
     {
         "TRIAL_ENGINE": "A Docker engine runs the image. Without one, or when it goes away, the image was not run, or "
         "not to the end.",
-        "TRIAL_IMAGE": "The image is present or can be pulled, under the digest that the task definition names.",
-        "TRIAL_IMAGE_MISSING": "The image is present or can be pulled. ECS could not pull it either.",
+        "TRIAL_IMAGE": "The image is on this machine or can be pulled, under the digest that the task definition "
+        "names.",
+        "TRIAL_IMAGE_MISSING": "The image is on this machine or can be pulled. ECS could not pull it either.",
         "TRIAL_ARCHITECTURE": "The image is built for the task's architecture. Otherwise the container ends at once "
         "with `exec format error`.",
         "TRIAL_SKIPPED": "The image can be run on this machine. It was not run: it is built for another architecture, "
@@ -160,7 +161,8 @@ declare_all(
         "TRIAL_COMMAND_FAILED": "The health command passes inside the container. ECS stops a task whose health command "
         "fails.",
         "TRIAL_COMMAND_SLOW": "The health command ends within its timeout. A slower command counts as failed.",
-        "TRIAL_EXECUTABLES": "The finding lists which common programs for health commands are installed in the image.",
+        "TRIAL_EXECUTABLES": "The image's programs for health commands are known. The finding lists those that are "
+        "often used and are installed.",
         "TRIAL_USER": "The container runs as the contract's user.",
         "TRIAL_USER_OTHER": "The container runs as the contract's user. File permissions and limits are made for that "
         "user.",

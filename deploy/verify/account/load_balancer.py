@@ -271,10 +271,10 @@ def _https(account: Account, listeners: list[dict[str, Any]], forwarding: set[st
             repair="Add an HTTPS listener with a certificate for the domain that forwards to the target group.",
         )
     elif plain:
-        ports = ", ".join(str(listener["Port"]) for listener in plain)
+        numbers = ", ".join(str(listener["Port"]) for listener in plain)
         yield problem(
             "HTTP_PLAIN",
-            f"The HTTP listener on port {ports} forwards photos and keys unencrypted instead of redirecting to HTTPS.",
+            f"The HTTP listener on port {numbers} forwards photos and keys unencrypted and does not redirect to HTTPS.",
             ("ELB: Listeners[].Port", [listener["Port"] for listener in plain]),
             repair="Let the HTTP listener redirect to HTTPS with 301.",
         )
