@@ -27,10 +27,10 @@ def subnets_of(account: Account, names: list[str]) -> dict[str, dict[str, Any]]:
 def subnets(account: Account) -> Iterator[Finding]:
     """They exist, in the target group's VPC, in two zones that the load balancer serves, with free addresses."""
     planned = account.plan.network.subnets
-    found = subnets_of(account, planned)
+    existing = subnets_of(account, planned)
     problems = []
     for name in planned:
-        if name not in found:
+        if name not in existing:
             problems.append(
                 fail(
                     "SUBNET_MISSING",
@@ -39,12 +39,12 @@ def subnets(account: Account) -> Iterator[Finding]:
                     repair="Correct network.subnets in the plan.",
                 )
             )
-    if found:
-        problems += [*_vpc(account, found), *_zones(account, found), *_addresses(account, found)]
+    if existing:
+        problems += [*_vpc(account, existing), *_zones(account, existing), *_addresses(account, existing)]
     yield from problems
     if not problems:
-        zones = ", ".join(sorted(subnet["AvailabilityZone"] for subnet in found.values()))
-        yield ok("SUBNETS", f"All {len(found)} subnets exist, in {zones}.", ("plan: network.subnets", planned))
+        zones = ", ".join(sorted(subnet["AvailabilityZone"] for subnet in existing.values()))
+        yield ok("SUBNETS", f"All {len(existing)} subnets exist, in {zones}.", ("plan: network.subnets", planned))
 
 
 def _vpc(account: Account, subnets: dict[str, dict[str, Any]]) -> Iterator[Finding]:

@@ -46,11 +46,11 @@ def admits(rules: list[dict[str, Any]], port: int, groups: list[str], networks: 
 def security_groups(account: Account) -> Iterator[Finding]:
     """They exist, in the subnets' VPC."""
     planned = account.plan.network.security_groups
-    found = groups_of(account, planned)
+    existing = groups_of(account, planned)
     vpcs = {subnet["VpcId"] for subnet in subnets_of(account, account.plan.network.subnets).values()}
     problems = []
     for name in planned:
-        if name not in found:
+        if name not in existing:
             problems.append(
                 fail(
                     "SECURITY_GROUP_MISSING",
@@ -59,13 +59,13 @@ def security_groups(account: Account) -> Iterator[Finding]:
                     repair="Correct network.security_groups in the plan.",
                 )
             )
-        elif vpcs and found[name]["VpcId"] not in vpcs:
+        elif vpcs and existing[name]["VpcId"] not in vpcs:
             problems.append(
                 fail(
                     "SECURITY_GROUP_VPC",
-                    f"The security group {name} is in {found[name]['VpcId']}, but the subnets are in "
+                    f"The security group {name} is in {existing[name]['VpcId']}, but the subnets are in "
                     f"{', '.join(sorted(vpcs))}.",
-                    ("EC2: VpcId of the group", found[name]["VpcId"]),
+                    ("EC2: VpcId of the group", existing[name]["VpcId"]),
                     ("EC2: VpcId of the subnets", sorted(vpcs)),
                     repair="Name a security group of the subnets' VPC.",
                 )
@@ -77,11 +77,11 @@ def security_groups(account: Account) -> Iterator[Finding]:
 
 def ingress(account: Account) -> Iterator[Finding]:
     """The load balancer, and only it, can reach the contract's port."""
-    found, port = groups_of(account, account.plan.network.security_groups), account.contract.port
+    groups, port = groups_of(account, account.plan.network.security_groups), account.contract.port
     front = describe_load_balancer(account)
-    if not found or front is None:
+    if not groups or front is None:
         return
-    rules = [rule for group in found.values() for rule in group.get("IpPermissions", [])]
+    rules = [rule for group in groups.values() for rule in group.get("IpPermissions", [])]
     own = front.get("SecurityGroups", [])
     own_subnets = [zone["SubnetId"] for zone in front["AvailabilityZones"]]
     networks = [subnet["CidrBlock"] for subnet in subnets_of(account, own_subnets).values()]
@@ -123,10 +123,10 @@ def _ports(rule: dict[str, Any]) -> str:
 def balancer_egress(account: Account) -> Iterator[Finding]:
     """The load balancer's own security groups allow it to reach the tasks."""
     front, port = describe_load_balancer(account), account.contract.port
-    found = groups_of(account, (front or {}).get("SecurityGroups", []))
-    if not found:
+    groups = groups_of(account, (front or {}).get("SecurityGroups", []))
+    if not groups:
         return
-    rules = [rule for group in found.values() for rule in group.get("IpPermissionsEgress", [])]
+    rules = [rule for group in groups.values() for rule in group.get("IpPermissionsEgress", [])]
     tasks = account.plan.network.security_groups
     networks = [subnet["CidrBlock"] for subnet in subnets_of(account, account.plan.network.subnets).values()]
     opened = sorted({_ports(rule) for rule in rules})
@@ -135,20 +135,20 @@ def balancer_egress(account: Account) -> Iterator[Finding]:
     else:
         yield fail(
             "BALANCER_EGRESS_CLOSED",
-            f"The load balancer's security groups {', '.join(found)} do not allow connections to the tasks on port "
+            f"The load balancer's security groups {', '.join(groups)} do not allow connections to the tasks on port "
             f"{port}; open: {', '.join(opened) or 'nothing'}.",
             ("image contract: port", port),
             ("EC2: outbound ports that are open", opened),
-            repair=f"Allow outbound TCP {port} to {tasks[0]} in {next(iter(found))}.",
+            repair=f"Allow outbound TCP {port} to {tasks[0]} in {next(iter(groups))}.",
         )
 
 
 def task_egress(account: Account) -> Iterator[Finding]:
     """Tasks may connect to port 443: image, log, secrets and weights use their network interface."""
-    found = groups_of(account, account.plan.network.security_groups)
-    if not found:
+    groups = groups_of(account, account.plan.network.security_groups)
+    if not groups:
         return
-    rules = [rule for group in found.values() for rule in group.get("IpPermissionsEgress", []) if covers(rule, HTTPS)]
+    rules = [rule for group in groups.values() for rule in group.get("IpPermissionsEgress", []) if covers(rule, HTTPS)]
     purposes = ", ".join(dict.fromkeys(needed_services(account).values()))
     places = [("needed on port 443", purposes), ("EC2: outbound rules for port 443", len(rules))]
     if admits(rules, HTTPS, [], [ANYWHERE]):

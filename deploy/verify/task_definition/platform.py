@@ -245,26 +245,30 @@ def essential(context: CheckContext) -> Iterator[Violation]:
     "capability but SYS_PTRACE.",
 )
 def refused(context: CheckContext) -> Iterator[Violation]:
-    found = []
+    refused_values = []
     for index, container in enumerate(context.containers):
         path = f"containerDefinitions[{index}]"
-        found += [(f"{path}.{key}", container[key]) for key in REFUSED if container.get(key)]
-        found += [(f"{path}.{key}", True) for key in ("privileged", "disableNetworking") if container.get(key)]
+        refused_values += [(f"{path}.{key}", container[key]) for key in REFUSED if container.get(key)]
+        refused_values += [(f"{path}.{key}", True) for key in ("privileged", "disableNetworking") if container.get(key)]
         linux = container.get("linuxParameters", {})
-        found += [(f"{path}.linuxParameters.{key}", linux[key]) for key in REFUSED_LINUX if linux.get(key) is not None]
+        refused_values += [
+            (f"{path}.linuxParameters.{key}", linux[key]) for key in REFUSED_LINUX if linux.get(key) is not None
+        ]
         added = [name for name in linux.get("capabilities", {}).get("add", []) if name != "SYS_PTRACE"]
-        found += [(f"{path}.linuxParameters.capabilities.add", added)] if added else []
+        refused_values += [(f"{path}.linuxParameters.capabilities.add", added)] if added else []
         if container.get("resourceRequirements"):
-            found.append((f"{path}.resourceRequirements", "GPU or accelerator"))
+            refused_values.append((f"{path}.resourceRequirements", "GPU or accelerator"))
     task = context.task
-    found += [(key, task[key]) for key in ("placementConstraints", "inferenceAccelerators", "ipcMode") if task.get(key)]
-    found += [("pidMode", "host")] if task.get("pidMode") == "host" else []
+    refused_values += [
+        (key, task[key]) for key in ("placementConstraints", "inferenceAccelerators", "ipcMode") if task.get(key)
+    ]
+    refused_values += [("pidMode", "host")] if task.get("pidMode") == "host" else []
     for index, volume in enumerate(task.get("volumes", [])):
         if (path := volume.get("host", {}).get("sourcePath")) is not None:
-            found.append((f"volumes[{index}].host.sourcePath", path))
+            refused_values.append((f"volumes[{index}].host.sourcePath", path))
         if volume.get("dockerVolumeConfiguration"):
-            found.append((f"volumes[{index}].dockerVolumeConfiguration", "a Docker volume"))
-    for path, value in found:
+            refused_values.append((f"volumes[{index}].dockerVolumeConfiguration", "a Docker volume"))
+    for path, value in refused_values:
         yield fail(f"{path} is {shown(value)}, which Fargate refuses.", f"Remove {path}.", context.in_task(path, value))
 
 
