@@ -5,16 +5,18 @@ Some codes are both: preflight finds before a rollout what `trail why` sees afte
 
 import dataclasses
 import difflib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from deploy.aws import cloudformation  # noqa: F401  declares its codes
 from deploy.diagnose.causes import CAUSES
 from deploy.diagnose.registry import Cause
 from deploy.findings.catalog import CODES, Code
 from deploy.findings.terminal import filled
+from deploy.taskdef import load  # noqa: F401  declares its codes
 from deploy.text import printable
+from deploy.verify import task_definition  # noqa: F401  its checks declare their codes
 
 TOLD = ("code", "title", "looks", "repair", "deterministic", "harmless")  # of a cause, in this order
 
@@ -56,7 +58,7 @@ class Meaning:
         parts = [self.code]
         if self.finding is not None:
             parts.append(f"{'`trail preflight`: ' if both else ''}{self.finding.title}.\n")
-            parts.append(filled(self.finding.why, 0))
+            parts += [] if self.finding.why == f"{self.finding.title}." else [filled(self.finding.why, 0)]
             if self.finding.incident is not None:
                 parts.append(f"\nPoint {self.finding.incident} of the incident that this tool answers.")
             if both:
@@ -73,12 +75,8 @@ class Meaning:
 
 
 def finding_codes() -> dict[str, Code]:
-    """Every code of a finding by its name, those of the parts that ask the image and the account too."""
-    from deploy.verify import account as cloud
-    from deploy.verify import container as trial
-
-    asked = {**trial.CODES, **cloud.CODES}
-    return dict(sorted({**CODES, **{code: Code(code, *_sentences(text)) for code, text in asked.items()}}.items()))
+    """Every code of a finding, by its name."""
+    return dict(sorted(CODES.items()))
 
 
 def meanings() -> dict[str, Meaning]:
@@ -110,8 +108,3 @@ def nearest(code: str, known: Iterable[str]) -> str | None:
     """The known code that is most like one that is not."""
     near = difflib.get_close_matches(code.upper(), list(known), n=1, cutoff=0.4)
     return near[0] if near else None
-
-
-def _sentences(text: str) -> tuple[str, str]:
-    """The first sentence without its full stop, and the whole text."""
-    return re.split(r"[.;] ", text, maxsplit=1)[0].rstrip("."), text

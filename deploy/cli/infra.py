@@ -18,6 +18,7 @@ from deploy.config import image_contract as contracts
 from deploy.config.image_contract import Contract
 from deploy.config.plan import Plan
 from deploy.exit_codes import FINE, FOUND, INTERRUPTED
+from deploy.findings import catalog
 from deploy.findings import terminal as report
 from deploy.infra import apply as stack
 from deploy.infra.parameters import TEMPLATE, draft, stack_name
@@ -88,7 +89,7 @@ def _apply(plan: Plan, contract: Contract, yes: bool, as_json: bool) -> int:
     outputs = stack.apply(boto3.Session(), plan, contract, confirm, say)
     if as_json:
         content = {"stack": stack_name(plan), "applied": outputs is not None, "outputs": outputs or {}}
-        refused = report.reason("Nothing was applied: it was not confirmed.", report.NOT_CONFIRMED.code)
+        refused = report.reason("Nothing was applied: it was not confirmed.", catalog.NOT_CONFIRMED.code)
         failure = report.failure([refused], FOUND) if outputs is None else {}
         report.print_json({**content, "changes": [change.as_json() for change in shown], **failure}, 1)
     elif outputs is not None:
@@ -116,4 +117,4 @@ def _with_plan(command: Callable[[Plan, Contract], int], plan: Path, contract: P
     except KeyboardInterrupt:
         sentence = "Interrupted. What was started goes on at AWS; `trail infra diff` shows its state."
         used = OptionsInUse.of({"plan": plan, "contract": contract})
-        return report.ended(used.text(sentence), report.INTERRUPTED.code, as_json, INTERRUPTED)
+        return report.ended(used.text(sentence), catalog.INTERRUPTED.code, as_json, INTERRUPTED)

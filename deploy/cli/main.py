@@ -136,11 +136,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def report_usage(error: click.UsageError, as_json: bool) -> int:
     """Say what is wrong with the command line, to people on stderr, and to programs as a finding; the exit code."""
-    from deploy.findings import terminal
+    from deploy.findings import catalog, terminal
 
     context = error.ctx or click.Context(trail, info_name="trail")
     sentence = f"{context.command_path}: error: {printable(' '.join(error.format_message().split()), terminal.LONGEST)}"
     if as_json:
-        terminal.print_json(terminal.failure([terminal.reason(sentence, terminal.USAGE.code)], FOUND))
+        terminal.print_json(terminal.failure([terminal.reason(sentence, catalog.USAGE.code)], FOUND))
     print(f"{context.get_usage()}\n{sentence}", file=sys.stderr)
     return FOUND

@@ -44,7 +44,7 @@ class Command(click.Command):
 def run(context: click.Context, callback: Callable[[], int]) -> int:
     """Run a command's callback; the exit code, also of what it raises."""
     from deploy.aws import errors
-    from deploy.findings import terminal
+    from deploy.findings import catalog, terminal
 
     as_json, options = bool(context.params.get("as_json")), OptionsInUse.of(context.params)
     try:
@@ -57,7 +57,7 @@ def run(context: click.Context, callback: Callable[[], int]) -> int:
         report_unprinted(error)
         return FOUND
     except KeyboardInterrupt:
-        return terminal.ended("interrupted.", terminal.INTERRUPTED.code, as_json, INTERRUPTED)
+        return terminal.ended("interrupted.", catalog.INTERRUPTED.code, as_json, INTERRUPTED)
     except Exception as error:
         if (code := failure_code(error)) is None:
             raise
@@ -72,10 +72,9 @@ def failure_code(error: Exception) -> str | None:
     from deploy.config.image_contract import ContractError
     from deploy.config.plan import PlanError
     from deploy.diagnose.evidence import EvidenceError
-    from deploy.findings.terminal import RECORD
+    from deploy.findings.catalog import INPUT, RECORD
     from deploy.record.objects import RecordError
     from deploy.taskdef.load import TaskDefinitionError
-    from deploy.verify.run import INPUT
 
     if isinstance(error, StackError):
         return error.code

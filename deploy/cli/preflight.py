@@ -53,15 +53,15 @@ def preflight(
     if task_definition is not None:
         loaded = load.read(task_definition)
         team_plan = plans.read(plan) if plan.exists() and not offline else None
-        subjects = [verify.Subject(task=loaded.task, plan=team_plan, phase=phase, told=loaded.stripped, **common)]
+        subjects = [verify.Subject(task=loaded.task, plan=team_plan, phase=phase, findings=loaded.stripped, **common)]
     else:
         subjects = _subjects_of_plan(plans.read(plan), phase, digest, common)
-    findings = verify.look(subjects)
+    findings = verify.run_preflight(subjects)
     if as_json:
-        print_json(verify.report(findings, strict))
+        print_json(terminal.report(findings, strict))
     else:
         print(terminal.text(findings, all_of_them=list_all, colours=terminal.colours_wanted(sys.stdout)), end="")
-    return FINE if verify.is_fine(findings, strict) else FOUND
+    return FINE if terminal.is_fine(findings, strict) else FOUND
 
 
 def _subjects_of_plan(
@@ -69,10 +69,14 @@ def _subjects_of_plan(
 ) -> list[verify.Subject]:
     """The task definition of each phase, rendered."""
     image = renderer.image_reference(plan, digest or NO_DIGEST)
-    told = [] if digest else [verify.no_digest("command line: --digest")]
+    findings = [] if digest else [verify.digest_missing("command line: --digest")]
     return [
         verify.Subject(
-            task=renderer.render(plan, common["contract"], image, name), plan=plan, phase=name, told=told, **common
+            task=renderer.render(plan, common["contract"], image, name),
+            plan=plan,
+            phase=name,
+            findings=findings,
+            **common,
         )
         for name in ([phase] if phase else plans.PHASES)
     ]

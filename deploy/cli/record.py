@@ -33,7 +33,7 @@ from deploy.text import printable
 LONGEST_NOTE = 2000  # characters
 STDOUT = "-"
 UNDO = "trail rollback"
-COLOURS: dict[State, str] = {"proven": "32", "running": "33", "failed": "31", "not begun": "2"}
+STYLES: dict[State, str] = {"proven": "green", "running": "yellow", "failed": "red", "not begun": "dim"}
 
 
 Live = Callable[[Plan, Clients, Record], LiveStatus]
@@ -151,7 +151,7 @@ def completed(progress: Progress, used: OptionsInUse) -> Progress:
 
 def _lines(one: PhaseProgress, colours: bool, used: OptionsInUse) -> list[str]:
     """A station on one line, and what blocks it on another."""
-    state = f"\033[{COLOURS[one.state]}m{one.state:9}\033[0m" if colours else f"{one.state:9}"
+    state = report.coloured(f"{one.state:9}", STYLES[one.state], colours)
     parts = [f"  {one.number} {one.phase:10}  {state}  {one.passed}/{one.gates} gates"]
     if one.started:
         end = f" to {moment(one.ended)} ({duration(one.seconds)})" if one.ended and one.seconds is not None else ""

@@ -20,6 +20,7 @@ from deploy.cli.explain import meanings
 from deploy.config import image_contract as contracts
 from deploy.config import plan as plans
 from deploy.config.plan import Plan, PlanError
+from deploy.findings import catalog
 from deploy.findings import terminal as report
 from deploy.findings.finding import Finding, fail
 from deploy.image import engine
@@ -33,20 +34,18 @@ from deploy.rollout.output import LogReporter, view
 from deploy.rollout.session import ConcurrentDeploymentError, Result, RolloutSession
 from deploy.taskdef import render as renderer
 from deploy.text import printable
-from deploy.verify import run as preflight
-from deploy.verify.run import INPUT
 
 EXIT_CODES = """Exit codes: 0 done; 2 preflight found something, nothing was changed; 3 a gate failed, what was proven
 runs again; 4 the deployment failed, what ran before runs again; 5 the rollback failed: look now; 6 another deployment
 or another's lock; 130 interrupted: the deployment goes on in AWS, and `trail resume` continues it."""
 # Of the finding that a failure makes, where its cause has no code of its own.
 CODES = {
-    exits.FOUND: report.ROLLOUT.code,
-    exits.GATE_FAILED: report.GATE.code,
+    exits.FOUND: catalog.ROLLOUT.code,
+    exits.GATE_FAILED: catalog.GATE.code,
     exits.PLATFORM: "DEPLOYMENT_FAILED",
-    exits.ROLLBACK_FAILED: report.BACK.code,
-    exits.SOMEBODY_ELSE: report.OTHERS.code,
-    exits.INTERRUPTED: report.INTERRUPTED.code,
+    exits.ROLLBACK_FAILED: catalog.BACK.code,
+    exits.SOMEBODY_ELSE: catalog.OTHERS.code,
+    exits.INTERRUPTED: catalog.INTERRUPTED.code,
 }
 
 
@@ -184,17 +183,17 @@ def guarded(
             result = run(session)
         except (Locked, LockLost, ConcurrentDeploymentError) as error:
             attempt = session.attempt if session else None
-            result = Result(exits.SOMEBODY_ELSE, str(error), attempt, code=report.OTHERS.code)
+            result = Result(exits.SOMEBODY_ELSE, str(error), attempt, code=catalog.OTHERS.code)
         except (PlanError, contracts.ContractError) as error:
-            result = unfinished(session, str(error), exits.FOUND, INPUT.code)
+            result = unfinished(session, str(error), exits.FOUND, catalog.INPUT.code)
         except RecordError as error:
-            result = unfinished(session, str(error), exits.FOUND, report.RECORD.code)
+            result = unfinished(session, str(error), exits.FOUND, catalog.RECORD.code)
         except WriteRefused as error:
-            result = unfinished(session, str(error), exits.FOUND, report.ROLLOUT.code)
+            result = unfinished(session, str(error), exits.FOUND, catalog.ROLLOUT.code)
         except (ClientError, BotoCoreError) as error:
             result = unfinished(session, told(error), exits.FOUND, kind(error).code)
         except KeyboardInterrupt:
-            result = unfinished(session, "Interrupted.", exits.INTERRUPTED, report.INTERRUPTED.code)
+            result = unfinished(session, "Interrupted.", exits.INTERRUPTED, catalog.INTERRUPTED.code)
     print_result(replace(result, sentence=used.text(result.sentence)), given.as_json)
     return result.exit
 
@@ -255,14 +254,14 @@ def print_result(result: Result, as_json: bool) -> None:
     good = result.exit == exits.FINE
     colours = report.colours_wanted(sys.stdout)
     mark = ("✔" if good else "✘") if sys.stdout.encoding.lower().startswith("utf") else ("ok" if good else "no")
-    shown = f"\033[{'32' if good else '31'}m{mark}\033[0m" if colours else mark
+    shown = report.coloured(mark, "green" if good else "red", colours)
     print(f"{shown} {printable(result.sentence, report.LONGEST)}")
 
 
 def json_report(result: Result) -> dict[str, Any]:
     """For programs: preflight's report, with the reason first where it failed; and how the attempt ended."""
     if result.exit == exits.FINE:
-        told = preflight.report(result.findings, strict=False)
+        told = report.report(result.findings, strict=False)
     elif any(finding.level == "FAIL" for finding in result.findings):
         told = report.failure(result.findings, result.exit)
     else:

@@ -21,7 +21,6 @@ from deploy.findings.finding import fail, ok
 from deploy.next_command import OptionsInUse
 from deploy.record.store import RecordError, open_store
 from deploy.text import printable
-from deploy.verify import run as preflight
 
 
 @click.command(cls=options.Command)
@@ -108,7 +107,7 @@ def json_report(seen: Evidence, causes: list[Diagnosis]) -> dict[str, Any]:
         for one in causes
     ]
     return {
-        **preflight.report(findings, strict=False),
+        **report.report(findings, strict=False),
         "service": seen.name,
         "cluster": seen.cluster,
         "deployment": seen.deployment or None,

@@ -6,7 +6,7 @@ from deploy.diagnose.causes import CAUSES
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.registry import Diagnosis
 from deploy.findings.finding import Level
-from deploy.findings.terminal import COLOURS, filled
+from deploy.findings.terminal import STYLES, coloured, filled
 from deploy.next_command import NO_OPTIONS, OptionsInUse
 from deploy.text import printable
 
@@ -29,7 +29,7 @@ def text(evidence: Evidence, causes: Sequence[Diagnosis], colours: bool, options
 
     first, others = causes[0], causes[1:]
     level: Level = "OK" if first.harmless else "FAIL"
-    label = f"\033[{COLOURS[level]}m{level:4}\033[0m" if colours else f"{level:4}"
+    label = coloured(f"{level:4}", STYLES[level], colours)
     lines = [_head(evidence), "", f"{label}  {wrapped(first.sentence, 6)}", f"      {first.code}"]
     lines += [f"        {filled(printable(line, MAX_CHARACTERS), 10)}" for line in first.evidence]
     if not first.harmless:

@@ -1,116 +1,111 @@
-"""What a command tells: findings for people, the worst at the end, where the eye is when the command is done; failures.
+"""Prints findings and failures: for people in colour, the worst last, where the eye is; for programs as JSON.
 
-Whatever ends a command, a program reads the same form under --json: preflight's report, with the reason first.
+Every command that fails prints the same JSON under --json: preflight's report, with the reason first.
 """
 
 import json
-import os
 import re
 import shutil
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, TextIO
 
+from rich.color import ColorSystem
+from rich.console import Console
+from rich.style import Style
+
 from deploy import exit_codes as exits
-from deploy.findings.catalog import declare
 from deploy.findings.finding import Finding, Level, fail
 from deploy.text import printable
-from deploy.verify import run as preflight
-from deploy.verify.run import counts
 
-ORDER: tuple[Level, ...] = ("OK", "SKIP", "WARN", "FAIL")
-COLOURS: dict[Level, str] = {"OK": "32", "SKIP": "36", "WARN": "33", "FAIL": "31"}
-WIDEST = 110
+WORST_FIRST: tuple[Level, ...] = ("FAIL", "WARN", "SKIP", "OK")
+STYLES: dict[Level, str] = {"OK": "green", "SKIP": "cyan", "WARN": "yellow", "FAIL": "red"}
+MAX_WIDTH = 110
 QUOTED = re.compile(r"`[^`]+`")
-GLUE = "\0"  # stands for a space at which no line ends; no printable text has one
+GLUE = "\0"  # stands for a space at which no line is broken; no printable text contains it
 LONGEST = 2000  # characters of what ended a command; a failed stack has several reasons
-
-USAGE = declare(
-    "USAGE_WRONG",
-    "The command line names a command and options that it has",
-    "Nothing was looked at; each command has --help.",
-)
-INTERRUPTED = declare(
-    "INTERRUPTED",
-    "A command runs to its end",
-    "Ctrl-C, or a signal of CI's. What was begun at AWS goes on there; `trail resume` picks up a rollout.",
-)
-NOT_CONFIRMED = declare(
-    "NOT_CONFIRMED",
-    "Whoever is asked says yes",
-    "Nothing is changed without a yes; where nobody can be asked, --yes says it. Nothing was changed.",
-)
-RECORD = declare(
-    "RECORD_UNUSABLE",
-    "The trail record can be read and written",
-    "It says what is proven, and so where to go back to; without it nothing is rolled out. S3 could not be asked, or "
-    "what lies there is no record, or another service's.",
-)
-ROLLOUT = declare(
-    "ROLLOUT_REFUSED",
-    "A rollout can begin",
-    "There is nothing to do as it was asked, or AWS refused the first step. Nothing was changed.",
-)
-GATE = declare(
-    "GATE_FAILED",
-    "All gates of the phase hold",
-    "The deployment was completed and does not do what the phase asks for; what was proven runs again.",
-)
-BACK = declare(
-    "ROLLBACK_FAILED",
-    "What was proven can be gone back to",
-    "A deployment failed, and so did the way back: somebody has to look now.",
-)
-OTHERS = declare(
-    "SOMEBODY_ELSE",
-    "Nobody else rolls out at the same time",
-    "Another deployment or another's lock is in the way; neither was touched.",
-)
 
 
 def colours_wanted(stream: TextIO) -> bool:
-    """Only on a terminal, and not where NO_COLOR is set (no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR")
+    """Whether to print in colour: on a terminal, and not where NO_COLOR is set (no-color.org)."""
+    console = Console(file=stream)
+    return console.is_terminal and not console.no_color
+
+
+def coloured(text: str, style: str, colours: bool) -> str:
+    """Text in one of rich's styles, such as "red" or "dim"; unchanged where colours are not wanted."""
+    return Style.parse(style).render(text, color_system=ColorSystem.STANDARD if colours else None)
 
 
 def text(findings: list[Finding], all_of_them: bool, colours: bool) -> str:
-    """All findings but the OKs, or those too, and the counts."""
-    told = [one for level in ORDER for one in findings if one.level == level and (all_of_them or level != "OK")]
-    parts = [block(one, colours) for one in told]
-    found = counts(findings)
-    summary = ", ".join(f"{number} {level}" for level, number in found.items())
-    verdict = "Something would break." if found["FAIL"] else "Nothing was found that would break."
-    more = "  `trail explain CODE` tells more." if found["FAIL"] or found["WARN"] else ""
-    return "".join(parts) + f"{sum(found.values())} looked at: {summary}. {verdict}{more}\n"
+    """Findings for people, with a summary.
+
+    Args:
+        findings: of preflight.
+        all_of_them: with those that are OK.
+        colours: whether to print in colour.
+    """
+    shown = [
+        finding
+        for level in reversed(WORST_FIRST)
+        for finding in findings
+        if finding.level == level and (all_of_them or level != "OK")
+    ]
+    numbers = counts(findings)
+    summary = ", ".join(f"{number} {level}" for level, number in numbers.items())
+    verdict = "Something would break." if numbers["FAIL"] else "Nothing was found that would break."
+    more = "  `trail explain CODE` says more." if numbers["FAIL"] or numbers["WARN"] else ""
+    blocks = "".join(block(finding, colours) for finding in shown)
+    return f"{blocks}{sum(numbers.values())} checked: {summary}. {verdict}{more}\n"
 
 
-def block(one: Finding, colours: bool) -> str:
+def block(finding: Finding, colours: bool) -> str:
     """One finding: its sentence, its code with both places, the repair."""
-    label = f"{one.level:4}"
-    if colours:
-        label = f"\033[{COLOURS[one.level]}m{label}\033[0m"
-    if one.level == "OK":
-        return f"{label}  {one.sentence}  ({one.code})\n"
-    lines = [f"{label}  {filled(one.sentence)}", f"      {one.code}"]
-    width = max((len(place.where) for place in one.places), default=0)
-    lines += [f"        {place.where:{width}}  {short(place.value)}" for place in one.places]
-    lines += [f"      → {filled(one.repair, 8)}"] if one.repair else []
+    label = coloured(f"{finding.level:4}", STYLES[finding.level], colours)
+    if finding.level == "OK":
+        return f"{label}  {finding.sentence}  ({finding.code})\n"
+    lines = [f"{label}  {filled(finding.sentence)}", f"      {finding.code}"]
+    width = max((len(place.where) for place in finding.places), default=0)
+    lines += [f"        {place.where:{width}}  {_on_one_line(place.value)}" for place in finding.places]
+    lines += [f"      → {filled(finding.repair, 8)}"] if finding.repair else []
     return "\n".join(lines) + "\n\n"
 
 
 def filled(sentence: str, margin: int = 6) -> str:
-    """A sentence over several lines, all but the first moved in; a command in backquotes stays whole, to be pasted."""
-    width = max(40, min(WIDEST, shutil.get_terminal_size().columns) - margin)
-    whole = QUOTED.sub(lambda found: found[0].replace(" ", GLUE), sentence)
-    lines = textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False)
+    """A sentence wrapped to the terminal, all lines but the first indented; a command in backquotes stays whole."""
+    width = max(40, min(MAX_WIDTH, shutil.get_terminal_size().columns) - margin)
+    glued = QUOTED.sub(lambda command: command[0].replace(" ", GLUE), sentence)
+    lines = textwrap.wrap(glued, width, break_long_words=False, break_on_hyphens=False)
     return ("\n" + " " * margin).join(lines).replace(GLUE, " ")
 
 
-def short(value: Any) -> str:
-    """A value on one line."""
-    told = "missing" if value is None else json.dumps(value, ensure_ascii=False)
-    return told if len(told) <= WIDEST else told[:WIDEST] + "…"
+def _on_one_line(value: Any) -> str:
+    line = "missing" if value is None else json.dumps(value, ensure_ascii=False)
+    return line if len(line) <= MAX_WIDTH else line[:MAX_WIDTH] + "…"
+
+
+def counts(findings: Sequence[Finding]) -> dict[Level, int]:
+    """The number of findings of each level."""
+    numbers = Counter(finding.level for finding in findings)
+    return {level: numbers[level] for level in WORST_FIRST}
+
+
+def is_fine(findings: Sequence[Finding], strict: bool) -> bool:
+    """Whether no finding stops a rollout; with `strict` a WARN stops it too."""
+    numbers = counts(findings)
+    return not numbers["FAIL"] and not (strict and numbers["WARN"])
+
+
+def report(findings: Sequence[Finding], strict: bool) -> dict[str, Any]:
+    """What --json prints of findings; the worst first, so that a program reads the reason of a failure first."""
+    ordered = sorted(findings, key=lambda finding: WORST_FIRST.index(finding.level))
+    return {
+        "findings": [finding.model_dump(mode="json") for finding in ordered],
+        "counts": counts(findings),
+        "ok": is_fine(findings, strict),
+    }
 
 
 def failure(findings: Sequence[Finding], exit_code: int) -> dict[str, Any]:
@@ -118,10 +113,10 @@ def failure(findings: Sequence[Finding], exit_code: int) -> dict[str, Any]:
 
     Args:
         findings: the reason, and others.
-        exit_code: with which the command ends.
+        exit_code: the command's.
     """
-    told = preflight.report(findings, strict=False)
-    return {**told, "exit": exit_code, "error": told["findings"][0]["sentence"]}
+    content = report(findings, strict=False)
+    return {**content, "exit": exit_code, "error": content["findings"][0]["sentence"]}
 
 
 def reason(sentence: str, code: str) -> Finding:
@@ -130,7 +125,7 @@ def reason(sentence: str, code: str) -> Finding:
 
 
 def ended(sentence: str, code: str, as_json: bool, exit_code: int = exits.FOUND) -> int:
-    """Say what ended a command, to people on stderr, and to programs as a finding on stdout; the exit code."""
+    """Print what ended a command, for people on stderr, for programs as JSON on stdout; returns the exit code."""
     if as_json:
         print_json(failure([reason(sentence, code)], exit_code))
     print(f"trail: {printable(sentence, LONGEST)}", file=sys.stderr)
@@ -138,5 +133,5 @@ def ended(sentence: str, code: str, as_json: bool, exit_code: int = exits.FOUND)
 
 
 def print_json(content: Any, indent: int | None = 2) -> None:
-    """In ASCII, so that any pipe takes it."""
+    """Print JSON in ASCII, so that any pipe accepts it."""
     print(json.dumps(content, indent=indent))

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from deploy.config.plan import Origin, S3Uri
-from deploy.findings.catalog import CHECKS, run
 from deploy.importer.values import ImportedValues, fits
 from deploy.verify.context import CheckContext
+from deploy.verify.registry import CHECKS, run_check
 
 URI, SHA256, ORIGINS, PHASE = "SHINE_WEIGHTS_URI", "SHINE_WEIGHTS_SHA256", "SHINE_CORS_ORIGINS", "SHINE_PHASE"
 RATE = "SHINE_RATE_PER_MINUTE"  # counts by API key, which only phase full has
@@ -59,7 +59,7 @@ def _read_settings(imported: ImportedValues, case: CheckContext, environment: di
         settings.pop(ORIGINS, None)
     imported.values["phases.full.settings"] = {RATE: settings.pop(RATE)} if RATE in settings else {}
     imported.values["settings"] = dict(sorted(settings.items()))
-    findings = run(CHECKS["SECRET_IN_PLAIN"], case)
+    findings = run_check(CHECKS["SECRET_IN_PLAIN"], case)
     imported.findings += [finding for finding in findings if finding.level in ("FAIL", "WARN")]
     others = sorted(name for name in environment if name not in known and name)
     if others:

@@ -15,7 +15,7 @@ from deploy.aws.tasks import named_digest, service
 from deploy.config.image_contract import parse
 from deploy.config.plan import PHASES, PlanError
 from deploy.findings import terminal as report
-from deploy.findings.terminal import NOT_CONFIRMED
+from deploy.findings.catalog import NOT_CONFIRMED
 from deploy.record.store import with_attempt
 from deploy.record.trail import Deployed, Record
 from deploy.rollout import diff as change
@@ -121,25 +121,23 @@ def looked(walk: RolloutSession, phase: Phase, wanted: ImageChoice, digest: str 
     image = wanted.image
     task = rendered(walk, phase, digest or NOT_YET)
     tried = preflight.Subject(task, walk.contract, walk.plan, phase, image, offline=False)
-    findings = preflight.of_image(tried) if image else []
-    if preflight.is_fine(findings, strict=False) and digest is None:
+    findings = preflight.check_image(tried) if image else []
+    if report.is_fine(findings, strict=False) and digest is None:
         if not walk.clients.writes:
             walk.see.say(f"Would push {image} to {walk.plan.repository_name}.")
         else:
             digest = push.push(walk.clients, walk.plan, str(image), wanted.docker or {}, walk.see.say)
             task = rendered(walk, phase, digest)
     subject = preflight.Subject(task, walk.contract, walk.plan, phase, image, offline=False)
-    findings += preflight.of_task_definition(subject) + preflight.of_account(subject)
+    findings += preflight.check_task_definition(subject) + preflight.check_account(subject)
     if digest is None:  # of a dry run: what is not pushed yet cannot be found
         findings = [one for one in findings if not one.code.startswith("IMAGE")]
-    walk.see.say(
-        f"Preflight: {', '.join(f'{number} {level}' for level, number in preflight.counts(findings).items())}."
-    )
+    walk.see.say(f"Preflight: {', '.join(f'{number} {level}' for level, number in report.counts(findings).items())}.")
     for one in findings:
         if one.level in ("WARN", "FAIL"):
             for line in report.block(one, colours=False).rstrip().splitlines():
                 walk.see.say(line)
-    if preflight.is_fine(findings, strict=False):
+    if report.is_fine(findings, strict=False):
         return digest or NOT_YET, None
     first = next(one for one in findings if one.level == "FAIL")
     sentence = f"Preflight: {first.sentence} Nothing was changed."

@@ -14,7 +14,7 @@ from deploy import exit_codes as exits
 from deploy.aws import service as ecs
 from deploy.aws.errors import meaning
 from deploy.config.plan import PHASES
-from deploy.findings.terminal import NOT_CONFIRMED
+from deploy.findings.catalog import NOT_CONFIRMED
 from deploy.record import progress
 from deploy.record.trail import Attempt, Deployed, Outcome, Record
 from deploy.rollout import diff as change

@@ -1,4 +1,4 @@
-"""What checks look at: one task definition, what the image asks for, and the phase that is meant."""
+"""What a check of the task definition reads: the task definition, the image's contract, the phase to roll out."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,7 @@ TASK_DEFINITION, CONTRACT = "task definition", "image contract"
 
 
 class CheckSkipped(Exception):
-    """A check cannot see its subject; the message says why, in words that follow a colon."""
+    """A check cannot read its subject; the message says why, in words that follow a colon."""
 
 
 class InvalidValue:
@@ -27,10 +27,10 @@ class Part(dict[str, Any]):
     """An object of the task definition, in which broken values cannot be mistaken for missing ones."""
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The value, or the default where it is missing; raises NotSeen where it is broken."""
+        """The value, or the default where it is missing; raises CheckSkipped where it is broken."""
         value = super().get(key, default)
         if isinstance(value, InvalidValue):
-            raise CheckSkipped(f"not looked at, since {value.reason}")
+            raise CheckSkipped(f"not checked, since {value.reason}")
         return value
 
 
@@ -44,15 +44,15 @@ class ShapeViolation(Exception):
 
 @dataclass(frozen=True)
 class CheckContext:
-    """One task definition on trial.
+    """One task definition with what it is checked against.
 
     Attributes:
-        task: the task definition, brought into shape by deploy/taskdef/schema.py.
-        shape: where it did not fit the API.
-        contract: what the image asks for.
-        phase: the phase that is meant, if anyone said so; else the task definition's own.
-        own_contract: whether the image's settings are those of this checkout, whose own reader can then judge them.
-        names: of the container that serves, as the load balancer names it; empty where that is not known.
+        task: the task definition, as deploy/taskdef/schema.py reads it.
+        shape: where it does not fit the API.
+        contract: the image's.
+        phase: the phase to roll out, if one was named.
+        own_contract: whether the image's settings are those of this checkout, so that its own code can read them.
+        names: of the serving container, as the load balancer names it; empty where that is not known.
     """
 
     task: Part
@@ -64,86 +64,89 @@ class CheckContext:
 
     @cached_property
     def containers(self) -> list[Part]:
-        """All containers; raises NotSeen where there are none."""
-        found: list[Part] = self.task.get("containerDefinitions", [])
-        if not found:
-            raise CheckSkipped("not looked at, since there is no container")
-        return found
+        """All containers; raises CheckSkipped where there are none."""
+        definitions: list[Part] = self.task.get("containerDefinitions", [])
+        if not definitions:
+            raise CheckSkipped("not checked, since there is no container")
+        return definitions
 
     @cached_property
     def serving(self) -> Part | None:
-        """The container that serves; None where none can be chosen, NotSeen is raised where a port cannot be read."""
+        """The serving container; None where it cannot be determined. Raises CheckSkipped for an unreadable port."""
         if len(self.containers) > 1:
-            for one in self.containers:
-                for port in one.get("portMappings", []):
-                    port.get("containerPort")
-        container = serving_container(self.task, self.names, self.port)
-        return next((one for one in self.containers if one is container), None)
+            for container in self.containers:
+                for mapping in container.get("portMappings", []):
+                    mapping.get("containerPort")
+        serving = serving_container(self.task, self.names, self.port)
+        return next((container for container in self.containers if container is serving), None)
 
     @property
     def container(self) -> Part:
-        """The container that serves; raises NotSeen where none can be chosen."""
+        """The serving container; raises CheckSkipped where it cannot be determined."""
         if self.serving is None:
-            raise CheckSkipped(f"not looked at, since {self.undetermined}")
+            raise CheckSkipped(f"not checked, since {self.undetermined}")
         return self.serving
 
     @property
     def undetermined(self) -> str:
-        """Why no container can be chosen: a sentence without a full stop."""
+        """Why the serving container cannot be determined: a sentence without its full stop."""
         return not_determined(self.task, self.names, self.port)
 
     @property
     def path(self) -> str:
-        """Of the container that serves."""
-        place = next(place for place, one in enumerate(self.containers) if one is self.container)
-        return f"containerDefinitions[{place}]"
+        """The serving container's path in the task definition."""
+        index = next(index for index, container in enumerate(self.containers) if container is self.container)
+        return f"containerDefinitions[{index}]"
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """Variables in plain, of the container that serves."""
-        return {one.get("name", ""): one.get("value", "") for one in self.container.get("environment", [])}
+        """Variables of the serving container with their values."""
+        variables = self.container.get("environment", [])
+        return {variable.get("name", ""): variable.get("value", "") for variable in variables}
 
     @cached_property
     def secrets(self) -> dict[str, str]:
-        """Variables out of a secret → where it lies."""
-        return {one.get("name", ""): one.get("valueFrom", "") for one in self.container.get("secrets", [])}
+        """Secret variables of the serving container with their ARNs."""
+        return {secret.get("name", ""): secret.get("valueFrom", "") for secret in self.container.get("secrets", [])}
 
     @property
     def port(self) -> int:
-        """On which the image will listen: PORT where the task definition sets it, else the contract's."""
+        """The port on which the image will listen: PORT where the task definition sets it, else the contract's."""
         text = self.environment_port
         usable = text.isascii() and text.isdecimal() and 0 < int(text[:6]) < 65536
         return int(text) if usable else self.contract.port
 
     @property
     def environment_port(self) -> str:
-        """PORT as the task definition sets it, or nothing."""
+        """PORT as the task definition sets it; empty where it does not."""
         allowed = candidates(self.task)
-        containers = [one for one in self.containers if any(one is container for container in allowed)]
-        likely = [one for one in containers if one.get("portMappings")] or containers
-        variables = [variable for one in likely for variable in one.get("environment", [])]
-        return next((str(one.get("value", "")).strip() for one in variables if one.get("name") == "PORT"), "")
+        containers = [part for part in self.containers if any(part is container for container in allowed)]
+        likely = [container for container in containers if container.get("portMappings")] or containers
+        variables = [variable for container in likely for variable in container.get("environment", [])]
+        ports = (str(variable.get("value", "")).strip() for variable in variables if variable.get("name") == "PORT")
+        return next(ports, "")
 
     @property
-    def meant_phase(self) -> str:
-        """The phase of the settings; the service's default where none is set."""
-        default = next((one.default for one in self.contract.settings if one.name == "SHINE_PHASE"), "hybrid")
+    def settings_phase(self) -> str:
+        """The phase that SHINE_PHASE sets; the image's default where it is not set."""
+        settings = self.contract.settings
+        default = next((setting.default for setting in settings if setting.name == "SHINE_PHASE"), "hybrid")
         return self.environment.get("SHINE_PHASE") or str(default)
 
-    def at(self, path: str, value: Any) -> Place:
+    def in_task(self, path: str, value: Any) -> Place:
         """A place of the task definition."""
         return Place(where=f"{TASK_DEFINITION}: {path}", value=plain(value))
 
-    def inside(self, path: str, value: Any) -> Place:
-        """A place of the container that serves."""
-        return self.at(f"{self.path}.{path}", value)
+    def in_container(self, path: str, value: Any) -> Place:
+        """A place of the serving container."""
+        return self.in_task(f"{self.path}.{path}", value)
 
-    def asked(self, path: str, value: Any) -> Place:
+    def in_contract(self, path: str, value: Any) -> Place:
         """A place of the image's contract."""
         return Place(where=f"{CONTRACT}: {path}", value=plain(value))
 
-    def listening(self) -> Place:
-        """Where the port comes from."""
+    def port_source(self) -> Place:
+        """The place that sets the port."""
         if self.port != self.contract.port:
-            return self.inside("environment PORT", self.port)
-        return self.asked("port", self.contract.port)
+            return self.in_container("environment PORT", self.port)
+        return self.in_contract("port", self.contract.port)

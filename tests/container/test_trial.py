@@ -14,7 +14,7 @@ import pytest
 from bentos.skin.contract import health_command
 from deploy.config.image_contract import Contract, own
 from deploy.findings.finding import Finding
-from deploy.verify.container import try_image
+from deploy.verify.container.run import try_image
 from tests.container.registry import Registry
 from tests.server import free_port
 
@@ -130,7 +130,7 @@ def test_the_good_image_passes_within_a_minute(
         "TRIAL_PHOTO",
         "TRIAL_STOP",
     ]
-    assert sentence(findings, "TRIAL_EXECUTABLES") == "In the image are python, sh; not there: curl, wget."
+    assert sentence(findings, "TRIAL_EXECUTABLES") == "Installed in the image: python, sh; missing: curl, wget."
     assert seconds < 60
     assert set(containers(engine, image)) <= before
 
@@ -152,7 +152,7 @@ def test_a_task_definition_with_another_port_than_the_image(
     findings = try_image(image, definition, contract, engine)
     assert levels(findings) == {"TRIAL_PORT_MAPPED": "FAIL"}
     assert sentence(findings, "TRIAL_PORT_MAPPED") == (
-        "The container listens on port 5000, the task definition publishes 8080."
+        "The container listens on port 5000, but the task definition maps 8080."
     )
 
 
@@ -182,7 +182,8 @@ def test_an_image_that_exits_at_once_is_named_with_code_and_last_words(
     findings = try_image(tag, definition, contract, engine)
     assert levels(findings) == {"TRIAL_EXITED": "FAIL"}
     assert sentence(findings, "TRIAL_EXITED") == (
-        "The container ended by itself, with exit code 1; its last words: ModuleNotFoundError: No module named numpy"
+        "The container exited by itself, with exit code 1; its last log line: ModuleNotFoundError: No module named "
+        "numpy"
     )
     assert containers(engine, tag) == []
 
@@ -195,7 +196,7 @@ def test_forty_seconds_to_start_are_named_with_the_start_period(
     findings = try_image(tag, definition, contract, engine)
     assert levels(findings) == {"TRIAL_START_SLOW": "FAIL"}
     told_s = re.fullmatch(
-        r"The container needs (\d+) s to start, the start period is 20 s\.", sentence(findings, "TRIAL_START_SLOW")
+        r"The container needs (\d+) s to start, but the start period is 20 s\.", sentence(findings, "TRIAL_START_SLOW")
     )
     assert told_s is not None
     assert 40 <= int(told_s[1]) <= 80
@@ -222,7 +223,7 @@ def test_an_image_without_python_is_named_by_the_program_that_lacks(
     )
     assert levels(findings)["TRIAL_COMMAND_MISSING"] == "FAIL"
     assert sentence(findings, "TRIAL_COMMAND_MISSING") == (
-        "The health command starts python, which is not in the image."
+        "The health command runs python, which is not installed in the image."
     )
 
 
@@ -236,7 +237,7 @@ def test_curl_is_named_where_the_image_has_none(
     definition["containerDefinitions"][0]["healthCheck"]["command"] = command
     findings = try_image(image, definition, contract, engine)
     assert levels(findings) == {"TRIAL_COMMAND_MISSING": "FAIL"}
-    assert "starts curl, which is not in the image" in sentence(findings, "TRIAL_COMMAND_MISSING")
+    assert "runs curl, which is not installed in the image" in sentence(findings, "TRIAL_COMMAND_MISSING")
 
 
 def test_a_health_command_beyond_its_timeout_is_named(
@@ -246,7 +247,7 @@ def test_a_health_command_beyond_its_timeout_is_named(
     definition["containerDefinitions"][0]["healthCheck"] |= check
     findings = try_image(image, definition, contract, engine)
     assert levels(findings) == {"TRIAL_COMMAND_SLOW": "FAIL"}
-    assert sentence(findings, "TRIAL_COMMAND_SLOW").endswith("its timeout is 2 s.")
+    assert sentence(findings, "TRIAL_COMMAND_SLOW").endswith("but its timeout is 2 s.")
 
 
 def test_another_architecture_is_named_and_not_run(
@@ -256,7 +257,7 @@ def test_another_architecture_is_named_and_not_run(
     findings = try_image(tag, definition, contract, engine)
     assert levels(findings) == {"TRIAL_ARCHITECTURE": "FAIL"}
     assert sentence(findings, "TRIAL_ARCHITECTURE") == (
-        "The image is made for linux/arm64, the task definition runs it on X86_64 (linux/amd64)."
+        "The image is built for linux/arm64, but the task definition runs it on X86_64 (linux/amd64)."
     )
     definition["runtimePlatform"]["cpuArchitecture"] = "ARM64"
     findings = try_image(tag, definition, contract, engine)
@@ -300,7 +301,7 @@ def test_root_is_named(engine: dict[str, str], contract: Contract, definition: d
     findings = try_image(broken("root", "USER 0"), definition, contract, engine)
     assert levels(findings)["TRIAL_ROOT"] == "FAIL"
     assert re.fullmatch(
-        r"The container runs as (0|root), its contract says 10001:10001\.", sentence(findings, "TRIAL_ROOT")
+        r"The container runs as root, but its contract says 10001:10001\.", sentence(findings, "TRIAL_ROOT")
     )
 
 
@@ -349,7 +350,7 @@ def test_an_image_that_is_healthy_and_fails_at_its_first_photo_is_named(
     definition["containerDefinitions"][0]["stopTimeout"] = 3  # the plain server does not hear SIGTERM
     findings = try_image(broken("photo", serving(photo="self.send_error(500)")), definition, contract, engine)
     assert levels(findings) == {"TRIAL_PHOTO_FAILED": "FAIL", "TRIAL_STOP_SLOW": "FAIL"}
-    assert sentence(findings, "TRIAL_PHOTO_FAILED").startswith("A photo is answered 500")
+    assert sentence(findings, "TRIAL_PHOTO_FAILED").startswith("A photo was answered with 500")
 
 
 def test_an_image_that_is_nowhere_is_named(

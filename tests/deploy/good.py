@@ -13,7 +13,7 @@ from deploy.findings.finding import Finding
 from deploy.taskdef import render
 from deploy.taskdef import schema as shape
 from deploy.verify.context import CheckContext
-from deploy.verify.task_definition import judge
+from deploy.verify.task_definition import run_checks
 
 EXAMPLE = Path(plans.__file__).with_name("trail.yaml")
 DIGEST = "sha256:" + "ab" * 32
@@ -88,4 +88,4 @@ def case(content: dict[str, Any], asked: dict[str, Any] | None = None, phase: st
 
 def found(content: dict[str, Any], asked: dict[str, Any] | None = None, phase: str | None = None) -> list[Finding]:
     """What the checks find wrong or doubtful."""
-    return [one for one in judge(case(content, asked, phase)) if one.level in ("FAIL", "WARN")]
+    return [one for one in run_checks(case(content, asked, phase)) if one.level in ("FAIL", "WARN")]

@@ -11,10 +11,10 @@ from botocore.validate import ParamValidator
 from pydantic import ValidationError
 
 from deploy.config import image_contract as contracts
-from deploy.findings.catalog import CHECKS
 from deploy.findings.finding import Finding
 from deploy.taskdef import schema as shape
-from deploy.verify.task_definition import judge
+from deploy.verify.registry import CHECKS
+from deploy.verify.task_definition import run_checks
 from tests.deploy import good
 from tests.deploy.invalid_taskdefs import ADMIN, NAMES, ROUTER, ROWS, Wrong
 from tests.deploy.valid_taskdefs import RIGHT
@@ -73,14 +73,14 @@ def test_all_faults_are_told_and_not_only_the_first() -> None:
 
 
 def test_a_broken_value_skips_the_checks_that_need_it_with_the_reason() -> None:
-    told = judge(good.case(good.changed(good.task(), {"c.portMappings": None})))
+    told = run_checks(good.case(good.changed(good.task(), {"c.portMappings": None})))
     (skipped,) = [one for one in told if one.code == "PORT_MISMATCH"]
     assert skipped.level == "SKIP"
     assert "portMappings is null" in skipped.sentence
 
 
 def test_every_check_says_something_of_a_good_task_definition() -> None:
-    told = judge(good.case(good.task()))
+    told = run_checks(good.case(good.task()))
     assert [one.code for one in told] == list(CHECKS)
     assert {one.level for one in told} == {"OK"}
 
@@ -97,16 +97,18 @@ def test_a_sidecar_that_stands_first_is_not_taken_for_the_container_that_serves(
 
 def test_the_container_that_the_load_balancer_names_is_judged() -> None:
     content = good.changed(good.task(), {"c.portMappings.0.containerPort": 8080, "containerDefinitions.1": ADMIN})
-    assert {one.code for one in judge(replace(good.case(content), names=("admin",))) if one.level == "FAIL"} >= {
+    assert {one.code for one in run_checks(replace(good.case(content), names=("admin",))) if one.level == "FAIL"} >= {
         "PORT_MISMATCH"
     }
-    (found,) = [one for one in judge(replace(good.case(content), names=("shine-api-gateway",))) if one.level == "FAIL"]
+    (found,) = [
+        one for one in run_checks(replace(good.case(content), names=("shine-api-gateway",))) if one.level == "FAIL"
+    ]
     assert (found.code, "5000" in found.sentence, "8080" in found.sentence) == ("PORT_MISMATCH", True, True)
 
 
 def test_no_value_of_a_secret_is_ever_shown() -> None:
     changes = {"env.SHINE_API_KEYS": "hidden-key-entry, bad key", "env.DB_PASSWORD": "hidden-key-entry"}
-    told = judge(good.case(good.changed(good.task(), changes)))
+    told = run_checks(good.case(good.changed(good.task(), changes)))
     assert "hidden-key-entry" not in json.dumps([one.model_dump() for one in told])
 
 
@@ -145,7 +147,7 @@ def test_whatever_stands_anywhere_the_checks_answer_in_plain_text(seed: int) -> 
         content = good.task(chance.choice(["simple", "hybrid", "foundation", "full"]))
         for _ in range(chance.randint(1, 4)):
             _spoil(content, chance)
-        told = judge(good.case(content))
+        told = run_checks(good.case(content))
         assert {one.code for one in told} == set(CHECKS)
         printed = json.dumps([one.model_dump(mode="json") for one in told], allow_nan=False)
         assert not re.search(r"[\x00-\x08\x0b-\x1f]", "".join(one.sentence for one in told))
@@ -162,7 +164,7 @@ def test_whatever_a_contract_holds_it_is_refused_or_used(seed: int) -> None:
             contracts.parse(asked)
         except ValidationError:
             continue
-        assert {one.code for one in judge(good.case(good.task(), asked))} == set(CHECKS)
+        assert {one.code for one in run_checks(good.case(good.task(), asked))} == set(CHECKS)
 
 
 def _spoil(content: Any, chance: random.Random) -> None:

@@ -10,8 +10,9 @@ from moto import mock_aws
 from bentos.skin.settings import Phase
 from deploy.config.image_contract import Contract
 from deploy.config.image_contract import own as contract
+from deploy.findings.catalog import ACCOUNT_CODES, CODES
 from deploy.findings.finding import Finding
-from deploy.verify.account import CODES, look
+from deploy.verify.account.run import run_account_checks
 from tests.deploy.aws import MOTO, SECRET_VALUE, Good
 from tests.deploy.faults import FAULTS, point, publish
 from tests.s3 import CREDENTIALS
@@ -48,7 +49,7 @@ def good(made: Good) -> Iterator[Good]:
 
 
 def seen(good: Good, phase: Phase = "full") -> list[Finding]:
-    return look(good.plan, good.task_definition, good.contract, good.session, phase)
+    return run_account_checks(good.plan, good.task_definition, good.contract, good.session, phase)
 
 
 def wrong(found: list[Finding]) -> dict[str, str]:
@@ -76,13 +77,16 @@ def test_each_fault_is_found_by_its_own_code_and_by_no_other(good: Good, code: s
     assert one.sentence.endswith(".")
 
 
+OF_A_CHECK = {"EXECUTION_ROLE_MISSING", "TASK_ROLE_MISSING"}  # a check of the task definition declares them
 UNPROVOKED = {"CREDENTIALS", "AWS_UNREACHABLE", "AWS_THROTTLED", "AWS_REFUSED", "AWS_UNFORESEEN", "PERMISSION_MISSING"}
 
 
 def test_every_code_is_explained_and_every_fault_among_them_provoked(good: Good) -> None:
     fine = {one.code for one in seen(good)} | {"EXECUTION_ROLE_MAY", "TASK_ROLE_MAY"}
-    assert CODES.keys() == fine | FAULTS.keys() | UNPROVOKED
-    assert all(text.endswith(".") for text in CODES.values())
+    assert ACCOUNT_CODES.keys() | OF_A_CHECK == fine | FAULTS.keys() | UNPROVOKED
+    assert CODES.keys() >= OF_A_CHECK
+    assert all(code.title and not code.title.endswith(".") for code in ACCOUNT_CODES.values())
+    assert all(code.why.endswith(".") for code in ACCOUNT_CODES.values())
 
 
 def test_a_service_that_is_not_there_yet_will_be_created(good: Good) -> None:
@@ -90,7 +94,7 @@ def test_a_service_that_is_not_there_yet_will_be_created(good: Good) -> None:
     found = seen(good)
     assert wrong(found) == {}
     told = next(one.sentence for one in found if one.code == "SERVICE")
-    assert told == "There is no service shine-api-gateway yet: the rollout will create it."
+    assert told == "The service shine-api-gateway does not exist yet: the rollout will create it."
 
 
 def test_two_deployments_at_once_are_one_in_progress(good: Good) -> None:
@@ -105,7 +109,7 @@ def test_two_deployments_at_once_are_one_in_progress(good: Good) -> None:
 def test_both_values_stand_in_the_sentence(good: Good) -> None:
     FAULTS["TARGET_PATH"][1](good)
     one = next(one for one in seen(good) if one.code == "TARGET_PATH")
-    assert one.sentence == "The target group asks /, the image answers health on /health."
+    assert one.sentence == "The target group checks /, but the image's health path is /health."
     assert [place.value for place in one.places] == ["/health", "/"]
     assert one.repair == "Set the target group's health check path to /health."
 

@@ -8,7 +8,7 @@ from botocore.awsrequest import AWSResponse
 from deploy.aws import iam as permits
 from deploy.aws.clients import CONFIG
 from deploy.aws.errors import statement
-from deploy.verify.account import SUBJECTS
+from deploy.verify.account.run import ACCOUNT_CHECKS
 from tests.deploy.aws import ACCOUNT, REGION, Good
 from tests.deploy.test_cloud import bundle, good, made, seen, told, wrong
 
@@ -178,7 +178,7 @@ def test_credentials_that_have_expired_are_one_sentence(good: Good) -> None:
     )
     told = {one.sentence for one in seen(good) if one.code == "CREDENTIALS"}
     assert {one.partition(" (")[0] for one in told} == {
-        "AWS cannot be asked: the credentials in use are wrong or have expired"
+        "Preflight cannot read the account: the credentials in use are wrong or have expired"
     }
 
 
@@ -190,4 +190,5 @@ def test_an_answer_that_nobody_foresaw_hides_nothing(good: Good) -> None:
 
 
 def test_every_subject_has_a_name_of_its_own() -> None:
-    assert len({subject.__qualname__ + subject.__module__ for subject in SUBJECTS.values()}) == len(SUBJECTS)
+    names = {check.__qualname__ + check.__module__ for check in ACCOUNT_CHECKS.values()}
+    assert len(names) == len(ACCOUNT_CHECKS)

@@ -22,17 +22,17 @@ from deploy.cli import main as cli
 from deploy.config.image_contract import parse
 from deploy.diagnose import terminal as why_told
 from deploy.diagnose.ranking import diagnose
-from deploy.findings import catalog as codes
 from deploy.findings import finding
 from deploy.findings import terminal as report
 from deploy.findings.finding import Finding, Place, fail, ok, skip, warn
 from deploy.importer.report import told
 from deploy.importer.values import ImportedValues
 from deploy.rollout.output import LiveReporter, LogReporter
-from deploy.verify import container as trial
+from deploy.verify import registry
 from deploy.verify import run as preflight
-from deploy.verify.account import look
-from deploy.verify.container import checks as judging
+from deploy.verify.account.run import run_account_checks
+from deploy.verify.container import checks as container_checks
+from deploy.verify.container.task import task as read_task
 from tests.deploy import good, infra_plans
 from tests.rollout.causes.evidence import NOW, event, exited, log, make_evidence, unhealthy
 
@@ -70,7 +70,7 @@ def test_a_finding_can_be_printed_whatever_is_in_it(made: Callable[[str], Findin
 
 def test_what_a_check_finds_in_a_file_can_be_printed() -> None:
     task = good.changed(good.task(), {"env.SHINE_THREADS": HOSTILE})
-    findings = preflight.look([preflight.Subject(task, good.contract(), phase="full", offline=True)])
+    findings = preflight.run_preflight([preflight.Subject(task, good.contract(), phase="full", offline=True)])
     printed(report.text(findings, all_of_them=True, colours=False))
 
 
@@ -79,8 +79,8 @@ def test_what_aws_answers_to_preflight_can_be_printed(monkeypatch: pytest.Monkey
         yield fail("SERVICE", f"It is {HOSTILE}.", ("ECS", {"status": HOSTILE}), repair=f"Not {HOSTILE}.")
         raise KeyError(HOSTILE)
 
-    monkeypatch.setattr(import_module("deploy.verify.account.run"), "SUBJECTS", {"the service": hostile})
-    findings = look(good.plan(), good.task(), parse(good.contract()), None, "full")
+    monkeypatch.setattr(import_module("deploy.verify.account.run"), "ACCOUNT_CHECKS", {"the service": hostile})
+    findings = run_account_checks(good.plan(), good.task(), parse(good.contract()), None, "full")
     assert [one.code for one in findings] == ["SERVICE", "AWS_UNFORESEEN"]
     printed(report.text(findings, all_of_them=True, colours=False))
 
@@ -88,8 +88,8 @@ def test_what_aws_answers_to_preflight_can_be_printed(monkeypatch: pytest.Monkey
 def test_the_last_words_of_a_container_can_be_printed() -> None:
     state = {"OOMKilled": False, "ExitCode": 3}
     running: Any = SimpleNamespace(inspect=lambda: {"State": state}, logs=lambda: f"{HOSTILE}\n{HOSTILE}")
-    wanted = trial.task(good.task(), parse(good.contract()))
-    printed(report.block(judging._ended(running, wanted), colours=False))
+    task = read_task(good.task(), parse(good.contract()))
+    printed(report.block(container_checks._exited(running, task), colours=False))
 
 
 def test_what_why_quotes_can_be_printed() -> None:
@@ -165,4 +165,4 @@ def test_findings_are_made_in_one_module() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding"
     }
     assert makers == {Path(finding.__file__).relative_to(package).as_posix()}
-    assert vars(codes)["finding"] is finding.finding
+    assert vars(registry)["finding"] is finding.finding

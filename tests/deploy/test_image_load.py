@@ -8,7 +8,7 @@ import pytest
 
 from deploy.image.container import Container
 from deploy.image.load import send
-from deploy.verify.container.sockets import answer
+from deploy.verify.container.probes import get_status
 
 NOBODY = "http://127.0.0.1:9"  # nothing listens there
 PHOTO = b"\x89PNG\r\n\x1a\n a photo"
@@ -98,8 +98,8 @@ def test_a_proxy_of_the_environment_is_not_asked(url: str, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(("kind", "status"), [("analysis", 200), ("page", 502), ("moved", 302), ("closed", 0)])
 def test_a_health_check_follows_no_redirect(kind: str, status: int, url: str) -> None:
-    assert answer(url, f"/{kind}") == status
-    assert answer(NOBODY, f"/{kind}") == 0
+    assert get_status(url, f"/{kind}") == status
+    assert get_status(NOBODY, f"/{kind}") == 0
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from deploy.rollout import diff as change
 from deploy.taskdef.model import container_of_task, mapped_ports, not_determined, serving_container, wired_names
 from deploy.verify.account.context import Account
 from deploy.verify.account.stores import image
-from deploy.verify.container import task, try_image
+from deploy.verify.container.run import try_image
+from deploy.verify.container.task import task
 from tests.deploy import good as examples
 from tests.deploy.aws import Good
 from tests.deploy.test_cloud import bundle, good, made, told
@@ -236,7 +237,7 @@ def test_the_account_is_not_asked_for_an_image_where_no_container_is_certain(goo
     good.task_definition = UNCLEAR
     [finding] = image(account(good))
     assert (finding.code, finding.level) == ("IMAGE", "SKIP")
-    assert "The image is not looked for, since it cannot be determined which container serves." in finding.sentence
+    assert "The image was not checked, since it cannot be determined which container serves." in finding.sentence
 
 
 def account(good: Good) -> Account:

@@ -1,6 +1,8 @@
 """What the trial reads, without a container."""
 
+import inspect
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,11 @@ import pytest
 
 from bentos.skin.settings import read
 from deploy.config.image_contract import own as contract
-from deploy.verify.container import CODES, environment, loopback, sockets, task, try_image
+from deploy.findings.catalog import CODES
+from deploy.verify.container import checks, probes, run
+from deploy.verify.container.probes import loopback, sockets
+from deploy.verify.container.run import environment, try_image
+from deploy.verify.container.task import task
 
 TABLE = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000:1388 00000000:0000 0A 00000000:00000000 00:00000000 00000000 10001        0 1 1 0 100 0 0 10 0
@@ -70,7 +76,12 @@ def test_a_setting_that_depends_on_a_secret_finds_a_stand_in_that_the_image_take
 
 
 def test_every_code_is_explained() -> None:
-    assert all(code.startswith("TRIAL_") and text.endswith(".") for code, text in CODES.items())
+    yielded = {
+        code for module in (run, checks, probes) for code in re.findall(r'"(TRIAL_[A-Z_]+)"', inspect.getsource(module))
+    }
+    declared = {code for code in CODES if code.startswith("TRIAL_")}
+    assert declared == yielded
+    assert all(CODES[code].title and CODES[code].why.endswith(".") for code in declared)
 
 
 def test_without_an_engine_nothing_is_judged_and_that_is_said(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from deploy.config.plan import read
-from deploy.verify.account import look
+from deploy.verify.account.run import run_account_checks
 from tests.deploy.aws import GROUP, NAME
 from tests.fake_ecs import FakeEcs, balancer
 from tests.fake_ecs.account import CLUSTER
@@ -283,7 +283,7 @@ def test_nothing_is_wrong_with_the_account_that_a_rollout_finds(
     for name, value in fake_ecs.environment().items():
         monkeypatch.setenv(name, value)
     session = boto3.Session(region_name="us-east-1")
-    found = look(fake_ecs.plan, live.definition("stub", phase), fake_ecs.account.contract, session, phase)
+    found = run_account_checks(fake_ecs.plan, live.definition("stub", phase), fake_ecs.account.contract, session, phase)
     assert {one.code: one.sentence for one in found if one.level in ("FAIL", "WARN")} == {}
 
 

@@ -1,6 +1,1 @@
-"""AWS as it is, compared with what the rollout needs; read only."""
-
-from deploy.verify.account.codes import CODES
-from deploy.verify.account.run import SUBJECTS, look
-
-__all__ = ["CODES", "SUBJECTS", "look"]
+"""Compares the AWS account with what the rollout needs; it only reads."""

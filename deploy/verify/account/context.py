@@ -1,4 +1,4 @@
-"""What the subjects of the look share: the plan, the task definition, the image's contract, and AWS's answers."""
+"""What every check of the account reads: the plan, the task definition, the image's contract, and AWS's answers."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,14 +16,14 @@ from deploy.taskdef.model import serving_container
 
 @dataclass
 class Account:
-    """What the subjects look at, and through what.
+    """The AWS account with what it is checked against.
 
     Attributes:
-        plan: what the team wants.
+        plan: the team's.
         task_definition: as it would be registered.
         contract: of the image.
         session: boto3's.
-        phase: that is to be rolled out.
+        phase: to roll out.
     """
 
     plan: Plan
@@ -33,21 +33,21 @@ class Account:
     phase: Phase
 
     @cached_property
-    def questions(self) -> AwsReader:
-        """Through clients that refuse to change anything."""
+    def reader(self) -> AwsReader:
+        """Reads through clients that refuse to change anything."""
         return AwsReader(Clients(self.plan.region, writes=False, session=self.session))
 
     @cached_property
     def container(self) -> dict[str, Any]:
-        """The container that serves, which the rollout names as the service; empty where none can be chosen."""
+        """The serving container, to which a rollout gives the service's name; empty where it cannot be determined."""
         return serving_container(self.task_definition, (self.plan.service,), self.contract.port) or {}
 
     @property
     def secrets(self) -> dict[str, str]:
-        """Setting → where its secret value lies, of the task definition and of the plan."""
-        told = {one["name"]: one["valueFrom"] for one in self.container.get("secrets", [])}
-        return {**self.plan.secrets, **told}
+        """Setting → ARN of its secret, from the plan and the task definition."""
+        own = {secret["name"]: secret["valueFrom"] for secret in self.container.get("secrets", [])}
+        return {**self.plan.secrets, **own}
 
     def ask(self, service: str, operation: str, **parameters: Any) -> Any:
-        """As `Questions.ask`."""
-        return self.questions.ask(service, operation, **parameters)
+        """As `AwsReader.ask`."""
+        return self.reader.ask(service, operation, **parameters)

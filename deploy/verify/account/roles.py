@@ -1,4 +1,4 @@
-"""The two roles: there, apart, assumable by tasks, and allowed what each needs."""
+"""Checks of the two roles: they exist, differ, can be assumed by tasks, and may do what each needs."""
 
 import fnmatch
 import json
@@ -17,45 +17,45 @@ KEYS = {"execution": "executionRoleArn", "task": "taskRoleArn"}
 
 
 def arns(account: Account) -> dict[str, str]:
-    """Both roles, of the task definition, else of the plan."""
+    """ARNs of both roles, from the task definition, else from the plan."""
     planned = {"execution": account.plan.roles.execution, "task": account.plan.roles.task}
     return {kind: account.task_definition.get(KEYS[kind]) or planned[kind] for kind in planned}
 
 
-def apart(account: Account) -> Iterator[Finding]:
-    """One role for ECS that starts the task, another for the service."""
+def separation(account: Account) -> Iterator[Finding]:
+    """ECS, which starts the task, has another role than the service."""
     roles = arns(account)
     places = [(f"task definition: {KEYS[kind]}", arn) for kind, arn in roles.items()]
     if roles["execution"] == roles["task"]:
         yield fail(
             "ROLES_SHARED",
             f"Task role and execution role are the same, {roles['task']}: the service may read every secret that ECS "
-            "reads for it, and pull and log as ECS does.",
+            "reads for it, pull images and write logs.",
             *places,
-            repair="Create a role of its own for the service, with the weights and nothing else.",
+            repair="Create a separate role for the service, which may read the weights and nothing else.",
         )
     else:
         yield ok("ROLES", "Task role and execution role differ.", *places)
 
 
 def execution(account: Account) -> Iterator[Finding]:
-    """ECS may pull the image, log, and read the secrets."""
+    """ECS may pull the image, write the log, and read the secrets."""
     yield from _role(account, "execution", execution_needs(account))
 
 
 def task(account: Account) -> Iterator[Finding]:
-    """The service may read the weights, where the phase wants them."""
+    """The service may read the weights, where the phase loads them."""
     yield from _role(account, "task", task_needs(account))
 
 
 def execution_needs(account: Account) -> list[Need]:
-    """What ECS does for the task before it runs."""
+    """The actions of ECS before the task runs."""
     plan = account.plan
     repository = f"arn:aws:ecr:{plan.region}:{plan.account}:repository/{plan.repository_name}"
     streams = f"arn:aws:logs:{plan.region}:{plan.account}:log-group:{plan.log_group}:log-stream:shine"
     needs = [("ecr:GetAuthorizationToken", "*")]
-    needs += [(f"ecr:{one}", repository) for one in ("BatchGetImage", "GetDownloadUrlForLayer")]
-    needs += [(f"logs:{one}", streams) for one in ("CreateLogStream", "PutLogEvents")]
+    needs += [(f"ecr:{action}", repository) for action in ("BatchGetImage", "GetDownloadUrlForLayer")]
+    needs += [(f"logs:{action}", streams) for action in ("CreateLogStream", "PutLogEvents")]
     for arn in account.secrets.values():
         parts = arn.split(":")
         if parts[2:3] == ["ssm"]:
@@ -66,7 +66,7 @@ def execution_needs(account: Account) -> list[Need]:
 
 
 def task_needs(account: Account) -> list[Need]:
-    """What the service does itself."""
+    """The actions of the service itself."""
     weights = account.plan.weights
     if weights is None or not account.contract.egress.get(account.phase):
         return []
@@ -84,21 +84,21 @@ def _role(account: Account, kind: str, needs: list[Need]) -> Iterator[Finding]:
     except Absent:
         yield fail(
             f"{code}_ROLE_MISSING",
-            f"There is no role {name}, the {kind} role.",
+            f"The {kind} role {name} does not exist.",
             place,
-            repair=f"Create the role {name}, trusting {TASKS}, or correct roles.{kind} in the plan.",
+            repair=f"Create the role {name} with a trust policy for {TASKS}, or correct roles.{kind} in the plan.",
         )
         return
     if not trusts(document(role["AssumeRolePolicyDocument"])):
         yield fail(
             f"{code}_ROLE_TRUST",
-            f"The {kind} role {name} does not trust {TASKS}: tasks cannot use it.",
+            f"The {kind} role {name} does not trust {TASKS}: tasks cannot assume it.",
             place,
             (f"IAM: trust policy of {name}", document(role["AssumeRolePolicyDocument"])),
-            repair=f"Let the trust policy of {name} allow sts:AssumeRole to the service {TASKS}.",
+            repair=f"Allow sts:AssumeRole for the service {TASKS} in the trust policy of {name}.",
         )
     else:
-        yield ok(f"{code}_ROLE", f"The {kind} role {name} is there and trusts {TASKS}.", place)
+        yield ok(f"{code}_ROLE", f"The {kind} role {name} exists and trusts {TASKS}.", place)
     if needs:
         yield _permitted(account, kind, arn, needs)
 
@@ -109,11 +109,11 @@ def _permitted(account: Account, kind: str, arn: str, needs: list[Need]) -> Find
         verdicts = _simulated(account, arn, needs)
     except AwsError:
         try:
-            verdicts = _read(account, name, needs)
+            verdicts = _evaluated(account, name, needs)
         except AwsError as error:
-            return skip(code, f"Whether the {kind} role {name} may do what it must could not be judged: {error}")
+            return skip(code, f"The permissions of the {kind} role {name} were not checked: {error}")
     denied = [need for need, verdict in verdicts.items() if verdict is False]
-    open_ = [action for (action, _), verdict in verdicts.items() if verdict is None]
+    conditional = [action for (action, _), verdict in verdicts.items() if verdict is None]
     if denied:
         lines = [json.dumps({"Effect": "Allow", "Action": action, "Resource": what}) for action, what in denied]
         return fail(
@@ -122,30 +122,33 @@ def _permitted(account: Account, kind: str, arn: str, needs: list[Need]) -> Find
             (f"IAM: policies of {name}", [action for action, _ in denied]),
             repair=f"Add to a policy of {name}: {', '.join(lines)}",
         )
-    if open_:
-        return skip(code, f"Whether the {kind} role {name} may {', '.join(open_)} depends on conditions of a policy.")
+    if conditional:
+        return skip(
+            code, f"Whether the {kind} role {name} may {', '.join(conditional)} depends on a condition in a policy."
+        )
     return ok(code, f"The {kind} role {name} may {', '.join(action for action, _ in needs)}.")
 
 
 def _simulated(account: Account, arn: str, needs: list[Need]) -> dict[Need, bool | None]:
     verdicts: dict[Need, bool | None] = {}
     for action, resource in needs:
-        told = account.ask(
+        results = account.ask(
             "iam", "simulate_principal_policy", PolicySourceArn=arn, ActionNames=[action], ResourceArns=[resource]
         )["EvaluationResults"]
-        verdicts[action, resource] = all(one["EvalDecision"] == "allowed" for one in told)
+        verdicts[action, resource] = all(result["EvalDecision"] == "allowed" for result in results)
     return verdicts
 
 
-def _read(account: Account, name: str, needs: list[Need]) -> dict[Need, bool | None]:
+def _evaluated(account: Account, name: str, needs: list[Need]) -> dict[Need, bool | None]:
     statements: Statements = []
-    for one in account.ask("iam", "list_attached_role_policies", RoleName=name)["AttachedPolicies"]:
-        version = account.ask("iam", "get_policy", PolicyArn=one["PolicyArn"])["Policy"]["DefaultVersionId"]
-        told = account.ask("iam", "get_policy_version", PolicyArn=one["PolicyArn"], VersionId=version)
-        statements += document(told["PolicyVersion"]["Document"])
-    for inline in account.ask("iam", "list_role_policies", RoleName=name)["PolicyNames"]:
-        told = account.ask("iam", "get_role_policy", RoleName=name, PolicyName=inline)
-        statements += document(told["PolicyDocument"])
+    for policy in account.ask("iam", "list_attached_role_policies", RoleName=name)["AttachedPolicies"]:
+        arn = policy["PolicyArn"]
+        version = account.ask("iam", "get_policy", PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        attached = account.ask("iam", "get_policy_version", PolicyArn=arn, VersionId=version)
+        statements += document(attached["PolicyVersion"]["Document"])
+    for policy_name in account.ask("iam", "list_role_policies", RoleName=name)["PolicyNames"]:
+        inline = account.ask("iam", "get_role_policy", RoleName=name, PolicyName=policy_name)
+        statements += document(inline["PolicyDocument"])
     return {(action, resource): allowed(statements, action, resource) for action, resource in needs}
 
 

@@ -1,17 +1,15 @@
-"""All checks of a task definition, in the order in which they are told."""
+"""Checks of a task definition; each module registers those of one subject."""
 
-import importlib
-
-from deploy.findings.catalog import CHECKS, run
 from deploy.findings.finding import Finding
 from deploy.verify.context import CheckContext
+from deploy.verify.registry import CHECKS, run_check
 
-ROOMS = ("shape", "platform", "ports", "health", "image", "roles", "settings", "secrets", "phases", "files", "stopping")
+# isort: off  the order of the imports is the order of the findings
+from deploy.verify.task_definition import connections, health, image, permissions, phases, platform, settings, shape
 
-for room in ROOMS:  # each registers its checks
-    importlib.import_module(f"deploy.verify.task_definition.{room}")
+RULE_MODULES = (shape, platform, connections, health, image, permissions, settings, phases)
 
 
-def judge(case: CheckContext) -> list[Finding]:
-    """What every check says."""
-    return [finding for one in CHECKS.values() for finding in run(one, case)]
+def run_checks(context: CheckContext) -> list[Finding]:
+    """The findings of every check."""
+    return [finding for check in CHECKS.values() for finding in run_check(check, context)]

@@ -1,11 +1,11 @@
-"""Is it one image, and always the same."""
+"""Does the task definition name one image, always the same, and start it as it was built."""
 
 import re
 from collections.abc import Iterator
 
-from deploy.findings.catalog import Violation, check, fail, warn
 from deploy.text import shown
 from deploy.verify.context import CheckContext, CheckSkipped
+from deploy.verify.registry import Violation, check, fail, warn
 
 REFERENCE = re.compile(
     r"(?P<name>(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
@@ -27,78 +27,80 @@ MOVING = (
 )
 
 
-def reference(case: CheckContext) -> re.Match[str]:
-    """The image's name, tag and digest; raises NotSeen where it is no reference."""
-    found = REFERENCE.fullmatch(case.container.get("image", ""))
-    if found is None:
-        raise CheckSkipped("not looked at, since image is no reference")
-    return found
+def reference(context: CheckContext) -> re.Match[str]:
+    """The image's name, tag and digest; raises CheckSkipped where the image is not a valid reference."""
+    match = REFERENCE.fullmatch(context.container.get("image", ""))
+    if match is None:
+        raise CheckSkipped("not checked, since image is not a valid reference")
+    return match
 
 
 @check(
     "IMAGE_REFERENCE",
-    "The image is named by a reference that can be pulled",
-    why="A reference is registry/repository@sha256:<64 hex digits>, in small letters, without https://.",
+    "The image is named by a valid reference",
+    why="A reference looks like registry/repository@sha256:<64 hex digits>, in small letters, without https://.",
 )
-def readable(case: CheckContext) -> Iterator[Violation]:
-    image = case.container.get("image", "")
+def readable(context: CheckContext) -> Iterator[Violation]:
+    image = context.container.get("image", "")
     if not image:
         repair = "Set image to registry/repository@sha256:…, as the registry prints it."
-        yield fail("The container names no image.", repair, case.inside("image", image))
+        yield fail("The container names no image.", repair, context.in_container("image", image))
     elif REFERENCE.fullmatch(image) is None:
         yield fail(
-            f"image is {shown(image)}, which is no reference; one reads registry/repository@sha256:<64 hex digits>.",
+            f"image is {shown(image)}, which is not a reference; a reference looks like "
+            "registry/repository@sha256:<64 hex digits>.",
             "Copy the reference from the registry.",
-            case.inside("image", image),
+            context.in_container("image", image),
         )
 
 
 @check(
     "IMAGE_TAG_MOVES",
-    "The image is not named by a tag that moves",
+    "The image is not named by a tag that is moved",
     why="Such a tag names another image after each push. Tasks of one deployment may then differ, and a rollback to a "
     "task definition that names it brings back whatever was pushed last.",
     incident=9,
 )
-def moves(case: CheckContext) -> Iterator[Violation]:
-    found = reference(case)
-    if found["digest"] is None and (found["tag"] is None or found["tag"] in MOVING):
-        tag = "no tag, which means latest" if found["tag"] is None else f"the tag {shown(found['tag'])}"
+def moves(context: CheckContext) -> Iterator[Violation]:
+    image = reference(context)
+    if image["digest"] is None and (image["tag"] is None or image["tag"] in MOVING):
+        tag = "no tag, which means latest" if image["tag"] is None else f"the tag {shown(image['tag'])}"
         yield fail(
-            f"image has {tag}, which names another image after each push; a rollback would not know which it meant.",
-            f"Name it by digest: {found['name']}@sha256:…",
-            case.inside("image", found[0]),
+            f"image has {tag}, which names another image after each push; a rollback could not tell which was meant.",
+            f"Name it by digest: {image['name']}@sha256:…",
+            context.in_container("image", image[0]),
         )
 
 
 @check(
     "IMAGE_BY_TAG",
     "The image is named by its digest",
-    why="A digest names one content for ever; what was proven is what runs. A tag is a promise of whoever may push.",
+    why="A digest always names the same content, so what was proven is what runs. Anyone who may push can move a tag.",
     incident=9,
 )
-def by_tag(case: CheckContext) -> Iterator[Violation]:
-    found = reference(case)
-    if found["digest"] is None and found["tag"] is not None and found["tag"] not in MOVING:
+def by_tag(context: CheckContext) -> Iterator[Violation]:
+    image = reference(context)
+    if image["digest"] is None and image["tag"] is not None and image["tag"] not in MOVING:
         yield warn(
-            f"image is named by the tag {shown(found['tag'])} and not by a digest, so it may not be what was tried.",
-            f"Name it by digest: {found['name']}@sha256:…",
-            case.inside("image", found[0]),
+            f"image is named by the tag {shown(image['tag'])} and not by a digest, so another image may run than the "
+            "one that was tested.",
+            f"Name it by digest: {image['name']}@sha256:…",
+            context.in_container("image", image[0]),
         )
 
 
 @check(
     "COMMAND",
-    "The container runs what the image was made to run",
-    why="The image's own entry point serves, on the port of its contract, without BentoML's container mode, in which "
-    "one dead runner ends the whole server. Another command may do none of that.",
+    "The container runs the image's own command",
+    why="The image's own entry point serves on the port of its contract, and without BentoML's container mode, in "
+    "which one dead runner ends the whole server. Another command may differ in all of that.",
 )
-def command(case: CheckContext) -> Iterator[Violation]:
-    entry, words = case.container.get("entryPoint", []), case.container.get("command", [])
+def command(context: CheckContext) -> Iterator[Violation]:
+    entry, words = context.container.get("entryPoint", []), context.container.get("command", [])
     if entry or (words and words[0] != "serve"):
         key = "entryPoint" if entry else "command"
         yield warn(
-            f"{key} is {shown(entry or words)}, in place of what the image runs by itself, serve.",
-            f"Take {key} out.",
-            case.inside(key, entry or words),
+            f"{key} is {shown(entry or words)}; it replaces the image's own command, serve.",
+            f"Remove {key}.",
+            context.in_container(key, entry or words),
         )

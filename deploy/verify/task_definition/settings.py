@@ -1,4 +1,4 @@
-"""Will the image take its settings: known names, values that fit, each once."""
+"""Will the image accept its settings; do secrets stay secret, and can ECS find them. No secret value is ever shown."""
 
 import difflib
 import operator
@@ -9,137 +9,150 @@ from collections.abc import Iterator
 from bentos.skin.settings import INJECTED, PREFIX, SettingsError
 from bentos.skin.settings import read as read_settings
 from deploy.config.image_contract import STAND_IN, Schema
-from deploy.findings.catalog import Violation, check, fail, warn
 from deploy.text import shown
 from deploy.verify.context import CheckContext, CheckSkipped
+from deploy.verify.registry import Violation, check, fail, warn
 
 TRUTHS = {"true", "false", "1", "0", "yes", "no", "on", "off", "t", "f", "y", "n"}  # as pydantic reads them
 NUMBERS = {
     "integer": (re.compile(r"[+-]?\d{1,300}", re.ASCII), "a whole number"),
     "number": (re.compile(r"[+-]?(\d{1,300}(\.\d{0,300})?|\.\d{1,300})([eE][+-]?\d{1,3})?", re.ASCII), "a number"),
 }
-MOST_CHARACTERS = 4096  # of a value that is held against a pattern
+MAX_CHARACTERS = 4096  # of a value that is matched with a pattern
+LOOKS_SECRET = re.compile(
+    r"(^|_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|SECRETS|TOKEN|TOKENS|CREDENTIALS?|API_?KEYS?|PRIVATE_KEY|ACCESS_KEY"
+    r"|SECRET_KEY|KEYS?)$|^AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN)$",
+    re.IGNORECASE,
+)
+SECRET = re.compile(
+    r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]+(:[^:]*:[^:]*:[^:]*)?", re.ASCII
+)
+PARAMETER = re.compile(r"arn:aws[a-z-]*:ssm:[a-z0-9-]+:\d{12}:parameter/[\w/.-]+|/?[A-Za-z][\w/.-]*", re.ASCII)
 
 
-def unfit(schema: Schema, text: str) -> str | None:
+def misfit(schema: Schema, text: str) -> str | None:
     """Why a variable's text does not fit a setting's schema, in words that follow "it"; None where it fits.
 
-    An empty text means "not set" to the image, and lists are read comma separated.
+    To the image an empty text means "not set", and lists are separated by commas.
     """
     if not text.strip():
         return None
-    if options := [one for one in schema.any_of if one.type != "null"]:
-        reasons = [unfit(one, text) for one in options]
+    if options := [option for option in schema.any_of if option.type != "null"]:
+        reasons = [misfit(option, text) for option in options]
         return None if None in reasons else reasons[0]
     if schema.enum is not None:
-        known = [str(one) for one in schema.enum]
+        known = [str(value) for value in schema.enum]
         return None if text in known else f"must be one of {', '.join(known)}"
     if schema.type == "boolean":
         return None if text.lower() in TRUTHS else "must be true or false"
     if schema.type in NUMBERS:
         shape, name = NUMBERS[schema.type]
         return out_of_bounds(schema, float(text)) if shape.fullmatch(text.strip()) else f"must be {name}"
-    if schema.pattern is not None and (len(text) > MOST_CHARACTERS or not schema.pattern.search(text)):
+    if schema.pattern is not None and (len(text) > MAX_CHARACTERS or not schema.pattern.search(text)):
         return f"must match {schema.pattern.pattern}"
     return None
 
 
 def out_of_bounds(schema: Schema, value: float) -> str | None:
-    """The limit that a number breaks."""
-    for limit, words, keeps in (
+    """The limit that a number exceeds, in words that follow "it"; None where it fits."""
+    for limit, words, fits in (
         (schema.minimum, "at least", operator.ge),
         (schema.exclusive_minimum, "above", operator.gt),
         (schema.maximum, "at most", operator.le),
         (schema.exclusive_maximum, "below", operator.lt),
     ):
-        if limit is not None and not keeps(value, limit):
+        if limit is not None and not fits(value, limit):
             return f"must be {words} {limit:g}"
     return None
 
 
 def is_setting(name: str) -> bool:
-    """Whether the image takes a variable for a setting of its own; what ECS and Kubernetes inject it passes over."""
+    """Whether the image reads a variable as one of its settings; it ignores what ECS and Kubernetes inject."""
     return name.upper().startswith(PREFIX) and not INJECTED.fullmatch(name)
 
 
 @check(
     "SETTING_UNKNOWN",
     "Every SHINE_ variable is a setting of the image",
-    why="The image refuses to start on an unknown SHINE_ name, so that a misspelt one is never passed over in silence.",
+    why="The image refuses to start with an unknown SHINE_ name, so that a misspelt one is never ignored in silence.",
 )
-def unknown(case: CheckContext) -> Iterator[Violation]:
-    known = {one.name for one in case.contract.settings}
-    for kind, names in (("environment", case.environment), ("secrets", case.secrets)):
+def unknown(context: CheckContext) -> Iterator[Violation]:
+    known = {setting.name for setting in context.contract.settings}
+    for kind, names in (("environment", context.environment), ("secrets", context.secrets)):
         for name in names:
             if is_setting(name) and name not in known:
                 near = difflib.get_close_matches(name.upper(), sorted(known), n=1)
-                hint = f"did you mean {near[0]}?" if near else "the image has no setting like it."
+                hint = f"did you mean {near[0]}?" if near else "the image has no setting with a similar name."
                 yield fail(
-                    f"{name} is no setting of the image; {hint}",
-                    f"Rename it to {near[0]}." if near else f"Take {name} out.",
-                    case.inside(f"{kind} {name}", name),
-                    case.asked("settings", near),
+                    f"{name} is not a setting of the image; {hint}",
+                    f"Rename it to {near[0]}." if near else f"Remove {name}.",
+                    context.in_container(f"{kind} {name}", name),
+                    context.in_contract("settings", near),
                 )
 
 
 @check(
     "SETTING_VALUE",
-    "Every setting's value is one that the image takes",
-    why="The image refuses to start on a value that cannot be, and the task is replaced without end.",
+    "The image accepts the value of every setting",
+    why="The image refuses to start with a value that it does not accept, and ECS replaces the task again and again.",
 )
-def values(case: CheckContext) -> Iterator[Violation]:
-    for one in case.contract.settings:
-        text = case.environment.get(one.name, "")
-        if not one.secret and (reason := unfit(one.type, text)) is not None:
+def values(context: CheckContext) -> Iterator[Violation]:
+    for setting in context.contract.settings:
+        name, text = setting.name, context.environment.get(setting.name, "")
+        if not setting.secret and (reason := misfit(setting.type, text)) is not None:
             yield fail(
-                f"{one.name} is {shown(text)}, and it {reason}.",
-                f"Set {one.name} so that it fits, or take it out; the image's own value is {shown(one.default)}.",
-                case.inside(f"environment {one.name}", text),
-                case.asked(f"settings.{one.name}", reason),
+                f"{name} is {shown(text)}, but it {reason}.",
+                f"Correct {name}, or remove it; the image's default is {shown(setting.default)}.",
+                context.in_container(f"environment {name}", text),
+                context.in_contract(f"settings.{name}", reason),
             )
 
 
 @check(
     "SETTINGS_REFUSED",
-    "The image's own reader takes all settings together",
-    why="Some settings depend on others: a rate limit counts by API key, metrics embedded in the log need it as JSON, "
-    "origins have a form. Asked of the image's own code where this checkout is what the image was made of.",
+    "The image accepts all settings together",
+    why="Some settings depend on others: a rate limit needs API keys, metrics embedded in the log need a JSON log, and "
+    "origins have a fixed form. The image's own code decides, where this checkout has the image's settings.",
 )
-def together(case: CheckContext) -> Iterator[Violation]:
-    if not case.own_contract:
-        raise CheckSkipped("not looked at, since the image's settings are not those of this checkout")
-    known = {one.name: one for one in case.contract.settings}
-    if any(is_setting(name) and name not in known for name in (*case.environment, *case.secrets)):
-        raise CheckSkipped("not looked at, since a name is unknown")
-    given = {name: text for name, text in case.environment.items() if name in known}
-    if any(not known[name].secret and unfit(known[name].type, text) for name, text in given.items()):
-        raise CheckSkipped("not looked at, since a value does not fit")
-    hidden = {name: STAND_IN for name in case.secrets if name in known and known[name].secret}
+def together(context: CheckContext) -> Iterator[Violation]:
+    if not context.own_contract:
+        raise CheckSkipped("not checked, since the image has other settings than this checkout")
+    known = {setting.name: setting for setting in context.contract.settings}
+    if any(is_setting(name) and name not in known for name in (*context.environment, *context.secrets)):
+        raise CheckSkipped("not checked, since a name is unknown")
+    values = {name: text for name, text in context.environment.items() if name in known}
+    if any(not known[name].secret and misfit(known[name].type, text) for name, text in values.items()):
+        raise CheckSkipped("not checked, since a value does not fit")
+    stand_ins = {name: STAND_IN for name in context.secrets if name in known and known[name].secret}
     try:
-        read_settings({**given, **hidden})
+        read_settings({**values, **stand_ins})
     except SettingsError as error:
         name = str(error).partition(" ")[0]
         secret = name in known and known[name].secret
-        shows = "it" if secret else shown(given.get(name, ""))
+        shows = "it" if secret else shown(values.get(name, ""))
         yield fail(
             f"The image would refuse its settings: {error}",
             f"Correct {name}.",
-            case.inside(f"environment {name}", "not shown" if secret else shows),
+            context.in_container(f"environment {name}", "not shown" if secret else shows),
         )
 
 
 @check(
     "SETTING_TWICE",
     "Each variable is set once",
-    why="ECS refuses a name that is in environment and in secrets, and which of two equal names wins is left open.",
+    why="ECS refuses a name that is in both environment and secrets. Which of two equal names wins is undefined.",
 )
-def twice(case: CheckContext) -> Iterator[Violation]:
-    names = [one.get("name", "") for key in ("environment", "secrets") for one in case.container.get(key, [])]
+def twice(context: CheckContext) -> Iterator[Violation]:
+    names = [
+        variable.get("name", "") for key in ("environment", "secrets") for variable in context.container.get(key, [])
+    ]
     for name, times in Counter(names).items():
         if times > 1:
-            both = name in case.environment and name in case.secrets
-            where = "in environment and in secrets" if both else f"{times} times"
-            yield fail(f"{name} is set {where}.", "Keep one of them.", case.inside(f"environment {name}", times))
+            both = name in context.environment and name in context.secrets
+            where = "in both environment and secrets" if both else f"{times} times"
+            yield fail(
+                f"{name} is set {where}.", "Keep one of them.", context.in_container(f"environment {name}", times)
+            )
 
 
 @check(
@@ -147,27 +160,74 @@ def twice(case: CheckContext) -> Iterator[Violation]:
     "Each variable has a name",
     why="ECS refuses an entry of environment without a name.",
 )
-def named(case: CheckContext) -> Iterator[Violation]:
+def named(context: CheckContext) -> Iterator[Violation]:
     for key in ("environment", "secrets"):
-        for place, one in enumerate(case.container.get(key, [])):
-            name = one.get("name", "")
+        for index, variable in enumerate(context.container.get(key, [])):
+            name = variable.get("name", "")
             if not name.strip() or "=" in name:
                 yield fail(
-                    f"{key}[{place}] has the name {shown(name)}.",
-                    "Give it a name, with its value in value.",
-                    case.inside(f"{key}[{place}].name", name),
+                    f"{key}[{index}] has the name {shown(name)}.",
+                    "Write the name in name and the value in value.",
+                    context.in_container(f"{key}[{index}].name", name),
                 )
 
 
 @check(
     "ENVIRONMENT_FILE",
-    "All settings stand in the task definition",
-    why="What an environment file in S3 holds can change without a new revision, and cannot be judged here.",
+    "All settings are in the task definition",
+    why="An environment file in S3 can change without a new revision, and is not checked here.",
 )
-def file(case: CheckContext) -> Iterator[Violation]:
-    for place, one in enumerate(case.container.get("environmentFiles", [])):
+def environment_file(context: CheckContext) -> Iterator[Violation]:
+    for index, file in enumerate(context.container.get("environmentFiles", [])):
         yield warn(
-            f"Settings come from the file {shown(one.get('value'))} too, which is not read here and can change alone.",
-            "Write the settings into environment.",
-            case.inside(f"environmentFiles[{place}].value", one.get("value")),
+            f"Settings come from the file {shown(file.get('value'))} too, which can change without a new revision.",
+            "Move the settings to environment.",
+            context.in_container(f"environmentFiles[{index}].value", file.get("value")),
+        )
+
+
+@check(
+    "SECRET_IN_PLAIN",
+    "No secret is written in environment",
+    why="Everybody who may describe task definitions can read environment, in every revision. Secrets belong in "
+    "Secrets Manager or Parameter Store, and only their ARN in secrets.",
+)
+def in_plain(context: CheckContext) -> Iterator[Violation]:
+    secret = {setting.name for setting in context.contract.settings if setting.secret}
+    settings = {setting.name for setting in context.contract.settings}
+    variables = [
+        (name, str(variable.get("value", "")), f"containerDefinitions[{index}].environment {name}")
+        for index, container in enumerate(context.containers)
+        for variable in container.get("environment", [])
+        if (name := variable.get("name", ""))
+    ]
+    for name, value, path in variables:
+        repair = (
+            f"Store a new value in Secrets Manager and name its ARN in secrets; the value of {name} is no longer "
+            "secret."
+        )
+        place = context.in_task(path, "not shown")
+        if name in secret and value:
+            yield fail(f"{name} is a secret of the image, but its value is written in environment.", repair, place)
+        elif name not in settings and value and LOOKS_SECRET.search(name) and not value.startswith("arn:"):
+            yield warn(f"{shown(name)} looks like a secret, and its value is written in environment.", repair, place)
+
+
+@check(
+    "SECRET_ARN",
+    "Each secret is named by an ARN that ECS can read",
+    why="A secret's ARN ends with its name, or with :json-key:stage:version. All three colons are needed, even where "
+    "stage and version are empty.",
+)
+def arn(context: CheckContext) -> Iterator[Violation]:
+    for name, value in context.secrets.items():
+        if SECRET.fullmatch(value) or PARAMETER.fullmatch(value):
+            continue
+        hint = "it is neither the ARN of a secret nor a parameter"
+        if ":secretsmanager:" in value and value.count(":") in (7, 8):
+            hint = "a JSON key needs three colons after the secret's name, as in …:json-key::"
+        yield fail(
+            f"The secret {name} comes from {shown(value)}; {hint}.",
+            "Write arn:aws:secretsmanager:region:account:secret:name, with :json-key:: where the secret is JSON.",
+            context.in_container(f"secrets {name}", value),
         )
