@@ -52,7 +52,7 @@ from deploy.findings.terminal import print_json
 from deploy.infra import apply as infra
 from deploy.next_command import OptionsInUse
 from deploy.record.objects import RecordError
-from deploy.rollout.status import now
+from deploy.rollout.status import live_status
 from deploy.taskdef import load as taskdef
 from deploy.taskdef import render as renderer
 from deploy.text import printable
@@ -150,7 +150,7 @@ def parser() -> argparse.ArgumentParser:
     own = (add_init, add_schema, add_policy, add_render, add_preflight, add_explain)
     for add in (*own, infra.add_commands, rollout.add_commands, why.add_commands, gates.add_commands):
         add(commands)
-    record.add_commands(commands, live=now)
+    record.add_commands(commands, live=live_status)
     return made
 
 

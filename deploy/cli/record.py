@@ -14,7 +14,6 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,20 +32,13 @@ from deploy.record.progress import Progress, compute
 from deploy.record.store import Store, open_store, with_note
 from deploy.record.text import clean, duration, moment, short
 from deploy.record.trail import Note, Record
+from deploy.rollout.status import LiveStatus
 from deploy.text import printable
 
 LONGEST_NOTE = 2000  # characters
 STDOUT = "-"
 UNDO = "trail rollback"
 COLOURS: dict[State, str] = {"proven": "32", "running": "33", "failed": "31", "not begun": "2"}
-
-
-@dataclass(frozen=True)
-class LiveStatus:
-    """What runs in truth: lines for people, plain data for programs."""
-
-    lines: list[str]
-    data: dict[str, Any]
 
 
 Live = Callable[[Plan, Clients, Record], LiveStatus]

@@ -30,10 +30,10 @@ from deploy.image import engine
 from deploy.next_command import OptionsInUse
 from deploy.record.lock import Locked, LockLost, break_lock
 from deploy.record.store import RecordError, open_store
-from deploy.rollout import deploy as upward
-from deploy.rollout import rollback as back
-from deploy.rollout.output import LogReporter, view
+from deploy.rollout.deploy import ImageChoice, deploy_phase, deploy_phases
+from deploy.rollout.output import LogReporter, make_reporter
 from deploy.rollout.resume import resume
+from deploy.rollout.rollback import rollback
 from deploy.rollout.session import ConcurrentDeploymentError, Result, RolloutSession
 from deploy.taskdef import render as renderer
 from deploy.text import printable
@@ -116,30 +116,30 @@ def url(text: str) -> str:
     return text.rstrip("/")
 
 
-def run_up(walk: RolloutSession, wanted: argparse.Namespace) -> Result:
+def run_up(session: RolloutSession, wanted: argparse.Namespace) -> Result:
     """`trail up`."""
     try:
         docker = engine.environment()
     except engine.EngineError:
         docker = dict(os.environ)  # docker itself says that it is not there
-    image = upward.ImageChoice(wanted.digest, wanted.image, docker)
+    image = ImageChoice(wanted.digest, wanted.image, docker)
     if wanted.to is not None and wanted.phase is not None:
         raise PlanError(f"Either one phase (`trail up {wanted.phase}`), or a climb (`trail up --to {wanted.to}`).")
     if wanted.to is not None:
-        return upward.deploy_phases(walk, wanted.to, image)
+        return deploy_phases(session, wanted.to, image)
     if wanted.phase is None:
         raise PlanError("Which phase? `trail up simple`, or `trail up --to full` to climb.")
-    return upward.up(walk, wanted.phase, image)
+    return deploy_phase(session, wanted.phase, image)
 
 
-def run_rollback(walk: RolloutSession, wanted: argparse.Namespace) -> Result:
+def run_rollback(session: RolloutSession, wanted: argparse.Namespace) -> Result:
     """`trail rollback`."""
-    return back.rollback(walk, wanted.to)
+    return rollback(session, wanted.to)
 
 
-def run_resume(walk: RolloutSession, _: argparse.Namespace) -> Result:
+def run_resume(session: RolloutSession, _: argparse.Namespace) -> Result:
     """`trail resume`."""
-    return resume(walk)
+    return resume(session)
 
 
 def guarded(wanted: argparse.Namespace, run: Callable[[RolloutSession, argparse.Namespace], Result]) -> int:
@@ -150,30 +150,30 @@ def guarded(wanted: argparse.Namespace, run: Callable[[RolloutSession, argparse.
     contract = contracts.read(wanted.contract) if wanted.contract else contracts.builtin()
     signal.signal(signal.SIGTERM, interrupt)
     options = OptionsInUse.of(wanted)
-    with view(wanted.plain or wanted.json, options) as see:
-        walk, result = None, None
+    with make_reporter(wanted.plain or wanted.json, options) as reporter:
+        session, result = None, None
         try:
-            walk = prepared(wanted, plan, contract, see)
-            result = run(walk, wanted)
+            session = prepared(wanted, plan, contract, reporter)
+            result = run(session, wanted)
         except (Locked, LockLost, ConcurrentDeploymentError) as error:
-            attempt = walk.attempt if walk else None
+            attempt = session.attempt if session else None
             result = Result(exits.SOMEBODY_ELSE, str(error), attempt, code=report.OTHERS.code)
         except (PlanError, contracts.ContractError) as error:
-            result = unfinished(walk, str(error), exits.FOUND, INPUT.code)
+            result = unfinished(session, str(error), exits.FOUND, INPUT.code)
         except RecordError as error:
-            result = unfinished(walk, str(error), exits.FOUND, report.RECORD.code)
+            result = unfinished(session, str(error), exits.FOUND, report.RECORD.code)
         except WriteRefused as error:
-            result = unfinished(walk, str(error), exits.FOUND, report.ROLLOUT.code)
+            result = unfinished(session, str(error), exits.FOUND, report.ROLLOUT.code)
         except (ClientError, BotoCoreError) as error:
-            result = unfinished(walk, told(error), exits.FOUND, kind(error).code)
+            result = unfinished(session, told(error), exits.FOUND, kind(error).code)
         except KeyboardInterrupt:
-            result = unfinished(walk, "Interrupted.", exits.INTERRUPTED, report.INTERRUPTED.code)
+            result = unfinished(session, "Interrupted.", exits.INTERRUPTED, report.INTERRUPTED.code)
     tell(wanted, replace(result, sentence=options.text(result.sentence)))
     return result.exit
 
 
-def prepared(wanted: argparse.Namespace, plan: Plan, contract: dict[str, Any], see: LogReporter) -> RolloutSession:
-    """A walk with all that it needs; raises as `guarded` catches."""
+def prepared(wanted: argparse.Namespace, plan: Plan, contract: dict[str, Any], reporter: LogReporter) -> RolloutSession:
+    """A session with all that it needs; raises as `guarded` catches."""
     clients = Clients(plan.region, writes=not getattr(wanted, "dry_run", False))
     caller = clients["sts"].get_caller_identity()
     if caller.get("Account") != plan.account:  # before anything is written: the record would be founded in its name
@@ -182,38 +182,40 @@ def prepared(wanted: argparse.Namespace, plan: Plan, contract: dict[str, Any], s
     store = open_store(plan, clients)
     if wanted.break_lock and clients.writes:
         broken = break_lock(store)
-        see.say(f"The lock was broken; it was held by {broken.told()}." if broken else "There was no lock to break.")
+        reporter.say(
+            f"The lock was broken; it was held by {broken.told()}." if broken else "There was no lock to break."
+        )
     return RolloutSession(
         plan=plan,
         contract=contract,
         clients=clients,
         store=store,
         who=who,
-        see=see,
+        reporter=reporter,
         base_url=wanted.base_url,
         every_s=wanted.every,
-        confirm=lambda question: confirmed(question, wanted.yes, see),
+        confirm=lambda question: confirmed(question, wanted.yes, reporter),
     )
 
 
-def confirmed(question: str, yes: bool, see: LogReporter) -> bool:
+def confirmed(question: str, yes: bool, reporter: LogReporter) -> bool:
     """Whether a person says so."""
     if yes:
         return True
     if not sys.stdin.isatty():
-        see.say("Nobody can be asked here; --yes changes it without asking.")
+        reporter.say("Not a terminal; pass --yes.")
         return False
-    with see.paused():
+    with reporter.paused():
         print(f"{printable(question, 400)} Type yes: ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip() == "yes"
 
 
-def unfinished(walk: RolloutSession | None, sentence: str, exit_code: int, code: str) -> Result:
+def unfinished(session: RolloutSession | None, sentence: str, exit_code: int, code: str) -> Result:
     """What is to be said where a command ended early: whether anything goes on in AWS."""
-    attempt = walk.attempt if walk else None
-    if walk is None or attempt is None or attempt.deployed is None or attempt.ended is not None:
-        if walk is not None:
-            walk.release()
+    attempt = session.attempt if session else None
+    if session is None or attempt is None or attempt.deployed is None or attempt.ended is not None:
+        if session is not None:
+            session.release_lock()
         nothing = "" if attempt is not None and attempt.ended is not None else " Nothing was changed."
         return Result(exit_code, f"{sentence.rstrip('.')}.{nothing}", attempt, code=code)
     what = f"{attempt.deployment} goes on" if attempt.deployment else "what was begun goes on"
