@@ -28,7 +28,7 @@ GROUPS = {
     "tests/service/test_faults.py": "seconds",
     "tests/service/test_load.py": "seconds",
     "tests/service/test_policy.py": "seconds",
-    "tests/unit/runtime/test_runners.py": "seconds",
+    "tests/unit/runtime/test_runner_client.py": "seconds",
     "tests/unit/runtime/test_watchdog.py": "seconds",
     # One server is enough for them.
     "tests/service/test_phases.py": "without weights",

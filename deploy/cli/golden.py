@@ -15,7 +15,7 @@ from deploy.findings.terminal import print_json
 from deploy.gates import golden as findings_file
 from deploy.gates.gate import reason
 from deploy.gates.observation import ANALYZE
-from deploy.gates.replies import Unexpected, content
+from deploy.gates.responses import UnexpectedResponse, json_object
 from deploy.gates.target import KEY_VARIABLE, client
 from deploy.image.load import PROBE_PHOTO
 from deploy.text import printable
@@ -75,9 +75,9 @@ def ask(url: str, key: str = "") -> dict[str, findings_file.Findings]:
                     headers={**keys, **extra},
                     timeout=ANSWER_S,
                 )
-                analysis = content(answer, f"POST {ANALYZE}")
+                analysis = json_object(answer, f"POST {ANALYZE}")
                 found[findings_file.source_of(analysis)] = findings_file.findings(analysis)
-    except Unexpected as odd:
+    except UnexpectedResponse as odd:
         raise PlanError(f"{url}: {odd}") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise PlanError(f"{url} gives no answer: {reason(error)}.") from None

@@ -26,8 +26,7 @@ from deploy.record.progress import Progress, compute
 from deploy.record.store import Store, open_store, with_note
 from deploy.record.text import clean, duration, moment, short
 from deploy.record.trail import Note, Record
-from deploy.rollout.status import LiveStatus
-from deploy.rollout.status import now as live_status
+from deploy.rollout.status import LiveStatus, live_status
 from deploy.text import printable
 
 LONGEST_NOTE = 2000  # characters

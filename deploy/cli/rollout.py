@@ -30,7 +30,7 @@ from deploy.record.store import RecordError, open_store
 from deploy.rollout import deploy
 from deploy.rollout import resume as resuming
 from deploy.rollout import rollback as back
-from deploy.rollout.output import LogReporter, view
+from deploy.rollout.output import LogReporter, make_reporter
 from deploy.rollout.session import ConcurrentDeploymentError, Result, RolloutSession
 from deploy.taskdef import render as renderer
 from deploy.text import printable
@@ -153,7 +153,7 @@ def run_up(
         return deploy.deploy_phases(session, goal, choice)
     if phase is None:
         raise PlanError("Which phase? `trail up simple`, or `trail up --to full` for all of them.")
-    return deploy.up(session, phase, choice)
+    return deploy.deploy_phase(session, phase, choice)
 
 
 def run_rollback(session: RolloutSession, goal: Phase | None) -> Result:
@@ -176,7 +176,7 @@ def guarded(
     contract = contracts.read(given.contract) if given.contract else contracts.builtin()
     signal.signal(signal.SIGTERM, interrupt)
     used = OptionsInUse.of({**vars(given), "digest": digest, "image": image})
-    with view(given.plain or given.as_json, used) as reporter:
+    with make_reporter(given.plain or given.as_json, used) as reporter:
         session, result = None, None
         try:
             session = prepared(given, plan, contract, reporter)
@@ -221,7 +221,7 @@ def prepared(given: Options, plan: Plan, contract: dict[str, Any], reporter: Log
         clients=clients,
         store=store,
         who=str(caller["Arn"]),
-        see=reporter,
+        reporter=reporter,
         base_url=given.base_url,
         every_s=given.every,
         confirm=confirm,
@@ -233,7 +233,7 @@ def unfinished(session: RolloutSession | None, sentence: str, exit_code: int, co
     attempt = session.attempt if session else None
     if session is None or attempt is None or attempt.deployed is None or attempt.ended is not None:
         if session is not None:
-            session.release()
+            session.release_lock()
         nothing = "" if attempt is not None and attempt.ended is not None else " Nothing was changed."
         return Result(exit_code, f"{sentence.rstrip('.')}.{nothing}", attempt, code=code)
     what = f"{attempt.deployment} goes on" if attempt.deployment else "what was begun goes on"

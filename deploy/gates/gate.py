@@ -1,4 +1,4 @@
-"""A gate: one question with its name, and how whatever comes back becomes a result and never a trace."""
+"""A gate: one check of the live system. Errors of the network, of AWS or of the service become failed gates."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from bentos.skin.settings import Phase
 from deploy.aws.errors import told
 from deploy.config.plan import PHASES
 from deploy.gates.observation import Observation
-from deploy.gates.replies import Unexpected
-from deploy.gates.result import GateResult
+from deploy.gates.responses import UnexpectedResponse
 from deploy.gates.target import LiveTarget, credentials_lost
+from deploy.record.trail import GateResult
 from deploy.text import printable
 
 NO_CREDENTIALS = (
@@ -37,78 +37,80 @@ NO_CREDENTIALS = (
 
 @dataclass(frozen=True, slots=True)
 class GateOutcome:
-    """What a gate's question gave; the attributes are those of `GateResult`."""
+    """What a gate's check returned; the attributes are those of `GateResult`."""
 
     holds: bool
     sentence: str
     value: Any = None
     limit: Any = None
-    hopeless: bool = False
+    permanent: bool = False
 
 
 def passed(sentence: str, value: Any = None, limit: Any = None) -> GateOutcome:
-    """It is as the phase demands."""
+    """The live system is as the phase requires."""
     return GateOutcome(True, sentence, value, limit)
 
 
-def failed(sentence: str, value: Any = None, limit: Any = None, *, hopeless: bool = False) -> GateOutcome:
-    """It is not; `hopeless` where no waiting can change that."""
-    return GateOutcome(False, sentence, value, limit, hopeless)
+def failed(sentence: str, value: Any = None, limit: Any = None, *, permanent: bool = False) -> GateOutcome:
+    """It is not; `permanent` if waiting cannot change that."""
+    return GateOutcome(False, sentence, value, limit, permanent)
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One question to the live system.
+    """One check of the live system.
 
     Attributes:
         name: stable.
         title: for people.
-        judge: asks and judges.
-        since: first phase in which it is asked; it is asked in all later ones too.
-        kind: steady: in every round; once: when all steady ones first hold, and at the end of the window.
-        last: asked only while all others hold; for what takes long.
-        again: whether a miss within the window is asked about a second time at once; not where the answer sums up
-            many requests, of which a few may be lost anyway.
+        check: the function that checks.
+        since: first phase that checks it; all later ones do too.
+        kind: steady: checked in every round; once: checked when all steady ones first pass, and at the end of the
+            window.
+        last: checked only while all others pass, since it takes long.
+        again: whether a failure within the window is checked a second time at once; not for a gate that sums up many
+            requests, of which a few may fail.
     """
 
     name: str
     title: str
-    judge: Callable[[LiveTarget, Observation], GateOutcome]
+    check: Callable[[LiveTarget, Observation], GateOutcome]
     since: Phase = "simple"
     kind: Literal["steady", "once"] = "steady"
     last: bool = False
     again: bool = True
 
-    def is_of(self, phase: Phase) -> bool:
-        """Whether it is asked in a phase."""
+    def belongs_to(self, phase: Phase) -> bool:
+        """Whether a phase checks it."""
         return PHASES.index(self.since) <= PHASES.index(phase)
 
-    def ask(self, live: LiveTarget, seen: Observation) -> GateResult:
-        """The result; what the network or the other side does wrong is a gate that does not hold.
+    def run(self, live: LiveTarget, observation: Observation) -> GateResult:
+        """Check it now.
 
         Raises:
             ClientError, BotoCoreError: AWS credentials are missing or no longer valid.
         """
-        judged = self._judged(live, seen)
+        outcome = self._outcome(live, observation)
         return GateResult(
             name=self.name,
             title=self.title,
-            holds=judged.holds,
-            value=judged.value,
-            limit=judged.limit,
-            sentence=judged.sentence,
+            holds=outcome.holds,
+            value=outcome.value,
+            limit=outcome.limit,
+            sentence=outcome.sentence,
             at=datetime.now(UTC),
-            hopeless=judged.hopeless,
+            permanent=outcome.permanent,
         )
 
-    def _judged(self, live: LiveTarget, seen: Observation) -> GateOutcome:
+    def _outcome(self, live: LiveTarget, observation: Observation) -> GateOutcome:
         try:
-            return self.judge(live, seen)
-        except Unexpected as odd:
-            return failed(str(odd))
+            return self.check(live, observation)
+        except UnexpectedResponse as error:
+            return failed(str(error))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return failed(
-                f"{live.base_url} gives no answer: {reason(error)}. Is the load balancer there, and its name?"
+                f"{live.base_url} does not answer: {reason(error)}. Does the load balancer exist, and does its DNS "
+                "name resolve?"
             )
         except NO_CREDENTIALS:
             raise
@@ -119,14 +121,14 @@ class Gate:
         except BotoCoreError as error:
             return failed(told(error))
         except ResponseParserError:
-            return failed("AWS answers in a form that cannot be read: is AWS_ENDPOINT_URL that of an AWS API?")
+            return failed("The response from AWS cannot be parsed: is AWS_ENDPOINT_URL the address of an AWS API?")
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            # Whatever stands in AWS's place may leave out what AWS always says.
-            return failed(f"An answer lacks what it should have ({type(error).__name__}: {printable(str(error), 80)}).")
+            # An emulator of AWS may leave out what AWS always sends.
+            return failed(f"A response lacks a field ({type(error).__name__}: {printable(str(error), 80)}).")
 
 
 def reason(error: Exception) -> str:
-    """Why no answer came, in a few words."""
+    """Why no response came, in a few words."""
     if isinstance(error, httpx.TimeoutException):
-        return "it takes too long"
+        return "timeout"
     return printable(" ".join(str(error).split()), 200) or type(error).__name__

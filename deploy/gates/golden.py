@@ -1,4 +1,4 @@
-"""What is expected of the probe photo, and how far an answer may be from it."""
+"""The expected findings on the probe photo, and how far an analysis may differ from them."""
 
 import hashlib
 import json
@@ -10,29 +10,29 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bentos.skin.findings import SEVERITIES
 from bentos.skin.schema import Severity
-from deploy.config import files as reading
+from deploy.config import files
 from deploy.config.plan import PlanError
 from deploy.image.load import PROBE_PHOTO
 
 GOLDEN = Path(__file__).with_name("golden.json")
 MAX_BYTES = 1 << 20
-HEURISTIC = "heuristic"  # key of the findings of the heuristics; the model's are under the sha256 of its manifest
+HEURISTIC = "heuristic"  # key of the heuristics' findings; the key of a model's findings is the sha256 of its manifest
 CONCERNS = ("acne", "wrinkles", "redness", "pigmentation", "shine", "texture")
 
-# Tolerances: another processor or another build of a library moves findings a little; other weights move them further.
-FACE_IOU = 0.8  # least overlap of the face's boxes, intersection over union
-SEVERITY_STEPS = 1  # classes apart, at the most
-COUNT_LEAST, COUNT_SHARE = 2, 0.25  # lesions more or fewer: so many, or this share of those expected
-SCORE_POINTS = 6  # of 100, more or fewer
+# Tolerances: another processor or library build changes findings a little; other weights change them more.
+FACE_IOU = 0.8  # smallest intersection over union of the face's boxes
+SEVERITY_STEPS = 1  # largest distance in classes
+COUNT_LEAST, COUNT_SHARE = 2, 0.25  # lesions more or fewer: this number, or this share of the expected ones
+SCORE_POINTS = 6  # of 100, higher or lower
 
 Score = Annotated[int, Field(ge=0, le=100)]
 
 
 class Findings(BaseModel):
-    """Of one runner.
+    """The findings of the heuristics or of one model.
 
     Attributes:
-        face: x, y, width, height in pixels; None where no face is found.
+        face: x, y, width, height in pixels; None if no face is found.
         severity: of acne.
         count: of lesions.
         scores: of each concern, 0 to 100.
@@ -47,11 +47,11 @@ class Findings(BaseModel):
 
 
 class Golden(BaseModel):
-    """The file.
+    """A file of expected findings.
 
     Attributes:
         photo: sha256 of the probe photo.
-        findings: by runner.
+        findings: by HEURISTIC or the sha256 of a model's manifest.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,43 +67,43 @@ def photo_sha256() -> str:
 
 
 def read(path: Path) -> Golden:
-    """A file that `trail golden` wrote.
+    """Read a file that `trail golden` wrote.
 
     Raises:
-        PlanError: it cannot be read, or is of another probe photo.
+        PlanError: it cannot be read, or was made with another probe photo.
     """
     try:
-        found = Golden.model_validate(json.loads(reading.content(path, MAX_BYTES, "what `trail golden` writes")))
-    except reading.Unreadable as error:
+        golden = Golden.model_validate(json.loads(files.content(path, MAX_BYTES, "a file that `trail golden` writes")))
+    except files.Unreadable as error:
         raise PlanError(str(error)) from None
     except (ValidationError, ValueError, RecursionError):
-        raise PlanError(f"{path} is not what `trail golden` writes.") from None
-    if found.photo != photo_sha256():
-        raise PlanError(f"{path} is of another probe photo; write it anew with `trail golden`.")
-    return found
+        raise PlanError(f"{path} is not a file that `trail golden` writes.") from None
+    if golden.photo != photo_sha256():
+        raise PlanError(f"{path} was made with another probe photo; write it again with `trail golden`.")
+    return golden
 
 
 def expected(source: str, own: str | None) -> Findings | None:
-    """What a runner should find; None where nobody knows.
+    """The expected findings; None if they are not known.
 
     Args:
         source: HEURISTIC, or the sha256 of a manifest.
-        own: a file of the plan's, which goes before the one that comes with this code.
+        own: path of the plan's file, which is read before the one that comes with this code.
 
     Raises:
         PlanError: a file cannot be read.
     """
-    files = [Path(own)] if own else []
-    return next((found for one in [*files, GOLDEN] if (found := read(one).findings.get(source))), None)
+    paths = [Path(own), GOLDEN] if own else [GOLDEN]
+    return next((found for path in paths if (found := read(path).findings.get(source))), None)
 
 
 def source_of(analysis: dict[str, Any]) -> str:
-    """Under which key the findings of an analysis stand."""
+    """The key of an analysis in `Golden.findings`."""
     return HEURISTIC if analysis["source"] == HEURISTIC else str(analysis["model"]["sha256"])
 
 
 def findings(analysis: dict[str, Any]) -> Findings:
-    """What is compared of an analysis; LookupError, TypeError or ValueError where it is none."""
+    """The findings of an analysis; raises LookupError, TypeError or ValueError if it is not one."""
     concerns = analysis["concerns"]
     face = analysis["face"]
     return Findings(
@@ -114,27 +114,27 @@ def findings(analysis: dict[str, Any]) -> Findings:
     )
 
 
-def differences(wanted: Findings, found: Findings) -> list[str]:
-    """In what the findings are further from the expected ones than they may be, in words; none where they are right."""
-    said = []
-    if (wanted.face is None) != (found.face is None):
-        said.append("a face is found" if found.face else "no face is found")
-    elif wanted.face and found.face and (share := overlap(wanted.face, found.face)) < FACE_IOU:
-        said.append(f"the face's box overlaps by {share:.2f} (at least {FACE_IOU})")
-    if abs(SEVERITIES.index(wanted.severity) - SEVERITIES.index(found.severity)) > SEVERITY_STEPS:
-        said.append(f"severity is {found.severity}, not {wanted.severity}")
-    if abs(wanted.count - found.count) > max(COUNT_LEAST, COUNT_SHARE * wanted.count):
-        said.append(f"count is {found.count}, not {wanted.count}")
-    for name, score in wanted.scores.items():
-        got = found.scores.get(name)
-        if got is None or abs(got - score) > SCORE_POINTS:
-            said.append(f"{name} is {got}, not {score}")
-    return said
+def differences(expected: Findings, actual: Findings) -> list[str]:
+    """What differs from the expected findings by more than the tolerances, as phrases."""
+    phrases = []
+    if (expected.face is None) != (actual.face is None):
+        phrases.append("a face is found" if actual.face else "no face is found")
+    elif expected.face and actual.face and (share := overlap(expected.face, actual.face)) < FACE_IOU:
+        phrases.append(f"the face's box overlaps by {share:.2f} (at least {FACE_IOU})")
+    if abs(SEVERITIES.index(expected.severity) - SEVERITIES.index(actual.severity)) > SEVERITY_STEPS:
+        phrases.append(f"severity is {actual.severity}, not {expected.severity}")
+    if abs(expected.count - actual.count) > max(COUNT_LEAST, COUNT_SHARE * expected.count):
+        phrases.append(f"count is {actual.count}, not {expected.count}")
+    for name, score in expected.scores.items():
+        actual_score = actual.scores.get(name)
+        if actual_score is None or abs(actual_score - score) > SCORE_POINTS:
+            phrases.append(f"{name} is {actual_score}, not {score}")
+    return phrases
 
 
-def overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> float:
+def overlap(first: tuple[float, float, float, float], second: tuple[float, float, float, float]) -> float:
     """Intersection over union of two boxes x, y, width, height."""
-    across = max(0.0, min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0]))
-    down = max(0.0, min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1]))
-    union = one[2] * one[3] + other[2] * other[3] - across * down
+    across = max(0.0, min(first[0] + first[2], second[0] + second[2]) - max(first[0], second[0]))
+    down = max(0.0, min(first[1] + first[3], second[1] + second[3]) - max(first[1], second[1]))
+    union = first[2] * first[3] + second[2] * second[3] - across * down
     return across * down / union if union > 0 else 0.0

@@ -1,4 +1,4 @@
-"""One round of questions: each is asked when the first gate wants it, and once, however many gates share the answer."""
+"""One round's observations of the live system: each is made when a gate first needs it, and only once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,67 +10,67 @@ import httpx
 from deploy.aws import tasks as running
 from deploy.config.plan import Gates
 from deploy.gates.probe_load import RECENT_S, Outcome, ProbeLoad
-from deploy.gates.replies import Unexpected, content, expected_200
+from deploy.gates.responses import UnexpectedResponse, json_object, require_200
 from deploy.gates.target import LiveTarget
 from deploy.image.load import PROBE_PHOTO
 
 T = TypeVar("T")
 SCALED_IN = "Scaling activity"  # begins the reason of a task that autoscaling stopped
 ANALYZE = "/analyze"
-# As a browser asks before a page may send a key with a photo.
+# A browser sends these headers before a page may send a photo with an API key.
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
 
 
 @dataclass(frozen=True)
 class Window:
-    """The time for which all steady gates must hold.
+    """The time for which all steady gates must pass.
 
     Attributes:
-        began, ends: seconds of the canary's clock.
-        wanted: tasks that were desired when it began.
-        running: ARNs of our tasks when it began.
-        stopped: ARNs of those of ours that had stopped before.
+        began, ends: seconds of the probe load's clock.
+        desired: tasks that were desired when it began.
+        running: ARNs of the tasks of our deployment when it began.
+        stopped: ARNs of those that had stopped before.
     """
 
     began: float
     ends: float
-    wanted: int
+    desired: int
     running: frozenset[str]
     stopped: frozenset[str]
 
 
 class Observation:
-    """What a round has seen so far.
+    """What a round observes of the live system.
 
     Args:
-        live: that is asked.
+        live: the system.
         limits: of the plan.
-        canary: that runs meanwhile.
+        probe_load: that runs meanwhile.
         window: that has begun; None while the system settles.
     """
 
-    def __init__(self, live: LiveTarget, limits: Gates, canary: ProbeLoad, window: Window | None = None) -> None:
-        self._live, self.limits, self.canary, self.window = live, limits, canary, window
-        self._hung: httpx.TimeoutException | None = None
-        self._answers: dict[str, Any] = {}
+    def __init__(self, live: LiveTarget, limits: Gates, probe_load: ProbeLoad, window: Window | None = None) -> None:
+        self._live, self.limits, self.probe_load, self.window = live, limits, probe_load, window
+        self._timeout: httpx.TimeoutException | None = None
+        self._results: dict[str, Any] = {}
         self._failed: dict[str, Exception] = {}
 
-    # --- the canary -----------------------------------------------------------------------------------------------
+    # --- the probe load -------------------------------------------------------------------------------------------
 
     @cached_property
     def outcomes(self) -> list[Outcome]:
-        """Of the window; of the last seconds while the system settles."""
-        return self.canary.since(self.window.began if self.window else self.canary.clock() - RECENT_S)
+        """The outcomes in the window; before it begins, those of the last seconds."""
+        return self.probe_load.since(self.window.began if self.window else self.probe_load.clock() - RECENT_S)
 
     def expected(self, so_far: int) -> float:
-        """How many outcomes there will be at the window's end: a limit on a share is judged over all of them."""
-        left = max(0.0, self.window.ends - self.canary.clock()) if self.window else 0.0
+        """How many outcomes there will be at the end of the window: a limit on a share counts all of them."""
+        left = max(0.0, self.window.ends - self.probe_load.clock()) if self.window else 0.0
         return so_far + left * self.limits.canary_per_second
 
     # --- the service ----------------------------------------------------------------------------------------------
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
-        """An answer; with a key where one is known, unless other headers are given."""
+        """The response to GET; with an API key if one is known, unless other headers are given."""
         return self._in_time(
             lambda: self._live.http.get(
                 self._live.base_url + path, headers=self._live.headers if headers is None else headers
@@ -78,15 +78,15 @@ class Observation:
         )
 
     def json(self, path: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
-        """The JSON object that a path answers with.
+        """The JSON object that a path returns.
 
         Raises:
-            Unexpected: another status, or no object.
+            UnexpectedResponse: the status is not 200, or there is no JSON object.
         """
-        return content(self.get(path, headers), f"GET {path}")
+        return json_object(self.get(path, headers), f"GET {path}")
 
     def photo(self, headers: dict[str, str], require: str | None = None) -> httpx.Response:
-        """The answer to the probe photo."""
+        """The response to the probe photo."""
         form = {"require": require} if require else {}
         return self._in_time(
             lambda: self._live.http.post(
@@ -99,51 +99,51 @@ class Observation:
         )
 
     def _in_time(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
-        """Once a question has timed out, the others of this round are not waited for: they would add up to minutes."""
-        if self._hung is not None:
-            raise self._hung
+        """Send a request, unless one of this round timed out before: several timeouts would add up to minutes."""
+        if self._timeout is not None:
+            raise self._timeout
         try:
             return ask()
         except httpx.TimeoutException as error:
-            self._hung = error
+            self._timeout = error
             raise
 
     @property
     def health(self) -> dict[str, Any]:
-        """The health path of the contract."""
+        """The response of the contract's health path."""
         path = str(self._live.contract["health"]["path"])
         return self._once("health", lambda: self.json(path, {}))
 
     @property
     def version(self) -> dict[str, Any]:
-        """/version."""
+        """The response of /version."""
         return self._once("version", lambda: self.json("/version"))
 
     @property
     def status(self) -> dict[str, Any]:
-        """/ml/status, of whichever task answers."""
+        """The response of /ml/status, from any task."""
         return self._once("status", lambda: self.json("/ml/status"))
 
     @property
     def model(self) -> dict[str, Any] | None:
-        """The loaded model, as /ml/status tells of it."""
-        found = self.status.get("model")
-        return found if isinstance(found, dict) else None
+        """The loaded model, as /ml/status describes it."""
+        model = self.status.get("model")
+        return model if isinstance(model, dict) else None
 
     @property
     def metrics(self) -> str:
-        """/metrics, of whichever task answers."""
-        return self._once("metrics", lambda: expected_200(self.get("/metrics"), "GET /metrics").text)
+        """The text of /metrics, from any task."""
+        return self._once("metrics", lambda: require_200(self.get("/metrics"), "GET /metrics").text)
 
     @property
     def probe_response(self) -> httpx.Response:
-        """The answer to the probe photo as the front end's page sends it; phase full requires the model."""
+        """The response to the probe photo, sent as the front end's page sends it; phase full requires the model."""
         require = "model" if self._live.phase == "full" else None
         return self._once("probe_response", lambda: self.photo({"origin": self._live.plan.front_end}, require))
 
     @property
     def preflight(self) -> httpx.Response:
-        """The answer to a browser's question whether the front end's page may send photos."""
+        """The response to the CORS preflight that a browser sends before the front end's page sends a photo."""
         url, headers = self._live.base_url + ANALYZE, {"origin": self._live.plan.front_end, **PREFLIGHT}
         return self._once("preflight", lambda: self._in_time(lambda: self._live.http.options(url, headers=headers)))
 
@@ -154,7 +154,7 @@ class Observation:
         """The ECS service.
 
         Raises:
-            Unexpected: there is none.
+            UnexpectedResponse: there is none.
         """
         return self._once("service", self._service)
 
@@ -162,7 +162,7 @@ class Observation:
         plan = self._live.plan
         found = running.service(self._live.clients, plan)
         if found is None:
-            raise Unexpected(f"There is no service {plan.service} in the cluster {plan.cluster}.")
+            raise UnexpectedResponse(f"There is no service {plan.service} in the cluster {plan.cluster}.")
         return found
 
     @property
@@ -172,10 +172,10 @@ class Observation:
         return next((one for one in listed if one.get("id") == self._live.deployment), None)
 
     @property
-    def wanted(self) -> int:
+    def desired(self) -> int:
         """Tasks that must be there: as many as are desired; what autoscaling adds within the window may still start."""
         desired = int(self.service["desiredCount"])
-        return min(desired, self.window.wanted) if self.window else desired
+        return min(desired, self.window.desired) if self.window else desired
 
     def digest_of(self, task: dict[str, Any]) -> str | None:
         """Digest of the image that the serving container of a task runs; None where it is not known."""
@@ -228,17 +228,17 @@ class Observation:
         told = running.targets(self._live.clients, self._live.plan)
         return [one for one in told if one["TargetHealth"]["State"] != "draining"]
 
-    # --- asking once ----------------------------------------------------------------------------------------------
+    # --- once a round ---------------------------------------------------------------------------------------------
 
     def _once(self, name: str, ask: Callable[[], T]) -> T:
-        """The answer, or the failure, that the round's first asking gave."""
+        """The result, or the exception, of the first call in this round."""
         if name in self._failed:
             raise self._failed[name]
-        if name not in self._answers:
+        if name not in self._results:
             try:
-                self._answers[name] = ask()
+                self._results[name] = ask()
             except Exception as error:
                 self._failed[name] = error
                 raise
-        found: T = self._answers[name]
-        return found
+        result: T = self._results[name]
+        return result

@@ -1,4 +1,4 @@
-"""A light, steady load of the probe photo while the gates are asked; what became of each request is kept."""
+"""A light, steady load with the probe photo while the gates are checked; the outcome of each request is kept."""
 
 import math
 import secrets
@@ -15,25 +15,25 @@ import httpx
 from deploy.gates.target import LiveTarget
 from deploy.image.load import PROBE_PHOTO
 
-MOST_IN_FLIGHT = 4  # a service that does not keep up is not piled upon
-KEPT = 100_000  # outcomes; more than any window has
-RECENT_S = 15.0  # of these outcomes is judged while the system settles, so that a bad start is forgotten
-PREFIX = "trail-"  # of the request ids, by which the log tells them from those of users
-LATE = 0.95  # share of the answers that must be in time; the percentile that the plan's limit is for
+MOST_IN_FLIGHT = 4  # so that a slow service is not overloaded
+KEPT = 100_000  # outcomes; no window has more
+RECENT_S = 15.0  # before the window begins only outcomes of these last seconds count, so that a bad start is forgotten
+PREFIX = "trail-"  # of the request ids, so that logs distinguish them from users' requests
+P95 = 0.95  # share of the responses that must be within the plan's limit
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one request.
+    """The outcome of one request.
 
     Attributes:
         id: of the request.
-        began: seconds of the canary's clock.
+        began: seconds of the probe load's clock.
         sent: UTC.
-        status: of the answer; 0 where none came.
-        seconds: from sending to the whole answer.
-        source, degraded, reason: of the analysis; None where there is none.
-        retry_after: whether a refusal says when to come again.
+        status: of the response; 0 if none came.
+        seconds: from sending to the end of the response.
+        source, degraded, reason: of the analysis; None if there is none.
+        retry_after: whether the response has the header Retry-After.
     """
 
     id: str
@@ -48,30 +48,30 @@ class Outcome:
 
     @property
     def answered(self) -> bool:
-        """With an analysis."""
+        """The service analysed the photo."""
         return self.status == 200
 
     @property
     def refused(self) -> bool:
-        """For want of room, as the service refuses."""
+        """The service refused it because of its limits: 429 with Retry-After."""
         return self.status == 429 and self.retry_after
 
     @property
     def lost(self) -> bool:
-        """Neither answered nor refused: no answer, 5xx, or what only something in between would say."""
+        """Neither answered nor refused: no response, 5xx, or a response of something between client and service."""
         return not self.answered and not self.refused
 
 
 class Pace:
-    """When the next request is due: so many a second, and never several at once to make up for lost time."""
+    """Spaces requests evenly; after a delay it does not send several at once."""
 
     def __init__(self, per_second: float, clock: Callable[[], float]) -> None:
         self._period, self._clock = 1 / per_second, clock
         self._next = clock()
         self._lock = threading.Lock()
 
-    def take(self) -> float:
-        """Seconds to wait for the slot that is taken."""
+    def reserve(self) -> float:
+        """Reserve the next slot; returns the seconds until then."""
         with self._lock:
             now = self._clock()
             slot = max(self._next, now)
@@ -83,9 +83,9 @@ class ProbeLoad:
     """Sends the probe photo until it is stopped; never raises.
 
     Args:
-        live: that is asked.
-        per_second: requests.
-        most: in flight at a time.
+        live: the system.
+        per_second: requests per second.
+        most: requests in flight at a time.
         clock: monotonic seconds.
     """
 
@@ -105,7 +105,7 @@ class ProbeLoad:
 
     def __enter__(self) -> Self:
         pace = Pace(self._per_second, self.clock)
-        # Daemons: the end of a rollout does not wait for a request that hangs.
+        # Daemon threads: the tool can end although a request hangs.
         self._threads = [threading.Thread(target=self._work, args=(pace,), daemon=True) for _ in range(self._most)]
         for thread in self._threads:
             thread.start()
@@ -115,66 +115,69 @@ class ProbeLoad:
         self._over.set()
 
     def finish(self, within_s: float) -> None:
-        """Stop, and wait for what is in flight."""
+        """Stop, and wait for requests in flight."""
         self._over.set()
         ends = time.monotonic() + within_s
         for thread in self._threads:
             thread.join(max(0.0, ends - time.monotonic()))
 
     def since(self, began: float) -> list[Outcome]:
-        """Outcomes of what was sent since then, oldest first."""
-        return sorted((one for one in self._outcomes.copy() if one.began >= began), key=lambda one: one.began)
+        """Outcomes of requests that were sent since then, oldest first."""
+        recent = (outcome for outcome in self._outcomes.copy() if outcome.began >= began)
+        return sorted(recent, key=lambda outcome: outcome.began)
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """All that are kept, oldest first."""
+        """All outcomes that are kept, oldest first."""
         return self.since(-math.inf)
 
     def _work(self, pace: Pace) -> None:
-        while not self._over.wait(pace.take()):
+        while not self._over.wait(pace.reserve()):
             outcome = self._send()
             if not self._over.is_set() or outcome.status:
-                self._outcomes.append(outcome)  # what is lost because the client was closed is nobody's fault
+                self._outcomes.append(
+                    outcome
+                )  # a request that fails after the end has failed because the client was closed
 
     def _send(self) -> Outcome:
-        name, began, sent = PREFIX + secrets.token_hex(8), self.clock(), datetime.now(UTC)
+        request_id, began, sent = PREFIX + secrets.token_hex(8), self.clock(), datetime.now(UTC)
         started = time.monotonic()
         try:
-            answer = self._live.http.post(
+            response = self._live.http.post(
                 self._live.base_url + "/analyze",
                 files={"image": (PROBE_PHOTO.name, self._photo, "image/png")},
-                headers={**self._live.headers, "x-request-id": name},
+                headers={**self._live.headers, "x-request-id": request_id},
                 timeout=self._live.photo_s,
             )
-        except Exception:  # whatever it is, the answer did not come; gates say why
-            return Outcome(name, began, sent, 0, time.monotonic() - started)
-        seconds, body = time.monotonic() - started, _object(answer)
+        except Exception:  # no response came, whatever the reason; the gates report it
+            return Outcome(request_id, began, sent, 0, time.monotonic() - started)
+        seconds, body = time.monotonic() - started, _object(response)
         return Outcome(
-            name,
+            request_id,
             began,
             sent,
-            answer.status_code,
+            response.status_code,
             seconds,
             source=_text(body.get("source")),
-            degraded=body.get("degraded") is True if answer.status_code == 200 else None,
+            degraded=body.get("degraded") is True if response.status_code == 200 else None,
             reason=_text(body.get("reason")),
-            retry_after="retry-after" in answer.headers,
+            retry_after="retry-after" in response.headers,
         )
 
 
-def _object(answer: httpx.Response) -> dict[str, Any]:
+def _object(response: httpx.Response) -> dict[str, Any]:
     try:
-        found = answer.json()
+        content = response.json()
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def percentile(seconds: Sequence[float], share: float = LATE) -> float:
-    """The time within which this share of them was done, by nearest rank; of at least one."""
+def percentile(seconds: Sequence[float], share: float = P95) -> float:
+    """The percentile of at least one value, by nearest rank."""
     ordered = sorted(seconds)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

@@ -1,4 +1,4 @@
-"""The live system that gates ask: where it is, what should run there, and with which key it answers."""
+"""The live system that gates check: its address, what should run there, and its API key."""
 
 import json
 import os
@@ -17,38 +17,38 @@ from deploy.aws.clients import Clients
 from deploy.aws.errors import EXPIRED, told
 from deploy.config.plan import Gates, Plan
 
-KEY_VARIABLE = "TRAIL_API_KEY"  # a plain key, where the secret holds hashed ones or may not be read
+KEY_VARIABLE = "TRAIL_API_KEY"  # a plain key, if the secret has only hashed ones or cannot be read
 KEYS_SETTING = "SHINE_API_KEYS"
 CONNECT_S = 5.0
-ANSWER_S = 5.0  # for everything but photos, which the service answers within its own deadline
+ANSWER_S = 5.0  # for all requests except photos, for which the service has its own deadline
 
 
 class KeyUnknown(Exception):
-    """No API key could be had; the message is a sentence that says how to give one."""
+    """No API key was found; the message is a sentence that says how to give one."""
 
 
 def client() -> httpx.Client:
-    """For the service: certificates are those that this system trusts, or those of SSL_CERT_FILE."""
+    """A client for the service; it trusts this system's certificates, or those in SSL_CERT_FILE."""
     timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
     return httpx.Client(verify=ssl.create_default_context(), timeout=timeout, follow_redirects=False)
 
 
 @dataclass
 class LiveTarget:
-    """What is asked.
+    """The live system.
 
     Attributes:
         plan: of the team.
         contract: of the image, as it prints it.
-        phase: that is to be proven.
+        phase: to prove.
         digest: of the image that should run, sha256:….
-        task_definition: its ARN.
+        task_definition: ARN of the one that should run.
         clients: of AWS.
-        deployment: ECS's id of the deployment, ecs-svc/…; None where it is not known.
-        base_url: of the service, through the load balancer; the plan's domain where none is given.
-        api_key: a key that the service knows, plain; `own_key` finds one.
-        since: UTC, when the rollout began.
-        http: asks the service.
+        deployment: ECS's id of the deployment, ecs-svc/…; None if it is not known.
+        base_url: of the service, through the load balancer; by default the plan's domain.
+        api_key: a plain key that the service accepts; `plain_key` finds one.
+        since: when the rollout began, UTC.
+        http: client for the service.
     """
 
     plan: Plan
@@ -67,45 +67,45 @@ class LiveTarget:
         self.base_url = (self.base_url or self.plan.domain).rstrip("/")
 
     def close(self) -> None:
-        """Ask nothing more of the service."""
+        """Close the connections to the service."""
         self.http.close()
 
     @property
     def revision(self) -> str | None:
-        """Commit that the image is of; None where it does not say."""
-        found = self.contract.get("revision")
-        return found if isinstance(found, str) else None
+        """Commit of the image; None if its contract does not say."""
+        revision = self.contract.get("revision")
+        return revision if isinstance(revision, str) else None
 
     @property
     def limits(self) -> Gates:
-        """Of the plan, for this phase."""
+        """The plan's limits for this phase."""
         step = self.plan.phases.get(self.phase)
         return Gates() if step is None else step.gates
 
     @property
     def headers(self) -> dict[str, str]:
-        """With which a request is let in."""
+        """Headers that authenticate a request."""
         return {} if self.api_key is None else {"x-api-key": self.api_key}
 
     @property
     def photo_s(self) -> float:
-        """Seconds after which no answer to a photo will come: the service's own deadline, and the way there."""
+        """Timeout for a photo: the service's own deadline, and time for the network."""
         return float(self.contract["seconds"]["slowest_request"]) + ANSWER_S
 
 
-def own_key(plan: Plan, clients: Clients, environ: Mapping[str, str] = os.environ) -> str | None:
-    """A plain API key as `seek_key` finds it; None where it finds none."""
+def plain_key(plan: Plan, clients: Clients, environ: Mapping[str, str] = os.environ) -> str | None:
+    """The API key that `find_key` finds; None if it finds none."""
     try:
-        return seek_key(plan, clients, environ)
+        return find_key(plan, clients, environ)
     except KeyUnknown:
         return None
 
 
-def seek_key(plan: Plan, clients: Clients, environ: Mapping[str, str]) -> str:
-    """A plain API key: out of TRAIL_API_KEY, else the first that stands in the plan's secret unhashed.
+def find_key(plan: Plan, clients: Clients, environ: Mapping[str, str]) -> str:
+    """A plain API key: from TRAIL_API_KEY, else the first one in the plan's secret that is not hashed.
 
     Raises:
-        KeyUnknown: there is none, or the secret may not be read.
+        KeyUnknown: there is none, or the secret cannot be read.
         ClientError: the credentials are no longer valid.
     """
     if given := environ.get(KEY_VARIABLE, "").strip():
@@ -119,16 +119,15 @@ def seek_key(plan: Plan, clients: Clients, environ: Mapping[str, str]) -> str:
         if credentials_lost(error):
             raise
         raise KeyUnknown(f"{told(error)} Or give a key in {KEY_VARIABLE}.") from None
-    plain = [one.strip() for one in (value or "").split(",")]
-    found = next((one for one in plain if one and not one.lower().startswith(SCHEME)), None)
-    if found is None:
-        what = "cannot be found there" if value is None else "stands there hashed only"
-        raise KeyUnknown(f"An API key {what} ({arn}); give a plain one in {KEY_VARIABLE}.")
-    return found
+    for key in (value or "").split(","):
+        if key.strip() and not key.strip().lower().startswith(SCHEME):
+            return key.strip()
+    problem = "has no API key" if value is None else "has only hashed API keys"
+    raise KeyUnknown(f"The secret {arn} {problem}; give a plain one in {KEY_VARIABLE}.")
 
 
 def _secret(arn: str, clients: Clients) -> str | None:
-    """The value that ECS would put into the setting; None where the JSON key is not there."""
+    """The value that ECS would put into the setting; None if the secret lacks the JSON key."""
     parts = arn.split(":")
     if parts[2:3] == ["ssm"]:
         parameter = clients["ssm"].get_parameter(Name=arn.partition(":parameter")[2], WithDecryption=True)
@@ -140,12 +139,12 @@ def _secret(arn: str, clients: Clients) -> str | None:
     if not key:
         return str(value)
     try:
-        found = json.loads(value)[key]
+        content = json.loads(value)[key]
     except (ValueError, KeyError, TypeError):
         return None
-    return found if isinstance(found, str) else None
+    return content if isinstance(content, str) else None
 
 
 def credentials_lost(error: ClientError) -> bool:
-    """Whether an error is about the credentials themselves, so that every further question would fail alike."""
+    """Whether the credentials are the problem, so that every other request would fail too."""
     return error.response["Error"].get("Code") in EXPIRED

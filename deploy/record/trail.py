@@ -1,24 +1,23 @@
-"""The trail record as data: every attempt at a phase, what it ran, what its gates saw, how it ended.
+"""The trail record as data: each attempt at a phase, what it deployed, the results of its gates, and how it ended.
 
-The tool writes it out of what it saw; nobody types it. What is derived of it (progress, markers, what is proven) is
-computed from here each time and stored nowhere.
+The tool writes it; people add only notes. Progress, markers and proven phases are computed from it each time, and not
+stored.
 """
 
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from bentos.skin.settings import Phase
-from deploy.gates.result import GateResult
 
 RECORD_VERSION: Literal[1] = 1
 
-# running: begun and not ended, as far as the record knows · proven: all gates held for their whole window · refused:
-# nothing was changed, preflight found something · gate_failed, cause_found, platform_failed: taken back, because a gate
-# failed, because a cause was found that no waiting cures, or by ECS itself · rollback_failed: and that went wrong ·
-# restored: a `trail rollback` that reached what was proven ·
-# overtaken: somebody else's newer deployment came, and was left alone · abandoned: never reached AWS.
+# running: it has not ended, as far as the record knows · proven: all gates passed for the whole window · refused:
+# preflight found a failure, and nothing was changed · gate_failed, cause_found, platform_failed: rolled back because a
+# gate failed, because a cause was found that waiting cannot fix, or by ECS · rollback_failed: the rollback failed too ·
+# restored: a `trail rollback` that succeeded · overtaken: somebody else's newer deployment came, and was not touched ·
+# abandoned: it never reached AWS, or nobody knows how it ended.
 Outcome = Literal[
     "running",
     "proven",
@@ -37,16 +36,44 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Deployed(_Part):
-    """What runs, or would run.
+class GateResult(_Part):
+    """The result of one gate.
 
     Attributes:
-        digest: of the image, sha256:…; empty where its name is a tag, and no task said which image it runs.
-        task_definition: its ARN.
+        name: stable, lower case with underscores, e.g. targets_healthy.
+        title: for people, a few words.
+        holds: whether the gate passed.
+        value: what was measured, as plain data.
+        limit: what is required, as plain data.
+        sentence: the result for an operator; if the gate failed, what to do.
+        at: UTC.
+        permanent: waiting cannot make it pass; `hopeless` in JSON.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+    )
+
+    name: str
+    title: str
+    holds: bool
+    value: Any = None
+    limit: Any = None
+    sentence: str
+    at: datetime
+    permanent: bool = Field(default=False, alias="hopeless")
+
+
+class Deployed(_Part):
+    """What an attempt deploys.
+
+    Attributes:
+        digest: of the image, sha256:…; empty if a tag names the image, and no task reported its digest.
+        task_definition: ARN.
         settings: environment of the container.
-        secrets: setting → where its value lies; never the value.
+        secrets: setting → ARN of its value; never the value.
         weights_uri, weights_sha256: None before phase foundation.
-        service: what UpdateService was given beside the task definition: network, load balancer, deployment rules.
+        service: the rest of the request to UpdateService: network, load balancer, deployment configuration.
     """
 
     digest: str
@@ -62,23 +89,23 @@ class Attempt(_Part):
     """One `trail up` of one phase, or one `trail rollback`.
 
     Attributes:
-        id: of the attempt, hexadecimal.
-        command: what was run.
-        phase: that was to be reached, or gone back to.
-        who: ARN of the caller, as STS tells it.
+        id: hexadecimal.
+        command: `trail up` or `trail rollback`.
+        phase: to deploy, or to roll back to.
+        who: ARN of the caller, from STS.
         host: machine and process, machine:pid.
-        base_url: where its gates asked the service; None: at the plan's domain.
+        base_url: at which gates reached the service; None: the plan's domain.
         started, ended: UTC; ended is None while it runs.
-        deployed: what was to run; None where nothing came that far.
-        before: what ran when it began, proven or not; None where there was no service, or it had no tasks.
+        deployed: what it deploys; None if it ended before that was known.
+        before: what ran when it began, proven or not; None if there was no service, or it had no tasks.
         deployment: ECS's id of the deployment, ecs-svc/…; None before there is one.
         outcome: how it ended.
-        cause: code of the most likely cause of a failure, of docs/causes.md or a gate's name or a finding's code.
+        cause: the most likely cause of a failure: a code of docs/causes.md, a gate's name or a finding's code.
         sentence: how it ended, for people.
         evidence: lines that show the cause.
         gates: the last result of each gate.
-        back_to: id of the attempt that was gone back to; None where nothing was, or desired count 0 was set.
-        trimmed: evidence and gates were left out, when the record had grown too large.
+        back_to: id of the attempt that was rolled back to; None if there was none, or the desired count was set to 0.
+        trimmed: evidence and gates were removed because the record had become too large.
     """
 
     id: str
@@ -102,7 +129,7 @@ class Attempt(_Part):
 
 
 class Note(_Part):
-    """A decision that people took; the only thing in the record that is typed, and shown as such."""
+    """A decision of the team; the only part of the record that people write."""
 
     who: str
     at: datetime
@@ -110,10 +137,10 @@ class Note(_Part):
 
 
 class Record(_Part):
-    """Of one service.
+    """The record of one service.
 
     Attributes:
-        version: of this form.
+        version: of this format.
         account, region, cluster, service: whose record it is.
         attempts: oldest first.
         notes: oldest first.

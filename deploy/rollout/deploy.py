@@ -1,4 +1,4 @@
-"""`trail up`: what is looked at before anything moves, and the calls that begin a deployment."""
+"""`trail up`: preflight, the differences, and the request that starts a deployment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,289 +9,312 @@ from botocore.exceptions import ClientError
 
 from bentos.skin.settings import Phase
 from deploy import exit_codes as exits
-from deploy.aws import service as ecs
 from deploy.aws.errors import meaning
+from deploy.aws.service import ServiceSnapshot
 from deploy.aws.tasks import named_digest, service
 from deploy.config.image_contract import parse
 from deploy.config.plan import PHASES, PlanError
-from deploy.findings import terminal as report
-from deploy.findings.catalog import NOT_CONFIRMED
+from deploy.findings import terminal
+from deploy.record.progress import proven_attempt
 from deploy.record.store import with_attempt
 from deploy.record.trail import Deployed, Record
-from deploy.rollout import diff as change
 from deploy.rollout import push
-from deploy.rollout import rollback as back
-from deploy.rollout.prove import deployed_of, judge, running_before
+from deploy.rollout.diff import differences, service_differences
+from deploy.rollout.prove import deployed_before, deployed_of, prove
+from deploy.rollout.service_calls import (
+    create_service,
+    describe_task_definition,
+    primary_deployment,
+    register_task_definition,
+    service_request,
+    serving,
+    update_service,
+)
 from deploy.rollout.session import ConcurrentDeploymentError, Result, RolloutSession, proven_phases
 from deploy.taskdef import render as renderer
 from deploy.verify import run as preflight
 
-NOT_YET = "sha256:" + "0" * 64  # stands for an image that would only be pushed; nothing is registered with it
+NOT_PUSHED = "sha256:" + "0" * 64  # stands for an image that is not pushed yet; nothing is registered with it
 
 
 @dataclass(frozen=True, slots=True)
 class ImageChoice:
-    """Which image: by its digest in ECR, or by its name on this machine, or that of the phase before."""
+    """Which image to roll out; without digest and image, the one that is proven.
+
+    Attributes:
+        digest: of an image in ECR.
+        image: name of an image on this machine.
+        docker: environment for the docker command.
+    """
 
     digest: str | None = None
     image: str | None = None
     docker: Mapping[str, str] | None = None
 
 
-def deploy_phases(walk: RolloutSession, goal: Phase, wanted: ImageChoice) -> Result:
-    """Phase after phase, from the one after what is proven and runs, up to a goal; stops at the first that fails."""
-    record, (task_definition, runs) = walk.store.read(), runs_now(walk)
-    digest = wanted.digest or (runs if wanted.image is None else None)
+def deploy_phases(session: RolloutSession, goal: Phase, choice: ImageChoice) -> Result:
+    """Deploy phase after phase up to a goal, from the one after the phase that runs; stop at the first that fails."""
+    record, (task_definition, running) = session.store.read(), running_image(session)
+    digest = choice.digest or (running if choice.image is None else None)
     first = 0
-    if task_definition and digest == runs:
-        proof = back.running_attempt(record, task_definition)
+    if task_definition and digest == running:
+        proof = proven_attempt(record, task_definition)
         first = PHASES.index(proof.phase) + 1 if proof else 0
-    steps = PHASES[first : PHASES.index(goal) + 1]
-    result = Result(exits.FINE, f"Phase {goal} is proven already and runs; there is nothing to climb.")
-    for phase in steps:
-        if phase != steps[0] and not walk.clients.writes:
-            result = ahead(walk, phase, named(walk, record, steps[0], wanted))
+    phases = PHASES[first : PHASES.index(goal) + 1]
+    result = Result(exits.FINE, f"Phase {goal} is proven and runs already; there is nothing to deploy.")
+    for phase in phases:
+        if phase != phases[0] and not session.clients.writes:
+            result = preview(session, phase, resolve_digest(session, record, phases[0], choice))
         else:
-            result = up(walk, phase, wanted)
+            result = deploy_phase(session, phase, choice)
         if result.exit != exits.FINE:
             return result
-        if not walk.clients.writes:
+        if not session.clients.writes:
             continue
         deployed = result.attempt.deployed if result.attempt else None
-        wanted = ImageChoice(digest=deployed.digest if deployed else wanted.digest)
+        choice = ImageChoice(digest=deployed.digest if deployed else choice.digest)
     return result
 
 
-def up(walk: RolloutSession, phase: Phase, wanted: ImageChoice) -> Result:
-    """One phase: look, begin, follow, prove.
+def deploy_phase(session: RolloutSession, phase: Phase, choice: ImageChoice) -> Result:
+    """Deploy one phase and prove it.
 
     Raises:
         PlanError, ContractError, RecordError: nothing was changed.
-        ClientError, BotoCoreError: of AWS; where something was begun, it goes on there.
+        ClientError, BotoCoreError: from AWS; a deployment that was started goes on there.
     """
-    writes = walk.clients.writes
-    walk.record = record = walk.store.read()
-    digest = named(walk, record, phase, wanted)
+    writes = session.clients.writes
+    session.record = record = session.store.read()
+    digest = resolve_digest(session, record, phase, choice)
     proven = proven_phases(record, digest) if digest else ()
-    walk.see.proven(proven)
-    below = PHASES[: PHASES.index(phase)]
-    if below and below[-1] not in proven:
-        raise PlanError(f"Phase {below[-1]} is not proven with this image; `trail up --to {phase}` climbs there.")
-    walk.begin(phase)
+    session.reporter.show_proven(proven)
+    earlier = PHASES[: PHASES.index(phase)]
+    if earlier and earlier[-1] not in proven:
+        raise PlanError(
+            f"Phase {earlier[-1]} is not proven with this image; `trail up --to {phase}` deploys the phases before too."
+        )
+    session.begin_attempt(phase)
     if writes:
-        walk.take_lock()
+        session.take_lock()
     try:
-        seen = ecs.picture(walk.clients, walk.plan)
-        refuse_moving(walk, seen)
-        walk.refuse_unreachable(seen)
+        snapshot = session.snapshot()
+        refuse_concurrent_deployment(session, snapshot)
+        session.refuse_unreachable(snapshot)
         if writes:
-            abandon_what_was_left(walk)
-        digest, stopped = looked(walk, phase, wanted, digest)
-        if stopped is not None:
-            return stopped
-        return move(walk, phase, digest, seen)
+            abandon_orphaned_attempts(session)
+        digest, failure = run_preflight(session, phase, choice, digest)
+        if failure is not None:
+            return failure
+        return start_deployment(session, phase, digest, snapshot)
     except ConcurrentDeploymentError as error:
-        walk.release()
+        session.release_lock()
         return Result(exits.SOMEBODY_ELSE, str(error))
     except Exception:
-        if walk.attempt is None or walk.attempt.deployed is None:
-            walk.release()  # nothing was begun
+        if session.attempt is None or session.attempt.deployed is None:
+            session.release_lock()  # nothing was started
         raise
 
 
-def ahead(walk: RolloutSession, phase: Phase, digest: str | None) -> Result:
-    """Of a dry run: what would follow once the phase before is proven; raises as `up`."""
+def preview(session: RolloutSession, phase: Phase, digest: str | None) -> Result:
+    """In a dry run, show a phase that follows once the one before it is proven; raises as `deploy_phase`."""
     before = PHASES[PHASES.index(phase) - 1]
-    walk.see.say(f"Then phase {phase}, once {before} is proven:")
-    digest, stopped = looked(walk, phase, ImageChoice(), digest)
-    if stopped is not None:
-        return stopped
-    lines = change.difference(rendered(walk, before, digest), rendered(walk, phase, digest), secret(walk))
-    show_lines(walk, "task definition", lines)
+    session.reporter.say(f"Then phase {phase}, once {before} is proven:")
+    digest, failure = run_preflight(session, phase, ImageChoice(), digest)
+    if failure is not None:
+        return failure
+    lines = differences(render(session, before, digest), render(session, phase, digest), secret_settings(session))
+    show_lines(session, "task definition", lines)
     return Result(exits.FINE, "Dry run: nothing was changed.")
 
 
-def secret(walk: RolloutSession) -> list[str]:
-    """Settings whose values are not shown."""
-    return [one.name for one in parse(walk.contract).settings if one.secret]
+def run_preflight(
+    session: RolloutSession, phase: Phase, choice: ImageChoice, digest: str | None
+) -> tuple[str, Result | None]:
+    """Check the image, push it, then check the task definition and the account.
 
-
-def looked(walk: RolloutSession, phase: Phase, wanted: ImageChoice, digest: str | None) -> tuple[str, Result | None]:
-    """Run the image, push it, look at plan and account; the digest, and the result where something was found."""
-    image = wanted.image
-    task = rendered(walk, phase, digest or NOT_YET)
-    tried = preflight.Subject(task, walk.contract, walk.plan, phase, image, offline=False)
-    findings = preflight.check_image(tried) if image else []
-    if report.is_fine(findings, strict=False) and digest is None:
-        if not walk.clients.writes:
-            walk.see.say(f"Would push {image} to {walk.plan.repository_name}.")
+    Returns:
+        The digest, and the result of the command if a check failed.
+    """
+    image = choice.image
+    subject = preflight.Subject(
+        render(session, phase, digest or NOT_PUSHED), session.contract, session.plan, phase, image, offline=False
+    )
+    findings = preflight.check_image(subject) if image else []
+    if terminal.is_fine(findings, strict=False) and digest is None:
+        if not session.clients.writes:
+            session.reporter.say(f"Would push {image} to {session.plan.repository_name}.")
         else:
-            digest = push.push(walk.clients, walk.plan, str(image), wanted.docker or {}, walk.see.say)
-            task = rendered(walk, phase, digest)
-    subject = preflight.Subject(task, walk.contract, walk.plan, phase, image, offline=False)
+            docker = choice.docker or {}
+            digest = push.push(session.clients, session.plan, str(image), docker, session.reporter.say)
+            task_definition = render(session, phase, digest)
+            subject = preflight.Subject(task_definition, session.contract, session.plan, phase, image, offline=False)
     findings += preflight.check_task_definition(subject) + preflight.check_account(subject)
-    if digest is None:  # of a dry run: what is not pushed yet cannot be found
-        findings = [one for one in findings if not one.code.startswith("IMAGE")]
-    walk.see.say(f"Preflight: {', '.join(f'{number} {level}' for level, number in report.counts(findings).items())}.")
-    for one in findings:
-        if one.level in ("WARN", "FAIL"):
-            for line in report.block(one, colours=False).rstrip().splitlines():
-                walk.see.say(line)
-    if report.is_fine(findings, strict=False):
-        return digest or NOT_YET, None
-    first = next(one for one in findings if one.level == "FAIL")
-    sentence = f"Preflight: {first.sentence} Nothing was changed."
-    if not walk.clients.writes:
+    if digest is None:  # in a dry run; ECR cannot hold what is not pushed yet
+        findings = [finding for finding in findings if not finding.code.startswith("IMAGE")]
+    levels = ", ".join(f"{number} {level}" for level, number in terminal.counts(findings).items())
+    session.reporter.say(f"Preflight: {levels}.")
+    for finding in findings:
+        if finding.level in ("WARN", "FAIL"):
+            for line in terminal.block(finding, colours=False).rstrip().splitlines():
+                session.reporter.say(line)
+    if terminal.is_fine(findings, strict=False):
+        return digest or NOT_PUSHED, None
+    failures = [finding for finding in findings if finding.level == "FAIL"]
+    sentence = f"Preflight: {failures[0].sentence} Nothing was changed."
+    if not session.clients.writes:
         return "", Result(exits.FOUND, sentence, findings=tuple(findings))
-    evidence = [f"{one.code}: {one.sentence}" for one in findings if one.level == "FAIL"]
-    ended = walk.end(exits.FOUND, "refused", sentence, cause=first.code, evidence=evidence)
+    evidence = [f"{finding.code}: {finding.sentence}" for finding in failures]
+    ended = session.end_attempt(exits.FOUND, "refused", sentence, cause=failures[0].code, evidence=evidence)
     return "", Result(ended.exit, ended.sentence, ended.attempt, tuple(findings))
 
 
-def move(walk: RolloutSession, phase: Phase, digest: str, seen: ecs.ServiceSnapshot) -> Result:
-    """Show what would change, ask, change it, and judge what comes of it."""
-    plan, clients = walk.plan, walk.clients
-    task = rendered(walk, phase, digest)
-    running = change.task_definition(clients, seen.primary.task_definition) if seen.primary else None
-    wired = change.service_request(plan, walk.contract)
-    lines = change.difference(running, task, secret(walk))
-    service_lines = change.service_difference(seen.service, wired)
-    tasks = int((seen.service or {}).get("desiredCount", 0))
-    still = not lines and not service_lines and tasks > 0
-    show(walk, seen, lines, service_lines, still)
+def start_deployment(session: RolloutSession, phase: Phase, digest: str, snapshot: ServiceSnapshot) -> Result:
+    """Show the differences, ask, start the deployment and prove it."""
+    plan, clients = session.plan, session.clients
+    task_definition, request = render(session, phase, digest), service_request(plan, session.contract)
+    running = describe_task_definition(clients, snapshot.primary.task_definition) if snapshot.primary else None
+    lines = differences(running, task_definition, secret_settings(session))
+    service_lines = service_differences(snapshot.service, request)
+    tasks = int((snapshot.service or {}).get("desiredCount", 0))
+    unchanged = not lines and not service_lines and tasks > 0
+    if not unchanged:
+        if snapshot.service is None:
+            session.reporter.say(f"The service {plan.service} would be created, with {plan.size.tasks} tasks.")
+        show_lines(session, "task definition", lines, new=snapshot.primary is None)
+        show_lines(session, "service", service_lines, new=snapshot.service is None)
     if not clients.writes:
         return Result(exits.FINE, "Dry run: nothing was changed.")
-    question = f"Bring phase {phase} to {plan.service} in account {plan.account}, {plan.region}?"
-    if not still and not walk.confirm(question):
-        walk.release()
+    question = f"Deploy phase {phase} to {plan.service} in account {plan.account}, {plan.region}?"
+    if not unchanged and not session.confirm(question):
+        session.release_lock()
         return Result(exits.FOUND, "Not confirmed; nothing was changed.", code=NOT_CONFIRMED.code)
-    before = None
-    if running and tasks:
-        before = running_before(walk, running, seen)
-    known = {one.id for one in seen.deployments}
-    walk.see.begin(phase, f"{plan.service}, {digest[:19]}…", walk.expected_s(phase))
-    if still and running and seen.primary:
-        walk.see.say("All of it runs already; only the gates are asked.")
-        deployed = deployed_of(walk, task, running["taskDefinitionArn"], digest, wired)
-        attempt = walk.keep(deployed=deployed, before=before, deployment=seen.primary.id)
-        return judge(walk, attempt, known - {seen.primary.id}, moved=False)
+    before = deployed_before(session, running, snapshot) if running and tasks else None
+    known = {deployment.id for deployment in snapshot.deployments}
+    session.reporter.begin_phase(phase, f"{plan.service}, {digest[:19]}…", session.expected_s(phase))
+    if unchanged and running and snapshot.primary:
+        session.reporter.say("Everything runs already; only the gates are checked.")
+        deployed = deployed_of(session, task_definition, running["taskDefinitionArn"], digest, request)
+        attempt = session.update_attempt(deployed=deployed, before=before, deployment=snapshot.primary.id)
+        return prove(session, attempt, known - {snapshot.primary.id}, deployed=False)
     if running and not lines:
         arn = str(running["taskDefinitionArn"])
     else:
-        arn = registered_before(walk, task, digest, phase) or change.register(clients, task)
-    deployed = deployed_of(walk, task, arn, digest, wired)
-    walk.keep(deployed=deployed, before=before)
+        arn = reusable_task_definition(session, task_definition, digest, phase) or register_task_definition(
+            clients, task_definition
+        )
+    deployed = deployed_of(session, task_definition, arn, digest, request)
+    session.update_attempt(deployed=deployed, before=before)
     try:
-        name = begin(walk, deployed, seen)
+        name = submit(session, deployed, snapshot)
     except ClientError as error:
         refused = meaning(error, "ecs")
-        if refused.passing:  # it may have arrived all the same; `trail resume` sees
+        if refused.passing:  # the request may have arrived all the same; `trail resume` finds out
             raise
         sentence = f"{refused} Nothing was changed."
-        return walk.end(exits.FOUND, "abandoned", sentence, cause=error.response["Error"].get("Code", "REFUSED"))
-    return judge(walk, walk.keep(deployment=name), known)
+        cause = error.response["Error"].get("Code", "REFUSED")
+        return session.end_attempt(exits.FOUND, "abandoned", sentence, cause=cause)
+    return prove(session, session.update_attempt(deployment=name), known)
 
 
-def begin(walk: RolloutSession, deployed: Deployed, seen: ecs.ServiceSnapshot) -> str:
-    """Create or update the service; the id of the deployment that this begins."""
-    attempt = walk.attempt
-    if seen.service is None:
-        token = attempt.id if attempt else ""
-        made = change.create(walk.clients, walk.plan, deployed.service, deployed.task_definition, token)
+def submit(session: RolloutSession, deployed: Deployed, snapshot: ServiceSnapshot) -> str:
+    """Create or update the service; returns the id of the deployment that this starts."""
+    clients, plan = session.clients, session.plan
+    if snapshot.service is None:
+        token = session.attempt.id if session.attempt else ""
+        response = create_service(clients, plan, deployed.service, deployed.task_definition, token)
     else:
-        made = change.update(walk.clients, walk.plan, deployed.service, deployed.task_definition, seen.service)
-    name = change.primary_of(made)
-    walk.see.say(f"{name} has begun, with {deployed.task_definition.rsplit('/', 1)[-1]}.")
+        response = update_service(clients, plan, deployed.service, deployed.task_definition, snapshot.service)
+    name = primary_deployment(response)
+    session.reporter.say(f"{name} has started, with {deployed.task_definition.rsplit('/', 1)[-1]}.")
     return name
 
 
-def named(walk: RolloutSession, record: Record, phase: Phase, wanted: ImageChoice) -> str | None:
-    """The digest of the image that is wanted; None for one that is still to be pushed.
+def resolve_digest(session: RolloutSession, record: Record, phase: Phase, choice: ImageChoice) -> str | None:
+    """The digest of the chosen image; None if it is still to be pushed.
 
     Raises:
-        PlanError: none was named, and no phase is proven from which it could be taken.
+        PlanError: no image was chosen, and none is proven in this phase or an earlier one.
     """
-    if wanted.image is not None:
+    if choice.image is not None:
         return None
-    if wanted.digest is not None:
-        renderer.image_reference(walk.plan, wanted.digest)  # refuses what is no digest
-        return wanted.digest
-    earlier = PHASES[: PHASES.index(phase) + 1]
-    for one in reversed(record.attempts):
-        if one.outcome == "proven" and one.deployed is not None and one.phase in earlier:
-            return one.deployed.digest
+    if choice.digest is not None:
+        renderer.image_reference(session.plan, choice.digest)  # refuses what is not a digest
+        return choice.digest
+    phases = PHASES[: PHASES.index(phase) + 1]
+    for attempt in reversed(record.attempts):
+        if attempt.outcome == "proven" and attempt.deployed is not None and attempt.phase in phases:
+            return attempt.deployed.digest
     raise PlanError(
-        "No image was named, and none is proven yet: --digest sha256:… of one in ECR, or --image of one here."
+        "No image was named, and none is proven yet: give --digest sha256:… of an image in ECR, or --image of one on "
+        "this machine."
     )
 
 
-def abandon_what_was_left(walk: RolloutSession) -> None:
-    """Attempts that never ended, and whose lock is ours now: somebody broke it, and nobody will resume them."""
-    sentence = "It was cut off, and its lock was broken; how it ended was not seen."
-    for one in walk.record.attempts:
-        if one.outcome == "running":
-            left = one.model_copy(update={"outcome": "abandoned", "ended": datetime.now(UTC), "sentence": sentence})
-            walk.store.change(lambda record, left=left: with_attempt(record, left))  # type: ignore[misc]
+def abandon_orphaned_attempts(session: RolloutSession) -> None:
+    """Mark attempts that never ended as abandoned: their lock was broken, so nobody will resume them."""
+    sentence = "It was interrupted, and its lock was broken; how it ended is not known."
+    for attempt in session.record.attempts:
+        if attempt.outcome == "running":
+            ended = {"outcome": "abandoned", "ended": datetime.now(UTC), "sentence": sentence}
+            orphan = attempt.model_copy(update=ended)
+            session.store.change(lambda record, orphan=orphan: with_attempt(record, orphan))  # type: ignore[misc]
 
 
-def refuse_moving(walk: RolloutSession, seen: ecs.ServiceSnapshot) -> None:
-    """Nothing where no deployment is on its way.
+def refuse_concurrent_deployment(session: RolloutSession, snapshot: ServiceSnapshot) -> None:
+    """Refuse to deploy while a deployment is in progress.
 
     Raises:
-        Somebody: one is, ours of before or another's.
+        ConcurrentDeploymentError: one is, of an earlier attempt or of somebody else.
     """
-    moving = seen.moving
+    moving = snapshot.moving
     if moving is None:
         return
-    ours = [one for one in walk.record.attempts if one.deployment == moving.id and one.outcome == "running"]
-    if ours:
-        raise ConcurrentDeploymentError(
-            f"{moving.id} is still on its way, begun by {ours[0].who}: `trail resume` picks it up."
-        )
-    raise ConcurrentDeploymentError(f"{moving.id} is on its way, and not begun by this tool; wait until it has ended.")
+    for attempt in session.record.attempts:
+        if attempt.deployment == moving.id and attempt.outcome == "running":
+            raise ConcurrentDeploymentError(
+                f"{moving.id}, started by {attempt.who}, is still in progress; `trail resume` continues it."
+            )
+    raise ConcurrentDeploymentError(
+        f"{moving.id} is in progress and was not started by this tool; wait until it has ended."
+    )
 
 
-def rendered(walk: RolloutSession, phase: Phase, digest: str) -> dict[str, Any]:
+def render(session: RolloutSession, phase: Phase, digest: str) -> dict[str, Any]:
     """The task definition of a phase."""
-    return renderer.render(walk.plan, walk.contract, renderer.image_reference(walk.plan, digest), phase)
+    return renderer.render(session.plan, session.contract, renderer.image_reference(session.plan, digest), phase)
 
 
-def registered_before(walk: RolloutSession, task: dict[str, Any], digest: str, phase: Phase) -> str | None:
-    """The same task definition, of an earlier attempt, if it is still active: not one more revision for nothing."""
-    for one in reversed(walk.record.attempts):
-        if one.phase == phase and one.deployed is not None and one.deployed.digest == digest:
-            found = change.task_definition(walk.clients, one.deployed.task_definition)
-            same = found.get("status") == "ACTIVE" and not change.difference(found, task)
-            return str(found["taskDefinitionArn"]) if same else None
+def reusable_task_definition(
+    session: RolloutSession, task_definition: dict[str, Any], digest: str, phase: Phase
+) -> str | None:
+    """ARN of an equal task definition that an earlier attempt registered and that is still active."""
+    for attempt in reversed(session.record.attempts):
+        if attempt.phase == phase and attempt.deployed is not None and attempt.deployed.digest == digest:
+            described = describe_task_definition(session.clients, attempt.deployed.task_definition)
+            equal = described.get("status") == "ACTIVE" and not differences(described, task_definition)
+            return str(described["taskDefinitionArn"]) if equal else None
     return None
 
 
-def runs_now(walk: RolloutSession) -> tuple[str | None, str | None]:
-    """What the service runs: ARN of the task definition, and the digest that names its image; None where none does."""
-    found = service(walk.clients, walk.plan)
-    if found is None or not found.get("desiredCount"):
+def running_image(session: RolloutSession) -> tuple[str | None, str | None]:
+    """ARN of the task definition that the service runs, and the digest that names its image; None if there is none."""
+    described = service(session.clients, session.plan)
+    if described is None or not described.get("desiredCount"):
         return None, None
-    task = change.task_definition(walk.clients, str(found["taskDefinition"]))
-    image = change.serving(task, walk.plan, walk.contract, found).get("image")
-    return str(task["taskDefinitionArn"]), named_digest(image)
+    task_definition = describe_task_definition(session.clients, str(described["taskDefinition"]))
+    image = serving(task_definition, session.plan, session.contract, described).get("image")
+    return str(task_definition["taskDefinitionArn"]), named_digest(image)
 
 
-def show(
-    walk: RolloutSession, seen: ecs.ServiceSnapshot, lines: list[str], service_lines: list[str], still: bool
-) -> None:
-    """What would change."""
-    if still:
-        return
-    if seen.service is None:
-        walk.see.say(f"The service {walk.plan.service} would be created, with {walk.plan.size.tasks} tasks.")
-    show_lines(walk, "task definition", lines, new=seen.primary is None)
-    show_lines(walk, "service", service_lines, new=seen.service is None)
+def secret_settings(session: RolloutSession) -> list[str]:
+    """Names of the settings whose values are masked."""
+    return [setting.name for setting in parse(session.contract).settings if setting.secret]
 
 
-def show_lines(walk: RolloutSession, title: str, lines: list[str], *, new: bool = False) -> None:
-    """What is there for the first time, or how it differs from what runs."""
+def show_lines(session: RolloutSession, title: str, lines: list[str], *, new: bool = False) -> None:
+    """Show the lines under a title."""
     if lines:
-        much = "new" if new else f"{len(lines)} difference{'s' if len(lines) > 1 else ''}"
-        walk.see.say(f"{title}, {much}:")
+        number = "new" if new else f"{len(lines)} difference{'s' if len(lines) > 1 else ''}"
+        session.reporter.say(f"{title}, {number}:")
         for line in lines:
-            walk.see.say(f"  {line}")
+            session.reporter.say(f"  {line}")

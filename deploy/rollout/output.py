@@ -1,4 +1,4 @@
-"""What a person sees of a rollout: a live view on a terminal, plain lines elsewhere; both tell the same."""
+"""Shows a rollout: as a live view on a terminal, as lines of a log elsewhere; both have the same content."""
 
 import sys
 import time
@@ -18,31 +18,31 @@ from bentos.skin.settings import Phase
 from deploy.aws.service import ServiceSnapshot, Task
 from deploy.config.plan import PHASES
 from deploy.gates.registry import GATES
-from deploy.gates.result import GateResult
 from deploy.next_command import NO_OPTIONS, OptionsInUse
+from deploy.record.phases import MARKERS
+from deploy.record.trail import GateResult
 from deploy.text import printable
 
-MARKERS: dict[Phase, str] = {"simple": "🎯", "hybrid": "🔍", "foundation": "🏗️", "full": "🏆"}
-LONGEST_NAME = max(len(one.name) for one in GATES)
-LAST = 8  # lines of what happened that stay in sight
-LONGEST = 2000  # characters of a line; AWS's own words, a container's and a person's may be in it
-STATES = {"healthy": "green", "HEALTHY": "green", "RUNNING": "green", "COMPLETED": "green"}
+LONGEST_NAME = max(len(gate.name) for gate in GATES)
+LINES_SHOWN = 8  # below the tables
+LONGEST = 2000  # characters of a line, which may quote AWS, a container's log or a person
+GOOD = {"healthy", "HEALTHY", "RUNNING", "COMPLETED"}
 BAD = {"unhealthy", "UNHEALTHY", "STOPPED", "FAILED"}
 
 
 class LogReporter:
-    """Lines, each said once and when it changes; for logs of CI and for pipes.
+    """Prints each line once, and again when it changes; for logs of CI and for pipes.
 
     Args:
-        stream: where to; stderr keeps stdout free for --json.
-        options: that commands in a line need, so that they can be pasted.
+        stream: stderr by default, which keeps stdout free for --json.
+        options: that are added to commands in a line, so that they can be pasted.
     """
 
     def __init__(self, stream: TextIO | None = None, options: OptionsInUse = NO_OPTIONS) -> None:
         self._stream = stream or sys.stderr
         self._options = options
         self._began = time.monotonic()
-        self._said: dict[str, str] = {}
+        self._printed: dict[str, str] = {}
         self._events: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -51,66 +51,65 @@ class LogReporter:
     def __exit__(self, *_: object) -> None:
         self._stream.flush()
 
-    def begin(self, phase: Phase, title: str, expected: float) -> None:
-        """A phase is tried; `expected` seconds are usual."""
-        self._said.clear()
+    def begin_phase(self, phase: Phase, title: str, expected: float) -> None:
+        """Show that a phase begins, and that it usually takes `expected` seconds."""
+        self._printed.clear()
         self.say(f"── {phase}: {title}, takes about {expected:.0f} s")
 
-    def proven(self, phases: Sequence[Phase]) -> None:
-        """Which phases are proven; the live view draws them."""
+    def show_proven(self, phases: Sequence[Phase]) -> None:
+        """Show which phases are proven; only the live view does."""
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """While a person is asked something."""
+        """Leave the terminal to a question."""
         yield
 
     def say(self, line: str) -> None:
-        """Tell something."""
+        """Print one line."""
         spent = time.monotonic() - self._began
         print(f"{int(spent // 60):3}:{spent % 60:04.1f}  {self._line(line)}", file=self._stream, flush=True)
 
     def _line(self, line: str) -> str:
         return printable(self._options.text(line), LONGEST)
 
-    def picture(self, seen: ServiceSnapshot, deployment: str) -> None:
-        """Say what has changed."""
-        ours = seen.deployment(deployment)
-        if ours is not None:
-            self._changed(
-                "deployment",
-                f"{deployment} {ours.rollout}: {ours.running} of {ours.desired} tasks run, {ours.pending} pending"
-                + (f", {ours.failed} failed" if ours.failed else ""),
-            )
-        for task in seen.tasks:
-            self._changed(task.id, f"task {task.id[:8]} {whose(task, deployment)} {task.status}, health {task.health}")
-        for target in seen.targets:
-            why = f": {printable(target.reason)}" if target.reason else ""
-            self._changed(f"target {target.address}", f"target {target.address} is {target.state}{why}")
-        for event in seen.events:
+    def show_snapshot(self, snapshot: ServiceSnapshot, deployment: str) -> None:
+        """Print what has changed since the last snapshot."""
+        current = snapshot.deployment(deployment)
+        if current is not None:
+            tasks = f"{current.running} of {current.desired} tasks run, {current.pending} pending"
+            tasks += f", {current.failed} failed" if current.failed else ""
+            self._changed("deployment", f"{deployment} {current.rollout}: {tasks}")
+        for task in snapshot.tasks:
+            age = new_or_old(task, deployment)
+            self._changed(task.id, f"task {task.id[:8]} {age} {task.status}, health {task.health}")
+        for target in snapshot.targets:
+            reason = f": {printable(target.reason)}" if target.reason else ""
+            self._changed(f"target {target.address}", f"target {target.address} is {target.state}{reason}")
+        for event in snapshot.events:
             if event.id not in self._events:
                 self._events.add(event.id)
-                if ours is None or event.at >= ours.created:
+                if current is None or event.at >= current.created:
                     self.say(f"ECS: {printable(event.message, 300)}")
 
-    def gates(self, results: Sequence[GateResult], held_s: float, window_s: float) -> None:
-        """Say which gates have changed."""
-        for one in results:
-            mark = "holds" if one.holds else "does not hold"
-            if self._said.get(f"gate {one.name}") != mark:
-                self._said[f"gate {one.name}"] = mark
-                self.say(f"gate {one.name} {mark}: {printable(one.sentence, 300)}")
-        if results and all(one.holds for one in results):
-            tenths = int(10 * min(1.0, held_s / window_s)) if window_s else 10
-            self._changed("window", f"all {len(results)} gates hold, for {tenths * 10} % of {window_s:.0f} s")
+    def show_gates(self, results: Sequence[GateResult], passed_s: float, window_s: float) -> None:
+        """Print which gates have changed; all of them have passed for `passed_s` of `window_s` seconds."""
+        for result in results:
+            mark = "passed" if result.holds else "failed"
+            if self._printed.get(f"gate {result.name}") != mark:
+                self._printed[f"gate {result.name}"] = mark
+                self.say(f"gate {result.name} {mark}: {printable(result.sentence, 300)}")
+        if results and all(result.holds for result in results):
+            tenths = int(10 * min(1.0, passed_s / window_s)) if window_s else 10
+            self._changed("window", f"all {len(results)} gates have passed for {tenths * 10} % of {window_s:.0f} s")
 
     def _changed(self, key: str, line: str) -> None:
-        if self._said.get(key) != line:
-            self._said[key] = line
+        if self._printed.get(key) != line:
+            self._printed[key] = line
             self.say(line)
 
 
 class LiveReporter(LogReporter):
-    """The same, drawn and redrawn on a terminal."""
+    """Draws a table of tasks and gates on a terminal, several times a second."""
 
     def __init__(self, console: Console | None = None, options: OptionsInUse = NO_OPTIONS) -> None:
         super().__init__(options=options)
@@ -119,14 +118,14 @@ class LiveReporter(LogReporter):
         self._title = ""
         self._proven: tuple[Phase, ...] = ()
         self._lines: list[Text] = []
-        self._seen: ServiceSnapshot | None = None
+        self._snapshot: ServiceSnapshot | None = None
         self._deployment = ""
         self._phase_began = time.monotonic()
         self._expected = 1.0
         self._results: tuple[GateResult, ...] = ()
-        self._held = (0.0, 1.0)
-        # Last: it draws at once.
-        self._live = Live(console=self._console, refresh_per_second=8, get_renderable=self._drawn)
+        self._window = (0.0, 1.0)
+        # Last, since it draws at once.
+        self._live = Live(console=self._console, refresh_per_second=8, get_renderable=self.drawing)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -135,20 +134,20 @@ class LiveReporter(LogReporter):
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def begin(self, phase: Phase, title: str, expected: float) -> None:
-        """Redrawn from an empty table."""
-        super().begin(phase, title, expected)
+    def begin_phase(self, phase: Phase, title: str, expected: float) -> None:
+        """Begin with an empty table."""
+        super().begin_phase(phase, title, expected)
         self._phase, self._title, self._expected = phase, printable(title), expected
         self._phase_began = time.monotonic()
-        self._seen, self._results, self._held = None, (), (0.0, 1.0)
+        self._snapshot, self._results, self._window = None, (), (0.0, 1.0)
 
-    def proven(self, phases: Sequence[Phase]) -> None:
-        """Drawn as stations that are behind; the next phase is looked at, and has not begun."""
+    def show_proven(self, phases: Sequence[Phase]) -> None:
+        """Draw these phases as proven; no phase has begun yet."""
         self._proven, self._phase = tuple(phases), None
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Drawn no longer, and again afterwards."""
+        """Stop drawing until the question is answered."""
         self._live.stop()
         try:
             yield
@@ -156,26 +155,27 @@ class LiveReporter(LogReporter):
             self._live.start()
 
     def say(self, line: str) -> None:
-        """Into the lines below the tables; before a phase has begun above all, where it stays: what would change."""
+        """Print a line below the tables; before a phase begins, above them, where the differences stay in sight."""
         line = self._line(line)
         if self._phase is None:
             self._console.print(Text(line))
             return
         spent = time.monotonic() - self._began
         stamp = f"{int(spent // 60):3}:{int(spent % 60):02}  "
-        self._lines = [*self._lines[-(LAST - 1) :], Text.assemble((stamp, "dim"), line)]
+        self._lines = [*self._lines[-(LINES_SHOWN - 1) :], Text.assemble((stamp, "dim"), line)]
 
-    def picture(self, seen: ServiceSnapshot, deployment: str) -> None:
-        """Kept for the next drawing, beside what is said of it."""
-        self._seen, self._deployment = seen, deployment
-        super().picture(seen, deployment)
+    def show_snapshot(self, snapshot: ServiceSnapshot, deployment: str) -> None:
+        """Draw the tasks, and print what has changed."""
+        self._snapshot, self._deployment = snapshot, deployment
+        super().show_snapshot(snapshot, deployment)
 
-    def gates(self, results: Sequence[GateResult], held_s: float, window_s: float) -> None:
-        """Kept, as above."""
-        self._results, self._held = tuple(results), (held_s, window_s)
-        super().gates(results, held_s, window_s)
+    def show_gates(self, results: Sequence[GateResult], passed_s: float, window_s: float) -> None:
+        """Draw the gates, and print which have changed."""
+        self._results, self._window = tuple(results), (passed_s, window_s)
+        super().show_gates(results, passed_s, window_s)
 
-    def _drawn(self) -> RenderableType:
+    def drawing(self) -> RenderableType:
+        """What the terminal shows now."""
         parts: list[RenderableType] = [self._trail()]
         if self._phase is None:
             return parts[0]
@@ -189,64 +189,64 @@ class LiveReporter(LogReporter):
         tables.add_column(ratio=2)
         tables.add_column(ratio=3)
         tables.add_row(self._tasks(), self._gates())
-        parts += [tables, Panel(Group(*self._lines), title="what happens", title_align="left", border_style="dim")]
+        parts += [tables, Panel(Group(*self._lines), title="events", title_align="left", border_style="dim")]
         return Group(*parts)
 
     def _trail(self) -> Text:
-        drawn = Text("  ")
+        trail = Text("  ")
         for phase in PHASES:
             if phase in self._proven:
-                drawn.append(f"{MARKERS[phase]} {phase}", style="bold green")
+                trail.append(f"{MARKERS[phase].sign} {phase}", style="bold green")
             elif phase == self._phase:
-                drawn.append(f"🐌 {phase}", style="bold yellow")
+                trail.append(f"🐌 {phase}", style="bold yellow")
             else:
-                drawn.append(f"·  {phase}", style="dim")
+                trail.append(f"·  {phase}", style="dim")
             if phase != PHASES[-1]:
-                drawn.append(" ━━━━━ " if phase in self._proven else " ┄┄┄┄┄ ", style="dim")
-        return drawn
+                trail.append(" ━━━━━ " if phase in self._proven else " ┄┄┄┄┄ ", style="dim")
+        return trail
 
     def _tasks(self) -> RenderableType:
         table = Table(box=SIMPLE_HEAD, expand=True, border_style="dim")
         for column in ("task", "status", "health", "target"):
             table.add_column(column, no_wrap=True)
-        seen = self._seen
-        if seen is None:
+        if self._snapshot is None:
             return table
-        states = {one.address: one for one in seen.targets}
-        for task in seen.tasks:
-            target = states.get(task.address or "")
-            name = Text(f"{printable(task.id[:8])} {whose(task, self._deployment)}")
-            table.add_row(name, *(coloured(one) for one in (task.status, task.health, target.state if target else "–")))
+        targets = {target.address: target for target in self._snapshot.targets}
+        for task in self._snapshot.tasks:
+            target = targets.get(task.address or "")
+            name = Text(f"{printable(task.id[:8])} {new_or_old(task, self._deployment)}")
+            states = (task.status, task.health, target.state if target else "–")
+            table.add_row(name, *(coloured(state) for state in states))
         return table
 
     def _gates(self) -> RenderableType:
         table = Table(box=SIMPLE_HEAD, expand=True, border_style="dim")
         table.add_column("gate", no_wrap=True, min_width=LONGEST_NAME + 2)
-        table.add_column("seen", overflow="ellipsis", no_wrap=True)
-        for one in self._results:
-            mark = Text("✔", style="green") if one.holds else Text("✘", style="red")
+        table.add_column("result", overflow="ellipsis", no_wrap=True)
+        for result in self._results:
+            mark = Text("✔", style="green") if result.holds else Text("✘", style="red")
             table.add_row(
-                mark.append(f" {one.name}", style="default"),
-                Text(printable(one.sentence), style="" if one.holds else "red"),
+                mark.append(f" {result.name}", style="default"),
+                Text(printable(result.sentence), style="" if result.holds else "red"),
             )
-        held, window = self._held
+        passed, window = self._window
         if not self._results:
             return table
-        bar = ProgressBar(total=max(window, 1e-9), completed=min(held, window), complete_style="green")
+        bar = ProgressBar(total=max(window, 1e-9), completed=min(passed, window), complete_style="green")
         return Group(table, bar)
 
 
-def coloured(word: str) -> Text:
-    """Green where all is well, red where it is not."""
-    return Text(printable(word), style="red" if word in BAD else STATES.get(word, "yellow"))
+def coloured(state: str) -> Text:
+    """A state in green if it is good, in red if it is bad, else in yellow."""
+    return Text(printable(state), style="red" if state in BAD else "green" if state in GOOD else "yellow")
 
 
-def whose(task: Task, deployment: str) -> str:
-    """Whether a task is of the deployment that is followed."""
+def new_or_old(task: Task, deployment: str) -> str:
+    """Whether the deployment started the task."""
     return "new" if task.deployment == deployment else "old"
 
 
-def view(plain: bool, options: OptionsInUse = NO_OPTIONS) -> LogReporter:
-    """A live one on a terminal, unless lines are wanted; options: as of `LogReporter`."""
+def make_reporter(plain: bool, options: OptionsInUse = NO_OPTIONS) -> LogReporter:
+    """A live view on a terminal, unless `plain`; options as in `LogReporter`."""
     console = Console(stderr=True)
     return LogReporter(options=options) if plain or not console.is_terminal else LiveReporter(console, options)

@@ -1,4 +1,4 @@
-"""A deployment that was begun: followed to its end, judged by the gates, and taken back where it fails."""
+"""Proves a deployment: waits for it, checks the gates, and rolls back if it fails."""
 
 import functools
 import time
@@ -8,170 +8,195 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy import exit_codes as exits
 from deploy.aws.errors import AwsError, Denied, told
-from deploy.aws.service import Deployment, ServiceSnapshot, picture
+from deploy.aws.service import Deployment, ServiceSnapshot
 from deploy.aws.tasks import named_digest
 from deploy.diagnose.evidence import gather
 from deploy.diagnose.ranking import diagnose
 from deploy.diagnose.registry import Diagnosis
-from deploy.gates.result import GateResult
-from deploy.gates.run import Verdict, watch
-from deploy.gates.target import LiveTarget, own_key
-from deploy.record.trail import Attempt, Deployed
-from deploy.rollout import diff as change
-from deploy.rollout import rollback as back
+from deploy.gates.run import Verdict, run_gates
+from deploy.gates.target import LiveTarget, plain_key
+from deploy.record.trail import Attempt, Deployed, GateResult
+from deploy.rollout import autoscaling
+from deploy.rollout import rollback as rollbacks
+from deploy.rollout.service_calls import current_request, serving, settings_of
 from deploy.rollout.session import Result, RolloutSession
-from deploy.rollout.wait import DeploymentOutcome, end, follow, retry_on_network_error, stop
+from deploy.rollout.wait import (
+    DeploymentOutcome,
+    deployment_outcome,
+    follow_deployment,
+    retry_on_network_error,
+    stop_deployment,
+)
 
-SERVING = {"tasks_running", "targets_healthy", "errors"}  # gates whose failure means that callers are hurt now
-MORE_S = 2.0  # between two rounds of gates, on top of what is between two looks at AWS
+SERVING = {"tasks_running", "targets_healthy", "errors"}  # if these gates fail, callers are affected now
+PAUSE_S = 2.0  # between two rounds of gates, in addition to the pause between two polls of AWS
 
 
-def judge(walk: RolloutSession, attempt: Attempt, known: set[str], moved: bool = True) -> Result:
-    """Follow the attempt's deployment, ask the gates, write how it ended.
+def prove(session: RolloutSession, attempt: Attempt, known: set[str], deployed: bool = True) -> Result:
+    """Follow the attempt's deployment, check the gates, and write how it ended.
 
     Args:
-        walk: with the attempt in it.
+        session: with the attempt.
         attempt: with its deployment.
-        known: ids of deployments that were there before.
-        moved: False where nothing had to be deployed, so that there is nothing to take back.
+        known: ids of earlier deployments.
+        deployed: False if everything ran already; then a failure is not rolled back.
     """
     name = str(attempt.deployment)
-    if moved:
-        began, times = attempt.started, walk.times()
-        ended = follow(walk.clients, walk.plan, name, known, began, times, walk.see, lambda: cause(walk, name))
-        if ended.kind != "completed":
-            return not_completed(walk, ended, known)
-        walk.see.say(ended.sentence)
-    scale(walk)
-    verdict = ask_gates(walk, attempt, known)
-    if isinstance(verdict, DeploymentOutcome):
-        return not_completed(walk, verdict, known)
-    if verdict.held:
-        sentence = f"Phase {attempt.phase} is proven: all {len(verdict.results)} gates held for their whole window."
-        return walk.end(exits.FINE, "proven", sentence, gates=list(verdict.results))
-    first = verdict.failed[0]
-    why: dict[str, Any] = {"cause": first.name, "evidence": [one.sentence for one in verdict.failed]}
-    said = f"Gate {first.name} does not hold: {first.sentence}"
-    if found := cause(walk, name):
-        said += f" Most likely {found.code}: {found.sentence}"
-        why["evidence"] += found.evidence[:10]
-    walk.see.say(said)
-    walk.keep(gates=list(verdict.results), **why)
-    if not moved:
-        sentence = (
-            f"{said} Nothing had been changed, so nothing is taken back; `trail rollback` goes to what was before."
+    if deployed:
+        outcome = follow_deployment(
+            session.clients,
+            session.plan,
+            name,
+            known,
+            attempt.started,
+            session.timing,
+            session.reporter,
+            lambda: likely_cause(session, name),
         )
-        return walk.end(exits.GATE_FAILED, "gate_failed", sentence)
-    return back.after_failure(walk, exits.GATE_FAILED, "gate_failed", said, known | {name})
+        if outcome.kind != "completed":
+            return handle_failed_deployment(session, outcome, known)
+        session.reporter.say(outcome.sentence)
+    enable_autoscaling(session)
+    verdict = check_gates(session, attempt, known)
+    if isinstance(verdict, DeploymentOutcome):
+        return handle_failed_deployment(session, verdict, known)
+    if verdict.passed:
+        sentence = (
+            f"Phase {attempt.phase} is proven: all {len(verdict.results)} gates passed for the whole observation time."
+        )
+        return session.end_attempt(exits.FINE, "proven", sentence, gates=list(verdict.results))
+    first = verdict.failed[0]
+    changes: dict[str, Any] = {"cause": first.name, "evidence": [result.sentence for result in verdict.failed]}
+    sentence = f"Gate {first.name} failed: {first.sentence}"
+    if cause := likely_cause(session, name):
+        sentence += f" Most likely {cause.code}: {cause.sentence}"
+        changes["evidence"] += cause.evidence[:10]
+    session.reporter.say(sentence)
+    session.update_attempt(gates=list(verdict.results), **changes)
+    if not deployed:
+        sentence += " Nothing was deployed, so nothing is rolled back; `trail rollback` returns to the release before."
+        return session.end_attempt(exits.GATE_FAILED, "gate_failed", sentence)
+    return rollbacks.roll_back_failure(session, exits.GATE_FAILED, "gate_failed", sentence, known | {name})
 
 
-def ask_gates(walk: RolloutSession, attempt: Attempt, known: set[str]) -> Verdict | DeploymentOutcome:
-    """Ask them until they have held for their window or failed; or until the deployment is no longer ours."""
+def check_gates(session: RolloutSession, attempt: Attempt, known: set[str]) -> Verdict | DeploymentOutcome:
+    """Check the gates until they pass for the whole window or fail, or until the deployment is no longer ours."""
     deployed, name = attempt.deployed, str(attempt.deployment)
     if deployed is None:
         raise RuntimeError("an attempt without what it deploys")
-    limits = walk.gates(attempt.phase)
+    limits = session.gates(attempt.phase)
     live = LiveTarget(
-        plan=walk.plan,
-        contract=walk.contract,
+        plan=session.plan,
+        contract=session.contract,
         phase=attempt.phase,
         digest=deployed.digest,
-        base_url=walk.url,
-        clients=walk.clients,
+        base_url=session.url,
+        clients=session.clients,
         deployment=name,
         task_definition=deployed.task_definition,
         since=attempt.started,
-        api_key=own_key(walk.plan, walk.clients) if "SHINE_API_KEYS" in deployed.secrets else None,
+        api_key=plain_key(session.plan, session.clients) if "SHINE_API_KEYS" in deployed.secrets else None,
     )
-    held_since: float | None = None
-    known_cause = ""
-    rounds = watch(live, limits, interval_s=walk.every_s + MORE_S)
+    passed_since: float | None = None
+    last_cause = ""
+    rounds = run_gates(live, limits, interval_s=session.every_s + PAUSE_S)
     while True:
         try:
             results: list[GateResult] = next(rounds)
-        except StopIteration as ended:
-            verdict: Verdict = ended.value
+        except StopIteration as stop:
+            verdict: Verdict = stop.value
             return verdict
-        if SERVING & {one.name for one in results if not one.holds} and (found := cause(walk, name)):
-            told, known_cause = known_cause, found.code
-            if told == found.code:  # no settling cures what hurts callers for a reason that stays the same
+        failed = [result for result in results if not result.holds]
+        if SERVING & {result.name for result in failed} and (cause := likely_cause(session, name)):
+            if last_cause == cause.code:  # callers are affected, and the cause does not go away
                 rounds.close()
-                return Verdict(False, results, [one for one in results if not one.holds], found.sentence)
+                return Verdict(False, results, failed, cause.sentence)
+            last_cause = cause.code
         now = time.monotonic()
-        held_since = (held_since or now) if all(one.holds for one in results) else None
-        walk.see.gates(results, now - held_since if held_since else 0.0, limits.window_s)
-        seen = retry_on_network_error(lambda: picture(walk.clients, walk.plan), walk.see)
-        walk.see.picture(seen, name)
-        look = functools.partial(end, walk.clients, walk.plan, seen, name, known, attempt.started)
-        lost = retry_on_network_error(look, walk.see)
-        if lost and lost.kind != "completed":
+        passed_since = None if failed else passed_since or now
+        session.reporter.show_gates(results, now - passed_since if passed_since else 0.0, limits.window_s)
+        snapshot = retry_on_network_error(session.snapshot, session.reporter)
+        session.reporter.show_snapshot(snapshot, name)
+        outcome = retry_on_network_error(
+            functools.partial(
+                deployment_outcome, session.clients, session.plan, snapshot, name, known, attempt.started
+            ),
+            session.reporter,
+        )
+        if outcome and outcome.kind != "completed":
             rounds.close()
-            return lost
+            return outcome
 
 
-def not_completed(walk: RolloutSession, ended: DeploymentOutcome, known: set[str]) -> Result:
-    """ECS gave it up, somebody overtook it, a cause was found, or it took too long."""
-    attempt = walk.attempt
+def handle_failed_deployment(session: RolloutSession, outcome: DeploymentOutcome, known: set[str]) -> Result:
+    """End an attempt whose deployment did not complete; roll back unless somebody else has deployed."""
+    attempt = session.attempt
     name = str(attempt.deployment) if attempt else ""
-    walk.see.say(ended.sentence)
-    if ended.kind in ("overtaken", "gone"):
-        said = f"{ended.sentence} Nothing of theirs was touched."
-        return walk.end(exits.SOMEBODY_ELSE, "overtaken", said, cause="OVERTAKEN")
-    found = ended.cause or cause(walk, name)
-    said = f"{found.title}: {found.sentence}" if found else ended.sentence
-    if found:
-        walk.see.say(f"Most likely: {said}")
-        evidence = found.evidence[:20] + ([ended.sentence] if ended.kind == "failed" else [])
-        walk.keep(cause=found.code, evidence=evidence)
-    mine = known | {name} | ({ended.rollback} if ended.rollback else set())
-    if ended.kind in ("cause", "late"):
-        ours = ended.picture.deployment(name)
-        first = not any(one.id in known for one in ended.picture.deployments)
-        if ours is not None and not first:
-            said += stop_at_once(walk, ours)
-        return back.after_failure(walk, exits.PLATFORM, "cause_found", said, mine)
-    return back.after_failure(walk, exits.PLATFORM, "platform_failed", said, mine)
+    session.reporter.say(outcome.sentence)
+    if outcome.kind in ("overtaken", "gone"):
+        sentence = f"{outcome.sentence} Nothing of theirs was touched."
+        return session.end_attempt(exits.SOMEBODY_ELSE, "overtaken", sentence, cause="OVERTAKEN")
+    cause = outcome.cause or likely_cause(session, name)
+    sentence = f"{cause.title}: {cause.sentence}" if cause else outcome.sentence
+    if cause:
+        session.reporter.say(f"Most likely: {sentence}")
+        evidence = cause.evidence[:20] + ([outcome.sentence] if outcome.kind == "failed" else [])
+        session.update_attempt(cause=cause.code, evidence=evidence)
+    known = known | {name} | ({outcome.rollback} if outcome.rollback else set())
+    if outcome.kind == "failed":
+        return rollbacks.roll_back_failure(session, exits.PLATFORM, "platform_failed", sentence, known)
+    deployment = outcome.snapshot.deployment(name)
+    earlier = any(item.id in known - {name} for item in outcome.snapshot.deployments)
+    if deployment is not None and earlier:
+        sentence += stop_early(session, deployment)
+    return rollbacks.roll_back_failure(session, exits.PLATFORM, "cause_found", sentence, known)
 
 
-def stop_at_once(walk: RolloutSession, deployment: Deployment) -> str:
-    """Have ECS stop a deployment and go back; a sentence that says why it could not be asked to, else nothing."""
+def stop_early(session: RolloutSession, deployment: Deployment) -> str:
+    """Have ECS stop a deployment and roll back; a sentence with the reason if ECS refuses, else an empty string."""
     try:
-        if retry_on_network_error(lambda: stop(walk.clients, walk.plan, deployment), walk.see):
-            walk.see.say("The deployment was stopped: waiting cures nothing. ECS goes back.")
-        return ""
+        stopped = retry_on_network_error(
+            lambda: stop_deployment(session.clients, session.plan, deployment), session.reporter
+        )
     except AwsError as refused:
         advice = f" {refused.advice}" if isinstance(refused, Denied) else ""
-        sentence = f"ECS could not be told to stop it: {refused}{advice} UpdateService goes back instead."
-        walk.see.say(sentence)
+        sentence = f"ECS could not stop the deployment: {refused}{advice} It is rolled back by UpdateService instead."
+        session.reporter.say(sentence)
         return f" {sentence}"
+    if stopped:
+        session.reporter.say("The deployment was stopped, because waiting cannot fix it. ECS rolls back.")
+    return ""
 
 
-def cause(walk: RolloutSession, deployment: str) -> Diagnosis | None:
-    """The most likely one at the moment; None where nothing is wrong."""
-    attempt = walk.attempt
-    found = diagnose(gather(walk.clients, walk.plan, deployment, attempt.started if attempt else None))
-    return next((one for one in found if not one.harmless), None)
+def likely_cause(session: RolloutSession, deployment: str) -> Diagnosis | None:
+    """The most likely cause of what fails now; None if nothing is wrong."""
+    attempt = session.attempt
+    causes = diagnose(gather(session.clients, session.plan, deployment, attempt.started if attempt else None))
+    return next((cause for cause in causes if not cause.harmless), None)
 
 
-def scale(walk: RolloutSession) -> None:
-    """Autoscaling, once there is a service that runs; phase full has a gate for it, so that it is only said here."""
+def enable_autoscaling(session: RolloutSession) -> None:
+    """Enable autoscaling, now that the service runs; a failure is only reported, since phase full has a gate for it."""
     try:
-        change.scale(walk.clients, walk.plan, walk.contract)
+        autoscaling.enable(session.clients, session.plan, session.contract)
     except (ClientError, BotoCoreError) as error:
-        walk.see.say(f"Autoscaling is not in place: {told(error)}")
+        session.reporter.say(f"Autoscaling is not enabled: {told(error)}")
 
 
-def deployed_of(walk: RolloutSession, task: dict[str, Any], arn: str, digest: str, service: dict[str, Any]) -> Deployed:
+def deployed_of(
+    session: RolloutSession, task_definition: dict[str, Any], arn: str, digest: str, service: dict[str, Any]
+) -> Deployed:
     """What an attempt runs, for the record.
 
     Args:
-        walk: of the attempt.
-        task: the task definition.
-        arn: its ARN.
+        session: of the attempt.
+        task_definition: whole.
+        arn: of the task definition.
         digest: of the image.
-        service: what UpdateService is given beside them.
+        service: the rest of the request to UpdateService.
     """
-    settings, secrets = change.settings_of(change.serving(task, walk.plan, walk.contract, service), walk.contract)
+    container = serving(task_definition, session.plan, session.contract, service)
+    settings, secrets = settings_of(container, session.contract)
     return Deployed(
         digest=digest,
         task_definition=arn,
@@ -183,16 +208,16 @@ def deployed_of(walk: RolloutSession, task: dict[str, Any], arn: str, digest: st
     )
 
 
-def running_before(walk: RolloutSession, task: dict[str, Any], seen: ServiceSnapshot) -> Deployed:
-    """What runs when an attempt begins, proven or not, for the record: it can be gone back to.
+def deployed_before(session: RolloutSession, task_definition: dict[str, Any], snapshot: ServiceSnapshot) -> Deployed:
+    """What runs when an attempt begins, proven or not, for the record: a rollback may return to it.
 
     Args:
-        walk: of the attempt.
-        task: the task definition that runs, as ECS describes it.
-        seen: the service and its tasks. Where a tag names the image, the tasks tell which one runs.
+        session: of the attempt.
+        task_definition: that runs, as ECS describes it.
+        snapshot: of the service. If the image is named by a tag, its tasks say which digest they run.
     """
-    arn, service = str(task["taskDefinitionArn"]), change.wired_now(seen.service or {})
-    named = named_digest(change.serving(task, walk.plan, walk.contract, service).get("image"))
-    digests = {one.digest for one in seen.tasks if one.task_definition == arn and one.digest}
+    arn, service = str(task_definition["taskDefinitionArn"]), current_request(snapshot.service or {})
+    named = named_digest(serving(task_definition, session.plan, session.contract, service).get("image"))
+    digests = {task.digest for task in snapshot.tasks if task.task_definition == arn and task.digest}
     digest = named or (digests.pop() if len(digests) == 1 else "")
-    return deployed_of(walk, task, arn, digest, service)
+    return deployed_of(session, task_definition, arn, digest, service)

@@ -1,4 +1,4 @@
-"""The image in ECR, by its digest: pushed where it is not there yet."""
+"""Pushes an image to ECR, unless ECR has it already."""
 
 import base64
 import subprocess
@@ -16,8 +16,8 @@ PUSH_S = 1800
 Say = Callable[[str], None]
 
 
-def is_there(clients: Clients, plan: Plan, digest: str) -> bool:
-    """Whether ECR holds the image."""
+def is_in_ecr(clients: Clients, plan: Plan, digest: str) -> bool:
+    """Whether ECR has the image."""
     try:
         clients["ecr"].describe_images(
             registryId=plan.account, repositoryName=plan.repository_name, imageIds=[{"imageDigest": digest}]
@@ -30,57 +30,59 @@ def is_there(clients: Clients, plan: Plan, digest: str) -> bool:
 
 
 def push(clients: Clients, plan: Plan, image: str, env: Mapping[str, str], say: Say) -> str:
-    """Push an image of this machine, unless ECR holds it.
+    """Push an image of this machine, unless ECR has it already.
 
     Args:
+        clients: of AWS.
+        plan: names the repository.
         image: its name, as docker knows it.
-        env: in which docker answers.
-        say: is told what happens.
+        env: environment for the docker command.
+        say: prints what happens.
 
     Returns:
-        Its digest.
+        The digest of the image.
 
     Raises:
-        PlanError: docker refuses, or ECR does not hold afterwards what docker says was pushed.
-        ClientError, BotoCoreError: of AWS.
+        PlanError: docker failed, or ECR does not have the image that docker says was pushed.
+        ClientError, BotoCoreError: from AWS.
     """
-    found = clients["ecr"].describe_repositories(registryId=plan.account, repositoryNames=[plan.repository_name])
-    repository = str(found["repositories"][0]["repositoryUri"])
-    digests, identity = names(env, image, repository)
+    response = clients["ecr"].describe_repositories(registryId=plan.account, repositoryNames=[plan.repository_name])
+    repository = str(response["repositories"][0]["repositoryUri"])
+    digests, image_id = local_image(env, image, repository)
     for digest in digests:
-        if is_there(clients, plan, digest):
-            say(f"{repository}@{digest} is there already; nothing is pushed.")
+        if is_in_ecr(clients, plan, digest):
+            say(f"{repository}@{digest} is in ECR already; nothing is pushed.")
             return digest
     token = clients["ecr"].get_authorization_token()["authorizationData"][0]
     user, _, password = base64.b64decode(token["authorizationToken"]).decode().partition(":")
     docker(env, "login", "--username", user, "--password-stdin", repository.partition("/")[0], stdin=password)
-    # A tag is needed to push; it says what it is, cannot move in a repository of immutable tags, and nothing reads it.
-    tagged = f"{repository}:{identity.removeprefix('sha256:')[:12]}"
+    # A push needs a tag. This one names the image's id, so it never moves; nothing reads it.
+    tagged = f"{repository}:{image_id.removeprefix('sha256:')[:12]}"
     docker(env, "tag", image, tagged)
     say(f"Pushing {image} to {repository} …")
     docker(env, "push", tagged, shown=True)
-    for digest in names(env, tagged, repository)[0]:
-        if is_there(clients, plan, digest):
+    for digest in local_image(env, tagged, repository)[0]:
+        if is_in_ecr(clients, plan, digest):
             return digest
-    raise PlanError(f"{image} was pushed to {repository}, but ECR does not hold it under the digest that it got.")
+    raise PlanError(f"{image} was pushed to {repository}, but ECR does not have the digest that docker reports.")
 
 
-def names(env: Mapping[str, str], image: str, repository: str) -> tuple[list[str], str]:
-    """Digests of a local image in a repository, and its ID; raises as `docker`."""
-    told = docker(env, "image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}{{.Id}}", image)
-    *references, identity = told.split()
-    parts = [one.partition("@") for one in references]
-    return [digest for name, _, digest in parts if name == repository], identity
+def local_image(env: Mapping[str, str], image: str, repository: str) -> tuple[list[str], str]:
+    """Digests of a local image in a repository, and its id; raises as `docker`."""
+    output = docker(env, "image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}{{.Id}}", image)
+    *references, image_id = output.split()
+    parts = [reference.partition("@") for reference in references]
+    return [digest for name, _, digest in parts if name == repository], image_id
 
 
 def docker(env: Mapping[str, str], *arguments: str, stdin: str | None = None, shown: bool = False) -> str:
-    """What a docker command prints; `shown`: it goes to stderr instead, as it comes, since a push takes minutes.
+    """Run docker; returns what it prints. With `shown` its output goes to stderr at once, since a push takes minutes.
 
     Raises:
-        PlanError: it failed, or there is no docker.
+        PlanError: it failed, or docker is not installed.
     """
     try:
-        ended = subprocess.run(
+        process = subprocess.run(
             ["docker", *arguments],
             env=dict(env),
             input=stdin,
@@ -92,9 +94,9 @@ def docker(env: Mapping[str, str], *arguments: str, stdin: str | None = None, sh
             check=False,
         )
     except FileNotFoundError:
-        raise PlanError("There is no docker here; push the image elsewhere, and name it by --digest.") from None
+        raise PlanError("docker is not installed here; push the image elsewhere, and name it by --digest.") from None
     except subprocess.TimeoutExpired:
         raise PlanError(f"docker {arguments[0]} did not end within {PUSH_S // 60} minutes.") from None
-    if ended.returncode != 0:
-        raise PlanError(f"docker {arguments[0]} failed: {' '.join(ended.stderr.split())[-300:]}")
-    return ended.stdout or ""
+    if process.returncode != 0:
+        raise PlanError(f"docker {arguments[0]} failed: {' '.join(process.stderr.split())[-300:]}")
+    return process.stdout or ""

@@ -1,120 +1,124 @@
-"""`trail resume`: what was begun and never ended, after Ctrl-C, a lost network, expired credentials or a kill.
+"""`trail resume`: finishes an attempt that was interrupted: by Ctrl-C, a lost network, expired credentials, a kill.
 
-It picks up the deployment that runs in AWS and never begins a second one.
+It continues with the deployment that runs in AWS, and never starts a second one.
 """
 
 import os
 from datetime import timedelta
 
 from deploy import exit_codes as exits
-from deploy.aws import tasks as running
-from deploy.aws.service import Deployment, ServiceSnapshot, picture
+from deploy.aws import tasks
+from deploy.aws.service import Deployment, ServiceSnapshot
 from deploy.record import lock
 from deploy.record.trail import Attempt
-from deploy.rollout import rollback as back
-from deploy.rollout.prove import judge
-from deploy.rollout.session import ConcurrentDeploymentError, Result, RolloutSession, here
+from deploy.rollout import rollback as rollbacks
+from deploy.rollout.prove import prove
+from deploy.rollout.session import ConcurrentDeploymentError, Result, RolloutSession, this_process
 
-SKEW = timedelta(minutes=2)  # between this machine's clock and AWS's
+CLOCK_SKEW = timedelta(minutes=2)  # between this machine's clock and AWS's
 
 
-def resume(walk: RolloutSession) -> Result:
+def resume(session: RolloutSession) -> Result:
     """Finish the newest attempt that the record says is running.
 
     Raises:
-        Somebody: it runs elsewhere and is alive.
-        RecordError, ClientError, BotoCoreError: as in `up`.
+        Locked: the process that began it is alive.
+        RecordError, ClientError, BotoCoreError: as in `deploy_phase`.
     """
-    walk.record = walk.store.read()
-    left = next((one for one in reversed(walk.record.attempts) if one.outcome == "running"), None)
-    if left is None:
-        return Result(exits.FINE, "Nothing was left half-way: every attempt in the record has ended.")
-    holding = lock.peek(walk.store)
+    session.record = session.store.read()
+    attempt = next((item for item in reversed(session.record.attempts) if item.outcome == "running"), None)
+    if attempt is None:
+        return Result(exits.FINE, "Nothing to resume: every attempt in the record has ended.")
+    holding = lock.peek(session.store)
     if (
         holding is not None
         and holding.owner is not None
-        and holding.owner.attempt == left.id
-        and lives(holding.owner.host)
+        and holding.owner.attempt == attempt.id
+        and is_alive(holding.owner.host)
     ):
-        raise lock.Locked(holding, walk.store.objects.uri(lock.NAME))
-    walk.attempt = left
-    walk.take_lock(resume_of=left.id)
+        raise lock.Locked(holding, session.store.objects.uri(lock.NAME))
+    session.attempt = attempt
+    session.take_lock(resume_of=attempt.id)
     try:
-        return finish(walk, left)
+        return finish(session, attempt)
     except ConcurrentDeploymentError as error:
-        walk.release()
-        return Result(exits.SOMEBODY_ELSE, str(error), left)
+        session.release_lock()
+        return Result(exits.SOMEBODY_ELSE, str(error), attempt)
 
 
-def lives(host: str) -> bool:
-    """Whether a process, machine:pid, is on this machine and another one than ours."""
+def is_alive(host: str) -> bool:
+    """Whether a process, machine:pid, runs on this machine and is not this one."""
     machine, _, pid = host.rpartition(":")
-    if host == here() or machine != here().rpartition(":")[0] or not pid.isdigit():
+    if host == this_process() or machine != this_process().rpartition(":")[0] or not pid.isdigit():
         return False
     try:
         os.kill(int(pid), 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # another user's process
         return True
     return True
 
 
-def finish(walk: RolloutSession, left: Attempt) -> Result:
-    """What is to be done about it follows from how far it had come."""
-    walk.see.say(f"Resuming phase {left.phase}, begun {left.started:%Y-%m-%d %H:%M:%S} UTC by {left.who}.")
-    seen = picture(walk.clients, walk.plan)
-    deployed = left.deployed
-    began = None if deployed is None else begun(seen, left)
-    start = began.created if began is not None else left.started
-    known = {one.id for one in seen.deployments if one.created < start}
-    name = left.deployment or (began.id if began is not None else ended_already(walk, left))
+def finish(session: RolloutSession, attempt: Attempt) -> Result:
+    """Continue an attempt from where it was interrupted."""
+    session.reporter.say(
+        f"Resuming phase {attempt.phase}, begun {attempt.started:%Y-%m-%d %H:%M:%S} UTC by {attempt.who}."
+    )
+    snapshot = session.snapshot()
+    deployed = attempt.deployed
+    deployment = None if deployed is None else find_deployment(snapshot, attempt)
+    start = deployment.created if deployment is not None else attempt.started
+    known = {item.id for item in snapshot.deployments if item.created < start}
+    name = attempt.deployment or (deployment.id if deployment is not None else find_ended_deployment(session, attempt))
     if name is not None:
-        left = walk.keep(deployment=name)
-    if left.command == "rollback" and deployed is not None:
-        target = next(
-            (one for one in back.targets(walk.record, left.phase, None) if one.deployed == deployed),
-            back.Target(deployed),
+        attempt = session.update_attempt(deployment=name)
+    if attempt.command == "rollback" and deployed is not None:
+        release = next(
+            (item for item in rollbacks.releases(session.record, attempt.phase, None) if item.deployed == deployed),
+            rollbacks.Release(deployed),
         )
-        went, sentence, target = back.go_back(walk, [target], known | ({name} if name is not None else set()))
-        if went:
-            return walk.end(exits.FINE, "restored", sentence, back_to=target.attempt)
-        return walk.end(exits.ROLLBACK_FAILED, "rollback_failed", sentence)
+        known |= {name} if name is not None else set()
+        restored, sentence, release = rollbacks.roll_back(session, [release], known)
+        if restored:
+            return session.end_attempt(exits.FINE, "restored", sentence, back_to=release.attempt)
+        return session.end_attempt(exits.ROLLBACK_FAILED, "rollback_failed", sentence)
     if deployed is None or name is None:
         image = "" if deployed is None else f" --digest {deployed.digest}"
-        anew = f"Nothing had been begun in AWS; `trail up {left.phase}{image}` begins anew."
-        return walk.end(exits.FINE, "abandoned", anew)
-    if left.cause is not None:  # it had failed, and was on its way back
-        code, outcome = (
-            (exits.GATE_FAILED, "gate_failed")
-            if any(not one.holds for one in left.gates)
-            else (exits.PLATFORM, "cause_found")
-        )
-        # Going back may have begun, and its deployment is not in the record; whoever began it, it stays as it is.
-        choice = back.targets(walk.record, left.phase, deployed.task_definition, left.before)[:1]
-        aims = {one.deployed.task_definition for one in choice}
-        mine = known | {name} | {one.id for one in seen.deployments if one.task_definition in aims}
-        return back.after_failure(walk, code, outcome, f"{left.cause} had failed it.", mine)  # type: ignore[arg-type]
-    walk.see.begin(left.phase, f"{walk.plan.service}, resumed", walk.expected_s(left.phase))
-    return judge(walk, left, known - {name})
+        sentence = f"Nothing was started in AWS; `trail up {attempt.phase}{image}` starts again."
+        return session.end_attempt(exits.FINE, "abandoned", sentence)
+    if attempt.cause is not None:  # it had failed, and its rollback was interrupted
+        failed = any(not result.holds for result in attempt.gates)
+        # The deployment of the rollback may have started without being in the record. Whoever started it, it stays.
+        choice = rollbacks.releases(session.record, attempt.phase, deployed.task_definition, attempt.before)[:1]
+        goals = {release.deployed.task_definition for release in choice}
+        known |= {name} | {item.id for item in snapshot.deployments if item.task_definition in goals}
+        failure = f"It failed because of {attempt.cause}."
+        if failed:
+            return rollbacks.roll_back_failure(session, exits.GATE_FAILED, "gate_failed", failure, known)
+        return rollbacks.roll_back_failure(session, exits.PLATFORM, "cause_found", failure, known)
+    session.reporter.begin_phase(attempt.phase, f"{session.plan.service}, resumed", session.expected_s(attempt.phase))
+    return prove(session, attempt, known - {name})
 
 
-def begun(seen: ServiceSnapshot, left: Attempt) -> Deployment | None:
-    """The attempt's deployment: by its id, or, where the process died before that was written, by what it deploys."""
-    if left.deployment is not None:
-        return seen.deployment(left.deployment)
-    wanted = left.deployed.task_definition if left.deployed else None
-    fitting = (one for one in seen.deployments if one.task_definition == wanted and one.created > left.started - SKEW)
-    return next(fitting, None)
+def find_deployment(snapshot: ServiceSnapshot, attempt: Attempt) -> Deployment | None:
+    """The attempt's deployment, by its id; without an id, the newest of its task definition."""
+    if attempt.deployment is not None:
+        return snapshot.deployment(attempt.deployment)
+    arn = attempt.deployed.task_definition if attempt.deployed else None
+    earliest = attempt.started - CLOCK_SKEW
+    return next(
+        (item for item in snapshot.deployments if item.task_definition == arn and item.created > earliest), None
+    )
 
 
-def ended_already(walk: RolloutSession, left: Attempt) -> str | None:
-    """Id of the attempt's deployment where ECS no longer lists it, by its stopped tasks; ECS knows them for an hour."""
-    if left.deployed is None:
+def find_ended_deployment(session: RolloutSession, attempt: Attempt) -> str | None:
+    """Id of the attempt's deployment if ECS no longer lists it, by its stopped tasks, which ECS keeps for an hour."""
+    if attempt.deployed is None:
         return None
-    others = {None, "", *(one.deployment for one in walk.record.attempts)}
-    for task in running.tasks(walk.clients, walk.plan, "STOPPED"):
-        ours = task.get("taskDefinitionArn") == left.deployed.task_definition
-        if ours and task.get("startedBy") not in others and task["createdAt"] > left.started - SKEW:
+    others = {None, "", *(item.deployment for item in session.record.attempts)}
+    for task in tasks.tasks(session.clients, session.plan, "STOPPED"):
+        ours = task.get("taskDefinitionArn") == attempt.deployed.task_definition
+        if ours and task.get("startedBy") not in others and task["createdAt"] > attempt.started - CLOCK_SKEW:
             return str(task["startedBy"])
     return None

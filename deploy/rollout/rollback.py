@@ -1,4 +1,4 @@
-"""Back to what was proven: by the record, never to "revision minus one", and never over somebody's newer deployment."""
+"""Rolls back to a proven release: by the record, not to "revision minus one", and not over a newer deployment."""
 
 import functools
 import time
@@ -11,301 +11,304 @@ from botocore.exceptions import ClientError
 
 from bentos.skin.settings import HEALTH_PATH, Phase
 from deploy import exit_codes as exits
-from deploy.aws import service as ecs
 from deploy.aws.errors import meaning
+from deploy.aws.service import ServiceSnapshot
 from deploy.config.plan import PHASES
 from deploy.findings.catalog import NOT_CONFIRMED
-from deploy.record import progress
-from deploy.record.trail import Attempt, Deployed, Outcome, Record
-from deploy.rollout import diff as change
-from deploy.rollout.session import ConcurrentDeploymentError, Result, RolloutSession, assert_begun
-from deploy.rollout.wait import follow, retry_on_network_error, rolled_back
+from deploy.record.progress import current, proven_attempt
+from deploy.record.trail import Deployed, Outcome, Record
+from deploy.rollout.diff import differences
+from deploy.rollout.service_calls import (
+    describe_task_definition,
+    primary_deployment,
+    register_task_definition,
+    service_request,
+    stop_all_tasks,
+    update_service,
+)
+from deploy.rollout.session import ConcurrentDeploymentError, Result, RolloutSession, require_attempt
+from deploy.rollout.wait import ecs_rollback_reason, follow_deployment, retry_on_network_error
 
-VERIFY_S = 90.0  # until what was gone back to must be seen to serve
+VERIFY_S = 90.0  # within which the release that was rolled back to must serve
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """What to go back to.
+class Release:
+    """What a rollback can return to.
 
     Attributes:
-        deployed: it.
-        phase: in which it was proven; None where it only ran before, and nobody proved it.
-        attempt: by which it was proven.
-        when: UTC.
+        deployed: what ran.
+        phase: in which it was proven; None if it ran but was never proven.
+        attempt: id of the attempt that proved it.
+        proven_at: UTC.
     """
 
     deployed: Deployed
     phase: Phase | None = None
     attempt: str | None = None
-    when: datetime | None = None
+    proven_at: datetime | None = None
 
-    def words(self) -> str:
-        """For people."""
+    def __str__(self) -> str:
         revision = self.deployed.task_definition.rsplit("/", 1)[-1]
-        if self.phase is None or self.when is None:
+        if self.phase is None or self.proven_at is None:
             return f"{revision}, which ran before (it was never proven)"
-        return f"{revision}, phase {self.phase}, proven {self.when:%Y-%m-%d %H:%M} UTC"
+        return f"{revision}, phase {self.phase}, proven {self.proven_at:%Y-%m-%d %H:%M} UTC"
 
 
-def targets(record: Record, phase: Phase, unwanted: str | None, before: Deployed | None = None) -> list[Target]:
-    """What may be gone back to, the best first.
+def releases(record: Record, phase: Phase, leaving: str | None, before: Deployed | None = None) -> list[Release]:
+    """The releases that a rollback may return to, the best first.
 
     Args:
         record: of the service.
-        phase: what is proven of it or of an earlier one counts.
-        unwanted: task definition that is left.
-        before: what ran before: where it was proven, in whatever phase, it comes first, else last.
+        phase: releases that were proven in this phase or an earlier one count.
+        leaving: ARN of the task definition to leave.
+        before: what ran before; it comes first if it was proven in any phase, else last.
     """
     allowed = PHASES[: PHASES.index(phase) + 1]
     proven = [
-        Target(one.deployed, one.phase, one.id, one.ended or one.started)
-        for one in reversed(record.attempts)
-        if one.outcome == "proven" and one.deployed is not None
+        Release(attempt.deployed, attempt.phase, attempt.id, attempt.ended or attempt.started)
+        for attempt in reversed(record.attempts)
+        if attempt.outcome == "proven" and attempt.deployed is not None
     ]
-    ran = [one for one in proven if before and one.deployed.task_definition == before.task_definition]
-    found: list[Target] = []
-    for one in [*ran[:1], *(one for one in proven if one.phase in allowed), *([Target(before)] if before else [])]:
-        seen = {unwanted, *(other.deployed.task_definition for other in found)}
-        if one.deployed.task_definition not in seen:
-            found.append(one)
-    return found
+    ran = [release for release in proven if before and release.deployed.task_definition == before.task_definition]
+    candidates = [*ran[:1], *(release for release in proven if release.phase in allowed)]
+    candidates += [Release(before)] if before else []
+    first: dict[str, Release] = {}
+    for release in candidates:
+        first.setdefault(release.deployed.task_definition, release)
+    return [release for arn, release in first.items() if arn != leaving]
 
 
-def after_failure(walk: RolloutSession, code: int, outcome: Outcome, said: str, mine: set[str]) -> Result:
-    """Go back after a failed attempt and write how that ended.
+def roll_back_failure(
+    session: RolloutSession, exit_code: int, outcome: Outcome, failure: str, known: set[str]
+) -> Result:
+    """Roll back after a failed attempt, and write how that ended.
 
     Args:
-        walk: with the attempt in it.
-        code: with which the command ends where going back works.
+        session: with the attempt.
+        exit_code: of the command, if the rollback succeeds.
         outcome: of the attempt, likewise.
-        said: why.
-        mine: ids of deployments that are ours, or were there before.
+        failure: a sentence that says why the attempt failed.
+        known: ids of our deployments and of earlier ones.
     """
-    attempt = assert_begun(walk.attempt)
-    wanted = attempt.deployed.task_definition if attempt.deployed else None
-    choice = targets(walk.record, attempt.phase, wanted, attempt.before)
+    attempt = require_attempt(session.attempt)
+    leaving = attempt.deployed.task_definition if attempt.deployed else None
+    choice = releases(session.record, attempt.phase, leaving, attempt.before)
     try:
         if not choice:
-            seen = retry_on_network_error(lambda: ecs.picture(walk.clients, walk.plan), walk.see)
-            leave_alone_what_is_newer(walk, seen, mine, attempt.deployment, attempt.started)
-            change.stop_all_tasks(walk.clients, walk.plan)
-            sentence = (
-                f"{said} Nothing was proven before, so the desired count is 0 now; the diagnosis is in the record."
-            )
-            return walk.end(code, outcome, sentence)
-        went, sentence, target = go_back(walk, choice, mine)
+            snapshot = retry_on_network_error(session.snapshot, session.reporter)
+            refuse_newer_deployment(session, snapshot, known, attempt.deployment, attempt.started)
+            stop_all_tasks(session.clients, session.plan)
+            sentence = "Nothing was proven before, so the desired count is 0 now; the diagnosis is in the record."
+            return session.end_attempt(exit_code, outcome, f"{failure} {sentence}")
+        restored, sentence, release = roll_back(session, choice, known)
     except ConcurrentDeploymentError as error:
-        return walk.end(exits.SOMEBODY_ELSE, "overtaken", f"{said} {error}")
+        return session.end_attempt(exits.SOMEBODY_ELSE, "overtaken", f"{failure} {error}")
     except ClientError as error:
         refused = meaning(error)
-        if refused.passing:  # asked again by `trail resume`
+        if refused.passing:  # `trail resume` tries again
             raise
-        told = f"Going back failed: {refused} {refused.advice}"
-        return walk.end(exits.ROLLBACK_FAILED, "rollback_failed", f"{said} {told.strip()}")
-    if not went:
-        return walk.end(exits.ROLLBACK_FAILED, "rollback_failed", f"{said} {sentence}")
-    return walk.end(code, outcome, f"{said} {sentence}", back_to=target.attempt)
+        sentence = f"The rollback failed: {refused} {refused.advice}".strip()
+        return session.end_attempt(exits.ROLLBACK_FAILED, "rollback_failed", f"{failure} {sentence}")
+    if not restored:
+        return session.end_attempt(exits.ROLLBACK_FAILED, "rollback_failed", f"{failure} {sentence}")
+    return session.end_attempt(exit_code, outcome, f"{failure} {sentence}", back_to=release.attempt)
 
 
-def go_back(walk: RolloutSession, choice: list[Target], mine: set[str]) -> tuple[bool, str, Target]:
-    """Have the first target run that can; whether it does, a sentence, and which it was.
+def roll_back(session: RolloutSession, choice: list[Release], known: set[str]) -> tuple[bool, str, Release]:
+    """Deploy the first release that works.
+
+    Args:
+        session: with the attempt.
+        choice: releases, the best first.
+        known: ids of our deployments and of earlier ones.
+
+    Returns:
+        Whether one works, a sentence, and the release.
 
     Raises:
-        Somebody: a newer deployment of somebody else's is there.
-        ClientError, BotoCoreError: AWS refuses, or does not answer.
+        ConcurrentDeploymentError: somebody else has deployed.
+        ClientError, BotoCoreError: AWS refuses, or cannot be reached.
     """
-    told, attempt = "", assert_begun(walk.attempt)
-    left, since = attempt.deployment, attempt.started
-    for target in choice:
-        walk.see.say(f"Going back to {target.words()} …")
-        seen = retry_on_network_error(lambda: ecs.picture(walk.clients, walk.plan), walk.see)
-        leave_alone_what_is_newer(walk, seen, mine, left, since)
-        primary = seen.primary
-        if primary is not None and primary.task_definition == target.deployed.task_definition:
+    failures, attempt = "", require_attempt(session.attempt)
+    previous, since = attempt.deployment, attempt.started
+    for release in choice:
+        session.reporter.say(f"Rolling back to {release} …")
+        snapshot = retry_on_network_error(session.snapshot, session.reporter)
+        refuse_newer_deployment(session, snapshot, known, previous, since)
+        primary = snapshot.primary
+        if primary is not None and primary.task_definition == release.deployed.task_definition:
             name = primary.id
         else:
             try:
-                name = deploy(walk, target, seen.service or {})
+                name = submit_release(session, release, snapshot.service or {})
             except ClientError as error:
                 if error.response["Error"]["Code"] not in ("ClientException", "InvalidParameterException"):
                     raise
-                told += f"{target.words()} cannot run again ({error.response['Error'].get('Message', '')}). "
-                walk.see.say(told)
+                failures += f"{release} cannot run again ({error.response['Error'].get('Message', '')}). "
+                session.reporter.say(failures)
                 continue
         if attempt.command == "rollback":
-            walk.keep(deployment=name)
-        ended = follow(walk.clients, walk.plan, name, mine, seen.at, walk.times(), walk.see)
-        if ended.kind == "overtaken":
-            raise ConcurrentDeploymentError(f"{ended.sentence} It was left alone.")
-        left, since = name, seen.at
-        mine = mine | {name} | ({ended.rollback} if ended.rollback else set())
-        fault = ended.sentence if ended.kind != "completed" else unproven(walk, target, name)
+            session.update_attempt(deployment=name)
+        outcome = follow_deployment(
+            session.clients, session.plan, name, known, snapshot.at, session.timing, session.reporter
+        )
+        if outcome.kind == "overtaken":
+            raise ConcurrentDeploymentError(f"{outcome.sentence} It was not touched.")
+        previous, since = name, snapshot.at
+        known = known | {name} | ({outcome.rollback} if outcome.rollback else set())
+        fault = outcome.sentence if outcome.kind != "completed" else wait_until_serving(session, release, name)
         if fault is None:
-            moved = tag_moved(target, ended.picture, name)
-            return True, f"{told}Gone back to {target.words()}; it serves.{moved}", target
-        told += f"{target.words()} was gone back to and does not serve: {fault} "
-    return False, f"{told}Going back failed: somebody has to look now (`trail why`).", choice[-1]
+            warning = moved_tag_warning(release, outcome.snapshot, name)
+            return True, f"{failures}Rolled back to {release}; it serves.{warning}", release
+        failures += f"{release} was deployed again and does not serve: {fault} "
+    return False, f"{failures}The rollback failed: the service needs attention now (`trail why`).", choice[-1]
 
 
-def leave_alone_what_is_newer(
-    walk: RolloutSession, seen: ecs.ServiceSnapshot, mine: set[str], left: str | None, since: datetime
+def refuse_newer_deployment(
+    session: RolloutSession, snapshot: ServiceSnapshot, known: set[str], previous: str | None, since: datetime
 ) -> None:
-    """Nothing where the service's deployment is ours, was there before, or is a rollback by ECS.
+    """Refuse to replace somebody else's deployment.
 
     Args:
-        walk: with clients and plan.
-        seen: the service now.
-        mine: ids of deployments that are ours, or were there before.
-        left: id of our deployment that failed; None where there was none.
+        session: with clients and plan.
+        snapshot: the service now.
+        known: ids of our deployments and of earlier ones.
+        previous: id of our deployment that failed; None if there was none.
         since: when that one began, or earlier; UTC.
 
     Raises:
-        Somebody: it is somebody else's.
+        ConcurrentDeploymentError: the primary deployment is not known, and no rollback of ours by ECS.
     """
-    primary = seen.primary
-    if primary is None or primary.id in mine:
+    primary = snapshot.primary
+    if primary is None or primary.id in known:
         return
-    if left is not None:
-        rollback = functools.partial(rolled_back, walk.clients, walk.plan, seen, left, since)
-        if retry_on_network_error(rollback, walk.see) is not None:
+    if previous is not None:
+        reason = functools.partial(ecs_rollback_reason, session.clients, session.plan, snapshot, previous, since)
+        if retry_on_network_error(reason, session.reporter) is not None:
             return
-    raise ConcurrentDeploymentError(f"{primary.id} is newer and somebody else's; it was left alone.")
+    raise ConcurrentDeploymentError(f"{primary.id} is newer and somebody else's; it was not touched.")
 
 
-def deploy(walk: RolloutSession, target: Target, found: dict[str, Any]) -> str:
-    """Update the service; the id of the deployment. A task definition that is no longer active is registered anew."""
-    arn = target.deployed.task_definition
-    described = change.task_definition(walk.clients, arn)
+def submit_release(session: RolloutSession, release: Release, service: dict[str, Any]) -> str:
+    """Update the service; returns the id of the deployment. An inactive task definition is registered again."""
+    arn = release.deployed.task_definition
+    described = describe_task_definition(session.clients, arn)
     if described.get("status") == "INACTIVE":
-        walk.see.say(f"{arn.rsplit('/', 1)[-1]} is no longer active; the same is registered anew.")
-        arn = change.register(walk.clients, change.registrable(described))
-    service = target.deployed.service or change.service_request(walk.plan, walk.contract)
-    made = change.update(walk.clients, walk.plan, service, arn, found)
-    return change.primary_of(made)
+        session.reporter.say(f"{arn.rsplit('/', 1)[-1]} is no longer active; the same is registered again.")
+        arn = register_task_definition(session.clients, described)
+    request = release.deployed.service or service_request(session.plan, session.contract)
+    return primary_deployment(update_service(session.clients, session.plan, request, arn, service))
 
 
-def tag_moved(target: Target, seen: ecs.ServiceSnapshot, deployment: str) -> str:
-    """A sentence where what was never proven runs another image now than before, because a tag names it; else nothing.
+def moved_tag_warning(release: Release, snapshot: ServiceSnapshot, deployment: str) -> str:
+    """A warning if a release that was never proven now runs another image, because a tag names it; else empty.
 
     Args:
-        target: that was gone back to.
-        seen: the service, when the deployment had completed.
-        deployment: id of the one that went back.
+        release: that was rolled back to.
+        snapshot: the service, when the deployment had completed.
+        deployment: id of the one that rolled back.
     """
-    digests = {one.digest for one in seen.tasks if one.deployment == deployment and one.digest}
-    if target.phase is not None or not target.deployed.digest or digests <= {target.deployed.digest}:
+    digests = {task.digest for task in snapshot.tasks if task.deployment == deployment and task.digest}
+    if release.phase is not None or not release.deployed.digest or digests <= {release.deployed.digest}:
         return ""
     return (
         f" Its image is named by a tag, which names another image now: {', '.join(sorted(digests))} runs, and "
-        f"{target.deployed.digest} ran before."
+        f"{release.deployed.digest} ran before."
     )
 
 
-def unproven(walk: RolloutSession, target: Target, deployment: str) -> str | None:
-    """What is wrong with what was gone back to; None once it serves, which is waited for a while.
+def wait_until_serving(session: RolloutSession, release: Release, deployment: str) -> str | None:
+    """Wait up to `VERIFY_S` until a release serves; returns None, or what is wrong with it.
 
     Args:
-        walk: of the attempt.
-        target: that was gone back to.
-        deployment: id of the one that went back.
+        session: of the attempt.
+        release: that was rolled back to.
+        deployment: id of the one that rolled back.
     """
     deadline = time.monotonic() + VERIFY_S
     while True:
-        fault = looked(walk, target, deployment)
+        fault = serving_fault(session, release, deployment)
         if fault is None or time.monotonic() > deadline:
             return fault
-        time.sleep(walk.every_s)
+        time.sleep(session.every_s)
 
 
-def looked(walk: RolloutSession, target: Target, deployment: str) -> str | None:
-    """The same, at one moment: healthy targets run the wanted image, and the load balancer answers for the phase.
+def serving_fault(session: RolloutSession, release: Release, deployment: str) -> str | None:
+    """What is wrong with a release now: healthy targets must run it, and the service must answer in its phase.
 
-    What was never proven is known by its task definition: a tag may name its image, of which no digest is promised.
+    A release that was never proven is recognised by its task definition, since a tag may name its image.
     """
-    seen = retry_on_network_error(lambda: ecs.picture(walk.clients, walk.plan), walk.see)
-    tasks = {one.address: one for one in seen.tasks}
-    healthy = [one.address for one in seen.targets if one.state == "healthy"]
+    snapshot = retry_on_network_error(session.snapshot, session.reporter)
+    tasks = {task.address: task for task in snapshot.tasks}
+    healthy = [target.address for target in snapshot.targets if target.state == "healthy"]
     if not healthy:
         return "no target is healthy."
     serving = [tasks.get(address) for address in healthy]
-    if target.phase is None:
-        ours = seen.deployment(deployment)
-        wanted = ours.task_definition if ours else target.deployed.task_definition  # it may be registered anew
-        others = {one.task_definition if one else "no task of the service" for one in serving} - {wanted}
+    if release.phase is None:
+        current_deployment = snapshot.deployment(deployment)
+        # It may have been registered again.
+        expected = current_deployment.task_definition if current_deployment else release.deployed.task_definition
+        others = {task.task_definition if task else "no task of the service" for task in serving} - {expected}
         return f"healthy targets run {', '.join(sorted(others))}." if others else None
-    digests = {(one.digest if one else None) or "an image that is not known" for one in serving}
-    if others := digests - {target.deployed.digest}:
+    digests = {(task.digest if task else None) or "an image that is not known" for task in serving}
+    if others := digests - {release.deployed.digest}:
         return f"healthy targets run {', '.join(sorted(others))}."
-    url = walk.url + HEALTH_PATH
+    url = session.url + HEALTH_PATH
     try:
-        answer = httpx.get(url, timeout=10)
-        phase = answer.json().get("phase") if answer.status_code == httpx.codes.OK else None
+        response = httpx.get(url, timeout=10)
+        phase = response.json().get("phase") if response.status_code == httpx.codes.OK else None
     except (httpx.HTTPError, ValueError, AttributeError) as error:
         return f"{url} does not answer ({type(error).__name__})."
-    return None if phase == target.phase else f"{url} answers {answer.status_code}, phase {phase}."
+    return None if phase == release.phase else f"{url} answers {response.status_code}, phase {phase}."
 
 
-def rollback(walk: RolloutSession, to: Phase | None) -> Result:
-    """`trail rollback`: leave what runs for the newest that was proven before it.
+def rollback(session: RolloutSession, to: Phase | None) -> Result:
+    """`trail rollback`: return to the newest release that was proven before the one that runs.
 
     Args:
-        walk: no attempt is begun in it yet.
-        to: of that phase only.
+        session: without an attempt.
+        to: only releases that were proven in this phase.
     """
-    walk.record = walk.store.read()
-    seen = ecs.picture(walk.clients, walk.plan)
-    if seen.service is None or seen.primary is None:
-        return Result(exits.FOUND, f"There is no service {walk.plan.service}, so there is nothing to go back from.")
-    runs = seen.primary.task_definition
-    walk.refuse_unreachable(seen)
-    current = running_attempt(walk.record, runs)
-    recorded = progress.current(walk.record).attempt
-    if recorded is not None and recorded.deployed is not None and recorded.deployed.task_definition != runs:
-        # Changed past this tool: what the record knows to run comes first, then all that is proven.
-        current, before = None, recorded.deployed
-    else:
-        before = None
-    ceiling = to or (current.phase if current else PHASES[-1])
-    choice = targets(walk.record, ceiling, runs, before)
-    # Of what was proven, only what came before: else two calls would go to and fro between the same two.
-    if current is not None and to is None:
-        choice = [one for one in choice if one.when is not None and one.when < current.started] or choice
-    choice = [one for one in choice if to is None or one.phase == to]
+    session.record = session.store.read()
+    snapshot = session.snapshot()
+    if snapshot.service is None or snapshot.primary is None:
+        return Result(exits.FOUND, f"There is no service {session.plan.service}, so nothing can be rolled back.")
+    arn = snapshot.primary.task_definition
+    session.refuse_unreachable(snapshot)
+    running, before = proven_attempt(session.record, arn), None
+    recorded = current(session.record).attempt
+    if recorded is not None and recorded.deployed is not None and recorded.deployed.task_definition != arn:
+        # Somebody changed the service without this tool: what should run comes first, then all that is proven.
+        running, before = None, recorded.deployed
+    newest = to or (running.phase if running else PHASES[-1])
+    choice = releases(session.record, newest, arn, before)
+    # Only what was proven earlier: otherwise two calls would switch between the same two releases.
+    if running is not None and to is None:
+        earlier = [release for release in choice if release.proven_at and release.proven_at < running.started]
+        choice = earlier or choice
+    choice = [release for release in choice if to is None or release.phase == to]
     if not choice:
-        where = f"of phase {to} " if to else ""
-        return Result(exits.FOUND, f"Nothing else {where}is proven in the record, so there is nothing to go back to.")
-    target = choice[0]
-    walk.see.say(f"Runs now: {runs.rsplit('/', 1)[-1]}. Would go back to {target.words()}:")
-    for line in change.difference(
-        change.task_definition(walk.clients, runs),
-        change.task_definition(walk.clients, target.deployed.task_definition),
+        where = f" of phase {to}" if to else ""
+        return Result(exits.FOUND, f"The record has no other proven release{where}, so nothing can be rolled back.")
+    release = choice[0]
+    session.reporter.say(f"Runs now: {arn.rsplit('/', 1)[-1]}. Would roll back to {release}:")
+    for line in differences(
+        describe_task_definition(session.clients, arn),
+        describe_task_definition(session.clients, release.deployed.task_definition),
     ):
-        walk.see.say(f"  {line}")
-    if not walk.clients.writes:
-        return Result(exits.FINE, f"Dry run: nothing was changed. It would go back to {target.words()}.")
-    if not walk.confirm(f"Go back to {target.words()}?"):
+        session.reporter.say(f"  {line}")
+    if not session.clients.writes:
+        return Result(exits.FINE, f"Dry run: nothing was changed. It would roll back to {release}.")
+    if not session.confirm(f"Roll back to {release}?"):
         return Result(exits.FOUND, "Not confirmed; nothing was changed.", code=NOT_CONFIRMED.code)
-    walk.begin(target.phase or "simple", "rollback")
-    walk.take_lock()
-    walk.keep(deployed=target.deployed)
-    known = {one.id for one in seen.deployments}
+    session.begin_attempt(release.phase or "simple", "rollback")
+    session.take_lock()
+    session.update_attempt(deployed=release.deployed)
     try:
-        went, sentence, target = go_back(walk, choice, known)
+        restored, sentence, release = roll_back(session, choice, {item.id for item in snapshot.deployments})
     except ConcurrentDeploymentError as error:
-        return walk.end(exits.SOMEBODY_ELSE, "overtaken", str(error))
-    if not went:
-        return walk.end(exits.ROLLBACK_FAILED, "rollback_failed", sentence)
-    return walk.end(exits.FINE, "restored", sentence, back_to=target.attempt, deployed=target.deployed)
-
-
-def running_attempt(record: Record, task_definition: str) -> Attempt | None:
-    """The newest proven attempt of a task definition."""
-    return next(
-        (
-            one
-            for one in reversed(record.attempts)
-            if one.outcome == "proven" and one.deployed and one.deployed.task_definition == task_definition
-        ),
-        None,
-    )
+        return session.end_attempt(exits.SOMEBODY_ELSE, "overtaken", str(error))
+    if not restored:
+        return session.end_attempt(exits.ROLLBACK_FAILED, "rollback_failed", sentence)
+    return session.end_attempt(exits.FINE, "restored", sentence, back_to=release.attempt, deployed=release.deployed)

@@ -1,8 +1,8 @@
-"""What one attempt needs and keeps: plan, AWS, the record, the lock, the view; and how its end is written down.
+"""State of one rollout attempt, and how its end is written to the record.
 
-The record says `running` before the first call that changes anything, so that whoever comes after a kill or a lost
-network finds what was begun (resume.py). A record that cannot be written later does not stop a rollout that is on its
-way: it is written at the end, or `trail resume` writes it.
+The record says `running` before the first call that changes anything, so that `trail resume` finds the attempt after a
+kill or a lost network. If the record cannot be written later, the rollout goes on: the record is written at the end, or
+by `trail resume`.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from typing import Any, Literal
 import httpx
 
 from bentos.skin.settings import Phase
+from deploy.aws import service as ecs
 from deploy.aws.clients import Clients
-from deploy.aws.service import ServiceSnapshot
 from deploy.config.image_contract import parse
 from deploy.config.plan import PHASES, Gates, PhasePlan, Plan, PlanError
 from deploy.findings.finding import Finding
@@ -27,16 +27,16 @@ from deploy.record.lock import Lock, take
 from deploy.record.store import RecordError, RecordUnreachable, Store, with_attempt
 from deploy.record.trail import Attempt, Outcome, Record
 from deploy.rollout.output import LogReporter
-from deploy.rollout.wait import Times
+from deploy.rollout.wait import Timing
 from deploy.text import printable
 
-ATTEMPTS_AT_THE_END = 6  # to write the record, ten seconds apart
-TARGET_S = 30  # until a target group calls a good task healthy: two probes, 15 s apart
-FAILING_TASKS = 3  # at the least that ECS lets fail before it gives up
+FINAL_WRITES = 6  # tries to write the end of an attempt to the record
+HEALTHY_S = 30  # until a target group reports a good task as healthy: two probes, 15 s apart
+FAILING_TASKS = 3  # ECS lets at least so many tasks fail before it gives a deployment up
 
 
 class ConcurrentDeploymentError(Exception):
-    """Somebody else's deployment or lock is in the way, and is left alone; the message is a sentence."""
+    """Somebody else's deployment or lock is in the way, and was not touched; the message is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class Result:
     Attributes:
         exit: one of deploy/exit_codes.py.
         sentence: for people.
-        attempt: as the record has it; None where none was begun.
-        findings: of the preflight, where it stopped the attempt.
-        code: of the finding that a failure makes; None: follows from the attempt's cause and the exit code.
+        attempt: as the record has it; None if none was begun.
+        findings: of the preflight, if it stopped the attempt.
+        code: of the finding that reports a failure; None: it follows from the attempt's cause and the exit code.
     """
 
     exit: int
@@ -60,7 +60,7 @@ class Result:
 
 @dataclass(slots=True)
 class RolloutSession:
-    """See the module.
+    """State of one rollout attempt.
 
     Attributes:
         plan: of the team.
@@ -68,13 +68,13 @@ class RolloutSession:
         clients: of AWS.
         store: of the record.
         who: ARN of the caller.
-        see: the view.
-        base_url: where gates ask the service; the plan's domain where it is None.
-        every_s: seconds between two looks at AWS.
-        confirm: is asked before anything is changed.
-        record: as it was when the attempt began; what is proven in it does not change while the lock is held.
-        attempt: the one on its way.
-        lock: held while it is.
+        reporter: shows the operator what happens.
+        base_url: at which gates reach the service; None: the plan's domain.
+        every_s: seconds between two polls of AWS.
+        confirm: asks the operator before anything is changed.
+        record: as it was when the attempt began; while the lock is held, nobody else proves anything in it.
+        attempt: the one in progress.
+        lock: held while it is in progress.
     """
 
     plan: Plan
@@ -82,7 +82,7 @@ class RolloutSession:
     clients: Clients
     store: Store
     who: str
-    see: LogReporter
+    reporter: LogReporter
     base_url: str | None = None
     every_s: float = 3.0
     confirm: Callable[[str], bool] = field(default=lambda _: False)
@@ -91,128 +91,130 @@ class RolloutSession:
     lock: Lock | None = None
 
     def gates(self, phase: Phase) -> Gates:
-        """Of a phase's plan."""
+        """The limits of a phase's gates."""
         return self.plan.phases.get(phase, PhasePlan()).gates
 
     @property
     def url(self) -> str:
-        """Where the service is asked."""
+        """Where the service answers, without a slash at the end."""
         return (self.base_url or self.plan.domain).rstrip("/")
 
-    def refuse_unreachable(self, seen: ServiceSnapshot) -> None:
-        """Nothing where the service can be asked, or nothing is there that could answer.
+    def snapshot(self) -> ecs.ServiceSnapshot:
+        """The service as it is now."""
+        return ecs.picture(self.clients, self.plan)
 
-        A wrong address would fail every gate, and each phase that is gone back to: a healthy service would be torn
-        down by it.
+    def refuse_unreachable(self, snapshot: ecs.ServiceSnapshot) -> None:
+        """Refuse a wrong URL: with it every gate would fail, and a healthy service would be rolled back.
 
         Raises:
-            PlanError: targets are healthy, and nobody answers at the URL.
+            PlanError: targets are healthy, but nothing answers at the URL.
         """
-        if not any(one.state == "healthy" for one in seen.targets):
+        if not any(target.state == "healthy" for target in snapshot.targets):
             return
         path = parse(self.contract).health.path
         try:
             httpx.get(self.url + path, timeout=10)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise PlanError(
-                f"Targets are healthy, but {self.url}{path} cannot be asked from here ({type(error).__name__}: "
-                f"{printable(str(error), 200)}): no gate could be. Correct `domain` in the plan, or --base-url; look "
-                "at DNS, certificate and firewall."
+                f"Targets are healthy, but {self.url}{path} cannot be reached from here ({type(error).__name__}: "
+                f"{printable(str(error), 200)}), so no gate could be checked. Correct `domain` in the plan, or "
+                "--base-url; check DNS, certificate and firewall."
             ) from None
 
     def expected_s(self, phase: Phase) -> float:
         """Seconds that a deployment and its gates usually take."""
         start = parse(self.contract).seconds.start + self.plan.health.interval
-        return start + TARGET_S + self.plan.deregistration_delay + self.gates(phase).window_s + 2 * self.every_s
+        return start + HEALTHY_S + self.plan.deregistration_delay + self.gates(phase).window_s + 2 * self.every_s
 
-    def times(self) -> Times:
-        """Of following a deployment; it may take as long as ECS needs to give up by itself, and some more."""
-        failing = FAILING_TASKS * (self.plan.health.grace + self.plan.health.start_period + TARGET_S)
-        return Times(every=self.every_s, most=2.0 * failing + 2 * self.plan.deregistration_delay)
+    @property
+    def timing(self) -> Timing:
+        """A deployment may take as long as ECS needs to give it up, and some more."""
+        failing = FAILING_TASKS * (self.plan.health.grace + self.plan.health.start_period + HEALTHY_S)
+        return Timing(poll_s=self.every_s, timeout_s=2.0 * failing + 2 * self.plan.deregistration_delay)
 
-    def begin(self, phase: Phase, command: Literal["up", "rollback"] = "up") -> Attempt:
-        """An attempt, not yet in the record."""
+    def begin_attempt(self, phase: Phase, command: Literal["up", "rollback"] = "up") -> Attempt:
+        """Begin an attempt, which is not yet in the record."""
         self.attempt = Attempt(
             id=uuid.uuid4().hex,
             command=command,
             phase=phase,
             who=self.who,
-            host=here(),
+            host=this_process(),
             base_url=None if "@" in (self.base_url or "") else self.base_url,  # a password in it is not kept
             started=datetime.now(UTC),
         )
         return self.attempt
 
     def take_lock(self, resume_of: str | None = None) -> None:
-        """For the attempt; raises Locked where somebody else has it."""
-        attempt = assert_begun(self.attempt).model_copy(
-            update={"host": here()}
-        )  # of a resumed one, another's stands there
+        """Lock the record for the attempt; raises Locked if somebody else holds the lock."""
+        # A resumed attempt names the process that began it.
+        attempt = require_attempt(self.attempt).model_copy(update={"host": this_process()})
         self.lock = take(self.store, attempt, resume_of)
 
-    def keep(self, **changes: Any) -> Attempt:
-        """Change the attempt, here and in the record; an unreachable record is said, and tried again at the end.
+    def update_attempt(self, **changes: Any) -> Attempt:
+        """Change the attempt, here and in the record; a record that is unreachable is reported and written later.
 
         Raises:
-            LockLost: the lock was taken away from us.
-            RecordError: the record is not one that may be written.
+            LockLost: somebody else took the lock.
+            RecordError: the record must not be written.
         """
         self._change(**changes)
         try:
             self._write()
         except RecordUnreachable as error:
-            self.see.say(f"{error} The rollout goes on; what it does is written as soon as it can be.")
-        return assert_begun(self.attempt)
+            self.reporter.say(f"{error} The rollout goes on; the record is written as soon as possible.")
+        return require_attempt(self.attempt)
 
-    def end(self, exit_code: int, outcome: Outcome, sentence: str, **changes: Any) -> Result:
-        """Write how it ended and give the lock back."""
+    def end_attempt(self, exit_code: int, outcome: Outcome, sentence: str, **changes: Any) -> Result:
+        """Write to the record how the attempt ended, and release the lock."""
         self._change(ended=datetime.now(UTC), outcome=outcome, sentence=sentence, **changes)
-        for left in reversed(range(ATTEMPTS_AT_THE_END)):
+        for left in reversed(range(FINAL_WRITES)):
             try:
                 self._write()
                 break
             except RecordUnreachable as error:
                 if not left:
-                    self.see.say(f"{error} How this ended is not in the record; `trail resume` writes it there later.")
-                    return Result(exit_code, sentence, self.attempt)  # with the lock, so that nobody walks on
+                    self.reporter.say(f"{error} The record does not say how this ended; `trail resume` writes it.")
+                    # The lock stays, so that nobody else begins.
+                    return Result(exit_code, sentence, self.attempt)
                 time.sleep(self.every_s)
-        self.release()
+        self.release_lock()
         return Result(exit_code, sentence, self.attempt)
 
-    def release(self) -> None:
-        """Give the lock back, if there is one."""
+    def release_lock(self) -> None:
+        """Release the lock, if it is held."""
         if self.lock is not None:
-            with contextlib.suppress(RecordError):  # it goes stale, and the next one is told so
+            with contextlib.suppress(RecordError):  # it becomes stale, and the next caller is told so
                 self.lock.release()
             self.lock = None
 
     def _change(self, **changes: Any) -> None:
-        self.attempt = assert_begun(self.attempt).model_copy(update=changes)
+        self.attempt = require_attempt(self.attempt).model_copy(update=changes)
 
     def _write(self) -> None:
         if self.lock is not None and self.lock.lost:
-            self.lock.confirm()  # says by whom
-        attempt = assert_begun(self.attempt)
+            self.lock.confirm()  # raises LockLost, which names the new holder
+        attempt = require_attempt(self.attempt)
         self.store.change(lambda record: with_attempt(record, attempt))
 
 
 def proven_phases(record: Record, digest: str) -> tuple[Phase, ...]:
-    """In which an image was proven, in their order."""
-    found = {
-        one.phase
-        for one in record.attempts
-        if one.outcome == "proven" and one.deployed is not None and one.deployed.digest == digest
+    """The phases in which an image is proven, in order."""
+    proven = {
+        attempt.phase
+        for attempt in record.attempts
+        if attempt.outcome == "proven" and attempt.deployed is not None and attempt.deployed.digest == digest
     }
-    return tuple(phase for phase in PHASES if phase in found)
+    return tuple(phase for phase in PHASES if phase in proven)
 
 
-def assert_begun(attempt: Attempt | None) -> Attempt:
-    """The attempt."""
+def require_attempt(attempt: Attempt | None) -> Attempt:
+    """The attempt; raises RuntimeError if none was begun."""
     if attempt is None:
         raise RuntimeError("no attempt was begun")
     return attempt
 
 
-def here() -> str:
+def this_process() -> str:
     """This machine and process, machine:pid."""
     return f"{socket.gethostname()}:{os.getpid()}"

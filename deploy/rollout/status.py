@@ -1,4 +1,4 @@
-"""What runs in truth, beside what the record says, for `trail status`."""
+"""What the service really runs, for `trail status`, which shows it beside the record."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -13,56 +13,59 @@ from deploy.config.plan import Plan
 from deploy.record.progress import current
 from deploy.record.text import short
 from deploy.record.trail import Attempt, Record
-from deploy.rollout.wait import failure
+from deploy.rollout.wait import failure_reason
 from deploy.text import printable
 
 
 @dataclass(frozen=True)
 class LiveStatus:
-    """What runs in truth: lines for people, plain data for programs."""
+    """What the service runs: lines for people, plain data for programs."""
 
     lines: list[str]
     data: dict[str, Any]
 
 
-def now(plan: Plan, clients: Clients, record: Record) -> LiveStatus:
-    """Ask AWS; never raises: what cannot be asked is a line too.
+def live_status(plan: Plan, clients: Clients, record: Record) -> LiveStatus:
+    """Read the service from AWS and compare it with the record; an error from AWS becomes a line.
 
     Args:
         plan: names the service.
-        clients: that write nothing.
-        record: what of it should run, or is on its way, is compared with what does.
+        clients: of AWS; nothing is written.
+        record: of the service.
     """
     try:
-        seen = picture(clients, plan)
+        snapshot = picture(clients, plan)
     except (ClientError, BotoCoreError) as error:
-        why = told(error)
-        return LiveStatus([f"AWS:   what runs cannot be asked: {printable(why, 300)}"], {"error": why})
-    if seen.service is None or seen.primary is None:
+        reason = told(error)
+        return LiveStatus([f"AWS:   the service cannot be read: {printable(reason, 300)}"], {"error": reason})
+    primary = snapshot.primary
+    if snapshot.service is None or primary is None:
         return LiveStatus(
             [f"AWS:   there is no service {plan.service} in the cluster {plan.cluster}."], {"service": None}
         )
-    data = _data(seen, seen.primary)
+    data = _data(snapshot, primary)
+    digests = f" {', '.join(short(digest) for digest in data['digests'])}" if data["digests"] else ""
     lines = [
-        f"AWS:   {data['task_definition']}, {data['running']} of {data['desired']} tasks run"
-        f"{' ' + ', '.join(short(one) for one in data['digests']) if data['digests'] else ''}, "
-        f"{data['healthy']} of {len(seen.targets)} targets healthy"
+        f"AWS:   {data['task_definition']}, {data['running']} of {data['desired']} tasks run{digests}, "
+        f"{data['healthy']} of {len(snapshot.targets)} targets healthy"
     ]
-    if seen.moving is not None:
-        lines.append(f"       {seen.moving.id} is on its way: {seen.moving.running} of {seen.moving.desired} tasks.")
-    if not seen.primary.desired:
-        lines.append("       Its desired count is 0: nothing serves.")
-    for one in record.attempts:
-        if one.outcome == "running" and one.deployment not in (None, seen.primary.id):
-            reason = failure(seen, str(one.deployment))
-            if reason is not None:
-                lines.append(f"       {one.deployment} of phase {one.phase} failed: {printable(reason, 300)}.")
-    known = current(record).attempt
-    wanted = _task_definition(known) if known is not None else None
-    ours = {wanted, *(_task_definition(one) for one in record.attempts if one.outcome == "running")}
-    if wanted is not None and seen.primary.task_definition not in ours:
+    if snapshot.moving is not None:
+        moving = snapshot.moving
+        lines.append(f"       {moving.id} is in progress: {moving.running} of {moving.desired} tasks run.")
+    if not primary.desired:
+        lines.append("       The desired count is 0, so nothing serves.")
+    running = [attempt for attempt in record.attempts if attempt.outcome == "running"]
+    for attempt in running:
+        if attempt.deployment not in (None, primary.id):
+            reason = failure_reason(snapshot, str(attempt.deployment)) or ""
+            if reason:
+                lines.append(f"       {attempt.deployment} of phase {attempt.phase} failed: {printable(reason, 300)}.")
+    recorded = current(record).attempt
+    expected = _task_definition(recorded) if recorded is not None else None
+    ours = {expected, *(_task_definition(attempt) for attempt in running)}
+    if expected is not None and primary.task_definition not in ours:
         data["differs_from_record"] = True
-        lines.append(f"       Not what the record knows ({_name(wanted)}): it was changed past this tool.")
+        lines.append(f"       The record expects {_name(expected)}: the service was changed without this tool.")
     return LiveStatus(lines, data)
 
 
@@ -70,17 +73,17 @@ def _task_definition(attempt: Attempt) -> str | None:
     return attempt.deployed.task_definition if attempt.deployed is not None else None
 
 
-def _data(seen: ServiceSnapshot, wanted: Deployment) -> dict[str, Any]:
-    running = [one for one in seen.tasks if one.status == "RUNNING"]
+def _data(snapshot: ServiceSnapshot, primary: Deployment) -> dict[str, Any]:
+    running = [task for task in snapshot.tasks if task.status == "RUNNING"]
     return {
-        "deployment": wanted.id,
-        "rollout": wanted.rollout,
-        "task_definition": _name(wanted.task_definition),
-        "desired": wanted.desired,
+        "deployment": primary.id,
+        "rollout": primary.rollout,
+        "task_definition": _name(primary.task_definition),
+        "desired": primary.desired,
         "running": len(running),
-        "digests": sorted({one.digest for one in running if one.digest}),
-        "healthy": sum(one.state == "healthy" for one in seen.targets),
-        "targets": dict(Counter(one.state for one in seen.targets)),
+        "digests": sorted({task.digest for task in running if task.digest}),
+        "healthy": sum(target.state == "healthy" for target in snapshot.targets),
+        "targets": dict(Counter(target.state for target in snapshot.targets)),
         "differs_from_record": False,
     }
 

@@ -1,7 +1,7 @@
-"""Follows one deployment by its id until it has ended, one way or another.
+"""Waits for one deployment, by its id, and says how it ended.
 
-Never by `services_stable`: that waiter is content after a rollback too (aws-actions/amazon-ecs-deploy-task-definition
-#191). What ends a deployment is told apart here; what to do about it is decided in walk.py.
+boto3's waiter `services_stable` is not used: it also succeeds after a rollback
+(aws-actions/amazon-ecs-deploy-task-definition#191). prove.py decides what to do about the outcome.
 """
 
 import functools
@@ -29,13 +29,15 @@ from deploy.config.plan import Plan
 from deploy.diagnose.deployment import BACK, FAILED
 from deploy.diagnose.registry import Diagnosis
 
-PATIENCE_S = 120.0  # for which AWS may not answer; the deployment goes on meanwhile
-TWICE = 2  # looks that must find the same cause before it is believed
+RETRY_S = 120.0  # how long AWS may be unreachable; the deployment goes on meanwhile
+RETRY_PAUSE_S = 5
+CONFIRMATIONS = 2  # polls in a row that must find the same cause before the deployment is stopped for it
 UNKNOWN_OPERATION = ("UnknownOperationException", "InvalidAction", "NotImplemented", "UnsupportedOperation")
-ENDED_MEANWHILE = ("ConflictException", "ServiceDeploymentNotFoundException")
+ALREADY_ENDED = ("ConflictException", "ServiceDeploymentNotFoundException")
 
-# completed: ECS says so · failed: ECS gave it up, and goes back where it can · overtaken: somebody's newer deployment
-# took its place · gone: the service is gone · cause: something was found that no waiting cures · late: too long
+# completed: ECS reports COMPLETED · failed: ECS gave it up, and rolls back if it can · overtaken: somebody else's newer
+# deployment replaced it · gone: the service was deleted · cause: a cause was found that waiting cannot fix · late: it
+# took too long
 Kind = Literal["completed", "failed", "overtaken", "gone", "cause", "late"]
 
 
@@ -46,239 +48,249 @@ class DeploymentOutcome:
     Attributes:
         kind: one of `Kind`.
         sentence: for people.
-        picture: the last one.
-        cause: where one was found.
-        rollback: id of the deployment that ECS runs instead, where it went back.
+        snapshot: the last one.
+        cause: if one was found.
+        rollback: id of the deployment that ECS rolled back to, if it did.
     """
 
     kind: Kind
     sentence: str
-    picture: ServiceSnapshot
+    snapshot: ServiceSnapshot
     cause: Diagnosis | None = None
     rollback: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
-    """Seconds: between looks, and that it may take."""
+class Timing:
+    """Seconds between polls of AWS, and seconds after which a deployment is late."""
 
-    every: float
-    most: float
+    poll_s: float
+    timeout_s: float
 
 
 class Reporter(Protocol):
-    """What is shown each picture."""
+    """Shows a person what happens."""
 
-    def picture(self, seen: ServiceSnapshot, deployment: str) -> None:
-        """Show it."""
+    def show_snapshot(self, snapshot: ServiceSnapshot, deployment: str) -> None:
+        """Show the service as it is now."""
 
     def say(self, line: str) -> None:
-        """Tell something."""
+        """Print one line."""
 
 
 T = TypeVar("T")
-Why = Callable[[], Diagnosis | None]
+FindCause = Callable[[], Diagnosis | None]
 
 
-def follow(
+def follow_deployment(
     clients: Clients,
     plan: Plan,
     deployment: str,
     known: set[str],
     since: datetime,
-    times: Times,
-    see: Reporter,
-    why: Why | None = None,
+    timing: Timing,
+    reporter: Reporter,
+    find_cause: FindCause | None = None,
 ) -> DeploymentOutcome:
-    """Look again and again until the deployment has ended.
+    """Poll until the deployment has ended.
 
     Args:
         clients: of AWS.
-        plan: whose service it is.
+        plan: names the service.
         deployment: its id.
-        known: ids of deployments that were there before it; ECS may go back to one of them.
-        since: when it began, or earlier; UTC.
-        times: see `Times`.
-        see: is shown what is seen.
-        why: the most likely cause of what fails at the moment; not asked while nothing fails.
+        known: ids of earlier deployments; ECS may roll back to one of them.
+        since: when the deployment began, or earlier; UTC.
+        timing: of the polls.
+        reporter: shows each snapshot.
+        find_cause: the most likely cause of a failure; called only while something fails.
 
     Raises:
-        ClientError, BotoCoreError: AWS refuses, or did not answer for `PATIENCE_S`.
+        ClientError, BotoCoreError: AWS refuses, or was unreachable for `RETRY_S`.
     """
     began = time.monotonic()
-    believed: list[str] = []
+    causes: list[str] = []
     while True:
-        seen = retry_on_network_error(lambda: picture(clients, plan), see)
-        see.picture(seen, deployment)
-        if ours := seen.deployment(deployment):
-            since = ours.created
-        if ended := retry_on_network_error(functools.partial(end, clients, plan, seen, deployment, known, since), see):
-            return ended
-        if why is not None and in_trouble(seen, deployment):
-            cause = retry_on_network_error(why, see)
-            believed = [*believed, cause.code] if cause is not None and cause.deterministic else []
-            if cause is not None and len(believed) >= TWICE and believed[-1] == believed[-2]:
-                return DeploymentOutcome("cause", cause.sentence, seen, cause)
-        if time.monotonic() - began > times.most:
-            sentence = f"{deployment} has not ended within {times.most / 60:.0f} minutes."
-            return DeploymentOutcome("late", sentence, seen, why() if why else None)
-        time.sleep(times.every)
+        snapshot = retry_on_network_error(lambda: picture(clients, plan), reporter)
+        reporter.show_snapshot(snapshot, deployment)
+        if current := snapshot.deployment(deployment):
+            since = current.created
+        outcome = retry_on_network_error(
+            functools.partial(deployment_outcome, clients, plan, snapshot, deployment, known, since), reporter
+        )
+        if outcome is not None:
+            return outcome
+        if find_cause is not None and shows_trouble(snapshot, deployment):
+            cause = retry_on_network_error(find_cause, reporter)
+            causes = [*causes, cause.code] if cause is not None and cause.deterministic else []
+            if cause is not None and len(causes) >= CONFIRMATIONS and causes[-1] == causes[-2]:
+                return DeploymentOutcome("cause", cause.sentence, snapshot, cause)
+        if time.monotonic() - began > timing.timeout_s:
+            sentence = f"{deployment} has not ended within {timing.timeout_s / 60:.0f} minutes."
+            return DeploymentOutcome("late", sentence, snapshot, find_cause() if find_cause else None)
+        time.sleep(timing.poll_s)
 
 
-def end(
-    clients: Clients, plan: Plan, seen: ServiceSnapshot, name: str, known: set[str], since: datetime
+def deployment_outcome(
+    clients: Clients, plan: Plan, snapshot: ServiceSnapshot, name: str, known: set[str], since: datetime
 ) -> DeploymentOutcome | None:
-    """How a deployment has ended, as far as a picture shows; None while it goes on. Arguments as of `follow`.
+    """How a deployment has ended, by a snapshot; None while it goes on. Arguments as in `follow_deployment`.
 
     Raises:
-        ClientError, BotoCoreError: as `rolled_back`.
+        ClientError, BotoCoreError: as in `ecs_rollback_reason`.
     """
-    ours, primary = seen.deployment(name), seen.primary
-    if seen.service is None:
-        return DeploymentOutcome("gone", "The service is gone: somebody deleted it.", seen)
+    deployment, primary = snapshot.deployment(name), snapshot.primary
+    if snapshot.service is None:
+        return DeploymentOutcome("gone", "Somebody deleted the service.", snapshot)
     if primary is not None and primary.id != name:
-        why = failure(seen, name) or ""
-        if ours is not None and ours.rollout == "FAILED":
-            why = why or ours.reason or NO_REASON
+        reason = failure_reason(snapshot, name) or ""
+        if deployment is not None and deployment.rollout == "FAILED":
+            reason = reason or deployment.reason or NO_REASON
         if primary.id in known:
-            why = why or (primary.reason if going_back(primary) else "")
-        elif (reason := rolled_back(clients, plan, seen, name, since)) is not None:
-            why = why or reason
-        elif not why:
-            return DeploymentOutcome("overtaken", f"{primary.id} is newer than {name}: somebody else deploys.", seen)
-        else:  # ours had failed when somebody else deployed
-            return DeploymentOutcome("failed", f"{name} failed: {why.rstrip('.')}.", seen)
-        runs = primary.task_definition.rpartition("/")[2]
-        failed = f"{name} failed{f': {why}' if why else ''}".rstrip(".")
-        return DeploymentOutcome(
-            "failed", f"{failed}. ECS went back to {runs} ({primary.id}).", seen, rollback=primary.id
-        )
-    if ours is not None and ours.rollout == "FAILED":
-        return DeploymentOutcome("failed", ours.reason or f"ECS says that {name} FAILED.", seen)
-    if ours is None:
-        return DeploymentOutcome("gone", f"{name} is no longer among the service's deployments.", seen)
-    if ours.rollout == "COMPLETED" and ours.running >= ours.desired:
-        return DeploymentOutcome("completed", f"{name} is COMPLETED: {ours.running} of {ours.desired} tasks run.", seen)
+            reason = reason or (primary.reason if is_rollback(primary) else "")
+        elif (rollback_by_ecs := ecs_rollback_reason(clients, plan, snapshot, name, since)) is not None:
+            reason = reason or rollback_by_ecs
+        elif not reason:
+            sentence = f"{primary.id} is newer than {name}: somebody else has deployed."
+            return DeploymentOutcome("overtaken", sentence, snapshot)
+        else:  # our deployment had failed before somebody else deployed
+            return DeploymentOutcome("failed", f"{name} failed: {reason.rstrip('.')}.", snapshot)
+        revision = primary.task_definition.rpartition("/")[2]
+        failed = f"{name} failed{f': {reason}' if reason else ''}".rstrip(".")
+        sentence = f"{failed}. ECS rolled back to {revision} ({primary.id})."
+        return DeploymentOutcome("failed", sentence, snapshot, rollback=primary.id)
+    if deployment is not None and deployment.rollout == "FAILED":
+        return DeploymentOutcome("failed", deployment.reason or f"ECS reports that {name} FAILED.", snapshot)
+    if deployment is None:
+        return DeploymentOutcome("gone", f"The service no longer lists the deployment {name}.", snapshot)
+    if deployment.rollout == "COMPLETED" and deployment.running >= deployment.desired:
+        sentence = f"{name} is COMPLETED: {deployment.running} of {deployment.desired} tasks run."
+        return DeploymentOutcome("completed", sentence, snapshot)
     return None
 
 
-def failure(seen: ServiceSnapshot, name: str) -> str | None:
-    """What an event says of why a deployment failed; None where none says that it did."""
-    for event in seen.events:
+def failure_reason(snapshot: ServiceSnapshot, name: str) -> str | None:
+    """Why a deployment failed, by the service's events; None if no event says that it failed."""
+    for event in snapshot.events:
         if (match := FAILED.search(event.message)) is not None and match["id"] == name:
             return event.message[match.end() :].strip(" :.") or NO_REASON
     return None
 
 
-def going_back(deployment: Deployment) -> bool:
-    """Whether a deployment is a rollback that goes on; once it has ended, its reason says so no more."""
+def is_rollback(deployment: Deployment) -> bool:
+    """Whether a deployment is a rollback in progress; ECS replaces its reason once it has ended."""
     return BACK.search(deployment.reason) is not None
 
 
-def rolled_back(clients: Clients, plan: Plan, seen: ServiceSnapshot, name: str, since: datetime) -> str | None:
-    """Why ECS went back from a deployment to the one that the service runs now, whose id is new.
+def ecs_rollback_reason(
+    clients: Clients, plan: Plan, snapshot: ServiceSnapshot, name: str, since: datetime
+) -> str | None:
+    """Why ECS rolled a deployment back, if the service's primary deployment is that rollback.
 
-    ECS's rollback may be a new deployment of the earlier task definition. Events tell it from somebody else's, since
-    they name both deployments; then the service deployment does; then the reason of the new deployment.
+    The rollback may have a new deployment id. Three things distinguish it from somebody else's deployment, in this
+    order: events that name both deployments; the service deployment; the reason of the new deployment.
 
     Args:
         clients: of AWS.
-        plan: whose service it is.
-        seen: shows another primary deployment.
-        name: id of the deployment that ECS may have given up.
+        plan: names the service.
+        snapshot: with a primary deployment other than `name`.
+        name: id of the deployment that ECS may have rolled back.
         since: when that one began, UTC.
 
     Returns:
-        ECS's words; None where nothing says that it is ECS's rollback: then it is somebody else's deployment.
+        ECS's reason; None if nothing shows a rollback by ECS: the primary deployment is then somebody else's.
 
     Raises:
         ClientError, BotoCoreError: there are no credentials, or no network.
     """
-    primary = seen.primary
+    primary = snapshot.primary
     if primary is None or primary.id == name:
         return None
-    failures = [(event.at, match["id"]) for event in seen.events if (match := FAILED.search(event.message)) is not None]
+    failures = [
+        (event.at, match["id"]) for event in snapshot.events if (match := FAILED.search(event.message)) is not None
+    ]
     if failures and failures[-1][0] >= since - SLACK and failures[-1][1] != name:
-        return None  # a later deployment of somebody else failed, and ECS went back from that one
-    why = failure(seen, name)
-    named = any(primary.id == match["id"] for event in seen.events if (match := BACK.search(event.message)) is not None)
-    if why is not None and named:
-        return why
+        return None  # somebody else's later deployment failed, and ECS rolled that one back
+    reason = failure_reason(snapshot, name)
+    named = any(
+        primary.id == match["id"] for event in snapshot.events if (match := BACK.search(event.message)) is not None
+    )
+    if reason is not None and named:
+        return reason
     try:
-        begun = service_deployments(clients, plan, since)
-        if len(begun) > 1:
+        deployments = service_deployments(clients, plan, since)
+        if len(deployments) > 1:
             return None  # somebody else has updated the service
-        reason = rollback_reason(clients, seen.service or {}, begun[0]) if begun else None
+        described = rollback_reason(clients, snapshot.service or {}, deployments[0]) if deployments else None
     except ERRORS as error:
         if isinstance(meaning(error, "ecs"), NoCredentials | Unreachable):
             raise
-        reason = None
-    if reason is None and not named and not going_back(primary):
+        described = None
+    if described is None and not named and not is_rollback(primary):
         return None
-    return why or reason or primary.reason
+    return reason or described or primary.reason
 
 
-def in_trouble(seen: ServiceSnapshot, name: str) -> bool:
-    """Whether anything looks as if it failed, so that a diagnosis is worth its calls."""
-    ours = seen.deployment(name)
-    own = [one for one in seen.tasks if one.deployment == name]
-    addresses = {one.address for one in own}
+def shows_trouble(snapshot: ServiceSnapshot, name: str) -> bool:
+    """Whether anything of a deployment seems to fail, so that a diagnosis is worth its API calls."""
+    deployment = snapshot.deployment(name)
+    tasks = [task for task in snapshot.tasks if task.deployment == name]
+    addresses = {task.address for task in tasks}
     return bool(
-        (ours is not None and ours.failed)
-        or any(one.health == "UNHEALTHY" for one in own)
-        or any(one.state == "unhealthy" and one.address in addresses for one in seen.targets)
-        or any("unable to" in one.message or "failed" in one.message for one in seen.events[-3:])
+        (deployment is not None and deployment.failed)
+        or any(task.health == "UNHEALTHY" for task in tasks)
+        or any(target.state == "unhealthy" and target.address in addresses for target in snapshot.targets)
+        or any("unable to" in event.message or "failed" in event.message for event in snapshot.events[-3:])
     )
 
 
-def retry_on_network_error(ask: Callable[[], T], see: Reporter) -> T:
-    """An answer of AWS; where the network is away, asked again for a while."""
+def retry_on_network_error(call: Callable[[], T], reporter: Reporter) -> T:
+    """The result of a call to AWS, which is repeated for `RETRY_S` while the network is down."""
     first: float | None = None
     while True:
         try:
-            return ask()
+            return call()
         except (ConnectionError, HTTPClientError) as error:
             now = time.monotonic()
             first = first or now
-            if now - first > PATIENCE_S:
+            if now - first > RETRY_S:
                 raise
-            see.say(f"AWS does not answer ({type(error).__name__}); the deployment goes on there. Asking again …")
-            time.sleep(5)
+            reporter.say(f"AWS cannot be reached ({type(error).__name__}); the deployment goes on there. Retrying …")
+            time.sleep(RETRY_PAUSE_S)
 
 
-def stop(clients: Clients, plan: Plan, deployment: Deployment) -> bool:
-    """Have ECS end a deployment and go back at once.
+def stop_deployment(clients: Clients, plan: Plan, deployment: Deployment) -> bool:
+    """Have ECS stop a deployment and roll back at once.
 
     Returns:
-        False where this endpoint does not know the call, or the deployment has ended meanwhile.
+        False if the endpoint does not know the call, or the deployment has already ended.
 
     Raises:
-        AskError: AWS refuses, or failed again and again.
+        AwsError: AWS refuses, or failed repeatedly.
         ClientError, BotoCoreError: there are no credentials, or no network.
     """
     arn = ""
     try:
-        begun = service_deployments(clients, plan, deployment.created)
-        if not begun or begun[0].get("status") not in ("PENDING", "IN_PROGRESS"):
+        deployments = service_deployments(clients, plan, deployment.created)
+        if not deployments or deployments[0].get("status") not in ("PENDING", "IN_PROGRESS"):
             return False
-        arn = str(begun[0]["serviceDeploymentArn"])
+        arn = str(deployments[0]["serviceDeploymentArn"])
         clients.few_tries("ecs").stop_service_deployment(serviceDeploymentArn=arn, stopType="ROLLBACK")
     except ResponseParserError:
         return False
     except ERRORS as error:
-        if isinstance(error, ClientError) and is_unknown(error):
+        if isinstance(error, ClientError) and _cannot_be_stopped(error):
             return False
         refused = meaning(error, "ecs")
         if isinstance(refused, NoCredentials | Unreachable):
             raise
         if isinstance(refused, Denied) and arn:
-            refused = Denied(refused.action, f"{arn.rpartition('/')[0]}/*")  # a policy names those to come, too
+            refused = Denied(refused.action, f"{arn.rpartition('/')[0]}/*")  # the policy must cover later ones too
         raise refused from None
     return True
 
 
-def is_unknown(error: ClientError) -> bool:
-    """Whether the endpoint does not know an operation, or ECS no longer knows what was to be stopped."""
+def _cannot_be_stopped(error: ClientError) -> bool:
+    """Whether the endpoint does not know the operation, or ECS no longer knows the deployment."""
     code = error.response["Error"].get("Code", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    return code in UNKNOWN_OPERATION + ENDED_MEANWHILE or status in (404, 501)
+    return code in UNKNOWN_OPERATION + ALREADY_ENDED or status in (404, 501)

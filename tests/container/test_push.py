@@ -65,7 +65,7 @@ def test_an_image_is_pushed_once_and_known_by_its_digest(
     assert "Pushed" in capfd.readouterr().err  # docker's own progress
     again, said = pushed(ecr, image, alone)
     assert (again, ecr.asked_for_token) == (digest, 1)
-    assert said == [f"{registry.host}/{REPOSITORY}@{digest} is there already; nothing is pushed."]
+    assert said == [f"{registry.host}/{REPOSITORY}@{digest} is in ECR already; nothing is pushed."]
 
 
 def test_a_refused_login_is_a_sentence(alone: dict[str, str], image: str, registry: Registry) -> None:

@@ -10,7 +10,7 @@ from deploy.aws.lenient import LenientDict
 from deploy.aws.tasks import digest_of, serving_names
 from deploy.config import image_contract as contracts
 from deploy.diagnose.facts.definition import TaskDefinition
-from deploy.rollout import diff as change
+from deploy.rollout.service_calls import serving, settings_of
 from deploy.taskdef.model import container_of_task, mapped_ports, not_determined, serving_container, wired_names
 from deploy.verify.account.context import Account
 from deploy.verify.account.stores import image
@@ -246,12 +246,12 @@ def account(good: Good) -> Account:
 
 def test_a_rollout_reads_the_container_that_serves() -> None:
     plan, contract = examples.plan(), examples.contract()
-    assert change.serving(BEFORE, plan, contract, None) is WEB
-    settings, _ = change.settings_of(change.serving(BEFORE, plan, contract, {}), contract)
+    assert serving(BEFORE, plan, contract, None) is WEB
+    settings, _ = settings_of(serving(BEFORE, plan, contract, {}), contract)
     assert settings == {"SHINE_PHASE": "simple"}
     wired = {"loadBalancers": [{"targetGroupArn": plan.load_balancer.target_group, "containerName": "web"}]}
-    assert change.serving(UNCLEAR, plan, contract, wired)["name"] == "web"
-    assert change.serving(UNCLEAR, plan, contract, None) == {}
+    assert serving(UNCLEAR, plan, contract, wired)["name"] == "web"
+    assert serving(UNCLEAR, plan, contract, None) == {}
 
 
 def test_a_rollout_knows_the_container_by_the_load_balancer_and_else_by_the_plan() -> None:

@@ -5,9 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bentos.skin.settings import Phase
-from deploy.gates.result import GateResult
 from deploy.record.store import Whose
-from deploy.record.trail import Attempt, Deployed, Note, Outcome, Record
+from deploy.record.trail import Attempt, Deployed, GateResult, Note, Outcome, Record
 
 WHOSE = Whose("123456789012", "us-east-1", "shine-ml-cluster", "shine-api-gateway")
 JANE = "arn:aws:iam::123456789012:user/jane"

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from deploy.cli.options import seconds, url
-from deploy.rollout.resume import lives
+from deploy.rollout.resume import is_alive
 
 
 @pytest.mark.parametrize("text", ["-1", "0", "nan", "inf", "3601", "soon", ""])
@@ -38,10 +38,10 @@ def test_a_url_loses_its_last_slash() -> None:
 def test_a_process_is_alive_where_another_of_this_machine_has_its_number() -> None:
     machine = socket.gethostname()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        assert lives(f"{machine}:{other.pid}")
+        assert is_alive(f"{machine}:{other.pid}")
         other.communicate(b"\n")
-    assert not lives(f"{machine}:{other.pid}")
-    assert not lives(f"{machine}:{os.getpid()}")  # ours
-    assert not lives(f"elsewhere:{os.getppid()}")
-    assert not lives("nothing")
-    assert not lives(f"{machine}:{10**30}")
+    assert not is_alive(f"{machine}:{other.pid}")
+    assert not is_alive(f"{machine}:{os.getpid()}")  # ours
+    assert not is_alive(f"elsewhere:{os.getppid()}")
+    assert not is_alive("nothing")
+    assert not is_alive(f"{machine}:{10**30}")

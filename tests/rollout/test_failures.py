@@ -392,14 +392,14 @@ def taken_back_by_ecs(ground: Ground, name: str, ended: Ended, ran: str, since: 
     seconds, last = time.monotonic() - began, ground.operator.record.attempts[-1]
     assert (ended.code, last.outcome, last.cause) == (4, "platform_failed", cause), ended
     rollback = ground.fake_ecs.service.primary.id
-    assert f"ECS went back to {ran.rpartition('/')[2]} ({rollback})." in last.evidence[-1], ended
-    assert "Gone back to" in ended.told["sentence"]
+    assert f"ECS rolled back to {ran.rpartition('/')[2]} ({rollback})." in last.evidence[-1], ended
+    assert "Rolled back to" in ended.told["sentence"]
     back = next(one for one in ground.operator.record.attempts if one.id == last.back_to)
     assert (back.phase, back.outcome, ground.runs) == ("simple", "proven", ran)
     told = ground.operator.trail("status").told
     hybrid = told["progress"]["stations"][1]
     assert (hybrid["state"], hybrid["cause"]) == ("failed", cause)
-    assert "It runs again since hybrid was taken back." in told["progress"]["current"]["sentence"]
+    assert "It runs again since hybrid was rolled back." in told["progress"]["current"]["sentence"]
     assert (told["live"]["deployment"], told["live"]["differs_from_record"]) == (rollback, False)
     lost = steadily(ground, since)
     assert lost == []
@@ -433,7 +433,7 @@ def test_a_rollback_under_a_new_id_while_the_network_was_away_is_our_failure(new
 
     new_ids.fake_ecs.before("UpdateService", away)
     ended = new_ids.operator.trail("up", "hybrid")
-    assert "AWS does not answer" in ended.lines
+    assert "AWS cannot be reached" in ended.lines
     assert new_ids.calls("UpdateService") == updates + 1
     name = "network away while ECS goes back under a new id"
     taken_back_by_ecs(new_ids, name, ended, ran, since, began, "DEPENDENCY_MISSING")
@@ -469,7 +469,7 @@ def test_resume_leaves_alone_what_somebody_else_deployed_meanwhile(new_ids: Grou
     ended = new_ids.operator.trail("resume")
     last = new_ids.operator.record.attempts[-1]
     assert (ended.code, last.outcome, last.cause) == (6, "overtaken", "DEPENDENCY_MISSING"), ended
-    assert f"{theirs} is newer and somebody else's; it was left alone." in ended.told["sentence"]
+    assert f"{theirs} is newer and somebody else's; it was not touched." in ended.told["sentence"]
     assert (new_ids.calls("UpdateService"), new_ids.fake_ecs.service.primary.id) == (updates, theirs)
     new_ids.settle()
     assert steadily(new_ids, since) == []
@@ -512,7 +512,7 @@ def test_what_ecs_cannot_be_told_to_stop_is_taken_back_by_update_service(
     simple.fake_ecs.faults.clear()
     assert (ended.code, last.outcome, last.cause) == (4, "cause_found", "PORT_CLOSED"), ended
     assert says in ended.told["sentence"], ended
-    assert "UpdateService goes back instead." in ended.told["sentence"]
+    assert "It is rolled back by UpdateService instead." in ended.told["sentence"]
     assert (simple.runs, simple.calls("UpdateService")) == (ran, updates + 2)
     lost = steadily(simple, since)
     assert lost == []
@@ -636,7 +636,7 @@ def test_a_proven_task_definition_that_was_deregistered_is_registered_anew(simpl
     ended = simple.operator.trail("up", "hybrid")
     last = simple.operator.record.attempts[-1]
     assert (ended.code, last.outcome) == (3, "gate_failed"), ended
-    assert "registered anew" in ended.lines
+    assert "registered again" in ended.lines
     now = simple.fake_ecs.client("ecs").describe_task_definition(taskDefinition=simple.runs)["taskDefinition"]
     assert (now["status"], simple.runs != ran) == ("ACTIVE", True)
     lost = steadily(simple, since)
@@ -650,7 +650,7 @@ def test_an_address_that_cannot_be_asked_moves_nothing(simple: Ground) -> None:
     ran, since, began, updates = simple.runs, len(simple.callers.seen), time.monotonic(), simple.calls("UpdateService")
     ended = simple.operator.trail("up", "hybrid", "--base-url", "http://127.0.0.1:9")
     assert ended.code == 2, ended
-    assert "http://127.0.0.1:9/health cannot be asked from here (ConnectError" in ended.told["sentence"]
+    assert "http://127.0.0.1:9/health cannot be reached from here (ConnectError" in ended.told["sentence"]
     assert (simple.runs, simple.calls("UpdateService"), steadily(simple, since)) == (ran, updates, [])
     sent = len(simple.callers.seen) - since
     note("an address that nobody answers at", "hybrid", ended, None, 0, sent, time.monotonic() - began)

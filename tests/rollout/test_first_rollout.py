@@ -31,7 +31,7 @@ def test_a_first_phase_that_fails_ends_with_what_ran_before(tmp_path: Path, side
         assert last.before.digest == fake_ecs.digests["stub"]
         assert driver.service()["taskDefinition"] == ran
         status = operator.trail("status")
-        assert "which ran before, was gone back to." in status.told["progress"]["current"]["sentence"]
+        assert "which ran before, runs again." in status.told["progress"]["current"]["sentence"]
 
 
 def by_tag(driver: Driver, sidecar: bool) -> str:

@@ -13,7 +13,7 @@ from deploy.cli import main as cli
 from deploy.config.plan import PlanError
 from deploy.gates import golden
 from deploy.gates.golden import Findings, differences
-from tests.rollout.gated import NOWHERE
+from tests.rollout.live_account import NOWHERE
 from tests.server import Server
 
 SCORES = dict.fromkeys(golden.CONCERNS, 50)
@@ -91,7 +91,7 @@ def test_the_command_refuses_in_a_sentence(server: Server, tmp_path: Path, capsy
         ([NOWHERE, str(tmp_path / "a.json")], "gives no answer"),
         (["not a url", str(tmp_path / "a.json")], "gives no answer"),
         ([server.url + "/demo", str(tmp_path / "a.json")], "404"),
-        ([server.url, str(tmp_path / "broken.json")], "is not what `trail golden` writes"),
+        ([server.url, str(tmp_path / "broken.json")], "is not a file that `trail golden` writes"),
         ([server.url, str(tmp_path / "none" / "a.json")], "cannot be written"),
     ):
         assert cli.main(["golden", *words]) == 2

@@ -22,16 +22,15 @@ from moto import mock_aws
 from bentos.skin.model.engine import EMBEDDED
 from bentos.skin.settings import DRILL_HEADER
 from deploy.config.plan import Gates
-from deploy.gates import golden
-from deploy.gates import registry as table
+from deploy.gates import golden, registry
 from deploy.gates.observation import Observation
 from deploy.gates.probe_load import PREFIX, ProbeLoad
-from deploy.gates.result import GateResult
-from deploy.gates.run import Watch
+from deploy.gates.run import run_gates
 from deploy.gates.target import KEY_VARIABLE, LiveTarget, client
 from deploy.image.load import PROBE_PHOTO
+from deploy.record.trail import GateResult
 from tests.deploy.aws import BUCKET, FOLDER, MOTO, SECRET_VALUE
-from tests.rollout.gated import NOWHERE, Rolled, ask
+from tests.rollout.live_account import NOWHERE, DeployedAccount, ask, run_to_end
 from tests.rollout.test_gates_aws import alarm, fails, holds, logged, scales
 from tests.s3 import CREDENTIALS, S3
 from tests.server import Server
@@ -42,20 +41,20 @@ KEY = {"x-api-key": SECRET_VALUE}
 
 
 @pytest.fixture(scope="module")
-def account() -> Iterator[Rolled]:
+def account() -> Iterator[DeployedAccount]:
     """One for all: nothing here changes it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
         for name, value in {**CREDENTIALS, **MOTO}.items():
             patch.setenv(name, value)
         with mock_aws():
-            made = Rolled(EMBEDDED)
+            made = DeployedAccount(EMBEDDED)
             yield made
             made.close()
 
 
 @pytest.fixture(scope="module")
-def full(account: Rolled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def full(account: DeployedAccount, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service as the last phase has it, the model loaded."""
     bucket = S3()
     bucket.put_bundle(BUCKET, FOLDER, EMBEDDED)
@@ -81,12 +80,12 @@ def full(account: Rolled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def live(account: Rolled, full: Server) -> LiveTarget:
+def live(account: DeployedAccount, full: Server) -> LiveTarget:
     return account.live("full", full.url, api_key=SECRET_VALUE)
 
 
 @pytest.fixture(scope="module")
-def first(account: Rolled, server: Server) -> LiveTarget:
+def first(account: DeployedAccount, server: Server) -> LiveTarget:
     """The service of phase simple, which was started without the front end's origin."""
     return account.live("simple", server.url)
 
@@ -143,9 +142,9 @@ def test_a_service_of_the_first_phase_holds(first: LiveTarget, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", [name for name in OF_THE_SERVICE if name != "keys"])
-def test_where_nobody_answers_no_gate_holds_and_none_raises(account: Rolled, name: str) -> None:
+def test_where_nobody_answers_no_gate_holds_and_none_raises(account: DeployedAccount, name: str) -> None:
     result = ask(account.live("full", NOWHERE), name)
-    fails(result, f"{NOWHERE} gives no answer")
+    fails(result, f"{NOWHERE} does not answer")
 
 
 @pytest.mark.parametrize("name", OF_THE_SERVICE)
@@ -169,11 +168,11 @@ def test_whatever_answers_in_the_services_place_is_no_trace(
 # --- each for its own reason ------------------------------------------------------------------------------------------
 
 
-def test_another_phase_is_seen(first: LiveTarget, account: Rolled) -> None:
+def test_another_phase_is_seen(first: LiveTarget, account: DeployedAccount) -> None:
     wrong = account.live("hybrid", first.base_url)
-    assert fails(ask(wrong, "health"), "tells phase simple, not hybrid").value == "simple"
-    fails(ask(wrong, "version"), "phase simple and not hybrid")
-    fails(ask(wrong, "model_state"), "tells phase simple, not hybrid")
+    assert fails(ask(wrong, "health"), "reports phase simple, not hybrid").value == "simple"
+    fails(ask(wrong, "version"), "phase simple, not hybrid")
+    fails(ask(wrong, "model_state"), "reports phase simple, not hybrid")
 
 
 def test_another_commit_is_seen_where_both_are_known(first: LiveTarget) -> None:
@@ -183,14 +182,14 @@ def test_another_commit_is_seen_where_both_are_known(first: LiveTarget) -> None:
         return ask(altered(of, says("/version", revision=answer)), "version")
 
     holds(told("c0ffee", "c0ffee"))
-    fails(told("c0ffee", "deadbeef"), "revision deadbeef and not c0ffee")
-    assert "is not told" in holds(told("c0ffee", None)).sentence
-    assert "is not told" in holds(told(None, "deadbeef")).sentence
-    fails(ask(altered(first, says("/version", service="nginx")), "version"), "service nginx and not shine")
+    fails(told("c0ffee", "deadbeef"), "revision deadbeef, not c0ffee")
+    assert "its commit is not known" in holds(told("c0ffee", None)).sentence
+    assert "its commit is not known" in holds(told(None, "deadbeef")).sentence
+    fails(ask(altered(first, says("/version", service="nginx")), "version"), "service nginx, not shine")
 
 
 def test_an_origin_that_is_not_let_in_is_told_with_its_setting(first: LiveTarget) -> None:
-    result = fails(ask(first, "cors"), f"A browser's preflight from {FRONT_END} is answered 400")
+    result = fails(ask(first, "cors"), f"A CORS preflight from {FRONT_END} answers 400")
     assert "SHINE_CORS_ORIGINS" in result.sentence
     assert (result.value["preflight"], result.limit["preflight"]) == (None, FRONT_END)
 
@@ -201,7 +200,7 @@ def test_a_page_that_may_not_read_the_answer_is_seen(live: LiveTarget) -> None:
             del answer.headers["access-control-allow-origin"]
         return answer
 
-    fails(ask(altered(live, bare), "cors"), "The preflight is right, but an answer of 200")
+    fails(ask(altered(live, bare), "cors"), "The CORS preflight is right, but a response with status 200")
 
 
 def test_a_preflight_without_the_key_is_seen(live: LiveTarget) -> None:
@@ -210,7 +209,7 @@ def test_a_preflight_without_the_key_is_seen(live: LiveTarget) -> None:
             answer.headers["access-control-allow-headers"] = "content-type"
         return answer
 
-    fails(ask(altered(live, bare), "cors"), "not allowed to POST with an API key")
+    fails(ask(altered(live, bare), "cors"), "does not allow POST with an API key")
 
 
 def test_the_preflight_is_what_a_browser_sends(live: LiveTarget) -> None:
@@ -250,7 +249,9 @@ def test_findings_that_are_not_known_of_the_probe_photo_are_told(live: LiveTarge
 
 def test_weights_that_nobody_knows_are_told_with_the_command(live: LiveTarget, tmp_path: Path) -> None:
     other = altered(live, analysed(model={"name": "own", "version": "2", "sha256": "f" * 64}))
-    result = fails(ask(other, "analysis"), "What the weights ffffffffffff… find on the probe photo is not known")
+    result = fails(
+        ask(other, "analysis"), "The expected findings of the weights ffffffffffff… on the probe photo are not known"
+    )
     assert "`trail golden URL FILE`" in result.sentence
     assert "gates.golden of phase full" in result.sentence
     content = json.loads(golden.GOLDEN.read_text())
@@ -260,7 +261,7 @@ def test_weights_that_nobody_knows_are_told_with_the_command(live: LiveTarget, t
     holds(ask(other, "analysis"))
     holds(ask(planned(altered(live, lambda *_: None), golden=str(tmp_path / "own.json")), "analysis"))
     (tmp_path / "own.json").write_text("{}")
-    fails(ask(other, "analysis"), "is not what `trail golden` writes")
+    fails(ask(other, "analysis"), "is not a file that `trail golden` writes")
     fails(ask(planned(other, golden=str(tmp_path / "none.json")), "analysis"), "none.json cannot be read")
 
 
@@ -298,12 +299,12 @@ def drilled(live: LiveTarget, change: Callable[[dict[str, Any], httpx.Headers], 
 def test_a_fallback_that_is_not_marked_is_no_degradation(live: LiveTarget) -> None:
     result = holds(ask(live, "degradation"))
     assert result.value == {"source": "heuristic", "degraded": True, "reason": "model_disabled", "x-degraded": "true"}
-    fails(drilled(live, lambda body, _: body.update(degraded=False)), "not marked as it should: degraded is False")
+    fails(drilled(live, lambda body, _: body.update(degraded=False)), "not marked as it should be: degraded is False")
     fails(drilled(live, lambda body, _: body.update(source="model")), "source is model")
     fails(drilled(live, lambda body, _: body.update(reason="circuit_open")), "reason is circuit_open")
     fails(drilled(live, lambda _, headers: headers.update({"x-degraded": "false"})), "x-degraded is false")
     refusal = {"error": {"code": "model_unavailable", "message": "The model is required."}}
-    refused = fails(drilled(live, lambda body, _: body.update(refusal), 503), "answered 503 model_unavailable")
+    refused = fails(drilled(live, lambda body, _: body.update(refusal), 503), "answers 503 model_unavailable")
     assert "The model is required" in refused.sentence
 
 
@@ -314,7 +315,7 @@ def test_a_service_that_refuses_fallbacks_proves_that_instead(live: LiveTarget) 
         error = {"error": {"code": "model_unavailable", "message": "It is required."}}
         return httpx.Response(503, json=error) if DRILL_HEADER in request.headers else None
 
-    assert "as SHINE_REQUIRE_MODEL wants it" in holds(ask(altered(live, refuses), "degradation")).sentence
+    assert "as SHINE_REQUIRE_MODEL requires" in holds(ask(altered(live, refuses), "degradation")).sentence
 
 
 @pytest.mark.parametrize(
@@ -322,10 +323,10 @@ def test_a_service_that_refuses_fallbacks_proves_that_instead(live: LiveTarget) 
     [
         ({"state": "loading"}, "The model is loading"),
         ({"state": "disabled"}, "The model is disabled"),
-        ({"model": None}, "does not tell which one"),
-        ({"model": {"name": "face-skin", "version": "1", "sha256": None}}, "does not tell which one"),
+        ({"model": None}, "does not name it"),
+        ({"model": {"name": "face-skin", "version": "1", "sha256": None}}, "does not name it"),
         ({"state": "degraded", "reason": None}, "gives no reason"),
-        ({"phase": "hybrid"}, "tells phase hybrid, not full"),
+        ({"phase": "hybrid"}, "reports phase hybrid, not full"),
     ],
 )
 def test_a_state_that_cannot_be_is_no_state(live: LiveTarget, changes: dict[str, Any], words: str) -> None:
@@ -366,7 +367,7 @@ def test_metrics_that_lack_a_family_are_named(live: LiveTarget) -> None:
     fails(ask(altered(live, without), "metrics"), "/metrics lacks shine_answers_total:")
 
 
-def test_ready_is_asked_as_often_as_there_are_tasks(live: LiveTarget, account: Rolled) -> None:
+def test_ready_is_asked_as_often_as_there_are_tasks(live: LiveTarget, account: DeployedAccount) -> None:
     asked: list[str] = []
 
     def second(request: httpx.Request, _: httpx.Response) -> httpx.Response | None:
@@ -378,19 +379,19 @@ def test_ready_is_asked_as_often_as_there_are_tasks(live: LiveTarget, account: R
     assert asked == ["/ready", "/ready"]
     account.tells(account.tasks[0], healthStatus="UNHEALTHY")
     try:
-        fails(ask(live, "ready"), "does not take all tasks for healthy: 1 UNHEALTHY")
+        fails(ask(live, "ready"), "does not report all tasks as healthy: 1 UNHEALTHY")
     finally:
-        account.told.clear()
+        account.changed.clear()
 
 
 def test_keys_are_enforced_and_ours_is_known(live: LiveTarget, first: LiveTarget) -> None:
     assert holds(ask(live, "keys")).value == {"without": 401, "wrong": 401, "right": 200}
-    fails(ask(first, "keys"), "without a key answers 200, and not 401: is SHINE_API_KEYS set?")
+    fails(ask(first, "keys"), "without a key answers 200, not 401: is SHINE_API_KEYS set?")
 
     def lax(request: httpx.Request, _: httpx.Response) -> httpx.Response | None:
         return httpx.Response(200, json={}) if request.headers.get("x-api-key") not in (None, SECRET_VALUE) else None
 
-    fails(ask(altered(live, lax), "keys"), "with a wrong key answers 200, and not 401")
+    fails(ask(altered(live, lax), "keys"), "with a wrong key answers 200, not 401")
     told = {one: getattr(live, one) for one in live.__dataclass_fields__}
     fails(ask(LiveTarget(**{**told, "api_key": "not-the-key"}), "keys"), "answers 401 api_key_wrong")
     fails(ask(LiveTarget(**{**told, "api_key": None}), "keys"), f"give one in {KEY_VARIABLE}")
@@ -406,7 +407,7 @@ def test_without_a_key_other_gates_say_how_to_give_one(live: LiveTarget) -> None
 
 def test_a_load_balancers_own_page_is_told_as_such(live: LiveTarget) -> None:
     fails(ask(altered(live, instead("/version", 502)), "version"), "GET /version answers 502.")
-    fails(ask(altered(live, instead("/version", 200)), "version"), "answers text/html and no JSON object")
+    fails(ask(altered(live, instead("/version", 200)), "version"), "answers text/html instead of a JSON object")
 
 
 def over(live: LiveTarget, **answers: httpx.Response) -> LiveTarget:
@@ -436,12 +437,12 @@ def test_https_is_there_and_http_redirects_to_it_for_good(live: LiveTarget) -> N
         httpx.Response(200),
         httpx.Response(301, headers={"location": "/"}),
     ):
-        fails(ask(over(live, https=fine, http=answer), "https"), "and not a permanent redirect to HTTPS")
-    fails(ask(over(live, https=fine), "https"), "http://api.example.com/health not at all")
-    fails(ask(over(live, http=httpx.Response(301, headers=to)), "https"), "gives no answer")
+        fails(ask(over(live, https=fine, http=answer), "https"), "instead of a permanent redirect to HTTPS")
+    fails(ask(over(live, https=fine), "https"), "http://api.example.com/health does not answer")
+    fails(ask(over(live, http=httpx.Response(301, headers=to)), "https"), "does not answer")
 
 
-def test_a_service_that_hangs_is_waited_for_once_a_round(account: Rolled) -> None:
+def test_a_service_that_hangs_is_waited_for_once_a_round(account: DeployedAccount) -> None:
     asked: list[str] = []
 
     def hangs(request: httpx.Request) -> httpx.Response:
@@ -450,31 +451,31 @@ def test_a_service_that_hangs_is_waited_for_once_a_round(account: Rolled) -> Non
 
     live = account.live("full", http=httpx.Client(transport=httpx.MockTransport(hangs)))
     seen = Observation(live, Gates(), ProbeLoad(live, 1.0))
-    for gate in table.GATES:
+    for gate in registry.GATES:
         if gate.name in ("health", "version", "cors", "analysis", "model_state"):
-            fails(gate.ask(live, seen), "it takes too long")
+            fails(gate.run(live, seen), "does not answer: timeout")
     assert asked == ["/health"]
 
 
-# --- the canary -------------------------------------------------------------------------------------------------------
+# --- the probe load ---------------------------------------------------------------------------------------------------
 
 
-def test_the_canary_sees_who_answers_and_signs_its_requests(live: LiveTarget) -> None:
-    with ProbeLoad(live, per_second=4) as canary:
-        until(lambda: len(canary.outcomes) >= 3, 30, "three answers")
-        canary.finish(30)
-    for one in canary.outcomes:
+def test_the_probe_load_records_who_answers_and_names_its_requests(live: LiveTarget) -> None:
+    with ProbeLoad(live, per_second=4) as probe_load:
+        until(lambda: len(probe_load.outcomes) >= 3, 30, "three answers")
+        probe_load.finish(30)
+    for one in probe_load.outcomes:
         assert (one.status, one.source, one.degraded, one.reason) == (200, "model", False, None)
         assert 0 < one.seconds < 15
         assert one.id.startswith(PREFIX)
-    assert len({one.id for one in canary.outcomes}) == len(canary.outcomes)
+    assert len({one.id for one in probe_load.outcomes}) == len(probe_load.outcomes)
 
 
-def test_the_canary_of_a_service_that_wants_a_key_is_refused_without_one(live: LiveTarget) -> None:
+def test_the_probe_load_is_refused_without_the_key_that_a_service_requires(live: LiveTarget) -> None:
     told = {one: getattr(live, one) for one in live.__dataclass_fields__}
-    with ProbeLoad(LiveTarget(**{**told, "api_key": None}), per_second=20) as canary:
-        until(lambda: canary.outcomes, 10, "an answer")
-    (one, *_) = canary.outcomes
+    with ProbeLoad(LiveTarget(**{**told, "api_key": None}), per_second=20) as probe_load:
+        until(lambda: probe_load.outcomes, 10, "an answer")
+    (one, *_) = probe_load.outcomes
     assert (one.status, one.lost, one.source) == (401, True, None)
 
 
@@ -486,11 +487,13 @@ def test_a_load_test_is_within_its_budget_or_says_what_was_not(live: LiveTarget)
     fails(ask(altered(live, instead("/analyze", 502)), "load", load_s=1), "none of")
 
 
-# --- a whole watch ----------------------------------------------------------------------------------------------------
+# --- all gates, until the verdict -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def proven(live: LiveTarget, account: Rolled, full: Server) -> Iterator[tuple[LiveTarget, Callable[[float], None]]]:
+def proven(
+    live: LiveTarget, account: DeployedAccount, full: Server
+) -> Iterator[tuple[LiveTarget, Callable[[float], None]]]:
     """The service of the last phase with all that stands around it, and a sleep in which its log lines arrive."""
     alarm(account, "degraded")
     scales(account, 2, 6, "ECSServiceAverageCPUUtilization", "ALBRequestCountPerTarget")
@@ -507,7 +510,7 @@ def proven(live: LiveTarget, account: Rolled, full: Server) -> Iterator[tuple[Li
             arrived = len(lines)
 
     yield whole, sleep
-    account.told.clear()
+    account.changed.clear()
 
 
 LIMITS = Gates(window_s=3, settle_s=40, canary_per_second=4, load_s=1, p95_ms=10_000)
@@ -515,28 +518,29 @@ LIMITS = Gates(window_s=3, settle_s=40, canary_per_second=4, load_s=1, p95_ms=10
 
 def test_a_rollout_as_it_should_be_is_proven(proven: tuple[LiveTarget, Callable[[float], None]]) -> None:
     live, sleep = proven
-    watched = Watch(live, LIMITS, sleep, interval_s=1)
-    rounds = [[one.name for one in results if not one.holds] for results in watched]
-    assert watched.verdict is not None
-    assert watched.verdict.held, [one.sentence for one in watched.verdict.failed]
-    assert [one.name for one in watched.verdict.results] == table.names("full")
-    assert rounds[-3:] == [[]] * 3  # settled, within the window, at its end
+    rounds, verdict = run_to_end(run_gates(live, LIMITS, sleep, interval_s=1))
+    failed = [[result.name for result in results if not result.holds] for results in rounds]
+    assert verdict.passed, [result.sentence for result in verdict.failed]
+    assert [result.name for result in verdict.results] == registry.names("full")
+    assert failed[-3:] == [[]] * 3  # settled, within the window, at its end
 
 
 def test_a_task_that_dies_in_the_window_fails_it(
-    proven: tuple[LiveTarget, Callable[[float], None]], account: Rolled
+    proven: tuple[LiveTarget, Callable[[float], None]], account: DeployedAccount
 ) -> None:
     live, sleep = proven
     live.phase = "hybrid"
     try:
-        watched = Watch(altered(live, says_hybrid), LIMITS, sleep, interval_s=1)
-        for results in watched:
-            if all(one.holds for one in results):
+        rounds = run_gates(altered(live, says_hybrid), LIMITS, sleep, interval_s=1)
+
+        def stop_once_all_pass(results: list[GateResult]) -> None:
+            if all(result.holds for result in results):
                 account.stop(account.tasks[0], "Task failed ELB health checks in (target-group shine)")
-        assert watched.verdict is not None
-        assert not watched.verdict.held
-        assert "Task failed ELB health checks" in next(iter(watched.verdict.failed)).sentence
-        assert {one.name for one in watched.verdict.failed} >= {"tasks_running", "stable", "targets_healthy"}
+
+        _, verdict = run_to_end(rounds, stop_once_all_pass)
+        assert not verdict.passed
+        assert "Task failed ELB health checks" in verdict.failed[0].sentence
+        assert {result.name for result in verdict.failed} >= {"tasks_running", "stable", "targets_healthy"}
     finally:
         account.tasks[0] = account.start()
 
@@ -589,11 +593,11 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, P
 
 
 def test_a_certificate_must_be_one_that_this_system_trusts(
-    account: Rolled, certified: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+    account: DeployedAccount, certified: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, certificate = certified
     with client() as distrusting:
-        result = fails(ask(account.live("full", url, http=distrusting), "https"), f"{url} gives no answer")
+        result = fails(ask(account.live("full", url, http=distrusting), "https"), f"{url} does not answer")
         assert "CERTIFICATE_VERIFY_FAILED" in result.sentence
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with client() as trusting:

@@ -11,13 +11,13 @@ import pytest
 
 from deploy.aws.clients import Clients
 from deploy.config.plan import Gates, Plan
-from deploy.gates import registry as table
+from deploy.gates import registry
 from deploy.gates.observation import Observation, Window
 from deploy.gates.probe_load import RECENT_S, Outcome, Pace, ProbeLoad, percentile
-from deploy.gates.result import GateResult
 from deploy.gates.target import LiveTarget
+from deploy.record.trail import GateResult
 from tests.deploy import good
-from tests.rollout.gated import CONTRACT, Told
+from tests.rollout.live_account import CONTRACT, FixedLoad
 from tests.rollout.test_gates_aws import fails, holds
 
 NOW = 100.0
@@ -59,9 +59,9 @@ def judged(
     live: LiveTarget, name: str, outcomes: list[Outcome], window: tuple[float, float] | None = None
 ) -> GateResult:
     """A gate's result at NOW, with the plan's usual limits: 1 % errors, 5 % fallbacks, 1000 ms."""
-    wanted = None if window is None else Window(*window, wanted=2, running=frozenset(), stopped=frozenset())
-    gate = next(one for one in table.GATES if one.name == name)
-    return gate.ask(live, Observation(live, Gates(), Told(live, outcomes, NOW), wanted))
+    wanted = None if window is None else Window(*window, desired=2, running=frozenset(), stopped=frozenset())
+    gate = next(one for one in registry.GATES if one.name == name)
+    return gate.run(live, Observation(live, Gates(), FixedLoad(live, outcomes, NOW), wanted))
 
 
 WINDOW = (0.0, NOW)  # over: what has come is all that there will be
@@ -71,12 +71,12 @@ RUNNING = (80.0, 200.0)  # 20 of 120 seconds are over
 @pytest.mark.parametrize(
     ("name", "bad", "most", "said"),
     [
-        ("errors", LOST, 1, "2 of 100 requests failed (2 × no answer)"),
+        ("errors", LOST, 1, "2 of 100 requests failed (2 × no response)"),
         ("errors", {"status": 503}, 1, "2 of 100 requests failed (2 × 503)"),
         ("errors", {"status": 403}, 1, "2 of 100 requests failed (2 × 403)"),
         ("errors", REFUSED, 1, "2 of 100 requests failed (2 × 429)"),
-        ("latency", {"seconds": 1.2}, 5, "The 95th percentile of 100 answers is 1200 ms; 1000 ms are allowed"),
-        ("model_answers", FALLBACK, 5, "6 of 100 answers come of the heuristics (6 circuit_open)"),
+        ("latency", {"seconds": 1.2}, 5, "The 95th percentile of 100 responses is 1200 ms; the limit is 1000 ms"),
+        ("model_answers", FALLBACK, 5, "The heuristics gave 6 of 100 answers (6 circuit_open)"),
     ],
 )
 def test_a_share_may_be_as_large_as_its_limit_and_no_larger(
@@ -107,16 +107,16 @@ def test_a_limit_is_judged_over_the_whole_window_while_it_runs(
 def test_a_percentile_is_of_answers_and_not_of_what_was_refused(live: LiveTarget) -> None:
     refused = [outcome(float(began), **REFUSED, retry_after=True) for began in range(80)]
     slow = [outcome(80.0 + began, seconds=3.0 if began < 2 else 0.1) for began in range(20)]
-    fails(judged(live, "latency", refused + slow, WINDOW), "The 95th percentile of 20 answers is 3000 ms")
+    fails(judged(live, "latency", refused + slow, WINDOW), "The 95th percentile of 20 responses is 3000 ms")
     fallbacks = [outcome(80.0 + began, **(FALLBACK if began < 2 else {})) for began in range(20)]
-    fails(judged(live, "model_answers", refused + fallbacks, WINDOW), "2 of 20 answers come of the heuristics")
+    fails(judged(live, "model_answers", refused + fallbacks, WINDOW), "The heuristics gave 2 of 20 answers")
 
 
-def test_what_the_door_refuses_is_no_error_but_no_answer_either(live: LiveTarget) -> None:
+def test_a_429_of_the_service_is_neither_an_error_nor_an_answer(live: LiveTarget) -> None:
     refused = [outcome(float(began), **REFUSED, retry_after=True) for began in range(90, 100)]
     assert holds(judged(live, "errors", refused)).value == 0
-    fails(judged(live, "latency", refused), "No photo was answered")
-    fails(judged(live, "model_answers", refused), "No photo was answered")
+    fails(judged(live, "latency", refused), "No photo was analysed")
+    fails(judged(live, "model_answers", refused), "No photo was analysed")
 
 
 def test_a_bad_start_is_forgotten_while_the_system_settles(live: LiveTarget) -> None:
@@ -130,10 +130,10 @@ def test_a_bad_start_is_forgotten_while_the_system_settles(live: LiveTarget) -> 
 @pytest.mark.parametrize("name", ["errors", "latency", "model_answers"])
 def test_before_the_first_answer_nothing_is_held_against_a_window(live: LiveTarget, name: str) -> None:
     holds(judged(live, name, [], (NOW - 2, NOW + 60)))
-    fails(judged(live, name, [], (NOW - 4, NOW + 60)), "No request of the canary has come back")
-    fails(judged(live, name, [], (NOW - 2, NOW)), "No request of the canary has come back")
-    fails(judged(live, name, []), "No request of the canary has come back")
-    fails(judged(live, name, [outcome(NOW - 3)], (NOW - 2, NOW)), "No request of the canary has come back")
+    fails(judged(live, name, [], (NOW - 4, NOW + 60)), "No request of the probe load has a response yet")
+    fails(judged(live, name, [], (NOW - 2, NOW)), "No request of the probe load has a response yet")
+    fails(judged(live, name, []), "No request of the probe load has a response yet")
+    fails(judged(live, name, [outcome(NOW - 3)], (NOW - 2, NOW)), "No request of the probe load has a response yet")
 
 
 def test_the_percentile_is_by_nearest_rank() -> None:
@@ -142,24 +142,24 @@ def test_the_percentile_is_by_nearest_rank() -> None:
     assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
 
 
-# --- the canary itself ------------------------------------------------------------------------------------------------
+# --- the probe load itself --------------------------------------------------------------------------------------------
 
 
 def test_requests_are_due_at_a_steady_pace_and_lost_time_is_not_made_up_for() -> None:
     now = 10.0
     pace = Pace(4.0, lambda: now)
-    assert [pace.take() for _ in range(3)] == [0.0, 0.25, 0.5]
+    assert [pace.reserve() for _ in range(3)] == [0.0, 0.25, 0.5]
     now = 20.0
-    assert [pace.take() for _ in range(3)] == [0.0, 0.25, 0.5]
+    assert [pace.reserve() for _ in range(3)] == [0.0, 0.25, 0.5]
 
 
 def seen_by(answer: Answer, per_second: float, seconds: float, **options: Any) -> list[Outcome]:
     live = service(answer)
-    with ProbeLoad(live, per_second, **options) as canary:
+    with ProbeLoad(live, per_second, **options) as probe_load:
         time.sleep(seconds)
-        canary.finish(5)
+        probe_load.finish(5)
     live.close()
-    return canary.outcomes
+    return probe_load.outcomes
 
 
 def test_outcomes_tell_what_was_answered() -> None:
@@ -185,7 +185,7 @@ def test_whatever_goes_wrong_is_a_lost_request(error: Exception) -> None:
     assert (one.status, one.lost) == (0, True)
 
 
-def test_a_slow_service_is_not_piled_upon_and_the_end_does_not_wait_for_it() -> None:
+def test_a_slow_service_is_not_overloaded_and_the_end_does_not_wait_for_it() -> None:
     flying, most, go = 0, 0, threading.Event()
     lock = threading.Lock()
 
@@ -201,13 +201,13 @@ def test_a_slow_service_is_not_piled_upon_and_the_end_does_not_wait_for_it() -> 
 
     live = service(slow)
     began = time.monotonic()
-    with ProbeLoad(live, 200, most=3) as canary:
+    with ProbeLoad(live, 200, most=3) as probe_load:
         while flying < 3 and time.monotonic() - began < 10:
             time.sleep(0.01)
         time.sleep(0.2)
         leaving = time.monotonic()
     assert time.monotonic() - leaving < 5
-    assert (most, canary.outcomes) == (3, [])
+    assert (most, probe_load.outcomes) == (3, [])
     go.set()
     live.close()
 
@@ -233,9 +233,9 @@ def loaded(answers: list[httpx.Response], **limits: Any) -> GateResult:
     """The load gate's result where these answers come in turn."""
     taken = iter(range(1 << 30))
     live = service(lambda _: answers[next(taken) % len(answers)])
-    gate = next(one for one in table.GATES if one.name == "load")
+    gate = next(one for one in registry.GATES if one.name == "load")
     wanted = Gates(**{"load_s": 1, "canary_per_second": 10, **limits})
-    result = gate.ask(live, Observation(live, wanted, ProbeLoad(live, 1.0)))
+    result = gate.run(live, Observation(live, wanted, ProbeLoad(live, 1.0)))
     live.close()
     return result
 
@@ -244,14 +244,14 @@ FINE = httpx.Response(200, json={"source": "model", "degraded": False, "reason":
 BUSY = httpx.Response(429, json={}, headers={"retry-after": "1"})
 
 
-def test_a_load_test_sends_four_times_the_canarys_rate() -> None:
+def test_a_load_test_sends_four_times_the_rate_of_the_probe_load() -> None:
     result = holds(loaded([FINE]))
     assert 10 <= result.value["sent"] <= 45
-    assert "At 40 photos a second for 1 s" in result.sentence
+    assert "At 40 photos per second for 1 s" in result.sentence
 
 
 def test_a_load_test_fails_by_errors_by_refusals_and_by_silence() -> None:
     fails(loaded([FINE, FINE, httpx.Response(500)]), "failed (")
     fails(loaded([FINE, FINE, httpx.Response(429)]), "× 429)")  # without Retry-After it is no refusal of the service's
-    fails(loaded([FINE, FINE, BUSY]), "were refused: more tasks or more CPU are needed")
+    fails(loaded([FINE, FINE, BUSY]), "were refused: the service needs more tasks, more CPU")
     fails(loaded([BUSY]), "none of")

@@ -39,7 +39,7 @@ def counts(found: Progress) -> list[tuple[int, int]]:
     return [(one.passed, one.gates) for one in found.stations]
 
 
-def climbed(digest: str, begin: float = 0) -> list[Attempt]:
+def proven_in_all(digest: str, begin: float = 0) -> list[Attempt]:
     """All four phases proven by an image."""
     return [
         attempt(f"{digest[7:9]}{number}", phase, begin=begin + 10 * number, deployed=image(digest))
@@ -47,7 +47,7 @@ def climbed(digest: str, begin: float = 0) -> list[Attempt]:
     ]
 
 
-def test_where_nobody_set_out_nothing_is_reached_and_the_first_command_is_told() -> None:
+def test_an_empty_record_has_no_progress_and_names_the_first_command() -> None:
     found = compute(empty(), EXPECTED)
     assert (found.passed, found.gates, found.percent) == (0, 19, 0)
     assert states(found) == ["not begun"] * 4
@@ -75,7 +75,7 @@ def test_half_way_up() -> None:
     assert found.started == at(0)
 
 
-def test_a_failure_names_what_blocks_and_how_it_goes_on() -> None:
+def test_a_failure_names_what_blocks_and_the_next_command() -> None:
     found = compute(failed(), EXPECTED)
     hybrid = found.stations[1]
     assert states(found) == ["proven", "failed", "not begun", "not begun"]
@@ -87,11 +87,11 @@ def test_a_failure_names_what_blocks_and_how_it_goes_on() -> None:
     assert hybrid.proof is None
     assert found.current.attempt is not None
     assert found.current.attempt.id == "a1"
-    assert "runs again since hybrid was taken back" in found.current.sentence
+    assert "runs again since hybrid was rolled back" in found.current.sentence
     assert found.next == hybrid.next == "trail why"  # and not the image that has just failed
 
 
-def test_the_end_of_the_trail() -> None:
+def test_all_phases_are_proven() -> None:
     found = compute(complete(), EXPECTED)
     assert states(found) == ["proven"] * 4
     assert (found.passed, found.percent, found.next) == (19, 100, None)
@@ -108,7 +108,7 @@ def test_the_end_of_the_trail() -> None:
     assert [one.value for one in full.gates] == [2] * 6
 
 
-def test_a_marker_is_not_there_before_the_proof_though_all_gates_hold() -> None:
+def test_there_is_no_marker_before_the_proof_although_all_gates_pass() -> None:
     """They must hold for their whole window."""
     found = progress(attempt("a1", "simple", "running", gates=gates("simple")))
     assert (found.stations[0].passed, found.stations[0].state, found.stations[0].proof) == (5, "running", None)
@@ -121,25 +121,25 @@ def test_one_gate_of_many_missing_is_never_100_percent() -> None:
     assert (found.passed, found.gates, found.percent) == (999, 1000, 99)
 
 
-def test_gates_that_are_not_demanded_are_shown_and_not_counted() -> None:
+def test_gates_that_are_not_required_are_shown_and_not_counted() -> None:
     more = gates("simple")[0].model_copy(update={"name": "extra", "title": "Extra"})
     found = progress(attempt("a1", "simple", "running", gates=[more, *gates("simple", 1)]))
     assert counts(found)[0] == (1, 5)
     assert [one.name for one in found.stations[0].asked] == [*EXPECTED["simple"], "extra"]
 
 
-def test_a_gate_that_was_never_asked_is_neither_held_nor_failed() -> None:
+def test_a_gate_that_was_never_checked_has_neither_passed_nor_failed() -> None:
     found = progress(attempt("a1", "simple", "gate_failed", gates=gates("simple", 1)[:2]))
     assert [one.holds for one in found.stations[0].asked] == [True, False, None, None, None]
     assert found.stations[0].asked[4].title == "front end connects"
 
 
-def test_where_no_gates_are_known_progress_is_nought_and_nothing_breaks() -> None:
+def test_without_known_gates_progress_is_zero() -> None:
     found = compute(half_way(), {})
     assert (found.passed, found.gates, found.percent) == (0, 0, 0)
 
 
-def test_what_was_proven_stays_proven_when_it_is_rolled_back_from() -> None:
+def test_a_proven_phase_stays_proven_after_a_rollback() -> None:
     back = attempt("r1", "hybrid", begin=900, took=3, command="rollback", back_to="3")
     found = compute(record([*complete().attempts, back]), EXPECTED)
     assert states(found) == ["proven"] * 4
@@ -148,8 +148,8 @@ def test_what_was_proven_stays_proven_when_it_is_rolled_back_from() -> None:
     assert found.next == f"trail up foundation --digest {DIGEST}"  # it climbs again from where it runs
 
 
-def test_a_new_image_sets_out_at_the_first_station_again() -> None:
-    found = progress(*climbed(DIGEST), attempt("n1", "simple", begin=100, deployed=image(NEWER)))
+def test_a_new_image_begins_at_the_first_phase_again() -> None:
+    found = progress(*proven_in_all(DIGEST), attempt("n1", "simple", begin=100, deployed=image(NEWER)))
     assert found.digest == NEWER
     assert states(found) == ["proven", "not begun", "not begun", "not begun"]
     assert (found.passed, found.percent) == (5, 26)
@@ -160,7 +160,7 @@ def test_a_new_image_sets_out_at_the_first_station_again() -> None:
 
 def test_a_new_image_is_counted_while_it_is_rolled_out() -> None:
     found = progress(
-        *climbed(DIGEST), attempt("n1", "simple", "running", 100, deployed=image(NEWER), gates=gates("simple", 2))
+        *proven_in_all(DIGEST), attempt("n1", "simple", "running", 100, deployed=image(NEWER), gates=gates("simple", 2))
     )
     assert (found.digest, found.passed, states(found)[0]) == (NEWER, 2, "running")
     assert found.current.attempt is not None
@@ -171,7 +171,7 @@ def test_a_new_image_that_failed_leaves_the_old_one_counted_and_is_told() -> Non
     bad = attempt(
         "n1", "simple", "cause_found", 100, deployed=image(NEWER), back_to="9f3", sentence="No curl.", cause="NO_CURL"
     )
-    found = progress(*climbed(DIGEST), bad)
+    found = progress(*proven_in_all(DIGEST), bad)
     assert (found.digest, found.percent, states(found)) == (DIGEST, 100, ["proven"] * 4)
     assert found.stations[0].blocks == "With image sha256:b71eb71eb71e: No curl."
     assert found.stations[0].cause == "NO_CURL"
@@ -214,7 +214,7 @@ def test_a_refusal_blocks_and_belongs_to_the_image_that_came_after_it() -> None:
     later = progress(refused, attempt("a2", "simple", begin=60))
     assert later.stations[0].started == at(0)
     refused = refused.model_copy(update={"started": at(80)})
-    newer = progress(*climbed(DIGEST), refused, attempt("n1", "simple", begin=90, deployed=image(NEWER)))
+    newer = progress(*proven_in_all(DIGEST), refused, attempt("n1", "simple", begin=90, deployed=image(NEWER)))
     assert newer.stations[0].started == at(80)
     older = progress(
         refused, attempt("n1", "simple", begin=90, deployed=image(NEWER)), attempt("a3", "simple", begin=99)
@@ -230,7 +230,7 @@ def test_what_ran_unproven_before_a_failure_runs_again() -> None:
     )
     first = attempt("a1", "simple", "platform_failed", before=None)
     assert progress(first).current.sentence == (
-        "Nothing proven runs: simple failed, and there was nothing to go back to."
+        "Nothing proven runs: simple failed, and there was nothing to roll back to."
     )
 
 
@@ -249,15 +249,19 @@ def test_a_refusal_goes_on_with_the_image_that_runs_only_where_that_would_come_n
 @pytest.mark.parametrize(
     ("last", "told", "runs"),
     [
-        ({"outcome": "rollback_failed"}, "What runs is not known: the way back from hybrid failed", None),
-        ({"outcome": "overtaken"}, "not known: somebody else's newer deployment came", None),
+        ({"outcome": "rollback_failed"}, "It is not known what runs: the rollback from hybrid failed", None),
+        ({"outcome": "overtaken"}, "not known what runs: somebody else started a newer deployment", None),
         ({"outcome": "gate_failed"}, "Nothing proven runs: hybrid failed", None),
         ({"outcome": "gate_failed", "back_to": "nobody"}, "Nothing proven runs", None),
-        ({"outcome": "gate_failed"}, "failed, and there was nothing to go back to.", None),
+        ({"outcome": "gate_failed"}, "failed, and there was nothing to roll back to.", None),
         ({"outcome": "gate_failed", "before": image("")}, "failed, and s:9, which ran before, runs again.", None),
         ({"outcome": "platform_failed", "back_to": "a1"}, "Phase simple with image sha256:9f2c9f2c9f2c", "a1"),
         ({"outcome": "cause_found", "deployment": None}, "Phase simple with image", "a1"),
-        ({"outcome": "restored", "command": "rollback", "back_to": "a1"}, "again since it was gone back to", "a1"),
+        (
+            {"outcome": "restored", "command": "rollback", "back_to": "a1"},
+            "runs again after `trail rollback`.",
+            "a1",
+        ),
         ({"outcome": "refused"}, "Phase simple with image", "a1"),
         ({"outcome": "abandoned"}, "Phase simple with image", "a1"),
         ({"outcome": "running"}, "Phase simple with image", "a1"),
@@ -293,9 +297,9 @@ def test_an_image_that_failed_last_is_not_to_be_tried_again(outcome: Outcome) ->
     assert found.next == found.stations[1].next == "trail why"
     assert DIGEST not in str(found.advice)
     assert found.advice == (
-        "sha256:9f2c9f2c9f2c failed last in phase hybrid (metrics_there); `trail why` says why. Where the image is at "
-        "fault, build another: `trail up --to hybrid --image IMAGE`. Where the plan or the account is, correct that, "
-        "and ask `trail preflight` before the same image is tried again."
+        "sha256:9f2c9f2c9f2c failed last in phase hybrid (metrics_there); `trail why` says why. If the image is the "
+        "reason, build another: `trail up --to hybrid --image IMAGE`. If the plan or the account is, correct it, and "
+        "run `trail preflight` before you try the same image again."
     )
 
 
@@ -364,12 +368,12 @@ def test_one_goes_back_to_the_newest_proven_attempt_of_this_phase_or_an_earlier_
     assert last_proven(empty(), "full") is None
 
 
-def test_an_image_climbs_from_where_it_runs_else_from_where_it_is_not_proven() -> None:
-    found = record([*climbed(DIGEST), attempt("n1", "simple", begin=90, deployed=image(NEWER))])
+def test_the_next_phase_follows_the_one_that_runs_else_it_is_the_first_not_proven() -> None:
+    found = record([*proven_in_all(DIGEST), attempt("n1", "simple", begin=90, deployed=image(NEWER))])
     assert next_phase(found, NEWER) == "hybrid"
     assert next_phase(found, DIGEST) == "full"  # proven in all, and runs no more
     assert next_phase(found, "sha256:0") == "simple"
-    assert next_phase(record(climbed(DIGEST)), DIGEST) is None
+    assert next_phase(record(proven_in_all(DIGEST)), DIGEST) is None
     assert next_phase(empty(), None) == "simple"
 
 

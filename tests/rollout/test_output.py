@@ -1,4 +1,4 @@
-"""What a person sees: lines once and when they change; the same drawn on a terminal."""
+"""What an operator sees: each line once and when it changes; the same as a live view on a terminal."""
 
 import io
 from dataclasses import replace
@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from deploy.aws.service import Deployment, Event, ServiceSnapshot, Target, Task
-from deploy.gates.result import GateResult
-from deploy.rollout.output import LiveReporter, LogReporter, view
+from deploy.record.trail import GateResult
+from deploy.rollout.output import LiveReporter, LogReporter, make_reporter
 
 NOW = datetime(2026, 11, 3, 12, 4, tzinfo=UTC)
 NEW, OLD = "ecs-svc/2", "ecs-svc/1"
@@ -23,19 +23,19 @@ SEEN = ServiceSnapshot(NOW, {}, [DEPLOYMENT], TASKS, TARGETS, [Event("1", NOW, "
 
 
 def gate(name: str, holds: bool) -> GateResult:
-    return GateResult(name=name, title=name, holds=holds, sentence=f"{name} was asked.", at=NOW)
+    return GateResult(name=name, title=name, holds=holds, sentence=f"{name} was checked.", at=NOW)
 
 
-def test_lines_are_said_once_and_again_when_they_change() -> None:
+def test_each_line_is_printed_once_and_again_when_it_changes() -> None:
     stream = io.StringIO()
     plain = LogReporter(stream)
-    plain.begin("hybrid", "shine", 78)
+    plain.begin_phase("hybrid", "shine", 78)
     for _ in range(3):
-        plain.picture(SEEN, NEW)
-        plain.gates([gate("health", True), gate("cors", False)], 0, 4)
+        plain.show_snapshot(SEEN, NEW)
+        plain.show_gates([gate("health", True), gate("cors", False)], 0, 4)
     done = replace(DEPLOYMENT, rollout="COMPLETED", running=2, pending=0)
-    plain.picture(replace(SEEN, deployments=[done]), NEW)
-    plain.gates([gate("health", True), gate("cors", True)], 2, 4)
+    plain.show_snapshot(replace(SEEN, deployments=[done]), NEW)
+    plain.show_gates([gate("health", True), gate("cors", True)], 2, 4)
     told = [line[10:] for line in stream.getvalue().splitlines()]  # without the time
     assert told == [
         "── hybrid: shine, takes about 78 s",
@@ -45,23 +45,23 @@ def test_lines_are_said_once_and_again_when_they_change() -> None:
         "target 127.0.0.2 is healthy",
         "target 127.0.0.3 is draining",
         "ECS: has started\\x1b[2J 1 tasks",
-        "gate health holds: health was asked.",
-        "gate cors does not hold: cors was asked.",
+        "gate health passed: health was checked.",
+        "gate cors failed: cors was checked.",
         "ecs-svc/2 COMPLETED: 2 of 2 tasks run, 0 pending",
-        "gate cors holds: cors was asked.",
-        "all 2 gates hold, for 50 % of 4 s",
+        "gate cors passed: cors was checked.",
+        "all 2 gates have passed for 50 % of 4 s",
     ]
 
 
-def test_the_screen_draws_stations_tasks_gates_and_what_happens() -> None:
+def test_the_live_view_shows_phases_tasks_gates_and_events() -> None:
     console = Console(file=io.StringIO(), record=True, force_terminal=True, width=120)
     with LiveReporter(console) as screen:
-        screen.proven(("simple",))
+        screen.show_proven(("simple",))
         screen.say("SHINE_PHASE: simple → hybrid")
-        screen.begin("hybrid", "shine", 78)
-        screen.picture(SEEN, NEW)
-        screen.gates([gate("health", True), gate("cors", False)], 0, 4)
-        console.print(screen._drawn())
+        screen.begin_phase("hybrid", "shine", 78)
+        screen.show_snapshot(SEEN, NEW)
+        screen.show_gates([gate("health", True), gate("cors", False)], 0, 4)
+        console.print(screen.drawing())
     text = console.export_text()
     assert "SHINE_PHASE: simple → hybrid" in text  # what would change stays above
     for part in ("🎯 simple", "🐌 hybrid", "aaaaaaaa new", "draining", "✔ health", "✘ cors", "of about 1:18"):
@@ -70,6 +70,6 @@ def test_the_screen_draws_stations_tasks_gates_and_what_happens() -> None:
 
 
 @pytest.mark.parametrize("plain", [True, False])
-def test_where_nobody_looks_there_are_lines(plain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_there_are_lines(plain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", io.StringIO())
-    assert type(view(plain)) is LogReporter
+    assert type(make_reporter(plain)) is LogReporter

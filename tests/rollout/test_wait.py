@@ -22,12 +22,11 @@ from deploy.aws.service import ServiceSnapshot
 from deploy.config.plan import Plan
 from deploy.diagnose.registry import Diagnosis
 from deploy.record.trail import Attempt
-from deploy.rollout import prove as judge
-from deploy.rollout import resume
-from deploy.rollout import rollback as back
+from deploy.rollout import prove, resume
+from deploy.rollout import rollback as rollbacks
 from deploy.rollout.output import LogReporter
 from deploy.rollout.session import ConcurrentDeploymentError, Result, RolloutSession
-from deploy.rollout.wait import DeploymentOutcome, end, stop
+from deploy.rollout.wait import DeploymentOutcome, deployment_outcome, stop_deployment
 from tests.deploy.infra_plans import plan
 from tests.rollout.records import attempt, image, record
 
@@ -140,7 +139,7 @@ def refuses(clients: Clients, operation: str, code: str, message: str = "no", st
 def ended(
     clients: Clients, seen: ServiceSnapshot, known: frozenset[str] = frozenset({OLD})
 ) -> DeploymentOutcome | None:
-    return end(clients, PLAN, seen, OURS, set(known), BEGUN)
+    return deployment_outcome(clients, PLAN, seen, OURS, set(known), BEGUN)
 
 
 # --- rolled back by ECS under a new id ---------------------------------------------------------------------------
@@ -151,7 +150,7 @@ def test_events_tell_a_rollback_of_ecs_from_a_deployment_of_somebody_else(client
     assert found is not None
     assert (found.kind, found.rollback, asked) == ("failed", ROLLBACK, [])
     assert found.sentence == (
-        f"{OURS} failed: tasks failed to start. ECS went back to shine-api-gateway:1 ({ROLLBACK})."
+        f"{OURS} failed: tasks failed to start. ECS rolled back to shine-api-gateway:1 ({ROLLBACK})."
     )
 
 
@@ -204,7 +203,7 @@ def test_a_rollback_under_the_earlier_id_needs_no_question(clients: Clients, ask
     found = ended(clients, shows(old, events=(event(f"rolling back to deployment {OLD}.", 61), FAILED)))
     assert found is not None
     assert (found.kind, found.rollback, asked) == ("failed", OLD, [])
-    assert "tasks failed to start. ECS went back to shine-api-gateway:1" in found.sentence
+    assert "tasks failed to start. ECS rolled back to shine-api-gateway:1" in found.sentence
 
 
 # --- deployed by somebody else -----------------------------------------------------------------------------------
@@ -215,7 +214,7 @@ def test_another_service_deployment_is_somebody_elses(clients: Clients) -> None:
     found = ended(clients, shows(deployment(THEIRS, 30, status="PRIMARY")))
     assert found is not None
     assert (found.kind, found.rollback) == ("overtaken", None)
-    assert "somebody else deploys" in found.sentence
+    assert "somebody else has deployed" in found.sentence
 
 
 def test_somebody_else_may_deploy_after_ours_was_rolled_back(clients: Clients, asked: list[str]) -> None:
@@ -266,35 +265,35 @@ def test_ours_had_failed_when_somebody_else_deployed(clients: Clients) -> None:
     assert (found.kind, found.rollback, found.sentence) == ("failed", None, f"{OURS} failed: tasks failed to start.")
     lists(clients, *both)
     with pytest.raises(ConcurrentDeploymentError, match=f"{THEIRS} is newer and somebody else's"):
-        back.leave_alone_what_is_newer(walk(clients), seen, {OLD, OURS}, OURS, BEGUN)
+        rollbacks.refuse_newer_deployment(session_of(clients), seen, {OLD, OURS}, OURS, BEGUN)
 
 
 def test_a_rollback_of_ours_is_not_in_the_way(clients: Clients) -> None:
     done = {**PRIMARY, "rolloutState": "COMPLETED", "rolloutStateReason": f"ECS deployment {ROLLBACK} completed."}
     seen = shows(done, events=(BACK, FAILED))
-    back.leave_alone_what_is_newer(walk(clients), seen, {OLD, OURS}, OURS, BEGUN)
+    rollbacks.refuse_newer_deployment(session_of(clients), seen, {OLD, OURS}, OURS, BEGUN)
     with pytest.raises(ConcurrentDeploymentError):
-        back.leave_alone_what_is_newer(walk(clients), seen, {OLD, OURS}, None, BEGUN)
+        rollbacks.refuse_newer_deployment(session_of(clients), seen, {OLD, OURS}, None, BEGUN)
 
 
 def test_each_deployment_of_a_rollback_is_ours_and_so_is_what_ecs_makes_of_it(
     clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first target fails, and ECS goes back from it under a new id; the second is gone back to all the same."""
-    first, second = (back.Target(runs(f"{HERE}:task-definition/shine-api-gateway:{number}")) for number in (8, 9))
-    known, made = shows(deployment(OLD, -900, status="PRIMARY")), walk(clients)
+    """The first release fails, and ECS rolls it back under a new id; the second is deployed all the same."""
+    first, second = (rollbacks.Release(runs(f"{HERE}:task-definition/shine-api-gateway:{number}")) for number in (8, 9))
+    known, made = shows(deployment(OLD, -900, status="PRIMARY")), session_of(clients)
     made.attempt = left(made).model_copy(update={"command": "rollback", "deployment": None})
     rolled_back = shows(PRIMARY, events=(BACK, FAILED))
-    pictures, begun = iter([known, rolled_back]), iter([OURS, "ecs-svc/9"])
+    snapshots, submitted = iter([known, rolled_back]), iter([OURS, "ecs-svc/9"])
     failed = DeploymentOutcome("failed", "It failed.", rolled_back)
     ends = iter([failed, DeploymentOutcome("completed", "It runs.", known)])
-    monkeypatch.setattr(ecs, "picture", lambda *_: next(pictures))
-    monkeypatch.setattr(back, "deploy", lambda *_: next(begun))
-    monkeypatch.setattr(back, "follow", lambda *_: next(ends))
-    monkeypatch.setattr(back, "unproven", lambda *_: None)
+    monkeypatch.setattr(ecs, "picture", lambda *_: next(snapshots))
+    monkeypatch.setattr(rollbacks, "submit_release", lambda *_: next(submitted))
+    monkeypatch.setattr(rollbacks, "follow_deployment", lambda *_: next(ends))
+    monkeypatch.setattr(rollbacks, "wait_until_serving", lambda *_: None)
     monkeypatch.setattr(RolloutSession, "_write", lambda _: None)
-    went, sentence, target = back.go_back(made, [first, second], {OLD})
-    assert (went, target) == (True, second), sentence
+    restored, sentence, release = rollbacks.roll_back(made, [first, second], {OLD})
+    assert (restored, release) == (True, second), sentence
     assert left(made).deployment == "ecs-svc/9"
 
 
@@ -307,7 +306,7 @@ WHO = "arn:aws:sts::123456789012:assumed-role/deployer/ci"
 def stops(clients: Clients) -> bool:
     ours = MOVING.deployment(OURS)
     assert ours is not None
-    return stop(clients, PLAN, ours)
+    return stop_deployment(clients, PLAN, ours)
 
 
 def test_ours_is_stopped_and_no_other(clients: Clients) -> None:
@@ -379,11 +378,11 @@ CAUSE = Diagnosis(
 )  # fmt: skip
 
 
-def walk(clients: Clients, **changes: Any) -> RolloutSession:
+def session_of(clients: Clients, **changes: Any) -> RolloutSession:
     """One with an attempt whose deployment is ours; nothing is written."""
     made = RolloutSession(
         plan=PLAN, contract=contract().model_dump(mode="json"), clients=clients, store=None, who="a",  # type: ignore[arg-type]
-        see=LogReporter(io.StringIO()), every_s=0.01, **changes,
+        reporter=LogReporter(io.StringIO()), every_s=0.01, **changes,
     )  # fmt: skip
     made.attempt = attempt("2", "hybrid", "running", deployment=OURS, started=BEGUN, deployed=runs(AFTER))
     return made
@@ -402,16 +401,16 @@ def gone_back(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str, str, set[
         asked.append((code, outcome, said, mine))
         return Result(code, said)
 
-    monkeypatch.setattr(back, "after_failure", after_failure)
-    monkeypatch.setattr(judge, "cause", lambda *_: CAUSE)
+    monkeypatch.setattr(rollbacks, "roll_back_failure", after_failure)
+    monkeypatch.setattr(prove, "likely_cause", lambda *_: CAUSE)
     monkeypatch.setattr(RolloutSession, "_write", lambda _: None)
     return asked
 
 
 def test_a_rollback_by_ecs_is_a_failure_of_ours_with_its_cause(clients: Clients, gone_back: list[Any]) -> None:
-    found, made = ended(clients, shows(PRIMARY, events=(BACK, FAILED))), walk(clients)
+    found, made = ended(clients, shows(PRIMARY, events=(BACK, FAILED))), session_of(clients)
     assert found is not None
-    assert judge.not_completed(made, found, {OLD}).exit == exits.PLATFORM
+    assert prove.handle_failed_deployment(made, found, {OLD}).exit == exits.PLATFORM
     assert gone_back == [
         (exits.PLATFORM, "platform_failed", "Nothing listens: Port 5000 is closed.", {OLD, OURS, ROLLBACK})
     ]
@@ -422,21 +421,23 @@ def test_a_rollback_by_ecs_is_a_failure_of_ours_with_its_cause(clients: Clients,
 def test_without_the_permission_to_stop_it_update_service_goes_back(clients: Clients, gone_back: list[Any]) -> None:
     lists(clients, service_deployment(status="IN_PROGRESS"))
     refuses(clients, "stop_service_deployment", "AccessDeniedException", "Access denied.")
-    judge.not_completed(walk(clients), DeploymentOutcome("cause", "Nothing listens.", MOVING, CAUSE), {OLD})
+    prove.handle_failed_deployment(
+        session_of(clients), DeploymentOutcome("cause", "Nothing listens.", MOVING, CAUSE), {OLD}
+    )
     [(code, outcome, said, mine)] = gone_back
     assert (code, outcome, mine) == (exits.PLATFORM, "cause_found", {OLD, OURS})
-    assert said.startswith("Nothing listens: Port 5000 is closed. ECS could not be told to stop it: ")
+    assert said.startswith("Nothing listens: Port 5000 is closed. ECS could not stop the deployment: ")
     assert '"Action": "ecs:StopServiceDeployment", "Resource": "' in said
-    assert said.endswith("UpdateService goes back instead.")
+    assert said.endswith("It is rolled back by UpdateService instead.")
 
 
 def test_where_the_listing_fails_update_service_goes_back_and_says_why(clients: Clients, gone_back: list[Any]) -> None:
     refuses(clients, "list_service_deployments", "ServerException", "Service Unavailable.", 500)
-    judge.not_completed(walk(clients), DeploymentOutcome("late", "It has not ended.", MOVING), {OLD})
+    prove.handle_failed_deployment(session_of(clients), DeploymentOutcome("late", "It has not ended.", MOVING), {OLD})
     [(code, outcome, said, _)] = gone_back
     assert (code, outcome) == (exits.PLATFORM, "cause_found")
     assert "AWS refuses ecs ListServiceDeployments (ServerException): Service Unavailable." in said
-    assert said.endswith("UpdateService goes back instead.")
+    assert said.endswith("It is rolled back by UpdateService instead.")
 
 
 # --- resumed -----------------------------------------------------------------------------------------------------
@@ -451,7 +452,7 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
         known.append(earlier)
         return Result(exits.FINE, "")
 
-    monkeypatch.setattr(resume, "judge", judged)
+    monkeypatch.setattr(resume, "prove", judged)
     monkeypatch.setattr(RolloutSession, "_write", lambda _: None)
     return known
 
@@ -467,8 +468,8 @@ def test_resume_takes_no_newer_deployment_for_an_earlier_one(
 ) -> None:
     """Ours is no longer in the list: what runs may be ECS's rollback of it, or somebody else's deployment."""
     seen = shows(deployment(name, 61, status="PRIMARY"), deployment(OLD, -900))
-    monkeypatch.setattr(resume, "picture", lambda *_: seen)
-    made = walk(clients)
+    monkeypatch.setattr(ecs, "picture", lambda *_: seen)
+    made = session_of(clients)
     resume.finish(made, left(made))
     assert followed == [{OLD}]
 
@@ -476,8 +477,8 @@ def test_resume_takes_no_newer_deployment_for_an_earlier_one(
 def test_going_back_that_was_cut_off_is_known_by_what_it_runs(
     clients: Clients, gone_back: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resume, "picture", lambda *_: shows(deployment("ecs-svc/9", 90, status="PRIMARY")))
-    made = walk(clients, record=record([attempt("1", "simple", deployed=runs(BEFORE))]))
+    monkeypatch.setattr(ecs, "picture", lambda *_: shows(deployment("ecs-svc/9", 90, status="PRIMARY")))
+    made = session_of(clients, record=record([attempt("1", "simple", deployed=runs(BEFORE))]))
     made.attempt = left(made).model_copy(update={"cause": "PORT_CLOSED"})
     resume.finish(made, left(made))
-    assert gone_back == [(exits.PLATFORM, "cause_found", "PORT_CLOSED had failed it.", {OURS, "ecs-svc/9"})]
+    assert gone_back == [(exits.PLATFORM, "cause_found", "It failed because of PORT_CLOSED.", {OURS, "ecs-svc/9"})]

@@ -1,4 +1,4 @@
-"""One image climbs four phases while photos are sent all the time: none is lost, and the record says what was seen."""
+"""`trail up --to full` deploys four phases while photos are sent all the time: none is lost; the record is complete."""
 
 import json
 import time
@@ -63,7 +63,7 @@ def test_a_dry_run_calls_nothing_that_writes(
     assert not_allowed(fake_ecs, seen) == set()
 
 
-def test_one_image_climbs_from_simple_to_full_and_no_photo_is_lost(fake_ecs: FakeEcs, tmp_path: Path) -> None:
+def test_one_image_is_deployed_from_simple_to_full_and_no_photo_is_lost(fake_ecs: FakeEcs, tmp_path: Path) -> None:
     operator = Operator(fake_ecs, tmp_path)
     first = operator.trail("up", "simple", "--digest", fake_ecs.digests["good"])
     assert first.code == 0, first
@@ -90,9 +90,9 @@ def test_one_image_climbs_from_simple_to_full_and_no_photo_is_lost(fake_ecs: Fak
     assert not_allowed(fake_ecs, fake_ecs.calls) == set()
     assert fake_ecs.calls["CreateService"] == 1
     assert fake_ecs.calls["UpdateService"] == 3
-    print(f"climbed in {spent:.0f} s, {len(callers.seen)} photos, none lost")
+    print(f"deployed in {spent:.0f} s, {len(callers.seen)} photos, none lost")
 
     status = operator.trail("status")
     assert (status.code, status.told["progress"]["percent"]) == (0, 100)
     again = operator.trail("up", "--to", "full")
-    assert (again.code, fake_ecs.calls["UpdateService"]) == (0, 3)  # nothing is left to climb
+    assert (again.code, fake_ecs.calls["UpdateService"]) == (0, 3)  # nothing is left to deploy

@@ -1,4 +1,4 @@
-"""Watching: what is asked when, what ends it, and how; by a clock that only sleeping moves."""
+"""Rounds of gates: which gate is checked when, and what ends the rounds; by a clock that only `sleep` moves."""
 
 import time
 from collections.abc import Iterator
@@ -11,12 +11,13 @@ from botocore.exceptions import ClientError
 
 from bentos.skin.settings import Phase
 from deploy.config.plan import Gates
-from deploy.gates import registry as table
+from deploy.gates import registry
 from deploy.gates.gate import Gate, GateOutcome, failed, passed
 from deploy.gates.observation import Observation, Window
-from deploy.gates.result import GateResult
-from deploy.gates.run import Verdict, Watch, watch
+from deploy.gates.run import Verdict, run_gates
 from deploy.gates.target import LiveTarget
+from deploy.record.trail import GateResult
+from tests.rollout.live_account import run_to_end
 from tests.rollout.test_gates_traffic import service
 
 LIMITS = Gates(window_s=20, settle_s=30, canary_per_second=1)
@@ -25,10 +26,10 @@ INTERVAL_S = 5.0
 
 @dataclass
 class Scene:
-    """Gates that hold or not as a script says, and when they were asked.
+    """Gates that pass or fail as a script says, and when they were checked.
 
     Attributes:
-        script: by gate, what comes in turn: "+" holds, "-" does not, "!" is hopeless; the last one stays.
+        script: by gate, what comes in turn: "+" holds, "-" does not, "!" fails permanently; the last one stays.
         asked: (seconds, gate), in turn.
     """
 
@@ -38,14 +39,14 @@ class Scene:
     windows: list[Window | None] = field(default_factory=list)
 
     def gate(self, name: str, **options: Any) -> Gate:
-        def judge(_: LiveTarget, seen: Observation) -> GateOutcome:
+        def check(_: LiveTarget, observation: Observation) -> GateOutcome:
             self.asked.append((self.now, name))
-            self.windows.append(seen.window)
+            self.windows.append(observation.window)
             script = self.script.get(name, "+")
             turn = script[min(sum(one == name for _, one in self.asked), len(script)) - 1]
-            return passed("Fine.") if turn == "+" else failed(f"{name} fails.", hopeless=turn == "!")
+            return passed("Fine.") if turn == "+" else failed(f"{name} fails.", permanent=turn == "!")
 
-        return Gate(name, name, judge, **options)
+        return Gate(name, name, check, **options)
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -56,9 +57,9 @@ class Scene:
 
 
 class Account:
-    """Stands for what a window's beginning looks up at AWS."""
+    """What the beginning of a window reads from AWS."""
 
-    wanted = 2
+    desired = 2
     ours = ({"taskArn": "runs"},)
     stopped = ("stopped-before",)
 
@@ -73,8 +74,8 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
         made.gate("log", kind="once"),
         made.gate("load", kind="once", last=True, again=False),
     )
-    monkeypatch.setattr(table, "GATES", gates)
-    for name in ("wanted", "ours", "stopped"):
+    monkeypatch.setattr(registry, "GATES", gates)
+    for name in ("desired", "ours", "stopped"):
         monkeypatch.setattr(Observation, name, getattr(Account, name))
     return made
 
@@ -87,22 +88,20 @@ def live() -> Iterator[LiveTarget]:
 
 
 def watched(live: LiveTarget, scene: Scene, limits: Gates = LIMITS) -> tuple[Verdict, list[list[GateResult]]]:
-    seen = Watch(live, limits, scene.sleep, lambda: scene.now, INTERVAL_S)
-    rounds = list(seen)
-    assert seen.verdict is not None
-    return seen.verdict, rounds
+    rounds, verdict = run_to_end(run_gates(live, limits, scene.sleep, lambda: scene.now, INTERVAL_S))
+    return verdict, rounds
 
 
 def test_all_gates_hold_for_the_whole_window_and_the_once_ones_again_at_its_end(live: LiveTarget, scene: Scene) -> None:
     verdict, rounds = watched(live, scene)
-    assert verdict.held
+    assert verdict.passed
     assert [one.name for one in verdict.results] == ["steady", "share", "once", "log", "load"]
     assert verdict.failed == []
-    assert verdict.sentence == "All 5 gates held for 20 s."
+    assert verdict.sentence == "All 5 gates passed for 20 s."
     assert scene.times("steady") == scene.times("share") == [0, 5, 10, 15, 20]
     assert scene.times("once") == scene.times("load") == [0, 20]
     assert len(rounds) == 6
-    window = Window(0, 20, wanted=2, running=frozenset({"runs"}), stopped=frozenset({"stopped-before"}))
+    window = Window(0, 20, desired=2, running=frozenset({"runs"}), stopped=frozenset({"stopped-before"}))
     assert scene.windows == [None] * 5 + [window] * 11
 
 
@@ -111,7 +110,7 @@ def test_while_it_settles_nothing_else_is_asked_and_what_held_once_is_not_asked_
 ) -> None:
     scene.script = {"steady": "--+", "log": "--+"}
     verdict, rounds = watched(live, scene)
-    assert verdict.held
+    assert verdict.passed
     assert scene.times("steady")[:5] == [0, 5, 10, 15, 20]
     assert scene.times("once") == [10, 40]
     assert scene.times("log") == [10, 15, 20, 40]
@@ -124,25 +123,25 @@ def test_while_it_settles_nothing_else_is_asked_and_what_held_once_is_not_asked_
 def test_what_does_not_settle_in_time_fails(live: LiveTarget, scene: Scene) -> None:
     scene.script = {"log": "-"}
     verdict, rounds = watched(live, scene)
-    assert not verdict.held
+    assert not verdict.passed
     assert [one.name for one in verdict.failed] == ["log"]
-    assert verdict.sentence == "It did not settle within 30 s."
+    assert verdict.sentence == "Not all gates passed within 30 s."
     assert (scene.now, len(rounds)) == (30, 7)
     assert scene.times("load") == []
 
 
-def test_what_cannot_settle_any_more_is_not_waited_for(live: LiveTarget, scene: Scene) -> None:
+def test_a_permanent_failure_is_not_waited_for(live: LiveTarget, scene: Scene) -> None:
     scene.script = {"steady": "-!"}
     verdict, _ = watched(live, scene)
-    assert not verdict.held
+    assert not verdict.passed
     assert scene.now == 5
-    assert "cannot settle any more" in verdict.sentence
+    assert verdict.sentence == "A gate failed in a way that waiting cannot fix."
 
 
 def test_a_single_miss_is_asked_again_at_once_and_forgiven(live: LiveTarget, scene: Scene) -> None:
     scene.script = {"steady": "++-+", "once": "+-+"}
     verdict, _ = watched(live, scene)
-    assert verdict.held
+    assert verdict.passed
     assert scene.times("steady") == [0, 5, 10, 10, 15, 20]
     assert scene.times("share") == [0, 5, 10, 15, 20]  # which held
     assert scene.times("once") == [0, 20, 20]
@@ -151,17 +150,17 @@ def test_a_single_miss_is_asked_again_at_once_and_forgiven(live: LiveTarget, sce
 def test_two_misses_in_a_row_end_the_window(live: LiveTarget, scene: Scene) -> None:
     scene.script = {"steady": "++--+"}
     verdict, rounds = watched(live, scene)
-    assert not verdict.held
+    assert not verdict.passed
     assert scene.times("steady") == [0, 5, 10, 10]
     assert scene.times("once") == [0]
-    assert verdict.sentence == "It did not hold for 20 s: after 10 s a gate failed."
+    assert verdict.sentence == "A gate failed after 10 of 20 s."
     assert [one.name for one in verdict.failed] == [one.name for one in rounds[-1] if not one.holds] == ["steady"]
 
 
 def test_a_share_of_many_requests_is_not_asked_again(live: LiveTarget, scene: Scene) -> None:
     scene.script = {"share": "++-+"}
     verdict, _ = watched(live, scene)
-    assert not verdict.held
+    assert not verdict.passed
     assert scene.times("share") == [0, 5, 10]
 
 
@@ -171,15 +170,15 @@ def test_what_fails_at_the_end_fails(
 ) -> None:
     scene.script = script
     verdict, _ = watched(live, scene)
-    assert not verdict.held
+    assert not verdict.passed
     assert [one.name for one in verdict.failed] == list(script)
-    assert "asked once more at the end" in verdict.sentence
+    assert verdict.sentence == "After 20 s these gates failed when they were checked once more."
     assert scene.times("load") == loads
 
 
 def test_a_window_of_no_time_is_one_look(live: LiveTarget, scene: Scene) -> None:
     verdict, _ = watched(live, scene, Gates(window_s=0, settle_s=0))
-    assert verdict.held
+    assert verdict.passed
     assert scene.times("steady") == [0]
 
 
@@ -222,16 +221,16 @@ def rests(sent: list[float]) -> None:
 
 
 @pytest.mark.usefixtures("scene")
-def test_the_canary_flies_meanwhile_and_no_longer(photos: tuple[LiveTarget, list[float]]) -> None:
+def test_the_probe_load_runs_meanwhile_and_no_longer(photos: tuple[LiveTarget, list[float]]) -> None:
     live, sent = photos
-    rounds = watch(live, QUICK, lambda _: None)
+    rounds = run_gates(live, QUICK, lambda _: None)
     next(rounds)
     flies(sent)
     rounds.close()
     rests(sent)
 
 
-def test_lost_credentials_end_it_and_the_canary_too(
+def test_lost_credentials_end_the_rounds_and_the_probe_load(
     photos: tuple[LiveTarget, list[float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live, sent = photos
@@ -240,13 +239,13 @@ def test_lost_credentials_end_it_and_the_canary_too(
         flies(sent)
         raise ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "expired"}}, "DescribeServices")
 
-    monkeypatch.setattr(table, "GATES", (Gate("lost", "lost", lost),))
+    monkeypatch.setattr(registry, "GATES", (Gate("lost", "lost", lost),))
     with pytest.raises(ClientError, match="ExpiredTokenException"):
-        list(watch(live, QUICK, lambda _: None))
+        list(run_gates(live, QUICK, lambda _: None))
     rests(sent)
 
 
-# --- the table --------------------------------------------------------------------------------------------------------
+# --- the registry -----------------------------------------------------------------------------------------------------
 
 SIMPLE = ["tasks_running", "digest", "targets_healthy", "health", "version", "cors", "analysis", "errors", "latency"]
 HYBRID = [*SIMPLE, "stable", "model_state", "metrics", "degradation"]
@@ -258,5 +257,5 @@ FULL = [*FOUNDATION, "model_answers", "ready", "alarms", "autoscaling", "https",
     ("phase", "wanted"), [("simple", SIMPLE), ("hybrid", HYBRID), ("foundation", FOUNDATION), ("full", FULL)]
 )
 def test_each_phase_asks_its_own_gates_and_those_before(phase: Phase, wanted: list[str]) -> None:
-    assert table.names(phase) == wanted
-    assert len({one.title for one in table.of(phase)}) == len(wanted)
+    assert registry.names(phase) == wanted
+    assert len({one.title for one in registry.gates_of(phase)}) == len(wanted)

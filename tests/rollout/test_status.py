@@ -1,4 +1,4 @@
-"""`trail status` tells what runs in truth, beside what the record says."""
+"""`trail status` shows what really runs, beside what the record says."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,29 +11,29 @@ from moto import mock_aws
 from deploy.aws.clients import Clients
 from deploy.aws.service import Event, picture
 from deploy.record.trail import Attempt, Outcome, Record
-from deploy.rollout.status import now
+from deploy.rollout.status import live_status
 from tests.deploy.aws import MOTO, NAME, REGION
-from tests.rollout.gated import CLUSTER, OTHER, Rolled
+from tests.rollout.live_account import CLUSTER, OTHER, DeployedAccount
 from tests.rollout.records import image, record
 from tests.s3 import CREDENTIALS
 from tests.unit.model import bundles
 
 
 @pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rolled]:
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployedAccount]:
     """Two tasks of the service run; what a test changes it changes back."""
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
         for name, value in {**CREDENTIALS, **MOTO}.items():
             patch.setenv(name, value)
-        made = Rolled(bundles.write(tmp_path_factory.mktemp("bundle")))
+        made = DeployedAccount(bundles.write(tmp_path_factory.mktemp("bundle")))
         for task in made.tasks:
             made.runs(task, made.ids["digest"])
         yield made
         made.close()
 
 
-def clients(account: Rolled) -> Clients:
+def clients(account: DeployedAccount) -> Clients:
     return Clients(REGION, writes=False, session=account.session)
 
 
@@ -44,8 +44,8 @@ def recorded(task_definition: str, outcome: Outcome = "proven") -> Record:
     return record([Attempt(id="1", phase="simple", deployed=deployed, outcome=outcome, **who)])
 
 
-def test_tasks_digest_and_targets_are_told(account: Rolled) -> None:
-    seen = now(account.plan, clients(account), record())
+def test_tasks_digest_and_targets_are_told(account: DeployedAccount) -> None:
+    seen = live_status(account.plan, clients(account), record())
     digest = account.ids["digest"]
     assert (seen.data["running"], seen.data["desired"], seen.data["digests"]) == (2, 2, [digest])
     assert seen.data["differs_from_record"] is False
@@ -54,32 +54,35 @@ def test_tasks_digest_and_targets_are_told(account: Rolled) -> None:
     assert seen.lines[0].startswith(f"AWS:   {seen.data['task_definition']}, ")
 
 
-def test_what_was_changed_past_the_tool_is_named(account: Rolled) -> None:
+def test_a_service_that_was_changed_without_the_tool_is_reported(account: DeployedAccount) -> None:
     arn = account.client("ecs").describe_services(cluster=CLUSTER, services=[NAME])["services"][0]["taskDefinition"]
-    assert now(account.plan, clients(account), recorded(arn)).data["differs_from_record"] is False
-    seen = now(account.plan, clients(account), recorded(arn.rpartition(":")[0] + ":7"))
+    assert live_status(account.plan, clients(account), recorded(arn)).data["differs_from_record"] is False
+    seen = live_status(account.plan, clients(account), recorded(arn.rpartition(":")[0] + ":7"))
     assert seen.data["differs_from_record"] is True
-    assert seen.lines[1] == f"       Not what the record knows ({arn.rpartition('/')[2].partition(':')[0]}:7): " + (
-        "it was changed past this tool."
+    assert seen.lines[1] == f"       The record expects {arn.rpartition('/')[2].partition(':')[0]}:7: " + (
+        "the service was changed without this tool."
     )
 
 
-def test_what_an_attempt_has_brought_that_still_runs_is_its_own(account: Rolled) -> None:
+def test_what_an_attempt_has_brought_that_still_runs_is_its_own(account: DeployedAccount) -> None:
     arn = account.client("ecs").describe_services(cluster=CLUSTER, services=[NAME])["services"][0]["taskDefinition"]
     proven, running = recorded(arn.rpartition(":")[0] + ":7"), recorded(arn, "running")
     both = record([*proven.attempts, running.attempts[0].model_copy(update={"id": "2"})])
-    assert now(account.plan, clients(account), both).data["differs_from_record"] is False
+    assert live_status(account.plan, clients(account), both).data["differs_from_record"] is False
 
 
-def test_a_desired_count_of_0_is_said(account: Rolled, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_desired_count_of_0_is_said(account: DeployedAccount, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = picture(clients(account), account.plan)
     none = [replace(one, desired=0) for one in seen.deployments]
     monkeypatch.setattr("deploy.rollout.status.picture", lambda *_: replace(seen, deployments=none))
-    assert now(account.plan, clients(account), record()).lines[1] == "       Its desired count is 0: nothing serves."
+    assert (
+        live_status(account.plan, clients(account), record()).lines[1]
+        == "       The desired count is 0, so nothing serves."
+    )
 
 
 def test_an_attempt_that_was_cut_off_and_failed_meanwhile_is_named(
-    account: Rolled, monkeypatch: pytest.MonkeyPatch
+    account: DeployedAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = picture(clients(account), account.plan)
     told = f"(service {NAME}) (deployment ecs-svc/7) deployment failed: tasks failed to start."
@@ -88,18 +91,20 @@ def test_an_attempt_that_was_cut_off_and_failed_meanwhile_is_named(
     )
     left = recorded("arn:aws:ecs:us-east-1:1:task-definition/shine:7", "running").attempts[0]
     failed, other = (left.model_copy(update={"deployment": name}) for name in ("ecs-svc/7", "ecs-svc/8"))
-    lines = now(account.plan, clients(account), record([failed])).lines
+    lines = live_status(account.plan, clients(account), record([failed])).lines
     assert lines[1] == "       ecs-svc/7 of phase simple failed: tasks failed to start."
-    assert len(now(account.plan, clients(account), record([other])).lines) == 1
+    assert len(live_status(account.plan, clients(account), record([other])).lines) == 1
 
 
-def test_no_service_is_said(account: Rolled) -> None:
+def test_no_service_is_said(account: DeployedAccount) -> None:
     plan = account.plan.model_copy(update={"service": "nowhere"})
-    seen = now(plan, clients(account), record())
+    seen = live_status(plan, clients(account), record())
     assert seen.lines == [f"AWS:   there is no service nowhere in the cluster {plan.cluster}."]
 
 
-def test_what_may_not_be_asked_is_a_line_and_no_failure(account: Rolled, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_may_not_be_asked_is_a_line_and_no_failure(
+    account: DeployedAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refused(*_: object) -> None:
         message = {
             "Error": {"Code": "AccessDeniedException", "Message": "not authorized to perform: ecs:DescribeServices"}
@@ -107,6 +112,6 @@ def test_what_may_not_be_asked_is_a_line_and_no_failure(account: Rolled, monkeyp
         raise ClientError(message, "DescribeServices")  # as AWS words it
 
     monkeypatch.setattr("deploy.rollout.status.picture", refused)
-    seen = now(account.plan, clients(account), record())
-    assert seen.lines[0].startswith("AWS:   what runs cannot be asked: ")
+    seen = live_status(account.plan, clients(account), record())
+    assert seen.lines[0].startswith("AWS:   the service cannot be read: ")
     assert "ecs:DescribeServices" in seen.lines[0]
