@@ -15,6 +15,7 @@ from deploy.aws.tasks import named_digest, service
 from deploy.config.image_contract import parse
 from deploy.config.plan import PHASES, PlanError
 from deploy.findings import terminal
+from deploy.findings.catalog import NOT_CONFIRMED
 from deploy.record.progress import proven_attempt
 from deploy.record.store import with_attempt
 from deploy.record.trail import Deployed, Record
