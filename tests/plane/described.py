@@ -73,6 +73,7 @@ def whole_service(service: Service) -> dict[str, Any]:
     """As DescribeServices."""
     counted = [one for one in service.tasks if one.desired == "RUNNING"]
     current = service.primary.revision
+    revisions = {one.revision.arn: one.revision for one in service.shown}  # two deployments may be of the same
     told = {
         "serviceArn": service.arn,
         "serviceName": service.name,
@@ -103,7 +104,7 @@ def whole_service(service: Service) -> dict[str, Any]:
         "enableExecuteCommand": bool(service.asked.get("enableExecuteCommand", False)),
         "availabilityZoneRebalancing": service.asked.get("availabilityZoneRebalancing", "ENABLED"),
         "tags": service.tags,
-        "currentServiceRevisions": [counted_revision(service, one.revision) for one in service.shown],
+        "currentServiceRevisions": [counted_revision(service, one) for one in revisions.values()],
     }
     if service.release:
         told["currentServiceDeployment"] = service.release.arn

@@ -1,5 +1,6 @@
 """ECS's operations on services, deployments and tasks; task definitions and clusters are moto's."""
 
+import math
 from collections.abc import Callable
 from threading import RLock
 from typing import Any
@@ -177,8 +178,13 @@ class Ecs:
         self._cluster(asked)
         with self.lock:
             service = self._service(asked["service"])
-            wanted = asked.get("status")
-            found = [one for one in service.releases if not wanted or one.status in wanted]
+            wanted, times = asked.get("status"), asked.get("createdAt", {})
+            found = [
+                one
+                for one in service.releases
+                if (not wanted or one.status in wanted)
+                and times.get("after", 0) <= one.created.timestamp() <= times.get("before", math.inf)
+            ]
             brief = []
             for one in found:
                 told = described.release(service, one)

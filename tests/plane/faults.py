@@ -3,11 +3,12 @@
 import random
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
 from tests.plane.clock import monotonic
 
+WHO, ACTION = "arn:aws:sts::123456789012:assumed-role/deployer/ci", "ACTION"
 OPERATOR, TASK = "operator", "task"  # access keys: the rollout's, and the tasks' own
 CREDENTIAL = re.compile(r"Credential=([^/]+)/[^/]+/[^/]+/([^/]+)/aws4_request")
 
@@ -72,10 +73,16 @@ class Faults:
         told = "The security token included in the request is expired"
         self._set("expire", Fault("ExpiredTokenException", told), 1.0, float("inf"))
 
-    def deny(self, *operations: str) -> None:
-        """These operations are answered with AccessDeniedException."""
-        told = "User is not authorized to perform this action because no identity-based policy allows it"
+    def deny(self, *operations: str, resource: str = "*") -> None:
+        """These operations are answered with AccessDeniedException; AWS names who, the action, and the resource."""
+        told = f"User: {WHO} is not authorized to perform: {ACTION} on resource: {resource} because no identity-based "
+        told += f"policy allows the {ACTION} action"
         self._set("deny", Fault("AccessDeniedException", told, 400), 1.0, float("inf"), (), operations)
+
+    def break_down(self, *operations: str) -> None:
+        """These ECS operations are answered with ServerException, status 500."""
+        fault = Fault("ServerException", "Service Unavailable. Please try again later.", 500)
+        self._set("break", fault, 1.0, float("inf"), ("ecs",), operations)
 
     def not_implemented(self, *operations: str) -> None:
         """These ECS operations are unknown, as to an emulator of less scope."""
@@ -101,7 +108,7 @@ class Faults:
             for rule in self._rules.values():
                 if self._fits(rule, asked) and self._chance.random() < rule.share:
                     self.struck += 1
-                    return _by_service(rule.fault, asked.service)
+                    return _by_service(rule.fault, asked)
         return None
 
     def _fits(self, rule: _Rule, asked: Asked) -> bool:
@@ -129,10 +136,10 @@ class Faults:
             self._rules[name] = rule
 
 
-def _by_service(fault: Fault, service: str) -> Fault:
-    """The same trouble has other names elsewhere."""
+def _by_service(fault: Fault, asked: Asked) -> Fault:
+    """The same trouble has other names elsewhere; a refusal names the action."""
     names = {"ThrottlingException": THROTTLED, "ExpiredTokenException": EXPIRED}.get(fault.code, {})
-    if service not in names:
-        return fault
-    code, message = names[service]
+    if asked.service not in names:
+        return replace(fault, message=fault.message.replace(ACTION, f"{asked.service}:{asked.operation}"))
+    code, message = names[asked.service]
     return Fault(code, message, 503 if code in ("SlowDown", "RequestLimitExceeded") else fault.status)

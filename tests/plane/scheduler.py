@@ -157,17 +157,24 @@ def fail(service: Service, release: Release, event: str, reason: str, status_rea
 
 
 def roll_back(service: Service, release: Release, whose: str, status_reason: str) -> None:
-    """The last completed deployment becomes the primary one again, under its own id, and takes its tasks along."""
+    """Go back to the last completed deployment, as a part of the same service deployment.
+
+    It becomes the primary one again, under its own id, and takes its tasks along; or a new deployment of its revision
+    begins, with tasks of its own, where `new_rollback_id` says so.
+    """
     target = service.last_completed
     if target is None:
         release.become("ROLLBACK_FAILED", NOWHERE)
         release.finished = now()
         return
     service.primary.status, service.primary.halted = "ACTIVE", True
-    service.deployments.remove(target)
-    service.deployments.insert(0, target)
-    target.status, target.failed, target.halted, target.held_until = "PRIMARY", 0, False, 0.0
-    target.desired, target.bake_from = service.desired, None
+    if service.new_rollback_id:
+        target = service.begin(target.revision)
+    else:
+        service.deployments.remove(target)
+        service.deployments.insert(0, target)
+        target.status, target.failed, target.halted, target.held_until = "PRIMARY", 0, False, 0.0
+        target.desired, target.bake_from = service.desired, None
     target.become("IN_PROGRESS", f"{whose}: rolling back to deploymentId {target.id}.")
     service.event(f"rolling back to deployment {target.id}.")
     release.become("ROLLBACK_IN_PROGRESS", status_reason)
@@ -272,6 +279,8 @@ def _baking(service: Service, primary: Deployment, ground: Ground) -> bool:
     """Whether alarms are still watched, after all is done: for the bake time, where alarms are configured."""
     if not service.configuration.get("alarms", {}).get("enable") or service.last_completed in (None, primary):
         return False
+    if service.release is not None and service.release.rollback is not None:
+        return False  # nothing is watched on the way back
     if primary.bake_from is None:
         primary.bake_from = monotonic()
     minutes = service.configuration["bakeTimeInMinutes"] or 1

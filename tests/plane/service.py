@@ -100,6 +100,7 @@ class Service:
         self.revisions: list[Revision] = []
         self.tasks: list[Task] = []
         self.last_completed: Deployment | None = None
+        self.new_rollback_id = False  # a rollback begins a new deployment of the earlier revision
         self.steady = False
         self.replaced = 0  # tasks that were stopped for their health, until others start
         self.struggling = 0  # starts that failed in a row
@@ -142,18 +143,23 @@ class Service:
         self.revisions.append(made)
         return made
 
-    def deploy(self, revision: Revision) -> Deployment:
-        """A new deployment, which replaces the primary one."""
-        sources = [one.revision for one in self.deployments[:1]]
+    def begin(self, revision: Revision) -> Deployment:
+        """A new primary deployment, with an id of its own."""
         if self.deployments:
             self.primary.status = "ACTIVE"
+        made = Deployment(f"ecs-svc/{random.randrange(10**18, 10**19)}", revision, desired=self.desired)
+        made.become("IN_PROGRESS", f"ECS deployment {made.id} in progress.")
+        self.deployments.insert(0, made)
+        return made
+
+    def deploy(self, revision: Revision) -> Deployment:
+        """A new deployment by a service deployment of its own, which ends the one under way."""
+        sources = [one.revision for one in self.deployments[:1]]
         running = self.release
         if running:
             running.become("STOPPED", "The service deployment was superseded by a newer one.")
             running.stopped = now()
-        made = Deployment(f"ecs-svc/{random.randrange(10**18, 10**19)}", revision, desired=self.desired)
-        made.become("IN_PROGRESS", f"ECS deployment {made.id} in progress.")
-        self.deployments.insert(0, made)
+        made = self.begin(revision)
         arn = f"arn:aws:ecs:{REGION}:{ACCOUNT}:service-deployment/{CLUSTER}/{self.name}/{secrets.token_urlsafe(16)}"
         release = Release(arn, revision, sources, made.id, threshold=self.threshold())
         release.breaker = "MONITORING" if self.configured_breaker["enable"] else "DISABLED"

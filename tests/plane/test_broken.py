@@ -68,6 +68,35 @@ def test_a_broken_image_trips_the_circuit_breaker_and_is_taken_back(live: Driver
         assert {one["message"] for one in logs} == {"exec /usr/local/bin/entrypoint: exec format error"}
 
 
+def test_a_rollback_may_begin_a_deployment_with_an_id_of_its_own(live: Driver) -> None:
+    before = live.service()["deployments"][0]
+    kept = {one["taskArn"] for one in live.tasks()}
+    live.plane.service.new_rollback_id = True
+    failed = live.update(live.register("exits"))
+
+    def going_back() -> dict[str, Any] | None:
+        found: dict[str, Any] = live.service()["deployments"][0]
+        return found if found["id"] not in (failed, before["id"]) else None
+
+    rollback = live.until(going_back)
+    assert rollback["rolloutStateReason"] == (
+        f"ECS deployment circuit breaker: rolling back to deploymentId {rollback['id']}."
+    )
+    assert [one["status"] for one in live.releases()] == ["ROLLBACK_IN_PROGRESS", "SUCCESSFUL"]
+    back = live.settled(rollback["id"])
+    assert (back["taskDefinition"], back["runningCount"]) == (before["taskDefinition"], 2)
+    assert back["deployments"][0]["rolloutStateReason"] == f"ECS deployment {rollback['id']} completed."
+    assert {one["taskArn"] for one in live.tasks()} & kept == set()
+    events = live.events()
+    gave_up = events.index(f"(deployment {failed}) deployment failed: tasks failed to start.")
+    assert events[gave_up + 1] == f"rolling back to deployment {rollback['id']}."
+    latest = live.releases()[0]
+    assert (latest["status"], latest["rollback"]["reason"]) == ("ROLLBACK_SUCCESSFUL", BROKEN)
+    assert [one["arn"] for one in back["currentServiceRevisions"]] == [latest["rollback"]["serviceRevisionArn"]]
+    since = live.ecs.list_service_deployments(**live.names, createdAt={"after": latest["createdAt"]})
+    assert [one["serviceDeploymentArn"] for one in since["serviceDeployments"]] == [latest["serviceDeploymentArn"]]
+
+
 def no_log_group(driver: Driver) -> dict[str, Any]:
     driver.plane.client("logs").delete_log_group(logGroupName=GROUP)
     return {"taskDefinition": driver.register("stub-next")}

@@ -120,13 +120,18 @@ def test_throttling_and_expired_credentials_reach_a_client_as_each_service_tells
 def test_an_operation_can_be_denied_or_unknown_and_a_bucket_or_all_out_of_reach(plane: Plane) -> None:
     ecs, s3 = plane.client("ecs"), plane.client("s3")
     plane.faults.deny("ListClusters")
-    with pytest.raises(ClientError, match="AccessDeniedException"):
+    with pytest.raises(ClientError, match=r"AccessDeniedException.* is not authorized to perform: ecs:ListClusters on"):
         ecs.list_clusters()
     assert ecs.list_task_definitions()["taskDefinitionArns"] == []
     plane.faults.clear()
     plane.faults.not_implemented("ListServiceDeployments")
     with pytest.raises(ClientError, match="UnknownOperationException"):
         ecs.list_service_deployments(cluster=CLUSTER, service=NAME)
+    plane.faults.clear()
+    plane.faults.break_down("ListServiceDeployments")
+    with pytest.raises(ClientError, match="ServerException") as failed:
+        ecs.list_service_deployments(cluster=CLUSTER, service=NAME)
+    assert failed.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
     plane.faults.clear()
     plane.faults.cut_off(RECORD)
     with pytest.raises((HTTPClientError, EndpointConnectionError)):
