@@ -15,6 +15,8 @@ CONFIG = Config(
     read_timeout=30,
     retries={"mode": "adaptive", "total_max_attempts": 8},  # throttling is waited out
 )
+# For calls that can be done without: whoever waits for the answer has another way.
+FEW_TRIES = CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 3}))
 READING = re.compile("(Describe|List|Get|Head|BatchGet|BatchCheck|Filter|Lookup|Search|Simulate)")
 
 
@@ -35,14 +37,22 @@ class Clients:
         self.region, self.writes = region, writes
         self.session = session or boto3.Session(region_name=region)
         self._made: dict[str, Any] = {}
+        self._few_tries: dict[str, Any] = {}
 
     def __getitem__(self, service: str) -> Any:
         """The client of a service, by boto3's name."""
-        if service not in self._made:
-            made = self._made[service] = self.session.client(service, region_name=self.region, config=CONFIG)
+        return self._client(service, self._made, CONFIG)
+
+    def few_tries(self, service: str) -> Any:
+        """The same, which repeats a call that fails only twice."""
+        return self._client(service, self._few_tries, FEW_TRIES)
+
+    def _client(self, service: str, made: dict[str, Any], config: Config) -> Any:
+        if service not in made:
+            client = made[service] = self.session.client(service, region_name=self.region, config=config)
             if not self.writes:
-                made.meta.events.register_first("before-call", refuse_writes)
-        return self._made[service]
+                client.meta.events.register_first("before-call", refuse_writes)
+        return made[service]
 
 
 def refuse_writes(model: Any, **_: Any) -> None:

@@ -1,12 +1,14 @@
 """The service as ECS and the load balancer tell of it at one moment, in the few words that a rollout needs."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from deploy import running
 from deploy.aws import Clients
 from deploy.plan import Plan
+
+SLACK = timedelta(seconds=5)  # between a deployment and its service deployment, of which ECS makes one after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +157,19 @@ def events(found: dict[str, Any]) -> list[Event]:
         Event(str(one.get("id", "")), one["createdAt"], str(one.get("message", ""))) for one in found.get("events", [])
     ]
     return sorted(told, key=lambda one: one.at)
+
+
+def service_deployments(clients: Clients, plan: Plan, since: datetime) -> list[dict[str, Any]]:
+    """Those that have begun since a deployment did, the oldest first, as ListServiceDeployments answers.
+
+    Every update that begins a deployment makes one. A rollback by ECS makes none: it is a part of the one that failed.
+
+    Raises:
+        ClientError, BotoCoreError, ResponseParserError: of AWS; not every endpoint knows the call.
+    """
+    after = since - SLACK
+    answer = clients.few_tries("ecs").list_service_deployments(
+        cluster=plan.cluster, service=plan.service, createdAt={"after": after}
+    )
+    begun = [brief for brief in answer.get("serviceDeployments", []) if brief["createdAt"] >= after]
+    return sorted(begun, key=lambda brief: brief["createdAt"])

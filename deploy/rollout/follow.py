@@ -14,12 +14,14 @@ from botocore.parsers import ResponseParserError
 
 from deploy.aws import Clients
 from deploy.plan import Plan
-from deploy.rollout.ecs import Deployment, Picture, picture
+from deploy.refusal import ERRORS, Denied, NoCredentials, Unreachable, meaning
+from deploy.rollout.ecs import Deployment, Picture, picture, service_deployments
 from deploy.why.diagnosis import Diagnosis
 
 PATIENCE_S = 120.0  # for which AWS may not answer; the deployment goes on meanwhile
 TWICE = 2  # looks that must find the same cause before it is believed
 UNKNOWN_OPERATION = ("UnknownOperationException", "InvalidAction", "NotImplemented", "UnsupportedOperation")
+ENDED_MEANWHILE = ("ConflictException", "ServiceDeploymentNotFoundException")
 
 # completed: ECS says so · failed: ECS gave it up, and goes back where it can · overtaken: somebody's newer deployment
 # took its place · gone: the service is gone · cause: something was found that no waiting cures · late: too long
@@ -156,25 +158,35 @@ def stop(clients: Clients, plan: Plan, deployment: Deployment) -> bool:
     """Have ECS end a deployment and go back at once.
 
     Returns:
-        False where this endpoint does not know the call, or has no such deployment on its way.
+        False where this endpoint does not know the call, or the deployment has ended meanwhile.
 
     Raises:
-        ClientError, BotoCoreError: of AWS.
+        AskError: AWS refuses, or failed again and again.
+        ClientError, BotoCoreError: there are no credentials, or no network.
     """
-    ecs = clients["ecs"]
+    arn = ""
     try:
-        found = ecs.list_service_deployments(
-            cluster=plan.cluster, service=plan.service, status=["PENDING", "IN_PROGRESS"]
-        ).get("serviceDeployments", [])
-        moving = [one for one in found if abs((one["createdAt"] - deployment.created).total_seconds()) < 60] or found
-        if not moving:
+        begun = service_deployments(clients, plan, deployment.created)
+        if not begun or begun[0].get("status") not in ("PENDING", "IN_PROGRESS"):
             return False
-        ecs.stop_service_deployment(serviceDeploymentArn=moving[0]["serviceDeploymentArn"], stopType="ROLLBACK")
+        arn = str(begun[0]["serviceDeploymentArn"])
+        clients.few_tries("ecs").stop_service_deployment(serviceDeploymentArn=arn, stopType="ROLLBACK")
     except ResponseParserError:
         return False
-    except ClientError as error:
-        code, status = error.response["Error"].get("Code", ""), error.response["ResponseMetadata"]["HTTPStatusCode"]
-        if code in UNKNOWN_OPERATION or status in (404, 501) or code == "ServiceDeploymentNotFoundException":
+    except ERRORS as error:
+        if isinstance(error, ClientError) and is_unknown(error):
             return False
-        raise
+        refused = meaning(error, "ecs")
+        if isinstance(refused, NoCredentials | Unreachable):
+            raise
+        if isinstance(refused, Denied) and arn:
+            refused = Denied(refused.action, f"{arn.rpartition('/')[0]}/*")  # a policy names those to come, too
+        raise refused from None
     return True
+
+
+def is_unknown(error: ClientError) -> bool:
+    """Whether the endpoint does not know an operation, or ECS no longer knows what was to be stopped."""
+    code = error.response["Error"].get("Code", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return code in UNKNOWN_OPERATION + ENDED_MEANWHILE or status in (404, 501)

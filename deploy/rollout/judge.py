@@ -10,9 +10,9 @@ from deploy.gates.gate import GateResult
 from deploy.gates.live import Live, own_key
 from deploy.gates.watch import Verdict, watch
 from deploy.record.trail import Attempt, Deployed
-from deploy.refusal import told
+from deploy.refusal import AskError, Denied, told
 from deploy.rollout import back, change
-from deploy.rollout.ecs import Picture, picture
+from deploy.rollout.ecs import Deployment, Picture, picture
 from deploy.rollout.follow import End, end, follow, patiently, stop
 from deploy.rollout.walk import Result, Walk
 from deploy.why.diagnose import diagnose
@@ -120,10 +120,23 @@ def not_completed(walk: Walk, ended: End, known: set[str]) -> Result:
     if ended.kind in ("cause", "late"):
         ours = ended.picture.deployment(name)
         first = not any(one.id in known for one in ended.picture.deployments)
-        if ours is not None and not first and stop(walk.clients, walk.plan, ours):
-            walk.see.say("The deployment was stopped: waiting cures nothing. ECS goes back.")
+        if ours is not None and not first:
+            said += stop_at_once(walk, ours)
         return back.after_failure(walk, exits.PLATFORM, "cause_found", said, mine)
     return back.after_failure(walk, exits.PLATFORM, "platform_failed", said, mine)
+
+
+def stop_at_once(walk: Walk, deployment: Deployment) -> str:
+    """Have ECS stop a deployment and go back; a sentence that says why it could not be asked to, else nothing."""
+    try:
+        if patiently(lambda: stop(walk.clients, walk.plan, deployment), walk.see):
+            walk.see.say("The deployment was stopped: waiting cures nothing. ECS goes back.")
+        return ""
+    except AskError as refused:
+        advice = f" {refused.advice}" if isinstance(refused, Denied) else ""
+        sentence = f"ECS could not be told to stop it: {refused}{advice} UpdateService goes back instead."
+        walk.see.say(sentence)
+        return f" {sentence}"
 
 
 def cause(walk: Walk, deployment: str) -> Diagnosis | None:

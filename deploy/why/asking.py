@@ -62,7 +62,7 @@ class Asking:
             BotoCoreError, ClientError: there are no credentials, or they are no good.
         """
         try:
-            client = self._clients[service]
+            client = self._clients.few_tries(service) if optional else self._clients[service]
             known = (client.meta.endpoint_url, operation)
             if len(self._silent) >= SILENT_MOST or service in self._silent:
                 self.note(part, self._silent.get(service) or f"{service} is not asked, since others do not answer.")

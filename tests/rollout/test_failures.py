@@ -344,6 +344,51 @@ def test_a_record_that_cannot_be_reached_stops_it_before_anything_moves(simple: 
     )
 
 
+# --- ECS cannot be asked to go back --------------------------------------------------------------------------------
+
+
+def may_not_stop(ground: Ground) -> None:
+    ground.plane.faults.deny("StopServiceDeployment")
+
+
+def cannot_list(ground: Ground) -> None:
+    ground.plane.faults.break_down("ListServiceDeployments")
+
+
+@pytest.mark.parametrize(
+    ("name", "refuse", "says"),
+    [
+        ("StopServiceDeployment denied", may_not_stop, '"Action": "ecs:StopServiceDeployment"'),
+        ("ListServiceDeployments fails", cannot_list, "ecs ListServiceDeployments (ServerException)"),
+    ],
+)
+def test_what_ecs_cannot_be_told_to_stop_is_taken_back_by_update_service(
+    simple: Ground, name: str, refuse: Act, says: str
+) -> None:
+    simple.settle()
+    ran, since, began, updates = simple.runs, len(simple.callers.seen), time.monotonic(), simple.calls("UpdateService")
+
+    def never_gives_up() -> None:  # else ECS might be first
+        simple.plane.service.configuration["deploymentCircuitBreaker"]["enable"] = False
+
+    def strike() -> None:
+        becomes("wrong-port")(simple)
+        refuse(simple)
+        threading.Timer(0.3, never_gives_up).start()
+
+    simple.plane.before("UpdateService", strike)
+    ended = simple.operator.trail("up", "hybrid")
+    seconds, last = time.monotonic() - began, simple.operator.record.attempts[-1]
+    simple.plane.faults.clear()
+    assert (ended.code, last.outcome, last.cause) == (4, "cause_found", "PORT_CLOSED"), ended
+    assert says in ended.told["sentence"], ended
+    assert "UpdateService goes back instead." in ended.told["sentence"]
+    assert (simple.runs, simple.calls("UpdateService")) == (ran, updates + 2)
+    lost = steadily(simple, since)
+    assert lost == []
+    note(name, "hybrid", ended, last, 0, len(simple.callers.seen) - since, seconds)
+
+
 # --- people, networks and credentials ----------------------------------------------------------------------------
 
 
