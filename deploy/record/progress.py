@@ -106,10 +106,8 @@ def current(record: Record) -> Current:
             if back is not None:
                 why = "it was gone back to" if attempt.command == "rollback" else f"{attempt.phase} was taken back"
                 found = Current(attempt=back, sentence=f"{_runs(back)} It runs again since {why}.")
-            elif attempt.deployment is not None:
-                found = Current(
-                    sentence=f"Nothing proven runs: {attempt.phase} failed, and there was nothing to go back to."
-                )
+            elif attempt.deployment is not None and attempt.command == "up":
+                found = Current(sentence=f"Nothing proven runs: {attempt.phase} failed, and {_left(attempt)}.")
     return found
 
 
@@ -178,6 +176,14 @@ def _next(record: Record, runs: Current, digest: str | None) -> tuple[Phase, str
 
 def _up(phase: Phase, digest: str | None) -> str:
     return f"trail up {phase} --digest {shlex.quote(clean(digest, 80)) if digest else NO_DIGEST}"
+
+
+def _left(attempt: Attempt) -> str:
+    """What a failed attempt left behind where nothing was proven before."""
+    before = attempt.before.task_definition if attempt.before is not None else None
+    if before is None or (attempt.deployed is not None and attempt.deployed.task_definition == before):
+        return "there was nothing to go back to"
+    return f"{clean(before.rpartition('/')[2], 80)}, which ran before, runs again"
 
 
 def _runs(attempt: Attempt) -> str:

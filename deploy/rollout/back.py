@@ -1,5 +1,6 @@
 """Back to what was proven: by the record, never to "revision minus one", and never over somebody's newer deployment."""
 
+import functools
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,11 +16,10 @@ from deploy.record import progress
 from deploy.record.trail import Attempt, Deployed, Outcome, Record
 from deploy.refusal import meaning
 from deploy.rollout import change, ecs
-from deploy.rollout.follow import follow, patiently
+from deploy.rollout.follow import follow, patiently, rolled_back
 from deploy.rollout.walk import Result, Somebody, Walk, assert_begun
 
 VERIFY_S = 90.0  # until what was gone back to must be seen to serve
-GOING_BACK = ("rolling back", "rollback")  # ECS's words
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,8 @@ def after_failure(walk: Walk, code: int, outcome: Outcome, said: str, mine: set[
     choice = targets(walk.record, attempt.phase, wanted, attempt.before)
     try:
         if not choice:
-            leave_alone_what_is_newer(patiently(lambda: ecs.picture(walk.clients, walk.plan), walk.see), mine, set())
+            seen = patiently(lambda: ecs.picture(walk.clients, walk.plan), walk.see)
+            leave_alone_what_is_newer(walk, seen, mine, attempt.deployment, attempt.started)
             change.stop_all_tasks(walk.clients, walk.plan)
             sentence = (
                 f"{said} Nothing was proven before, so the desired count is 0 now; the diagnosis is in the record."
@@ -112,12 +113,12 @@ def go_back(walk: Walk, choice: list[Target], mine: set[str]) -> tuple[bool, str
         Somebody: a newer deployment of somebody else's is there.
         ClientError, BotoCoreError: AWS refuses, or does not answer.
     """
-    told = ""
+    told, attempt = "", assert_begun(walk.attempt)
+    left, since = attempt.deployment, attempt.started
     for target in choice:
         walk.see.say(f"Going back to {target.words()} …")
         seen = patiently(lambda: ecs.picture(walk.clients, walk.plan), walk.see)
-        aims = {one.deployed.task_definition for one in choice}
-        leave_alone_what_is_newer(seen, mine, aims)
+        leave_alone_what_is_newer(walk, seen, mine, left, since)
         primary = seen.primary
         if primary is not None and primary.task_definition == target.deployed.task_definition:
             name = primary.id
@@ -130,10 +131,13 @@ def go_back(walk: Walk, choice: list[Target], mine: set[str]) -> tuple[bool, str
                 told += f"{target.words()} cannot run again ({error.response['Error'].get('Message', '')}). "
                 walk.see.say(told)
                 continue
-        ended = follow(walk.clients, walk.plan, name, mine, walk.times(), walk.see)
+        if attempt.command == "rollback":
+            walk.keep(deployment=name)
+        ended = follow(walk.clients, walk.plan, name, mine, seen.at, walk.times(), walk.see)
         if ended.kind == "overtaken":
             raise Somebody(f"{ended.sentence} It was left alone.")
-        mine = mine | {name}
+        left, since = name, seen.at
+        mine = mine | {name} | ({ended.rollback} if ended.rollback else set())
         fault = ended.sentence if ended.kind != "completed" else unproven(walk, target)
         if fault is None:
             return True, f"{told}Gone back to {target.words()}; it serves.", target
@@ -141,8 +145,15 @@ def go_back(walk: Walk, choice: list[Target], mine: set[str]) -> tuple[bool, str
     return False, f"{told}Going back failed: somebody has to look now (`trail why`).", choice[-1]
 
 
-def leave_alone_what_is_newer(seen: ecs.Picture, mine: set[str], aims: set[str]) -> None:
-    """Nothing where the service's deployment is ours, was there before, or is ECS's own way back.
+def leave_alone_what_is_newer(walk: Walk, seen: ecs.Picture, mine: set[str], left: str | None, since: datetime) -> None:
+    """Nothing where the service's deployment is ours, was there before, or is a rollback by ECS.
+
+    Args:
+        walk: with clients and plan.
+        seen: the service now.
+        mine: ids of deployments that are ours, or were there before.
+        left: id of our deployment that failed; None where there was none.
+        since: when that one began, or earlier; UTC.
 
     Raises:
         Somebody: it is somebody else's.
@@ -150,8 +161,10 @@ def leave_alone_what_is_newer(seen: ecs.Picture, mine: set[str], aims: set[str])
     primary = seen.primary
     if primary is None or primary.id in mine:
         return
-    if primary.task_definition in aims and any(word in primary.reason.lower() for word in GOING_BACK):
-        return
+    if left is not None:
+        rollback = functools.partial(rolled_back, walk.clients, walk.plan, seen, left, since)
+        if patiently(rollback, walk.see) is not None:
+            return
     raise Somebody(f"{primary.id} is newer and somebody else's; it was left alone.")
 
 

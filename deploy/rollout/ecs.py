@@ -8,6 +8,7 @@ from deploy import running
 from deploy.aws import Clients
 from deploy.plan import Plan
 
+NO_REASON = "no reason was given"
 SLACK = timedelta(seconds=5)  # between a deployment and its service deployment, of which ECS makes one after the other
 
 
@@ -173,3 +174,27 @@ def service_deployments(clients: Clients, plan: Plan, since: datetime) -> list[d
     )
     begun = [brief for brief in answer.get("serviceDeployments", []) if brief["createdAt"] >= after]
     return sorted(begun, key=lambda brief: brief["createdAt"])
+
+
+def rollback_reason(clients: Clients, service: dict[str, Any], service_deployment: dict[str, Any]) -> str | None:
+    """Why ECS rolled a service deployment back to what the service runs now, in ECS's words; None where it did not.
+
+    Args:
+        clients: of AWS.
+        service: as DescribeServices answers.
+        service_deployment: as ListServiceDeployments answers.
+
+    Raises:
+        ClientError, BotoCoreError, ResponseParserError: of AWS.
+    """
+    if service_deployment.get("status") not in ("ROLLBACK_IN_PROGRESS", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"):
+        return None
+    arns = [service_deployment["serviceDeploymentArn"]]
+    answer = clients.few_tries("ecs").describe_service_deployments(serviceDeploymentArns=arns)
+    described = next(iter(answer.get("serviceDeployments", [])), service_deployment)
+    rollback = described.get("rollback") or {}
+    revision, current = rollback.get("serviceRevisionArn"), service.get("currentServiceRevisions") or []
+    runs = [one.get("arn") for one in current if one.get("requestedTaskCount", 1)]
+    if revision and current and revision not in runs:
+        return None  # something else runs: a newer update, which the list does not show yet
+    return str(rollback.get("reason") or described.get("statusReason") or NO_REASON)

@@ -4,10 +4,12 @@ Never by `services_stable`: that waiter is content after a rollback too (aws-act
 #191). What ends a deployment is told apart here; what to do about it is decided in walk.py.
 """
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from datetime import datetime
+from typing import Literal, Protocol, TypeVar
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 from botocore.parsers import ResponseParserError
@@ -15,8 +17,17 @@ from botocore.parsers import ResponseParserError
 from deploy.aws import Clients
 from deploy.plan import Plan
 from deploy.refusal import ERRORS, Denied, NoCredentials, Unreachable, meaning
-from deploy.rollout.ecs import Deployment, Picture, picture, service_deployments
+from deploy.rollout.ecs import (
+    NO_REASON,
+    SLACK,
+    Deployment,
+    Picture,
+    picture,
+    rollback_reason,
+    service_deployments,
+)
 from deploy.why.diagnosis import Diagnosis
+from deploy.why.subject import BACK, FAILED
 
 PATIENCE_S = 120.0  # for which AWS may not answer; the deployment goes on meanwhile
 TWICE = 2  # looks that must find the same cause before it is believed
@@ -37,12 +48,14 @@ class End:
         sentence: for people.
         picture: the last one.
         cause: where one was found.
+        rollback: id of the deployment that ECS runs instead, where it went back.
     """
 
     kind: Kind
     sentence: str
     picture: Picture
     cause: Diagnosis | None = None
+    rollback: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +76,7 @@ class See(Protocol):
         """Tell something."""
 
 
+T = TypeVar("T")
 Why = Callable[[], Diagnosis | None]
 
 
@@ -71,6 +85,7 @@ def follow(
     plan: Plan,
     deployment: str,
     known: set[str],
+    since: datetime,
     times: Times,
     see: See,
     why: Why | None = None,
@@ -81,7 +96,8 @@ def follow(
         clients: of AWS.
         plan: whose service it is.
         deployment: its id.
-        known: ids of deployments that were there before it; what ECS goes back to is one of them.
+        known: ids of deployments that were there before it; ECS may go back to one of them.
+        since: when it began, or earlier; UTC.
         times: see `Times`.
         see: is shown what is seen.
         why: the most likely cause of what fails at the moment; not asked while nothing fails.
@@ -94,7 +110,9 @@ def follow(
     while True:
         seen = patiently(lambda: picture(clients, plan), see)
         see.picture(seen, deployment)
-        if ended := end(seen, deployment, known):
+        if ours := seen.deployment(deployment):
+            since = ours.created
+        if ended := patiently(functools.partial(end, clients, plan, seen, deployment, known, since), see):
             return ended
         if why is not None and in_trouble(seen, deployment):
             cause = patiently(why, see)
@@ -107,23 +125,93 @@ def follow(
         time.sleep(times.every)
 
 
-def end(seen: Picture, name: str, known: set[str]) -> End | None:
-    """How a deployment has ended, as far as a picture shows; None while it goes on."""
+def end(clients: Clients, plan: Plan, seen: Picture, name: str, known: set[str], since: datetime) -> End | None:
+    """How a deployment has ended, as far as a picture shows; None while it goes on. Arguments as of `follow`.
+
+    Raises:
+        ClientError, BotoCoreError: as `rolled_back`.
+    """
     ours, primary = seen.deployment(name), seen.primary
     if seen.service is None:
         return End("gone", "The service is gone: somebody deleted it.", seen)
+    if primary is not None and primary.id != name:
+        why = failure(seen, name) or ""
+        if ours is not None and ours.rollout == "FAILED":
+            why = why or ours.reason or NO_REASON
+        if primary.id in known:
+            why = why or (primary.reason if going_back(primary) else "")
+        elif (reason := rolled_back(clients, plan, seen, name, since)) is not None:
+            why = why or reason
+        elif not why:
+            return End("overtaken", f"{primary.id} is newer than {name}: somebody else deploys.", seen)
+        else:  # ours had failed when somebody else deployed
+            return End("failed", f"{name} failed: {why.rstrip('.')}.", seen)
+        runs = primary.task_definition.rpartition("/")[2]
+        failed = f"{name} failed{f': {why}' if why else ''}".rstrip(".")
+        return End("failed", f"{failed}. ECS went back to {runs} ({primary.id}).", seen, rollback=primary.id)
     if ours is not None and ours.rollout == "FAILED":
         return End("failed", ours.reason or f"ECS says that {name} FAILED.", seen)
-    if primary is not None and primary.id != name:
-        if primary.id in known:
-            reason = primary.reason or (ours.reason if ours else "")
-            return End("failed", reason or f"ECS went back from {name} to {primary.id}.", seen)
-        return End("overtaken", f"{primary.id} is newer than {name}: somebody else deploys.", seen)
     if ours is None:
         return End("gone", f"{name} is no longer among the service's deployments.", seen)
     if ours.rollout == "COMPLETED" and ours.running >= ours.desired:
         return End("completed", f"{name} is COMPLETED: {ours.running} of {ours.desired} tasks run.", seen)
     return None
+
+
+def failure(seen: Picture, name: str) -> str | None:
+    """What an event says of why a deployment failed; None where none says that it did."""
+    for event in seen.events:
+        if (match := FAILED.search(event.message)) is not None and match["id"] == name:
+            return event.message[match.end() :].strip(" :.") or NO_REASON
+    return None
+
+
+def going_back(deployment: Deployment) -> bool:
+    """Whether a deployment is a rollback that goes on; once it has ended, its reason says so no more."""
+    return BACK.search(deployment.reason) is not None
+
+
+def rolled_back(clients: Clients, plan: Plan, seen: Picture, name: str, since: datetime) -> str | None:
+    """Why ECS went back from a deployment to the one that the service runs now, whose id is new.
+
+    ECS's rollback may be a new deployment of the earlier task definition. Events tell it from somebody else's, since
+    they name both deployments; then the service deployment does; then the reason of the new deployment.
+
+    Args:
+        clients: of AWS.
+        plan: whose service it is.
+        seen: shows another primary deployment.
+        name: id of the deployment that ECS may have given up.
+        since: when that one began, UTC.
+
+    Returns:
+        ECS's words; None where nothing says that it is ECS's rollback: then it is somebody else's deployment.
+
+    Raises:
+        ClientError, BotoCoreError: there are no credentials, or no network.
+    """
+    primary = seen.primary
+    if primary is None or primary.id == name:
+        return None
+    failures = [(event.at, match["id"]) for event in seen.events if (match := FAILED.search(event.message)) is not None]
+    if failures and failures[-1][0] >= since - SLACK and failures[-1][1] != name:
+        return None  # a later deployment of somebody else failed, and ECS went back from that one
+    why = failure(seen, name)
+    named = any(primary.id == match["id"] for event in seen.events if (match := BACK.search(event.message)) is not None)
+    if why is not None and named:
+        return why
+    try:
+        begun = service_deployments(clients, plan, since)
+        if len(begun) > 1:
+            return None  # somebody else has updated the service
+        reason = rollback_reason(clients, seen.service or {}, begun[0]) if begun else None
+    except ERRORS as error:
+        if isinstance(meaning(error, "ecs"), NoCredentials | Unreachable):
+            raise
+        reason = None
+    if reason is None and not named and not going_back(primary):
+        return None
+    return why or reason or primary.reason
 
 
 def in_trouble(seen: Picture, name: str) -> bool:
@@ -139,7 +227,7 @@ def in_trouble(seen: Picture, name: str) -> bool:
     )
 
 
-def patiently(ask: Callable[[], Any], see: See) -> Any:
+def patiently(ask: Callable[[], T], see: See) -> T:
     """An answer of AWS; where the network is away, asked again for a while."""
     first: float | None = None
     while True:

@@ -1,5 +1,6 @@
 """A deployment that was begun: followed to its end, judged by the gates, and taken back where it fails."""
 
+import functools
 import time
 from typing import Any
 
@@ -12,7 +13,7 @@ from deploy.gates.watch import Verdict, watch
 from deploy.record.trail import Attempt, Deployed
 from deploy.refusal import AskError, Denied, told
 from deploy.rollout import back, change
-from deploy.rollout.ecs import Deployment, Picture, picture
+from deploy.rollout.ecs import Deployment, picture
 from deploy.rollout.follow import End, end, follow, patiently, stop
 from deploy.rollout.walk import Result, Walk
 from deploy.why.diagnose import diagnose
@@ -34,7 +35,8 @@ def judge(walk: Walk, attempt: Attempt, known: set[str], moved: bool = True) -> 
     """
     name = str(attempt.deployment)
     if moved:
-        ended = follow(walk.clients, walk.plan, name, known, walk.times(), walk.see, lambda: cause(walk, name))
+        began, times = attempt.started, walk.times()
+        ended = follow(walk.clients, walk.plan, name, known, began, times, walk.see, lambda: cause(walk, name))
         if ended.kind != "completed":
             return not_completed(walk, ended, known)
         walk.see.say(ended.sentence)
@@ -96,9 +98,11 @@ def ask_gates(walk: Walk, attempt: Attempt, known: set[str]) -> Verdict | End:
         now = time.monotonic()
         held_since = (held_since or now) if all(one.holds for one in results) else None
         walk.see.gates(results, now - held_since if held_since else 0.0, limits.window_s)
-        seen: Picture = patiently(lambda: picture(walk.clients, walk.plan), walk.see)
+        seen = patiently(lambda: picture(walk.clients, walk.plan), walk.see)
         walk.see.picture(seen, name)
-        if (lost := end(seen, name, known)) and lost.kind != "completed":
+        look = functools.partial(end, walk.clients, walk.plan, seen, name, known, attempt.started)
+        lost = patiently(look, walk.see)
+        if lost and lost.kind != "completed":
             rounds.close()
             return lost
 
@@ -115,8 +119,9 @@ def not_completed(walk: Walk, ended: End, known: set[str]) -> Result:
     said = f"{found.title}: {found.sentence}" if found else ended.sentence
     if found:
         walk.see.say(f"Most likely: {said}")
-        walk.keep(cause=found.code, evidence=found.evidence[:20])
-    mine = known | {name}
+        evidence = found.evidence[:20] + ([ended.sentence] if ended.kind == "failed" else [])
+        walk.keep(cause=found.code, evidence=evidence)
+    mine = known | {name} | ({ended.rollback} if ended.rollback else set())
     if ended.kind in ("cause", "late"):
         ours = ended.picture.deployment(name)
         first = not any(one.id in known for one in ended.picture.deployments)

@@ -13,6 +13,7 @@ from deploy.record.telling import short
 from deploy.record.trail import Attempt, Record
 from deploy.refusal import told
 from deploy.rollout.ecs import Deployment, Picture, picture
+from deploy.rollout.follow import failure
 from deploy.words import printable
 
 
@@ -41,6 +42,11 @@ def now(plan: Plan, clients: Clients, record: Record) -> Seen:
         lines.append(f"       {seen.moving.id} is on its way: {seen.moving.running} of {seen.moving.desired} tasks.")
     if not seen.primary.desired:
         lines.append("       Its desired count is 0: nothing serves.")
+    for one in record.attempts:
+        if one.outcome == "running" and one.deployment not in (None, seen.primary.id):
+            reason = failure(seen, str(one.deployment))
+            if reason is not None:
+                lines.append(f"       {one.deployment} of phase {one.phase} failed: {printable(reason, 300)}.")
     known = current(record).attempt
     wanted = _task_definition(known) if known is not None else None
     ours = {wanted, *(_task_definition(one) for one in record.attempts if one.outcome == "running")}

@@ -6,7 +6,7 @@ It picks up the deployment that runs in AWS and never begins a second one.
 import os
 from datetime import timedelta
 
-from deploy import exits
+from deploy import exits, running
 from deploy.record import lock
 from deploy.record.trail import Attempt
 from deploy.rollout import back
@@ -65,29 +65,35 @@ def finish(walk: Walk, left: Attempt) -> Result:
     seen = picture(walk.clients, walk.plan)
     deployed = left.deployed
     began = None if deployed is None else begun(seen, left)
-    known = {one.id for one in seen.deployments if began is None or one.created < began.created}
+    start = began.created if began is not None else left.started
+    known = {one.id for one in seen.deployments if one.created < start}
+    name = left.deployment or (began.id if began is not None else ended_already(walk, left))
+    if name is not None:
+        left = walk.keep(deployment=name)
     if left.command == "rollback" and deployed is not None:
         target = next(
             (one for one in back.targets(walk.record, left.phase, None) if one.deployed == deployed),
             back.Target(deployed),
         )
-        went, sentence, target = back.go_back(walk, [target], known | ({began.id} if began else set()))
+        went, sentence, target = back.go_back(walk, [target], known | ({name} if name is not None else set()))
         if went:
             return walk.end(exits.FINE, "restored", sentence, back_to=target.attempt)
         return walk.end(exits.ROLLBACK_FAILED, "rollback_failed", sentence)
-    if deployed is None or (began is None and left.deployment is None):
+    if deployed is None or name is None:
         return walk.end(exits.FINE, "abandoned", "Nothing had been begun in AWS; `trail up` begins anew.")
-    name = left.deployment or (began.id if began else "")
-    attempt = walk.keep(deployment=name)
     if left.cause is not None:  # it had failed, and was on its way back
         code, outcome = (
             (exits.GATE_FAILED, "gate_failed")
             if any(not one.holds for one in left.gates)
             else (exits.PLATFORM, "cause_found")
         )
-        return back.after_failure(walk, code, outcome, f"{left.cause} had failed it.", known | {name})  # type: ignore[arg-type]
+        # Going back may have begun, and its deployment is not in the record; whoever began it, it stays as it is.
+        choice = back.targets(walk.record, left.phase, deployed.task_definition, left.before)[:1]
+        aims = {one.deployed.task_definition for one in choice}
+        mine = known | {name} | {one.id for one in seen.deployments if one.task_definition in aims}
+        return back.after_failure(walk, code, outcome, f"{left.cause} had failed it.", mine)  # type: ignore[arg-type]
     walk.see.begin(left.phase, f"{walk.plan.service}, resumed", walk.expected_s(left.phase))
-    return judge(walk, attempt, known - {name})
+    return judge(walk, left, known - {name})
 
 
 def begun(seen: Picture, left: Attempt) -> Deployment | None:
@@ -97,3 +103,15 @@ def begun(seen: Picture, left: Attempt) -> Deployment | None:
     wanted = left.deployed.task_definition if left.deployed else None
     fitting = (one for one in seen.deployments if one.task_definition == wanted and one.created > left.started - SKEW)
     return next(fitting, None)
+
+
+def ended_already(walk: Walk, left: Attempt) -> str | None:
+    """Id of the attempt's deployment where ECS no longer lists it, by its stopped tasks; ECS knows them for an hour."""
+    if left.deployed is None:
+        return None
+    others = {None, "", *(one.deployment for one in walk.record.attempts)}
+    for task in running.tasks(walk.clients, walk.plan, "STOPPED"):
+        ours = task.get("taskDefinitionArn") == left.deployed.task_definition
+        if ours and task.get("startedBy") not in others and task["createdAt"] > left.started - SKEW:
+            return str(task["startedBy"])
+    return None

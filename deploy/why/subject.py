@@ -7,7 +7,7 @@ from deploy.why.facts.service import Deployment
 from deploy.why.facts.task import Task
 
 FAILED = re.compile(r"\(deployment (?P<id>[^)\s]+)\) deployment failed")
-BACK = re.compile(r"rolling back to (?:deployment )?(?P<id>ecs-svc/\d+)")
+BACK = re.compile(r"rolling back to (?:deployment(?:Id)? )?(?P<id>ecs-svc/\d+)")  # of events, and of rolloutStateReason
 
 
 def subject(deployments: list[Deployment], events: list[Event]) -> str:
@@ -19,7 +19,7 @@ def subject(deployments: list[Deployment], events: list[Event]) -> str:
     for event in events:  # ECS takes a deployment that it has rolled back out of the list: events remember it
         if (failed := FAILED.search(event.text)) is None or failed["id"] == primary.id:
             continue
-        went_back = any(
+        went_back = BACK.search(primary.reason) is not None or any(
             (back := BACK.search(one.text)) is not None and back["id"] == primary.id
             for one in events
             if event.at is None or one.at is None or one.at >= event.at

@@ -344,7 +344,114 @@ def test_a_record_that_cannot_be_reached_stops_it_before_anything_moves(simple: 
     )
 
 
-# --- ECS cannot be asked to go back --------------------------------------------------------------------------------
+# --- ECS goes back by a deployment of its own, or cannot be asked to ---------------------------------------------
+
+
+@pytest.fixture
+def new_ids(simple: Ground) -> Iterator[Ground]:
+    """A rollback of ECS's begins a new deployment."""
+    simple.settle()
+    simple.plane.service.new_rollback_id = True
+    yield simple
+    simple.plane.faults.clear()
+    simple.plane.service.new_rollback_id = False
+
+
+def rolled_back(ground: Ground, before: str) -> None:
+    """Wait until ECS has gone back, by another deployment than the one before."""
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends:
+        found = ground.plane.service.primary
+        if found.id != before and found.rollout == "COMPLETED":
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"ECS does not go back: {ground.plane.summary()}")
+
+
+def taken_back_by_ecs(ground: Ground, name: str, ended: Ended, ran: str, since: int, began: float, cause: str) -> None:
+    """Our deployment failed, the record says why, and status tells that and what runs; ECS alone went back."""
+    seconds, last = time.monotonic() - began, ground.operator.record.attempts[-1]
+    assert (ended.code, last.outcome, last.cause) == (4, "platform_failed", cause), ended
+    rollback = ground.plane.service.primary.id
+    assert f"ECS went back to {ran.rpartition('/')[2]} ({rollback})." in last.evidence[-1], ended
+    assert "Gone back to" in ended.told["sentence"]
+    back = next(one for one in ground.operator.record.attempts if one.id == last.back_to)
+    assert (back.phase, back.outcome, ground.runs) == ("simple", "proven", ran)
+    told = ground.operator.trail("status").told
+    hybrid = told["progress"]["stations"][1]
+    assert (hybrid["state"], hybrid["cause"]) == ("failed", cause)
+    assert "It runs again since hybrid was taken back." in told["progress"]["current"]["sentence"]
+    assert (told["live"]["deployment"], told["live"]["differs_from_record"]) == (rollback, False)
+    lost = steadily(ground, since)
+    assert lost == []
+    note(name, "hybrid", ended, last, 0, len(ground.callers.seen) - since, seconds)
+
+
+def test_a_rollback_by_alarm_under_a_new_id_is_our_failure(new_ids: Ground) -> None:
+    ran, since, began = new_ids.runs, len(new_ids.callers.seen), time.monotonic()
+    updates = new_ids.calls("UpdateService")
+    new_ids.plane.before("UpdateService", lambda: rings_soon(new_ids))
+    ended = new_ids.operator.trail("up", "hybrid")
+    alarm("OK")(new_ids)
+    assert new_ids.calls("UpdateService") == updates + 1
+    taken_back_by_ecs(
+        new_ids, "alarm fires, ECS goes back under a new id", ended, ran, since, began, "DEPLOYMENT_ALARM"
+    )
+
+
+def test_a_rollback_under_a_new_id_while_the_network_was_away_is_our_failure(new_ids: Ground) -> None:
+    ran, since, began = new_ids.runs, len(new_ids.callers.seen), time.monotonic()
+    updates, before = new_ids.calls("UpdateService"), new_ids.plane.service.primary.id
+
+    def away() -> None:
+        becomes("exits")(new_ids)
+        threading.Timer(0.3, new_ids.plane.faults.cut_off_all).start()
+        threading.Thread(target=lambda: (rolled_back(new_ids, before), new_ids.plane.faults.clear())).start()
+
+    new_ids.plane.before("UpdateService", away)
+    ended = new_ids.operator.trail("up", "hybrid")
+    assert "AWS does not answer" in ended.lines
+    assert new_ids.calls("UpdateService") == updates + 1
+    name = "network away while ECS goes back under a new id"
+    taken_back_by_ecs(new_ids, name, ended, ran, since, began, "DEPENDENCY_MISSING")
+
+
+@pytest.mark.parametrize("word", ["has begun", "IN_PROGRESS"])  # before the record has the id of it, and after
+def test_resume_after_a_rollback_under_a_new_id_says_the_same(new_ids: Ground, word: str) -> None:
+    ran, since, began = new_ids.runs, len(new_ids.callers.seen), time.monotonic()
+    new_ids.plane.before("UpdateService", lambda: becomes("exits")(new_ids))
+    updates, before = new_ids.calls("UpdateService"), new_ids.plane.service.primary.id
+    new_ids.operator.cut(new_ids.operator.start("up", "hybrid"), word, signal.SIGKILL)
+    rolled_back(new_ids, before)
+    left = new_ids.operator.record.attempts[-1]
+    lines = new_ids.operator.lines("status")
+    assert (f"{left.deployment} of phase hybrid failed: tasks failed to start." in lines) is (
+        left.deployment is not None
+    )
+    assert "Next:  trail resume" in lines
+    ended = new_ids.operator.trail("resume")
+    assert new_ids.calls("UpdateService") == updates + 1
+    name = "kill -9, ECS goes back under a new id, then resume"
+    taken_back_by_ecs(new_ids, name, ended, ran, since, began, "DEPENDENCY_MISSING")
+
+
+def test_resume_leaves_alone_what_somebody_else_deployed_meanwhile(new_ids: Ground) -> None:
+    ran, since, began = new_ids.runs, len(new_ids.callers.seen), time.monotonic()
+    new_ids.plane.before("UpdateService", lambda: becomes("exits")(new_ids))
+    before = new_ids.plane.service.primary.id
+    new_ids.operator.cut(new_ids.operator.start("up", "hybrid"), "IN_PROGRESS", signal.SIGKILL)
+    rolled_back(new_ids, before)
+    theirs = new_ids.plane.somebody_else_updates(taskDefinition=ran)
+    updates = new_ids.calls("UpdateService")
+    ended = new_ids.operator.trail("resume")
+    last = new_ids.operator.record.attempts[-1]
+    assert (ended.code, last.outcome, last.cause) == (6, "overtaken", "DEPENDENCY_MISSING"), ended
+    assert f"{theirs} is newer and somebody else's; it was left alone." in ended.told["sentence"]
+    assert (new_ids.calls("UpdateService"), new_ids.plane.service.primary.id) == (updates, theirs)
+    new_ids.settle()
+    assert steadily(new_ids, since) == []
+    name, sent = "kill -9, ECS goes back, another deploys, then resume", len(new_ids.callers.seen) - since
+    note(name, "hybrid", ended, last, 0, sent, time.monotonic() - began)
 
 
 def may_not_stop(ground: Ground) -> None:

@@ -1,4 +1,4 @@
-"""A deployment that is known to be bad is stopped, or taken back by UpdateService where ECS cannot be asked to.
+"""How a deployment has ended: completed, failed and rolled back by ECS, or replaced by somebody else's.
 
 AWS's answers are checked against botocore's model by its Stubber.
 """
@@ -10,21 +10,23 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
 from bentos.skin.contract import contract
 from deploy import exits
 from deploy.aws import Clients
 from deploy.plan import Plan
+from deploy.record.trail import Attempt
 from deploy.refusal import AskError, Denied, Refused, Throttled
-from deploy.rollout import back, ecs, judge
+from deploy.rollout import back, ecs, judge, resume
 from deploy.rollout.ecs import Picture
-from deploy.rollout.follow import End, stop
+from deploy.rollout.follow import End, end, stop
 from deploy.rollout.view import Plain
-from deploy.rollout.walk import Result, Walk
+from deploy.rollout.walk import Result, Somebody, Walk
 from deploy.why.diagnosis import Diagnosis
 from tests.deploy.infra_plans import plan
-from tests.rollout.records import attempt, image
+from tests.rollout.records import attempt, image, record
 
 BEGUN = datetime(2026, 11, 3, 12, 4, tzinfo=UTC)
 OLD, OURS, ROLLBACK, THEIRS = "ecs-svc/1", "ecs-svc/2", "ecs-svc/3", "ecs-svc/4"
@@ -58,6 +60,12 @@ def event(message: str, at: float) -> dict[str, Any]:
     return {"id": str(at), "createdAt": later(at), "message": f"(service shine-api-gateway) {message}"}
 
 
+FAILED = event(f"(deployment {OURS}) deployment failed: tasks failed to start.", 60)
+BACK = event(f"rolling back to deployment {ROLLBACK}.", 61)
+PRIMARY = deployment(ROLLBACK, 61, status="PRIMARY")
+NAMED = f"ECS deployment circuit breaker: rolling back to deploymentId {ROLLBACK}."
+
+
 def shows(*deployments: dict[str, Any], events: tuple[dict[str, Any], ...] = (), runs: str = REVISION) -> Picture:
     """The service at one moment."""
     revisions = [{"arn": runs, "requestedTaskCount": 2}]
@@ -85,15 +93,202 @@ def clients(session: boto3.Session) -> Iterator[Clients]:
         stub.assert_no_pending_responses()
 
 
+@pytest.fixture
+def asked(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Operations that ECS was asked for."""
+    names: list[str] = []
+    client = clients.few_tries("ecs")
+    call = client._make_api_call
+
+    def recorded(operation: str, parameters: dict[str, Any]) -> Any:
+        names.append(operation)
+        return call(operation, parameters)
+
+    monkeypatch.setattr(client, "_make_api_call", recorded)
+    return names
+
+
 def lists(clients: Clients, *found: dict[str, Any]) -> None:
     """ListServiceDeployments answers."""
     asked = {"cluster": PLAN.cluster, "service": PLAN.service, "createdAt": ANY}
     clients._few_tries["stub"].add_response("list_service_deployments", {"serviceDeployments": list(found)}, asked)
 
 
+def describes(clients: Clients, revision: str = REVISION) -> None:
+    """DescribeServiceDeployments answers for ours, which was rolled back to a revision."""
+    rollback = {"reason": BROKEN, "startedAt": later(61), "serviceRevisionArn": revision}
+    whole = {
+        **service_deployment(),
+        "sourceServiceRevisions": [{"arn": REVISION}],
+        "targetServiceRevision": {"arn": NEWER},
+        "rollback": rollback,
+    }
+    asked = {"serviceDeploymentArns": [RELEASE]}
+    clients._few_tries["stub"].add_response("describe_service_deployments", {"serviceDeployments": [whole]}, asked)
+
+
 def refuses(clients: Clients, operation: str, code: str, message: str = "no", status: int = 400) -> None:
     """ECS answers with an error."""
     clients._few_tries["stub"].add_client_error(operation, code, message, http_status_code=status)
+
+
+def ended(clients: Clients, seen: Picture, known: frozenset[str] = frozenset({OLD})) -> End | None:
+    return end(clients, PLAN, seen, OURS, set(known), BEGUN)
+
+
+# --- rolled back by ECS under a new id ---------------------------------------------------------------------------
+
+
+def test_events_tell_a_rollback_of_ecs_from_a_deployment_of_somebody_else(clients: Clients, asked: list[str]) -> None:
+    found = ended(clients, shows(PRIMARY, events=(BACK, FAILED)))
+    assert found is not None
+    assert (found.kind, found.rollback, asked) == ("failed", ROLLBACK, [])
+    assert found.sentence == (
+        f"{OURS} failed: tasks failed to start. ECS went back to shine-api-gateway:1 ({ROLLBACK})."
+    )
+
+
+def test_a_rollback_is_known_when_it_is_over_and_both_deployments_say_nothing_of_it_any_more(clients: Clients) -> None:
+    done = {**PRIMARY, "rolloutState": "COMPLETED", "rolloutStateReason": f"ECS deployment {ROLLBACK} completed."}
+    found = ended(clients, shows(done, events=(event("has reached a steady state.", 80), BACK, FAILED)))
+    assert found is not None
+    assert found.kind == "failed"
+
+
+def test_an_alarm_is_named_as_the_reason(clients: Clients) -> None:
+    alarm = event(f"(deployment {OURS}) deployment failed: alarm detected.", 60)
+    ours = deployment(OURS, 0, taskDefinition=AFTER, rolloutState="FAILED", rolloutStateReason="alarm detected")
+    found = ended(clients, shows(PRIMARY, ours, events=(BACK, alarm)))
+    assert found is not None
+    assert (found.kind, found.sentence.partition(". ")[0]) == ("failed", f"{OURS} failed: alarm detected")
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_IN_PROGRESS", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"])
+def test_the_service_deployment_tells_where_events_say_nothing(clients: Clients, status: str) -> None:
+    lists(clients, service_deployment(status=status))
+    describes(clients)
+    found = ended(clients, shows(PRIMARY))
+    assert found is not None
+    assert (found.kind, found.rollback) == ("failed", ROLLBACK)
+    assert BROKEN.rstrip(".") in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("AccessDeniedException", 400), ("ServerException", 500), ("UnknownOperationException", 400), ("404", 404)],
+)
+def test_the_reason_of_the_new_deployment_tells_where_nothing_else_does(
+    clients: Clients, code: str, status: int
+) -> None:
+    refuses(clients, "list_service_deployments", code, status=status)
+    found = ended(clients, shows({**PRIMARY, "rolloutStateReason": NAMED}))
+    assert found is not None
+    assert (found.kind, found.rollback) == ("failed", ROLLBACK)
+
+
+def test_expired_credentials_are_no_answer(clients: Clients) -> None:
+    refuses(clients, "list_service_deployments", "ExpiredTokenException")
+    with pytest.raises(ClientError, match="ExpiredToken"):
+        ended(clients, shows(PRIMARY))
+
+
+def test_a_rollback_under_the_earlier_id_needs_no_question(clients: Clients, asked: list[str]) -> None:
+    old = deployment(OLD, -900, status="PRIMARY")
+    found = ended(clients, shows(old, events=(event(f"rolling back to deployment {OLD}.", 61), FAILED)))
+    assert found is not None
+    assert (found.kind, found.rollback, asked) == ("failed", OLD, [])
+    assert "tasks failed to start. ECS went back to shine-api-gateway:1" in found.sentence
+
+
+# --- deployed by somebody else -----------------------------------------------------------------------------------
+
+
+def test_another_service_deployment_is_somebody_elses(clients: Clients) -> None:
+    lists(clients, service_deployment(ANOTHER, 30, "IN_PROGRESS"), service_deployment(status="STOPPED"))
+    found = ended(clients, shows(deployment(THEIRS, 30, status="PRIMARY")))
+    assert found is not None
+    assert (found.kind, found.rollback) == ("overtaken", None)
+    assert "somebody else deploys" in found.sentence
+
+
+def test_somebody_else_may_deploy_after_ours_was_rolled_back(clients: Clients, asked: list[str]) -> None:
+    lists(clients, service_deployment(ANOTHER, 70, "IN_PROGRESS"), service_deployment(status="ROLLBACK_SUCCESSFUL"))
+    found = ended(clients, shows(deployment(THEIRS, 70, status="PRIMARY")))
+    assert found is not None
+    assert (found.kind, asked) == ("overtaken", ["ListServiceDeployments"])
+
+
+def test_a_service_deployment_that_was_begun_before_ours_is_not_counted(clients: Clients) -> None:
+    lists(clients, service_deployment(), service_deployment(ANOTHER, -900, "SUCCESSFUL"))
+    describes(clients)
+    found = ended(clients, shows(PRIMARY))
+    assert found is not None
+    assert found.kind == "failed"
+
+
+def test_what_ecs_rolls_back_of_somebody_elses_is_not_ours(clients: Clients) -> None:
+    theirs = event(f"(deployment {THEIRS}) deployment failed: tasks failed to start.", 60)
+    found = ended(clients, shows({**PRIMARY, "rolloutStateReason": NAMED}, events=(BACK, theirs)))
+    assert found is not None
+    assert found.kind == "overtaken"
+
+
+def test_an_earlier_failure_says_nothing_of_ours(clients: Clients) -> None:
+    lists(clients, service_deployment(status="IN_PROGRESS"))
+    before = event("(deployment ecs-svc/0) deployment failed: tasks failed to start.", -900)
+    found = ended(clients, shows(deployment(THEIRS, 30, status="PRIMARY"), events=(before,)))
+    assert found is not None
+    assert found.kind == "overtaken"
+
+
+def test_a_list_that_does_not_show_their_update_yet_deceives_nobody(clients: Clients) -> None:
+    lists(clients, service_deployment())
+    describes(clients)
+    found = ended(clients, shows(deployment(THEIRS, 70, status="PRIMARY"), runs=NEWER))
+    assert found is not None
+    assert found.kind == "overtaken"
+
+
+def test_ours_had_failed_when_somebody_else_deployed(clients: Clients) -> None:
+    """The cause is ours, what runs is theirs: it is left alone."""
+    seen = shows(deployment(THEIRS, 70, status="PRIMARY"), events=(BACK, FAILED))
+    both = service_deployment(ANOTHER, 70, "IN_PROGRESS"), service_deployment()
+    lists(clients, *both)
+    found = ended(clients, seen)
+    assert found is not None
+    assert (found.kind, found.rollback, found.sentence) == ("failed", None, f"{OURS} failed: tasks failed to start.")
+    lists(clients, *both)
+    with pytest.raises(Somebody, match=f"{THEIRS} is newer and somebody else's"):
+        back.leave_alone_what_is_newer(walk(clients), seen, {OLD, OURS}, OURS, BEGUN)
+
+
+def test_a_rollback_of_ours_is_not_in_the_way(clients: Clients) -> None:
+    done = {**PRIMARY, "rolloutState": "COMPLETED", "rolloutStateReason": f"ECS deployment {ROLLBACK} completed."}
+    seen = shows(done, events=(BACK, FAILED))
+    back.leave_alone_what_is_newer(walk(clients), seen, {OLD, OURS}, OURS, BEGUN)
+    with pytest.raises(Somebody):
+        back.leave_alone_what_is_newer(walk(clients), seen, {OLD, OURS}, None, BEGUN)
+
+
+def test_each_deployment_of_a_rollback_is_ours_and_so_is_what_ecs_makes_of_it(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first target fails, and ECS goes back from it under a new id; the second is gone back to all the same."""
+    first, second = (back.Target(runs(f"{HERE}:task-definition/shine-api-gateway:{number}")) for number in (8, 9))
+    known, made = shows(deployment(OLD, -900, status="PRIMARY")), walk(clients)
+    made.attempt = left(made).model_copy(update={"command": "rollback", "deployment": None})
+    rolled_back = shows(PRIMARY, events=(BACK, FAILED))
+    pictures, begun = iter([known, rolled_back]), iter([OURS, "ecs-svc/9"])
+    failed = End("failed", "It failed.", rolled_back)
+    ends = iter([failed, End("completed", "It runs.", known)])
+    monkeypatch.setattr(ecs, "picture", lambda *_: next(pictures))
+    monkeypatch.setattr(back, "deploy", lambda *_: next(begun))
+    monkeypatch.setattr(back, "follow", lambda *_: next(ends))
+    monkeypatch.setattr(back, "unproven", lambda *_: None)
+    monkeypatch.setattr(Walk, "_write", lambda _: None)
+    went, sentence, target = back.go_back(made, [first, second], {OLD})
+    assert (went, target) == (True, second), sentence
+    assert left(made).deployment == "ecs-svc/9"
 
 
 # --- stopped by us -----------------------------------------------------------------------------------------------
@@ -206,6 +401,17 @@ def gone_back(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str, str, set[
     return asked
 
 
+def test_a_rollback_by_ecs_is_a_failure_of_ours_with_its_cause(clients: Clients, gone_back: list[Any]) -> None:
+    found, made = ended(clients, shows(PRIMARY, events=(BACK, FAILED))), walk(clients)
+    assert found is not None
+    assert judge.not_completed(made, found, {OLD}).exit == exits.PLATFORM
+    assert gone_back == [
+        (exits.PLATFORM, "platform_failed", "Nothing listens: Port 5000 is closed.", {OLD, OURS, ROLLBACK})
+    ]
+    assert made.attempt is not None
+    assert (made.attempt.cause, made.attempt.evidence) == ("PORT_CLOSED", ["refused", found.sentence])
+
+
 def test_without_the_permission_to_stop_it_update_service_goes_back(clients: Clients, gone_back: list[Any]) -> None:
     lists(clients, service_deployment(status="IN_PROGRESS"))
     refuses(clients, "stop_service_deployment", "AccessDeniedException", "Access denied.")
@@ -224,3 +430,47 @@ def test_where_the_listing_fails_update_service_goes_back_and_says_why(clients: 
     assert (code, outcome) == (exits.PLATFORM, "cause_found")
     assert "AWS refuses ecs ListServiceDeployments (ServerException): Service Unavailable." in said
     assert said.endswith("UpdateService goes back instead.")
+
+
+# --- resumed -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def followed(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """Deployments that a resumed attempt takes for earlier ones."""
+    known: list[set[str]] = []
+
+    def judged(_: Walk, __: Attempt, earlier: set[str]) -> Result:
+        known.append(earlier)
+        return Result(exits.FINE, "")
+
+    monkeypatch.setattr(resume, "judge", judged)
+    monkeypatch.setattr(Walk, "_write", lambda _: None)
+    return known
+
+
+def left(made: Walk) -> Attempt:
+    assert made.attempt is not None
+    return made.attempt
+
+
+@pytest.mark.parametrize("name", [ROLLBACK, THEIRS])
+def test_resume_takes_no_newer_deployment_for_an_earlier_one(
+    clients: Clients, followed: list[set[str]], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Ours is no longer in the list: what runs may be ECS's rollback of it, or somebody else's deployment."""
+    seen = shows(deployment(name, 61, status="PRIMARY"), deployment(OLD, -900))
+    monkeypatch.setattr(resume, "picture", lambda *_: seen)
+    made = walk(clients)
+    resume.finish(made, left(made))
+    assert followed == [{OLD}]
+
+
+def test_going_back_that_was_cut_off_is_known_by_what_it_runs(
+    clients: Clients, gone_back: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "picture", lambda *_: shows(deployment("ecs-svc/9", 90, status="PRIMARY")))
+    made = walk(clients, record=record([attempt("1", "simple", deployed=runs(BEFORE))]))
+    made.attempt = left(made).model_copy(update={"cause": "PORT_CLOSED"})
+    resume.finish(made, left(made))
+    assert gone_back == [(exits.PLATFORM, "cause_found", "PORT_CLOSED had failed it.", {OURS, "ecs-svc/9"})]

@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from deploy.aws import Clients
 from deploy.record.trail import Attempt, Outcome, Record
-from deploy.rollout.ecs import picture
+from deploy.rollout.ecs import Event, picture
 from deploy.rollout.now import now
 from tests.deploy.aws import NAME, REGION
 from tests.rollout.gated import CLUSTER, MOTO, OTHER, Rolled
@@ -76,6 +76,21 @@ def test_a_desired_count_of_0_is_said(account: Rolled, monkeypatch: pytest.Monke
     none = [replace(one, desired=0) for one in seen.deployments]
     monkeypatch.setattr("deploy.rollout.now.picture", lambda *_: replace(seen, deployments=none))
     assert now(account.plan, clients(account), record()).lines[1] == "       Its desired count is 0: nothing serves."
+
+
+def test_an_attempt_that_was_cut_off_and_failed_meanwhile_is_named(
+    account: Rolled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = picture(clients(account), account.plan)
+    told = f"(service {NAME}) (deployment ecs-svc/7) deployment failed: tasks failed to start."
+    monkeypatch.setattr(
+        "deploy.rollout.now.picture", lambda *_: replace(seen, events=[Event("1", datetime.now(UTC), told)])
+    )
+    left = recorded("arn:aws:ecs:us-east-1:1:task-definition/shine:7", "running").attempts[0]
+    failed, other = (left.model_copy(update={"deployment": name}) for name in ("ecs-svc/7", "ecs-svc/8"))
+    lines = now(account.plan, clients(account), record([failed])).lines
+    assert lines[1] == "       ecs-svc/7 of phase simple failed: tasks failed to start."
+    assert len(now(account.plan, clients(account), record([other])).lines) == 1
 
 
 def test_no_service_is_said(account: Rolled) -> None:

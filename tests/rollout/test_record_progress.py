@@ -222,6 +222,23 @@ def test_a_refusal_blocks_and_belongs_to_the_image_that_came_after_it() -> None:
     assert older.stations[0].started == at(99)
 
 
+def test_what_ran_unproven_before_a_failure_runs_again() -> None:
+    before = image(NEWER).model_copy(update={"task_definition": "arn:aws:ecs:us-east-1:1:task-definition/theirs:4"})
+    failed = attempt("a1", "simple", "platform_failed", before=before)
+    assert progress(failed).current.sentence == (
+        "Nothing proven runs: simple failed, and theirs:4, which ran before, runs again."
+    )
+    first = attempt("a1", "simple", "platform_failed", before=None)
+    assert progress(first).current.sentence == (
+        "Nothing proven runs: simple failed, and there was nothing to go back to."
+    )
+
+
+def test_a_rollback_that_was_restored_hides_nothing_that_was_known() -> None:
+    back = attempt("a2", "simple", "restored", 20, command="rollback", back_to=None)
+    assert progress(attempt("a1", "simple"), back).current.attempt is not None
+
+
 def test_a_refusal_goes_on_with_the_image_that_runs_only_where_that_would_come_next() -> None:
     refused = attempt("a2", "hybrid", "refused", 20, deployed=None, deployment=None)
     assert progress(attempt("a1", "simple"), refused).next == f"trail up hybrid --digest {DIGEST}"

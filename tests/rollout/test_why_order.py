@@ -7,6 +7,9 @@ import pytest
 
 from deploy.why.diagnose import diagnose
 from deploy.why.evidence import Evidence
+from deploy.why.facts.fact import Event
+from deploy.why.facts.service import Deployment
+from deploy.why.subject import subject
 from deploy.why.table import CAUSES
 from tests.rollout.causes import EXAMPLES, words
 from tests.rollout.causes.made import (
@@ -15,6 +18,7 @@ from tests.rollout.causes.made import (
     NAME,
     UP,
     Example,
+    ago,
     deployment,
     event,
     exited,
@@ -121,6 +125,16 @@ def test_a_deployment_that_was_taken_back_keeps_its_reason_though_all_is_well_ag
     found = seen(unstarted(words.NOT_FOUND), events=[steady, *words.BACK, refused, *long_ago], of=of)
     assert codes(found) == ["IMAGE_MISSING", "CIRCUIT_BREAKER"]
     assert "went back to the deployment before" in diagnose(found)[1].sentence
+
+
+def test_the_deployment_that_ecs_goes_back_from_is_looked_at_where_the_rollback_has_an_id_of_its_own() -> None:
+    failed = Event(at=ago(30), text=f"(service {NAME}) (deployment {DEPLOYMENT}) deployment failed: alarm detected.")
+    back = Event(at=ago(29), text=f"(service {NAME}) rolling back to deployment ecs-svc/9.")
+    named = "ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/9."
+    primary = Deployment(id="ecs-svc/9", status="PRIMARY", created=ago(29))
+    assert subject([primary], [back, failed]) == DEPLOYMENT
+    assert subject([primary.model_copy(update={"reason": named})], [failed]) == DEPLOYMENT
+    assert subject([primary], [failed]) == "ecs-svc/9"  # somebody else's, as far as anybody says
 
 
 def test_what_ends_a_rollout_at_once_is_only_what_no_waiting_cures() -> None:

@@ -69,11 +69,10 @@ class Operator:
         command = [sys.executable, "-m", "deploy", *words, "--plan", str(self.path), "--json"]
         if words[0] in ("up", "rollback", "resume"):
             command += ["--yes", "--every", str(EVERY_S)]
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TRAIL_"))}
         return subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**inherited, **self.plane.environment()},
+            env=self.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -98,6 +97,19 @@ class Operator:
     def trail(self, *words: str) -> Ended:
         """Run a command to its end."""
         return self.wait(self.start(*words))
+
+    def lines(self, *words: str) -> str:
+        """What a command prints for people."""
+        command = [sys.executable, "-m", "deploy", *words, "--plan", str(self.path)]
+        made = subprocess.run(
+            command, cwd=ROOT, env=self.environment(), capture_output=True, text=True, timeout=WITHIN_S, check=True
+        )
+        return made.stdout
+
+    def environment(self) -> dict[str, str]:
+        """In which the plane is AWS."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TRAIL_"))}
+        return {**inherited, **self.plane.environment()}
 
     def cut(self, process: "subprocess.Popen[str]", word: str, number: int = signal.SIGINT) -> Ended | None:
         """End a command by a signal, once it has said a word; None where it can say nothing any more."""
