@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from deploy.aws.errors import ERRORS, permission
-from deploy.findings.catalog import declare
+from deploy.findings.catalog import CODES
 from deploy.text import printable
 
 POLL_S = 3.0
@@ -31,18 +31,8 @@ VERBS = {"Add": "add", "Modify": "modify", "Remove": "remove", "Import": "import
 
 Say = Callable[[str], None]
 
-REFUSED = declare(
-    "STACK_REFUSED",
-    "The stack can be changed",
-    "AWS cannot change the stack in its present state, the credentials are another account's, or AWS refuses the "
-    "template. Nothing was changed.",
-)
-FAILED = declare(
-    "STACK_FAILED",
-    "A change of the stack succeeds",
-    "CloudFormation started, and failed or has not ended; it rolls its changes back itself. The finding names the "
-    "first resource that failed, and why.",
-)
+REFUSED = CODES["STACK_REFUSED"]
+FAILED = CODES["STACK_FAILED"]
 
 
 class StackError(Exception):

@@ -9,14 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.aws import cloudformation  # noqa: F401  declares its codes
 from deploy.diagnose.causes import CAUSES
 from deploy.diagnose.registry import Cause
 from deploy.findings.catalog import CODES, Code
 from deploy.findings.terminal import filled
-from deploy.taskdef import load  # noqa: F401  declares its codes
 from deploy.text import printable
-from deploy.verify import task_definition  # noqa: F401  its checks declare their codes
 
 TOLD = ("code", "title", "looks", "repair", "deterministic", "harmless")  # of a cause, in this order
 
@@ -76,7 +73,7 @@ class Meaning:
 
 def finding_codes() -> dict[str, Code]:
     """Every code of a finding, by its name."""
-    return dict(sorted(CODES.items()))
+    return CODES
 
 
 def meanings() -> dict[str, Meaning]:

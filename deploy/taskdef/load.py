@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deploy.config import files as reading
-from deploy.findings.catalog import declare
+from deploy.findings.catalog import CODES
 from deploy.findings.finding import Finding, fail, warn
 from deploy.taskdef import schema as shape
 from deploy.text import plain, printable, shown
@@ -26,39 +26,11 @@ MARKS = (  # of 32 bits first, since they begin like those of 16
 )
 DEEPEST = 32  # levels; the API's own model has 7
 
-ENCODING = declare(
-    "FILE_ENCODING",
-    "The file is UTF-8 without a byte order mark",
-    "Windows tools write UTF-16 and byte order marks, which the AWS tools do not read. A copy that was made so is "
-    "often one of several that drifted apart; a rendered task definition has none.",
-    11,
-)
-WRAPPER = declare(
-    "FILE_WRAPPER",
-    "The file is what RegisterTaskDefinition takes, without a wrapper around it",
-    'describe-task-definition prints {"taskDefinition": {…}}; register-task-definition wants what is inside.',
-    11,
-)
-READ_ONLY = declare(
-    "FILE_READ_ONLY",
-    "The file has no fields that only ECS itself writes",
-    "taskDefinitionArn, revision, status, registeredAt and the like are ECS's own. register-task-definition refuses "
-    "them, and a revision that was typed by hand names nothing.",
-    11,
-)
-INACTIVE = declare(
-    "FILE_INACTIVE",
-    "The revision is active",
-    "A service cannot be updated or rolled back to a revision that is deregistered.",
-    9,
-)
-REVISION_WORD = declare(
-    "REVISION_WORD",
-    "A revision is a whole number",
-    "ECS counts revisions itself. A word such as simple or hybrid was never a revision, so whatever names it finds "
-    "nothing; phases are settings, not revisions.",
-    9,
-)
+ENCODING = CODES["FILE_ENCODING"]
+WRAPPER = CODES["FILE_WRAPPER"]
+READ_ONLY = CODES["FILE_READ_ONLY"]
+INACTIVE = CODES["FILE_INACTIVE"]
+REVISION_WORD = CODES["REVISION_WORD"]
 
 
 class TaskDefinitionError(Exception):

@@ -2,19 +2,19 @@
 
 A check is a small function that examines one thing and yields what is wrong with it. It is registered under its code:
 
-    @check("PORT_MISMATCH", "The container's port is the one on which the image listens", why="…", incident=2)
+    @check("PORT_MISMATCH")
     def port(context: CheckContext) -> Iterator[Violation]:
         if …:
             yield fail("…", "…", *places)
 
-Its title is the rule as it should be, and so it is the sentence of an OK too.
+The code's title (deploy/findings/codes.toml) is the rule as it should be, and so it is the sentence of an OK too.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from deploy.findings.catalog import Code, declare
+from deploy.findings.catalog import CODES, Code
 from deploy.findings.finding import Finding, Level, Place, finding, ok, skip
 from deploy.verify.context import CheckContext, CheckSkipped
 
@@ -42,11 +42,18 @@ class Check:
 CHECKS: dict[str, Check] = {}
 
 
-def check(code: str, title: str, *, why: str, incident: int | None = None) -> Callable[[CheckFunction], CheckFunction]:
-    """Register a function as the check of a code; arguments as of `declare`."""
+def check(code: str) -> Callable[[CheckFunction], CheckFunction]:
+    """Register a function as the check of a code.
+
+    Raises:
+        KeyError: codes.toml does not have the code.
+        ValueError: the code has a check already.
+    """
 
     def register(find: CheckFunction) -> CheckFunction:
-        CHECKS[code] = Check(declare(code, title, why, incident), find)
+        if code in CHECKS:
+            raise ValueError(f"{code} has two checks")
+        CHECKS[code] = Check(CODES[code], find)
         return find
 
     return register

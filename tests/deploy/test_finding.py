@@ -24,6 +24,7 @@ from deploy.diagnose import terminal as why_told
 from deploy.diagnose.ranking import diagnose
 from deploy.findings import finding
 from deploy.findings import terminal as report
+from deploy.findings.catalog import CODES
 from deploy.findings.finding import Finding, Place, fail, ok, skip, warn
 from deploy.importer.report import told
 from deploy.importer.values import ImportedValues
@@ -153,6 +154,16 @@ def test_what_was_read_of_a_running_service_can_be_printed(tmp_path: Path) -> No
 def test_an_argument_that_is_none_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["explain", HOSTILE]) == 2
     printed(capsys.readouterr().err)
+
+
+def test_every_code_of_the_table_is_used_and_says_why() -> None:
+    sources = "".join(path.read_text() for path in Path(deploy.__file__).parent.rglob("*.py"))
+    dynamic = re.compile(r"(EXECUTION|TASK)_ROLE(_MISSING|_TRUST|_MAY|_MAY_NOT)?")  # of either role, by one function
+    unused = {code for code in CODES if f'"{code}"' not in sources and not dynamic.fullmatch(code)}
+    assert unused == set()
+    for code in CODES.values():
+        assert not code.title.endswith("."), code
+        assert code.why.endswith("."), code
 
 
 def test_findings_are_made_in_one_module() -> None:

@@ -16,12 +16,7 @@ def mapped_ports(context: CheckContext) -> list[int]:
     return [port for port in ports if port is not None]
 
 
-@check(
-    "PORT_MISSING",
-    "The container maps a port",
-    why="The service's load balancer settings name a container and a port that its task definition maps; without one "
-    "the service cannot be created.",
-)
+@check("PORT_MISSING")
 def missing(context: CheckContext) -> Iterator[Violation]:
     if context.serving is None:
         yield fail(
@@ -39,13 +34,7 @@ def missing(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "PORT_MISMATCH",
-    "The container's port is the one on which the image listens",
-    why="The load balancer sends requests to the mapped port. Where nothing listens on it, every target stays "
-    "unhealthy, ECS replaces the tasks again and again, and the deployment seems to hang.",
-    incident=2,
-)
+@check("PORT_MISMATCH")
 def mismatch(context: CheckContext) -> Iterator[Violation]:
     ports = mapped_ports(context)
     if ports and context.port not in ports:
@@ -58,11 +47,7 @@ def mismatch(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "HOST_PORT",
-    "The host port is the container's own",
-    why="In awsvpc mode each task has its own address, so a host port must be left out or equal the container port.",
-)
+@check("HOST_PORT")
 def host(context: CheckContext) -> Iterator[Violation]:
     for index, mapping in enumerate(context.container.get("portMappings", [])):
         port, own = mapping.get("hostPort"), mapping.get("containerPort")
@@ -75,11 +60,7 @@ def host(context: CheckContext) -> Iterator[Violation]:
             )
 
 
-@check(
-    "PORT_PROTOCOL",
-    "The port is mapped for TCP",
-    why="HTTP uses TCP; a port that is mapped for UDP alone cannot be reached. ECS refuses two mappings of one port.",
-)
+@check("PORT_PROTOCOL")
 def protocol(context: CheckContext) -> Iterator[Violation]:
     earlier: list[int] = []
     for index, mapping in enumerate(context.container.get("portMappings", [])):
@@ -99,11 +80,7 @@ def protocol(context: CheckContext) -> Iterator[Violation]:
         earlier.append(port)
 
 
-@check(
-    "PORT_VALUE",
-    "PORT, if it is set, is a port number",
-    why="PORT overrides the port on which the image listens. The image starts only with a number from 1 to 65535.",
-)
+@check("PORT_VALUE")
 def value(context: CheckContext) -> Iterator[Violation]:
     text = context.environment_port
     if text and not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) < 65536):
@@ -122,7 +99,7 @@ def stop_timeout_s(context: CheckContext) -> int:
     return value
 
 
-@check("STOP_TIMEOUT_RANGE", "stopTimeout is in Fargate's range", why="Fargate accepts 2 to 120 seconds.")
+@check("STOP_TIMEOUT_RANGE")
 def in_range(context: CheckContext) -> Iterator[Violation]:
     given = stop_timeout_s(context)
     if not MIN_STOP_S <= given <= MAX_STOP_S:
@@ -133,12 +110,7 @@ def in_range(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "STOP_TIMEOUT",
-    "stopTimeout is longer than the slowest request and than the image's own shutdown",
-    why="After SIGTERM the image answers the requests in flight and then ends. If it is killed before that, callers "
-    "lose their answers in every deployment.",
-)
+@check("STOP_TIMEOUT")
 def long_enough(context: CheckContext) -> Iterator[Violation]:
     given, seconds = stop_timeout_s(context), context.contract.seconds
     text = context.environment.get("SHINE_REQUEST_DEADLINE_MS", "")
@@ -154,12 +126,7 @@ def long_enough(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "KEEP_ALIVE",
-    "The image keeps idle connections open longer than a load balancer does",
-    why="A server that closes an idle connection first may close it just as the load balancer sends the next request. "
-    "The caller then gets a 502.",
-)
+@check("KEEP_ALIVE")
 def keep_alive(context: CheckContext) -> Iterator[Violation]:
     kept = context.contract.seconds.keep_alive
     if kept <= IDLE_S:

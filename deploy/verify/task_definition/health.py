@@ -56,12 +56,7 @@ def own_command(context: CheckContext) -> str:
     )
 
 
-@check(
-    "HEALTH_MISSING",
-    "The container has a health check",
-    why="ECS does not read an image's own HEALTHCHECK. Without one in the task definition, only the load balancer "
-    "notices that a task does not answer.",
-)
+@check("HEALTH_MISSING")
 def missing(context: CheckContext) -> Iterator[Violation]:
     if context.container.get("healthCheck") is None:
         yield warn(
@@ -72,12 +67,7 @@ def missing(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "HEALTH_COMMAND",
-    "ECS can run the health command",
-    why="A command is CMD followed by one word each, or CMD-SHELL followed by one line. A whole line after CMD is "
-    "read as the name of one program, which does not exist.",
-)
+@check("HEALTH_COMMAND")
 def form(context: CheckContext) -> Iterator[Violation]:
     words = health(context).get("command", [])
     if (reason := fault(words)) is not None:
@@ -86,13 +76,7 @@ def form(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "HEALTH_EXECUTABLE",
-    "The health command's programs are installed in the image",
-    why="With a missing program every health check fails, even of a healthy service. Python and sh are installed in "
-    "the image; curl and wget are not.",
-    incident=4,
-)
+@check("HEALTH_EXECUTABLE")
 def executable(context: CheckContext) -> Iterator[Violation]:
     words, own = command(context), context.contract.health.command[1]
     place = context.in_container("healthCheck.command", words)
@@ -110,12 +94,7 @@ def executable(context: CheckContext) -> Iterator[Violation]:
             yield warn(sentence, own_command(context), place, contract_place)
 
 
-@check(
-    "HEALTH_PORT",
-    "The health command checks the port on which the image listens",
-    why="A health check of another port never passes; ECS stops the healthy container and starts the next.",
-    incident=2,
-)
+@check("HEALTH_PORT")
 def port(context: CheckContext) -> Iterator[Violation]:
     address = target(context)
     if address.port != context.port:
@@ -127,13 +106,7 @@ def port(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "HEALTH_PATH",
-    "The health command checks the image's health path",
-    why="Only the health path answers 200 whenever the process can answer, and without an API key. Other paths are "
-    "missing, redirect, or answer 401 once keys are set.",
-    incident=3,
-)
+@check("HEALTH_PATH")
 def path(context: CheckContext) -> Iterator[Violation]:
     path, health_path = target(context).path, context.contract.health.path
     ready = (context.contract.ready_path, *READY)
@@ -149,13 +122,7 @@ def path(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "HEALTH_WAITS_FOR_MODEL",
-    "The health check does not wait for the model",
-    why="Ready means that the model is loaded, where the phase demands it. A container that is stopped because its "
-    "model is not loaded can never load it, and cannot answer by heuristics meanwhile.",
-    incident=5,
-)
+@check("HEALTH_WAITS_FOR_MODEL")
 def ready(context: CheckContext) -> Iterator[Violation]:
     path, health_path = target(context).path, context.contract.health.path
     if path in (context.contract.ready_path, *READY) and path != health_path:
@@ -167,11 +134,7 @@ def ready(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "HEALTH_ADDRESS",
-    "The health command checks the container itself, over plain HTTP",
-    why="HTTPS ends at the load balancer. A check of another host says nothing about this container.",
-)
+@check("HEALTH_ADDRESS")
 def address(context: CheckContext) -> Iterator[Violation]:
     url = target(context)
     if url.scheme != "http":
@@ -188,12 +151,7 @@ def address(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "HEALTH_RANGE",
-    "The health check's numbers are in ECS's ranges",
-    why="ECS accepts interval 5 to 300 s, timeout 2 to 60 s, retries 1 to 10, startPeriod 0 to 300 s, and refuses "
-    "others.",
-)
+@check("HEALTH_RANGE")
 def ranges(context: CheckContext) -> Iterator[Violation]:
     numbers = health(context)
     for key, (least, most) in RANGES.items():
@@ -206,12 +164,7 @@ def ranges(context: CheckContext) -> Iterator[Violation]:
             )
 
 
-@check(
-    "HEALTH_TIMEOUT",
-    "The health check's timeout is longer than its command waits",
-    why="The image's own command waits some seconds for an answer and then prints what failed. If it is killed before "
-    "that, it prints nothing.",
-)
+@check("HEALTH_TIMEOUT")
 def timeout(context: CheckContext) -> Iterator[Violation]:
     given, waits = number(context, "timeout"), context.contract.health.timeout_s
     if health(context).get("command") == context.contract.health.command and given <= waits:
@@ -223,12 +176,7 @@ def timeout(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "HEALTH_START_PERIOD",
-    "A new container can start before failures count",
-    why="Failures during startPeriod do not count. The image's start was measured on two free cores and is slower "
-    "with less CPU, so startPeriod should be twice the measured time.",
-)
+@check("HEALTH_START_PERIOD")
 def start_period(context: CheckContext) -> Iterator[Violation]:
     given, start = number(context, "startPeriod"), context.contract.seconds.start
     limit = given + number(context, "interval") * number(context, "retries")

@@ -35,11 +35,7 @@ def reference(context: CheckContext) -> re.Match[str]:
     return match
 
 
-@check(
-    "IMAGE_REFERENCE",
-    "The image is named by a valid reference",
-    why="A reference looks like registry/repository@sha256:<64 hex digits>, in small letters, without https://.",
-)
+@check("IMAGE_REFERENCE")
 def readable(context: CheckContext) -> Iterator[Violation]:
     image = context.container.get("image", "")
     if not image:
@@ -54,13 +50,7 @@ def readable(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "IMAGE_TAG_MOVES",
-    "The image is not named by a tag that is moved",
-    why="Such a tag names another image after each push. Tasks of one deployment may then differ, and a rollback to a "
-    "task definition that names it brings back whatever was pushed last.",
-    incident=9,
-)
+@check("IMAGE_TAG_MOVES")
 def moves(context: CheckContext) -> Iterator[Violation]:
     image = reference(context)
     if image["digest"] is None and (image["tag"] is None or image["tag"] in MOVING):
@@ -72,12 +62,7 @@ def moves(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "IMAGE_BY_TAG",
-    "The image is named by its digest",
-    why="A digest always names the same content, so what was proven is what runs. Anyone who may push can move a tag.",
-    incident=9,
-)
+@check("IMAGE_BY_TAG")
 def by_tag(context: CheckContext) -> Iterator[Violation]:
     image = reference(context)
     if image["digest"] is None and image["tag"] is not None and image["tag"] not in MOVING:
@@ -89,12 +74,7 @@ def by_tag(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "COMMAND",
-    "The container runs the image's own command",
-    why="The image's own entry point serves on the port of its contract, and without BentoML's container mode, in "
-    "which one dead runner ends the whole server. Another command may differ in all of that.",
-)
+@check("COMMAND")
 def command(context: CheckContext) -> Iterator[Violation]:
     entry, words = context.container.get("entryPoint", []), context.container.get("command", [])
     if entry or (words and words[0] != "serve"):

@@ -25,12 +25,7 @@ def within(path: str, folders: list[str]) -> bool:
     return any(PurePosixPath(path).is_relative_to(folder) for folder in folders if folder)
 
 
-@check(
-    "ROOT_WRITABLE",
-    "The root file system is read-only",
-    why="An attacker who gets into the container can then leave nothing there. The image is tested with a read-only "
-    "root.",
-)
+@check("ROOT_WRITABLE")
 def root(context: CheckContext) -> Iterator[Violation]:
     if not context.container.get(READ_ONLY, False):
         yield warn(
@@ -41,11 +36,7 @@ def root(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "NOT_WRITABLE",
-    "The image can write where it must",
-    why="With a read-only root and no volume on /tmp the service cannot even start.",
-)
+@check("NOT_WRITABLE")
 def needed(context: CheckContext) -> Iterator[Violation]:
     if not context.container.get(READ_ONLY, False):
         return
@@ -59,11 +50,7 @@ def needed(context: CheckContext) -> Iterator[Violation]:
             )
 
 
-@check(
-    "FOLDER_NOT_WRITABLE",
-    "The image can write to the folders that its settings name",
-    why="A cache folder on the read-only root cannot be created: weights would be downloaded at each start, or never.",
-)
+@check("FOLDER_NOT_WRITABLE")
 def folders(context: CheckContext) -> Iterator[Violation]:
     allowed = [*context.contract.writable_paths, *writable(context)]
     for name in FOLDERS:
@@ -77,11 +64,7 @@ def folders(context: CheckContext) -> Iterator[Violation]:
             )
 
 
-@check(
-    "MOUNT",
-    "Each mount names an existing volume and a path of its own",
-    why="ECS refuses a mount whose volume is not among volumes.",
-)
+@check("MOUNT")
 def mounts(context: CheckContext) -> Iterator[Violation]:
     volumes = [volume.get("name") for volume in context.task.get("volumes", [])]
     earlier: list[str] = []
@@ -105,12 +88,7 @@ def mounts(context: CheckContext) -> Iterator[Violation]:
         earlier.append(path)
 
 
-@check(
-    "TMPFS",
-    "Files do not use the task's memory",
-    why="Documentation disagrees on whether Fargate accepts linuxParameters.tmpfs, and its files count against the "
-    "task's memory. A volume is on the task's own disk.",
-)
+@check("TMPFS")
 def tmpfs(context: CheckContext) -> Iterator[Violation]:
     for mount in context.container.get("linuxParameters", {}).get("tmpfs", []):
         path = mount.get("containerPath")
@@ -121,11 +99,7 @@ def tmpfs(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "USER_ROOT",
-    "The service does not run as root",
-    why="The image has a user of its own and needs no other. An attacker who escapes a process of root is root.",
-)
+@check("USER_ROOT")
 def user(context: CheckContext) -> Iterator[Violation]:
     stated = context.container.get("user")
     if stated is not None and stated.partition(":")[0].strip() in ("root", "0", ""):
@@ -138,11 +112,7 @@ def user(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "ULIMITS",
-    "No soft limit is above its hard limit",
-    why="The container does not start with a soft limit above its hard limit.",
-)
+@check("ULIMITS")
 def ulimits(context: CheckContext) -> Iterator[Violation]:
     for index, ulimit in enumerate(context.container.get("ulimits", [])):
         soft, hard = ulimit.get("softLimit"), ulimit.get("hardLimit")
@@ -155,11 +125,7 @@ def ulimits(context: CheckContext) -> Iterator[Violation]:
             )
 
 
-@check(
-    "ROLE_ARN",
-    "Roles are named by the ARN or the name of a role",
-    why="A role is named arn:aws:iam::<12 digits>:role/<name>. ECS refuses users, policies and instance profiles.",
-)
+@check("ROLE_ARN")
 def arn(context: CheckContext) -> Iterator[Violation]:
     for key in ("executionRoleArn", "taskRoleArn"):
         value = context.task.get(key)
@@ -171,12 +137,7 @@ def arn(context: CheckContext) -> Iterator[Violation]:
             )
 
 
-@check(
-    "EXECUTION_ROLE_MISSING",
-    "The execution role exists",
-    why="On Fargate ECS itself pulls the image, opens the log stream and reads the secrets, with the execution role. "
-    "Without it, tasks stop before they start.",
-)
+@check("EXECUTION_ROLE_MISSING")
 def execution(context: CheckContext) -> Iterator[Violation]:
     if not context.task.get("executionRoleArn"):
         yield fail(
@@ -186,11 +147,7 @@ def execution(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "TASK_ROLE_MISSING",
-    "The task role exists where the service needs one",
-    why="The service reads its weights from S3 with the task role. Without one it has no credentials at all.",
-)
+@check("TASK_ROLE_MISSING")
 def task(context: CheckContext) -> Iterator[Violation]:
     uri = context.environment.get("SHINE_WEIGHTS_URI", "")
     if not context.task.get("taskRoleArn") and uri.startswith("s3://"):
@@ -202,13 +159,7 @@ def task(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "ROLES_SAME",
-    "The task role is not the execution role",
-    why="The execution role reads secrets and pulls images. A service that uses it too can read every secret that ECS "
-    "reads, although it only needs its weights.",
-    incident=9,
-)
+@check("ROLES_SAME")
 def same(context: CheckContext) -> Iterator[Violation]:
     role, execution = context.task.get("taskRoleArn"), context.task.get("executionRoleArn")
     if role and role == execution:

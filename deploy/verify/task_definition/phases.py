@@ -22,11 +22,7 @@ def phase_place(context: CheckContext) -> Place:
     return context.in_container("environment SHINE_PHASE", context.settings_phase)
 
 
-@check(
-    "PHASE",
-    "The task definition has the phase to roll out",
-    why="One image goes through four phases; SHINE_PHASE alone selects the phase.",
-)
+@check("PHASE")
 def meant(context: CheckContext) -> Iterator[Violation]:
     if context.phase is not None and context.settings_phase != context.phase:
         yield fail(
@@ -37,12 +33,7 @@ def meant(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "PHASE_WEIGHTS",
-    "From foundation on the weights come from S3",
-    why="In phases foundation and full the gates demand weights from S3, so that weights can change without a new "
-    "image.",
-)
+@check("PHASE_WEIGHTS")
 def weights(context: CheckContext) -> Iterator[Violation]:
     uri = given(context, URI)
     if context.settings_phase in FROM_S3 and URI not in context.secrets and not uri.startswith("s3://"):
@@ -55,12 +46,7 @@ def weights(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "PHASE_PIN",
-    "From foundation on the weights are pinned by their checksum",
-    why="With a pin, a change of weights is a deployment that can be rolled back. Without one, everybody who may "
-    "write to the bucket can change what runs.",
-)
+@check("PHASE_PIN")
 def pin(context: CheckContext) -> Iterator[Violation]:
     if context.settings_phase in FROM_S3 and not given(context, PIN):
         yield fail(
@@ -71,11 +57,7 @@ def pin(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "PHASE_KEYS",
-    "In phase full callers need an API key",
-    why="The last phase is open to the internet; without keys the service answers everybody who can reach it.",
-)
+@check("PHASE_KEYS")
 def keys(context: CheckContext) -> Iterator[Violation]:
     if context.settings_phase == "full" and not given(context, KEYS):
         yield fail(
@@ -86,11 +68,7 @@ def keys(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "MODEL_REQUIRED",
-    "The model is not required where it is switched off",
-    why="Phase simple has no model; with SHINE_REQUIRE_MODEL the service answers every photo with 503.",
-)
+@check("MODEL_REQUIRED")
 def required(context: CheckContext) -> Iterator[Violation]:
     text = context.environment.get(REQUIRE, "")
     if context.settings_phase == "simple" and text.lower() in TRUE:
@@ -102,11 +80,7 @@ def required(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "WEIGHTS_IGNORED",
-    "Weights are named only where they are used",
-    why="Phase simple loads no weights, so their location and pin mislead the reader.",
-)
+@check("WEIGHTS_IGNORED")
 def ignored(context: CheckContext) -> Iterator[Violation]:
     if context.settings_phase == "simple" and (uri := given(context, URI)):
         yield warn(

@@ -50,13 +50,7 @@ def size(context: CheckContext, key: str) -> int | None:
     return int(parts[1]) if parts[1] else round(float(parts[2]) * CPU_UNITS)
 
 
-@check(
-    "NETWORK_MODE",
-    "The network mode is awsvpc",
-    why="On Fargate each task has its own network interface; other modes are refused. In this mode networkBindings of "
-    "a running task is empty, which is normal: its address is in networkInterfaces[].privateIpv4Address.",
-    incident=8,
-)
+@check("NETWORK_MODE")
 def network_mode(context: CheckContext) -> Iterator[Violation]:
     mode = context.task.get("networkMode")
     if mode != "awsvpc":
@@ -67,11 +61,7 @@ def network_mode(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "LAUNCH_TYPE",
-    "The task definition is registered for Fargate",
-    why="Without FARGATE in requiresCompatibilities ECS does not check it for Fargate, and the service refuses it.",
-)
+@check("LAUNCH_TYPE")
 def launch_type(context: CheckContext) -> Iterator[Violation]:
     types = context.task.get("requiresCompatibilities", [])
     if "FARGATE" not in types:
@@ -82,12 +72,7 @@ def launch_type(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "FARGATE_SIZE",
-    "CPU and memory are a pair that Fargate offers",
-    why="Fargate offers fixed pairs: 256 units with 0.5, 1 or 2 GB; 512 with 1 to 4; 1024 with 2 to 8; 2048 with 4 to "
-    "16; 4096 with 8 to 30; 8192 with 16 to 60 in steps of 4; 16384 with 32 to 120 in steps of 8.",
-)
+@check("FARGATE_SIZE")
 def fargate_size(context: CheckContext) -> Iterator[Violation]:
     violations = []
     for key, example in (("cpu", '"1024"'), ("memory", '"2048"')):
@@ -122,12 +107,7 @@ def fargate_size(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "MEMORY_BELOW_MINIMUM",
-    "The memory is enough for the image",
-    why="The need was measured under load. With less memory the image refuses to start, so that it is not killed in "
-    "the middle of a photo.",
-)
+@check("MEMORY_BELOW_MINIMUM")
 def memory(context: CheckContext) -> Iterator[Violation]:
     least = context.contract.minimum.memory_mib
     limits = [("memory", size(context, "memory")), (f"{context.path}.memory", context.container.get("memory"))]
@@ -143,12 +123,7 @@ def memory(context: CheckContext) -> Iterator[Violation]:
             return
 
 
-@check(
-    "CPU_BELOW_MINIMUM",
-    "The CPU is enough for the image",
-    why="The need was measured. With less CPU the model does not answer within its deadline, and every answer comes "
-    "from the heuristics.",
-)
+@check("CPU_BELOW_MINIMUM")
 def cpu(context: CheckContext) -> Iterator[Violation]:
     units, least = size(context, "cpu"), context.contract.minimum.cpus
     if units is not None and units in SIZES and units < least * CPU_UNITS:
@@ -160,12 +135,7 @@ def cpu(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "CONTAINER_SHARE",
-    "The containers reserve no more than the task has",
-    why="ECS refuses a task whose containers together reserve more CPU or memory than the task has, and a container "
-    "that reserves more than its own limit.",
-)
+@check("CONTAINER_SHARE")
 def share(context: CheckContext) -> Iterator[Violation]:
     for key in ("memory", "cpu"):
         total = size(context, key)
@@ -191,11 +161,7 @@ def share(context: CheckContext) -> Iterator[Violation]:
             )
 
 
-@check(
-    "ARCHITECTURE",
-    "The image is built for the task's processor",
-    why="A task on another processor ends at once with `exec format error`. Without runtimePlatform ECS uses X86_64.",
-)
+@check("ARCHITECTURE")
 def architecture(context: CheckContext) -> Iterator[Violation]:
     stated = context.task.get("runtimePlatform", {}).get("cpuArchitecture")
     needed = context.contract.ecs_architecture
@@ -210,9 +176,7 @@ def architecture(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "OPERATING_SYSTEM", "The task's operating system is Linux", why="The image is a Linux image and runs on Linux only."
-)
+@check("OPERATING_SYSTEM")
 def system(context: CheckContext) -> Iterator[Violation]:
     stated = context.task.get("runtimePlatform", {}).get("operatingSystemFamily", LINUX)
     if stated != LINUX:
@@ -223,12 +187,7 @@ def system(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "ESSENTIAL",
-    "The serving container is essential",
-    why="When a container that is not essential ends, the task goes on without it. ECS refuses a task without an "
-    "essential container.",
-)
+@check("ESSENTIAL")
 def essential(context: CheckContext) -> Iterator[Violation]:
     if context.container.get("essential", True) is not True:
         yield fail(
@@ -238,12 +197,7 @@ def essential(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "FARGATE_REFUSES",
-    "The task definition uses nothing that Fargate refuses",
-    why="Fargate runs no privileged containers, shares no host namespaces, paths, devices or names, and adds no "
-    "capability but SYS_PTRACE.",
-)
+@check("FARGATE_REFUSES")
 def refused(context: CheckContext) -> Iterator[Violation]:
     refused_values = []
     for index, container in enumerate(context.containers):
@@ -272,11 +226,7 @@ def refused(context: CheckContext) -> Iterator[Violation]:
         yield fail(f"{path} is {shown(value)}, which Fargate refuses.", f"Remove {path}.", context.in_task(path, value))
 
 
-@check(
-    "EPHEMERAL_STORAGE",
-    "The task's disk has a size that Fargate offers",
-    why="A task has 20 GiB without ephemeralStorage, and may set it to 21 to 200 GiB.",
-)
+@check("EPHEMERAL_STORAGE")
 def storage(context: CheckContext) -> Iterator[Violation]:
     gib = context.task.get("ephemeralStorage", {}).get("sizeInGiB", STORAGE_GIB[0])
     if not STORAGE_GIB[0] <= gib <= STORAGE_GIB[1]:
@@ -287,12 +237,7 @@ def storage(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "LOGS",
-    "The container logs to a driver that Fargate supports",
-    why="Without a log nobody can find out why a task ended. Fargate supports awslogs, splunk and awsfirelens; awslogs "
-    "needs a group, a region and a stream prefix.",
-)
+@check("LOGS")
 def logs(context: CheckContext) -> Iterator[Violation]:
     configuration = context.container.get("logConfiguration")
     if configuration is None:

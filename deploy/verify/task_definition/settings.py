@@ -71,11 +71,7 @@ def is_setting(name: str) -> bool:
     return name.upper().startswith(PREFIX) and not INJECTED.fullmatch(name)
 
 
-@check(
-    "SETTING_UNKNOWN",
-    "Every SHINE_ variable is a setting of the image",
-    why="The image refuses to start with an unknown SHINE_ name, so that a misspelt one is never ignored in silence.",
-)
+@check("SETTING_UNKNOWN")
 def unknown(context: CheckContext) -> Iterator[Violation]:
     known = {setting.name for setting in context.contract.settings}
     for kind, names in (("environment", context.environment), ("secrets", context.secrets)):
@@ -91,11 +87,7 @@ def unknown(context: CheckContext) -> Iterator[Violation]:
                 )
 
 
-@check(
-    "SETTING_VALUE",
-    "The image accepts the value of every setting",
-    why="The image refuses to start with a value that it does not accept, and ECS replaces the task again and again.",
-)
+@check("SETTING_VALUE")
 def values(context: CheckContext) -> Iterator[Violation]:
     for setting in context.contract.settings:
         name, text = setting.name, context.environment.get(setting.name, "")
@@ -108,12 +100,7 @@ def values(context: CheckContext) -> Iterator[Violation]:
             )
 
 
-@check(
-    "SETTINGS_REFUSED",
-    "The image accepts all settings together",
-    why="Some settings depend on others: a rate limit needs API keys, metrics embedded in the log need a JSON log, and "
-    "origins have a fixed form. The image's own code decides, where this checkout has the image's settings.",
-)
+@check("SETTINGS_REFUSED")
 def together(context: CheckContext) -> Iterator[Violation]:
     if not context.own_contract:
         raise CheckSkipped("not checked, since the image has other settings than this checkout")
@@ -137,11 +124,7 @@ def together(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "SETTING_TWICE",
-    "Each variable is set once",
-    why="ECS refuses a name that is in both environment and secrets. Which of two equal names wins is undefined.",
-)
+@check("SETTING_TWICE")
 def twice(context: CheckContext) -> Iterator[Violation]:
     names = [
         variable.get("name", "") for key in ("environment", "secrets") for variable in context.container.get(key, [])
@@ -155,11 +138,7 @@ def twice(context: CheckContext) -> Iterator[Violation]:
             )
 
 
-@check(
-    "VARIABLE_NAME",
-    "Each variable has a name",
-    why="ECS refuses an entry of environment without a name.",
-)
+@check("VARIABLE_NAME")
 def named(context: CheckContext) -> Iterator[Violation]:
     for key in ("environment", "secrets"):
         for index, variable in enumerate(context.container.get(key, [])):
@@ -172,11 +151,7 @@ def named(context: CheckContext) -> Iterator[Violation]:
                 )
 
 
-@check(
-    "ENVIRONMENT_FILE",
-    "All settings are in the task definition",
-    why="An environment file in S3 can change without a new revision, and is not checked here.",
-)
+@check("ENVIRONMENT_FILE")
 def environment_file(context: CheckContext) -> Iterator[Violation]:
     for index, file in enumerate(context.container.get("environmentFiles", [])):
         yield warn(
@@ -186,12 +161,7 @@ def environment_file(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "SECRET_IN_PLAIN",
-    "No secret is written in environment",
-    why="Everybody who may describe task definitions can read environment, in every revision. Secrets belong in "
-    "Secrets Manager or Parameter Store, and only their ARN in secrets.",
-)
+@check("SECRET_IN_PLAIN")
 def in_plain(context: CheckContext) -> Iterator[Violation]:
     secret = {setting.name for setting in context.contract.settings if setting.secret}
     settings = {setting.name for setting in context.contract.settings}
@@ -213,12 +183,7 @@ def in_plain(context: CheckContext) -> Iterator[Violation]:
             yield warn(f"{shown(name)} looks like a secret, and its value is written in environment.", repair, place)
 
 
-@check(
-    "SECRET_ARN",
-    "Each secret is named by an ARN that ECS can read",
-    why="A secret's ARN ends with its name, or with :json-key:stage:version. All three colons are needed, even where "
-    "stage and version are empty.",
-)
+@check("SECRET_ARN")
 def arn(context: CheckContext) -> Iterator[Violation]:
     for name, value in context.secrets.items():
         if SECRET.fullmatch(value) or PARAMETER.fullmatch(value):

@@ -11,12 +11,7 @@ FAMILY = re.compile(r"[A-Za-z0-9_-]{1,255}")
 MAX_CONTAINERS = 10  # in one task definition
 
 
-@check(
-    "FIELD_UNKNOWN",
-    "Every key is one that the API knows",
-    why="RegisterTaskDefinition refuses the whole file for one misspelt key, and tools that drop unknown keys "
-    "register it without that part. Keys begin with a small letter: healthCheck, not HealthCheck.",
-)
+@check("FIELD_UNKNOWN")
 def unknown(context: CheckContext) -> Iterator[Violation]:
     for violation in context.shape:
         if violation.kind == "unknown":
@@ -32,12 +27,7 @@ def unknown(context: CheckContext) -> Iterator[Violation]:
             )
 
 
-@check(
-    "FIELD_TYPE",
-    "Every value has the type that the API demands",
-    why="The API distinguishes numbers from strings: cpu and memory of the task are strings in quotes, containerPort "
-    "is a number without quotes, and values of environment are always strings.",
-)
+@check("FIELD_TYPE")
 def types(context: CheckContext) -> Iterator[Violation]:
     for violation in context.shape:
         if violation.kind == "type":
@@ -50,11 +40,7 @@ def types(context: CheckContext) -> Iterator[Violation]:
             )
 
 
-@check(
-    "FIELD_MISSING",
-    "Every key that the API demands is present",
-    why="RegisterTaskDefinition refuses the file.",
-)
+@check("FIELD_MISSING")
 def missing(context: CheckContext) -> Iterator[Violation]:
     for violation in context.shape:
         if violation.kind == "missing":
@@ -62,12 +48,7 @@ def missing(context: CheckContext) -> Iterator[Violation]:
             yield fail(sentence, f"Add {violation.path}.", context.in_task(violation.path, None))
 
 
-@check(
-    "FIELD_VALUE",
-    "Every value from a fixed list is one that the API knows",
-    why="Some values come from a fixed list, with capital letters as written there. botocore does not check them, so "
-    "the API would refuse them in the middle of a rollout.",
-)
+@check("FIELD_VALUE")
 def values(context: CheckContext) -> Iterator[Violation]:
     for violation in context.shape:
         if violation.kind == "value":
@@ -82,13 +63,7 @@ def values(context: CheckContext) -> Iterator[Violation]:
             )
 
 
-@check(
-    "FAMILY_REVISION",
-    "The family is a name without a revision",
-    why="A revision is a whole number that ECS assigns. A word, as in family:simple, is never a revision, so a "
-    "rollback to it fails. Phases are settings of one family, not revisions.",
-    incident=9,
-)
+@check("FAMILY_REVISION")
 def revision(context: CheckContext) -> Iterator[Violation]:
     family = context.task.get("family", "")
     name, colon, rest = family.partition(":")
@@ -101,11 +76,7 @@ def revision(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "FAMILY_NAME",
-    "ECS accepts the family's name",
-    why="ECS accepts up to 255 letters, digits, hyphens and underscores.",
-)
+@check("FAMILY_NAME")
 def family(context: CheckContext) -> Iterator[Violation]:
     name = context.task.get("family", "")
     if ":" not in name and not FAMILY.fullmatch(name):
@@ -116,11 +87,7 @@ def family(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check(
-    "CONTAINERS",
-    "There are one to ten containers, each with its own name",
-    why="The service's load balancer settings name the container. ECS refuses missing, invalid and duplicate names.",
-)
+@check("CONTAINERS")
 def containers(context: CheckContext) -> Iterator[Violation]:
     definitions = context.task.get("containerDefinitions", [])
     if not 0 < len(definitions) <= MAX_CONTAINERS:
@@ -141,11 +108,7 @@ def containers(context: CheckContext) -> Iterator[Violation]:
             yield fail(f"Two containers are named {shown(name)}.", "Give each its own name.", place)
 
 
-@check(
-    "DEPENDS_ON",
-    "Containers depend only on containers that exist",
-    why="ECS refuses a task definition in which a container depends on one that is not in it, or on itself.",
-)
+@check("DEPENDS_ON")
 def depends(context: CheckContext) -> Iterator[Violation]:
     names = [container.get("name", "") for container in context.containers]
     for index, container in enumerate(context.containers):
