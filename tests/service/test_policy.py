@@ -267,5 +267,4 @@ def test_phase_full_is_ready_once_the_model_has_loaded_and_stays_so_after_a_loss
     assert {source for source, _ in sources(answers)} == {"heuristic"}
 
     engine.behaves("healthy")
-    until(lambda: closed(server), HEALED_S, "healed")
-    assert ask_one(server).body["source"] == "model"
+    until(lambda: closed(server) and ask_one(server).body["source"] == "model", HEALED_S, "the model answers")
