@@ -88,7 +88,7 @@ def port_closed(evidence: Evidence) -> CauseMatch | None:
     if listening and all(port not in definition.ports for _, port in listening):
         quote, port = listening[0]
         sentence = (
-            f"The service listens on port {port}; the task definition maps {mapped}, and the health check uses that."
+            f"The service listens on port {port}; the task definition maps {mapped}, which the health check calls."
         )
         return matched(sentence, [quote, *failures])
     quotes = [*log_lines(evidence, tasks), *failures, *stop_reasons(tasks)]

@@ -82,12 +82,16 @@ def no_egress(evidence: Evidence) -> CauseMatch | None:
         return None
     without_ip = evidence.service.public_ip is False
     if public := [subnet for subnet in evidence.subnets if subnet.way == "internet" and without_ip]:
-        sentence = f"{_names(public)} is public (its default route is an internet gateway), but tasks get no public IP."
+        sentence = (
+            f"Tasks in {_names(public)} get no public IP, but their default route, an internet gateway, needs one."
+        )
         facts = _facts(public, "default route to an internet gateway; assignPublicIp DISABLED")
         return matched(sentence, [quotes[0], *facts, *quotes[1:]])
     if isolated := [subnet for subnet in evidence.subnets if subnet.way == "none"]:
-        sentence = f"{_names(isolated)} has no default route: only VPC endpoints lead out; one is missing or blocked."
-        facts = _facts(isolated, "no default route")
+        names, facts = _names(isolated), _facts(isolated, "no default route")
+        sentence = (
+            f"Tasks in {names} have no default route: only VPC endpoints lead out, and one is missing or blocked."
+        )
         return matched(sentence, [quotes[0], *facts, *quotes[1:]], weight=Weight.TWO_FACTS + 0.05)
     return None
 

@@ -37,7 +37,7 @@ def placement_errors(evidence: Evidence) -> list[Quote]:
 
 def _capacity(evidence: Evidence, _: re.Match[str]) -> str:
     region = f" in {safe(evidence.region, 30)}" if evidence.region else ""
-    return f"Fargate has no capacity for a task of this size{region} in the zones of the subnets."
+    return f"Fargate has no capacity for a task of this size{region}, in the zones of the subnets."
 
 
 def _size(evidence: Evidence, _: re.Match[str]) -> str:
@@ -78,7 +78,7 @@ CAUSES = (
         match=match_words(
             placement_errors,
             QUOTA,
-            lambda _, match: f"The account may run no more {match['what'] or match['size']} at a time in this region.",
+            lambda _, match: f"The account may not run more {match['what'] or match['size']} at a time in this region.",
         ),
     ),
     Cause(

@@ -255,7 +255,7 @@ CAUSES = (
     ),
     Cause(
         "STOPPED_BY_USER",
-        "A person or a tool stopped a task, not ECS",
+        "A person or a tool, not ECS, stopped a task",
         looks="Stop code UserInitiated.",
         repair="Nothing: ECS starts another task. CloudTrail (StopTask) says who stopped it.",
         weight=Weight.SYMPTOM - 0.05,

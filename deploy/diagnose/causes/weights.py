@@ -104,7 +104,7 @@ CAUSES = (
         weight=Weight.TWO_FACTS,
         aside=True,
         deterministic=True,
-        match=load_failed(None, "The weights in that place are not the pinned ones.", detail=PIN),
+        match=load_failed(None, "The weights found are not the pinned ones.", detail=PIN),
     ),
     Cause(
         "WEIGHTS_MISSING",
