@@ -54,7 +54,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[Attempt]:
 
 @pytest.fixture
 def run(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
-    """Run it on evidence out of a file; exit code and both outputs."""
+    """Run `trail why` on evidence from a file; returns exit code and both outputs."""
     monkeypatch.setenv("COLUMNS", "110")
 
     def run(evidence: Evidence, *arguments: str) -> tuple[int, str, str]:
@@ -66,7 +66,7 @@ def run(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> Callabl
     return run
 
 
-def test_the_most_likely_cause_is_told_with_evidence_and_repair_then_the_rest(run: Any) -> None:
+def test_the_most_likely_cause_comes_first_with_evidence_and_repair_then_the_others(run: Any) -> None:
     code, out, err = run(BAD)
     assert (code, err) == (2, "")
     lines = out.splitlines()
@@ -214,7 +214,7 @@ BACK = make_evidence(
 
 
 def stopped(outcome: Outcome = "cause_found", cause: str | None = "IMAGE_MISSING", **more: Any) -> Attempt:
-    """An attempt that was taken back two minutes ago."""
+    """An attempt that was rolled back two minutes ago."""
     content: dict[str, Any] = {
         "started": NOW - 12 * MINUTE,
         "ended": NOW - 2 * MINUTE,
@@ -241,7 +241,9 @@ def why(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> Callabl
     return why
 
 
-def test_what_the_tool_stopped_is_told_by_its_record_beside_what_aws_shows(why: Any, kept: list[Attempt]) -> None:
+def test_a_deployment_that_the_tool_stopped_is_reported_from_its_record_beside_what_aws_shows(
+    why: Any, kept: list[Attempt]
+) -> None:
     kept += [attempt("a1", "simple"), stopped()]
     code, out = why(BACK)
     assert code == 2
@@ -276,7 +278,7 @@ def test_programs_get_the_attempt_too(why: Any, kept: list[Attempt]) -> None:
     assert [cause["code"] for cause in report["findings"]] == ["IMAGE_MISSING", "NOTHING_WRONG"]
 
 
-def test_a_colleague_gets_what_the_record_said_with_the_evidence(
+def test_a_colleague_gets_the_recorded_failure_with_the_evidence(
     why: Any, kept: list[Attempt], tmp_path: Path, capsys: Any
 ) -> None:
     kept += [stopped()]
@@ -286,7 +288,7 @@ def test_a_colleague_gets_what_the_record_said_with_the_evidence(
     assert capsys.readouterr().out == ours
 
 
-def test_the_cause_that_aws_still_shows_is_told_once_with_what_the_record_says(why: Any, kept: list[Attempt]) -> None:
+def test_a_cause_that_aws_still_shows_is_reported_once_with_what_the_record_says(why: Any, kept: list[Attempt]) -> None:
     kept += [stopped()]
     code, out = why(BAD, "--json")
     causes = json.loads(out)["causes"]

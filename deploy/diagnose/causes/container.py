@@ -186,8 +186,7 @@ CAUSES = (
     Cause(
         "ENTRY_POINT_MISSING",
         "The program to start is not in the image",
-        looks='`CannotStartContainerError: … exec: "…": executable file not found in $PATH`, `no such file or '
-        "directory`.",
+        looks='`CannotStartContainerError: … exec: "…": executable file not found`, `no such file or directory`.',
         repair="Correct command or entryPoint in the task definition (a rendered one sets neither), or the image's "
         "ENTRYPOINT; `docker run --rm IMAGE` fails in the same way.",
         weight=Weight.STATED,
@@ -197,8 +196,7 @@ CAUSES = (
     Cause(
         "DEPENDENCY_MISSING",
         "A dependency is missing in the image",
-        looks="`ModuleNotFoundError: No module named …`, `ImportError`, `error while loading shared libraries` in the "
-        "log, and the container ends at once.",
+        looks="`ModuleNotFoundError`, `ImportError`, `error while loading shared libraries` in the log; ends at once.",
         repair="Add it to requirements/runtime.in, run `make lock`, build the image again, and roll out that digest.",
         weight=Weight.STATED,
         deterministic=True,
@@ -207,10 +205,8 @@ CAUSES = (
     Cause(
         "SETTING_REFUSED",
         "The service refuses a setting",
-        looks="`shine: SHINE_… is not a setting of this service; did you mean …?` or `… cannot be used: …` in the log, "
-        "exit code 1.",
-        repair="Correct that setting in trail.yaml (settings, or phases.….settings); `trail preflight` names it before "
-        "a rollout.",
+        looks="`shine: SHINE_… is not a setting of this service` or `… cannot be used: …` in the log, exit code 1.",
+        repair="Correct it in trail.yaml (settings, or phases.….settings); `trail preflight` finds it earlier.",
         weight=Weight.STATED,
         deterministic=True,
         match=exited_with(
@@ -240,8 +236,8 @@ CAUSES = (
         "CRASHED",
         "Native code crashed",
         looks="Exit code 139 (SIGSEGV), 134 (SIGABRT), 132 (SIGILL), 135 or 136.",
-        repair="Read the last log lines; run the same image here with the same settings and CPU. SIGILL: the image is "
-        "built for a newer CPU than Fargate provides.",
+        repair="Read the last log lines; run the image here with the same settings. SIGILL: the image needs a newer "
+        "CPU.",
         weight=Weight.LIKELY,
         match=crashed,
     ),
@@ -265,8 +261,7 @@ CAUSES = (
         "CONTAINER_NOT_STARTED",
         "The container runtime cannot start the container",
         looks="`CannotStartContainerError` or `CannotCreateContainerError` with a reason that fits no other cause.",
-        repair="Read ECS's reason in the evidence, and start the image by hand with the same user, volumes and "
-        "command.",
+        repair="Read ECS's reason in the evidence; start the image by hand with the same user, volumes and command.",
         weight=Weight.SYMPTOM,
         symptom=True,
         match=match_words(failed_reasons, NOT_STARTED),
@@ -283,10 +278,8 @@ CAUSES = (
     Cause(
         "MEMORY_BELOW_MINIMUM",
         "The memory limit is below the image's minimum",
-        looks="`shine: the memory limit is … MiB; this image needs … MiB, measured under load.` in the log, exit code "
-        "1.",
-        repair="Set size.memory in the plan to at least the image's minimum (`docker run IMAGE contract`, "
-        "minimum.memory_mib).",
+        looks="`shine: the memory limit is … MiB; this image needs … MiB` in the log, exit code 1.",
+        repair="Set size.memory in the plan to the minimum or more (`docker run IMAGE contract`, minimum.memory_mib).",
         weight=Weight.STATED,
         deterministic=True,
         match=match_words(
@@ -319,7 +312,7 @@ CAUSES = (
     Cause(
         "STOP_TIMEOUT",
         "The container does not end in time when ECS stops it",
-        looks="Exit code 137 of a task that ECS stopped, about stopTimeout after ECS began to stop it.",
+        looks="Exit code 137 of a task that ECS stopped, about stopTimeout after it began to stop.",
         repair="Raise stop_timeout in the plan (at most 120 s) above what the image needs to end (contract: "
         "seconds.stop), or find out what delays it: requests in flight are cut off.",
         weight=Weight.SYMPTOM,

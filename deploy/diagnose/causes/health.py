@@ -88,7 +88,7 @@ def port_closed(evidence: Evidence) -> CauseMatch | None:
     if listening and all(port not in definition.ports for _, port in listening):
         quote, port = listening[0]
         sentence = (
-            f"The service listens on port {port}; the task definition maps {mapped}, and the health check uses that."
+            f"The service listens on port {port}; the task definition maps {mapped}, which the health check calls."
         )
         return matched(sentence, [quote, *failures])
     quotes = [*log_lines(evidence, tasks), *failures, *stop_reasons(tasks)]
@@ -294,8 +294,7 @@ CAUSES = (
     Cause(
         "HEALTH_PROGRAM_MISSING",
         "The health command's program is not in the image",
-        looks='`exec: "curl": executable file not found`; or a health command with curl or wget, and a container that '
-        "never becomes healthy.",
+        looks='`exec: "curl": executable file not found`; or a health command with curl or wget that never passes.',
         repair="Use a program that the image has: `trail render` writes a health command in Python, which it has.",
         weight=Weight.TWO_FACTS,
         deterministic=True,
@@ -304,10 +303,8 @@ CAUSES = (
     Cause(
         "SLOW_START",
         "The service needs more time to start than it is given",
-        looks="Health checks fail, the task stops when startPeriod or the grace period is over, and its log shows that "
-        "it was still starting.",
-        repair="Raise health.start_period (at most 300) or health.grace in the plan to at least twice the measured "
-        "start, or give the task more CPU.",
+        looks="The task stops when startPeriod or the grace period is over; its log shows that it was still starting.",
+        repair="Raise health.start_period (at most 300) or health.grace to twice the measured start, or give more CPU.",
         weight=Weight.TWO_FACTS - 0.05,
         match=slow_start,
     ),
@@ -335,8 +332,7 @@ CAUSES = (
         "HEALTH_STATUS",
         "The health check gets another status than 200",
         looks="Target.ResponseCodeMismatch with 401, 403, 3xx or 5xx.",
-        repair="Let the target group check /health, which needs no key and does not redirect, and expect 200. With "
-        "5xx, read the log at that time.",
+        repair="Let the target group check /health, which needs no key, and expect 200. If it is 5xx, read the log.",
         weight=Weight.STATED - 0.02,
         match=status,
     ),
@@ -344,8 +340,7 @@ CAUSES = (
         "HEALTH_CONTAINER",
         "The container's health check fails",
         looks="`Task failed container health checks`.",
-        repair="Run the health command in the image by hand (`docker exec … python -c …`), and read the log around "
-        "that time.",
+        repair="Run the health command in the image by hand (`docker exec … python -c …`), and read the log.",
         weight=Weight.SYMPTOM,
         symptom=True,
         match=container,

@@ -104,8 +104,7 @@ CAUSES = (
     Cause(
         "IMAGE_UNREACHABLE",
         "The registry cannot be reached from the tasks' subnets",
-        looks="`CannotPullContainerError: … dial tcp …: i/o timeout`, `unable to retrieve ecr registry auth: … "
-        "RequestError`.",
+        looks="`CannotPullContainerError: … dial tcp …: i/o timeout`, `… ecr registry auth: … RequestError`.",
         repair="Give the tasks a route out: a NAT gateway, or network.assign_public_ip in a public subnet, or the VPC "
         "endpoints ecr.api, ecr.dkr and s3; and allow their security group egress on port 443.",
         weight=Weight.TWO_FACTS,
@@ -115,8 +114,7 @@ CAUSES = (
         "DISK_FULL",
         "No space is left on the task's disk",
         looks="`no space left on device`, in the pull's error or in the log.",
-        repair="Raise ephemeralStorage (default 20 GiB, at most 200), or write less; the cache of the weights uses the "
-        "same disk.",
+        repair="Raise ephemeralStorage (default 20 GiB, at most 200), or write less; the weights' cache is there too.",
         weight=Weight.STATED,
         match=match_words(reasons_and_logs, FULL),
     ),

@@ -82,12 +82,16 @@ def no_egress(evidence: Evidence) -> CauseMatch | None:
         return None
     without_ip = evidence.service.public_ip is False
     if public := [subnet for subnet in evidence.subnets if subnet.way == "internet" and without_ip]:
-        sentence = f"{_names(public)} is public (its default route is an internet gateway), but tasks get no public IP."
+        sentence = (
+            f"Tasks in {_names(public)} get no public IP, but their default route, an internet gateway, needs one."
+        )
         facts = _facts(public, "default route to an internet gateway; assignPublicIp DISABLED")
         return matched(sentence, [quotes[0], *facts, *quotes[1:]])
     if isolated := [subnet for subnet in evidence.subnets if subnet.way == "none"]:
-        sentence = f"{_names(isolated)} has no default route: only VPC endpoints lead out; one is missing or blocked."
-        facts = _facts(isolated, "no default route")
+        names, facts = _names(isolated), _facts(isolated, "no default route")
+        sentence = (
+            f"Tasks in {names} have no default route: only VPC endpoints lead out, and one is missing or blocked."
+        )
         return matched(sentence, [quotes[0], *facts, *quotes[1:]], weight=Weight.TWO_FACTS + 0.05)
     return None
 
@@ -160,8 +164,7 @@ CAUSES = (
     Cause(
         "SUBNET_NO_EGRESS",
         "The tasks' subnet has no route out",
-        looks="Image, secrets or log cannot be reached, and the subnet is public without public IPs, or has no default "
-        "route.",
+        looks="Image, secrets or log cannot be reached; the subnet is public without public IPs, or has no route out.",
         repair="Set network.assign_public_ip in the plan, or name private subnets with a NAT gateway, or add the VPC "
         "endpoints ecr.api, ecr.dkr, logs, secretsmanager and s3.",
         weight=Weight.STATED,
@@ -171,8 +174,7 @@ CAUSES = (
     Cause(
         "ADDRESSES_EXHAUSTED",
         "The subnets have no free address",
-        looks="`InsufficientFreeAddressesInSubnet`, or the limit of network interfaces, in an event or a stopped "
-        "reason.",
+        looks="`InsufficientFreeAddressesInSubnet`, or the limit of network interfaces, in an event or a reason.",
         repair="Name larger or additional subnets in network.subnets (each task needs an address, and during a "
         "deployment twice as many are needed), or free some.",
         weight=Weight.STATED,
@@ -181,8 +183,7 @@ CAUSES = (
     Cause(
         "INTERFACE_FAILED",
         "AWS could not create the task's network interface",
-        looks="`Timeout waiting for network interface provisioning to complete`, `unexpected EC2 error while "
-        "attempting to Create Network Interface`.",
+        looks="`Timeout waiting for network interface provisioning`, `… attempting to Create Network Interface`.",
         repair="Wait: ECS tries again. If it persists, check the service-linked role AWSServiceRoleForECS, and the "
         "subnets and security groups that the message names.",
         weight=Weight.TWO_FACTS,
@@ -191,10 +192,8 @@ CAUSES = (
     Cause(
         "TARGET_TYPE",
         "The target group is of type instance",
-        looks="`The provided target group … has target type instance, which is incompatible with the awsvpc network "
-        "mode`.",
-        repair="Create a target group of type ip: the type of an existing one cannot be changed. `trail infra apply` "
-        "does.",
+        looks="`… has target type instance, which is incompatible with the awsvpc network mode`.",
+        repair="Create a target group of type ip (the type cannot be changed). `trail infra apply` does.",
         weight=Weight.STATED,
         deterministic=True,
         match=target_type,

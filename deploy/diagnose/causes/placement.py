@@ -37,7 +37,7 @@ def placement_errors(evidence: Evidence) -> list[Quote]:
 
 def _capacity(evidence: Evidence, _: re.Match[str]) -> str:
     region = f" in {safe(evidence.region, 30)}" if evidence.region else ""
-    return f"Fargate has no capacity for a task of this size{region} in the zones of the subnets."
+    return f"Fargate has no capacity for a task of this size{region}, in the zones of the subnets."
 
 
 def _size(evidence: Evidence, _: re.Match[str]) -> str:
@@ -78,14 +78,13 @@ CAUSES = (
         match=match_words(
             placement_errors,
             QUOTA,
-            lambda _, match: f"The account may run no more {match['what'] or match['size']} at a time in this region.",
+            lambda _, match: f"The account may not run more {match['what'] or match['size']} at a time in this region.",
         ),
     ),
     Cause(
         "SIZE_INVALID",
         "Fargate has no such size or platform",
-        looks="`No Fargate configuration exists for given values`, `Invalid 'cpu' setting for task`, an unknown "
-        "platform version.",
+        looks="`No Fargate configuration exists for given values`, `Invalid 'cpu' setting`, `PlatformUnknown`.",
         repair="Choose a pair of size.cpu and size.memory that Fargate offers; `trail preflight` checks it.",
         weight=Weight.STATED,
         deterministic=True,
@@ -94,8 +93,7 @@ CAUSES = (
     Cause(
         "DEPLOYMENT_CONFIGURATION",
         "minimumHealthyPercent and maximumPercent forbid ECS both to stop an old task and to start a new one",
-        looks="event: `was unable to stop or start tasks during a deployment because of the service deployment "
-        "configuration`.",
+        looks="event: `was unable to stop or start tasks during a deployment because of … configuration`.",
         repair="Set minimumHealthyPercent 100 and maximumPercent 200, with at least two tasks.",
         weight=Weight.STATED,
         deterministic=True,
@@ -114,8 +112,7 @@ CAUSES = (
         "TASK_DEFINITION_INACTIVE",
         "The task definition is deregistered",
         looks="`TaskDefinition is inactive`; its status is INACTIVE or DELETE_IN_PROGRESS, and tasks are missing.",
-        repair="Roll out a revision that is ACTIVE (`trail up` registers one). Do not deregister a revision that a "
-        "rollback may need.",
+        repair="Roll out an ACTIVE revision (`trail up` registers one); keep revisions that a rollback may need.",
         weight=Weight.STATED,
         deterministic=True,
         match=inactive,
@@ -123,8 +120,7 @@ CAUSES = (
     Cause(
         "PLACING_REFUSED",
         "ECS cannot start a task",
-        looks="event: `was unable to place a task` or `failed to launch a task with (error …)`, with a reason that "
-        "fits no other cause.",
+        looks="event: `was unable to place a task`, `failed to launch a task`, with a reason that fits no other cause.",
         repair="Read ECS's reason in the evidence.",
         weight=Weight.SYMPTOM,
         symptom=True,

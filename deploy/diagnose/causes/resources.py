@@ -115,10 +115,8 @@ CAUSES = (
     Cause(
         "SECRET_KEY_MISSING",
         "The secret has no such JSON key",
-        looks="`retrieved secret from Secrets Manager did not contain json key …`, `invalid character … looking for "
-        "beginning of value`.",
-        repair="Add the key to the secret, which must be a JSON object, or correct the key after the secret's name in "
-        "the plan: secret:NAME:json-key::.",
+        looks="`… did not contain json key …`, `invalid character … looking for beginning of value`.",
+        repair="Add the key to the secret (a JSON object), or correct it in the plan: secret:NAME:json-key::.",
         weight=Weight.STATED,
         deterministic=True,
         match=match_words(secret_errors, JSON_KEY_MISSING, _json_key),
@@ -139,8 +137,7 @@ CAUSES = (
         "SECRET_DENIED",
         "The execution role may not read the secret",
         looks="`AccessDeniedException: … is not authorized to perform: secretsmanager:GetSecretValue`.",
-        repair="Allow the execution role (not the task role) secretsmanager:GetSecretValue on the secret, or "
-        "ssm:GetParameters on the parameter.",
+        repair="Allow the execution role secretsmanager:GetSecretValue on the secret (a parameter: ssm:GetParameters).",
         weight=Weight.STATED,
         deterministic=True,
         match=match_words(
@@ -162,8 +159,7 @@ CAUSES = (
     Cause(
         "ROLE_NOT_ASSUMED",
         "ECS cannot assume a role",
-        looks="event: `failed to launch a task with (error ECS was unable to assume the role '…' that was provided for "
-        "this task`.",
+        looks="event: `failed to launch a task with (error ECS was unable to assume the role '…'`.",
         repair="Allow ecs-tasks.amazonaws.com sts:AssumeRole in the role's trust policy, and check that the role "
         "exists. A new role is known everywhere after about a minute.",
         weight=Weight.STATED,
@@ -172,10 +168,8 @@ CAUSES = (
     Cause(
         "LOG_GROUP_MISSING",
         "The log group does not exist",
-        looks="`failed to create Cloudwatch log stream: ResourceNotFoundException: The specified log group does not "
-        "exist`.",
-        repair="Create it (`trail infra apply` does, or `aws logs create-log-group`), or correct log_group in the "
-        "plan.",
+        looks="`failed to create Cloudwatch log stream: … The specified log group does not exist`.",
+        repair="Create it (`trail infra apply` or `aws logs create-log-group` does), or correct log_group in the plan.",
         weight=Weight.STATED,
         deterministic=True,
         match=match_words(failed_reasons, LOG_GROUP_MISSING, _log_group, excluding=NO_CONNECTION),
@@ -184,8 +178,7 @@ CAUSES = (
         "LOG_DENIED",
         "The execution role may not write the log",
         looks="`is not authorized to perform: logs:CreateLogStream` in the stopped reason.",
-        repair="Allow the execution role logs:CreateLogStream and logs:PutLogEvents on the log group (its ARN ends in "
-        ":*).",
+        repair="Allow the execution role logs:CreateLogStream and logs:PutLogEvents on the log group (ARN with :*).",
         weight=Weight.STATED,
         deterministic=True,
         match=match_words(

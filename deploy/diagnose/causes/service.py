@@ -238,8 +238,7 @@ CAUSES = (
     Cause(
         "HOST_MAINTENANCE",
         "AWS stopped a task for maintenance of its host",
-        looks="`ECS is performing maintenance on the underlying infrastructure hosting the task`, stop code "
-        "InfrastructureHealth.",
+        looks="`ECS is performing maintenance on the underlying infrastructure`, stop code InfrastructureHealth.",
         repair="Nothing: ECS starts another task. With two tasks in two zones users do not notice it.",
         weight=Weight.LIKELY,
         aside=True,
@@ -256,7 +255,7 @@ CAUSES = (
     ),
     Cause(
         "STOPPED_BY_USER",
-        "A person or a tool stopped a task, not ECS",
+        "A person or a tool, not ECS, stopped a task",
         looks="Stop code UserInitiated.",
         repair="Nothing: ECS starts another task. CloudTrail (StopTask) says who stopped it.",
         weight=Weight.SYMPTOM - 0.05,
@@ -285,8 +284,7 @@ CAUSES = (
         "DESIRED_ZERO",
         "The desired count is 0",
         looks="desiredCount is 0.",
-        repair="`trail up` starts tasks again. A first rollout that failed leaves 0 behind, because there was nothing "
-        "to roll back to.",
+        repair="`trail up` starts tasks again. A failed first rollout leaves 0, because it could not roll back.",
         weight=Weight.TWO_FACTS,
         aside=True,
         match=desired_zero,
@@ -294,8 +292,7 @@ CAUSES = (
     Cause(
         "CIRCUIT_BREAKER",
         "The circuit breaker of ECS stopped the deployment",
-        looks="`ECS deployment circuit breaker: tasks failed to start`; event: `deployment failed: tasks failed to "
-        "start`.",
+        looks="`ECS deployment circuit breaker: tasks failed to start`, or such an event.",
         repair="Find out why the tasks failed: read the causes above, or run `trail why` within an hour of the "
         "failure, while ECS still knows the tasks.",
         weight=Weight.AFTERMATH,
@@ -306,8 +303,8 @@ CAUSES = (
         "DEPLOYMENT_STOPPED",
         "The deployment was stopped by a request, not by ECS",
         looks="The service deployment is STOPPED, or its rollback was requested.",
-        repair="Find out who stopped it: the trail record knows what this tool stopped, CloudTrail "
-        "(StopServiceDeployment) everything else.",
+        repair="Find out who stopped it: the trail record has this tool's stops, CloudTrail (StopServiceDeployment) "
+        "all.",
         weight=Weight.AFTERMATH + 0.05,
         aside=True,
         match=deployment_stopped,
@@ -324,8 +321,7 @@ CAUSES = (
     Cause(
         "TASKS_MISSING",
         "Fewer tasks run than desired",
-        looks="runningCount below desiredCount although no deployment is in progress, or `unable to consistently start "
-        "tasks successfully`.",
+        looks="runningCount below desiredCount without a deployment in progress; `unable to consistently start tasks`.",
         repair="Wait a minute and run `trail why` again: ECS knows stopped tasks for an hour.",
         weight=Weight.SYMPTOM - 0.15,
         symptom=True,

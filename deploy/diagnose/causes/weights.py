@@ -87,8 +87,7 @@ CAUSES = (
     Cause(
         "WEIGHTS_DENIED",
         "The task role may not read the weights",
-        looks="`weights_unreachable`, `S3 refuses (AccessDenied): allow s3:GetObject on …` in the log; the service "
-        "answers with heuristics.",
+        looks="`S3 refuses (AccessDenied): allow s3:GetObject on …` in the log; the service answers with heuristics.",
         repair="Allow the task role (not the execution role) s3:GetObject on the weights' prefix and s3:ListBucket on "
         "the bucket, and kms:Decrypt if the bucket has its own key.",
         weight=Weight.TWO_FACTS,
@@ -101,12 +100,11 @@ CAUSES = (
         "The weights are not the pinned ones",
         looks="`weights_corrupt`, `The manifest in … has sha256 …, not the pin's`; or `weights_missing`, `The pinned "
         "version … is not in …`.",
-        repair="Correct weights.sha256 in the plan (`sha256sum manifest.json`), or publish that version; one changed "
-        "file changes it.",
+        repair="Correct weights.sha256 in the plan (`sha256sum manifest.json`), or publish that version again.",
         weight=Weight.TWO_FACTS,
         aside=True,
         deterministic=True,
-        match=load_failed(None, "The weights in that place are not the pinned ones.", detail=PIN),
+        match=load_failed(None, "The weights found are not the pinned ones.", detail=PIN),
     ),
     Cause(
         "WEIGHTS_MISSING",
@@ -121,8 +119,7 @@ CAUSES = (
     Cause(
         "WEIGHTS_UNREACHABLE",
         "The weights cannot be fetched",
-        looks="`weights_unreachable` in the log, and S3 does not refuse access; the service answers with heuristics "
-        "and tries again.",
+        looks="`weights_unreachable` in the log without a refusal; the service uses heuristics and tries again.",
         repair="Give the tasks a route to S3: the gateway endpoint in their route table, or NAT; and allow their "
         "security group egress on port 443. If the cache cannot be written, mount a volume on it.",
         weight=Weight.TWO_FACTS,
@@ -153,8 +150,7 @@ CAUSES = (
         "SELF_TEST_FAILED",
         "The model fails its self-test",
         looks="`self_test_failed` in the log: the network's output differs from the recorded output.",
-        repair="Pin the previous version; either the weights or the CPU's arithmetic differ from where the output was "
-        "recorded.",
+        repair="Pin the previous version; the weights or the CPU differ from where the output was recorded.",
         weight=Weight.TWO_FACTS,
         aside=True,
         deterministic=True,

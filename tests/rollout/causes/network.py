@@ -54,7 +54,7 @@ EXAMPLES = [
     Example(
         "SUBNET_NO_EGRESS",
         make_evidence(unstarted(IO_TIMEOUT), subnets="public"),
-        "is public (its default route is an internet gateway), but tasks get no public IP",
+        "Tasks in subnet-a, subnet-b get no public IP, but their default route, an internet gateway, needs one",
         "i/o timeout",
         True,
     ),

@@ -26,7 +26,7 @@ EXAMPLES = [
             events=[event(f"{PLACED}You've reached the limit on the number of vCPUs you can run concurrently.")],
             service_changes=ONE,
         ),
-        "no more vCPUs",
+        "may not run more vCPUs",
         "reached the limit",
         False,
     ),

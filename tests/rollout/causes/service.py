@@ -176,7 +176,7 @@ EXAMPLES = [
     Example(
         "STOPPED_BY_USER",
         make_evidence(task(reason="Task stopped by user", code="UserInitiated", exit_code=0), service_changes={}),
-        "A person or a tool stopped a task",
+        "A person or a tool, not ECS, stopped a task",
         "Task stopped by user",
         False,
     ),
