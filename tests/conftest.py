@@ -31,7 +31,7 @@ FIRST = (
     "unit/training/test_evaluate.py",
     "unit/training/test_train.py",
     "unit/training/test_export.py",
-    "deploy/test_cloud.py",
+    "deploy/test_account_checks.py",
     "deploy/test_infra.py",
 )
 

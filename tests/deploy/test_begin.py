@@ -18,9 +18,9 @@ from deploy.importer.values import ImportedValues
 from deploy.taskdef import render
 from tests.deploy.aws import REPOSITORY, Good
 from tests.deploy.invalid_taskdefs import ADMIN, ROUTER
-from tests.deploy.test_cloud import bundle, good, made, told
+from tests.deploy.test_account_checks import bundle, good, image_contract, shared_account
 
-__all__ = ["bundle", "good", "made", "told"]  # fixtures
+__all__ = ["bundle", "good", "image_contract", "shared_account"]  # fixtures
 
 SERVICE = "shine-ml-cluster/shine-api-gateway"
 RESOURCE = f"service/{SERVICE}"
