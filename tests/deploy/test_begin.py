@@ -138,7 +138,7 @@ def test_a_secret_in_plain_is_refused_and_told_and_nowhere_written(good: Good, h
     assert code == exits.FOUND
     assert PLAIN_KEY not in (here / "trail.yaml").read_text() + out + err
     said = " ".join(out.split())
-    assert "SHINE_API_KEYS is a secret of the image and stands in plain in environment." in said
+    assert "SHINE_API_KEYS is a secret of the image, but its value is written in environment." in said
     assert '"DB_PASSWORD" looks like a secret' in said
     assert "no settings of the image: DB_PASSWORD, SOME_URL" in out
     assert "TODO  secrets: The task definition names no secret" in out
