@@ -39,7 +39,7 @@ FIRST = (
     "seconds",
     "tests/service/test_compat.py",
     "tests/service/test_tracing.py",
-    "tests/deploy/test_cloud.py",
+    "tests/deploy/test_account_checks.py",
     "tests/rollout/test_gates_service.py",
     "tests/unit/training/test_evaluate.py",
     "tests/unit/training/test_export.py",

@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from tests.deploy.aws import NAME, Good
-from tests.deploy.test_cloud import bundle, good, made, told
+from tests.deploy.test_account_checks import bundle, good, image_contract, shared_account
 from tests.s3 import S3
 from tests.server import ROOT
 
-__all__ = ["bundle", "good", "made", "told"]  # fixtures
+__all__ = ["bundle", "good", "image_contract", "shared_account"]  # fixtures
 
 WITHIN_S = 180.0  # some 30 s of work; a machine that does other things meanwhile takes longer
 

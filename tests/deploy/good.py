@@ -1,4 +1,4 @@
-"""A good task definition and contract, and how to change one thing in them."""
+"""A valid task definition and contract, and how to change one value in them."""
 
 import copy
 import json
@@ -78,14 +78,20 @@ def _variable(container: dict[str, Any], kind: str, name: str, value: Any) -> No
     container[key] = kept if value is GONE else [*kept, {"name": name, holds: value}]
 
 
-def case(content: dict[str, Any], asked: dict[str, Any] | None = None, phase: str | None = None) -> CheckContext:
-    """A case for the checks."""
-    made, faults = shape.fit(content)
-    asked = asked or contract()
-    own = asked["settings"] == json.loads(_contract())["settings"]
-    return CheckContext(made, faults, contracts.parse(asked), phase, own)
+def context(
+    content: dict[str, Any], image_contract: dict[str, Any] | None = None, phase: str | None = None
+) -> CheckContext:
+    """A context for the checks."""
+    made, violations = shape.fit(content)
+    image_contract = image_contract or contract()
+    own = image_contract["settings"] == json.loads(_contract())["settings"]
+    return CheckContext(made, violations, contracts.parse(image_contract), phase, own)
 
 
-def found(content: dict[str, Any], asked: dict[str, Any] | None = None, phase: str | None = None) -> list[Finding]:
-    """What the checks find wrong or doubtful."""
-    return [one for one in run_checks(case(content, asked, phase)) if one.level in ("FAIL", "WARN")]
+def problems(
+    content: dict[str, Any], image_contract: dict[str, Any] | None = None, phase: str | None = None
+) -> list[Finding]:
+    """Findings of the checks with the level FAIL or WARN."""
+    return [
+        finding for finding in run_checks(context(content, image_contract, phase)) if finding.level in ("FAIL", "WARN")
+    ]

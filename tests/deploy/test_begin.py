@@ -19,9 +19,9 @@ from deploy.importer.values import ImportedValues
 from deploy.taskdef import render
 from tests.deploy.aws import REPOSITORY, Good
 from tests.deploy.invalid_taskdefs import ADMIN, ROUTER
-from tests.deploy.test_cloud import bundle, good, made, told
+from tests.deploy.test_account_checks import bundle, good, image_contract, shared_account
 
-__all__ = ["bundle", "good", "made", "told"]  # fixtures
+__all__ = ["bundle", "good", "image_contract", "shared_account"]  # fixtures
 
 SERVICE = "shine-ml-cluster/shine-api-gateway"
 RESOURCE = f"service/{SERVICE}"
@@ -139,7 +139,7 @@ def test_a_secret_in_plain_is_refused_and_told_and_nowhere_written(good: Good, h
     assert code == exits.FOUND
     assert PLAIN_KEY not in (here / "trail.yaml").read_text() + out + err
     said = " ".join(out.split())
-    assert "SHINE_API_KEYS is a secret of the image and stands in plain in environment." in said
+    assert "SHINE_API_KEYS is a secret of the image, but its value is written in environment." in said
     assert '"DB_PASSWORD" looks like a secret' in said
     assert "no settings of the image: DB_PASSWORD, SOME_URL" in out
     assert "TODO  secrets: The task definition names no secret" in out

@@ -32,7 +32,7 @@ def variables(task: dict[str, Any]) -> dict[str, str]:
 @pytest.mark.parametrize("phase", plans.PHASES)
 def test_each_phase_is_right_and_fits_the_api(phase: Phase) -> None:
     task = good.task(phase)
-    assert good.found(task, phase=phase) == []
+    assert good.problems(task, phase=phase) == []
     assert not ParamValidator().validate(task, shape.register_input()).has_errors()
     assert variables(task)["SHINE_PHASE"] == phase
 
@@ -50,7 +50,7 @@ def test_port_health_and_folders_come_from_the_contract() -> None:
     assert container["healthCheck"]["command"] == command
     assert [one["containerPath"] for one in container["mountPoints"]] == ["/tmp", "/var/cache"]
     assert task["volumes"] == [{"name": "tmp"}, {"name": "var-cache"}]
-    assert good.found(task, good.contract(writable_paths=["/tmp", "/var/cache"], **changes)) == []
+    assert good.problems(task, good.contract(writable_paths=["/tmp", "/var/cache"], **changes)) == []
 
 
 def test_phases_differ_in_settings_and_secrets_alone() -> None:
@@ -84,7 +84,7 @@ def test_where_alarms_watch_the_service_writes_the_metrics_that_they_read(
 ) -> None:
     task = rendered(other(**watched), phase)
     assert variables(task)["SHINE_LOG_EMF"] == "true"
-    assert good.found(task, phase=phase) == []
+    assert good.problems(task, phase=phase) == []
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_where_alarms_watch_the_service_writes_the_metrics_that_they_read(
 def test_what_a_plan_says_of_metrics_counts(settings: dict[str, str], metrics: str | None) -> None:
     task = rendered(other(**{**WATCHED, "settings": settings}))
     assert variables(task).get("SHINE_LOG_EMF") == metrics
-    assert good.found(task) == []
+    assert good.problems(task) == []
 
 
 def test_metrics_are_asked_only_of_an_image_that_knows_them_and_where_alarms_watch() -> None:
@@ -150,7 +150,7 @@ WRONG_PLANS: list[tuple[str, Phase, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("code", "phase", "changes"), WRONG_PLANS)
 def test_a_wrong_plan_is_found_in_what_it_renders(code: str, phase: Phase, changes: dict[str, Any]) -> None:
-    assert {one.code for one in good.found(rendered(other(**changes), phase))} == {code}
+    assert {one.code for one in good.problems(rendered(other(**changes), phase))} == {code}
 
 
 UNUSABLE: list[tuple[str, dict[str, Any]]] = [

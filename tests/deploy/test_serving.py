@@ -18,9 +18,9 @@ from deploy.verify.container.run import try_image
 from deploy.verify.container.task import task
 from tests.deploy import good as examples
 from tests.deploy.aws import Good
-from tests.deploy.test_cloud import bundle, good, made, told
+from tests.deploy.test_account_checks import bundle, good, image_contract, shared_account
 
-__all__ = ["bundle", "good", "made", "told"]  # fixtures
+__all__ = ["bundle", "good", "image_contract", "shared_account"]  # fixtures
 
 ECR = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 DIGEST, OTHER = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"

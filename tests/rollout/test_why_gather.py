@@ -22,7 +22,7 @@ from deploy.diagnose.evidence import Evidence, EvidenceError, gather, read, save
 from deploy.diagnose.ranking import diagnose
 from tests.deploy.aws import GROUP, NAME, Good
 from tests.deploy.invalid_taskdefs import ADMIN, ROUTER
-from tests.deploy.test_cloud_asking import refuse
+from tests.deploy.test_account_errors import refuse
 from tests.rollout.causes.evidence import BEFORE, DEPLOYMENT
 from tests.s3 import CREDENTIALS, S3
 from tests.unit.model import bundles

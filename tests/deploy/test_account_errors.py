@@ -1,4 +1,4 @@
-"""How AWS is asked: by reading calls only, patiently, and one missing permission hides nothing else."""
+"""Calls to AWS only read and are retried, and an error in one check hides no finding of another."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from deploy.aws.clients import CONFIG
 from deploy.aws.errors import statement
 from deploy.verify.account.run import ACCOUNT_CHECKS
 from tests.deploy.aws import ACCOUNT, REGION, Good
-from tests.deploy.test_cloud import bundle, good, made, seen, told, wrong
+from tests.deploy.test_account_checks import bundle, findings_of, good, image_contract, problems, shared_account
 
-__all__ = ["bundle", "good", "made", "told"]  # fixtures
+__all__ = ["bundle", "good", "image_contract", "shared_account"]  # fixtures
 
 HERE = f"{REGION}:{ACCOUNT}"
 ECS, ECR, IAM = f"arn:aws:ecs:{HERE}", f"arn:aws:ecr:{HERE}:repository", f"arn:aws:iam::{ACCOUNT}:role"
@@ -55,7 +55,7 @@ def refuse(
 def test_every_call_only_reads(good: Good) -> None:
     names: set[str] = set()
     good.session.events.register("before-call", lambda model, **_: names.add(model.name))
-    seen(good)
+    findings_of(good)
     assert {name for name in names if not name.startswith(READING)} == set()
     assert len(names) > 20
 
@@ -63,7 +63,7 @@ def test_every_call_only_reads(good: Good) -> None:
 def test_each_question_is_asked_once(good: Good) -> None:
     asked: list[str] = []
     good.session.events.register("before-call.elbv2", lambda model, **_: asked.append(model.name))
-    seen(good)
+    findings_of(good)
     assert asked.count("DescribeTargetGroups") == asked.count("DescribeLoadBalancers") == 1
 
 
@@ -86,27 +86,27 @@ def test_a_missing_permission_names_action_and_policy_line_and_hides_nothing(
     refuse(good, service, operation, 403, code)
     good.client("logs").delete_retention_policy(logGroupName="/ecs/shine-api-gateway")
     good.attribute(good.ids["target_group"], "deregistration_delay.timeout_seconds", "300")
-    found = seen(good)
+    findings = findings_of(good)
     expected = {"PERMISSION_MISSING": "WARN", "LOG_RETENTION": "WARN", "DEREGISTRATION_LONG": "WARN"}
     if service == "logs":
         del expected["LOG_RETENTION"]
     if service == "elbv2":
         del expected["DEREGISTRATION_LONG"]
-    assert wrong(found) == expected
-    one = next(one for one in found if one.code == "PERMISSION_MISSING")
-    assert f"{action} is not allowed" in one.sentence
-    assert one.repair is not None
+    assert problems(findings) == expected
+    finding = next(finding for finding in findings if finding.code == "PERMISSION_MISSING")
+    assert f"{action} is not allowed" in finding.sentence
+    assert finding.repair is not None
     resource = good.ids["secret"] if resource == "the secret" else resource
-    assert statement(action, resource) in one.repair
+    assert statement(action, resource) in finding.repair
 
 
 def test_the_resource_that_aws_itself_names_comes_before_the_plans(good: Good) -> None:
     said = f"User: x is not authorized to perform: ecs:DescribeClusters on resource: {ECS}:cluster/other because no"
     refuse(good, "ecs", "DescribeClusters", 400, "AccessDeniedException", said=said)
-    one = next(one for one in seen(good) if one.code == "PERMISSION_MISSING")
-    assert f"ecs:DescribeClusters on {ECS}:cluster/other is not allowed" in one.sentence
-    assert one.repair is not None
-    assert statement("ecs:DescribeClusters", f"{ECS}:cluster/other") in one.repair
+    finding = next(finding for finding in findings_of(good) if finding.code == "PERMISSION_MISSING")
+    assert f"ecs:DescribeClusters on {ECS}:cluster/other is not allowed" in finding.sentence
+    assert finding.repair is not None
+    assert statement("ecs:DescribeClusters", f"{ECS}:cluster/other") in finding.repair
 
 
 def test_a_parameter_that_may_not_be_read_is_named_by_its_arn(good: Good) -> None:
@@ -120,45 +120,45 @@ def test_a_parameter_that_may_not_be_read_is_named_by_its_arn(good: Good) -> Non
 
 def test_a_role_whose_policies_may_not_be_read_is_not_judged(good: Good) -> None:
     refuse(good, "iam", "ListAttachedRolePolicies", 403, "AccessDenied")
-    found = seen(good)
-    assert wrong(found) == {}
-    told = [one for one in found if one.code in ("EXECUTION_ROLE_MAY", "TASK_ROLE_MAY")]
-    assert [one.level for one in told] == ["SKIP", "SKIP"]
-    assert "iam:ListAttachedRolePolicies is not allowed" in told[0].sentence
+    findings = findings_of(good)
+    assert problems(findings) == {}
+    judged = [finding for finding in findings if finding.code in ("EXECUTION_ROLE_MAY", "TASK_ROLE_MAY")]
+    assert [finding.level for finding in judged] == ["SKIP", "SKIP"]
+    assert "iam:ListAttachedRolePolicies is not allowed" in judged[0].sentence
 
 
 def test_a_secret_whose_value_may_not_be_read_is_still_there(good: Good) -> None:
     refuse(good, "secretsmanager", "GetSecretValue", 400, "AccessDeniedException")
-    one = next(one for one in seen(good) if one.code == "SECRET")
-    assert one.level == "SKIP"
-    assert "secretsmanager:GetSecretValue is not allowed" in one.sentence
+    finding = next(finding for finding in findings_of(good) if finding.code == "SECRET")
+    assert finding.level == "SKIP"
+    assert "secretsmanager:GetSecretValue is not allowed" in finding.sentence
 
 
 def test_throttling_is_waited_out(good: Good, retry_delays: list[float]) -> None:
     asked = refuse(good, "ecs", "DescribeClusters", 400, "ThrottlingException", times=3)
-    assert wrong(seen(good)) == {}
+    assert problems(findings_of(good)) == {}
     assert len(asked) == 4
     assert len(retry_delays) == 3
 
 
 def test_throttling_without_end_is_told_and_hides_nothing(good: Good, retry_delays: list[float]) -> None:
     asked = refuse(good, "logs", "DescribeLogGroups", 400, "ThrottlingException")
-    found = seen(good)
-    assert wrong(found) == {"AWS_THROTTLED": "WARN"}
+    findings = findings_of(good)
+    assert problems(findings) == {"AWS_THROTTLED": "WARN"}
     attempts = CONFIG.retries["total_max_attempts"]
     assert len(asked) == attempts
     assert len(retry_delays) == attempts - 1
-    assert "the log group" in next(one.sentence for one in found if one.code == "AWS_THROTTLED")
+    assert "the log group" in next(finding.sentence for finding in findings if finding.code == "AWS_THROTTLED")
 
 
 def test_an_endpoint_that_does_not_answer_is_one_sentence(
     good: Good, retry_delays: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    found = seen(good)
-    told = [one for one in found if one.level == "FAIL"]
-    assert [one.code for one in told] == ["AWS_UNREACHABLE"]
-    assert "http://127.0.0.1:9 does not answer" in told[0].sentence
+    findings = findings_of(good)
+    failed = [finding for finding in findings if finding.level == "FAIL"]
+    assert [finding.code for finding in failed] == ["AWS_UNREACHABLE"]
+    assert "http://127.0.0.1:9 does not answer" in failed[0].sentence
     assert len(retry_delays) < CONFIG.retries["total_max_attempts"]  # nobody waits for it again at each subject
 
 
@@ -176,17 +176,17 @@ def test_credentials_that_have_expired_are_one_sentence(good: Good) -> None:
             ),
         ),
     )
-    told = {one.sentence for one in seen(good) if one.code == "CREDENTIALS"}
-    assert {one.partition(" (")[0] for one in told} == {
+    sentences = {finding.sentence for finding in findings_of(good) if finding.code == "CREDENTIALS"}
+    assert {sentence.partition(" (")[0] for sentence in sentences} == {
         "Preflight cannot read the account: the credentials in use are wrong or have expired"
     }
 
 
 def test_an_answer_that_nobody_foresaw_hides_nothing(good: Good) -> None:
     good.stand_in("logs", "DescribeLogGroups", lambda answer: answer.pop("logGroups"))
-    found = seen(good)
-    assert wrong(found) == {"AWS_UNFORESEEN": "WARN"}
-    assert len({one.code for one in found}) > 15
+    findings = findings_of(good)
+    assert problems(findings) == {"AWS_UNFORESEEN": "WARN"}
+    assert len({finding.code for finding in findings}) > 15
 
 
 def test_every_subject_has_a_name_of_its_own() -> None:

@@ -1,4 +1,4 @@
-"""The look at AWS: a good account is good, each fault is found by its own code and hides no other."""
+"""Checks of the AWS account: a good account has no problem, each fault is found by its own code and hides no other."""
 
 import re
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from deploy.findings.catalog import CODES
 from deploy.findings.finding import Finding
 from deploy.verify import account
 from deploy.verify.account.run import run_account_checks
+from tests.deploy.account_faults import FAULTS, point, publish
 from tests.deploy.aws import MOTO, SECRET_VALUE, Good
-from tests.deploy.faults import FAULTS, point, publish
 from tests.s3 import CREDENTIALS
 from tests.unit.model import bundles
 
 
 @pytest.fixture(scope="module")
-def told() -> Contract:
+def image_contract() -> Contract:
     return contract()
 
 
@@ -33,51 +33,53 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(told: Contract, bundle: Path) -> Iterator[Good]:
+def shared_account(image_contract: Contract, bundle: Path) -> Iterator[Good]:
     """One account for the module."""
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
         for name, value in {**CREDENTIALS, **MOTO}.items():
             patch.setenv(name, value)
-        account = Good(bundle, told)
-        account.keep()
-        yield account
+        made = Good(bundle, image_contract)
+        made.keep()
+        yield made
 
 
 @pytest.fixture
-def good(made: Good) -> Iterator[Good]:
+def good(shared_account: Good) -> Iterator[Good]:
     """The account as it was made, whatever a test does to it."""
-    yield made
-    made.restore()
+    yield shared_account
+    shared_account.restore()
 
 
-def seen(good: Good, phase: Phase = "full") -> list[Finding]:
+def findings_of(good: Good, phase: Phase = "full") -> list[Finding]:
     return run_account_checks(good.plan, good.task_definition, good.contract, good.session, phase)
 
 
-def wrong(found: list[Finding]) -> dict[str, str]:
-    return {one.code: one.level for one in found if one.level in ("FAIL", "WARN")}
+def problems(findings: list[Finding]) -> dict[str, str]:
+    return {finding.code: finding.level for finding in findings if finding.level in ("FAIL", "WARN")}
 
 
 @pytest.mark.parametrize("phase", ["simple", "hybrid", "foundation", "full"])
 def test_nothing_is_wrong_with_a_good_account(good: Good, phase: Phase) -> None:
-    found = seen(good, phase)
-    assert wrong(found) == {}, [one.sentence for one in found if one.level in ("FAIL", "WARN")]
-    skipped = {one.code for one in found if one.level == "SKIP"}
+    findings = findings_of(good, phase)
+    assert problems(findings) == {}, [finding.sentence for finding in findings if finding.level in ("FAIL", "WARN")]
+    skipped = {finding.code for finding in findings if finding.level == "SKIP"}
     assert skipped == ({"QUOTA"} if phase in ("foundation", "full") else {"QUOTA", "WEIGHTS"})
-    assert len(found) >= 20
+    assert len(findings) >= 20
 
 
 @pytest.mark.parametrize("code", FAULTS)
 def test_each_fault_is_found_by_its_own_code_and_by_no_other(good: Good, code: str) -> None:
     level, make = FAULTS[code]
     make(good)
-    found = seen(good)
-    assert wrong(found) == {code: level}, [one.sentence for one in found if one.code in wrong(found)]
-    one = next(one for one in found if one.code == code)
-    assert one.repair is not None
-    assert one.places
-    assert one.sentence.endswith(".")
+    findings = findings_of(good)
+    assert problems(findings) == {code: level}, [
+        finding.sentence for finding in findings if finding.code in problems(findings)
+    ]
+    finding = next(finding for finding in findings if finding.code == code)
+    assert finding.repair is not None
+    assert finding.places
+    assert finding.sentence.endswith(".")
 
 
 UNPROVOKED = {"CREDENTIALS", "AWS_UNREACHABLE", "AWS_THROTTLED", "AWS_REFUSED", "AWS_UNFORESEEN", "PERMISSION_MISSING"}
@@ -94,17 +96,17 @@ def yielded() -> set[str]:
 
 
 def test_every_code_is_explained_and_every_fault_among_them_provoked(good: Good) -> None:
-    fine = {one.code for one in seen(good)} | {"EXECUTION_ROLE_MAY", "TASK_ROLE_MAY"}
+    fine = {finding.code for finding in findings_of(good)} | {"EXECUTION_ROLE_MAY", "TASK_ROLE_MAY"}
     assert yielded() == fine | FAULTS.keys() | UNPROVOKED
     assert all(CODES[code].title and CODES[code].why.endswith(".") for code in yielded())
 
 
 def test_a_service_that_is_not_there_yet_will_be_created(good: Good) -> None:
     good.client("ecs").delete_service(cluster="shine-ml-cluster", service="shine-api-gateway", force=True)
-    found = seen(good)
-    assert wrong(found) == {}
-    told = next(one.sentence for one in found if one.code == "SERVICE")
-    assert told == "The service shine-api-gateway does not exist yet: the rollout will create it."
+    findings = findings_of(good)
+    assert problems(findings) == {}
+    sentence = next(finding.sentence for finding in findings if finding.code == "SERVICE")
+    assert sentence == "The service shine-api-gateway does not exist yet: the rollout will create it."
 
 
 def test_two_deployments_at_once_are_one_in_progress(good: Good) -> None:
@@ -113,15 +115,15 @@ def test_two_deployments_at_once_are_one_in_progress(good: Good) -> None:
         deployments.append({**deployments[0], "id": "ecs-svc/2", "status": "ACTIVE"})
 
     good.stand_in("ecs", "DescribeServices", twice)
-    assert wrong(seen(good)) == {"DEPLOYMENT_RUNNING": "FAIL"}
+    assert problems(findings_of(good)) == {"DEPLOYMENT_RUNNING": "FAIL"}
 
 
 def test_both_values_stand_in_the_sentence(good: Good) -> None:
     FAULTS["TARGET_PATH"][1](good)
-    one = next(one for one in seen(good) if one.code == "TARGET_PATH")
-    assert one.sentence == "The target group checks /, but the image's health path is /health."
-    assert [place.value for place in one.places] == ["/health", "/"]
-    assert one.repair == "Set the target group's health check path to /health."
+    finding = next(finding for finding in findings_of(good) if finding.code == "TARGET_PATH")
+    assert finding.sentence == "The target group checks /, but the image's health path is /health."
+    assert [place.value for place in finding.places] == ["/health", "/"]
+    assert finding.repair == "Set the target group's health check path to /health."
 
 
 # --- ways out of a subnet ------------------------------------------------------------------------------------------
@@ -131,11 +133,11 @@ def test_endpoints_do_instead_of_a_nat_gateway_and_each_that_lacks_is_named(good
     good.no_nat()
     services = ["ecr.api", "ecr.dkr", "logs", "secretsmanager", "s3"]
     for number, service in enumerate(services):
-        told = next(one.sentence for one in seen(good) if one.code == "EGRESS_MISSING")
-        lacking = [one for one in services if f"{one} (" in told]
-        assert lacking == [one for one in services if one in services[number:]], told
+        sentence = next(finding.sentence for finding in findings_of(good) if finding.code == "EGRESS_MISSING")
+        missing = [name for name in services if f"{name} (" in sentence]
+        assert missing == services[number:], sentence
         good.endpoint(service)
-    assert wrong(seen(good)) == {}
+    assert problems(findings_of(good)) == {}
 
 
 def test_without_secrets_no_endpoint_of_theirs_is_asked_for(good: Good) -> None:
@@ -144,18 +146,18 @@ def test_without_secrets_no_endpoint_of_theirs_is_asked_for(good: Good) -> None:
     good.container.pop("secrets")
     for service in ("ecr.api", "ecr.dkr", "logs", "s3"):
         good.endpoint(service)
-    assert wrong(seen(good)) == {}
+    assert problems(findings_of(good)) == {}
 
 
 def test_a_public_subnet_is_a_way_out_for_tasks_with_a_public_address(good: Good) -> None:
     network = good.plan.network.model_dump()
     public = [good.ids["public_a"], good.ids["public_b"]]
     good.replan(network={**network, "subnets": public, "assign_public_ip": True})
-    assert wrong(seen(good)) == {}
+    assert problems(findings_of(good)) == {}
     good.replan(network={**network, "subnets": public})
-    told = [one.sentence for one in seen(good) if one.code == "PUBLIC_IP_OFF"]
-    assert len(told) == 2
-    assert "assignPublicIp is DISABLED" in told[0]
+    sentences = [finding.sentence for finding in findings_of(good) if finding.code == "PUBLIC_IP_OFF"]
+    assert len(sentences) == 2
+    assert "assignPublicIp is DISABLED" in sentences[0]
 
 
 def test_a_subnet_without_a_table_of_its_own_takes_the_main_one(good: Good) -> None:
@@ -164,7 +166,7 @@ def test_a_subnet_without_a_table_of_its_own_takes_the_main_one(good: Good) -> N
     )["Subnet"]["SubnetId"]
     network = good.plan.network.model_dump()
     good.replan(network={**network, "subnets": [good.ids["private_a"], made]})
-    assert wrong(seen(good)) == {"EGRESS_MISSING": "FAIL"}  # the main table has no way out
+    assert problems(findings_of(good)) == {"EGRESS_MISSING": "FAIL"}  # the main table has no way out
 
 
 # --- weights -------------------------------------------------------------------------------------------------------
@@ -176,14 +178,16 @@ def test_the_pinned_version_is_found_beside_the_live_one(good: Good, bundle: Pat
     publish(good, "1.0.0", manifest, files, good.ids["pin"])
     point(good, "2.0.0-ffffffffffff", "2.0.0", "f" * 64)  # live is another
     good.client("s3").delete_object(Bucket="shine-weights", Key="face-skin/manifest.json")
-    found = seen(good, "foundation")
-    assert wrong(found) == {}
-    assert next(one.sentence for one in found if one.code == "WEIGHTS").endswith(f"1.0.0-{good.ids['pin'][:12]}.")
+    findings = findings_of(good, "foundation")
+    assert problems(findings) == {}
+    assert next(finding.sentence for finding in findings if finding.code == "WEIGHTS").endswith(
+        f"1.0.0-{good.ids['pin'][:12]}."
+    )
 
 
 def test_a_pinned_version_that_is_nowhere_is_missing(good: Good) -> None:
     point(good, "2.0.0-ffffffffffff", "2.0.0", "f" * 64)
-    assert wrong(seen(good, "foundation")) == {"WEIGHTS_MISSING": "FAIL"}
+    assert problems(findings_of(good, "foundation")) == {"WEIGHTS_MISSING": "FAIL"}
 
 
 # --- secrets -------------------------------------------------------------------------------------------------------
@@ -191,9 +195,9 @@ def test_a_pinned_version_that_is_nowhere_is_missing(good: Good) -> None:
 
 def test_no_value_of_a_secret_is_ever_told(good: Good) -> None:
     FAULTS["SECRET_KEY_MISSING"][1](good)
-    told = " ".join(one.model_dump_json() for one in seen(good))
-    assert SECRET_VALUE not in told
-    assert "holds the keys api_keys" in told
+    text = " ".join(finding.model_dump_json() for finding in findings_of(good))
+    assert SECRET_VALUE not in text
+    assert "holds the keys api_keys" in text
 
 
 def test_a_parameter_is_asked_for_without_decryption(good: Good) -> None:
@@ -203,10 +207,10 @@ def test_a_parameter_is_asked_for_without_decryption(good: Good) -> None:
     good.permit("shine-execution", [{"Effect": "Allow", "Action": "*", "Resource": "*"}])
     asked = []
     good.session.events.register("provide-client-params.ssm", lambda params, **_: asked.append(params))
-    assert wrong(seen(good)) == {}
+    assert problems(findings_of(good)) == {}
     assert asked == [{"Name": "/shine/keys", "WithDecryption": False}]
 
 
 def test_the_quota_is_counted_twice_over_for_a_deployment(good: Good) -> None:
     good.quota(12.0)  # 6 tasks of 1 CPU, old and new
-    assert next(one.level for one in seen(good) if one.code == "QUOTA") == "OK"
+    assert next(finding.level for finding in findings_of(good) if finding.code == "QUOTA") == "OK"

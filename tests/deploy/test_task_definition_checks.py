@@ -1,4 +1,4 @@
-"""Each wrong task definition is found by its own code alone, each right one by none; and no check is there for show."""
+"""Each invalid task definition is found by its own code only, a valid one by none; and every check is needed."""
 
 import json
 import random
@@ -16,38 +16,38 @@ from deploy.taskdef import schema as shape
 from deploy.verify.registry import CHECKS
 from deploy.verify.task_definition import run_checks
 from tests.deploy import good
-from tests.deploy.invalid_taskdefs import ADMIN, NAMES, ROUTER, ROWS, Wrong
-from tests.deploy.valid_taskdefs import RIGHT
+from tests.deploy.invalid_taskdefs import ADMIN, INVALID_TASKDEFS, NAMES, ROUTER, Invalid
+from tests.deploy.valid_taskdefs import VALID_TASKDEFS
 
 SECOND = "containerDefinitions[1].portMappings[0].containerPort"
 
 
-def findings(row: Wrong) -> list[Finding]:
+def findings(row: Invalid) -> list[Finding]:
     asked = good.contract(**row.contract)
-    return good.found(good.changed(good.task(row.phase), row.changes), asked, row.meant)
+    return good.problems(good.changed(good.task(row.phase), row.changes), asked, row.meant)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=NAMES)
-def test_a_wrong_task_definition_is_found_by_its_own_code_and_no_other(row: Wrong) -> None:
+@pytest.mark.parametrize("row", INVALID_TASKDEFS, ids=NAMES)
+def test_a_wrong_task_definition_is_found_by_its_own_code_and_no_other(row: Invalid) -> None:
     found = findings(row)
-    assert {one.code for one in found} == {row.code}
-    assert {one.level for one in found} == {row.level}
+    assert {finding.code for finding in found} == {row.code}
+    assert {finding.level for finding in found} == {row.level}
 
 
-@pytest.mark.parametrize("row", ROWS, ids=NAMES)
-def test_a_finding_says_both_values_their_places_and_the_repair(row: Wrong) -> None:
-    for one in findings(row):
+@pytest.mark.parametrize("row", INVALID_TASKDEFS, ids=NAMES)
+def test_a_finding_says_both_values_their_places_and_the_repair(row: Invalid) -> None:
+    for finding in findings(row):
         for word in row.says:
-            assert word in one.sentence
-        assert one.places
-        assert one.repair
-        assert one.sentence.endswith((".", "?"))
-        assert "\n" not in one.sentence
+            assert word in finding.sentence
+        assert finding.places
+        assert finding.repair
+        assert finding.sentence.endswith((".", "?"))
+        assert "\n" not in finding.sentence
 
 
 @pytest.mark.parametrize("code", CHECKS)
 def test_a_check_that_is_taken_out_lets_its_wrong_task_definitions_pass(code: str, monkeypatch: Any) -> None:
-    rows = [row for row in ROWS if row.code == code]
+    rows = [row for row in INVALID_TASKDEFS if row.code == code]
     assert rows, f"no wrong task definition shows what {code} is for"
     assert all(findings(row) for row in rows)
     monkeypatch.delitem(CHECKS, code)
@@ -55,69 +55,68 @@ def test_a_check_that_is_taken_out_lets_its_wrong_task_definitions_pass(code: st
 
 
 def test_the_catalogue_is_large_enough() -> None:
-    assert len(ROWS) >= 60
-    assert len(RIGHT) >= 20
+    assert len(INVALID_TASKDEFS) >= 60
+    assert len(VALID_TASKDEFS) >= 20
 
 
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("name", VALID_TASKDEFS)
 def test_a_right_task_definition_has_no_finding(name: str) -> None:
-    row = RIGHT[name]
+    row = VALID_TASKDEFS[name]
     content = good.changed(good.task(row.phase), row.changes)
-    assert good.found(content, good.contract(**row.contract)) == []
+    assert good.problems(content, good.contract(**row.contract)) == []
 
 
 def test_all_faults_are_told_and_not_only_the_first() -> None:
     changes = {"c.portMappings.0.containerPort": 8080, "networkMode": "bridge", "c.user": "root", "cpu": "1000"}
-    codes = {one.code for one in good.found(good.changed(good.task(), changes))}
+    codes = {finding.code for finding in good.problems(good.changed(good.task(), changes))}
     assert codes == {"PORT_MISMATCH", "NETWORK_MODE", "USER_ROOT", "FARGATE_SIZE"}
 
 
 def test_a_broken_value_skips_the_checks_that_need_it_with_the_reason() -> None:
-    told = run_checks(good.case(good.changed(good.task(), {"c.portMappings": None})))
-    (skipped,) = [one for one in told if one.code == "PORT_MISMATCH"]
+    told = run_checks(good.context(good.changed(good.task(), {"c.portMappings": None})))
+    (skipped,) = [finding for finding in told if finding.code == "PORT_MISMATCH"]
     assert skipped.level == "SKIP"
     assert "portMappings is null" in skipped.sentence
 
 
 def test_every_check_says_something_of_a_good_task_definition() -> None:
-    told = run_checks(good.case(good.task()))
-    assert [one.code for one in told] == list(CHECKS)
-    assert {one.level for one in told} == {"OK"}
+    told = run_checks(good.context(good.task()))
+    assert [finding.code for finding in told] == list(CHECKS)
+    assert {finding.level for finding in told} == {"OK"}
 
 
 @pytest.mark.parametrize("port", [5000, 8080])
 def test_a_sidecar_that_stands_first_is_not_taken_for_the_container_that_serves(port: int) -> None:
     content = good.changed(good.task(), {"c.portMappings.0.containerPort": port})
     content["containerDefinitions"].insert(0, ROUTER)
-    found = good.found(content)
-    assert [one.code for one in found] == ([] if port == 5000 else ["PORT_MISMATCH"])
-    places = [place.where for one in found for place in one.places]
+    found = good.problems(content)
+    assert [finding.code for finding in found] == ([] if port == 5000 else ["PORT_MISMATCH"])
+    places = [place.where for finding in found for place in finding.places]
     assert places == ([] if port == 5000 else [f"task definition: {SECOND}", "image contract: port"])
 
 
 def test_the_container_that_the_load_balancer_names_is_judged() -> None:
     content = good.changed(good.task(), {"c.portMappings.0.containerPort": 8080, "containerDefinitions.1": ADMIN})
-    assert {one.code for one in run_checks(replace(good.case(content), names=("admin",))) if one.level == "FAIL"} >= {
-        "PORT_MISMATCH"
-    }
-    (found,) = [
-        one for one in run_checks(replace(good.case(content), names=("shine-api-gateway",))) if one.level == "FAIL"
-    ]
+    context = good.context(content)
+    admin = [finding for finding in run_checks(replace(context, names=("admin",))) if finding.level == "FAIL"]
+    assert {finding.code for finding in admin} >= {"PORT_MISMATCH"}
+    shine = run_checks(replace(context, names=("shine-api-gateway",)))
+    (found,) = [finding for finding in shine if finding.level == "FAIL"]
     assert (found.code, "5000" in found.sentence, "8080" in found.sentence) == ("PORT_MISMATCH", True, True)
 
 
 def test_no_value_of_a_secret_is_ever_shown() -> None:
     changes = {"env.SHINE_API_KEYS": "hidden-key-entry, bad key", "env.DB_PASSWORD": "hidden-key-entry"}
-    told = run_checks(good.case(good.changed(good.task(), changes)))
-    assert "hidden-key-entry" not in json.dumps([one.model_dump() for one in told])
+    told = run_checks(good.context(good.changed(good.task(), changes)))
+    assert "hidden-key-entry" not in json.dumps([finding.model_dump() for finding in told])
 
 
-@pytest.mark.parametrize("row", ROWS, ids=NAMES)
-def test_botocore_refuses_what_we_refuse_by_shape(row: Wrong) -> None:
+@pytest.mark.parametrize("row", INVALID_TASKDEFS, ids=NAMES)
+def test_botocore_refuses_what_we_refuse_by_shape(row: Invalid) -> None:
     content = good.changed(good.task(row.phase), row.changes)
     refused = ParamValidator().validate(content, shape.register_input()).has_errors()
     _, faults = shape.fit(content)
-    ours = [one for one in faults if one.kind != "value" and one.value is not True]  # it takes true for a number
+    ours = [fault for fault in faults if fault.kind != "value" and fault.value is not True]  # it reads true as a number
     assert refused == bool(ours)
 
 
@@ -147,10 +146,10 @@ def test_whatever_stands_anywhere_the_checks_answer_in_plain_text(seed: int) -> 
         content = good.task(chance.choice(["simple", "hybrid", "foundation", "full"]))
         for _ in range(chance.randint(1, 4)):
             _spoil(content, chance)
-        told = run_checks(good.case(content))
-        assert {one.code for one in told} == set(CHECKS)
-        printed = json.dumps([one.model_dump(mode="json") for one in told], allow_nan=False)
-        assert not re.search(r"[\x00-\x08\x0b-\x1f]", "".join(one.sentence for one in told))
+        told = run_checks(good.context(content))
+        assert {finding.code for finding in told} == set(CHECKS)
+        printed = json.dumps([finding.model_dump(mode="json") for finding in told], allow_nan=False)
+        assert not re.search(r"[\x00-\x08\x0b-\x1f]", "".join(finding.sentence for finding in told))
         assert len(printed) < 200_000
 
 
@@ -164,7 +163,7 @@ def test_whatever_a_contract_holds_it_is_refused_or_used(seed: int) -> None:
             contracts.parse(asked)
         except ValidationError:
             continue
-        assert {one.code for one in run_checks(good.case(good.task(), asked))} == set(CHECKS)
+        assert {finding.code for finding in run_checks(good.context(good.task(), asked))} == set(CHECKS)
 
 
 def _spoil(content: Any, chance: random.Random) -> None:
@@ -188,7 +187,7 @@ def _spoil(content: Any, chance: random.Random) -> None:
     ],
 )
 def test_faults_of_a_rollout_by_hand_are_named(changes: dict[str, Any], code: str, says: str) -> None:
-    (found,) = good.found(good.changed(good.task("simple"), changes))
+    (found,) = good.problems(good.changed(good.task("simple"), changes))
     assert found.code == code
     assert says in found.sentence
 
@@ -202,7 +201,7 @@ def test_the_incident_is_found_as_far_as_a_task_definition_shows_it() -> None:
         "taskRoleArn": "arn:aws:iam::123456789012:role/shine-execution",
         "networkMode": "bridge",
     }
-    found = {one.code for one in good.found(good.changed(good.task("simple"), changes))}
+    found = {finding.code for finding in good.problems(good.changed(good.task("simple"), changes))}
     assert found == {
         "PORT_MISMATCH", "HEALTH_EXECUTABLE", "HEALTH_PATH", "IMAGE_TAG_MOVES", "FAMILY_REVISION", "ROLES_SAME",
         "NETWORK_MODE",
