@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from deploy.config.plan import Plan
-from deploy.record.store import place
+from deploy.record.store import location
 
 VERSION = "2012-10-17"  # of the policy language
 LOOKS = {
@@ -59,7 +59,7 @@ def policy(plan: Plan) -> dict[str, Any]:
     """For preflight, up, rollback, resume, why, status and record; at most 6,144 characters without white space.
 
     Raises:
-        PlanError: the plan names no place for the record.
+        PlanError: the plan does not say where the record is.
     """
     partition = plan.roles.task.split(":")[1]
 
@@ -125,7 +125,7 @@ def policy(plan: Plan) -> dict[str, Any]:
 
 def _stores(plan: Plan, partition: str) -> list[dict[str, Any]]:
     """Record, weights and secrets."""
-    record, weights = place(plan), plan.weights.uri if plan.weights is not None else None
+    record, weights = location(plan), plan.weights.uri if plan.weights is not None else None
     buckets = sorted({one.removeprefix("s3://").partition("/")[0] for one in (record, weights) if one})
     made = [
         _allow("List", ("s3:ListBucket",), *(f"arn:{partition}:s3:::{one}" for one in buckets)),

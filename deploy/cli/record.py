@@ -105,7 +105,7 @@ def _status(wanted: argparse.Namespace, plan: Plan, live: Live | None) -> int:
         *(printable(line, 600) for line in (seen.lines if seen is not None else [])),
     ]
     if holding is not None:
-        lines.append(f"Lock:  {holding.told()}{' (stale)' if holding.stale else ''}")
+        lines.append(f"Lock:  {holding}{' (stale)' if holding.stale else ''}")
     drifted = seen is not None and bool(seen.data.get("differs_from_record")) and holding is None
     if drifted:
         undo = printable(options.command(UNDO), 1000)

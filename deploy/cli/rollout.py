@@ -182,9 +182,7 @@ def prepared(wanted: argparse.Namespace, plan: Plan, contract: dict[str, Any], r
     store = open_store(plan, clients)
     if wanted.break_lock and clients.writes:
         broken = break_lock(store)
-        reporter.say(
-            f"The lock was broken; it was held by {broken.told()}." if broken else "There was no lock to break."
-        )
+        reporter.say(f"The lock was broken; it was held by {broken}." if broken else "There was no lock to break.")
     return RolloutSession(
         plan=plan,
         contract=contract,

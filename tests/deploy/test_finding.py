@@ -118,8 +118,8 @@ def test_lines_of_a_rollout_can_be_printed() -> None:
     stream = io.StringIO()
     view = LogReporter(stream)
     view.say(f"Most likely: {HOSTILE}")
-    view.begin("simple", HOSTILE, 60)
-    view.picture(SEEN, HOSTILE)
+    view.begin_phase("simple", HOSTILE, 60)
+    view.show_snapshot(SEEN, HOSTILE)
     for line in stream.getvalue().splitlines():
         assert UNPRINTABLE.search(line) is None, ascii(line)
     printed(stream.getvalue())
@@ -129,9 +129,9 @@ def test_the_live_view_of_a_rollout_can_be_printed() -> None:
     console = Console(file=io.StringIO(), record=True, force_terminal=True, width=240)
     with LiveReporter(console) as screen:
         screen.say(f"before: {HOSTILE}")
-        screen.begin("simple", HOSTILE, 60)
-        screen.picture(SEEN, HOSTILE)
-        console.print(screen._drawn())
+        screen.begin_phase("simple", HOSTILE, 60)
+        screen.show_snapshot(SEEN, HOSTILE)
+        console.print(screen.drawing())
     printed(console.export_text())
 
 

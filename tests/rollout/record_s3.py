@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from deploy.record.store import Store
-from tests.rollout.records import WHOSE
+from tests.rollout.records import SERVICE
 from tests.s3 import S3
 
 BUCKET, URI = "trail-records", "s3://trail-records/trail/shine/"
@@ -60,7 +60,7 @@ def steady(s3: S3) -> Steady:
 
 def store(client: Any) -> Store:
     """The record of the tests' service there."""
-    return Store(client, URI, WHOSE)
+    return Store(client, URI, SERVICE)
 
 
 def body(client: Any, key: str) -> bytes:

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bentos.skin.settings import Phase
-from deploy.record.store import Whose
+from deploy.record.store import ServiceName
 from deploy.record.trail import Attempt, Deployed, GateResult, Note, Outcome, Record
 
-WHOSE = Whose("123456789012", "us-east-1", "shine-ml-cluster", "shine-api-gateway")
+SERVICE = ServiceName("123456789012", "us-east-1", "shine-ml-cluster", "shine-api-gateway")
 JANE = "arn:aws:iam::123456789012:user/jane"
 DIGEST, NEWER = f"sha256:{'9f2c' * 16}", f"sha256:{'b71e' * 16}"
 START = datetime(2026, 11, 3, 12, 4, tzinfo=UTC)
@@ -72,7 +72,7 @@ def image(digest: str) -> Deployed:
 
 def record(attempts: Sequence[Attempt] = (), notes: Sequence[Note] = ()) -> Record:
     """Of the service."""
-    return Record(**WHOSE._asdict(), attempts=list(attempts), notes=list(notes))
+    return Record(**SERVICE._asdict(), attempts=list(attempts), notes=list(notes))
 
 
 def empty() -> Record:

@@ -19,6 +19,7 @@ from deploy.cli import record as commands
 from deploy.config.plan import Plan
 from deploy.record.lock import take
 from deploy.record.trail import Record
+from deploy.rollout.status import LiveStatus
 from tests.deploy.infra_plans import content
 from tests.rollout.record_s3 import BUCKET, RECORD, URI, Steady, body, put, steady, store
 from tests.rollout.records import DIGEST, EXPECTED, attempt, complete, failed, half_way, record
@@ -39,7 +40,7 @@ def client(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Steady:
     for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": s3.url}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("deploy.cli.record.names", EXPECTED.__getitem__)
-    monkeypatch.setattr("deploy.cli.main.now", None)  # nobody is asked what runs: this is about the record
+    monkeypatch.setattr("deploy.cli.main.live_status", None)  # nobody is asked what runs: this is about the record
     monkeypatch.chdir(tmp_path)
     Path("trail.yaml").write_text(yaml.safe_dump(content(None, record=URI)))
     return steady(s3)
@@ -140,10 +141,10 @@ def test_what_blocks_is_told_with_commands_that_can_be_pasted(client: Steady, ca
 
 
 def test_what_runs_in_truth_is_asked_by_whom_it_is_given(client: Steady, capsys: Any) -> None:
-    def live(plan: Plan, clients: aws.Clients, _: Record) -> commands.LiveStatus:
+    def live(plan: Plan, clients: aws.Clients, _: Record) -> LiveStatus:
         with pytest.raises(aws.WriteRefused):
             clients["s3"].put_object(Bucket=BUCKET, Key="x", Body=b"")
-        return commands.LiveStatus([f"AWS:   {plan.service} runs 2 of 2 tasks."], {"running": 2})
+        return LiveStatus([f"AWS:   {plan.service} runs 2 of 2 tasks."], {"running": 2})
 
     parser = argparse.ArgumentParser()
     commands.add_commands(parser.add_subparsers(), live=live)
@@ -244,7 +245,7 @@ def test_a_record_that_is_none_is_a_sentence_and_2(client: Steady, capsys: Any, 
     put(client, RECORD, b"{")
     code, out, err = run(capsys, *words)
     assert (code, out) == (2, "")
-    assert err.startswith(f"trail: {URI}record.json is no trail record")
+    assert err.startswith(f"trail: {URI}record.json is not a trail record")
     assert err.count("\n") == 1
     code, out, _ = run(capsys, *words, "--json")
     told = json.loads(out)

@@ -1,4 +1,4 @@
-"""The lock: one rollout at a time, taken from nobody who holds it, noticed by whoever lost it."""
+"""The lock: one rollout at a time; a held lock is not taken, and whoever loses it notices."""
 
 import json
 import threading
@@ -122,7 +122,9 @@ def test_a_stale_lock_is_called_so_and_still_not_taken(client: Steady, monkeypat
         ):
             take(store(client), THEIRS)
         age(client, 421)
-        with pytest.raises(Locked, match=r"refreshed 7 min ago\. That is stale: `trail resume` goes on"):
+        with pytest.raises(
+            Locked, match=r"refreshed 7 min ago\. The lock is stale: `trail resume` continues"
+        ):
             take(store(client), THEIRS)
 
 
@@ -204,7 +206,7 @@ def test_breaking_does_not_hit_somebody_who_took_the_lock_meanwhile(client: Stea
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\x00", b'{"token": "1"}', b"9" * 5000])
 def test_what_is_no_lock_keeps_everybody_out_until_it_is_broken(client: Steady, content: bytes) -> None:
     put(client, LOCK, content)
-    with pytest.raises(Locked, match=r"no lock of trail's.*`--break-lock` takes it away"):
+    with pytest.raises(Locked, match=r"an object that trail did not write.*`--break-lock` deletes it"):
         take(store(client), OURS)
     assert body(client, LOCK) == content
     break_lock(store(client))
@@ -297,4 +299,4 @@ def test_a_lock_that_changes_all_the_time_is_given_up_with_a_sentence(client: St
     client.before["put_object"] = conflict
     with pytest.raises(RecordError, match="changes all the time; try again"):
         take(store(client), OURS)
-    assert client.calls.count("put_object") == locks.TURNS
+    assert client.calls.count("put_object") == locks.MAX_TRIES

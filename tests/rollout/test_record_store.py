@@ -1,4 +1,4 @@
-"""The record in S3: changes of several people all survive, and what is no record of ours is never written over."""
+"""The record in S3: changes of several people all survive, and an object that is not our record stays unchanged."""
 
 import json
 import socket
@@ -14,11 +14,11 @@ from botocore.parsers import ResponseParserError
 
 from deploy.config.plan import PlanError
 from deploy.record import store as stores
-from deploy.record.store import RecordError, RecordUnreachable, Store, Whose, place, with_attempt, with_note
+from deploy.record.store import RecordError, RecordUnreachable, ServiceName, Store, location, with_attempt, with_note
 from deploy.record.trail import Attempt, Note, Record
 from tests.deploy.infra_plans import plan
 from tests.rollout.record_s3 import BUCKET, RECORD, URI, Steady, body, once, put, refusal, steady, store
-from tests.rollout.records import JANE, WHOSE, at, attempt, gates, record
+from tests.rollout.records import JANE, SERVICE, at, attempt, gates, record
 from tests.s3 import S3
 
 
@@ -71,7 +71,7 @@ def test_what_changes_nothing_is_not_written(client: Steady) -> None:
 
 
 def test_of_people_who_write_at_once_none_loses_anything(client: Steady, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "TURNS", 100)
+    monkeypatch.setattr(stores, "MAX_TRIES", 100)
     together = threading.Barrier(4)
 
     def person(name: int) -> None:
@@ -132,20 +132,20 @@ def test_after_conflicts_without_end_it_gives_up_and_says_so(client: Steady) -> 
         raise refusal(412, "PreconditionFailed", "PutObject")
 
     client.before["put_object"] = always
-    with pytest.raises(RecordError, match="written by others all the time; try again"):
+    with pytest.raises(RecordError, match="changed by others all the time; try again"):
         add(client, attempt("a1", "simple"))
-    assert client.calls.count("put_object") == stores.TURNS
+    assert client.calls.count("put_object") == stores.MAX_TRIES
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "holds no JSON object"),
-        (b"\xff\xfe\x00", "holds no JSON object"),
-        (b"[" * 100_000, "holds no JSON object"),
-        (b"[]", "holds no JSON object"),
+        (b"", "it has no JSON object"),
+        (b"\xff\xfe\x00", "it has no JSON object"),
+        (b"[" * 100_000, "it has no JSON object"),
+        (b"[]", "it has no JSON object"),
         (b"{}", "account: Field required"),
-        (b'{"version": 1, "account": "1"', "holds no JSON object"),
+        (b'{"version": 1, "account": "1"', "it has no JSON object"),
         (record().model_dump_json().replace("attempts", "atempts").encode(), "atempts: Extra inputs"),
         (record([attempt("a", "simple")]).model_dump_json().replace("proven", "fine").encode(), "attempts.0.outcome"),
     ],
@@ -155,9 +155,9 @@ def test_what_is_no_record_is_refused_by_a_sentence_and_kept(client: Steady, con
     for act in (store(client).read, lambda: store(client).change(lambda before: before)):
         with pytest.raises(RecordError) as refused:
             act()
-        assert str(refused.value).startswith(f"{URI}record.json is no trail record")
+        assert str(refused.value).startswith(f"{URI}record.json is not a trail record")
         assert told in str(refused.value)
-        assert "It stays as it is" in str(refused.value)
+        assert "It was not changed" in str(refused.value)
     assert body(client, RECORD) == content
     assert client.calls.count("put_object") == 1  # the test's own
 
@@ -165,18 +165,18 @@ def test_what_is_no_record_is_refused_by_a_sentence_and_kept(client: Steady, con
 def test_a_newer_record_is_left_to_a_newer_trail(client: Steady) -> None:
     content = json.dumps({**record().model_dump(mode="json"), "version": 2, "shoes": []}).encode()
     put(client, RECORD, content)
-    with pytest.raises(RecordError, match=r"newer trail \(form 2, this one reads 1\); use that one"):
+    with pytest.raises(RecordError, match=r"newer trail \(format 2, this one reads 1\); use that one"):
         add(client, attempt("a1", "simple"))
     assert body(client, RECORD) == content
 
 
-@pytest.mark.parametrize("field", Whose._fields)
+@pytest.mark.parametrize("field", ServiceName._fields)
 def test_the_record_of_another_service_is_not_touched(client: Steady, field: str) -> None:
     content = record().model_copy(update={field: "another"}).model_dump_json().encode()
     put(client, RECORD, content)
-    with pytest.raises(RecordError, match=r"is the record of .*another.*; name another place") as refused:
+    with pytest.raises(RecordError, match=r"is the record of .*another.*; name another location") as refused:
         add(client, attempt("a1", "simple"))
-    assert str(WHOSE) in str(refused.value)
+    assert str(SERVICE) in str(refused.value)
     assert body(client, RECORD) == content
 
 
@@ -190,7 +190,7 @@ def test_what_could_not_be_read_again_is_not_written(client: Steady) -> None:
 
 
 def test_an_oversized_object_is_not_read_into_memory(client: Steady, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "MOST", 100)
+    monkeypatch.setattr(stores, "MAX_BYTES", 100)
     put(client, RECORD, b" " * 101)
     with pytest.raises(RecordError, match="more than 100 bytes"):
         store(client).read()
@@ -199,8 +199,8 @@ def test_an_oversized_object_is_not_read_into_memory(client: Steady, monkeypatch
 def test_a_record_that_grew_too_large_loses_the_details_of_old_failures_only(
     client: Steady, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stores, "FULL", 4000)
-    monkeypatch.setattr(stores, "WHOLE", 1)
+    monkeypatch.setattr(stores, "TRIM_BYTES", 4000)
+    monkeypatch.setattr(stores, "UNTRIMMED", 1)
     evidence = ["a line out of the log"] * 100
     old = attempt("old", "simple", "gate_failed", gates=gates("simple", 3), evidence=evidence, sentence="It failed.")
     proven = attempt("proven", "simple", evidence=["kept"])
@@ -216,7 +216,7 @@ def test_without_its_bucket_the_record_says_what_to_do(s3: S3) -> None:
     s3.remove(BUCKET)
     client = s3.client()
     for act in (store(client).read, lambda: add(client, attempt("a1", "simple"))):
-        with pytest.raises(RecordError, match=f"no bucket {BUCKET}, .*make it, or name another place"):
+        with pytest.raises(RecordError, match=f"no bucket {BUCKET}, .*create it, or name another location"):
             act()
 
 
@@ -243,7 +243,7 @@ def test_what_cannot_be_reached_is_a_sentence(client: Steady) -> None:
 
 def test_a_proxy_that_answers_in_s3s_place_is_told_as_one(client: Steady) -> None:
     client.before["get_object"] = once(ResponseParserError("invalid XML"))
-    with pytest.raises(RecordUnreachable, match="does not speak S3; a proxy, perhaps"):
+    with pytest.raises(RecordUnreachable, match="does not answer as S3 does; it may be a proxy"):
         store(client).read()
 
 
@@ -251,15 +251,15 @@ def test_the_record_lies_where_the_plan_says_else_beside_the_weights() -> None:
     own = plan(None)
     assert own.weights is None
     with pytest.raises(PlanError, match="write `record: s3://"):
-        place(own)
+        location(own)
     told = own.model_copy(update={"record": "s3://ours/here"})
-    assert place(told) == "s3://ours/here/"
+    assert location(told) == "s3://ours/here/"
     weights = {"uri": "s3://our-models/face-skin/1.0.0", "sha256": "0" * 64}
     beside = type(own).model_validate({**own.model_dump(), "weights": weights})
-    assert place(beside) == "s3://our-models/trail/shine-ml-cluster/shine-api-gateway/"
-    assert place(beside.model_copy(update={"record": "s3://ours"})) == "s3://ours/"
+    assert location(beside) == "s3://our-models/trail/shine-ml-cluster/shine-api-gateway/"
+    assert location(beside.model_copy(update={"record": "s3://ours"})) == "s3://ours/"
 
 
 def test_a_place_without_prefix_is_the_bucket_itself(client: Steady) -> None:
-    Store(client, f"s3://{BUCKET}/", WHOSE).change(lambda before: with_attempt(before, attempt("a1", "simple")))
+    Store(client, f"s3://{BUCKET}/", SERVICE).change(lambda before: with_attempt(before, attempt("a1", "simple")))
     assert json.loads(body(client, "record.json"))["attempts"][0]["id"] == "a1"
