@@ -14,7 +14,7 @@ from deploy.cli import main as cli
 from deploy.cli import rollout, why
 from deploy.config.plan import PlanError
 from deploy.findings import terminal as report
-from deploy.next_command import TAKES, OptionsInUse
+from deploy.next_command import OPTIONS, OptionsInUse
 from deploy.record.lock import Holding, Locked
 from deploy.rollout.output import LogReporter
 from deploy.rollout.session import Result
@@ -69,7 +69,7 @@ def test_every_option_is_one_of_its_command() -> None:
     parser = cli.parser()
     known = next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction)).choices
     infra = next(one for one in known["infra"]._actions if isinstance(one, argparse._SubParsersAction)).choices
-    for name, options in TAKES.items():
+    for name, options in OPTIONS.items():
         made = infra["apply"] if name == "infra" else known[name]
         assert set(options) <= set(made._option_string_actions), name
 
