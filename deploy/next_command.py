@@ -1,7 +1,7 @@
-"""Commands that a sentence names in backquotes, completed with the options in use, so that they can be pasted.
+"""Completes the commands in a sentence with the options in use, so that an operator can paste them.
 
-Sentences and the trail record name a command alone (`trail resume`): whoever reads them has a plan and an address of
-their own. What is printed names the options too without which the command would reach another system.
+Sentences and the trail record name a command without options (`trail resume`), since each reader has their own plan
+and address. What is printed also names the options without which the command would reach another system.
 """
 
 import re
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Self
 
 ROLLOUT = ("--plan", "--contract", "--base-url")
-# Of each command, the options without which it would reach another system, or roll out another image.
-TAKES: Mapping[str, tuple[str, ...]] = {
+# For each command: the options without which it would reach another system, or roll out another image.
+OPTIONS: Mapping[str, tuple[str, ...]] = {
     "up": (*ROLLOUT, "--digest", "--image"),
     "rollback": ROLLOUT,
     "resume": ROLLOUT,
@@ -24,14 +24,14 @@ TAKES: Mapping[str, tuple[str, ...]] = {
     "preflight": ("--plan", "--contract"),
     "infra": ("--plan", "--contract"),
 }
-IMAGE = ("--digest", "--image")  # of which a command takes one
+IMAGE = ("--digest", "--image")  # a command takes only one of them
 COMMAND = re.compile(r"`(trail [^`]+)`")
 DEFAULT_PLAN = "trail.yaml"
 
 
 @dataclass(frozen=True)
 class OptionsInUse:
-    """Options of the command that runs, by name, those left out that have their default.
+    """Options of the running command, without those that have their default.
 
     Attributes:
         values: option → value, as it was typed.
@@ -44,44 +44,44 @@ class OptionsInUse:
         """Read them from a command's parameters, by their names in Python."""
         given = {
             option: str(value)
-            for option in dict.fromkeys(option for options in TAKES.values() for option in options)
+            for option in dict.fromkeys(option for options in OPTIONS.values() for option in options)
             if (value := parameters.get(option.removeprefix("--").replace("-", "_"))) is not None
         }
         return cls({option: value for option, value in given.items() if (option, value) != ("--plan", DEFAULT_PLAN)})
 
     @classmethod
     def of_plan(cls, path: Path) -> Self:
-        """A plan alone."""
+        """Only the option --plan."""
         return cls.of({"plan": path})
 
     def with_base_url(self, url: str | None) -> Self:
-        """The same with the address at which the service was asked, where the command itself has none."""
+        """These options with the address of the service, unless they have one."""
         return self if url is None else type(self)({"--base-url": url, **self.values})
 
     def command(self, line: str) -> str:
-        """A command with the options in use that it takes and does not have, quoted for a shell."""
+        """A command with the options in use that it lacks, quoted for a shell."""
         _, name, *rest = [*line.split(), ""]
-        if not self._runs(name, rest):
+        if not self._is_complete(name, rest):
             return line
-        there = {word.partition("=")[0] for word in rest}
+        present = {word.partition("=")[0] for word in rest}
         missing = [
             f"{option} {shlex.quote(self.values[option])}"
-            for option in TAKES[name]
-            if option in self.values and option not in there and not (option in IMAGE and there & {*IMAGE})
+            for option in OPTIONS[name]
+            if option in self.values and option not in present and not (option in IMAGE and present & {*IMAGE})
         ]
         return " ".join([line, *missing])
 
     def text(self, sentence: str) -> str:
-        """A sentence with each command in it completed."""
-        return COMMAND.sub(lambda found: f"`{self.command(found[1])}`", sentence)
+        """A sentence in which each command is completed."""
+        return COMMAND.sub(lambda match: f"`{self.command(match[1])}`", sentence)
 
     @staticmethod
-    def _runs(name: str, rest: list[str]) -> bool:
-        """Whether the words are a whole command, and not only its name in a sentence, or one that needs no plan."""
+    def _is_complete(name: str, rest: list[str]) -> bool:
+        """Whether the words are a complete command that needs a plan, and not only its name in a sentence."""
         first = next((word for word in rest if word), "")
         if name in ("up", "infra"):
             return bool(first)
-        return name in TAKES and (name != "why" or not first or first.startswith("--"))
+        return name in OPTIONS and (name != "why" or not first or first.startswith("--"))
 
 
 NO_OPTIONS = OptionsInUse({})

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from deploy.config.plan import Plan
-from deploy.record.store import place
+from deploy.record.store import location
 
 VERSION = "2012-10-17"  # of the policy language
 READS = {
@@ -63,7 +63,7 @@ def policy(plan: Plan) -> dict[str, Any]:
     IAM takes at most 6,144 characters, white space not counted.
 
     Raises:
-        PlanError: the plan names no place for the record.
+        PlanError: the plan does not say where the record is.
     """
     partition = plan.roles.task.split(":")[1]
 
@@ -129,7 +129,7 @@ def policy(plan: Plan) -> dict[str, Any]:
 
 def _stores(plan: Plan, partition: str) -> list[dict[str, Any]]:
     """Statements for record, weights and secrets."""
-    record, weights = place(plan), plan.weights.uri if plan.weights is not None else None
+    record, weights = location(plan), plan.weights.uri if plan.weights is not None else None
     buckets = sorted({uri.removeprefix("s3://").partition("/")[0] for uri in (record, weights) if uri})
     statements = [
         _allow("List", ("s3:ListBucket",), *(f"arn:{partition}:s3:::{bucket}" for bucket in buckets)),

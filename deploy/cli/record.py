@@ -125,7 +125,7 @@ def print_status(plan: Plan, used: OptionsInUse, as_json: bool, live: Live | Non
         *(printable(line, 600) for line in (running.lines if running is not None else [])),
     ]
     if holding is not None:
-        lines.append(f"Lock:  {holding.told()}{' (stale)' if holding.stale else ''}")
+        lines.append(f"Lock:  {holding}{' (stale)' if holding.stale else ''}")
     drifted = running is not None and bool(running.data.get("differs_from_record")) and holding is None
     if drifted:
         undo = printable(used.command(UNDO), 1000)

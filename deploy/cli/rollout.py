@@ -207,9 +207,7 @@ def prepared(given: Options, plan: Plan, contract: dict[str, Any], reporter: Log
     store = open_store(plan, clients)
     if given.break_lock and clients.writes:
         broken = break_lock(store)
-        reporter.say(
-            f"The lock was broken; it was held by {broken.told()}." if broken else "There was no lock to break."
-        )
+        reporter.say(f"The lock was broken; it was held by {broken}." if broken else "There was no lock to break.")
 
     def confirm(question: str) -> bool:
         with reporter.paused():

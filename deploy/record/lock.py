@@ -1,10 +1,10 @@
-"""The lock beside the record: one rollout of a service at a time.
+"""The lock beside the record: at most one rollout of a service at a time.
 
     with take(store, attempt) as lock:
         lock.confirm()  # before each step that changes something
 
-The owner says again and again that it is there. Whoever broke the lock, or went on with the attempt elsewhere, is
-noticed by that: then `lost` is set, and the owner must change nothing more.
+The owner refreshes the lock regularly. If somebody has broken it, or resumed the attempt elsewhere, the refresh notices
+it: `lost` becomes true, and the owner must not change anything more.
 """
 
 import secrets
@@ -17,33 +17,33 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bentos.skin.settings import Phase
-from deploy.record.objects import Changed, Found, RecordError, RecordUnreachable
+from deploy.record.objects import Changed, RecordError, RecordUnreachable, StoredObject
 from deploy.record.store import Store
 from deploy.record.text import clock, day, duration, person, utc
 from deploy.record.trail import Attempt
 from deploy.text import printable
 
 NAME = "lock.json"
-MOST = 1 << 16  # bytes
+MAX_BYTES = 1 << 16
 REFRESH_S = 20.0
 STALE_S = 120.0  # without a refresh
-ENDING_S = 10.0  # that a refresh under way may take when the lock is given back
-TURNS = 5
+RELEASE_S = 10.0  # how long `release` waits for a refresh in progress
+MAX_TRIES = 5
 
 
 class Owner(BaseModel):
     """Who holds the lock.
 
     Attributes:
-        token: tells two locks apart, even of one process.
-        attempt: its id.
-        phase: that it is to reach.
-        who: ARN.
+        token: unique, so that two locks of one process differ.
+        attempt: id of the attempt.
+        phase: that the attempt deploys.
+        who: ARN of the caller.
         host: machine and process, machine:pid.
         since, refreshed: UTC, by the owner's clock.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)  # what a newer trail adds is no reason to pass it by
+    model_config = ConfigDict(extra="ignore", frozen=True)  # a newer version of trail may add fields
 
     token: str
     attempt: str
@@ -55,10 +55,10 @@ class Owner(BaseModel):
 
 
 class Holding(BaseModel):
-    """A lock as another sees it.
+    """A lock that somebody holds.
 
     Attributes:
-        owner: None where what lies there is no lock that trail wrote.
+        owner: None if trail did not write the object.
         age_s: seconds since it was refreshed.
     """
 
@@ -69,13 +69,13 @@ class Holding(BaseModel):
 
     @property
     def stale(self) -> bool:
-        """Nobody refreshes it any more, as far as one can see."""
+        """Whether the owner has stopped refreshing it."""
         return self.age_s > STALE_S
 
-    def told(self) -> str:
+    def __str__(self) -> str:
         """arn… on host, since 12:04 UTC (7 min), phase hybrid, refreshed 20 s ago."""
         if self.owner is None:
-            return f"something that is no lock of trail's, written {duration(self.age_s)} ago"
+            return f"an object that trail did not write, {duration(self.age_s)} old"
         held = (utc(self.owner.refreshed) - utc(self.owner.since)).total_seconds() + self.age_s
         since = f"since {clock(self.owner.since)} UTC"
         if utc(self.owner.since).date() != datetime.now(UTC).date():
@@ -87,85 +87,85 @@ class Holding(BaseModel):
 
 
 class Locked(RecordError):
-    """Somebody else rolls out.
+    """Somebody else holds the lock.
 
     Attributes:
-        holding: the lock as it was seen.
+        holding: the lock.
     """
 
     def __init__(self, holding: Holding, where: str) -> None:
         self.holding = holding
         if holding.owner is None:
-            way = f"Look at {where}; `--break-lock` takes it away."
+            advice = f"Check {where}; `--break-lock` deletes it."
         elif holding.stale:
-            way = "That is stale: `trail resume` goes on with its attempt, `--break-lock` takes the lock."
+            advice = "The lock is stale: `trail resume` continues its attempt, `--break-lock` takes the lock."
         else:
-            way = (
-                "If that process is gone (Ctrl-C, a kill), `trail resume` goes on with its attempt; "
-                "`--break-lock` takes the lock, and that rollout then stops where it is."
+            advice = (
+                "If that process is gone (Ctrl-C, a kill), `trail resume` continues its attempt; "
+                "`--break-lock` takes the lock, and that rollout then stops."
             )
-        super().__init__(f"The rollout is locked by {holding.told()}. {way}")
+        super().__init__(f"The rollout is locked by {holding}. {advice}")
 
 
 class LockLost(RecordError):
-    """The lock is no longer one's own; nothing more may be changed."""
+    """Somebody else has taken the lock; nothing more may be changed."""
 
 
 class Lock:
-    """A lock of one's own. Made by `take`.
+    """A lock that this process holds. Made by `take`.
 
     Attributes:
-        owner: as it lies there.
-        lost: somebody broke it or took it over; seen at the next refresh, or at `confirm`.
+        owner: as stored in S3.
+        lost: somebody broke the lock or took it over; known after the next refresh, or `confirm`.
     """
 
     def __init__(self, store: Store, owner: Owner, etag: str, every_s: float) -> None:
         self._store, self.owner, self._etag, self._every_s = store, owner, etag, every_s
         self.lost = False
-        self._by = "somebody"
+        self._taken_by = "somebody"
         self._mutex, self._ended = threading.Lock(), threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="trail-lock", daemon=True)
+        self._thread = threading.Thread(target=self._refresh_regularly, name="trail-lock", daemon=True)
         self._thread.start()
 
     def confirm(self) -> None:
-        """Ask now, and not only at the next refresh.
+        """Check the lock now, and not only at the next refresh.
 
         Raises:
-            LockLost: it is no longer one's own.
-            RecordUnreachable: it cannot be asked.
+            LockLost: somebody else has taken it.
+            RecordUnreachable: S3 cannot be reached, or refuses.
         """
         self._refresh()
         if self.lost:
             raise LockLost(
-                f"The lock was taken by {self._by} while this rollout ran; it changes nothing more. What was begun at "
-                "AWS goes on there; `trail status` tells how it stands."
+                f"The lock was taken by {self._taken_by} while this rollout ran; this rollout changes nothing more. A "
+                "deployment that was started goes on in AWS; `trail status` shows it."
             )
 
     def release(self) -> None:
-        """Give it back; one that is somebody else's by now stays.
+        """Delete the lock, unless somebody else has taken it.
 
         Raises:
-            RecordUnreachable: it cannot be deleted, and will be stale in a while.
+            RecordUnreachable: it cannot be deleted; it becomes stale.
         """
         self._ended.set()
-        self._thread.join(ENDING_S)
+        self._thread.join(RELEASE_S)
         with self._mutex:
-            found = self._store.objects.get(NAME, MOST)
-            if found is not None and self._own(found):
+            stored = self._store.objects.get(NAME, MAX_BYTES)
+            if stored is not None and self._is_own(stored):
                 with suppress(Changed):
-                    self._store.objects.delete(NAME, found.etag)
+                    self._store.objects.delete(NAME, stored.etag)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        # It goes stale by itself, and the next one is told so; what ended the block matters more.
+        # The lock becomes stale, and the next caller is told so; an exception of the block matters more.
         with suppress(RecordError):
             self.release()
 
-    def _keep(self) -> None:
+    def _refresh_regularly(self) -> None:
         while not self._ended.wait(self._every_s) and not self.lost:
-            with suppress(RecordError):  # the network may come back; the lock waits for it
+            with suppress(RecordError):  # the network may come back
                 self._refresh()
 
     def _refresh(self) -> None:
@@ -177,36 +177,36 @@ class Lock:
                 self._etag = self._store.objects.put(NAME, owner.model_dump_json().encode(), self._etag)
                 self.owner = owner
             except Changed:
-                self._look()
+                self._check_owner()
 
-    def _look(self) -> None:
-        """It is not what it was: by a refresh of one's own whose answer was lost, or by somebody else."""
-        found = self._store.objects.get(NAME, MOST)
-        if found is not None and self._own(found):
-            self._etag = found.etag
+    def _check_owner(self) -> None:
+        """The object has changed: by our own refresh whose response was lost, or by somebody else."""
+        stored = self._store.objects.get(NAME, MAX_BYTES)
+        if stored is not None and self._is_own(stored):
+            self._etag = stored.etag
             return
-        other = _holding(found).owner if found is not None else None
+        other = _holding(stored).owner if stored is not None else None
         if other is not None:
-            self._by = f"{person(other.who)} on {printable(other.host)} (attempt {printable(other.attempt)})"
+            self._taken_by = f"{person(other.who)} on {printable(other.host)} (attempt {printable(other.attempt)})"
         self.lost = True
 
-    def _own(self, found: Found) -> bool:
-        owner = _holding(found).owner
+    def _is_own(self, stored: StoredObject) -> bool:
+        owner = _holding(stored).owner
         return owner is not None and owner.token == self.owner.token
 
 
 def take(store: Store, attempt: Attempt, resume_of: str | None = None, every_s: float = REFRESH_S) -> Lock:
-    """The lock for an attempt.
+    """Take the lock for an attempt.
 
     Args:
-        store: beside whose record it lies.
-        attempt: that begins, or goes on.
-        resume_of: id of the attempt that is gone on with: its lock is taken over, and whoever held it stops.
+        store: of the record.
+        attempt: that begins, or is resumed.
+        resume_of: id of the attempt that is resumed: its lock is taken over, and its holder stops.
         every_s: seconds between refreshes.
 
     Raises:
         Locked: somebody else has it.
-        RecordError, RecordUnreachable: it cannot be asked for.
+        RecordError, RecordUnreachable: it cannot be read or written.
     """
     now = datetime.now(UTC)
     owner = Owner(
@@ -218,17 +218,17 @@ def take(store: Store, attempt: Attempt, resume_of: str | None = None, every_s: 
         since=now,
         refreshed=now,
     )
-    for _ in range(TURNS):
-        found = store.objects.get(NAME, MOST)
-        holding = None if found is None else _holding(found)
-        if found is not None and holding is not None:
-            there = holding.owner
-            if there is not None and there.token == owner.token:  # the answer to the first attempt was lost
-                return Lock(store, owner, found.etag, every_s)
-            if there is None or there.attempt != resume_of:
+    for _ in range(MAX_TRIES):
+        stored = store.objects.get(NAME, MAX_BYTES)
+        holding = None if stored is None else _holding(stored)
+        if stored is not None and holding is not None:
+            holder = holding.owner
+            if holder is not None and holder.token == owner.token:  # the response to our first write was lost
+                return Lock(store, owner, stored.etag, every_s)
+            if holder is None or holder.attempt != resume_of:
                 raise Locked(holding, store.objects.uri(NAME))
         try:
-            etag = store.objects.put(NAME, owner.model_dump_json().encode(), found.etag if found else None)
+            etag = store.objects.put(NAME, owner.model_dump_json().encode(), stored.etag if stored else None)
         except Changed:
             continue
         return Lock(store, owner, etag, every_s)
@@ -236,40 +236,40 @@ def take(store: Store, attempt: Attempt, resume_of: str | None = None, every_s: 
 
 
 def peek(store: Store) -> Holding | None:
-    """Who rolls out at this moment; None: nobody. Raises RecordError, RecordUnreachable."""
-    found = store.objects.get(NAME, MOST)
-    return None if found is None else _holding(found)
+    """Who holds the lock; None if nobody does. Raises RecordError, RecordUnreachable."""
+    stored = store.objects.get(NAME, MAX_BYTES)
+    return None if stored is None else _holding(stored)
 
 
 def break_lock(store: Store) -> Holding | None:
-    """Take the lock away, whosever it is.
+    """Delete the lock, whoever holds it.
 
     Returns:
-        What was broken; None where there was no lock.
+        The lock that was deleted; None if there was none.
 
     Raises:
-        Locked: it went from one owner to another in the meantime, and is the other's now.
+        Locked: another owner took it in the meantime, and holds it now.
         RecordError, RecordUnreachable: it cannot be deleted.
     """
     first: Holding | None = None
-    for _ in range(TURNS):
-        found = store.objects.get(NAME, MOST)
-        if found is None:
+    for _ in range(MAX_TRIES):
+        stored = store.objects.get(NAME, MAX_BYTES)
+        if stored is None:
             return first
-        seen = _holding(found)
-        if first is not None and first.owner and seen.owner and first.owner.token != seen.owner.token:
-            raise Locked(seen, store.objects.uri(NAME))
-        first = seen
-        with suppress(Changed):  # refreshed in that moment
-            store.objects.delete(NAME, found.etag)
-            return seen
+        holding = _holding(stored)
+        if first is not None and first.owner and holding.owner and first.owner.token != holding.owner.token:
+            raise Locked(holding, store.objects.uri(NAME))
+        first = holding
+        with suppress(Changed):  # the owner refreshed it just now
+            store.objects.delete(NAME, stored.etag)
+            return holding
     raise RecordUnreachable(f"{store.objects.uri(NAME)} changes all the time; try again.")
 
 
-def _holding(found: Found) -> Holding:
+def _holding(stored: StoredObject) -> Holding:
     try:
-        owner = Owner.model_validate_json(found.body)
+        owner = Owner.model_validate_json(stored.body)
     except ValidationError:
-        return Holding(owner=None, age_s=found.age_s or 0.0)
+        return Holding(owner=None, age_s=stored.age_s or 0.0)
     own_clock = (datetime.now(UTC) - utc(owner.refreshed)).total_seconds()
-    return Holding(owner=owner, age_s=max(0.0, own_clock) if found.age_s is None else found.age_s)
+    return Holding(owner=owner, age_s=max(0.0, own_clock) if stored.age_s is None else stored.age_s)

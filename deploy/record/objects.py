@@ -1,4 +1,4 @@
-"""Objects in S3 that several people write: only ever whole, and only where nobody else wrote in the meantime."""
+"""Objects in S3 that several people write: each write is conditional, so that nobody overwrites a change unread."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from botocore.parsers import ResponseParserError
 
 from deploy.aws.errors import DENIED, told
 
-# 409: S3 saw another conditional write to the same key just then, and decided for neither.
+# 409: another conditional write to the same key was in progress.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 CONFLICTS = (409, 412)
-NO_CONDITION = frozenset({"NotImplemented", "InvalidRequest", "InvalidArgument"})  # of a store that knows none
+NO_CONDITION = frozenset({"NotImplemented", "InvalidRequest", "InvalidArgument"})  # conditions are not supported
 MISSING = frozenset({"NoSuchKey", "404"})
 
 
@@ -24,21 +24,21 @@ class RecordError(Exception):
 
 
 class RecordUnreachable(RecordError):
-    """The place where it lies cannot be asked."""
+    """S3 cannot be reached, or refuses."""
 
 
 class Changed(Exception):
-    """The object is no longer what it was when it was read."""
+    """The object has changed since it was read."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """An object.
+class StoredObject:
+    """An object in S3.
 
     Attributes:
-        body: whole.
-        etag: as S3 wrote it, quotes included.
-        age_s: seconds since it was written, by S3's own clock; None where the answer tells no times.
+        body: the content.
+        etag: as S3 returns it, with quotes.
+        age_s: seconds since it was written, by S3's clock; None if the response has no times.
     """
 
     body: bytes
@@ -47,7 +47,7 @@ class Found:
 
 
 class Objects:
-    """A place in S3.
+    """A folder in S3.
 
     Args:
         s3: boto3's client.
@@ -60,48 +60,48 @@ class Objects:
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
     def uri(self, name: str) -> str:
-        """Of an object, for people."""
+        """URI of an object, for people."""
         return f"s3://{self.bucket}/{self.prefix}{name}"
 
-    def get(self, name: str, most: int) -> Found | None:
-        """An object; None where there is none.
+    def get(self, name: str, most: int) -> StoredObject | None:
+        """Read an object; None if there is none.
 
         Args:
-            name: below the place.
-            most: bytes that it may have.
+            name: in the folder.
+            most: largest size in bytes.
 
         Raises:
             RecordError: it is larger, or there is no such bucket.
-            RecordUnreachable: S3 cannot be asked.
+            RecordUnreachable: S3 cannot be reached, or refuses.
         """
-        with self._sentences(name, "read"):
+        with self._translated(name, "read"):
             try:
-                answer = self._s3.get_object(Bucket=self.bucket, Key=self.prefix + name)
+                response = self._s3.get_object(Bucket=self.bucket, Key=self.prefix + name)
             except ClientError as error:
                 if _code(error) in MISSING:
                     return None
                 raise
-            body = answer["Body"].read(most + 1)
+            body = response["Body"].read(most + 1)
         if len(body) > most:
-            raise RecordError(f"{self.uri(name)} has more than {most:,} bytes, and is nothing that trail wrote.")
-        return Found(body, answer["ETag"], _age(answer))
+            raise RecordError(f"{self.uri(name)} has more than {most:,} bytes; trail did not write it.")
+        return StoredObject(body, response["ETag"], _age(response))
 
     def put(self, name: str, body: bytes, etag: str | None) -> str:
-        """Write an object whole; its new ETag.
+        """Write an object; returns its new ETag.
 
         Args:
-            name: below the place.
-            body: whole.
-            etag: that it has now; None where there is none yet.
+            name: in the folder.
+            body: the content.
+            etag: its present ETag; None if there is no object yet.
 
         Raises:
-            Changed: it has another by now, or came to be, or is gone.
-            RecordError, RecordUnreachable: as `get`.
+            Changed: the ETag differs, or the object was created or deleted.
+            RecordError, RecordUnreachable: as in `get`.
         """
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
-        with self._sentences(name, "written"):
+        with self._translated(name, "written"):
             try:
-                answer = self._s3.put_object(
+                response = self._s3.put_object(
                     Bucket=self.bucket,
                     Key=self.prefix + name,
                     Body=body,
@@ -112,19 +112,19 @@ class Objects:
                 if _status(error) in CONFLICTS or _code(error) in MISSING:
                     raise Changed(name) from None
                 raise
-        return str(answer["ETag"])
+        return str(response["ETag"])
 
     def delete(self, name: str, etag: str) -> None:
-        """Delete an object that has this ETag; one that is gone already is no error.
+        """Delete an object that has this ETag; it is no error if the object is gone.
 
         Raises:
-            Changed: it has another by now.
-            RecordError, RecordUnreachable: as `get`.
+            Changed: the ETag differs.
+            RecordError, RecordUnreachable: as in `get`.
         """
-        where = {"Bucket": self.bucket, "Key": self.prefix + name}
-        with self._sentences(name, "deleted"):
+        key = {"Bucket": self.bucket, "Key": self.prefix + name}
+        with self._translated(name, "deleted"):
             try:
-                self._s3.delete_object(**where, IfMatch=etag)
+                self._s3.delete_object(**key, IfMatch=etag)
             except ClientError as error:
                 if _code(error) in MISSING:
                     return
@@ -132,27 +132,27 @@ class Objects:
                     raise Changed(name) from None
                 if _code(error) not in NO_CONDITION and _status(error) != 501:
                     raise
-                self._s3.delete_object(**where)  # its reader has just compared it
+                self._s3.delete_object(**key)  # the caller has just compared the ETag
 
     @contextlib.contextmanager
-    def _sentences(self, name: str, done: str) -> Iterator[None]:
-        """What AWS refuses, as a sentence."""
+    def _translated(self, name: str, done: str) -> Iterator[None]:
+        """Turn an error of AWS into a RecordError with a sentence."""
         try:
             yield
         except ClientError as error:
             if _code(error) == "NoSuchBucket":
                 raise RecordError(
-                    f"There is no bucket {self.bucket}, where the trail record should lie; make it, or name another "
-                    "place in trail.yaml (`record: s3://…`)."
+                    f"There is no bucket {self.bucket} for the trail record; create it, or name another location in "
+                    "trail.yaml (`record: s3://…`)."
                 ) from None
-            # Without s3:ListBucket, S3 says "denied" of an object that is not there.
-            more = " s3:ListBucket on the bucket is needed too." if done == "read" and _code(error) in DENIED else ""
+            # Without s3:ListBucket, S3 answers "denied" for an object that does not exist.
+            more = " s3:ListBucket on the bucket is required too." if done == "read" and _code(error) in DENIED else ""
             raise RecordUnreachable(f"{self.uri(name)} cannot be {done}: {told(error, 's3')}{more}") from None
         except BotoCoreError as error:
             raise RecordUnreachable(f"{self.uri(name)} cannot be {done}: {told(error, 's3')}") from None
         except ResponseParserError:
             raise RecordUnreachable(
-                f"{self.uri(name)} cannot be {done}: what answers there does not speak S3; a proxy, perhaps."
+                f"{self.uri(name)} cannot be {done}: the endpoint does not answer as S3 does; it may be a proxy."
             ) from None
 
 
@@ -164,10 +164,10 @@ def _status(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def _age(answer: dict[str, Any]) -> float | None:
-    """Two clocks of one machine are compared, and neither is this one, which may go wrong by minutes."""
-    written = answer.get("LastModified")
-    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+def _age(response: dict[str, Any]) -> float | None:
+    """Seconds since the object was written, by S3's clock alone; the clock of this machine may be wrong."""
+    written = response.get("LastModified")
+    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     try:
         now = parsedate_to_datetime(headers["date"])
         return max(0.0, (now - written).total_seconds()) if isinstance(written, datetime) else None

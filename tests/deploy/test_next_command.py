@@ -14,7 +14,7 @@ from deploy.cli import main as cli
 from deploy.cli import rollout, why
 from deploy.config.plan import PlanError
 from deploy.findings import terminal as report
-from deploy.next_command import TAKES, OptionsInUse
+from deploy.next_command import OPTIONS, OptionsInUse
 from deploy.record.lock import Holding, Locked
 from deploy.rollout.output import LogReporter
 from deploy.rollout.session import Result
@@ -77,7 +77,7 @@ def test_the_image_in_use_is_named_once() -> None:
 
 
 def test_every_option_is_one_of_its_command() -> None:
-    for name, options in TAKES.items():
+    for name, options in OPTIONS.items():
         command = command_of(name)
         if isinstance(command, click.Group):
             command = command.commands["apply"]

@@ -73,4 +73,4 @@ def test_a_plan_without_a_place_for_the_record_is_a_sentence(tmp_path: Path, cap
     path = tmp_path / "trail.yaml"
     path.write_text(yaml.safe_dump({**content(None), "weights": None}))
     assert cli.main(["policy", "--plan", str(path)]) == 2
-    assert "names no place for the trail record" in capsys.readouterr().err
+    assert "does not say where the trail record is" in capsys.readouterr().err

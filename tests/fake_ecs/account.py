@@ -1,4 +1,4 @@
-"""The account in moto: everything but what the fake ECS answers itself, right until a test breaks it."""
+"""The account in moto: everything except what the fake ECS answers itself; correct until a test breaks it."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ GATES: dict[str, float] = {
 
 
 class Locked:
-    """A client of which one call at a time is made."""
+    """A client that makes one call at a time."""
 
     def __init__(self, client: Any, lock: RLock) -> None:
         self._client, self._lock = client, lock
@@ -62,7 +62,7 @@ class Account(Good):
             return found
 
     def client(self, service: str) -> Any:
-        """As of the account without a fake ECS, but each call takes the lock."""
+        """A client whose calls take the lock."""
         return Locked(super().client(service), self.lock)
 
     def _service(self, **_: Any) -> None:
@@ -89,7 +89,7 @@ class Account(Good):
         self.ask("cloudwatch", "set_alarm_state", AlarmName=name, StateValue=state, StateReason="set by a test")
 
     def push(self, name: str) -> str:
-        """An image in ECR that is told from others by its name; its digest."""
+        """Put an image into ECR; returns its digest, which follows from its name."""
         layer = hashlib.sha256(name.encode()).hexdigest()  # moto makes an image's digest of its layers
         manifest = {
             "schemaVersion": 2,
@@ -104,7 +104,7 @@ class Account(Good):
         return digest
 
     def settle(self, domain: str, tasks: int) -> None:
-        """Let the plan name what stands here."""
+        """Write the resources of the account into the plan."""
         phases = {phase: {"gates": GATES} for phase in ("simple", "hybrid", "foundation", "full")}
         self.replan(
             domain=domain,
@@ -122,13 +122,13 @@ class Account(Good):
         return path
 
     def write_log(self, group: str, stream: str, lines: Iterable[tuple[float, str]]) -> None:
-        """Lines of a container, with seconds since the epoch, into its stream."""
+        """Write lines of a container, with seconds since the epoch, into its log stream."""
         events = [{"timestamp": int(at * 1000), "message": line} for at, line in lines if line.strip()]
         if events:
             self.ask("logs", "put_log_events", logGroupName=group, logStreamName=stream, logEvents=events)
 
     def measure(self, numbers: dict[str, list[float]]) -> None:
-        """Metrics of the load balancer and its target group, each as samples."""
+        """Put metrics of the load balancer and its target group, each as samples."""
         front, group = (self.ids[name].rpartition(":")[2] for name in ("balancer", "target_group"))
         dimensions = [
             {"Name": "LoadBalancer", "Value": front.removeprefix("loadbalancer/")},
@@ -142,7 +142,7 @@ class Account(Good):
         self.ask("cloudwatch", "put_metric_data", Namespace="AWS/ApplicationELB", MetricData=data)
 
     def autoscale(self) -> None:
-        """Target tracking on CPU and on requests, as the template of the rollout makes it; needs the service."""
+        """Add target tracking on CPU and on requests, as the stack does; the service must exist."""
         plan = self.plan
         scaled = {
             "ServiceNamespace": "ecs",
@@ -176,5 +176,5 @@ class Account(Good):
 
     @property
     def region(self) -> str:
-        """Where all stands."""
+        """The region of the account."""
         return REGION

@@ -1,4 +1,4 @@
-"""The service itself, and one thing about it wrong: `bentoml serve tests.fake_ecs.altered:Gateway`.
+"""The service itself, with one thing wrong: `bentoml serve tests.fake_ecs.altered:Gateway`.
 
 PLANE_BEHAVIOUR says what:
 
@@ -59,7 +59,7 @@ def end_container() -> None:
 
 
 class Rewritten:
-    """Holds an answer back until it is whole, and changes it."""
+    """Buffers a response and changes it."""
 
     def __init__(self, send: Send) -> None:
         self.send, self.body = send, b""
@@ -91,14 +91,14 @@ class Rewritten:
 
 
 def exaggerated(content: dict[str, Any]) -> dict[str, Any]:
-    """Of an analysis: the worst acne."""
+    """Change an analysis: the worst acne."""
     if "concerns" in content:
         content["concerns"]["acne"] |= {"score": 100, "severity": "very_severe", "count": 99}
     return content
 
 
 def degraded(content: dict[str, Any]) -> dict[str, Any]:
-    """Of an analysis or the model's status: the model timed out."""
+    """Change an analysis or the model's status: the model timed out."""
     if "concerns" in content:
         content |= {"source": "heuristic", "degraded": True, "reason": "model_timeout", "model": None}
         for name in ("acne", "wrinkles"):

@@ -1,4 +1,4 @@
-"""The load balancer: a reverse proxy on loopback before the targets that are healthy.
+"""The load balancer: a reverse proxy on loopback in front of the healthy targets.
 
 Three listeners: plain HTTP that is answered, for tests that need no TLS; HTTPS; and HTTP that is led over to HTTPS. The
 last two are on ports 443 and 80 of an address of their own where they can be had. Elsewhere one port is both: it leads
@@ -27,7 +27,7 @@ REASONS = {502: "502 Bad Gateway", 503: "503 Service Temporarily Unavailable", 5
 
 
 class Balancer:
-    """It, in a thread of its own.
+    """A load balancer in its own thread.
 
     Args:
         targets: whom it sends to.
@@ -58,7 +58,7 @@ class Balancer:
         self._connections: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Answer from now on."""
+        """Begin to listen."""
         self._thread.start()
         self._run(self._open())
 
@@ -70,7 +70,7 @@ class Balancer:
         self._loop.close()
 
     def numbers(self) -> dict[str, list[float]]:
-        """Samples since the last asking, by CloudWatch's names of metrics."""
+        """Samples since the last call, by the names of CloudWatch's metrics."""
         taken, self._numbers = self._numbers, self._nothing()
         states = [one.state for one in self._targets.of(self.group)]
         taken["HealthyHostCount"] = [float(states.count("healthy"))]
@@ -129,7 +129,7 @@ class Balancer:
             task.add_done_callback(self._connections.discard)
 
     async def _take(self, connection: socket.socket, secure: bool) -> None:
-        """Give a connection to whom it belongs, by its first byte."""
+        """Hand a connection to the HTTP or the HTTPS listener, by its first byte."""
         connection.setblocking(False)
         try:
             if not secure:
@@ -151,7 +151,7 @@ class Balancer:
         return connection.recv(1, socket.MSG_PEEK)
 
     async def _lead(self, request: web.BaseRequest) -> web.Response:
-        """To the same address over HTTPS, as a redirect action does."""
+        """Redirect to the same address over HTTPS, as a redirect action does."""
         host = request.headers.get("Host", "")
         return web.Response(status=301, headers={"Location": f"https://{host}{request.raw_path}"})
 
@@ -210,7 +210,7 @@ class Balancer:
 
 
 def _pair(address: str) -> tuple[socket.socket, socket.socket] | None:
-    """Listeners on 80 and 443; None where one cannot be had: they may be root's alone, or taken."""
+    """Listeners on 80 and 443; None if one of the ports cannot be bound."""
     made: list[socket.socket] = []
     try:
         for port in (80, 443):

@@ -1,4 +1,4 @@
-"""A certificate for the fake ECS's HTTPS listener, which nobody but a test trusts."""
+"""A certificate for the fake ECS's HTTPS listener, which only tests trust."""
 
 import ssl
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Time on the fake ECS: AWS's seconds are short, those of real processes are what they are."""
+"""Time on the fake ECS: a second of AWS is shortened, a second of a process is not."""
 
 import time
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 @dataclass(frozen=True)
 class Clock:
-    """How long a second of AWS's takes.
+    """The length of a second of AWS.
 
     Attributes:
         scale: real seconds for one second of an interval, a grace period, a delay.
@@ -19,15 +19,15 @@ class Clock:
     floor_s: float
 
     def short(self, seconds: float, least_s: float = 0.0) -> float:
-        """AWS's seconds as real ones, or the least that makes sense."""
+        """AWS's seconds in real seconds, but not less than a minimum."""
         return max(least_s, seconds * self.scale)
 
 
 def now() -> datetime:
-    """UTC, as ECS tells times."""
+    """The current time in UTC."""
     return datetime.now(UTC)
 
 
 def monotonic() -> float:
-    """For intervals."""
+    """Monotonic seconds, for intervals."""
     return time.monotonic()

@@ -24,14 +24,14 @@ def driver(fake_ecs: FakeEcs) -> Driver:
 
 @pytest.fixture
 def live(driver: Driver) -> Driver:
-    """A service that runs, of two stubs."""
+    """A running service with two stub tasks."""
     made = driver.create(driver.register("stub"))
     driver.settled(made["deployments"][0]["id"])
     return driver
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """They prove a stand-in of the tests' own: all of them belong to the long ones."""
+    """Mark these tests as long: they test the stand-in, not the product."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.long)

@@ -1,4 +1,4 @@
-"""Tasks, services, deployments as ECS's Describe operations tell them."""
+"""Tasks, services and deployments in the form of ECS's Describe operations."""
 
 import hashlib
 from typing import Any
@@ -10,7 +10,7 @@ from tests.fake_ecs.task import Task
 
 
 def task(one: Task) -> dict[str, Any]:
-    """All that there is to tell; what is not known yet is left out, as ECS does."""
+    """A task as in DescribeTasks; fields that are not known yet are left out, as ECS does."""
     subnets = one.revision["networkConfiguration"]["awsvpcConfiguration"]["subnets"]
     details = [{"name": "subnetId", "value": subnets[0]}, {"name": "networkInterfaceId", "value": one.interface}]
     if one.address:
@@ -51,7 +51,7 @@ def task(one: Task) -> dict[str, Any]:
 
 
 def _beside(one: Task, container: dict[str, Any]) -> dict[str, Any]:
-    """A container that is not wired, with an image of its own."""
+    """A sidecar with its own image."""
     told = _container(one)
     digest = f"sha256:{hashlib.sha256(container['image'].encode()).hexdigest()}"
     return {**told, "name": container["name"], "image": container["image"], "imageDigest": digest}
@@ -81,7 +81,7 @@ def _container(one: Task) -> dict[str, Any]:
 
 
 def whole_service(service: Service) -> dict[str, Any]:
-    """As DescribeServices."""
+    """A service as in DescribeServices."""
     counted = [one for one in service.tasks if one.desired == "RUNNING"]
     current = service.primary.revision
     revisions = {one.revision.arn: one.revision for one in service.shown}  # two deployments may be of the same
@@ -123,7 +123,7 @@ def whole_service(service: Service) -> dict[str, Any]:
 
 
 def deployment(service: Service, one: Deployment) -> dict[str, Any]:
-    """One of `deployments`."""
+    """A deployment, as listed in a service's `deployments`."""
     own = service.of(one)
     return {
         "id": one.id,
@@ -145,7 +145,7 @@ def deployment(service: Service, one: Deployment) -> dict[str, Any]:
 
 
 def counted_revision(service: Service, wanted: Revision) -> dict[str, Any]:
-    """A revision with its tasks."""
+    """A service revision with its numbers of tasks."""
     ids = {one.id for one in service.deployments if one.revision is wanted}
     own = [one for one in service.tasks if one.deployment in ids and one.desired == "RUNNING"]
     running = sum(one.status == "RUNNING" for one in own)
@@ -159,7 +159,7 @@ def counted_revision(service: Service, wanted: Revision) -> dict[str, Any]:
 
 
 def release(service: Service, one: Release) -> dict[str, Any]:
-    """As DescribeServiceDeployments."""
+    """A service deployment as in DescribeServiceDeployments."""
     told = {
         "serviceDeploymentArn": one.arn,
         "serviceArn": service.arn,
@@ -188,7 +188,7 @@ def release(service: Service, one: Release) -> dict[str, Any]:
 
 
 def revision(service: Service, one: Revision) -> dict[str, Any]:
-    """As DescribeServiceRevisions."""
+    """A service revision as in DescribeServiceRevisions."""
     digests = {task.container["image"]: task.digest for task in service.tasks if task.digest}
     images = []
     for container in one.definition["containerDefinitions"]:

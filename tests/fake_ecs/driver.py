@@ -1,4 +1,4 @@
-"""What a person with the AWS command line would do: register, create, update, wait. For tests that need a service."""
+"""Registers, creates, updates and waits as a person does with the AWS command line; for tests that need a service."""
 
 import time
 from collections.abc import Callable
@@ -16,27 +16,27 @@ BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 
 
 class Driver:
-    """boto3 against a fake ECS, with the plan's names filled in."""
+    """Calls a fake ECS by boto3, with the names of the plan."""
 
     def __init__(self, fake_ecs: FakeEcs) -> None:
         self.fake_ecs, self.ecs = fake_ecs, fake_ecs.client("ecs")
         self.names = {"cluster": fake_ecs.plan.cluster, "service": fake_ecs.plan.service}
 
     def definition(self, image: str, phase: Phase = "simple") -> dict[str, Any]:
-        """The task definition of an image of the catalogue, or of any digest, as the plan renders it."""
+        """The plan's task definition for an image of the catalogue, or for a digest."""
         digest = self.fake_ecs.digests.get(image, image)
         reference = render.image_reference(self.fake_ecs.plan, digest)
         return render.render(self.fake_ecs.plan, contract.builtin(), reference, phase)
 
     def register(self, image: str, phase: Phase = "simple", **container: Any) -> str:
-        """Register it, with changes to its container; the ARN."""
+        """Register it, with changes to its container; returns the ARN."""
         made = self.definition(image, phase)
         made["containerDefinitions"][0] |= container
         arn: str = self.ecs.register_task_definition(**made)["taskDefinition"]["taskDefinitionArn"]
         return arn
 
     def create(self, definition: str, **changes: Any) -> dict[str, Any]:
-        """Create the plan's service; the answer's service."""
+        """Create the plan's service; returns it as described."""
         plan = self.fake_ecs.plan
         container = self.ecs.describe_task_definition(taskDefinition=definition)["taskDefinition"]
         name = container["containerDefinitions"][0]["name"]
@@ -57,13 +57,13 @@ class Driver:
         return made
 
     def network(self, subnets: list[str] | None = None) -> dict[str, Any]:
-        """As the plan says, or in other subnets."""
+        """The network configuration of the plan, or with other subnets."""
         plan = self.fake_ecs.plan
         wanted = {"subnets": subnets or plan.network.subnets, "securityGroups": plan.network.security_groups}
         return {"awsvpcConfiguration": {**wanted, "assignPublicIp": "DISABLED"}}
 
     def update(self, definition: str | None = None, **changes: Any) -> str:
-        """Update the service; the id of its primary deployment."""
+        """Update the service; returns the id of its primary deployment."""
         asked = {**self.names, **changes}
         if definition is not None:
             asked["taskDefinition"] = definition
@@ -71,18 +71,18 @@ class Driver:
         return deployment
 
     def service(self) -> dict[str, Any]:
-        """As DescribeServices tells it."""
+        """The service as in DescribeServices."""
         found = self.ecs.describe_services(cluster=self.names["cluster"], services=[self.names["service"]])
         told: dict[str, Any] = found["services"][0]
         return told
 
     def events(self) -> list[str]:
-        """Messages, oldest first, without the service's name."""
+        """Messages of the events, oldest first, without the service's name."""
         begin = len(f"(service {self.names['service']}) ")
         return [one["message"][begin:] for one in reversed(self.service()["events"])]
 
     def tasks(self, status: str = "RUNNING") -> list[dict[str, Any]]:
-        """As DescribeTasks tells them, oldest first."""
+        """The tasks as in DescribeTasks, oldest first."""
         asked = {"cluster": self.names["cluster"], "serviceName": self.names["service"], "desiredStatus": status}
         arns = self.ecs.list_tasks(**asked)["taskArns"]
         if not arns:
@@ -91,7 +91,7 @@ class Driver:
         return found
 
     def releases(self) -> list[dict[str, Any]]:
-        """Service deployments at length, newest first."""
+        """Described service deployments, newest first."""
         listed = self.ecs.list_service_deployments(**self.names)["serviceDeployments"]
         arns = [one["serviceDeploymentArn"] for one in listed]
         answer = self.ecs.describe_service_deployments(serviceDeploymentArns=arns)
@@ -106,7 +106,7 @@ class Driver:
         return [(one["State"], one.get("Reason"), one.get("Description")) for one in told]
 
     def until(self, holds: Callable[[], Any], within_s: float = WITHIN_S) -> Any:
-        """Wait until something holds; what it gave.
+        """Wait until a condition is true; returns its value.
 
         Raises:
             AssertionError: it did not in time; with what is so.
@@ -119,7 +119,7 @@ class Driver:
         raise AssertionError(f"{holds} did not hold within {within_s} s: {self.fake_ecs.summary()}")
 
     def settled(self, deployment: str | None = None) -> dict[str, Any]:
-        """Wait until there is one deployment alone, and it is not in progress; the service.
+        """Wait until there is only one deployment, and it is not in progress; returns the service.
 
         Args:
             deployment: id that it must have.
@@ -136,5 +136,5 @@ class Driver:
 
 
 def photo(url: str, **headers: str) -> httpx.Response:
-    """Send something to a stand-in, by whatever path; headers tell it how to behave."""
+    """Send a request to a stub; headers tell it how to behave."""
     return httpx.post(url, content=b"a photo", headers=headers, timeout=20)

@@ -32,7 +32,7 @@ Asked = dict[str, Any]
 
 
 class Ecs:
-    """The control plane.
+    """The control plane of ECS.
 
     Attributes:
         operations: those that are answered here, by name; moto has the others.
@@ -57,14 +57,14 @@ class Ecs:
         }
 
     def tick(self) -> None:
-        """Let the scheduler look at every service."""
+        """Run the scheduler for every service."""
         with self.lock:
             for service in self.services.values():
                 tick(service, self.ground)
 
     @property
     def tasks(self) -> list[Task]:
-        """All of them."""
+        """The tasks of all services."""
         return [one for service in self.services.values() for one in service.tasks]
 
     def create_service(self, asked: Asked) -> Asked:
@@ -262,7 +262,7 @@ class Ecs:
         return definition
 
     def _mirror(self, asked: Asked) -> None:
-        """Moto needs to know of the service: autoscaling refuses to scale what is not there."""
+        """Create the service in moto too: its autoscaling refuses a service that it does not know."""
         self.ground.account.ask(
             "ecs",
             "create_service",

@@ -1,8 +1,8 @@
-"""ECS's refusals, by its own names and in its own words."""
+"""Errors of ECS, with its own codes and messages."""
 
 
 class Refused(Exception):
-    """An answer 400: `code` is the exception's name in ECS's model."""
+    """A response with status 400; `code` is the exception's name in ECS's model."""
 
     code = "ClientException"
 

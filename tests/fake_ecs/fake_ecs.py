@@ -1,4 +1,4 @@
-"""The fake ECS as a whole."""
+"""The complete fake ECS."""
 
 import itertools
 import os
@@ -103,7 +103,7 @@ class FakeEcs:
         self._scheduler.start()
 
     def close(self) -> None:
-        """End every task, really; close every port."""
+        """Stop every process and close every port."""
         self._closing.set()
         self._scheduler.join(10)
         tasks = self.ecs.tasks
@@ -127,7 +127,7 @@ class FakeEcs:
                 self.account.measure(self.balancer.numbers())
 
     def _free_address(self, port: int, last: int | None = None) -> str:
-        """An address on loopback where nobody listens on the port; the load balancer's ends as no task's does."""
+        """A free address on loopback; the load balancer's address is never one of a task."""
         second = SECOND_OCTETS[os.getpid() % len(SECOND_OCTETS)]
         for _ in range(TRIES):
             number = next(self._addresses)
@@ -143,7 +143,7 @@ class FakeEcs:
 
     @property
     def plan(self) -> Plan:
-        """That fits the account; `account.replan(…)` changes it."""
+        """The plan of the account; `account.replan(…)` changes it."""
         return self.account.plan
 
     def write_plan(self, path: Path) -> Path:
@@ -151,7 +151,7 @@ class FakeEcs:
         return self.account.write_plan(path)
 
     def environment(self) -> dict[str, str]:
-        """For a process that is to take the fake ECS for AWS: endpoint, credentials, and trust in the certificate."""
+        """Environment for a process that uses the fake ECS as AWS: endpoint, credentials, trusted certificate."""
         return {**self._credentials(OPERATOR), "SSL_CERT_FILE": str(self.trusted)}
 
     def _credentials(self, key: str) -> dict[str, str]:
@@ -165,7 +165,7 @@ class FakeEcs:
         }
 
     def client(self, service: str) -> Any:
-        """boto3's, over HTTP as the rollout's own; without retries, so that a test sees what is answered."""
+        """A boto3 client over HTTP, without retries, so that a test sees each response."""
         return boto3.client(
             service,
             endpoint_url=self.endpoint,
@@ -176,21 +176,21 @@ class FakeEcs:
         )
 
     def before(self, operation: str, act: Callable[[], object]) -> None:
-        """Have something happen right before the next call of an operation is answered, once."""
+        """Run a function once, just before the next call of an operation is answered."""
         self._endpoint.before[operation] = act
 
     def become(self, digest: str, image: str, phase: str) -> None:
-        """From now on tasks of a digest behave in a phase as another image; those that run stay what they are."""
+        """From now on new tasks of a digest behave in a phase as another image; running tasks do not change."""
         self._ground.catalogue[f"{digest} in {phase}"] = CATALOGUE[image]
 
     @property
     def calls(self) -> dict[str, int]:
-        """How often an operation was asked for, of those that the header or the form tells."""
+        """How often each operation was called."""
         return dict(self._endpoint.calls)
 
     @property
     def service(self) -> Service:
-        """The one of the plan; raises KeyError where there is none."""
+        """The service of the plan; raises KeyError if there is none."""
         return self.ecs.services[NAME]
 
     @property
@@ -199,12 +199,12 @@ class FakeEcs:
         return [one for one in self.ecs.tasks if one.pid is not None and one.status != "STOPPED"]
 
     def summary(self) -> dict[str, Any]:
-        """What is so, for a test's message."""
+        """The present state, for a test's message."""
         with self.ecs.lock:
             return summary(self.service)
 
     def somebody_else_updates(self, **changes: Any) -> str:
-        """UpdateService by another party, forced; the id of the deployment that it began."""
+        """Force a new deployment as somebody else; returns its id."""
         asked = {"cluster": CLUSTER, "service": NAME, "forceNewDeployment": True, **changes}
         answer = self.ecs.update_service(asked)
         deployment: str = answer["service"]["deployments"][0]["id"]

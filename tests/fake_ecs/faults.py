@@ -1,4 +1,4 @@
-"""What goes wrong on the way to AWS, on order: throttling, expired credentials, a bucket that cannot be reached."""
+"""Injects faults of AWS: throttling, expired credentials, a bucket that cannot be reached."""
 
 import random
 import re
@@ -15,7 +15,7 @@ CREDENTIAL = re.compile(r"Credential=([^/]+)/[^/]+/[^/]+/([^/]+)/aws4_request")
 
 @dataclass(frozen=True)
 class Asked:
-    """Of a request: who, which service by its signing name, which operation if the header tells, which path."""
+    """A request: the caller, the service's signing name, the operation if a header names it, the path."""
 
     key: str
     service: str
@@ -25,7 +25,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Fault:
-    """What to answer: code and message, or no answer at all where `cut` is set."""
+    """The response of a fault: code and message, or a closed connection if `cut` is set."""
 
     code: str = ""
     message: str = ""
@@ -55,7 +55,7 @@ EXPIRED = {
 
 
 class Faults:
-    """Those that are on; tasks are never struck unless they are named."""
+    """The active faults; requests of tasks never fail unless a fault names them."""
 
     def __init__(self) -> None:
         self._rules: dict[str, _Rule] = {}
@@ -69,7 +69,7 @@ class Faults:
         self._set("throttle", Fault("ThrottlingException", "Rate exceeded"), share, seconds, services, operations)
 
     def expire_credentials(self) -> None:
-        """Every call of the operator's is answered with ExpiredTokenException from now on."""
+        """Each call of the operator is answered with ExpiredTokenException from now on."""
         told = "The security token included in the request is expired"
         self._set("expire", Fault("ExpiredTokenException", told), 1.0, float("inf"))
 
@@ -90,20 +90,20 @@ class Faults:
         self._set("missing", Fault("UnknownOperationException", told, 400), 1.0, float("inf"), ("ecs",), operations)
 
     def cut_off(self, bucket: str, for_key: str | None = OPERATOR) -> None:
-        """Requests for a bucket lose their connection."""
+        """Close the connection of each request for a bucket."""
         self._set("cut", Fault(cut=True), 1.0, float("inf"), ("s3",), bucket=bucket, key=for_key)
 
     def cut_off_all(self, for_key: str | None = OPERATOR) -> None:
-        """All requests lose their connection: the network is down."""
+        """Close the connection of each request: the network is down."""
         self._set("network", Fault(cut=True), 1.0, float("inf"), key=for_key)
 
     def clear(self) -> None:
-        """Nothing is wrong any more."""
+        """End all faults."""
         with self._lock:
             self._rules.clear()
 
     def strike(self, asked: Asked) -> Fault | None:
-        """Whether this request is struck, and by what."""
+        """The fault of a request, if it has one."""
         with self._lock:
             for rule in self._rules.values():
                 if self._fits(rule, asked) and self._chance.random() < rule.share:
@@ -137,7 +137,7 @@ class Faults:
 
 
 def _by_service(fault: Fault, asked: Asked) -> Fault:
-    """The same trouble has other names elsewhere; a refusal names the action."""
+    """The error of a service: codes differ between services, and a refusal names the action."""
     names = {"ThrottlingException": THROTTLED, "ExpiredTokenException": EXPIRED}.get(fault.code, {})
     if asked.service not in names:
         return replace(fault, message=fault.message.replace(ACTION, f"{asked.service}:{asked.operation}"))

@@ -1,4 +1,4 @@
-"""Ends the tasks of a fake ECS whose own process was killed: `python guardian.py MARK`, with a pipe from it for stdin.
+"""Stops the tasks of a fake ECS whose own process was killed: `python guardian.py MARK`, with a pipe from it for stdin.
 
 A fake ECS that closes ends its tasks itself, and this finds nothing to do.
 """
@@ -16,7 +16,7 @@ NAME = "PLANE_MARK"  # in the environment of all that a task runs
 
 
 class Guardian:
-    """It, as the fake ECS has it.
+    """The guardian process, for the fake ECS.
 
     Attributes:
         mark: value of the environment variable by which it knows what to end.
@@ -29,7 +29,7 @@ class Guardian:
         )
 
     def close(self) -> None:
-        """Let it end."""
+        """End it."""
         self._process.communicate()
 
 

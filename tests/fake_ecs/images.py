@@ -1,4 +1,4 @@
-"""What an image does when it is started: the service itself, altered ones, and small broken stand-ins."""
+"""What each image does when it starts: the service itself, altered services, and small broken stubs."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ STUB = Path(__file__).with_name("stub.py")
 
 @dataclass(frozen=True)
 class Image:
-    """One entry of the catalogue.
+    """An image of the catalogue.
 
     Attributes:
         kind: service: `bentoml serve service:Gateway` · altered: the same behind a middleware that behaves as `what` ·
@@ -31,14 +31,14 @@ class Image:
     killed_for_memory: bool = False
 
     def command(self, address: str, port: int) -> list[str]:
-        """What the container runs."""
+        """The command that the container runs."""
         if self.kind == "stub":
             return [sys.executable, "-u", str(STUB), self.what, address, str(port)]
         target = "service:Gateway" if self.kind == "service" else "tests.fake_ecs.altered:Gateway"
         return [str(BIN / "bentoml"), "serve", target, "--host", address, "--port", str(port)]
 
     def surroundings(self, folder: Path) -> dict[str, str]:
-        """What an image and its machine bring along: paths of its own, nothing of this process but where Python is."""
+        """The environment that image and machine provide: their own paths, and of this process only where Python is."""
         kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "LD_LIBRARY_PATH") if name in os.environ}
         return {
             **kept,

@@ -1,4 +1,4 @@
-"""Whether an answer is as botocore's own model of ECS says: no key unknown, every type and word right."""
+"""Checks a response against botocore's model of ECS: no unknown key, every type and enumeration value right."""
 
 from datetime import datetime
 from functools import cache
@@ -19,12 +19,12 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 
 @cache
 def ecs() -> Any:
-    """The model."""
+    """botocore's model of ECS."""
     return botocore.session.Session().get_service_model("ecs")
 
 
 def faults(operation: str, answer: dict[str, Any]) -> list[str]:
-    """What is not as the model says, with its place."""
+    """The differences from the model, each with its path."""
     return list(_faults(ecs().operation_model(operation).output_shape, answer, operation))
 
 

@@ -1,4 +1,4 @@
-"""Who reaches whom: judged from moto's routes and security groups, as AWS's network would."""
+"""Decides by moto's routes and security groups which connections AWS's network would allow."""
 
 from typing import Any
 

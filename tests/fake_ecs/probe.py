@@ -1,4 +1,4 @@
-"""One health check over HTTP, as a load balancer or a container makes it."""
+"""A health check over HTTP, as a load balancer or a container makes it."""
 
 import contextlib
 import http.client
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def ask(address: str, port: int, path: str, timeout_s: float) -> int | str:
-    """The status; "timeout" or "refused" where there is none."""
+    """The status; "timeout" or "refused" if there is none."""
     connection = http.client.HTTPConnection(address, port, timeout=timeout_s)
     try:
         connection.request("GET", path, headers={"User-Agent": "ELB-HealthChecker/2.0"})

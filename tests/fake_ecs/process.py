@@ -1,4 +1,4 @@
-"""The real process of a task, with its folder, its log, and an end that leaves nothing behind."""
+"""The real process of a task, with its folder and its log; nothing of it is left after its end."""
 
 import contextlib
 import shutil
@@ -22,7 +22,7 @@ Ship = Callable[[list[tuple[float, str]]], None]
 
 
 class Process:
-    """One, in a session of its own.
+    """A process in its own session.
 
     Args:
         container: what to run.
@@ -55,11 +55,11 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Of the container's first process."""
+        """Process id of the container's first process."""
         return self._popen.pid
 
     def ended(self) -> int | None:
-        """Its exit code as a container runtime tells it (128 and the signal); None while it runs."""
+        """Its exit code, as a container runtime reports it (128 and the signal); None while it runs."""
         code = self._popen.poll()
         return code if code is None or code >= 0 else 128 - code
 
@@ -78,19 +78,19 @@ class Process:
         return False
 
     def terminate(self) -> None:
-        """SIGTERM to the first process, as a container runtime sends it."""
+        """Send SIGTERM to the first process, as a container runtime does."""
         if self._popen.poll() is None:
             self._popen.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL to all of them."""
+        """Send SIGKILL to all processes."""
         for one in self._all():
             with contextlib.suppress(psutil.Error):
                 one.kill()
         self._popen.wait(10)
 
     def bury(self) -> None:
-        """After its end: nothing of it runs any more, its last lines are shipped, its folder is gone."""
+        """Clean up after its end: stop what still runs, ship the last lines, delete the folder."""
         for one in self._orphans():
             with contextlib.suppress(psutil.Error):
                 one.kill()
@@ -108,7 +108,7 @@ class Process:
             return []
 
     def _orphans(self) -> list[psutil.Process]:
-        """What lives on of a container whose first process is gone: parents and sessions differ, the folder is one."""
+        """Processes of the container that still run after the first one has ended, found by their folder."""
         found = []
         for one in psutil.process_iter():
             with contextlib.suppress(psutil.Error):

@@ -1,4 +1,4 @@
-"""`make rollout-demo`: one image climbs four phases before your eyes, on a stand-in for AWS on loopback."""
+"""`make rollout-demo`: deploys one image in four phases, against a stand-in for AWS on loopback."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from tests.server import ROOT
 
 
 def main() -> int:
-    """Climb, tell how it went, and end everything."""
+    """Deploy the phases and print how it went."""
     with tempfile.TemporaryDirectory(prefix="shine-demo-") as folder, FakeEcs(Path(folder) / "fake_ecs") as fake_ecs:
         path = fake_ecs.write_plan(Path(folder) / "trail.yaml")
         environment = {**os.environ, **fake_ecs.environment()}

@@ -1,18 +1,18 @@
-"""Trail records for tests: made of attempts a few words long."""
+"""Builds trail records for tests from short attempts."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bentos.skin.settings import Phase
-from deploy.record.store import Whose
+from deploy.record.store import ServiceName
 from deploy.record.trail import Attempt, Deployed, GateResult, Note, Outcome, Record
 
-WHOSE = Whose("123456789012", "us-east-1", "shine-ml-cluster", "shine-api-gateway")
+SERVICE = ServiceName("123456789012", "us-east-1", "shine-ml-cluster", "shine-api-gateway")
 JANE = "arn:aws:iam::123456789012:user/jane"
 DIGEST, NEWER = f"sha256:{'9f2c' * 16}", f"sha256:{'b71e' * 16}"
 START = datetime(2026, 11, 3, 12, 4, tzinfo=UTC)
-# Of the tests' own; the rollout's stand in deploy/gates.
+# Gates of the tests; those of the rollout are in deploy/gates.
 EXPECTED: dict[Phase, list[str]] = {
     "simple": ["container_starts", "port_bound", "health_passes", "targets_healthy", "front_end_connects"],
     "hybrid": ["stable", "status_tells", "degradation_proven", "metrics_there"],
@@ -26,28 +26,28 @@ def at(minutes: float) -> datetime:
     return START + timedelta(minutes=minutes)
 
 
-def gates(phase: Phase, holding: int | None = None, **changes: Any) -> list[GateResult]:
-    """Results of a phase, of which the first so many hold; all of them by default."""
+def gates(phase: Phase, passing: int | None = None, **changes: Any) -> list[GateResult]:
+    """Results of a phase's gates; the first `passing` of them pass, by default all."""
     names = EXPECTED[phase]
-    number = len(names) if holding is None else holding
+    number = len(names) if passing is None else passing
     return [
         GateResult(
             name=name,
             title=name.replace("_", " ").capitalize(),
-            holds=place < number,
-            value=2 if place < number else 1,
+            holds=index < number,
+            value=2 if index < number else 1,
             limit=2,
-            sentence="It is as it should be." if place < number else f"1 of 2 tasks shows {name}; look at its log.",
+            sentence="It is as it should be." if index < number else f"1 of 2 tasks shows {name}; look at its log.",
             at=START,
         ).model_copy(update=changes)
-        for place, name in enumerate(names)
+        for index, name in enumerate(names)
     ]
 
 
 def attempt(
     name: str, phase: Phase, outcome: Outcome = "proven", begin: float = 0, took: float = 7, **changes: Any
 ) -> Attempt:
-    """One attempt; with all its gates where it was proven."""
+    """One attempt; if it is proven, with all its gates."""
     content: dict[str, Any] = {
         "id": name,
         "phase": phase,
@@ -66,22 +66,22 @@ def attempt(
 
 
 def image(digest: str) -> Deployed:
-    """What runs, of an image."""
+    """A deployed image."""
     return Deployed(digest=digest, task_definition="arn:aws:ecs:us-east-1:123456789012:task-definition/s:9")
 
 
 def record(attempts: Sequence[Attempt] = (), notes: Sequence[Note] = ()) -> Record:
-    """Of the service."""
-    return Record(**WHOSE._asdict(), attempts=list(attempts), notes=list(notes))
+    """A record of the service."""
+    return Record(**SERVICE._asdict(), attempts=list(attempts), notes=list(notes))
 
 
 def empty() -> Record:
-    """No phase has been started."""
+    """A record without attempts."""
     return record()
 
 
 def half_way() -> Record:
-    """Two phases proven, the second at the second try; the third running, with half of its gates."""
+    """Two phases are proven, the second at the second try; the third is running, and half of its gates pass."""
     broken = attempt(
         "a2",
         "hybrid",
@@ -106,7 +106,7 @@ def half_way() -> Record:
 
 
 def failed() -> Record:
-    """The second phase failed, and was gone back from."""
+    """The second phase failed and was rolled back."""
     return record(
         [
             attempt("a1", "simple"),

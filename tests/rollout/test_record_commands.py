@@ -21,7 +21,7 @@ from deploy.record.lock import take
 from deploy.record.trail import Record
 from deploy.rollout.status import LiveStatus
 from tests.deploy.infra_plans import content
-from tests.rollout.record_s3 import BUCKET, RECORD, URI, Steady, body, put, steady, store
+from tests.rollout.record_s3 import BUCKET, RECORD, URI, AtomicClient, atomic_client, body, put, store
 from tests.rollout.records import DIGEST, EXPECTED, attempt, complete, failed, half_way, record
 from tests.s3 import CREDENTIALS, S3
 
@@ -35,7 +35,7 @@ def s3() -> Iterator[S3]:
 
 
 @pytest.fixture
-def client(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Steady:
+def client(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AtomicClient:
     """An empty bucket, found by the environment alone; a plan beside which one stands."""
     for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": s3.url}.items():
         monkeypatch.setenv(name, value)
@@ -43,7 +43,7 @@ def client(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Steady:
     monkeypatch.setattr("deploy.cli.record.live_status", None)  # nobody is asked what runs: this is about the record
     monkeypatch.chdir(tmp_path)
     Path("trail.yaml").write_text(yaml.safe_dump(content(None, record=URI)))
-    return steady(s3)
+    return atomic_client(s3)
 
 
 def run(capsys: Any, *words: str) -> tuple[int, str, str]:
@@ -52,16 +52,16 @@ def run(capsys: Any, *words: str) -> tuple[int, str, str]:
     return code, told.out, told.err
 
 
-def hold(client: Steady, record: Record) -> None:
+def hold(client: AtomicClient, record: Record) -> None:
     """This is the record."""
     put(client, RECORD, record.model_dump_json().encode())
 
 
-def kept(client: Steady) -> Record:
+def kept(client: AtomicClient) -> Record:
     return Record.model_validate_json(body(client, RECORD))
 
 
-def test_status_tells_progress_what_blocks_and_the_next_command(client: Steady, capsys: Any) -> None:
+def test_status_tells_progress_what_blocks_and_the_next_command(client: AtomicClient, capsys: Any) -> None:
     hold(client, failed())
     code, out, err = run(capsys, "status")
     lines = out.splitlines()
@@ -78,7 +78,7 @@ def test_status_tells_progress_what_blocks_and_the_next_command(client: Steady, 
     assert (lines[8], len(lines)) == ("Next:  trail why", 10)  # and not the image that has just failed
 
 
-def test_status_before_anybody_set_out(client: Steady, capsys: Any) -> None:
+def test_status_before_anybody_set_out(client: AtomicClient, capsys: Any) -> None:
     code, out, _ = run(capsys, "status")
     assert code == 0
     assert "0 of 19 gates passed (0 %). No phase has been started yet." in out
@@ -86,7 +86,7 @@ def test_status_before_anybody_set_out(client: Steady, capsys: Any) -> None:
     assert "put_object" not in client.calls
 
 
-def test_status_names_who_holds_the_lock(client: Steady, capsys: Any) -> None:
+def test_status_names_who_holds_the_lock(client: AtomicClient, capsys: Any) -> None:
     with take(store(client), attempt("a9", "hybrid", "running")) as lock:
         _, out, _ = run(capsys, "status")
         told = json.loads(run(capsys, "status", "--json")[1])
@@ -96,7 +96,7 @@ def test_status_names_who_holds_the_lock(client: Steady, capsys: Any) -> None:
     assert told["lock"]["stale"] is False
 
 
-def test_status_for_programs(client: Steady, capsys: Any) -> None:
+def test_status_for_programs(client: AtomicClient, capsys: Any) -> None:
     hold(client, half_way())
     code, out, err = run(capsys, "status", "--json")
     told = json.loads(out)
@@ -105,7 +105,7 @@ def test_status_for_programs(client: Steady, capsys: Any) -> None:
     assert [one["state"] for one in told["progress"]["stations"]] == ["proven", "proven", "running", "not begun"]
 
 
-def test_the_next_command_names_the_plan_and_the_address_in_use(client: Steady, capsys: Any) -> None:
+def test_the_next_command_names_the_plan_and_the_address_in_use(client: AtomicClient, capsys: Any) -> None:
     Path("trail.yaml").rename("our plan.yaml")
     address: dict[str, Any] = {"base_url": "http://127.0.0.1:8080"}
     hold(client, record([attempt("a1", "simple", **address), attempt("a2", "hybrid", "running", 30, **address)]))
@@ -117,7 +117,7 @@ def test_the_next_command_names_the_plan_and_the_address_in_use(client: Steady, 
     assert shlex.split(wanted)[3] == "our plan.yaml"
 
 
-def test_an_image_that_failed_last_is_not_recommended_and_what_to_do_is_said(client: Steady, capsys: Any) -> None:
+def test_an_image_that_failed_last_is_not_recommended_and_what_to_do_is_said(client: AtomicClient, capsys: Any) -> None:
     Path("trail.yaml").rename("plan.yaml")
     hold(client, failed())
     code, out, _ = run(capsys, "status", "--plan", "plan.yaml")
@@ -132,7 +132,7 @@ def test_an_image_that_failed_last_is_not_recommended_and_what_to_do_is_said(cli
     assert (told["next"], told["advice"]) == ("trail why --plan plan.yaml", advice.strip())
 
 
-def test_what_blocks_is_told_with_commands_that_can_be_pasted(client: Steady, capsys: Any) -> None:
+def test_what_blocks_is_told_with_commands_that_can_be_pasted(client: AtomicClient, capsys: Any) -> None:
     Path("trail.yaml").rename("plan.yaml")
     sentence = "It fails. Nothing had been changed; `trail rollback` goes to what was before."
     hold(client, record([attempt("a1", "simple", "gate_failed", cause="metrics_there", sentence=sentence)]))
@@ -140,7 +140,7 @@ def test_what_blocks_is_told_with_commands_that_can_be_pasted(client: Steady, ca
     assert sentence in run(capsys, "status", "--plan", "plan.yaml", "--json")[1]  # the record keeps it as it was said
 
 
-def test_what_runs_in_truth_is_asked_by_whom_it_is_given(client: Steady, capsys: Any) -> None:
+def test_what_runs_in_truth_is_asked_by_whom_it_is_given(client: AtomicClient, capsys: Any) -> None:
     def live(plan: Plan, clients: aws.Clients, _: Record) -> LiveStatus:
         with pytest.raises(aws.WriteRefused):
             clients["s3"].put_object(Bucket=BUCKET, Key="x", Body=b"")
@@ -155,7 +155,7 @@ def test_what_runs_in_truth_is_asked_by_whom_it_is_given(client: Steady, capsys:
     assert client.calls == []
 
 
-def test_a_decision_is_added_with_who_and_when_and_takes_nothing_away(client: Steady, capsys: Any) -> None:
+def test_a_decision_is_added_with_who_and_when_and_takes_nothing_away(client: AtomicClient, capsys: Any) -> None:
     hold(client, half_way())
     code, out, err = run(capsys, "record", "--note", "  We wait for <b>Monday</b>. ")
     assert (code, out, err) == (0, "", "The decision is in the record.\n")
@@ -167,21 +167,21 @@ def test_a_decision_is_added_with_who_and_when_and_takes_nothing_away(client: St
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "x" * 2001])
-def test_a_decision_without_words_or_without_end_is_refused(client: Steady, capsys: Any, text: str) -> None:
+def test_a_decision_without_words_or_without_end_is_refused(client: AtomicClient, capsys: Any, text: str) -> None:
     code, _, err = run(capsys, "record", "--note", text)
     assert code == 2
     assert "2,000 characters at most" in err
     assert "put_object" not in client.calls
 
 
-def test_a_decision_with_another_accounts_credentials_is_refused(client: Steady, capsys: Any) -> None:
+def test_a_decision_with_another_accounts_credentials_is_refused(client: AtomicClient, capsys: Any) -> None:
     Path("trail.yaml").write_text(yaml.safe_dump(content(None, record=URI) | {"account": "210987654321"}))
     code, _, err = run(capsys, "record", "--note", "Mine.")
     assert (code, err) == (2, "trail: These credentials are for account 123456789012, the plan is for 210987654321.\n")
     assert client.calls == []
 
 
-def test_the_tracker_is_printed_as_markdown_where_nothing_is_said(client: Steady, capsys: Any) -> None:
+def test_the_tracker_is_printed_as_markdown_where_nothing_is_said(client: AtomicClient, capsys: Any) -> None:
     hold(client, complete())
     plain = run(capsys, "record")
     assert plain == run(capsys, "record", "--markdown")
@@ -190,7 +190,7 @@ def test_the_tracker_is_printed_as_markdown_where_nothing_is_said(client: Steady
     assert "**Progress: 19 of 19 gates (100 %)**" in plain[1]
 
 
-def test_pages_are_written_and_a_decision_is_in_them_already(client: Steady, capsys: Any) -> None:
+def test_pages_are_written_and_a_decision_is_in_them_already(client: AtomicClient, capsys: Any) -> None:
     hold(client, half_way())
     Path("trail.html").write_text("old")
     old = os.umask(0o022)
@@ -206,7 +206,7 @@ def test_pages_are_written_and_a_decision_is_in_them_already(client: Steady, cap
     assert sorted(one.name for one in Path().iterdir()) == ["TRAIL.md", "trail.html", "trail.yaml"]
 
 
-def test_a_page_that_is_a_link_stays_one(client: Steady, capsys: Any) -> None:
+def test_a_page_that_is_a_link_stays_one(client: AtomicClient, capsys: Any) -> None:
     hold(client, half_way())
     Path("site").mkdir()
     Path("trail.html").symlink_to("site/index.html")
@@ -217,7 +217,7 @@ def test_a_page_that_is_a_link_stays_one(client: Steady, capsys: Any) -> None:
 
 @pytest.mark.parametrize("where", ["missing/trail.html", "folder", "a\0b", "n" * 300])
 def test_a_page_that_cannot_be_written_is_a_sentence_and_leaves_nothing_behind(
-    client: Steady, capsys: Any, where: str
+    client: AtomicClient, capsys: Any, where: str
 ) -> None:
     Path("folder").mkdir()
     (Path("folder") / "x").touch()
@@ -229,7 +229,7 @@ def test_a_page_that_cannot_be_written_is_a_sentence_and_leaves_nothing_behind(
     assert client.calls == []
 
 
-def test_the_record_for_programs_is_whole(client: Steady, capsys: Any) -> None:
+def test_the_record_for_programs_is_whole(client: AtomicClient, capsys: Any) -> None:
     hold(client, half_way())
     code, out, _ = run(capsys, "record", "--json")
     told = json.loads(out)
@@ -239,11 +239,11 @@ def test_the_record_for_programs_is_whole(client: Steady, capsys: Any) -> None:
 
 
 @pytest.mark.parametrize("words", [["status"], ["record"], ["record", "--note", "Mine."]])
-def test_a_record_that_is_none_is_a_sentence_and_2(client: Steady, capsys: Any, words: list[str]) -> None:
+def test_a_record_that_is_none_is_a_sentence_and_2(client: AtomicClient, capsys: Any, words: list[str]) -> None:
     put(client, RECORD, b"{")
     code, out, err = run(capsys, *words)
     assert (code, out) == (2, "")
-    assert err.startswith(f"trail: {URI}record.json is no trail record")
+    assert err.startswith(f"trail: {URI}record.json is not a trail record")
     assert err.count("\n") == 1
     code, out, _ = run(capsys, *words, "--json")
     told = json.loads(out)
@@ -254,7 +254,7 @@ def test_a_record_that_is_none_is_a_sentence_and_2(client: Steady, capsys: Any, 
 
 @pytest.mark.parametrize("words", [["status"], ["record"], ["record", "--note", "Mine."]])
 def test_a_place_that_cannot_be_reached_is_a_sentence_and_2(
-    client: Steady, capsys: Any, monkeypatch: pytest.MonkeyPatch, words: list[str]
+    client: AtomicClient, capsys: Any, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # discard; nobody listens
     monkeypatch.setattr(aws, "CONFIG", Config(connect_timeout=1, retries={"total_max_attempts": 1}))
@@ -265,7 +265,7 @@ def test_a_place_that_cannot_be_reached_is_a_sentence_and_2(
     assert client.calls == []
 
 
-def test_a_plan_that_names_no_place_says_what_to_write(client: Steady, capsys: Any) -> None:
+def test_a_plan_that_names_no_place_says_what_to_write(client: AtomicClient, capsys: Any) -> None:
     Path("trail.yaml").write_text(yaml.safe_dump(content(None)))
     code, _, err = run(capsys, "status")
     assert code == 2
@@ -274,7 +274,9 @@ def test_a_plan_that_names_no_place_says_what_to_write(client: Steady, capsys: A
     assert client.calls == []
 
 
-def test_a_pipe_is_written_to_and_a_file_keeps_who_may_read_it(client: Steady, capsys: Any, tmp_path: Path) -> None:
+def test_a_pipe_is_written_to_and_a_file_keeps_who_may_read_it(
+    client: AtomicClient, capsys: Any, tmp_path: Path
+) -> None:
     hold(client, half_way())
     pipe, page = tmp_path / "pipe", tmp_path / "page.html"
     os.mkfifo(pipe)

@@ -1,4 +1,4 @@
-"""The lock: one rollout at a time, taken from nobody who holds it, noticed by whoever lost it."""
+"""The lock: one rollout at a time; a held lock is not taken, and whoever loses it notices."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ import pytest
 from deploy.record import lock as locks
 from deploy.record.lock import Lock, Locked, LockLost, Owner, break_lock, peek, take
 from deploy.record.store import RecordError, RecordUnreachable
-from tests.rollout.record_s3 import LOCK, Steady, body, once, put, refusal, steady, store
+from tests.rollout.record_s3 import LOCK, AtomicClient, atomic_client, body, once, put, refusal, store
 from tests.rollout.records import JANE, attempt
 from tests.s3 import S3
 
@@ -30,9 +30,9 @@ def s3() -> Iterator[S3]:
 
 
 @pytest.fixture
-def client(s3: S3) -> Iterator[Steady]:
+def client(s3: S3) -> Iterator[AtomicClient]:
     """An empty bucket in it; its locks are given back."""
-    yield steady(s3)
+    yield atomic_client(s3)
     for thread in threading.enumerate():
         if thread.name == "trail-lock":
             thread.join(5)
@@ -58,7 +58,7 @@ def timeless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deploy.record.objects._age", lambda _: None)
 
 
-def test_a_lock_names_its_owner_and_goes_when_it_is_given_back(client: Steady) -> None:
+def test_a_lock_names_its_owner_and_goes_when_it_is_given_back(client: AtomicClient) -> None:
     with take(store(client), OURS) as lock:
         seen = Owner.model_validate_json(body(client, LOCK))
         assert (seen.who, seen.host, seen.attempt, seen.phase) == (JANE, "laptop:4711", "a1", "hybrid")
@@ -67,7 +67,7 @@ def test_a_lock_names_its_owner_and_goes_when_it_is_given_back(client: Steady) -
     assert peek(store(client)) is None
 
 
-def test_a_second_rollout_is_refused_and_told_who_is_at_it(client: Steady) -> None:
+def test_a_second_rollout_is_refused_and_told_who_is_at_it(client: AtomicClient) -> None:
     with take(store(client), OURS) as lock:
         before = body(client, LOCK)
         with pytest.raises(Locked) as refused:
@@ -81,7 +81,7 @@ def test_a_second_rollout_is_refused_and_told_who_is_at_it(client: Steady) -> No
     assert "stale" not in told
 
 
-def test_of_many_who_ask_at_once_one_gets_it(client: Steady) -> None:
+def test_of_many_who_ask_at_once_one_gets_it(client: AtomicClient) -> None:
     got: list[Lock] = []
     refused: list[Locked] = []
     together = threading.Barrier(6)
@@ -103,7 +103,7 @@ def test_of_many_who_ask_at_once_one_gets_it(client: Steady) -> None:
     got[0].release()
 
 
-def test_a_lock_is_refreshed_again_and_again(client: Steady) -> None:
+def test_a_lock_is_refreshed_again_and_again(client: AtomicClient) -> None:
     with take(store(client), OURS, every_s=OFTEN) as lock:
         first = lock.owner
         soon(lambda: client.calls.count("put_object") > 3)
@@ -113,7 +113,7 @@ def test_a_lock_is_refreshed_again_and_again(client: Steady) -> None:
         assert not lock.lost
 
 
-def test_a_stale_lock_is_called_so_and_still_not_taken(client: Steady, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stale_lock_is_called_so_and_still_not_taken(client: AtomicClient, monkeypatch: pytest.MonkeyPatch) -> None:
     timeless(monkeypatch)
     with take(store(client), OURS):
         age(client, 119)
@@ -122,11 +122,11 @@ def test_a_stale_lock_is_called_so_and_still_not_taken(client: Steady, monkeypat
         ):
             take(store(client), THEIRS)
         age(client, 421)
-        with pytest.raises(Locked, match=r"refreshed 7 min ago\. That is stale: `trail resume` goes on"):
+        with pytest.raises(Locked, match=r"refreshed 7 min ago\. The lock is stale: `trail resume` continues"):
             take(store(client), THEIRS)
 
 
-def test_staleness_is_told_by_s3s_clock_and_not_by_those_of_two_laptops(client: Steady) -> None:
+def test_staleness_is_told_by_s3s_clock_and_not_by_those_of_two_laptops(client: AtomicClient) -> None:
     with take(store(client), OURS):
         age(client, 3600)  # the owner's clock is an hour late; S3 has just taken the object
         holding = peek(store(client))
@@ -135,7 +135,7 @@ def test_staleness_is_told_by_s3s_clock_and_not_by_those_of_two_laptops(client: 
     assert holding.age_s < 5
 
 
-def test_the_same_attempt_goes_on_with_its_lock_and_its_former_holder_stops(client: Steady) -> None:
+def test_the_same_attempt_goes_on_with_its_lock_and_its_former_holder_stops(client: AtomicClient) -> None:
     former = take(store(client), OURS, every_s=60)
     elsewhere = attempt("a1", "hybrid", "running", host="desk:12")
     with take(store(client), elsewhere, resume_of="a1") as lock:
@@ -148,17 +148,17 @@ def test_the_same_attempt_goes_on_with_its_lock_and_its_former_holder_stops(clie
         assert Owner.model_validate_json(body(client, LOCK)).host == "desk:12"
 
 
-def test_another_attempt_does_not_go_on_with_it(client: Steady) -> None:
+def test_another_attempt_does_not_go_on_with_it(client: AtomicClient) -> None:
     with take(store(client), OURS), pytest.raises(Locked):
         take(store(client), THEIRS, resume_of="b2")
 
 
-def test_going_on_where_there_is_no_lock_any_more_takes_a_new_one(client: Steady) -> None:
+def test_going_on_where_there_is_no_lock_any_more_takes_a_new_one(client: AtomicClient) -> None:
     with take(store(client), OURS, resume_of="a1") as lock:
         lock.confirm()
 
 
-def test_a_broken_lock_is_told_to_the_breaker_and_noticed_by_its_holder(client: Steady) -> None:
+def test_a_broken_lock_is_told_to_the_breaker_and_noticed_by_its_holder(client: AtomicClient) -> None:
     lock = take(store(client), OURS, every_s=OFTEN)
     broken = break_lock(store(client))
     assert broken is not None
@@ -172,11 +172,11 @@ def test_a_broken_lock_is_told_to_the_breaker_and_noticed_by_its_holder(client: 
         theirs.confirm()
 
 
-def test_where_there_is_no_lock_none_is_broken(client: Steady) -> None:
+def test_where_there_is_no_lock_none_is_broken(client: AtomicClient) -> None:
     assert break_lock(store(client)) is None
 
 
-def test_breaking_takes_a_lock_that_is_refreshed_in_that_moment(client: Steady) -> None:
+def test_breaking_takes_a_lock_that_is_refreshed_in_that_moment(client: AtomicClient) -> None:
     lock = take(store(client), OURS, every_s=60)
     refreshed = iter([lock.confirm])
     client.before["delete_object"] = lambda _: next(refreshed, lambda: None)()
@@ -185,7 +185,7 @@ def test_breaking_takes_a_lock_that_is_refreshed_in_that_moment(client: Steady) 
     lock.release()
 
 
-def test_breaking_does_not_hit_somebody_who_took_the_lock_meanwhile(client: Steady) -> None:
+def test_breaking_does_not_hit_somebody_who_took_the_lock_meanwhile(client: AtomicClient) -> None:
     lock = take(store(client), OURS, every_s=60)
     theirs: list[Lock] = []
 
@@ -202,23 +202,23 @@ def test_breaking_does_not_hit_somebody_who_took_the_lock_meanwhile(client: Stea
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\x00", b'{"token": "1"}', b"9" * 5000])
-def test_what_is_no_lock_keeps_everybody_out_until_it_is_broken(client: Steady, content: bytes) -> None:
+def test_what_is_no_lock_keeps_everybody_out_until_it_is_broken(client: AtomicClient, content: bytes) -> None:
     put(client, LOCK, content)
-    with pytest.raises(Locked, match=r"no lock of trail's.*`--break-lock` takes it away"):
+    with pytest.raises(Locked, match=r"an object that trail did not write.*`--break-lock` deletes it"):
         take(store(client), OURS)
     assert body(client, LOCK) == content
     break_lock(store(client))
     take(store(client), OURS).release()
 
 
-def test_what_a_newer_trail_adds_to_a_lock_does_not_open_it(client: Steady) -> None:
+def test_what_a_newer_trail_adds_to_a_lock_does_not_open_it(client: AtomicClient) -> None:
     with take(store(client), OURS):
         put(client, LOCK, json.dumps({**json.loads(body(client, LOCK)), "shoes": 7}).encode())
         with pytest.raises(Locked, match="user/jane"):
             take(store(client), THEIRS)
 
 
-def test_a_hostile_owner_does_not_reach_the_terminal(client: Steady) -> None:
+def test_a_hostile_owner_does_not_reach_the_terminal(client: AtomicClient) -> None:
     with (
         take(store(client), attempt("a1", "simple", "running", who="\x1b[2Jarn", host="\u202ehost")),
         pytest.raises(Locked) as refused,
@@ -227,7 +227,7 @@ def test_a_hostile_owner_does_not_reach_the_terminal(client: Steady) -> None:
     assert str(refused.value).isprintable()
 
 
-def test_a_lock_whose_answer_was_lost_is_ones_own(client: Steady) -> None:
+def test_a_lock_whose_answer_was_lost_is_ones_own(client: AtomicClient) -> None:
     """botocore asks again by itself, and is then told that there is one."""
     client.after["put_object"] = once(refusal(412, "PreconditionFailed", "PutObject"))
     with take(store(client), OURS) as lock:
@@ -235,7 +235,7 @@ def test_a_lock_whose_answer_was_lost_is_ones_own(client: Steady) -> None:
         assert not lock.lost
 
 
-def test_a_refresh_whose_answer_was_lost_loses_no_lock(client: Steady) -> None:
+def test_a_refresh_whose_answer_was_lost_loses_no_lock(client: AtomicClient) -> None:
     with take(store(client), OURS, every_s=60) as lock:
         client.after["put_object"] = once(refusal(409, "ConditionalRequestConflict", "PutObject"))
         lock.confirm()
@@ -244,7 +244,7 @@ def test_a_refresh_whose_answer_was_lost_loses_no_lock(client: Steady) -> None:
     assert peek(store(client)) is None
 
 
-def test_while_s3_cannot_be_reached_a_lock_is_neither_lost_nor_given_up(client: Steady) -> None:
+def test_while_s3_cannot_be_reached_a_lock_is_neither_lost_nor_given_up(client: AtomicClient) -> None:
     down = threading.Event()
 
     def fail(_: Any) -> None:
@@ -264,7 +264,7 @@ def test_while_s3_cannot_be_reached_a_lock_is_neither_lost_nor_given_up(client: 
 
 
 @pytest.mark.parametrize("code", ["NotImplemented", "InvalidRequest"])
-def test_a_store_without_conditional_deletes_gives_its_lock_back_too(client: Steady, code: str) -> None:
+def test_a_store_without_conditional_deletes_gives_its_lock_back_too(client: AtomicClient, code: str) -> None:
     def refuse(wanted: dict[str, Any]) -> None:
         if "IfMatch" in wanted:
             raise refusal(501 if code == "NotImplemented" else 400, code, "DeleteObject")
@@ -274,7 +274,7 @@ def test_a_store_without_conditional_deletes_gives_its_lock_back_too(client: Ste
     assert peek(store(client)) is None
 
 
-def test_a_lock_that_cannot_be_deleted_says_so_but_hides_no_other_failure(client: Steady) -> None:
+def test_a_lock_that_cannot_be_deleted_says_so_but_hides_no_other_failure(client: AtomicClient) -> None:
     def refuse(_: Any) -> None:
         raise refusal(403, "AccessDenied", "DeleteObject")
 
@@ -290,11 +290,11 @@ def test_a_lock_that_cannot_be_deleted_says_so_but_hides_no_other_failure(client
         raise KeyError
 
 
-def test_a_lock_that_changes_all_the_time_is_given_up_with_a_sentence(client: Steady) -> None:
+def test_a_lock_that_changes_all_the_time_is_given_up_with_a_sentence(client: AtomicClient) -> None:
     def conflict(_: Any) -> None:
         raise refusal(409, "ConditionalRequestConflict", "PutObject")
 
     client.before["put_object"] = conflict
     with pytest.raises(RecordError, match="changes all the time; try again"):
         take(store(client), OURS)
-    assert client.calls.count("put_object") == locks.TURNS
+    assert client.calls.count("put_object") == locks.MAX_TRIES

@@ -89,10 +89,10 @@ def test_markdown_says_what_the_record_says() -> None:
     assert (
         "**Progress: 8 of 19 gates (42 %)**, started 3 Nov 2026, 12:04 UTC.\n\n"
         "- Runs: Phase simple with image sha256:9f2c9f2c9f2c, proven 3 Nov 2026, 12:11 UTC. It runs again since hybrid "
-        "was taken back.\n"
+        "was rolled back.\n"
         "- Next: `trail why` (sha256:9f2c9f2c9f2c failed last in phase hybrid (metrics\\_there); \\`trail why\\` says "
-        "why. Where the image is at fault, build another: \\`trail up --to hybrid --image IMAGE\\`. Where the plan or "
-        "the account is, correct that, and ask \\`trail preflight\\` before the same image is tried again.)\n\n"
+        "why. If the image is the reason, build another: \\`trail up --to hybrid --image IMAGE\\`. If the plan or the "
+        "account is, correct it, and run \\`trail preflight\\` before you try the same image again.)\n\n"
         "| phase | marker | state | gates | started | proven | took | image |\n"
         "|---|---|---|---|---|---|---|---|\n"
         "| 1 simple | 🎯 Starting line: basic system operational | proven | 5/5 | 3 Nov 2026, 12:04 UTC | "
@@ -129,7 +129,7 @@ def test_html_says_the_same() -> None:
     for sentence in (
         "42 %",
         "8 of 19 passed",
-        "It runs again since hybrid was taken back.",
+        "It runs again since hybrid was rolled back.",
         "trail why sha256:9f2c9f2c9f2c failed last in phase hybrid (metrics_there); `trail why` says why.",
         "Metrics there did not hold within 180 s: /metrics answers 404. metrics_there",
         "GET /metrics → 404 Not Found",

@@ -1,4 +1,4 @@
-"""The record in S3: changes of several people all survive, and what is no record of ours is never written over."""
+"""The record in S3: changes of several people all survive, and an object that is not our record stays unchanged."""
 
 import json
 import socket
@@ -14,11 +14,11 @@ from botocore.parsers import ResponseParserError
 
 from deploy.config.plan import PlanError
 from deploy.record import store as stores
-from deploy.record.store import RecordError, RecordUnreachable, Store, Whose, place, with_attempt, with_note
+from deploy.record.store import RecordError, RecordUnreachable, ServiceName, Store, location, with_attempt, with_note
 from deploy.record.trail import Attempt, Note, Record
 from tests.deploy.infra_plans import plan
-from tests.rollout.record_s3 import BUCKET, RECORD, URI, Steady, body, once, put, refusal, steady, store
-from tests.rollout.records import JANE, WHOSE, at, attempt, gates, record
+from tests.rollout.record_s3 import BUCKET, RECORD, URI, AtomicClient, atomic_client, body, once, put, refusal, store
+from tests.rollout.records import JANE, SERVICE, at, attempt, gates, record
 from tests.s3 import S3
 
 
@@ -31,9 +31,9 @@ def s3() -> Iterator[S3]:
 
 
 @pytest.fixture
-def client(s3: S3) -> Steady:
+def client(s3: S3) -> AtomicClient:
     """An empty bucket in it."""
-    return steady(s3)
+    return atomic_client(s3)
 
 
 @pytest.fixture(autouse=True)
@@ -46,12 +46,12 @@ def add(client: Any, one: Attempt) -> Record:
     return store(client).change(lambda before: with_attempt(before, one))
 
 
-def test_where_nothing_is_yet_the_record_is_empty_and_reading_writes_nothing(client: Steady) -> None:
+def test_where_nothing_is_yet_the_record_is_empty_and_reading_writes_nothing(client: AtomicClient) -> None:
     assert store(client).read() == record()
     assert client.calls == ["get_object"]
 
 
-def test_a_change_is_read_again_as_it_was_written(client: Steady) -> None:
+def test_a_change_is_read_again_as_it_was_written(client: AtomicClient) -> None:
     one = attempt("a1", "simple", sentence="Grün ✓ – and a half character is no trouble: \ud83d")
     written = add(client, one)
     assert store(client).read() == written
@@ -59,19 +59,19 @@ def test_a_change_is_read_again_as_it_was_written(client: Steady) -> None:
     assert written.attempts[0].gates == one.gates
 
 
-def test_an_attempt_takes_the_place_of_its_earlier_self(client: Steady) -> None:
+def test_an_attempt_takes_the_place_of_its_earlier_self(client: AtomicClient) -> None:
     for one in (attempt("a1", "simple", "running"), attempt("a2", "hybrid", "running"), attempt("a1", "simple")):
         add(client, one)
     assert [(one.id, one.outcome) for one in store(client).read().attempts] == [("a1", "proven"), ("a2", "running")]
 
 
-def test_what_changes_nothing_is_not_written(client: Steady) -> None:
+def test_what_changes_nothing_is_not_written(client: AtomicClient) -> None:
     store(client).change(lambda before: before)
     assert "put_object" not in client.calls
 
 
-def test_of_people_who_write_at_once_none_loses_anything(client: Steady, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "TURNS", 100)
+def test_of_people_who_write_at_once_none_loses_anything(client: AtomicClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "MAX_TRIES", 100)
     together = threading.Barrier(4)
 
     def person(name: int) -> None:
@@ -89,7 +89,7 @@ def test_of_people_who_write_at_once_none_loses_anything(client: Steady, monkeyp
     assert client.calls.count("put_object") > 20  # they did meet
 
 
-def test_two_first_writers_are_both_in_the_record(client: Steady) -> None:
+def test_two_first_writers_are_both_in_the_record(client: AtomicClient) -> None:
     other = attempt("other", "simple")
 
     def meanwhile(before: Record) -> Record:
@@ -105,13 +105,13 @@ def test_two_first_writers_are_both_in_the_record(client: Steady) -> None:
     [refusal(409, "ConditionalRequestConflict", "PutObject"), refusal(412, "PreconditionFailed", "PutObject")],
     ids=["409", "412"],
 )
-def test_a_conflict_is_tried_again_with_a_fresh_read(client: Steady, conflict: Exception) -> None:
+def test_a_conflict_is_tried_again_with_a_fresh_read(client: AtomicClient, conflict: Exception) -> None:
     client.before["put_object"] = once(conflict)
     add(client, attempt("a1", "simple"))
     assert client.calls == ["get_object", "put_object"] * 2
 
 
-def test_a_record_that_was_deleted_in_between_is_begun_anew(client: Steady) -> None:
+def test_a_record_that_was_deleted_in_between_is_begun_anew(client: AtomicClient) -> None:
     add(client, attempt("a1", "simple"))
     client.before["put_object"] = lambda wanted: (
         client.delete_object(Bucket=BUCKET, Key=RECORD) and None if "IfMatch" in wanted else None
@@ -120,67 +120,67 @@ def test_a_record_that_was_deleted_in_between_is_begun_anew(client: Steady) -> N
     assert [one.id for one in after.attempts] == ["a2"]
 
 
-def test_a_write_whose_answer_was_lost_is_not_made_twice(client: Steady) -> None:
+def test_a_write_whose_answer_was_lost_is_not_made_twice(client: AtomicClient) -> None:
     """botocore sends it again by itself, and is then told that the record changed."""
     note = Note(who=JANE, at=at(1), text="Twice is once too often.")
     client.after["put_object"] = once(refusal(412, "PreconditionFailed", "PutObject"))
     assert store(client).change(lambda before: with_note(before, note)).notes == [note]
 
 
-def test_after_conflicts_without_end_it_gives_up_and_says_so(client: Steady) -> None:
+def test_after_conflicts_without_end_it_gives_up_and_says_so(client: AtomicClient) -> None:
     def always(_: Any) -> None:
         raise refusal(412, "PreconditionFailed", "PutObject")
 
     client.before["put_object"] = always
-    with pytest.raises(RecordError, match="written by others all the time; try again"):
+    with pytest.raises(RecordError, match="changed by others all the time; try again"):
         add(client, attempt("a1", "simple"))
-    assert client.calls.count("put_object") == stores.TURNS
+    assert client.calls.count("put_object") == stores.MAX_TRIES
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "holds no JSON object"),
-        (b"\xff\xfe\x00", "holds no JSON object"),
-        (b"[" * 100_000, "holds no JSON object"),
-        (b"[]", "holds no JSON object"),
+        (b"", "it has no JSON object"),
+        (b"\xff\xfe\x00", "it has no JSON object"),
+        (b"[" * 100_000, "it has no JSON object"),
+        (b"[]", "it has no JSON object"),
         (b"{}", "account: Field required"),
-        (b'{"version": 1, "account": "1"', "holds no JSON object"),
+        (b'{"version": 1, "account": "1"', "it has no JSON object"),
         (record().model_dump_json().replace("attempts", "atempts").encode(), "atempts: Extra inputs"),
         (record([attempt("a", "simple")]).model_dump_json().replace("proven", "fine").encode(), "attempts.0.outcome"),
     ],
 )
-def test_what_is_no_record_is_refused_by_a_sentence_and_kept(client: Steady, content: bytes, told: str) -> None:
+def test_what_is_no_record_is_refused_by_a_sentence_and_kept(client: AtomicClient, content: bytes, told: str) -> None:
     put(client, RECORD, content)
     for act in (store(client).read, lambda: store(client).change(lambda before: before)):
         with pytest.raises(RecordError) as refused:
             act()
-        assert str(refused.value).startswith(f"{URI}record.json is no trail record")
+        assert str(refused.value).startswith(f"{URI}record.json is not a trail record")
         assert told in str(refused.value)
-        assert "It stays as it is" in str(refused.value)
+        assert "It was not changed" in str(refused.value)
     assert body(client, RECORD) == content
     assert client.calls.count("put_object") == 1  # the test's own
 
 
-def test_a_newer_record_is_left_to_a_newer_trail(client: Steady) -> None:
+def test_a_newer_record_is_left_to_a_newer_trail(client: AtomicClient) -> None:
     content = json.dumps({**record().model_dump(mode="json"), "version": 2, "shoes": []}).encode()
     put(client, RECORD, content)
-    with pytest.raises(RecordError, match=r"newer trail \(form 2, this one reads 1\); use that one"):
+    with pytest.raises(RecordError, match=r"newer trail \(format 2, this one reads 1\); use that one"):
         add(client, attempt("a1", "simple"))
     assert body(client, RECORD) == content
 
 
-@pytest.mark.parametrize("field", Whose._fields)
-def test_the_record_of_another_service_is_not_touched(client: Steady, field: str) -> None:
+@pytest.mark.parametrize("field", ServiceName._fields)
+def test_the_record_of_another_service_is_not_touched(client: AtomicClient, field: str) -> None:
     content = record().model_copy(update={field: "another"}).model_dump_json().encode()
     put(client, RECORD, content)
-    with pytest.raises(RecordError, match=r"is the record of .*another.*; name another place") as refused:
+    with pytest.raises(RecordError, match=r"is the record of .*another.*; name another location") as refused:
         add(client, attempt("a1", "simple"))
-    assert str(WHOSE) in str(refused.value)
+    assert str(SERVICE) in str(refused.value)
     assert body(client, RECORD) == content
 
 
-def test_what_could_not_be_read_again_is_not_written(client: Steady) -> None:
+def test_what_could_not_be_read_again_is_not_written(client: AtomicClient) -> None:
     with pytest.raises(RecordError):
         store(client).change(lambda before: before.model_copy(update={"account": 5}))
     odd = attempt("a1", "simple", gates=gates("simple", value=b"\xff"))
@@ -189,18 +189,18 @@ def test_what_could_not_be_read_again_is_not_written(client: Steady) -> None:
     assert "put_object" not in client.calls
 
 
-def test_an_oversized_object_is_not_read_into_memory(client: Steady, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "MOST", 100)
+def test_an_oversized_object_is_not_read_into_memory(client: AtomicClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "MAX_BYTES", 100)
     put(client, RECORD, b" " * 101)
     with pytest.raises(RecordError, match="more than 100 bytes"):
         store(client).read()
 
 
 def test_a_record_that_grew_too_large_loses_the_details_of_old_failures_only(
-    client: Steady, monkeypatch: pytest.MonkeyPatch
+    client: AtomicClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stores, "FULL", 4000)
-    monkeypatch.setattr(stores, "WHOLE", 1)
+    monkeypatch.setattr(stores, "TRIM_BYTES", 4000)
+    monkeypatch.setattr(stores, "UNTRIMMED", 1)
     evidence = ["a line out of the log"] * 100
     old = attempt("old", "simple", "gate_failed", gates=gates("simple", 3), evidence=evidence, sentence="It failed.")
     proven = attempt("proven", "simple", evidence=["kept"])
@@ -216,11 +216,11 @@ def test_without_its_bucket_the_record_says_what_to_do(s3: S3) -> None:
     s3.remove(BUCKET)
     client = s3.client()
     for act in (store(client).read, lambda: add(client, attempt("a1", "simple"))):
-        with pytest.raises(RecordError, match=f"no bucket {BUCKET}, .*make it, or name another place"):
+        with pytest.raises(RecordError, match=f"no bucket {BUCKET} for .*create it, or name another location"):
             act()
 
 
-def test_what_cannot_be_reached_is_a_sentence(client: Steady) -> None:
+def test_what_cannot_be_reached_is_a_sentence(client: AtomicClient) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound and not listening: refused
         gone = boto3.client(
@@ -241,9 +241,9 @@ def test_what_cannot_be_reached_is_a_sentence(client: Steady) -> None:
         add(client, attempt("a1", "simple"))
 
 
-def test_a_proxy_that_answers_in_s3s_place_is_told_as_one(client: Steady) -> None:
+def test_a_proxy_that_answers_in_s3s_place_is_told_as_one(client: AtomicClient) -> None:
     client.before["get_object"] = once(ResponseParserError("invalid XML"))
-    with pytest.raises(RecordUnreachable, match="does not speak S3; a proxy, perhaps"):
+    with pytest.raises(RecordUnreachable, match="does not answer as S3 does; it may be a proxy"):
         store(client).read()
 
 
@@ -251,15 +251,22 @@ def test_the_record_lies_where_the_plan_says_else_beside_the_weights() -> None:
     own = plan(None)
     assert own.weights is None
     with pytest.raises(PlanError, match="write `record: s3://"):
-        place(own)
+        location(own)
     told = own.model_copy(update={"record": "s3://ours/here"})
-    assert place(told) == "s3://ours/here/"
+    assert location(told) == "s3://ours/here/"
     weights = {"uri": "s3://our-models/face-skin/1.0.0", "sha256": "0" * 64}
     beside = type(own).model_validate({**own.model_dump(), "weights": weights})
-    assert place(beside) == "s3://our-models/trail/shine-ml-cluster/shine-api-gateway/"
-    assert place(beside.model_copy(update={"record": "s3://ours"})) == "s3://ours/"
+    assert location(beside) == "s3://our-models/trail/shine-ml-cluster/shine-api-gateway/"
+    assert location(beside.model_copy(update={"record": "s3://ours"})) == "s3://ours/"
 
 
-def test_a_place_without_prefix_is_the_bucket_itself(client: Steady) -> None:
-    Store(client, f"s3://{BUCKET}/", WHOSE).change(lambda before: with_attempt(before, attempt("a1", "simple")))
+def test_a_place_without_prefix_is_the_bucket_itself(client: AtomicClient) -> None:
+    Store(client, f"s3://{BUCKET}/", SERVICE).change(lambda before: with_attempt(before, attempt("a1", "simple")))
     assert json.loads(body(client, "record.json"))["attempts"][0]["id"] == "a1"
+
+
+def test_a_permanent_failure_of_a_gate_keeps_its_key_in_the_record(client: AtomicClient) -> None:
+    failure = gates("simple", 0, permanent=True)[0]
+    store(client).change(lambda before: with_attempt(before, attempt("a1", "simple", "gate_failed", gates=[failure])))
+    assert json.loads(body(client, RECORD))["attempts"][0]["gates"][0]["hopeless"] is True
+    assert store(client).read().attempts[0].gates == [failure]
