@@ -1,9 +1,9 @@
 """Puts the causes that are seen in order: what is certain before what is likely, what is new before what is over."""
 
+from deploy.aws.task import Task
 from deploy.diagnose import causes  # noqa: F401  fills the table
 from deploy.diagnose.diagnosis import Diagnosis
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.facts.task import Task
 from deploy.diagnose.quotes import EPOCH
 from deploy.diagnose.recorded import with_record
 from deploy.diagnose.registry import CAUSES, STALE, Cause, CauseMatch

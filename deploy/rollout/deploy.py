@@ -11,7 +11,7 @@ from bentos.skin.settings import Phase
 from deploy import exit_codes as exits
 from deploy.aws import service as ecs
 from deploy.aws.errors import meaning
-from deploy.aws.tasks import named_digest, service
+from deploy.aws.task import named_digest
 from deploy.config.image_contract import parse
 from deploy.config.plan import PHASES, PlanError
 from deploy.findings import terminal as report
@@ -81,7 +81,7 @@ def up(walk: RolloutSession, phase: Phase, wanted: ImageChoice) -> Result:
     if writes:
         walk.take_lock()
     try:
-        seen = ecs.picture(walk.clients, walk.plan)
+        seen = ecs.read_snapshot(walk.clients, walk.plan)
         refuse_moving(walk, seen)
         walk.refuse_unreachable(seen)
         if writes:
@@ -270,7 +270,7 @@ def registered_before(walk: RolloutSession, task: dict[str, Any], digest: str, p
 
 def runs_now(walk: RolloutSession) -> tuple[str | None, str | None]:
     """What the service runs: ARN of the task definition, and the digest that names its image; None where none does."""
-    found = service(walk.clients, walk.plan)
+    found = ecs.describe_service(walk.clients, walk.plan)
     if found is None or not found.get("desiredCount"):
         return None, None
     task = change.task_definition(walk.clients, str(found["taskDefinition"]))

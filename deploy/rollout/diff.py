@@ -5,7 +5,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deploy.aws import tasks as running
+from deploy.aws import task as tasks
 from deploy.aws.clients import Clients
 from deploy.config.image_contract import parse
 from deploy.config.plan import Plan
@@ -265,7 +265,7 @@ def serving(
         plan, contract: of the rollout.
         service: that runs it, or would.
     """
-    return serving_container(task, running.serving_names(service, plan), parse(contract).port) or {}
+    return serving_container(task, tasks.serving_names(service, plan), parse(contract).port) or {}
 
 
 def settings_of(container: dict[str, Any], contract: dict[str, Any]) -> tuple[dict[str, str], dict[str, str]]:

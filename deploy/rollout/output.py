@@ -15,10 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from bentos.skin.settings import Phase
-from deploy.aws.service import ServiceSnapshot, Task
+from deploy.aws.service import Event, ServiceSnapshot
+from deploy.aws.task import Task
 from deploy.config.plan import PHASES
 from deploy.gates.registry import GATES
 from deploy.gates.result import GateResult
+from deploy.lenient import seconds
 from deploy.next_command import NO_OPTIONS, OptionsInUse
 from deploy.text import printable
 
@@ -43,7 +45,7 @@ class LogReporter:
         self._options = options
         self._began = time.monotonic()
         self._said: dict[str, str] = {}
-        self._events: set[str] = set()
+        self._events: set[Event] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -84,13 +86,13 @@ class LogReporter:
         for task in seen.tasks:
             self._changed(task.id, f"task {task.id[:8]} {whose(task, deployment)} {task.status}, health {task.health}")
         for target in seen.targets:
-            why = f": {printable(target.reason)}" if target.reason else ""
+            why = f": {printable(target.why)}" if target.why else ""
             self._changed(f"target {target.address}", f"target {target.address} is {target.state}{why}")
         for event in seen.events:
-            if event.id not in self._events:
-                self._events.add(event.id)
-                if ours is None or event.at >= ours.created:
-                    self.say(f"ECS: {printable(event.message, 300)}")
+            if event not in self._events:
+                self._events.add(event)
+                if ours is None or seconds(event.at) >= seconds(ours.created):
+                    self.say(f"ECS: {printable(event.text, 300)}")
 
     def gates(self, results: Sequence[GateResult], held_s: float, window_s: float) -> None:
         """Say which gates have changed."""
@@ -214,7 +216,7 @@ class LiveReporter(LogReporter):
             return table
         states = {one.address: one for one in seen.targets}
         for task in seen.tasks:
-            target = states.get(task.address or "")
+            target = states.get(task.address)
             name = Text(f"{printable(task.id[:8])} {whose(task, self._deployment)}")
             table.add_row(name, *(coloured(one) for one in (task.status, task.health, target.state if target else "–")))
         return table
@@ -243,7 +245,7 @@ def coloured(word: str) -> Text:
 
 def whose(task: Task, deployment: str) -> str:
     """Whether a task is of the deployment that is followed."""
-    return "new" if task.deployment == deployment else "old"
+    return "new" if task.started_by == deployment else "old"
 
 
 def view(plain: bool, options: OptionsInUse = NO_OPTIONS) -> LogReporter:

@@ -8,10 +8,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy import exit_codes as exits
 from deploy.aws.errors import AwsError, Denied, told
-from deploy.aws.service import Deployment, ServiceSnapshot, picture
-from deploy.aws.tasks import named_digest
+from deploy.aws.service import Deployment, ServiceSnapshot, read_snapshot
+from deploy.aws.task import named_digest
 from deploy.diagnose.diagnosis import Diagnosis
-from deploy.diagnose.evidence import gather
+from deploy.diagnose.gather import gather
 from deploy.diagnose.ranking import diagnose
 from deploy.gates.result import GateResult
 from deploy.gates.run import Verdict, watch
@@ -100,7 +100,7 @@ def ask_gates(walk: RolloutSession, attempt: Attempt, known: set[str]) -> Verdic
         now = time.monotonic()
         held_since = (held_since or now) if all(one.holds for one in results) else None
         walk.see.gates(results, now - held_since if held_since else 0.0, limits.window_s)
-        seen = retry_on_network_error(lambda: picture(walk.clients, walk.plan), walk.see)
+        seen = retry_on_network_error(lambda: read_snapshot(walk.clients, walk.plan), walk.see)
         walk.see.picture(seen, name)
         look = functools.partial(end, walk.clients, walk.plan, seen, name, known, attempt.started)
         lost = retry_on_network_error(look, walk.see)

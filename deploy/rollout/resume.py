@@ -7,8 +7,9 @@ import os
 from datetime import timedelta
 
 from deploy import exit_codes as exits
-from deploy.aws import tasks as running
-from deploy.aws.service import Deployment, ServiceSnapshot, picture
+from deploy.aws import task as tasks
+from deploy.aws.service import Deployment, ServiceSnapshot, read_snapshot
+from deploy.lenient import seconds
 from deploy.record import lock
 from deploy.record.trail import Attempt
 from deploy.rollout import rollback as back
@@ -63,11 +64,11 @@ def lives(host: str) -> bool:
 def finish(walk: RolloutSession, left: Attempt) -> Result:
     """What is to be done about it follows from how far it had come."""
     walk.see.say(f"Resuming phase {left.phase}, begun {left.started:%Y-%m-%d %H:%M:%S} UTC by {left.who}.")
-    seen = picture(walk.clients, walk.plan)
+    seen = read_snapshot(walk.clients, walk.plan)
     deployed = left.deployed
     began = None if deployed is None else begun(seen, left)
-    start = began.created if began is not None else left.started
-    known = {one.id for one in seen.deployments if one.created < start}
+    start = began.created if began is not None and began.created is not None else left.started
+    known = {one.id for one in seen.deployments if seconds(one.created) < seconds(start)}
     name = left.deployment or (began.id if began is not None else ended_already(walk, left))
     if name is not None:
         left = walk.keep(deployment=name)
@@ -104,7 +105,8 @@ def begun(seen: ServiceSnapshot, left: Attempt) -> Deployment | None:
     if left.deployment is not None:
         return seen.deployment(left.deployment)
     wanted = left.deployed.task_definition if left.deployed else None
-    fitting = (one for one in seen.deployments if one.task_definition == wanted and one.created > left.started - SKEW)
+    since = seconds(left.started - SKEW)
+    fitting = (one for one in seen.deployments if one.task_definition == wanted and seconds(one.created) > since)
     return next(fitting, None)
 
 
@@ -113,7 +115,7 @@ def ended_already(walk: RolloutSession, left: Attempt) -> str | None:
     if left.deployed is None:
         return None
     others = {None, "", *(one.deployment for one in walk.record.attempts)}
-    for task in running.tasks(walk.clients, walk.plan, "STOPPED"):
+    for task in tasks.describe_tasks(walk.clients, walk.plan, "STOPPED"):
         ours = task.get("taskDefinitionArn") == left.deployed.task_definition
         if ours and task.get("startedBy") not in others and task["createdAt"] > left.started - SKEW:
             return str(task["startedBy"])

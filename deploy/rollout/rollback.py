@@ -87,7 +87,7 @@ def after_failure(walk: RolloutSession, code: int, outcome: Outcome, said: str, 
     choice = targets(walk.record, attempt.phase, wanted, attempt.before)
     try:
         if not choice:
-            seen = retry_on_network_error(lambda: ecs.picture(walk.clients, walk.plan), walk.see)
+            seen = retry_on_network_error(lambda: ecs.read_snapshot(walk.clients, walk.plan), walk.see)
             leave_alone_what_is_newer(walk, seen, mine, attempt.deployment, attempt.started)
             change.stop_all_tasks(walk.clients, walk.plan)
             sentence = (
@@ -119,7 +119,7 @@ def go_back(walk: RolloutSession, choice: list[Target], mine: set[str]) -> tuple
     left, since = attempt.deployment, attempt.started
     for target in choice:
         walk.see.say(f"Going back to {target.words()} …")
-        seen = retry_on_network_error(lambda: ecs.picture(walk.clients, walk.plan), walk.see)
+        seen = retry_on_network_error(lambda: ecs.read_snapshot(walk.clients, walk.plan), walk.see)
         leave_alone_what_is_newer(walk, seen, mine, left, since)
         primary = seen.primary
         if primary is not None and primary.task_definition == target.deployed.task_definition:
@@ -193,7 +193,7 @@ def tag_moved(target: Target, seen: ecs.ServiceSnapshot, deployment: str) -> str
         seen: the service, when the deployment had completed.
         deployment: id of the one that went back.
     """
-    digests = {one.digest for one in seen.tasks if one.deployment == deployment and one.digest}
+    digests = {one.digest for one in seen.tasks if one.started_by == deployment and one.digest}
     if target.phase is not None or not target.deployed.digest or digests <= {target.deployed.digest}:
         return ""
     return (
@@ -223,7 +223,7 @@ def looked(walk: RolloutSession, target: Target, deployment: str) -> str | None:
 
     What was never proven is known by its task definition: a tag may name its image, of which no digest is promised.
     """
-    seen = retry_on_network_error(lambda: ecs.picture(walk.clients, walk.plan), walk.see)
+    seen = retry_on_network_error(lambda: ecs.read_snapshot(walk.clients, walk.plan), walk.see)
     tasks = {one.address: one for one in seen.tasks}
     healthy = [one.address for one in seen.targets if one.state == "healthy"]
     if not healthy:
@@ -254,7 +254,7 @@ def rollback(walk: RolloutSession, to: Phase | None) -> Result:
         to: of that phase only.
     """
     walk.record = walk.store.read()
-    seen = ecs.picture(walk.clients, walk.plan)
+    seen = ecs.read_snapshot(walk.clients, walk.plan)
     if seen.service is None or seen.primary is None:
         return Result(exits.FOUND, f"There is no service {walk.plan.service}, so there is nothing to go back from.")
     runs = seen.primary.task_definition

@@ -7,7 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy.aws.clients import Clients
 from deploy.aws.errors import told
-from deploy.aws.service import Deployment, ServiceSnapshot, picture
+from deploy.aws.service import Deployment, ServiceSnapshot, read_snapshot
 from deploy.cli.record import LiveStatus
 from deploy.config.plan import Plan
 from deploy.record.progress import current
@@ -26,7 +26,7 @@ def now(plan: Plan, clients: Clients, record: Record) -> LiveStatus:
         record: what of it should run, or is on its way, is compared with what does.
     """
     try:
-        seen = picture(clients, plan)
+        seen = read_snapshot(clients, plan)
     except (ClientError, BotoCoreError) as error:
         why = told(error)
         return LiveStatus([f"AWS:   what runs cannot be asked: {printable(why, 300)}"], {"error": why})

@@ -8,7 +8,7 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal, Protocol, TypeVar
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
@@ -17,17 +17,19 @@ from botocore.parsers import ResponseParserError
 from deploy.aws.clients import Clients
 from deploy.aws.errors import ERRORS, Denied, NoCredentials, Unreachable, meaning
 from deploy.aws.service import (
+    DEPLOYMENT_FAILED,
     NO_REASON,
+    ROLLING_BACK,
     SLACK,
     Deployment,
     ServiceSnapshot,
-    picture,
+    read_snapshot,
     rollback_reason,
     service_deployments,
 )
 from deploy.config.plan import Plan
-from deploy.diagnose.deployment import BACK, FAILED
 from deploy.diagnose.diagnosis import Diagnosis
+from deploy.lenient import seconds
 
 PATIENCE_S = 120.0  # for which AWS may not answer; the deployment goes on meanwhile
 TWICE = 2  # looks that must find the same cause before it is believed
@@ -108,10 +110,10 @@ def follow(
     began = time.monotonic()
     believed: list[str] = []
     while True:
-        seen = retry_on_network_error(lambda: picture(clients, plan), see)
+        seen = retry_on_network_error(lambda: read_snapshot(clients, plan), see)
         see.picture(seen, deployment)
         if ours := seen.deployment(deployment):
-            since = ours.created
+            since = ours.created or since
         if ended := retry_on_network_error(functools.partial(end, clients, plan, seen, deployment, known, since), see):
             return ended
         if why is not None and in_trouble(seen, deployment):
@@ -165,14 +167,14 @@ def end(
 def failure(seen: ServiceSnapshot, name: str) -> str | None:
     """What an event says of why a deployment failed; None where none says that it did."""
     for event in seen.events:
-        if (match := FAILED.search(event.message)) is not None and match["id"] == name:
-            return event.message[match.end() :].strip(" :.") or NO_REASON
+        if (match := DEPLOYMENT_FAILED.search(event.text)) is not None and match["id"] == name:
+            return event.text[match.end() :].strip(" :.") or NO_REASON
     return None
 
 
 def going_back(deployment: Deployment) -> bool:
     """Whether a deployment is a rollback that goes on; once it has ended, its reason says so no more."""
-    return BACK.search(deployment.reason) is not None
+    return ROLLING_BACK.search(deployment.reason) is not None
 
 
 def rolled_back(clients: Clients, plan: Plan, seen: ServiceSnapshot, name: str, since: datetime) -> str | None:
@@ -197,11 +199,11 @@ def rolled_back(clients: Clients, plan: Plan, seen: ServiceSnapshot, name: str, 
     primary = seen.primary
     if primary is None or primary.id == name:
         return None
-    failures = [(event.at, match["id"]) for event in seen.events if (match := FAILED.search(event.message)) is not None]
-    if failures and failures[-1][0] >= since - SLACK and failures[-1][1] != name:
+    failures = [(event, match["id"]) for event in seen.events if (match := DEPLOYMENT_FAILED.search(event.text))]
+    if failures and seconds(failures[-1][0].at) >= seconds(since - SLACK) and failures[-1][1] != name:
         return None  # a later deployment of somebody else failed, and ECS went back from that one
     why = failure(seen, name)
-    named = any(primary.id == match["id"] for event in seen.events if (match := BACK.search(event.message)) is not None)
+    named = any(primary.id == match["id"] for event in seen.events if (match := ROLLING_BACK.search(event.text)))
     if why is not None and named:
         return why
     try:
@@ -221,13 +223,13 @@ def rolled_back(clients: Clients, plan: Plan, seen: ServiceSnapshot, name: str, 
 def in_trouble(seen: ServiceSnapshot, name: str) -> bool:
     """Whether anything looks as if it failed, so that a diagnosis is worth its calls."""
     ours = seen.deployment(name)
-    own = [one for one in seen.tasks if one.deployment == name]
+    own = [one for one in seen.tasks if one.started_by == name]
     addresses = {one.address for one in own}
     return bool(
         (ours is not None and ours.failed)
         or any(one.health == "UNHEALTHY" for one in own)
         or any(one.state == "unhealthy" and one.address in addresses for one in seen.targets)
-        or any("unable to" in one.message or "failed" in one.message for one in seen.events[-3:])
+        or any("unable to" in one.text or "failed" in one.text for one in seen.events[-3:])
     )
 
 
@@ -258,7 +260,7 @@ def stop(clients: Clients, plan: Plan, deployment: Deployment) -> bool:
     """
     arn = ""
     try:
-        begun = service_deployments(clients, plan, deployment.created)
+        begun = service_deployments(clients, plan, deployment.created or datetime.now(UTC))
         if not begun or begun[0].get("status") not in ("PENDING", "IN_PROGRESS"):
             return False
         arn = str(begun[0]["serviceDeploymentArn"])

@@ -1,4 +1,4 @@
-"""Which container of a task serves requests: the one rule for every reader of task definitions and of tasks.
+"""Which container of a task serves requests, by one rule for all; and the summary of a task definition.
 
 Task definitions come from files, from AWS and from emulators, so any value may be of any type. Nothing here raises, and
 a value of a wrong type counts as missing.
@@ -8,6 +8,10 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic import Field
+
+from deploy.lenient import Fact, LenientDict, as_number, tail
+from deploy.redact import HIDDEN, masked, secret_name
 from deploy.text import printable, words
 
 # Containers that stand beside the one that serves, by the last parts of the image's repository and by their own name.
@@ -72,7 +76,7 @@ def wired_names(service: Any, target_group: str | None = None) -> list[str]:
 
 def mapped_ports(container: Any) -> list[int]:
     """Container ports that a container maps."""
-    numbers = [_number(_value(one, "containerPort")) for one in _objects(container, "portMappings")]
+    numbers = [as_number(_value(mapping, "containerPort")) for mapping in _objects(container, "portMappings")]
     return [number for number in numbers if number is not None]
 
 
@@ -89,6 +93,101 @@ def not_determined(task_definition: Any, names: Iterable[Any] = (), port: int | 
         "log routers, proxies and agents do not count",
         500,
     )
+
+
+class HealthCheck(Fact):
+    """The container's own health check, with ECS's defaults."""
+
+    command: tuple[str, ...] = ()
+    interval: int = 30
+    retries: int = 3
+    start_period: int = 0
+
+    @property
+    def patience(self) -> int:
+        """Seconds after which a container that never answers is unhealthy."""
+        return self.start_period + self.interval * self.retries
+
+
+class TaskDefinition(Fact):
+    """A task definition and its serving container, with no value that may be secret.
+
+    Attributes:
+        name: family:revision.
+        check: None where the container has none.
+        settings: its environment; values that may be secret are hidden.
+        secrets: setting → where its value lies.
+    """
+
+    name: str = ""
+    status: str = ""
+    cpu: int | None = None
+    memory: int | None = None
+    architecture: str = ""
+    container: str = ""
+    image: str = ""
+    ports: tuple[int, ...] = ()
+    check: HealthCheck | None = None
+    stop_timeout: int = 30
+    log_group: str = ""
+    log_prefix: str = ""
+    read_only: bool = False
+    settings: dict[str, str] = Field(default_factory=dict)
+    secrets: dict[str, str] = Field(default_factory=dict)
+    execution_role: str = ""
+    task_role: str = ""
+
+    @classmethod
+    def of(cls, raw: LenientDict, names: Iterable[str] = (), port: int | None = None) -> "TaskDefinition":
+        """The one that DescribeTaskDefinition describes; arguments as of `serving_container`."""
+        container = LenientDict(serving_container(raw.plain, names, port))
+        options, check = container.inner("logConfiguration").inner("options"), container.inner("healthCheck")
+        numbers = {
+            "interval": check.number("interval"),
+            "retries": check.number("retries"),
+            "start_period": check.number("startPeriod"),
+        }
+        limit = container.number("memory") or raw.number("memory")
+        return cls(
+            name=tail(raw.text("taskDefinitionArn")),
+            status=raw.text("status"),
+            cpu=raw.number("cpu"),
+            memory=limit,
+            architecture=raw.inner("runtimePlatform").text("cpuArchitecture"),
+            container=container.text("name"),
+            image=container.text("image"),
+            ports=tuple(mapped_ports(container.plain)),
+            check=HealthCheck(
+                command=tuple(check.texts("command")),
+                **{name: value for name, value in numbers.items() if value is not None},
+            )
+            if check.texts("command")
+            else None,
+            stop_timeout=container.number("stopTimeout") or 30,
+            log_group=options.text("awslogs-group"),
+            log_prefix=options.text("awslogs-stream-prefix"),
+            read_only=container.flag("readonlyRootFilesystem"),
+            settings={
+                name: HIDDEN if secret_name(name) else masked(value)
+                for name, value in _variables(container, "environment", "value")
+            },
+            secrets=dict(_variables(container, "secrets", "valueFrom")),
+            execution_role=raw.text("executionRoleArn"),
+            task_role=raw.text("taskRoleArn"),
+        )
+
+
+def secret_values(raw: LenientDict) -> set[str]:
+    """Secret values in the environment of any container, to be hidden wherever they occur."""
+    variables = [
+        pair for container in raw.each("containerDefinitions") for pair in _variables(container, "environment", "value")
+    ]
+    values = [value for name, value in variables if secret_name(name) and not value.startswith("arn:")]
+    return {*values, *(part for value in values for part in re.split(r"[,\s]+", value))}
+
+
+def _variables(container: LenientDict, key: str, value: str) -> list[tuple[str, str]]:
+    return [(entry.text("name"), entry.text(value)) for entry in container.each(key) if entry.text("name")]
 
 
 def _choose(containers: list[dict[str, Any]], names: Iterable[Any], port: int | None) -> dict[str, Any] | None:
@@ -121,12 +220,6 @@ def _is_sidecar(container: dict[str, Any], proxy: Any) -> bool:
 
 def _is_essential(container: dict[str, Any]) -> bool:
     return _value(container, "essential") not in (False, "false")
-
-
-def _number(value: Any) -> int | None:
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 10:
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _objects(container: Any, key: str) -> list[dict[str, Any]]:

@@ -6,14 +6,15 @@ is plain ("5000" for 5000), and is broken otherwise, so that one mistake is told
 """
 
 import difflib
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
+from deploy.findings.finding import CheckSkipped
 from deploy.text import printable, shown, words
-from deploy.verify.context import InvalidValue, Part, ShapeViolation
 
 MOST_DIGITS = 40
 NAMES = {
@@ -38,6 +39,45 @@ TYPES: dict[str, Any] = {
     "double": (int, float),
     "float": (int, float),
 }
+
+
+class InvalidValue:
+    """Stands in place of a value of a wrong type; `reason` says what is wrong with it."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+class Part(dict[str, Any]):
+    """An object of the task definition, in which an invalid value cannot be mistaken for a missing one."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value, or the default where it is missing.
+
+        Raises:
+            CheckSkipped: the value is invalid.
+        """
+        value = super().get(key, default)
+        if isinstance(value, InvalidValue):
+            raise CheckSkipped(f"not looked at, since {value.reason}")
+        return value
+
+
+@dataclass(frozen=True)
+class ShapeViolation:
+    """A place where a task definition does not fit the API.
+
+    Attributes:
+        kind: type, value, unknown or missing.
+        path: of the place, such as containerDefinitions[0].image.
+        value: that stands there.
+        expected: what the API takes: a type, a value, or the nearest key.
+    """
+
+    kind: str
+    path: str
+    value: Any
+    expected: str
 
 
 @cache

@@ -5,41 +5,12 @@ from functools import cached_property
 from typing import Any
 
 from deploy.config.image_contract import Contract
-from deploy.findings.finding import Place
+from deploy.findings.finding import CheckSkipped, Place
 from deploy.taskdef.model import candidates, not_determined, serving_container
+from deploy.taskdef.schema import Part, ShapeViolation
 from deploy.text import plain
 
 TASK_DEFINITION, CONTRACT = "task definition", "image contract"
-
-
-class CheckSkipped(Exception):
-    """A check cannot see its subject; the message says why, in words that follow a colon."""
-
-
-class InvalidValue:
-    """Stands where a value is of a type that cannot be read; `reason` says which fault hides it."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-
-
-class Part(dict[str, Any]):
-    """An object of the task definition, in which broken values cannot be mistaken for missing ones."""
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value, or the default where it is missing; raises NotSeen where it is broken."""
-        value = super().get(key, default)
-        if isinstance(value, InvalidValue):
-            raise CheckSkipped(f"not looked at, since {value.reason}")
-        return value
-
-
-class ShapeViolation(Exception):
-    """A place where a task definition does not fit the API; see deploy/taskdef/schema.py."""
-
-    def __init__(self, kind: str, path: str, value: Any, wanted: str) -> None:
-        super().__init__(path)
-        self.kind, self.path, self.value, self.wanted = kind, path, value, wanted
 
 
 @dataclass(frozen=True)
@@ -64,7 +35,7 @@ class CheckContext:
 
     @cached_property
     def containers(self) -> list[Part]:
-        """All containers; raises NotSeen where there are none."""
+        """All containers; raises CheckSkipped where there are none."""
         found: list[Part] = self.task.get("containerDefinitions", [])
         if not found:
             raise CheckSkipped("not looked at, since there is no container")
@@ -72,7 +43,7 @@ class CheckContext:
 
     @cached_property
     def serving(self) -> Part | None:
-        """The container that serves; None where none can be chosen, NotSeen is raised where a port cannot be read."""
+        """The container that serves; None where none can be chosen; raises CheckSkipped where a port is invalid."""
         if len(self.containers) > 1:
             for one in self.containers:
                 for port in one.get("portMappings", []):
@@ -82,7 +53,7 @@ class CheckContext:
 
     @property
     def container(self) -> Part:
-        """The container that serves; raises NotSeen where none can be chosen."""
+        """The container that serves; raises CheckSkipped where none can be chosen."""
         if self.serving is None:
             raise CheckSkipped(f"not looked at, since {self.undetermined}")
         return self.serving

@@ -8,7 +8,7 @@ import pytest
 from moto import mock_aws
 
 from deploy.aws.clients import Clients
-from deploy.aws.service import picture
+from deploy.aws.service import read_snapshot
 from deploy.record.trail import Deployed
 from deploy.rollout import rollback as back
 from deploy.rollout.output import LogReporter
@@ -85,7 +85,7 @@ def test_a_container_that_stands_first_is_not_taken_for_the_one_that_serves(acco
     went, sentence = gone_back(account, OTHER)
     assert went, sentence
     assert sentence.endswith("; it serves.")
-    assert {one.digest for one in picture(walk(account).clients, account.plan).tasks} == {OTHER}
+    assert {one.digest for one in read_snapshot(walk(account).clients, account.plan).tasks} == {OTHER}
 
 
 def test_a_tag_that_names_another_image_by_now_is_said(account: Rolled) -> None:
@@ -117,14 +117,14 @@ def test_what_was_proven_must_run_its_own_image(account: Rolled) -> None:
 
 
 def test_of_an_image_by_tag_the_digest_that_the_tasks_run_is_kept(account: Rolled) -> None:
-    attempt, seen = walk(account), picture(walk(account).clients, account.plan)
+    attempt, seen = walk(account), read_snapshot(walk(account).clients, account.plan)
     container = {"name": "shine", "image": "shine:latest", "portMappings": [{"containerPort": 5000}]}
     task = {"taskDefinitionArn": definition(account), "containerDefinitions": [ROUTER, container]}
     before = running_before(attempt, task, seen)
     assert (before.digest, before.task_definition) == (OTHER, definition(account))
     assert [one["containerName"] for one in before.service["loadBalancers"]] == ["shine"]
     account.runs(account.tasks[0], account.ids["digest"])
-    seen = picture(attempt.clients, account.plan)
+    seen = read_snapshot(attempt.clients, account.plan)
     assert running_before(attempt, task, seen).digest == "", "two images run, and neither is the one"
     container["image"] = f"shine@{account.ids['digest']}"
     assert running_before(attempt, task, seen).digest == account.ids["digest"]
@@ -134,5 +134,5 @@ def test_settings_before_are_those_of_the_container_that_serves(account: Rolled)
     given = [{"name": "SHINE_PHASE", "value": "simple"}, {"name": "SHINE_API_KEYS", "value": "plain"}]
     container = {"name": "shine", "image": "shine:latest", "environment": given}
     task = {"taskDefinitionArn": definition(account), "containerDefinitions": [ROUTER, container]}
-    before = running_before(walk(account), task, picture(walk(account).clients, account.plan))
+    before = running_before(walk(account), task, read_snapshot(walk(account).clients, account.plan))
     assert before.settings == {"SHINE_PHASE": "simple", "SHINE_API_KEYS": "(a secret, not shown)"}

@@ -288,7 +288,7 @@ def test_each_deployment_of_a_rollback_is_ours_and_so_is_what_ecs_makes_of_it(
     pictures, begun = iter([known, rolled_back]), iter([OURS, "ecs-svc/9"])
     failed = DeploymentOutcome("failed", "It failed.", rolled_back)
     ends = iter([failed, DeploymentOutcome("completed", "It runs.", known)])
-    monkeypatch.setattr(ecs, "picture", lambda *_: next(pictures))
+    monkeypatch.setattr(ecs, "read_snapshot", lambda *_: next(pictures))
     monkeypatch.setattr(back, "deploy", lambda *_: next(begun))
     monkeypatch.setattr(back, "follow", lambda *_: next(ends))
     monkeypatch.setattr(back, "unproven", lambda *_: None)
@@ -467,7 +467,7 @@ def test_resume_takes_no_newer_deployment_for_an_earlier_one(
 ) -> None:
     """Ours is no longer in the list: what runs may be ECS's rollback of it, or somebody else's deployment."""
     seen = shows(deployment(name, 61, status="PRIMARY"), deployment(OLD, -900))
-    monkeypatch.setattr(resume, "picture", lambda *_: seen)
+    monkeypatch.setattr(resume, "read_snapshot", lambda *_: seen)
     made = walk(clients)
     resume.finish(made, left(made))
     assert followed == [{OLD}]
@@ -476,7 +476,7 @@ def test_resume_takes_no_newer_deployment_for_an_earlier_one(
 def test_going_back_that_was_cut_off_is_known_by_what_it_runs(
     clients: Clients, gone_back: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resume, "picture", lambda *_: shows(deployment("ecs-svc/9", 90, status="PRIMARY")))
+    monkeypatch.setattr(resume, "read_snapshot", lambda *_: shows(deployment("ecs-svc/9", 90, status="PRIMARY")))
     made = walk(clients, record=record([attempt("1", "simple", deployed=runs(BEFORE))]))
     made.attempt = left(made).model_copy(update={"cause": "PORT_CLOSED"})
     resume.finish(made, left(made))

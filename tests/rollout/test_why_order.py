@@ -5,10 +5,9 @@ And what every diagnosis has in common.
 
 import pytest
 
-from deploy.diagnose.deployment import subject
+from deploy.aws.service import Deployment, Event
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.facts.fact import Event
-from deploy.diagnose.facts.service import Deployment
+from deploy.diagnose.gather import subject
 from deploy.diagnose.ranking import diagnose
 from deploy.diagnose.registry import CAUSES
 from tests.rollout.causes import EXAMPLES, words

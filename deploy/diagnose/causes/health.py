@@ -3,8 +3,8 @@
 import re
 from datetime import timedelta
 
+from deploy.aws.task import Task
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.facts.task import Task
 from deploy.diagnose.quotes import Quote, events, lines, reasons, short, shown, told, verdicts
 from deploy.diagnose.registry import LIKELY, SAID, SEEN, SYMPTOM, CauseMatch, cause, sign
 from deploy.taskdef.health_command import ABSENT, asked, programs

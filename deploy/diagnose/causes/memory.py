@@ -2,9 +2,9 @@
 
 import re
 
+from deploy.aws.task import OUT_OF_MEMORY, Task
 from deploy.diagnose.causes.start import KILLED, ended
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.facts.task import OUT_OF_MEMORY, Task
 from deploy.diagnose.quotes import Match, Quote, lines, reasons, short
 from deploy.diagnose.registry import LIKELY, SAID, SYMPTOM, CauseMatch, by_words, cause, sign
 

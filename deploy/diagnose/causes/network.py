@@ -41,7 +41,7 @@ def shut(seen: Evidence) -> CauseMatch | None:
     if any(rule.elsewhere or not front or not rule.groups or front & set(rule.groups) for rule in covering):
         return None
     groups = ", ".join(one.id for one in seen.security_groups)
-    opened = ", ".join(sorted({rule.told for rule in rules})) or "nothing"
+    opened = ", ".join(sorted({rule.text for rule in rules})) or "nothing"
     sentence = f"{groups} does not let the load balancer in on port {port}; let in is {opened}."
     if covering:
         sentence = f"{groups} lets port {port} in from elsewhere only, not from the load balancer ({', '.join(front)})."

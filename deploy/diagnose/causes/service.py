@@ -3,10 +3,9 @@
 import re
 
 from deploy.diagnose.causes.stopped_by_others import taken
-from deploy.diagnose.evidence import Evidence
+from deploy.diagnose.evidence import MISSING, Evidence
 from deploy.diagnose.quotes import Quote, events, lines, reasons, short, shown, told, verdicts, went_back
 from deploy.diagnose.registry import AFTERMATH, NOTHING, SAID, SEEN, SYMPTOM, CauseMatch, cause, sign
-from deploy.diagnose.surroundings import MISSING
 
 BREAKER = re.compile(r"circuit breaker|deployment failed: tasks failed to start", re.IGNORECASE)
 SCALED = re.compile(r"^Scaling activity initiated by")

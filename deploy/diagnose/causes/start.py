@@ -2,8 +2,8 @@
 
 import re
 
+from deploy.aws.task import OUT_OF_MEMORY, Task
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.facts.task import OUT_OF_MEMORY, Task
 from deploy.diagnose.quotes import Match, Quote, lines, reasons, short, shown, spoken
 from deploy.diagnose.registry import LIKELY, SAID, SEEN, SYMPTOM, CauseMatch, by_words, cause, sign
 

@@ -2,8 +2,8 @@
 
 import re
 
+from deploy.aws.task import Task
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.facts.task import Task
 from deploy.diagnose.quotes import Quote, reasons, short
 from deploy.diagnose.registry import LIKELY, SYMPTOM, CauseMatch, cause, sign
 
@@ -18,7 +18,7 @@ def taken(seen: Evidence, code: str, pattern: re.Pattern[str], sentence: str) ->
     tasks: list[Task] = [
         one
         for one in seen.stopped
-        if one.taken and ((code and one.stop_code == code) or pattern.search(one.stopped_reason))
+        if one.stopped_by_others and ((code and one.stop_code == code) or pattern.search(one.stopped_reason))
     ]
     if not tasks:
         return None

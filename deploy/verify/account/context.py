@@ -49,5 +49,5 @@ class Account:
         return {**self.plan.secrets, **told}
 
     def ask(self, service: str, operation: str, **parameters: Any) -> Any:
-        """As `Questions.ask`."""
-        return self.questions.ask(service, operation, **parameters)
+        """As `AwsReader.read`."""
+        return self.questions.read(service, operation, **parameters)

@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterator
 
 from deploy.findings.catalog import Violation, check, fail, warn
+from deploy.findings.finding import CheckSkipped
 from deploy.taskdef import health_command
 from deploy.taskdef.health_command import ABSENT, BUILT_IN, LOOPBACK, PRESENT, Asked, fault, programs
+from deploy.taskdef.schema import Part
 from deploy.text import shown
-from deploy.verify.context import CheckContext, CheckSkipped, Part
+from deploy.verify.context import CheckContext
 
 RANGES = {"interval": (5, 300), "timeout": (2, 60), "retries": (1, 10), "startPeriod": (0, 300)}  # ECS's
 DEFAULTS = {"interval": 30, "timeout": 5, "retries": 3, "startPeriod": 0}
@@ -16,7 +18,7 @@ READY = ("/readyz",)  # and the contract's ready path
 
 
 def health(case: CheckContext) -> Part:
-    """The container's health check; raises NotSeen where there is none."""
+    """The container's health check; raises CheckSkipped where there is none."""
     found: Part | None = case.container.get("healthCheck")
     if found is None:
         raise CheckSkipped("not looked at, since there is no healthCheck")
@@ -24,7 +26,7 @@ def health(case: CheckContext) -> Part:
 
 
 def command(case: CheckContext) -> list[str]:
-    """Its command; raises NotSeen where its form is wrong."""
+    """Its command; raises CheckSkipped where its form is wrong."""
     words: list[str] = health(case).get("command", [])
     if fault(words):
         raise CheckSkipped("not looked at, since the health command cannot run as it stands")
@@ -32,7 +34,7 @@ def command(case: CheckContext) -> list[str]:
 
 
 def asked(case: CheckContext) -> Asked:
-    """What the command asks; raises NotSeen where it names no address."""
+    """What the command asks; raises CheckSkipped where it names no address."""
     found = health_command.asked(" ".join(command(case)[1:]), case.environment.get("PORT", ""))
     if found is None:
         raise CheckSkipped("the health command names no address that can be read")
@@ -40,7 +42,7 @@ def asked(case: CheckContext) -> Asked:
 
 
 def number(case: CheckContext, key: str) -> int:
-    """One of the check's numbers; raises NotSeen where it is out of range."""
+    """One of the check's numbers; raises CheckSkipped where it is out of range."""
     value: int = health(case).get(key, DEFAULTS[key])
     least, most = RANGES[key]
     if not least <= value <= most:

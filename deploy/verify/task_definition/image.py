@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 
 from deploy.findings.catalog import Violation, check, fail, warn
+from deploy.findings.finding import CheckSkipped
 from deploy.text import shown
-from deploy.verify.context import CheckContext, CheckSkipped
+from deploy.verify.context import CheckContext
 
 REFERENCE = re.compile(
     r"(?P<name>(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
@@ -28,7 +29,7 @@ MOVING = (
 
 
 def reference(case: CheckContext) -> re.Match[str]:
-    """The image's name, tag and digest; raises NotSeen where it is no reference."""
+    """The image's name, tag and digest; raises CheckSkipped where it is no reference."""
     found = REFERENCE.fullmatch(case.container.get("image", ""))
     if found is None:
         raise CheckSkipped("not looked at, since image is no reference")

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 
 from deploy.findings.catalog import Violation, check, fail, warn
+from deploy.findings.finding import CheckSkipped
 from deploy.text import shown, words
-from deploy.verify.context import CheckContext, CheckSkipped
+from deploy.verify.context import CheckContext
 
 GIB = 1024
 # CPU units → MiB of memory that Fargate offers with them.

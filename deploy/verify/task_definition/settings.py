@@ -10,8 +10,9 @@ from bentos.skin.settings import INJECTED, PREFIX, SettingsError
 from bentos.skin.settings import read as read_settings
 from deploy.config.image_contract import STAND_IN, Schema
 from deploy.findings.catalog import Violation, check, fail, warn
+from deploy.findings.finding import CheckSkipped
 from deploy.text import shown
-from deploy.verify.context import CheckContext, CheckSkipped
+from deploy.verify.context import CheckContext
 
 TRUTHS = {"true", "false", "1", "0", "yes", "no", "on", "off", "t", "f", "y", "n"}  # as pydantic reads them
 NUMBERS = {

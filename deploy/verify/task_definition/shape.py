@@ -21,8 +21,8 @@ def unknown(case: CheckContext) -> Iterator[Violation]:
     for one in case.shape:
         if one.kind == "unknown":
             key = one.path.rpartition(".")[2]
-            hint = f"did you mean {one.wanted}?" if one.wanted else "the API has nothing of that name."
-            repair = f"Rename {key} to {one.wanted}." if one.wanted else f"Take {key} out."
+            hint = f"did you mean {one.expected}?" if one.expected else "the API has nothing of that name."
+            repair = f"Rename {key} to {one.expected}." if one.expected else f"Take {key} out."
             yield fail(f"{one.path} is not a key of a task definition; {hint}", repair, case.at(one.path, one.value))
 
 
@@ -36,8 +36,8 @@ def types(case: CheckContext) -> Iterator[Violation]:
     for one in case.shape:
         if one.kind == "type":
             value = "null" if one.value is None else shown(one.value)
-            sentence = f"{one.path} is {value}, and the API wants {one.wanted} there."
-            yield fail(sentence, f"Write {one.path} as {one.wanted}.", case.at(one.path, one.value))
+            sentence = f"{one.path} is {value}, and the API wants {one.expected} there."
+            yield fail(sentence, f"Write {one.path} as {one.expected}.", case.at(one.path, one.value))
 
 
 @check(
@@ -48,7 +48,7 @@ def types(case: CheckContext) -> Iterator[Violation]:
 def missing(case: CheckContext) -> Iterator[Violation]:
     for one in case.shape:
         if one.kind == "missing":
-            sentence = f"{one.path} is missing, and the API demands it as {one.wanted}."
+            sentence = f"{one.path} is missing, and the API demands it as {one.expected}."
             yield fail(sentence, f"Add {one.path}.", case.at(one.path, None))
 
 
@@ -61,8 +61,8 @@ def missing(case: CheckContext) -> Iterator[Violation]:
 def values(case: CheckContext) -> Iterator[Violation]:
     for one in case.shape:
         if one.kind == "value":
-            sentence = f"{one.path} is {shown(one.value)}, which the API does not know; it knows {one.wanted}."
-            yield fail(sentence, f"Set {one.path} to {one.wanted}.", case.at(one.path, one.value))
+            sentence = f"{one.path} is {shown(one.value)}, which the API does not know; it knows {one.expected}."
+            yield fail(sentence, f"Set {one.path} to {one.expected}.", case.at(one.path, one.value))
 
 
 @check(
