@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from deploy.aws import errors as refusal
-from deploy.aws import policy as permissions
+from deploy.aws import iam
 from deploy.aws.cloudformation import StackError
 from deploy.cli import explain as meanings
 from deploy.cli import golden as gates
@@ -235,7 +235,7 @@ def add_policy(commands: Any) -> None:
 
 def print_policy(wanted: argparse.Namespace) -> int:
     """JSON either way; --json has it on one line."""
-    print_json(permissions.policy(plans.read(wanted.plan)), None if wanted.json else 2)
+    print_json(iam.policy(plans.read(wanted.plan)), None if wanted.json else 2)
     return FINE
 
 
