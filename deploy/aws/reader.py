@@ -105,10 +105,10 @@ class AwsReader:
             if "Body" in answer:  # read here, so that a connection that breaks is an error of this call
                 answer["Body"] = answer["Body"].read()
         except errors.ERRORS as error:
-            meaning = errors.meaning(error, service, endpoint)
-            if endpoint is not None and isinstance(meaning, Unreachable):
-                self._unreachable[endpoint] = meaning
-            raise meaning from None
+            cause = errors.aws_error(error, service, endpoint)
+            if endpoint is not None and isinstance(cause, Unreachable):
+                self._unreachable[endpoint] = cause
+            raise cause from None
         return answer
 
     def _refuse_unreachable(self, endpoint: str) -> None:

@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StackError as error:
         return report.ended(complete(str(error)), error.code, wanted.json)
     except (*refusal.ERRORS, refusal.AwsError) as error:  # where no part has made a finding of it
-        return report.ended(refusal.told(error), refusal.kind(error).code, wanted.json)
+        return report.ended(refusal.describe(error), refusal.aws_error(error).code, wanted.json)
     except OSError as error:
         unprinted(error)
         return FOUND

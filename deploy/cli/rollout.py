@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy import exit_codes as exits
 from deploy.aws.clients import Clients, WriteRefused
-from deploy.aws.errors import kind, told
+from deploy.aws.errors import aws_error, describe
 from deploy.cli.explain import meanings
 from deploy.config import image_contract as contracts
 from deploy.config import plan as plans
@@ -165,7 +165,7 @@ def guarded(wanted: argparse.Namespace, run: Callable[[RolloutSession, argparse.
         except WriteRefused as error:
             result = unfinished(walk, str(error), exits.FOUND, report.ROLLOUT.code)
         except (ClientError, BotoCoreError) as error:
-            result = unfinished(walk, told(error), exits.FOUND, kind(error).code)
+            result = unfinished(walk, describe(error), exits.FOUND, aws_error(error).code)
         except KeyboardInterrupt:
             result = unfinished(walk, "Interrupted.", exits.INTERRUPTED, report.INTERRUPTED.code)
     tell(wanted, replace(result, sentence=options.text(result.sentence)))

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from bentos.skin.keys import SCHEME
 from bentos.skin.settings import Phase
 from deploy.aws.clients import Clients
-from deploy.aws.errors import EXPIRED, told
+from deploy.aws.errors import EXPIRED, describe
 from deploy.config.plan import Gates, Plan
 
 KEY_VARIABLE = "TRAIL_API_KEY"  # a plain key, where the secret holds hashed ones or may not be read
@@ -118,7 +118,7 @@ def seek_key(plan: Plan, clients: Clients, environ: Mapping[str, str]) -> str:
     except ClientError as error:
         if credentials_lost(error):
             raise
-        raise KeyUnknown(f"{told(error)} Or give a key in {KEY_VARIABLE}.") from None
+        raise KeyUnknown(f"{describe(error)} Or give a key in {KEY_VARIABLE}.") from None
     plain = [one.strip() for one in (value or "").split(",")]
     found = next((one for one in plain if one and not one.lower().startswith(SCHEME)), None)
     if found is None:

@@ -46,7 +46,7 @@ def diff(session: Any, plan: Plan, contract: Contract) -> list[Change]:
         contract: of the image.
 
     Raises:
-        PlanError, StackError, or one of `deploy.aws.errors.ERRORS`, of which `told` makes a sentence.
+        PlanError, StackError, or one of `deploy.aws.errors.ERRORS`, of which `describe` makes a sentence.
     """
     clients = Clients(plan.region, session=session)
     with pending(clients["cloudformation"], stack_name(plan), _request(clients, plan, contract)) as waiting:

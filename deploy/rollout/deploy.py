@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from bentos.skin.settings import Phase
 from deploy import exit_codes as exits
 from deploy.aws import service as ecs
-from deploy.aws.errors import meaning
+from deploy.aws.errors import aws_error
 from deploy.aws.task import named_digest
 from deploy.config.image_contract import parse
 from deploy.config.plan import PHASES, PlanError
@@ -186,7 +186,7 @@ def move(walk: RolloutSession, phase: Phase, digest: str, seen: ecs.ServiceSnaps
     try:
         name = begin(walk, deployed, seen)
     except ClientError as error:
-        refused = meaning(error, "ecs")
+        refused = aws_error(error, "ecs")
         if refused.passing:  # it may have arrived all the same; `trail resume` sees
             raise
         sentence = f"{refused} Nothing was changed."

@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy import exit_codes as exits
-from deploy.aws.errors import AwsError, Denied, told
+from deploy.aws.errors import AwsError, Denied, describe
 from deploy.aws.service import Deployment, ServiceSnapshot, read_snapshot
 from deploy.aws.task import named_digest
 from deploy.diagnose.diagnosis import Diagnosis
@@ -158,7 +158,7 @@ def scale(walk: RolloutSession) -> None:
     try:
         change.scale(walk.clients, walk.plan, walk.contract)
     except (ClientError, BotoCoreError) as error:
-        walk.see.say(f"Autoscaling is not in place: {told(error)}")
+        walk.see.say(f"Autoscaling is not in place: {describe(error)}")
 
 
 def deployed_of(walk: RolloutSession, task: dict[str, Any], arn: str, digest: str, service: dict[str, Any]) -> Deployed:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from bentos.skin.settings import HEALTH_PATH, Phase
 from deploy import exit_codes as exits
 from deploy.aws import service as ecs
-from deploy.aws.errors import meaning
+from deploy.aws.errors import aws_error
 from deploy.config.plan import PHASES
 from deploy.findings.terminal import NOT_CONFIRMED
 from deploy.record import progress
@@ -98,7 +98,7 @@ def after_failure(walk: RolloutSession, code: int, outcome: Outcome, said: str, 
     except ConcurrentDeploymentError as error:
         return walk.end(exits.SOMEBODY_ELSE, "overtaken", f"{said} {error}")
     except ClientError as error:
-        refused = meaning(error)
+        refused = aws_error(error)
         if refused.passing:  # asked again by `trail resume`
             raise
         told = f"Going back failed: {refused} {refused.advice}"

@@ -6,7 +6,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy.aws.clients import Clients
-from deploy.aws.errors import told
+from deploy.aws.errors import describe
 from deploy.aws.service import Deployment, ServiceSnapshot, read_snapshot
 from deploy.cli.record import LiveStatus
 from deploy.config.plan import Plan
@@ -28,7 +28,7 @@ def now(plan: Plan, clients: Clients, record: Record) -> LiveStatus:
     try:
         seen = read_snapshot(clients, plan)
     except (ClientError, BotoCoreError) as error:
-        why = told(error)
+        why = describe(error)
         return LiveStatus([f"AWS:   what runs cannot be asked: {printable(why, 300)}"], {"error": why})
     if seen.service is None or seen.primary is None:
         return LiveStatus(

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 from botocore.parsers import ResponseParserError
 
 from deploy.aws.clients import Clients
-from deploy.aws.errors import ERRORS, Denied, NoCredentials, Unreachable, meaning
+from deploy.aws.errors import ERRORS, Denied, NoCredentials, Unreachable, aws_error
 from deploy.aws.service import (
     DEPLOYMENT_FAILED,
     NO_REASON,
@@ -212,7 +212,7 @@ def rolled_back(clients: Clients, plan: Plan, seen: ServiceSnapshot, name: str, 
             return None  # somebody else has updated the service
         reason = rollback_reason(clients, seen.service or {}, begun[0]) if begun else None
     except ERRORS as error:
-        if isinstance(meaning(error, "ecs"), NoCredentials | Unreachable):
+        if isinstance(aws_error(error, "ecs"), NoCredentials | Unreachable):
             raise
         reason = None
     if reason is None and not named and not going_back(primary):
@@ -270,7 +270,7 @@ def stop(clients: Clients, plan: Plan, deployment: Deployment) -> bool:
     except ERRORS as error:
         if isinstance(error, ClientError) and is_unknown(error):
             return False
-        refused = meaning(error, "ecs")
+        refused = aws_error(error, "ecs")
         if isinstance(refused, NoCredentials | Unreachable):
             raise
         if isinstance(refused, Denied) and arn:

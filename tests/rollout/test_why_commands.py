@@ -39,7 +39,7 @@ BAD = seen(
     unstarted(words.NOT_FOUND),
     events=[words.BACK[0]],
     of=FAILING,
-    unseen=("The route tables: ec2:DescribeRouteTables is not allowed to the credentials in use.",),
+    unseen=("The route tables: the credentials lack ec2:DescribeRouteTables.",),
 )
 FINE = seen(alive=words.MODEL, targets=[healthy(8), healthy(9)])
 
@@ -77,7 +77,7 @@ def test_the_most_likely_cause_is_told_with_evidence_and_repair_then_the_rest(ru
         "IMAGE_MISSING stopped task 00000000 2026-11-03 09:59:20 UTC: CannotPullContainerError",
         "→ Push the image to that repository",
         "Also seen, less likely the reason: CIRCUIT_BREAKER Its tasks failed too often",
-        "Not seen: The route tables: ec2:DescribeRouteTables is not allowed",
+        "Not seen: The route tables: the credentials lack ec2:DescribeRouteTables",
         "`trail why IMAGE_MISSING` tells more",
     )]  # fmt: skip
     assert places == sorted(places)
@@ -366,7 +366,7 @@ def test_after_somebody_elses_newer_deployment_the_failure_is_over(why: Any, kep
 @pytest.mark.parametrize(
     ("error", "unseen"),
     [
-        (RecordUnreachable("s3://b/record.json cannot be read: s3:GetObject is not allowed."), 1),
+        (RecordUnreachable("s3://b/record.json cannot be read: the credentials lack s3:GetObject."), 1),
         (PlanError("The plan names no place for the trail record."), 0),
     ],
 )

@@ -311,7 +311,7 @@ def test_a_missing_permission_is_named_and_hides_nothing_else(account: Account, 
     refuse(account.good, service, operation, 403, code)
     seen = account.look()
     assert seen.unseen
-    assert all(f"{PREFIX.get(service, service)}:{operation} is not allowed" in one for one in seen.unseen)
+    assert all(f"the credentials lack {PREFIX.get(service, service)}:{operation}" in one for one in seen.unseen)
     parts = {
         "DescribeServices": seen.service, "DescribeTargetHealth": seen.targets, "DescribeAlarms": seen.alarms,
         "DescribeTargetGroups": seen.target_group, "DescribeSecurityGroups": seen.security_groups,

@@ -109,7 +109,7 @@ EXAMPLES = [
         seen(
             service=None,
             cluster_status=None,
-            unseen=("The service: ecs:DescribeServices is not allowed to the credentials in use.",),
+            unseen=("The service: the credentials lack ecs:DescribeServices.",),
         ),
         "nothing can be said of it",
         "ecs:DescribeServices",
