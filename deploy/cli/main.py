@@ -267,7 +267,7 @@ def subjects_of(wanted: argparse.Namespace) -> list[preflight.Subject]:
     contract = contracts.of(wanted.contract)
     common: dict[str, Any] = {"contract": contract, "image": wanted.image, "offline": wanted.offline}
     if wanted.task_definition is not None:
-        found = taskdef.read(wanted.task_definition)
+        found = taskdef.load(wanted.task_definition)
         plan = plans.read(wanted.plan) if wanted.plan.exists() and not wanted.offline else None
         return [preflight.Subject(task=found.task, plan=plan, phase=wanted.phase, told=found.stripped, **common)]
     plan = plans.read(wanted.plan)

@@ -14,7 +14,7 @@ from deploy.lenient import Fact, LenientDict, as_number, tail
 from deploy.redact import HIDDEN, masked, secret_name
 from deploy.text import printable, words
 
-# Containers that stand beside the one that serves, by the last parts of the image's repository and by their own name.
+# Sidecars, by the last parts of the image's repository and by the name of the container.
 # AWS adds the agents of Service Connect and of GuardDuty to a running task by itself.
 SIDECAR_IMAGE = re.compile(
     r"(?:^|/)(?:aws-for-fluent-bit|fluent-?bit|fluentd|(?:aws-appmesh-)?envoy|(?:aws-)?ecs-service-connect-agent|"
@@ -32,7 +32,7 @@ SIDECAR_NAME = re.compile(
 def serving_container(
     task_definition: Any, names: Iterable[Any] = (), port: int | None = None
 ) -> dict[str, Any] | None:
-    """The container that serves; None where none can be chosen.
+    """The container that serves requests; None where none can be chosen.
 
     It is the one that the load balancer names; else the one that maps the image's port; else the only essential one
     that maps a port, or the only one at all. Sidecars are never chosen.
@@ -52,13 +52,15 @@ def container_of_task(task: Any, names: Iterable[Any] = ()) -> dict[str, Any] | 
         task: as DescribeTasks has it; its containers have names and images, but neither ports nor `essential`.
         names: that the container may have, the preferred first.
     """
-    return _choose([one for one in _objects(task, "containers") if not _is_sidecar(one, None)], names, None)
+    containers = [container for container in _objects(task, "containers") if not _is_sidecar(container, None)]
+    return _choose(containers, names, None)
 
 
 def candidates(task_definition: Any) -> list[dict[str, Any]]:
     """Containers of a task definition that may serve: all but sidecars."""
     proxy = _value(_value(task_definition, "proxyConfiguration"), "containerName")
-    return [one for one in _objects(task_definition, "containerDefinitions") if not _is_sidecar(one, proxy)]
+    containers = _objects(task_definition, "containerDefinitions")
+    return [container for container in containers if not _is_sidecar(container, proxy)]
 
 
 def wired_names(service: Any, target_group: str | None = None) -> list[str]:
@@ -66,11 +68,11 @@ def wired_names(service: Any, target_group: str | None = None) -> list[str]:
 
     Args:
         service: as DescribeServices has it, or as UpdateService takes it.
-        target_group: ARN; where the service has it, only the containers behind it count.
+        target_group: ARN; where the service has it, only its containers count.
     """
-    wired = _objects(service, "loadBalancers")
-    behind = [one for one in wired if target_group is not None and _value(one, "targetGroupArn") == target_group]
-    names = [_value(one, "containerName") for one in behind or wired]
+    wirings = _objects(service, "loadBalancers")
+    of_group = [one for one in wirings if target_group is not None and _value(one, "targetGroupArn") == target_group]
+    names = [_value(wiring, "containerName") for wiring in of_group or wirings]
     return [name for name in names if isinstance(name, str)]
 
 
@@ -81,15 +83,15 @@ def mapped_ports(container: Any) -> list[int]:
 
 
 def not_determined(task_definition: Any, names: Iterable[Any] = (), port: int | None = None) -> str:
-    """A sentence without a full stop: no container can be chosen, and what was looked for; arguments as above."""
-    wanted = [name for name in names if isinstance(name, str)]
-    looked_for = [f"none has the name {words(wanted)} that the load balancer sends to"] if wanted else []
-    looked_for += [f"none maps port {port}"] if port is not None else []
-    looked_for += ["there is no single essential container with a port"]
-    names_there = [_value(one, "name") for one in _objects(task_definition, "containerDefinitions")]
-    there = words(name if isinstance(name, str) else "(without a name)" for name in names_there)
+    """Why no container can be chosen: a sentence without a full stop; arguments as of `serving_container`."""
+    wired = [name for name in names if isinstance(name, str)]
+    reasons = [f"none has the name {words(wired)} that the load balancer sends to"] if wired else []
+    reasons += [f"none maps port {port}"] if port is not None else []
+    reasons += ["there is no single essential container with a port"]
+    all_names = [_value(container, "name") for container in _objects(task_definition, "containerDefinitions")]
+    listed = words(name if isinstance(name, str) else "(without a name)" for name in all_names)
     return printable(
-        f"it cannot be determined which container serves. Of the containers ({there}), {', and '.join(looked_for)}; "
+        f"it cannot be determined which container serves. Of the containers ({listed}), {', and '.join(reasons)}; "
         "log routers, proxies and agents do not count",
         500,
     )
@@ -224,9 +226,9 @@ def _is_essential(container: dict[str, Any]) -> bool:
 
 def _objects(container: Any, key: str) -> list[dict[str, Any]]:
     value = _value(container, key)
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list | tuple) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list | tuple) else []
 
 
 def _value(container: Any, key: str) -> Any:
-    """By dict's own `get`: a subclass may raise where a value is broken."""
+    """The value under a key; `dict.get` itself, since the `get` of a Part raises where a value is invalid."""
     return dict.get(container, key) if isinstance(container, dict) else None

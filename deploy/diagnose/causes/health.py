@@ -7,7 +7,7 @@ from deploy.aws.task import Task
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.quotes import Quote, events, lines, reasons, short, shown, told, verdicts
 from deploy.diagnose.registry import LIKELY, SAID, SEEN, SYMPTOM, CauseMatch, cause, sign
-from deploy.taskdef.health_command import ABSENT, asked, programs
+from deploy.taskdef.health_command import ABSENT, programs, request
 
 INSIDE = re.compile(r"failed container health checks", re.IGNORECASE)
 OUTSIDE = re.compile(r"failed ELB health checks", re.IGNORECASE)
@@ -96,7 +96,7 @@ def _check_asks_elsewhere(seen: Evidence, failing: list[Quote]) -> CauseMatch | 
     definition = seen.definition
     if definition is None or definition.check is None or not inside(seen):
         return None
-    address = asked(" ".join(definition.check.command[1:]), definition.settings.get("PORT", ""))
+    address = request(" ".join(definition.check.command[1:]), definition.settings.get("PORT", ""))
     if address is None or address.port in definition.ports:
         return None
     wanted = ", ".join(map(str, definition.ports))

@@ -7,7 +7,7 @@ from deploy.diagnose.causes.health import outside
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.quotes import Quote, events, reasons, shown, verdicts
 from deploy.diagnose.registry import SAID, SEEN, SYMPTOM, CauseMatch, cause, sign
-from deploy.taskdef.health_command import asked
+from deploy.taskdef.health_command import request
 
 CODES = re.compile(r"Health checks failed with these codes: \[(?P<codes>[\d,\s-]+)\]")
 WANTS_KEY, REDIRECTS = {401, 403}, range(300, 400)
@@ -87,7 +87,7 @@ def _passing_path(seen: Evidence) -> str | None:
     definition = seen.definition
     if definition is None or definition.check is None or not any(one.health == "HEALTHY" for one in seen.running):
         return None
-    address = asked(" ".join(definition.check.command[1:]), definition.settings.get("PORT", ""))
+    address = request(" ".join(definition.check.command[1:]), definition.settings.get("PORT", ""))
     return address.path.partition("?")[0] if address else None
 
 

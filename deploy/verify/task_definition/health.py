@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from deploy.findings.catalog import Violation, check, fail, warn
 from deploy.findings.finding import CheckSkipped
 from deploy.taskdef import health_command
-from deploy.taskdef.health_command import ABSENT, BUILT_IN, LOOPBACK, PRESENT, Asked, fault, programs
+from deploy.taskdef.health_command import ABSENT, BUILT_IN, LOOPBACK, PRESENT, Request, form_error, programs
 from deploy.taskdef.schema import Part
 from deploy.text import shown
 from deploy.verify.context import CheckContext
@@ -28,14 +28,14 @@ def health(case: CheckContext) -> Part:
 def command(case: CheckContext) -> list[str]:
     """Its command; raises CheckSkipped where its form is wrong."""
     words: list[str] = health(case).get("command", [])
-    if fault(words):
+    if form_error(words):
         raise CheckSkipped("not looked at, since the health command cannot run as it stands")
     return words
 
 
-def asked(case: CheckContext) -> Asked:
+def asked(case: CheckContext) -> Request:
     """What the command asks; raises CheckSkipped where it names no address."""
-    found = health_command.asked(" ".join(command(case)[1:]), case.environment.get("PORT", ""))
+    found = health_command.request(" ".join(command(case)[1:]), case.environment.get("PORT", ""))
     if found is None:
         raise CheckSkipped("the health command names no address that can be read")
     return found
@@ -79,7 +79,7 @@ def missing(case: CheckContext) -> Iterator[Violation]:
 )
 def form(case: CheckContext) -> Iterator[Violation]:
     words = health(case).get("command", [])
-    if (wrong := fault(words)) is not None:
+    if (wrong := form_error(words)) is not None:
         yield fail(f"The health command {wrong}.", asks_own(case), case.inside("healthCheck.command", words))
 
 
