@@ -1,4 +1,4 @@
-"""Changes a CloudFormation stack by change set, so that every change is known before it is made."""
+"""A CloudFormation stack changed by change set: what would change is known before anything does."""
 
 import secrets
 import time
@@ -14,18 +14,18 @@ from deploy.findings.catalog import declare
 from deploy.text import printable
 
 POLL_S = 3.0
-CHANGE_SET_S = 300  # longest wait until AWS has made a change set
+CHANGE_SET_S = 300  # most that AWS may think about a change set
 APPLY_S = 3600  # a certificate waits for DNS, NAT gateways and load balancers take minutes
 MOST_SHOWN = 200  # characters of a value; policies and dashboards are long
-LONGEST = 2000  # characters of a line with a message of CloudFormation
+LONGEST = 2000  # characters of a line with CloudFormation's own words
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 DONE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
 STUCK = {
     "ROLLBACK_COMPLETE": "its creation failed; delete it (aws cloudformation delete-stack), then apply again",
-    "ROLLBACK_FAILED": "its creation failed, and so did its rollback; delete it by hand",
+    "ROLLBACK_FAILED": "its creation failed, and so did the clearing up; delete it by hand",
     "CREATE_FAILED": "its creation failed; delete it, then apply again",
     "DELETE_FAILED": "its deletion failed; finish that first",
-    "UPDATE_ROLLBACK_FAILED": "AWS could not roll back; run aws cloudformation continue-update-rollback first",
+    "UPDATE_ROLLBACK_FAILED": "AWS could not take an update back; aws cloudformation continue-update-rollback first",
 }
 VERBS = {"Add": "add", "Modify": "modify", "Remove": "remove", "Import": "import", "SyncWithActual": "modify"}
 
@@ -34,14 +34,14 @@ Say = Callable[[str], None]
 REFUSED = declare(
     "STACK_REFUSED",
     "The stack can be changed",
-    "The stack is in a state in which AWS changes nothing, the credentials are of another account, or AWS refuses the "
+    "The stack is in a state from which AWS changes nothing, the credentials are another account's, or AWS refuses the "
     "template. Nothing was changed.",
 )
 FAILED = declare(
     "STACK_FAILED",
     "A change of the stack succeeds",
-    "CloudFormation began, and failed or has not ended; it rolls its changes back by itself. The sentence names the "
-    "first resource that failed, and the reason.",
+    "CloudFormation began, and failed or has not ended; what it had changed it takes back itself. The sentence names "
+    "the first resource that failed, and why.",
 )
 
 
@@ -49,8 +49,8 @@ class StackError(Exception):
     """The stack cannot be changed, or changing it failed; the message says why.
 
     Attributes:
-        failed: the change was begun, and failed.
-        code: of the finding for it.
+        failed: it was begun, and failed.
+        code: of the finding that it makes.
     """
 
     def __init__(self, message: str, *, failed: bool = False) -> None:
@@ -61,15 +61,15 @@ class StackError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of one resource.
+    """Of one resource.
 
     Attributes:
-        verb: add, modify, replace, may replace, remove, import, or a word of AWS that is not known here.
-        name: logical name, in the template.
-        kind: resource type, such as AWS::S3::Bucket.
-        physical: name or ARN of the existing resource.
-        details: what differs, one property each.
-        kept: the resource leaves the stack, and stays in the account.
+        verb: add, modify, replace, may replace, remove, import, or AWS's own word where it has a new one.
+        name: logical one, in the template.
+        kind: e.g. AWS::S3::Bucket.
+        physical: name or ARN of what is there.
+        details: what differs, a property each.
+        kept: leaves the stack, and stays in the account.
     """
 
     verb: str
@@ -81,19 +81,19 @@ class Change:
 
     @property
     def breaks(self) -> bool:
-        """Whether the existing resource is deleted, or may be."""
+        """Whether what is there goes, or may go."""
         return self.verb in ("replace", "may replace", "remove")
 
     def words(self) -> str:
         """A line for an operator, and one for each property."""
-        verb = self.verb.upper() if self.breaks else self.verb
-        physical = f" {self.physical}" if self.physical and self.breaks else ""
-        kept = "; the resource stays in the account, outside the stack" if self.kept else ""
-        lines = [f"  {verb} {self.name} ({self.kind.removeprefix('AWS::')}){physical}{kept}"]
-        return "\n".join(printable(line, LONGEST) for line in [*lines, *(f"      {detail}" for detail in self.details)])
+        loud = self.verb.upper() if self.breaks else self.verb
+        there = f" {self.physical}" if self.physical and self.breaks else ""
+        kept = "; what was there stays in the account, outside the stack" if self.kept else ""
+        lines = [f"  {loud} {self.name} ({self.kind.removeprefix('AWS::')}){there}{kept}"]
+        return "\n".join(printable(line, LONGEST) for line in [*lines, *(f"      {one}" for one in self.details)])
 
     def as_json(self) -> dict[str, Any]:
-        """The change as plain data."""
+        """Plain data."""
         return {
             "verb": self.verb,
             "name": self.name,
@@ -106,14 +106,14 @@ class Change:
 
 @dataclass(slots=True)
 class Pending:
-    """A change set that was not executed yet.
+    """A change set that waits.
 
     Attributes:
-        stack: ID of the stack, by which it can be described after it is deleted.
+        stack: its ID, by which it can be asked for after it is gone.
         change_set: its ID.
         new: the stack exists only for this change set.
-        changes: what it would change.
-        executed: it was executed.
+        changes: what it would do.
+        executed: it no longer waits.
     """
 
     stack: str
@@ -125,24 +125,24 @@ class Pending:
 
 @contextmanager
 def pending(cloud: Any, name: str, request: Mapping[str, Any]) -> Iterator[Pending]:
-    """Make a change set; unless it was executed, it is deleted at the end, with the empty stack made for it.
+    """Make a change set; it is deleted at the end unless it was executed, with the empty stack made for it.
 
     Raises:
-        StackError: the stack is in a state that allows no change, or AWS refuses the template.
+        StackError: the stack is in no state for it, or AWS refuses the template.
     """
     new = _is_new(cloud, name)
-    # AWS deletes a new stack whose creation fails, so that the next attempt starts from nothing.
+    # An unknown first creation is cleared away by AWS when it fails, so that the next attempt starts from nothing.
     kind = {"ChangeSetType": "CREATE", "OnStackFailure": "DELETE"} if new else {"ChangeSetType": "UPDATE"}
-    created = cloud.create_change_set(
+    made = cloud.create_change_set(
         StackName=name, ChangeSetName=f"trail-{int(time.time())}-{secrets.token_hex(4)}", **kind, **request
     )
-    waiting = Pending(created["StackId"], created["Id"], new)
+    waiting = Pending(made["StackId"], made["Id"], new)
     try:
         waiting.changes = _changes(cloud, waiting)
         yield waiting
     finally:
         if not waiting.executed:
-            with suppress(*ERRORS):  # it costs nothing, and must not hide the error that led here
+            with suppress(*ERRORS):  # it costs nothing, and the error that led here is worth more
                 cloud.delete_change_set(ChangeSetName=waiting.change_set)
                 if waiting.new:
                     cloud.delete_stack(StackName=waiting.stack)
@@ -156,7 +156,7 @@ def _is_new(cloud: Any, name: str) -> bool:
     if status == "REVIEW_IN_PROGRESS":
         return True
     if status is not None and status.endswith("_IN_PROGRESS"):
-        raise StackError(f"Stack {name} is {status}: another change is in progress; wait until it has ended.")
+        raise StackError(f"Stack {name} is {status}: somebody is changing it right now; wait until that has ended.")
     return status is None
 
 
@@ -173,7 +173,7 @@ def _status(cloud: Any, name: str) -> str | None:
 
 
 def _changes(cloud: Any, waiting: Pending) -> list[Change]:
-    """What a change set would change, once AWS has made it."""
+    """What a change set would do, once AWS knows."""
     deadline = time.monotonic() + CHANGE_SET_S
     while True:
         page = cloud.describe_change_set(ChangeSetName=waiting.change_set, IncludePropertyValues=True)
@@ -185,16 +185,16 @@ def _changes(cloud: Any, waiting: Pending) -> list[Change]:
                 return []
             raise StackError(f"AWS refuses the change: {permission(reason) or reason}")
         if time.monotonic() > deadline:
-            raise StackError(f"AWS has not made the change set within {CHANGE_SET_S} s; try again.")
+            raise StackError(f"AWS has not said within {CHANGE_SET_S} s what would change; try again.")
         time.sleep(POLL_S)
-    entries = list(page.get("Changes", []))
+    found = list(page.get("Changes", []))
     while page.get("NextToken"):
         page = cloud.describe_change_set(
             ChangeSetName=waiting.change_set, IncludePropertyValues=True, NextToken=page["NextToken"]
         )
-        entries += page.get("Changes", [])
-    changes = [_change(entry["ResourceChange"]) for entry in entries if "ResourceChange" in entry]
-    return sorted(changes, key=lambda change: (not change.breaks, change.verb, change.name))
+        found += page.get("Changes", [])
+    changes = [_change(one["ResourceChange"]) for one in found if "ResourceChange" in one]
+    return sorted(changes, key=lambda one: (not one.breaks, one.verb, one.name))
 
 
 def _change(raw: Mapping[str, Any]) -> Change:
@@ -206,13 +206,13 @@ def _change(raw: Mapping[str, Any]) -> Change:
         name=raw["LogicalResourceId"],
         kind=raw["ResourceType"],
         physical=raw.get("PhysicalResourceId"),
-        details=tuple(dict.fromkeys(_detail(detail.get("Target", {})) for detail in raw.get("Details", []))),
+        details=tuple(dict.fromkeys(_detail(one.get("Target", {})) for one in raw.get("Details", []))),
         kept="Retain" in raw.get("PolicyAction", ""),
     )
 
 
 def _detail(target: Mapping[str, Any]) -> str:
-    """One property, with old and new value where AWS names them."""
+    """One property: old and new value, where AWS tells them."""
     place = str(
         target.get("Path", "").strip("/").replace("/", ".") or target.get("Name") or target.get("Attribute", "")
     )
@@ -229,40 +229,40 @@ def _shown(target: Mapping[str, Any], key: str) -> str:
 
 
 def execute(cloud: Any, waiting: Pending, say: Say) -> dict[str, str]:
-    """Execute a change set and wait; failures are reported as they happen.
+    """Execute a change set and wait; failures are told as they happen.
 
     Returns:
         Outputs of the stack.
 
     Raises:
-        StackError: it failed and was rolled back; names what failed, and the reason.
+        StackError: it failed and was rolled back; with what failed and why.
     """
     if not waiting.changes:
         return _outputs(cloud, waiting.stack)
-    reported = {event["EventId"] for event in _events(cloud, waiting.stack)}
+    seen = {one["EventId"] for one in _events(cloud, waiting.stack)}
     cloud.execute_change_set(ChangeSetName=waiting.change_set)
     waiting.executed = True
     failures: list[str] = []
     deadline = time.monotonic() + APPLY_S
 
-    def report_events() -> None:
+    def listen() -> None:
         for event in _events(cloud, waiting.stack):
-            if event["EventId"] not in reported:
-                reported.add(event["EventId"])
-                _report(event, say, failures)
+            if event["EventId"] not in seen:
+                seen.add(event["EventId"])
+                _tell(event, say, failures)
 
-    before = len(reported)
+    known = len(seen)
     while True:
-        report_events()
+        listen()
         status = _status(cloud, waiting.stack)
         # Right after the call an update may still show the state before it; only a new event says that it began.
-        if len(reported) > before and (status is None or not status.endswith("_IN_PROGRESS")):
-            report_events()
+        if len(seen) > known and (status is None or not status.endswith("_IN_PROGRESS")):
+            listen()
             break
         if time.monotonic() > deadline:
             minutes = APPLY_S // 60
             raise StackError(
-                f"The stack is still {status} after {minutes} minutes; AWS goes on; see `trail infra diff`.",
+                f"The stack is still {status} after {minutes} minutes; AWS goes on, `trail infra diff` tells how.",
                 failed=True,
             )
         time.sleep(POLL_S)
@@ -275,25 +275,25 @@ def execute(cloud: Any, waiting: Pending, say: Say) -> dict[str, str]:
 
 
 def _protect(cloud: Any, stack: str, say: Say) -> None:
-    """Protect the stack against deletion; a failure is reported, and the stack stays as it is."""
+    """Let nobody delete the stack by mistake; that it stands is worth more than that this worked."""
     try:
         cloud.update_termination_protection(StackName=stack, EnableTerminationProtection=True)
     except ClientError as error:
-        message = error.response["Error"]["Message"]
-        say(f"The stack was made, but is not protected against deletion: {permission(message) or message}")
+        said = error.response["Error"]["Message"]
+        say(f"The stack stands, but is not protected against deletion: {permission(said) or said}")
 
 
 def _events(cloud: Any, stack: str) -> list[dict[str, Any]]:
-    """The latest events, about a hundred, the oldest first."""
+    """The latest hundred or so, oldest first."""
     return list(reversed(cloud.describe_stack_events(StackName=stack)["StackEvents"]))
 
 
-def _report(event: Mapping[str, Any], say: Say, failures: list[str]) -> None:
+def _tell(event: Mapping[str, Any], say: Say, failures: list[str]) -> None:
     status, reason = event["ResourceStatus"], event.get("ResourceStatusReason", "")
     name = f"{event['LogicalResourceId']} ({event.get('ResourceType', '').removeprefix('AWS::')})"
     if status.endswith("_FAILED"):
         line = f"{name} failed: {permission(reason) or reason.rstrip('.')}"
-        if "cancelled" not in reason:  # which the first failure caused
+        if "cancelled" not in reason:  # the others, which were stopped because of the first
             failures.append(line)
         say(line)
     elif status.endswith("_COMPLETE"):
@@ -301,5 +301,5 @@ def _report(event: Mapping[str, Any], say: Say, failures: list[str]) -> None:
 
 
 def _outputs(cloud: Any, stack: str) -> dict[str, str]:
-    outputs = cloud.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", [])
-    return {output["OutputKey"]: output["OutputValue"] for output in outputs}
+    found = cloud.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", [])
+    return {one["OutputKey"]: one["OutputValue"] for one in found}

@@ -53,15 +53,17 @@ READS = {
     "logs": ("DescribeLogGroups",),
     "servicequotas": ("GetServiceQuota",),
 }
-# Service-linked roles that AWS makes at the first use.
-LINKED = ("ecs.amazonaws.com", "ecs.application-autoscaling.amazonaws.com")
+SERVICE_LINKED = (
+    "ecs.amazonaws.com",
+    "ecs.application-autoscaling.amazonaws.com",
+)  # AWS makes these roles at first use
 
 
 def policy(plan: Plan) -> dict[str, Any]:
-    """The policy for preflight, up, rollback, resume, why, status and record: for a role of people, or of CI.
+    """The policy for preflight, up, rollback, resume, why, status and record.
 
-    It has at most 6,144 characters without white space. The service's own two roles are another matter (`trail infra`,
-    or the team's); so is what `trail infra apply` makes once, which needs nearly all permissions.
+    It is for a role of people, or of CI; not for the service's own two roles, nor for `trail infra apply`, which needs
+    nearly every permission once. IAM takes at most 6,144 characters, white space not counted.
 
     Raises:
         PlanError: the plan names no place for the record.
@@ -71,20 +73,20 @@ def policy(plan: Plan) -> dict[str, Any]:
     def arn(service: str, rest: str) -> str:
         return f"arn:{partition}:{service}:{plan.region}:{plan.account}:{rest}"
 
-    at = f"{plan.cluster}/{plan.service}"
+    service_path = f"{plan.cluster}/{plan.service}"
     groups = (f"log-group:{plan.log_group}", f"log-group:{plan.log_group}:*")
     statements = [
-        _allow("Look", (f"{service}:{action}" for service, actions in READS.items() for action in actions), "*"),
+        _allow("Describe", (f"{service}:{action}" for service, actions in READS.items() for action in actions), "*"),
         _allow("ReadLogs", ("logs:FilterLogEvents", "logs:GetLogEvents"), *(arn("logs", group) for group in groups)),
         _allow(
             "Deploy",
             ("ecs:CreateService", "ecs:UpdateService", "ecs:StopServiceDeployment"),
-            arn("ecs", f"service/{at}"),
-            arn("ecs", f"service-deployment/{at}/*"),
+            arn("ecs", f"service/{service_path}"),
+            arn("ecs", f"service-deployment/{service_path}/*"),
         ),
-        _allow("Register", ("ecs:RegisterTaskDefinition",), "*"),  # knows no narrower resource
+        _allow("Register", ("ecs:RegisterTaskDefinition",), "*"),  # the action has no narrower resource
         _allow(
-            "HandRolesToTasks",
+            "PassRoles",
             ("iam:PassRole",),
             *sorted({plan.roles.execution, plan.roles.task}),
             condition={"StringEquals": {"iam:PassedToService": TASKS}},
@@ -93,7 +95,7 @@ def policy(plan: Plan) -> dict[str, Any]:
             "FirstUseInAccount",
             ("iam:CreateServiceLinkedRole",),
             f"arn:{partition}:iam::{plan.account}:role/aws-service-role/*",
-            condition={"StringEquals": {"iam:AWSServiceName": list(LINKED)}},
+            condition={"StringEquals": {"iam:AWSServiceName": list(SERVICE_LINKED)}},
         ),
         _allow(
             "Push",
@@ -121,7 +123,7 @@ def policy(plan: Plan) -> dict[str, Any]:
         _allow(
             "ScaleByAlarms",
             ("cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"),
-            arn("cloudwatch", f"alarm:TargetTracking-service/{at}-*"),
+            arn("cloudwatch", f"alarm:TargetTracking-service/{service_path}-*"),
         ),
         *_stores(plan, partition),
     ]
@@ -132,19 +134,21 @@ def _stores(plan: Plan, partition: str) -> list[dict[str, Any]]:
     """Statements for record, weights and secrets."""
     record, weights = place(plan), plan.weights.uri if plan.weights is not None else None
     buckets = sorted({uri.removeprefix("s3://").partition("/")[0] for uri in (record, weights) if uri})
-    made = [
+    statements = [
         _allow("List", ("s3:ListBucket",), *(f"arn:{partition}:s3:::{bucket}" for bucket in buckets)),
         _allow("Record", ("s3:DeleteObject", "s3:GetObject", "s3:PutObject"), _objects(partition, record)),
     ]
     if weights is not None:
-        made.append(_allow("Weights", ("s3:GetObject",), _objects(partition, weights)))
-    secrets = _secrets(plan)
-    if arns := [arn for arn in secrets if ":secretsmanager:" in arn]:
-        # The value: whether a key of its JSON is there, and the API key that gates send (or TRAIL_API_KEY).
-        made.append(_allow("Secrets", ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"), *arns))
-    if arns := [arn for arn in secrets if ":ssm:" in arn]:
-        made.append(_allow("Parameters", ("ssm:GetParameter",), *arns))
-    return made
+        statements.append(_allow("Weights", ("s3:GetObject",), _objects(partition, weights)))
+    arns = _secrets(plan)
+    if secrets := [arn for arn in arns if ":secretsmanager:" in arn]:
+        # The value is read to check its JSON keys, and for the API key that gates use (unless TRAIL_API_KEY is set).
+        statements.append(
+            _allow("Secrets", ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"), *secrets)
+        )
+    if parameters := [arn for arn in arns if ":ssm:" in arn]:
+        statements.append(_allow("Parameters", ("ssm:GetParameter",), *parameters))
+    return statements
 
 
 def _objects(partition: str, uri: str) -> str:
@@ -154,8 +158,8 @@ def _objects(partition: str, uri: str) -> str:
 def _allow(
     name: str, actions: Iterable[str], *resources: str, condition: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    made = {"Sid": name, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
-    return made if condition is None else {**made, "Condition": condition}
+    statement = {"Sid": name, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
+    return statement if condition is None else {**statement, "Condition": condition}
 
 
 def resource(plan: Plan, action: str) -> str | list[str]:

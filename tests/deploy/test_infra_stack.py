@@ -124,7 +124,7 @@ def test_a_replacement_is_loud_comes_first_and_says_from_what_to_what(cloud: Clo
         found = waiting.changes
     assert [one.words() for one in found] == [
         "  MAY REPLACE Listener (ECR::Repository)",
-        "  REMOVE Repository (ECR::Repository) shine; the resource stays in the account, outside the stack",
+        "  REMOVE Repository (ECR::Repository) shine; what was there stays in the account, outside the stack",
         "  REPLACE TargetGroup (ECR::Repository) arn:x\n      Port: 8080 → 5000 (needs a new one)",
         "  add Topic (ECR::Repository)",
         "  modify Dashboard (ECR::Repository)\n      DashboardBody",
@@ -178,7 +178,7 @@ def test_a_change_set_that_aws_refuses_says_why_and_is_deleted(cloud: Cloud) -> 
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        ("UPDATE_IN_PROGRESS", "another change is in progress"),
+        ("UPDATE_IN_PROGRESS", "somebody is changing it right now"),
         ("ROLLBACK_COMPLETE", "delete-stack"),
         ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
         ("DELETE_FAILED", "finish that first"),
