@@ -1,7 +1,6 @@
-"""Clients of AWS as the rollout uses them: endpoints are boto3's own affair (`AWS_ENDPOINT_URL`, profile, region).
+"""Clients of AWS; boto3 chooses endpoints and credentials itself (`AWS_ENDPOINT_URL`, profile, region).
 
-With `writes=False` no call that could change anything leaves this machine: it is refused below boto3's methods, where
-no command can forget to ask.
+With `writes=False` every call that could change something is refused below boto3's methods, whichever command makes it.
 """
 
 import re
@@ -13,24 +12,24 @@ from botocore.config import Config
 CONFIG = Config(
     connect_timeout=5,
     read_timeout=30,
-    retries={"mode": "adaptive", "total_max_attempts": 8},  # throttling is waited out
+    retries={"mode": "adaptive", "total_max_attempts": 8},  # so that throttling is waited out
 )
-# For calls that can be done without: whoever waits for the answer has another way.
+# For calls whose caller can go on without an answer.
 FEW_TRIES = CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 3}))
 READING = re.compile("(Describe|List|Get|Head|BatchGet|BatchCheck|Filter|Lookup|Search|Simulate)")
 
 
 class WriteRefused(Exception):
-    """A call that changes something, where nothing may be changed."""
+    """A call would change something in a dry run."""
 
 
 class Clients:
-    """boto3's clients, each made once.
+    """Clients of boto3, each made once.
 
     Args:
         region: of the plan.
-        writes: False refuses every call that is not a reading one.
-        session: boto3's; a new one where none is given.
+        writes: False refuses every call that does not only read.
+        session: of boto3; a new one where none is given.
     """
 
     def __init__(self, region: str, *, writes: bool = True, session: boto3.Session | None = None) -> None:
@@ -40,11 +39,15 @@ class Clients:
         self._few_tries: dict[str, Any] = {}
 
     def __getitem__(self, service: str) -> Any:
-        """The client of a service, by boto3's name."""
+        """The client of a service.
+
+        Args:
+            service: boto3's name.
+        """
         return self._client(service, self._made, CONFIG)
 
     def few_tries(self, service: str) -> Any:
-        """The same, which repeats a call that fails only twice."""
+        """The same, with three attempts for each call."""
         return self._client(service, self._few_tries, FEW_TRIES)
 
     def _client(self, service: str, made: dict[str, Any], config: Config) -> Any:
@@ -56,10 +59,10 @@ class Clients:
 
 
 def refuse_writes(model: Any, **_: Any) -> None:
-    """Handler of botocore's event before-call.
+    """Refuse a call that could change something; handles botocore's event before-call.
 
     Raises:
-        WriteRefused: the operation is none that only reads.
+        WriteRefused: the operation does not only read.
     """
     if not READING.match(model.name):
         raise WriteRefused(f"{model.service_model.service_name} {model.name} changes something; this is a dry run.")

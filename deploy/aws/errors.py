@@ -1,6 +1,6 @@
-"""What AWS refuses, as kinds and as sentences that say what to do; a missing permission names action and resource.
+"""Errors of AWS as a few classes, and as sentences that say what to do; a missing permission names action and resource.
 
-`meaning` makes one of the kinds below out of any error of boto3's; `told` makes the sentences that end a command.
+`aws_error` turns any error of boto3 into one of the classes below; `describe` makes the sentences that end a command.
 """
 
 import json
@@ -21,9 +21,9 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-ERRORS = (ClientError, BotoCoreError, ResponseParserError)  # all that a call of boto3's raises, for `except`
-LATER = "What was begun at AWS goes on there."
-MOST_SHOWN = 400  # characters of AWS's own words
+ERRORS = (ClientError, BotoCoreError, ResponseParserError)  # all that a call of boto3 raises, for `except`
+LATER = "What was begun in AWS goes on there."
+MOST_SHOWN = 400  # characters of AWS's own message
 
 DENIED = frozenset(
     {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"}
@@ -47,7 +47,7 @@ ACTION = re.compile(
 )
 ENCODED = re.compile(r"\s*Encoded authorization failure message: \S+")
 
-# IAM's names where they are not those of boto3's client and operation.
+# IAM's names where they differ from those of boto3's client and operation.
 PREFIXES = {"elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
 ACTIONS = {
     "s3:HeadObject": "s3:GetObject",
@@ -62,7 +62,7 @@ class AwsError(Exception):
     Attributes:
         code: of the finding that it makes.
         advice: what to do, a sentence; empty where nothing general can be said.
-        passing: what was begun may well go on, since it is the asking that failed.
+        passing: only the call failed; what was begun in AWS may go on.
     """
 
     code = "AWS_REFUSED"
@@ -74,7 +74,7 @@ class Denied(AwsError):
     """A permission is missing.
 
     Args:
-        action: by IAM's name.
+        action: IAM's name.
         resource: as AWS names it; None where it names none.
     """
 
@@ -82,7 +82,7 @@ class Denied(AwsError):
 
     def __init__(self, action: str, resource: str | None = None) -> None:
         where = f" on {resource}" if resource else ""
-        super().__init__(f"{action}{where} is not allowed to the credentials in use.")
+        super().__init__(f"the credentials lack {action}{where}.")
         self.action, self.resource = action, resource
         self.advice = f"Their policy needs {statement(action, resource or '*')}"
 
@@ -91,12 +91,12 @@ class Unreachable(AwsError):
     """An endpoint does not answer."""
 
     code = "AWS_UNREACHABLE"
-    advice = "Look at the network, the proxy, the region, and AWS_ENDPOINT_URL if it is set."
+    advice = "Check the network, the proxy, the region, and AWS_ENDPOINT_URL if it is set."
     passing = True
 
 
 class NoCredentials(AwsError):
-    """There are none, or they are no longer good."""
+    """There are no credentials, or they are wrong or have expired."""
 
     code = "CREDENTIALS"
     advice = "Log in (`aws sso login`, a profile, or AWS_ACCESS_KEY_ID with its secret), then try again."
@@ -104,7 +104,7 @@ class NoCredentials(AwsError):
 
 
 class Throttled(AwsError):
-    """AWS asked to come again later, again and again."""
+    """AWS throttled every attempt."""
 
     code = "AWS_THROTTLED"
     advice = "Try again in a minute."
@@ -112,81 +112,77 @@ class Throttled(AwsError):
 
 
 class Absent(AwsError):
-    """What was asked for is not there."""
+    """What was asked for does not exist."""
 
 
 class Refused(AwsError):
-    """AWS did not like the question, or failed itself."""
+    """AWS refused the request, or failed itself."""
 
 
-def meaning(error: Exception, service: str | None = None, where: str | None = None) -> AwsError:
-    """What an error of boto3's means.
+def aws_error(error: Exception, service: str | None = None, endpoint: str | None = None) -> AwsError:
+    """The AwsError for an error of boto3.
 
     Args:
-        error: one of ERRORS.
+        error: one of ERRORS; an AwsError is returned as it is.
         service: boto3's name of the client, where it is known.
-        where: its endpoint, where it is known.
+        endpoint: of the client, where it is known.
     """
+    if isinstance(error, AwsError):
+        return error
     if isinstance(error, ClientError):
-        return _answered(error, service)
+        return _of_response(error, service)
     if isinstance(error, NO_CREDENTIALS):
         return NoCredentials(f"there are no AWS credentials here ({_short(str(error))}).")
     if isinstance(error, LOGGED_OUT):
-        return NoCredentials(f"the AWS credentials could not be had ({_short(str(error))}).")
+        return NoCredentials(f"the AWS credentials could not be read ({_short(str(error))}).")
     if isinstance(error, ConnectionError | HTTPClientError):
-        where = where or getattr(error, "kwargs", {}).get("endpoint_url") or "AWS"
-        return Unreachable(f"{where} does not answer ({type(error).__name__}).")
+        endpoint = endpoint or getattr(error, "kwargs", {}).get("endpoint_url") or "AWS"
+        return Unreachable(f"{endpoint} does not answer ({type(error).__name__}).")
     return Refused(f"{f'{service}: ' if service else ''}{_short(str(error))}.")
 
 
-def _answered(error: ClientError, service: str | None) -> AwsError:
-    """What an answer of AWS's means that is an error."""
+def _of_response(error: ClientError, service: str | None) -> AwsError:
     code, message = str(error.response["Error"].get("Code", "")), error.response["Error"].get("Message") or ""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    asked = f"{service} {error.operation_name}" if service else error.operation_name
+    operation = f"{service} {error.operation_name}" if service else error.operation_name
     if code in EXPIRED:
         return NoCredentials(f"the credentials in use are wrong or have expired ({code}).")
-    if found := denial(message):
-        return found
+    if denied := denial(message):
+        return denied
     if (code in DENIED or status == 403) and service is not None:
         name = f"{PREFIXES.get(service, service)}:{error.operation_name}"
         return Denied(ACTIONS.get(name, name))
     if code in THROTTLED or code.startswith("Throttl"):
-        return Throttled(f"AWS throttled {asked} ({code}) until patience ended.")
-    made = Absent if ABSENT.search(code) else Refused
-    return made(f"AWS refuses {asked} ({code}): {_short(message) or 'no reason given'}.")
+        return Throttled(f"AWS throttled {operation} at every attempt ({code}).")
+    kind = Absent if ABSENT.search(code) else Refused
+    return kind(f"AWS refuses {operation} ({code}): {_short(message) or 'no reason given'}.")
 
 
 def denial(message: str) -> Denied | None:
-    """The missing permission that a message of AWS's names; None where it names none."""
-    found = ACTION.search(message)
-    if found is None:
+    """The missing permission that a message of AWS names; None where it names none."""
+    match = ACTION.search(message)
+    if match is None:
         return None
-    resource = found["resource"]
-    return Denied(found["action"], resource.rstrip(".,") if resource else None)
+    resource = match["resource"]
+    return Denied(match["action"], resource.rstrip(".,") if resource else None)
 
 
 def permission(message: str) -> str | None:
-    """Which action is missing and the line of policy that would allow it; None where the message names none."""
-    found = denial(message)
-    return None if found is None else f"{found} {found.advice}"
+    """Sentences: the missing permission and the policy statement that allows it; None where the message names none."""
+    denied = denial(message)
+    return None if denied is None else f"{denied} {denied.advice}"
 
 
 def statement(action: str, resource: str | Sequence[str]) -> str:
-    """A line of policy."""
+    """A policy statement that allows an action."""
     return json.dumps({"Effect": "Allow", "Action": action, "Resource": resource})
 
 
-def kind(error: Exception, service: str | None = None) -> AwsError:
-    """The same for an error that may have its meaning already; arguments as of `meaning`."""
-    return error if isinstance(error, AwsError) else meaning(error, service)
-
-
-def told(error: Exception, service: str | None = None) -> str:
-    """Sentences for people, where a command ends with an error; arguments as of `meaning`."""
-    found = kind(error, service)
-    asking = "AWS cannot be asked: " if isinstance(found, NoCredentials | Unreachable) else ""
-    parts = (f"{asking}{found}", found.advice, LATER if found.passing else "")
+def describe(error: Exception, service: str | None = None) -> str:
+    """Sentences for people, where a command ends with an error; arguments as of `aws_error`."""
+    cause = aws_error(error, service)
+    prefix = "AWS cannot be asked: " if isinstance(cause, NoCredentials | Unreachable) else ""
+    parts = (f"{prefix}{cause}", cause.advice, LATER if cause.passing else "")
     return " ".join(part for part in parts if part)
 
 

@@ -1,78 +1,162 @@
-"""The service as ECS and the load balancer tell of it at one moment, in the few words that a rollout needs."""
+"""The ECS service: deployments, service deployments, events; and one snapshot of it with its tasks and targets."""
 
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from deploy.aws import tasks as running
 from deploy.aws.clients import Clients
+from deploy.aws.network import Target, describe_targets
+from deploy.aws.task import Task, describe_tasks, serving_names
 from deploy.config.plan import Plan
+from deploy.lenient import Fact, LenientDict, seconds
 
 NO_REASON = "no reason was given"
 SLACK = timedelta(seconds=5)  # between a deployment and its service deployment, of which ECS makes one after the other
+# Events of a service; ROLLING_BACK also stands in rolloutStateReason.
+DEPLOYMENT_FAILED = re.compile(r"\(deployment (?P<id>[^)\s]+)\) deployment failed")
+ROLLING_BACK = re.compile(r"rolling back to (?:deployment(?:Id)? )?(?P<id>ecs-svc/\d+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """One of the service.
+class Event(Fact):
+    """A message with its time: an event of the service, a line of a log."""
+
+    at: datetime | None = None
+    text: str = ""
+
+    @classmethod
+    def of(cls, raw: LenientDict) -> "Event":
+        """The event that DescribeServices describes."""
+        return cls(at=raw.time("createdAt"), text=raw.text("message"))
+
+
+class Deployment(Fact):
+    """A deployment of the service.
 
     Attributes:
         id: ecs-svc/….
-        status: PRIMARY is what the service wants, ACTIVE what is on its way out.
+        status: PRIMARY is what the service should run, ACTIVE what it still runs.
         rollout: IN_PROGRESS, COMPLETED or FAILED.
         reason: ECS's words for it.
         task_definition: ARN.
-        desired, running, pending, failed: tasks.
-        created: UTC.
+        desired, running, pending, failed: numbers of tasks.
     """
 
-    id: str
-    status: str
-    rollout: str
-    reason: str
-    task_definition: str
-    desired: int
-    running: int
-    pending: int
-    failed: int
-    created: datetime
+    id: str = ""
+    status: str = ""
+    task_definition: str = ""
+    rollout: str = ""
+    reason: str = ""
+    desired: int = 0
+    running: int = 0
+    pending: int = 0
+    failed: int = 0
+    created: datetime | None = None
+
+    @classmethod
+    def of(cls, raw: LenientDict) -> "Deployment":
+        """The deployment that DescribeServices describes."""
+        return cls(
+            id=raw.text("id"),
+            status=raw.text("status"),
+            task_definition=raw.text("taskDefinition"),
+            rollout=raw.text("rolloutState") or "COMPLETED",
+            reason=raw.text("rolloutStateReason"),
+            desired=raw.number("desiredCount") or 0,
+            running=raw.number("runningCount") or 0,
+            pending=raw.number("pendingCount") or 0,
+            failed=raw.number("failedTasks") or 0,
+            created=raw.time("createdAt"),
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One task; `address` as in awsvpc mode, where networkBindings stay empty."""
+class ServiceDeployment(Fact):
+    """A service deployment; it says why ECS rolled it back."""
 
-    id: str
-    status: str
-    health: str
-    deployment: str
-    digest: str | None
-    address: str | None
+    status: str = ""
+    reason: str = ""
+    breaker: str = ""
+    failures: int | None = None
+    threshold: int | None = None
+    alarms: tuple[str, ...] = ()
+    rollback: str = ""
+    created: datetime | None = None
+
+    @classmethod
+    def of(cls, raw: LenientDict) -> "ServiceDeployment":
+        """The one that DescribeServiceDeployments describes."""
+        breaker, alarms = raw.inner("deploymentCircuitBreaker"), raw.inner("alarms")
+        return cls(
+            status=raw.text("status"),
+            reason=raw.text("statusReason"),
+            breaker=breaker.text("status"),
+            failures=breaker.number("failureCount"),
+            threshold=breaker.number("threshold"),
+            alarms=tuple(alarms.texts("triggeredAlarmNames")),
+            rollback=raw.inner("rollback").text("reason"),
+            created=raw.time("createdAt"),
+        )
+
+
+class Service(Fact):
+    """The service itself."""
+
+    status: str = ""
+    desired: int = 0
+    running: int = 0
+    pending: int = 0
+    grace: int = 0
+    public_ip: bool | None = None
+    target_group: str = ""
+    port: int | None = None
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
     task_definition: str = ""
 
+    @classmethod
+    def of(cls, raw: LenientDict) -> "Service":
+        """The service that DescribeServices describes."""
+        network = raw.inner("networkConfiguration").inner("awsvpcConfiguration")
+        wirings = [wiring for wiring in raw.each("loadBalancers") if wiring.text("targetGroupArn")]
+        wiring = next(iter(wirings), LenientDict(None))
+        public = network.text("assignPublicIp")
+        return cls(
+            status=raw.text("status"),
+            desired=raw.number("desiredCount") or 0,
+            running=raw.number("runningCount") or 0,
+            pending=raw.number("pendingCount") or 0,
+            grace=raw.number("healthCheckGracePeriodSeconds") or 0,
+            public_ip=public == "ENABLED" if public else None,
+            target_group=wiring.text("targetGroupArn"),
+            port=wiring.number("containerPort"),
+            subnets=tuple(network.texts("subnets")),
+            security_groups=tuple(network.texts("securityGroups")),
+            task_definition=raw.text("taskDefinition"),
+        )
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One target of the target group."""
 
-    address: str
-    state: str
-    reason: str
+class Alarm(Fact):
+    """A CloudWatch alarm that stops a deployment."""
 
+    name: str = ""
+    state: str = ""
+    reason: str = ""
+    updated: datetime | None = None
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What ECS says of the service, in its own words."""
-
-    id: str
-    at: datetime
-    message: str
+    @classmethod
+    def of(cls, raw: LenientDict) -> "Alarm":
+        """The alarm that DescribeAlarms describes."""
+        return cls(
+            name=raw.text("AlarmName"),
+            state=raw.text("StateValue"),
+            reason=raw.text("StateReason"),
+            updated=raw.time("StateUpdatedTimestamp"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSnapshot:
-    """All of it at one moment; `service` is AWS's answer, None where there is no service."""
+    """The service with its tasks and targets at one moment; `service` is AWS's answer, None where there is none."""
 
     at: datetime
     service: dict[str, Any] | None = None
@@ -81,90 +165,57 @@ class ServiceSnapshot:
     targets: list[Target] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
-    def deployment(self, name: str) -> Deployment | None:
-        """One by its id."""
-        return next((one for one in self.deployments if one.id == name), None)
+    def deployment(self, deployment_id: str) -> Deployment | None:
+        """The deployment with an id."""
+        return next((deployment for deployment in self.deployments if deployment.id == deployment_id), None)
 
     @property
     def primary(self) -> Deployment | None:
-        """The one that the service wants."""
-        return next((one for one in self.deployments if one.status == "PRIMARY"), None)
+        """The deployment that the service should run."""
+        return next((deployment for deployment in self.deployments if deployment.status == "PRIMARY"), None)
 
     @property
     def moving(self) -> Deployment | None:
-        """One that has not ended yet."""
-        return next((one for one in self.deployments if one.rollout == "IN_PROGRESS"), None)
+        """A deployment that has not ended yet."""
+        return next((deployment for deployment in self.deployments if deployment.rollout == "IN_PROGRESS"), None)
 
 
-def picture(clients: Clients, plan: Plan) -> ServiceSnapshot:
-    """Ask for all of it."""
+def read_snapshot(clients: Clients, plan: Plan) -> ServiceSnapshot:
+    """Read the service, its tasks and its targets."""
     now = datetime.now(UTC)
-    found = running.service(clients, plan)
-    if found is None:
+    service = describe_service(clients, plan)
+    if service is None:
         return ServiceSnapshot(now)
+    names = serving_names(service, plan)
     return ServiceSnapshot(
         now,
-        found,
-        deployments(found),
-        [task(one, running.serving_names(found, plan)) for one in running.tasks(clients, plan)],
-        [target(one) for one in running.targets(clients, plan)],
-        events(found),
+        service,
+        deployments(service),
+        [Task.of(LenientDict(task), names) for task in describe_tasks(clients, plan)],
+        [Target.of(LenientDict(target)) for target in describe_targets(clients, plan)],
+        events(service),
     )
 
 
-def deployments(found: dict[str, Any]) -> list[Deployment]:
-    """Of AWS's answer, the newest first."""
-    made = [
-        Deployment(
-            id=str(one["id"]),
-            status=str(one.get("status", "")),
-            rollout=str(one.get("rolloutState", "COMPLETED")),
-            reason=str(one.get("rolloutStateReason", "")),
-            task_definition=str(one.get("taskDefinition", "")),
-            desired=int(one.get("desiredCount", 0)),
-            running=int(one.get("runningCount", 0)),
-            pending=int(one.get("pendingCount", 0)),
-            failed=int(one.get("failedTasks", 0)),
-            created=one.get("createdAt", datetime.now(UTC)),
-        )
-        for one in found.get("deployments", [])
-    ]
-    return sorted(made, key=lambda one: one.created, reverse=True)
+def describe_service(clients: Clients, plan: Plan) -> dict[str, Any] | None:
+    """The service as boto3 returns it; None where there is none, or only an inactive one."""
+    services = clients["ecs"].describe_services(cluster=plan.cluster, services=[plan.service])["services"]
+    return services[0] if services and services[0].get("status") != "INACTIVE" else None
 
 
-def task(found: dict[str, Any], names: Sequence[str]) -> Task:
-    """Of AWS's answer; names of the container that serves, as `running.serving_names` tells them."""
-    return Task(
-        id=str(found.get("taskArn", "")).rsplit("/", 1)[-1],
-        status=str(found.get("lastStatus", "")),
-        health=str(found.get("healthStatus", "UNKNOWN")),
-        deployment=str(found.get("startedBy", "")),
-        digest=running.digest_of(found, names),
-        address=next(iter(running.addresses(found)), None),
-        task_definition=str(found.get("taskDefinitionArn", "")),
-    )
+def deployments(service: dict[str, Any]) -> list[Deployment]:
+    """Deployments of a service that DescribeServices describes, the newest first."""
+    listed = map(Deployment.of, LenientDict(service).each("deployments"))
+    return sorted(listed, key=lambda deployment: seconds(deployment.created), reverse=True)
 
 
-def target(found: dict[str, Any]) -> Target:
-    """Of AWS's answer."""
-    health = found.get("TargetHealth", {})
-    return Target(
-        address=str(found["Target"]["Id"]),
-        state=str(health.get("State", "")),
-        reason=str(health.get("Description") or health.get("Reason", "")),
-    )
-
-
-def events(found: dict[str, Any]) -> list[Event]:
-    """Oldest first."""
-    told = [
-        Event(str(one.get("id", "")), one["createdAt"], str(one.get("message", ""))) for one in found.get("events", [])
-    ]
-    return sorted(told, key=lambda one: one.at)
+def events(service: dict[str, Any]) -> list[Event]:
+    """Events of a service that DescribeServices describes, the oldest first."""
+    return sorted(map(Event.of, LenientDict(service).each("events")), key=lambda event: seconds(event.at))
 
 
 def service_deployments(clients: Clients, plan: Plan, since: datetime) -> list[dict[str, Any]]:
-    """Those that have begun since a deployment did, the oldest first, as ListServiceDeployments answers.
+    """Service deployments that began since a deployment did, the oldest first, as ListServiceDeployments answers.
 
     Every update that begins a deployment makes one. A rollback by ECS makes none: it is a part of the one that failed.
 
@@ -197,7 +248,7 @@ def rollback_reason(clients: Clients, service: dict[str, Any], service_deploymen
     described = next(iter(answer.get("serviceDeployments", [])), service_deployment)
     rollback = described.get("rollback") or {}
     revision, current = rollback.get("serviceRevisionArn"), service.get("currentServiceRevisions") or []
-    runs = [one.get("arn") for one in current if one.get("requestedTaskCount", 1)]
-    if revision and current and revision not in runs:
+    running = [entry.get("arn") for entry in current if entry.get("requestedTaskCount", 1)]
+    if revision and current and revision not in running:
         return None  # something else runs: a newer update, which the list does not show yet
     return str(rollback.get("reason") or described.get("statusReason") or NO_REASON)

@@ -50,9 +50,9 @@ def run(context: click.Context, callback: Callable[[], int]) -> int:
     try:
         return flushed(callback())
     except errors.ERRORS as error:  # of boto3, where no part has made a finding of it
-        return terminal.ended(errors.told(error), errors.kind(error).code, as_json)
+        return terminal.ended(errors.describe(error), errors.aws_error(error).code, as_json)
     except errors.AwsError as error:
-        return terminal.ended(errors.told(error), error.code, as_json)
+        return terminal.ended(errors.describe(error), error.code, as_json)
     except OSError as error:
         report_unprinted(error)
         return FOUND

@@ -69,9 +69,9 @@ def schema(as_json: bool) -> int:  # noqa: ARG001  JSON either way
 @options.json_output
 def policy(plan: Path, as_json: bool) -> int:
     """Print the IAM policy that people or CI need to roll out; --json prints it on one line."""
-    from deploy.aws import policy as permissions
+    from deploy.aws import iam
 
-    print_json(permissions.policy(plans.read(plan)), None if as_json else 2)
+    print_json(iam.policy(plans.read(plan)), None if as_json else 2)
     return FINE
 
 

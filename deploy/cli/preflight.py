@@ -51,7 +51,7 @@ def preflight(
     """
     common: dict[str, Any] = {"contract": contracts.of(contract), "image": image, "offline": offline}
     if task_definition is not None:
-        loaded = load.read(task_definition)
+        loaded = load.load(task_definition)
         team_plan = plans.read(plan) if plan.exists() and not offline else None
         subjects = [verify.Subject(task=loaded.task, plan=team_plan, phase=phase, findings=loaded.stripped, **common)]
     else:

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bentos.skin.settings import Phase
 from deploy import exit_codes as exits
 from deploy.aws.clients import Clients, WriteRefused
-from deploy.aws.errors import kind, told
+from deploy.aws.errors import aws_error, describe
 from deploy.cli import options
 from deploy.cli.explain import meanings
 from deploy.config import image_contract as contracts
@@ -191,7 +191,7 @@ def guarded(
         except WriteRefused as error:
             result = unfinished(session, str(error), exits.FOUND, catalog.ROLLOUT.code)
         except (ClientError, BotoCoreError) as error:
-            result = unfinished(session, told(error), exits.FOUND, kind(error).code)
+            result = unfinished(session, describe(error), exits.FOUND, aws_error(error).code)
         except KeyboardInterrupt:
             result = unfinished(session, "Interrupted.", exits.INTERRUPTED, catalog.INTERRUPTED.code)
     print_result(replace(result, sentence=used.text(result.sentence)), given.as_json)

@@ -11,7 +11,8 @@ from deploy.cli import options
 from deploy.cli.explain import meaning
 from deploy.config import plan as plans
 from deploy.diagnose import terminal as told
-from deploy.diagnose.evidence import Evidence, gather, read, save
+from deploy.diagnose.evidence import Evidence, read, save
+from deploy.diagnose.gather import gather
 from deploy.diagnose.ranking import diagnose
 from deploy.diagnose.recorded import last_failure
 from deploy.diagnose.registry import Diagnosis

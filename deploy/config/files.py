@@ -81,20 +81,20 @@ def dump_yaml(content: Mapping[str, Any]) -> str:
 
 
 class AliasRefusingComposer(Composer):
-    """Aliases make bombs and cycles."""
+    """Refuses aliases, with which a small file can expand without limit or contain itself."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Refuse an alias."""
         if self.parser.check_event(AliasEvent):
-            raise YAMLError(f"aliases (*{self.parser.peek_event().anchor}) are not read")
+            raise YAMLError(f"aliases (*{self.parser.peek_event().anchor}) are not supported")
         return super().compose_node(parent, index)
 
 
 class DuplicateRefusingConstructor(SafeConstructor):
-    """ruamel.yaml refuses duplicate keys too, with a paragraph that shows both values."""
+    """Refuses duplicate keys; ruamel.yaml does too, but its message shows both values."""
 
     def check_mapping_key(self, node: Any, key_node: Any, mapping: Any, key: Any, value: Any) -> bool:
-        """Refuse a key that is there already."""
+        """Refuse a key that the mapping has already."""
         if key in mapping:
-            raise YAMLError(f"{key} stands there twice, at line {key_node.start_mark.line + 1}")
+            raise YAMLError(f"the key {key} occurs twice, at line {key_node.start_mark.line + 1}")
         return super().check_mapping_key(node, key_node, mapping, key, value)

@@ -1,6 +1,6 @@
-"""What a rollout reads of an image's contract, which `docker run IMAGE contract` prints (bentos/skin/contract.py).
+"""What a rollout needs of an image's contract; `docker run IMAGE contract` prints it (bentos/skin/contract.py).
 
-A contract only grows within its version, so what is not known here is passed over.
+A contract only grows within its version, so keys that are not known here are ignored.
 """
 
 import json
@@ -15,10 +15,10 @@ from deploy.config import files as reading
 
 MAX_BYTES = 1 << 20
 
-STAND_IN = "stand-in-for-a-secret-value"  # where a secret is set and its value is not to be seen
+STAND_IN = "stand-in-for-a-secret-value"  # value of a secret setting whose real value is not read
 
 Architecture = Literal["X86_64", "ARM64"]
-NAMES: dict[str, Architecture] = {"amd64": "X86_64", "arm64": "ARM64"}  # as images call them → as ECS does
+NAMES: dict[str, Architecture] = {"amd64": "X86_64", "arm64": "ARM64"}  # name in images → name in ECS
 Port = Annotated[int, Field(ge=1, le=65535)]
 Absolute = Annotated[str, Field(pattern="^/")]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
@@ -33,7 +33,7 @@ class _Part(BaseModel):
 
 
 class Health(_Part):
-    """How to ask whether the process can answer."""
+    """The health check of the container."""
 
     path: Absolute
     command: Annotated[list[str], Field(min_length=2)]
@@ -41,14 +41,14 @@ class Health(_Part):
 
 
 class Minimum(_Part):
-    """Least memory in MiB and CPUs."""
+    """Minimum memory in MiB, and CPUs."""
 
     memory_mib: Annotated[int, Field(gt=0, le=1 << 20)]
     cpus: Annotated[float, Field(gt=0, le=1024)]
 
 
 class Times(_Part):
-    """Seconds that a platform must allow for."""
+    """Seconds that the platform must allow for each."""
 
     start: Seconds
     stop: Seconds
@@ -57,7 +57,7 @@ class Times(_Part):
 
 
 class Schema(_Part):
-    """Of JSON schema, what a variable's text is held against."""
+    """JSON schema of a variable's value."""
 
     type: str | None = None
     enum: list[str | float] | None = None
@@ -79,14 +79,14 @@ class Setting(_Part):
 
 
 class User(_Part):
-    """As whom the image runs."""
+    """User and group of the process."""
 
     uid: int
     gid: int
 
 
 class Endpoint(_Part):
-    """`open`: answered without an API key."""
+    """An endpoint; `open`: it answers without an API key."""
 
     method: str
     path: str
@@ -94,19 +94,19 @@ class Endpoint(_Part):
 
 
 class Egress(_Part):
-    """Where the service must be able to connect to."""
+    """A destination to which the service must be able to connect."""
 
     purpose: str
 
 
 class Weights(_Part):
-    """Those inside the image."""
+    """The weights inside the image."""
 
     name: str
 
 
 class Contract(_Part):
-    """Of bentos.skin.contract.Contract, from which the image prints, what a rollout needs."""
+    """The keys of bentos.skin.contract.Contract that a rollout needs."""
 
     contract_version: Literal[1]
     service: str
@@ -126,15 +126,15 @@ class Contract(_Part):
 
     @property
     def ecs_architecture(self) -> Architecture:
-        """As `runtimePlatform` calls it."""
+        """Architecture by ECS's name, for `runtimePlatform`."""
         return NAMES[self.architecture]
 
 
 def builtin() -> dict[str, Any]:
-    """The contract of the image that this checkout makes, as plain data."""
-    from bentos.skin.contract import contract  # half a second, which `trail explain` need not wait
+    """The contract of the image that this checkout builds, as plain data."""
+    from bentos.skin.contract import contract  # takes half a second, for which `trail explain` need not wait
 
-    port = os.environ.pop("PORT", None)  # this shell's, and not the image's
+    port = os.environ.pop("PORT", None)  # of this shell, not of the image
     try:
         return contract().model_dump(mode="json")
     finally:
@@ -143,28 +143,28 @@ def builtin() -> dict[str, Any]:
 
 
 def own() -> Contract:
-    """The same, read."""
+    """The contract of the image that this checkout builds."""
     return parse(builtin())
 
 
 def of(path: Path | None) -> dict[str, Any]:
-    """The contract from a file, or this checkout's own; raises as `read`."""
+    """The contract in a file, else that of this checkout, as plain data; raises as `read`."""
     return builtin() if path is None else read(path)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A contract out of a file, as plain data.
+    """The contract in a file, as plain data.
 
     Raises:
-        ContractError: it is missing, too large, no JSON, or not a contract.
+        ContractError: the file is missing, too large, not JSON, or not a contract.
     """
     try:
         content = reading.content(path, MAX_BYTES, "what `docker run IMAGE contract` prints")
     except reading.Unreadable as error:
         raise ContractError(str(error)) from None
     try:
-        found = json.loads(content)
-        parse(found)
+        contract = json.loads(content)
+        parse(contract)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "it"
@@ -173,9 +173,13 @@ def read(path: Path) -> dict[str, Any]:
         ) from None
     except (ValueError, RecursionError) as error:
         raise ContractError(f"{path} is not JSON: {' '.join(str(error).split())[:200]}.") from None
-    return dict(found)
+    return dict(contract)
 
 
 def parse(content: Any) -> Contract:
-    """What a rollout needs, of plain data; raises pydantic's ValidationError."""
+    """A contract from plain data.
+
+    Raises:
+        ValidationError: it is not a contract.
+    """
     return Contract.model_validate(content)

@@ -1,4 +1,4 @@
-"""`trail.yaml`: what a team writes of its rollout. Strict: a misspelt key is an error with the nearest right one."""
+"""`trail.yaml`, the plan of a team's rollout; a misspelt key is an error that names the nearest valid one."""
 
 import difflib
 from collections.abc import Mapping
@@ -21,17 +21,17 @@ Seconds = Annotated[int, Field(ge=0)]
 
 
 class PlanError(Exception):
-    """The plan cannot be used; the message is one sentence that says where and what would be right."""
+    """The plan cannot be used; the message is one sentence that says where, and what would be valid."""
 
 
 class Strict(BaseModel):
-    """Nothing but what is declared."""
+    """A model that accepts only its own keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Network(Strict):
-    """Where tasks stand."""
+    """Network of the tasks."""
 
     subnets: Annotated[list[str], Field(min_length=1)]
     security_groups: Annotated[list[str], Field(min_length=1)]
@@ -39,7 +39,7 @@ class Network(Strict):
 
 
 class Size(Strict):
-    """Of a task: CPU units (1024 are one CPU), memory in MiB, architecture, number of tasks."""
+    """CPU units (1024 are one CPU), memory in MiB and architecture of a task; number of tasks."""
 
     cpu: int = 1024
     memory: int = 2048
@@ -55,28 +55,28 @@ class Size(Strict):
 
 
 class Roles(Strict):
-    """Of the service itself, and of ECS that starts it: never the same."""
+    """Task role of the service, and execution role of ECS; they must differ."""
 
     task: Arn
     execution: Arn
 
 
 class LoadBalancer(Strict):
-    """What traffic comes through."""
+    """Target group and listener of the service."""
 
     target_group: Arn
     listener: Arn | None = None
 
 
 class Weights(Strict):
-    """Where weights come from, from phase foundation on; the pin is the sha256 of the manifest."""
+    """Source of the weights, from phase foundation on; sha256 is that of the manifest."""
 
     uri: S3Uri
     sha256: Sha256
 
 
 class Health(Strict):
-    """The container's health check, and the time that ECS gives a new task, in seconds."""
+    """The container's health check, and the grace period of the service, in seconds."""
 
     interval: Seconds = 10
     timeout: Seconds = 5
@@ -86,16 +86,16 @@ class Health(Strict):
 
 
 class Gates(Strict):
-    """What must hold live before a phase is proven.
+    """Limits of the gates, which must all pass before a phase is proven.
 
     Attributes:
-        window_s: seconds for which all must hold without a break.
-        settle_s: seconds within which all must first hold; the model loads and logs arrive meanwhile.
-        canary_per_second: photos sent while the gates are asked.
+        window_s: seconds for which all gates must pass without a break.
+        settle_s: seconds within which all gates must first pass; meanwhile the model loads and logs arrive.
+        canary_per_second: photos that the probe load sends each second while the gates are checked.
         load_s: seconds of the load test of phase full, at four times that rate.
-        p95_ms: of an analysis under the canary load, milliseconds.
-        degraded_ratio: most answers of the heuristics, as a share.
-        error_ratio: most answers 5xx, as a share.
+        p95_ms: longest 95th percentile of an analysis under the probe load, in milliseconds.
+        degraded_ratio: largest share of answers that come from the heuristics.
+        error_ratio: largest share of answers with a status of 5xx.
         golden: file with the expected findings on the probe photo, for your own weights; `trail golden` writes it.
     """
 
@@ -110,11 +110,11 @@ class Gates(Strict):
 
 
 class Autoscaling(Strict):
-    """Between size.tasks and size.most_tasks; a task is added above either.
+    """Autoscaling between size.tasks and size.most_tasks; a task is added above either limit.
 
     Attributes:
-        cpu_percent: of the tasks, on average.
-        requests_per_target: a minute; None: follows from the load measured on the image.
+        cpu_percent: mean CPU utilization of the tasks.
+        requests_per_target: each minute; None: follows from the load measured on the image.
     """
 
     cpu_percent: Annotated[int, Field(ge=10, le=90)] = 60
@@ -122,42 +122,42 @@ class Autoscaling(Strict):
 
 
 class PhasePlan(Strict):
-    """Settings of the service (SHINE_…) beside those of all phases, and gates."""
+    """Settings of the service (SHINE_…) and gates of one phase; they override those of all phases."""
 
     settings: dict[str, str] = {}
     gates: Gates = Gates()
 
 
 class Adopted(Strict):
-    """What the team has already: used, and never changed. What is not named here, the template makes."""
+    """Resources that the team has already: used, and never changed. The template makes what is not named here."""
 
     cluster: Arn | None = None  # needs Container Insights, else the alarm on running tasks has no data
-    load_balancer: Arn | None = None  # stands in an existing VPC
-    load_balancer_group: str | None = None  # its security group, the only one that reaches tasks
-    listener: Arn | None = None  # its HTTPS listener, which gets a rule for the domain; none: listeners are made
+    load_balancer: Arn | None = None  # in an existing VPC
+    load_balancer_group: str | None = None  # its security group, the only one that may connect to tasks
+    listener: Arn | None = None  # its HTTPS listener, which gets a rule for the domain; null: listeners are made
     certificate: Arn | None = None  # for the domain, in the same region
-    repository: Arn | None = None  # by the plan's name for it, as the next
+    repository: Arn | None = None  # has the name that the plan gives it; so has the log group
     log_group: Arn | None = None
-    weights_bucket: Arn | None = None  # where the plan's weights lie already
+    weights_bucket: Arn | None = None  # holds the plan's weights already
     secret: Arn | None = None  # in Secrets Manager, without JSON key: the execution role may read it
-    key: Arn | None = None  # of KMS, where an adopted secret or bucket is encrypted with one of your own
-    topic: Arn | None = None  # that somebody listens to already
+    key: Arn | None = None  # in KMS, where your own key encrypts an adopted secret or bucket
+    topic: Arn | None = None  # in SNS, with subscribers
 
 
 class Infra(Strict):
-    """What `trail infra` needs beside the rest of the plan; patterns and ranges stand in deploy/infra/infra.yaml."""
+    """What `trail infra` needs beside the rest of the plan; deploy/infra/infra.yaml has patterns and ranges."""
 
     vpc: Literal["existing", "public", "private-endpoints", "private-nat"]  # how tasks reach AWS; costs differ
-    stack: str | None = None  # of CloudFormation; the service's name with -infra where it is not set
-    vpc_id: str | None = None  # of an existing one, whose subnets for tasks stand under network.subnets
-    load_balancer_subnets: list[str] = []  # public ones of an existing one, in two zones at least
-    vpc_net: str = "10.60"  # first two numbers of a new one's addresses; must not overlap with what it is peered with
-    client_cidr: str = "0.0.0.0/0"  # who may reach the load balancer
-    hosted_zone: str | None = None  # in Route 53: proves the certificate, gets the record; none: DNS is yours
-    listener_priority: int = 100  # of the rule on an adopted listener; two rules cannot share one
-    log_retention_days: int = 30  # lines hold no photos; longer costs more
-    weights_prefix: str | None = None  # above all versions, so that a rollback can read; the first part of weights.uri
-    alarm_email: str | None = None  # who is woken, where no topic is adopted
+    stack: str | None = None  # in CloudFormation; default: the service's name with -infra
+    vpc_id: str | None = None  # of an existing VPC; its subnets for tasks are network.subnets
+    load_balancer_subnets: list[str] = []  # public subnets of an existing VPC, in at least two zones
+    vpc_net: str = "10.60"  # first two numbers of a new VPC's addresses; must not overlap with peered VPCs
+    client_cidr: str = "0.0.0.0/0"  # addresses that may connect to the load balancer
+    hosted_zone: str | None = None  # in Route 53: validates the certificate, gets the record; null: you manage DNS
+    listener_priority: int = 100  # of the rule on an adopted listener; each rule needs its own
+    log_retention_days: int = 30  # log lines hold no photos; a longer time costs more
+    weights_prefix: str | None = None  # of all versions, so that a rollback can read; first part of weights.uri
+    alarm_email: str | None = None  # receives alarms, where no topic is adopted
     adopt: Adopted = Adopted()
 
     @model_validator(mode="after")
@@ -166,17 +166,17 @@ class Infra(Strict):
         if self.vpc == "existing" and not (self.vpc_id and self.load_balancer_subnets):
             raise ValueError("vpc existing needs vpc_id and load_balancer_subnets")
         if self.vpc != "existing" and (self.vpc_id or self.load_balancer_subnets):
-            raise ValueError(f"vpc {self.vpc} makes a new one; vpc_id and load_balancer_subnets go with vpc existing")
+            raise ValueError(f"vpc {self.vpc} makes a new VPC; vpc_id and load_balancer_subnets belong to vpc existing")
         if adopt.load_balancer and not adopt.load_balancer_group:
-            raise ValueError("adopt.load_balancer needs adopt.load_balancer_group, from which tasks are reached")
+            raise ValueError("adopt.load_balancer needs adopt.load_balancer_group, from which it connects to tasks")
         if adopt.load_balancer and self.vpc != "existing":
-            raise ValueError("adopt.load_balancer stands in a VPC that is there already; vpc must be existing")
+            raise ValueError("adopt.load_balancer is in a VPC that exists already; vpc must be existing")
         if adopt.listener and not adopt.load_balancer:
-            raise ValueError("adopt.listener needs adopt.load_balancer, whose metrics the alarms look at")
+            raise ValueError("adopt.listener needs adopt.load_balancer, whose metrics the alarms read")
         if not (adopt.listener or adopt.certificate or self.hosted_zone):
-            raise ValueError("HTTPS needs adopt.certificate, or a hosted_zone through which one is made")
+            raise ValueError("HTTPS needs adopt.certificate, or a hosted_zone with which a certificate is made")
         if not (adopt.topic or self.alarm_email):
-            raise ValueError("alarms need somebody: alarm_email, or a topic under adopt.topic")
+            raise ValueError("alarms need a recipient: alarm_email, or a topic under adopt.topic")
         return self
 
 
@@ -187,15 +187,15 @@ class Plan(Strict):
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
     cluster: str = "shine-ml-cluster"
     service: str = "shine-api-gateway"
-    family: str | None = None  # of the task definition; the service's name where it is not set
-    repository: str | None = None  # in ECR; the service's name where it is not set
+    family: str | None = None  # of the task definition; default: the service's name
+    repository: str | None = None  # in ECR; default: the service's name
     network: Network
     size: Size = Size()
     roles: Roles
     load_balancer: LoadBalancer
     log_group: str = "/ecs/shine-api-gateway"
     domain: Origin  # of the service, as clients call it
-    front_end: Origin  # the origin of the page that calls it
+    front_end: Origin  # origin of the page that calls the service
     secrets: dict[str, Arn] = {}  # setting → ARN in Secrets Manager or Parameter Store, with the JSON key
     weights: Weights | None = None
     settings: dict[str, str] = {}  # of the service (SHINE_…) in every phase
@@ -203,19 +203,19 @@ class Plan(Strict):
     stop_timeout: Seconds = 60
     deregistration_delay: Seconds = 30
     autoscaling: Autoscaling = Autoscaling()
-    alarms: list[str] = []  # names of those that stop a rollout; `trail infra apply` prints them
-    record: S3Uri | None = None  # where the trail record lies; beside the weights where it is not set
+    alarms: list[str] = []  # names of alarms that stop a rollout; `trail infra apply` prints them
+    record: S3Uri | None = None  # place of the trail record; default: beside the weights
     phases: dict[Phase, PhasePlan] = {phase: PhasePlan() for phase in PHASES}
-    infra: Infra | None = None  # of `trail infra`; none where all of it is made elsewhere
+    infra: Infra | None = None  # of `trail infra`; null where all resources are made elsewhere
 
     @property
     def family_name(self) -> str:
-        """Of the task definition."""
+        """Family of the task definition."""
         return self.family or self.service
 
     @property
     def repository_name(self) -> str:
-        """In ECR."""
+        """Name of the repository in ECR."""
         return self.repository or self.service
 
 
@@ -223,15 +223,15 @@ def read(path: Path) -> Plan:
     """Read a plan.
 
     Raises:
-        PlanError: it is missing, too large, no YAML, or not a plan.
+        PlanError: the file is missing, too large, not YAML, or not a plan.
     """
     return parse(load(path), str(path))
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The file's plain data, not judged yet; raises as `read`."""
+    """The file's plain data, not validated yet; raises as `read`."""
     if not path.exists():
-        raise PlanError(f"{path} is not there: no such file. `trail init` writes a plan; --plan names another.")
+        raise PlanError(f"{path} does not exist: no such file. `trail init` writes a plan; --plan names another.")
     try:
         text = reading.content(path, MAX_BYTES, "a plan, such as `trail init` writes").decode("utf-8-sig")
     except reading.Unreadable as error:
@@ -241,19 +241,19 @@ def load(path: Path) -> dict[str, Any]:
     try:
         content = reading.plain_yaml(text)
     except reading.Unreadable as error:
-        raise PlanError(f"{path} is no plain YAML: {error}.") from None
+        raise PlanError(f"{path} is not plain YAML: {error}.") from None
     if not isinstance(content, Mapping):
-        raise PlanError(f"{path} holds no keys; `trail init` writes a plan with all of them.")
+        raise PlanError(f"{path} has no keys; `trail init` writes a plan with all of them.")
     return dict(content)
 
 
 def parse(content: dict[str, Any], where: str) -> Plan:
-    """A plan of plain data; raises as `read`."""
+    """A plan from plain data; raises as `read`."""
     try:
         return Plan.model_validate(content)
     except ValidationError as error:
-        # A misspelt key comes first: what is then missing is nearly always the same key.
-        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        # A misspelt key comes first: a missing key is then nearly always the same one.
+        first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
         place = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             known = keys_at(first["loc"][:-1])
@@ -264,10 +264,10 @@ def parse(content: dict[str, Any], where: str) -> Plan:
 
 
 def keys_at(location: tuple[int | str, ...]) -> set[str]:
-    """Keys that may stand at a place of the plan."""
+    """Keys that the plan may have at a place."""
     model: Any = Plan
     for part in location:
         field = getattr(model, "model_fields", {}).get(str(part))
         model = PhasePlan if part in PHASES else model if field is None else field.annotation
-        model = next((one for one in getattr(model, "__args__", ()) if hasattr(one, "model_fields")), model)
+        model = next((kind for kind in getattr(model, "__args__", ()) if hasattr(kind, "model_fields")), model)
     return set(getattr(model, "model_fields", {}))

@@ -1,1 +1,1 @@
-"""What is failing now, and why: `evidence.gather` looks, `diagnose.diagnose` puts the causes that it sees in order."""
+"""What is failing now, and why: `gather.gather` reads AWS, `diagnose.diagnose` puts the causes in order."""

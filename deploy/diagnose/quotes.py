@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from deploy.aws.service import Event
+from deploy.aws.task import Task
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.facts.fact import Event
-from deploy.diagnose.facts.task import Task
 from deploy.redact import masked
 from deploy.text import printable
 

@@ -65,6 +65,10 @@ class Finding(BaseModel):
     repair: Text | None = None
 
 
+class CheckSkipped(Exception):
+    """A check cannot see its subject; the message says why, in words that follow a colon."""
+
+
 def finding(
     code: str, level: Level, sentence: str, *places: Place | tuple[str, Any], repair: str | None = None
 ) -> Finding:

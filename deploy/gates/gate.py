@@ -18,7 +18,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from bentos.skin.settings import Phase
-from deploy.aws.errors import told
+from deploy.aws.errors import describe
 from deploy.config.plan import PHASES
 from deploy.gates.observation import Observation
 from deploy.gates.responses import UnexpectedResponse
@@ -117,9 +117,9 @@ class Gate:
         except ClientError as error:
             if credentials_lost(error):
                 raise
-            return failed(told(error))
+            return failed(describe(error))
         except BotoCoreError as error:
-            return failed(told(error))
+            return failed(describe(error))
         except ResponseParserError:
             return failed("The response from AWS cannot be parsed: is AWS_ENDPOINT_URL the address of an AWS API?")
         except (AttributeError, LookupError, TypeError, ValueError) as error:

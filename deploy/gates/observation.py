@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 
 import httpx
 
-from deploy.aws import tasks as running
+from deploy.aws import network
+from deploy.aws import service as ecs
+from deploy.aws import task as tasks
 from deploy.config.plan import Gates
 from deploy.gates.probe_load import RECENT_S, Outcome, ProbeLoad
 from deploy.gates.responses import UnexpectedResponse, json_object, require_200
@@ -160,7 +162,7 @@ class Observation:
 
     def _service(self) -> dict[str, Any]:
         plan = self._live.plan
-        found = running.service(self._live.clients, plan)
+        found = ecs.describe_service(self._live.clients, plan)
         if found is None:
             raise UnexpectedResponse(f"There is no service {plan.service} in the cluster {plan.cluster}.")
         return found
@@ -179,7 +181,7 @@ class Observation:
 
     def digest_of(self, task: dict[str, Any]) -> str | None:
         """Digest of the image that the serving container of a task runs; None where it is not known."""
-        return running.digest_of(task, running.serving_names(self.service, self._live.plan))
+        return tasks.digest_of(task, tasks.serving_names(self.service, self._live.plan))
 
     @property
     def tasks(self) -> list[dict[str, Any]]:
@@ -210,7 +212,7 @@ class Observation:
         return [one for arn, one in self.stopped.items() if arn not in known | self.scaled_in]
 
     def _tasks(self, status: str) -> list[dict[str, Any]]:
-        return running.tasks(self._live.clients, self._live.plan, status)
+        return tasks.describe_tasks(self._live.clients, self._live.plan, status)
 
     def _is_ours(self, task: dict[str, Any]) -> bool:
         """By the deployment that started it; by its task definition where that is not told."""
@@ -225,7 +227,7 @@ class Observation:
         return self._once("targets", self._targets)
 
     def _targets(self) -> list[dict[str, Any]]:
-        told = running.targets(self._live.clients, self._live.plan)
+        told = network.describe_targets(self._live.clients, self._live.plan)
         return [one for one in told if one["TargetHealth"]["State"] != "draining"]
 
     # --- once a round ---------------------------------------------------------------------------------------------

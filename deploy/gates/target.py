@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from bentos.skin.keys import SCHEME
 from bentos.skin.settings import Phase
 from deploy.aws.clients import Clients
-from deploy.aws.errors import EXPIRED, told
+from deploy.aws.errors import EXPIRED, describe
 from deploy.config.plan import Gates, Plan
 
 KEY_VARIABLE = "TRAIL_API_KEY"  # a plain key, if the secret has only hashed ones or cannot be read
@@ -118,7 +118,7 @@ def find_key(plan: Plan, clients: Clients, environ: Mapping[str, str]) -> str:
     except ClientError as error:
         if credentials_lost(error):
             raise
-        raise KeyUnknown(f"{told(error)} Or give a key in {KEY_VARIABLE}.") from None
+        raise KeyUnknown(f"{describe(error)} Or give a key in {KEY_VARIABLE}.") from None
     for key in (value or "").split(","):
         if key.strip() and not key.strip().lower().startswith(SCHEME):
             return key.strip()

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from deploy.aws.tasks import addresses
+from deploy.aws.task import addresses
 from deploy.gates.gate import GateOutcome, failed, passed
 from deploy.gates.observation import Observation
 from deploy.gates.responses import describe_error

@@ -30,18 +30,18 @@ def read_load_balancer(imported: ImportedValues, aws: AwsReader, service: dict[s
     with imported.missing_on_error(*places):
         _read_listener(imported, aws, groups[0])
     with imported.missing_on_error("deregistration_delay"):
-        answer = aws.ask("elbv2", "describe_target_group_attributes", TargetGroupArn=groups[0])
+        answer = aws.read("elbv2", "describe_target_group_attributes", TargetGroupArn=groups[0])
         delay = {attribute["Key"]: attribute["Value"] for attribute in answer["Attributes"]}.get(DELAY)
         imported.set_value("deregistration_delay", delay and int(delay), "The target group has none.")
 
 
 def _read_listener(imported: ImportedValues, aws: AwsReader, group: str) -> None:
     """The listener that forwards to the target group, HTTPS first, and the host that it serves."""
-    described = aws.ask("elbv2", "describe_target_groups", TargetGroupArns=[group])["TargetGroups"][0]
+    described = aws.read("elbv2", "describe_target_groups", TargetGroupArns=[group])["TargetGroups"][0]
     listeners = [
         listener
         for balancer in described.get("LoadBalancerArns", [])
-        for listener in aws.ask("elbv2", "describe_listeners", LoadBalancerArn=balancer)["Listeners"]
+        for listener in aws.read("elbv2", "describe_listeners", LoadBalancerArn=balancer)["Listeners"]
         if group in targets(aws, listener)
     ]
     listeners.sort(key=lambda listener: listener.get("Protocol") != "HTTPS")
@@ -61,7 +61,7 @@ def _read_listener(imported: ImportedValues, aws: AwsReader, group: str) -> None
 
 def _rule_hosts(aws: AwsReader, listener: dict[str, Any], group: str) -> list[str]:
     """Hosts of the rules that forward to the target group, by priority."""
-    rules = aws.ask("elbv2", "describe_rules", ListenerArn=listener["ListenerArn"])["Rules"]
+    rules = aws.read("elbv2", "describe_rules", ListenerArn=listener["ListenerArn"])["Rules"]
     conditions = [
         condition
         for rule in sorted(rules, key=lambda rule: (len(rule["Priority"]), rule["Priority"]))
@@ -83,7 +83,7 @@ def _certificate_hosts(aws: AwsReader, listener: dict[str, Any]) -> list[str]:
     in_acm = [arn for arn in certificates if ":acm:" in arn]
     if not in_acm:
         return []
-    certificate = aws.ask("acm", "describe_certificate", CertificateArn=in_acm[0])["Certificate"]
+    certificate = aws.read("acm", "describe_certificate", CertificateArn=in_acm[0])["Certificate"]
     return _exact_hosts([certificate.get("DomainName", ""), *certificate.get("SubjectAlternativeNames", [])])
 
 

@@ -10,13 +10,14 @@ from deploy.aws.errors import Absent
 from deploy.aws.reader import AwsReader
 from deploy.config import image_contract as contracts
 from deploy.config.plan import PlanError
+from deploy.findings.finding import CheckSkipped
 from deploy.importer.container import read_container
 from deploy.importer.load_balancer import read_load_balancer
 from deploy.importer.values import ImportedValues
 from deploy.taskdef import schema as shape
 from deploy.taskdef.model import wired_names
 from deploy.verify.account.stores import ECR
-from deploy.verify.context import CheckContext, CheckSkipped
+from deploy.verify.context import CheckContext
 from deploy.verify.task_definition.platform import size
 
 CPU, REQUESTS = "ECSServiceAverageCPUUtilization", "ALBRequestCountPerTarget"
@@ -48,7 +49,7 @@ def read(named: str, region: str | None, session: boto3.Session | None = None) -
 
     Raises:
         PlanError: there is no such service, or no region.
-        AskError: AWS did not describe the service or its task definition.
+        AwsError: AWS did not describe the service or its task definition.
     """
     cluster, service_name = names(named)
     session = session or boto3.Session()
@@ -57,7 +58,7 @@ def read(named: str, region: str | None, session: boto3.Session | None = None) -
         raise PlanError("No region is set; give --region, or set AWS_DEFAULT_REGION.")
     aws = AwsReader(Clients(region, writes=False, session=session))
     service = _describe_service(aws, cluster, service_name)
-    described = aws.ask("ecs", "describe_task_definition", taskDefinition=service["taskDefinition"])
+    described = aws.read("ecs", "describe_task_definition", taskDefinition=service["taskDefinition"])
     task = {key: value for key, value in described["taskDefinition"].items() if key not in shape.read_only()}
     imported = ImportedValues(f"{cluster}/{service_name} in {region}")
     account = str(service["serviceArn"]).split(":")[4]
@@ -86,7 +87,7 @@ def read(named: str, region: str | None, session: boto3.Session | None = None) -
 def _describe_service(aws: AwsReader, cluster: str, name: str) -> dict[str, Any]:
     region = aws.clients.region
     try:
-        services = aws.ask("ecs", "describe_services", cluster=cluster, services=[name]).get("services", [])
+        services = aws.read("ecs", "describe_services", cluster=cluster, services=[name]).get("services", [])
     except Absent:
         raise PlanError(f"There is no cluster {cluster} in {region}.") from None
     if not services or services[0].get("status") == "INACTIVE":
@@ -137,7 +138,7 @@ def _read_repository(imported: ImportedValues, image: str, service_name: str) ->
 
 def _read_autoscaling(imported: ImportedValues, aws: AwsReader, resource: str) -> None:
     request = {"ServiceNamespace": "ecs", "ResourceIds": [resource]}
-    scalable = aws.ask("application-autoscaling", "describe_scalable_targets", **request).get("ScalableTargets", [])
+    scalable = aws.read("application-autoscaling", "describe_scalable_targets", **request).get("ScalableTargets", [])
     if not scalable:
         imported.missing["size.most_tasks"] = (
             "The service has no autoscaling; fill in how many tasks there may be at most."
@@ -148,7 +149,7 @@ def _read_autoscaling(imported: ImportedValues, aws: AwsReader, resource: str) -
         imported.missing.pop("size.tasks", None)
     imported.set_value("size.most_tasks", scalable[0].get("MaxCapacity"), "Autoscaling has a maximum of zero tasks.")
     request = {"ServiceNamespace": "ecs", "ResourceId": resource}
-    policies = aws.ask("application-autoscaling", "describe_scaling_policies", **request).get("ScalingPolicies", [])
+    policies = aws.read("application-autoscaling", "describe_scaling_policies", **request).get("ScalingPolicies", [])
     for policy in policies:
         tracking = policy.get("TargetTrackingScalingPolicyConfiguration", {})
         metric = tracking.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from deploy.aws.errors import DENIED, told
+from deploy.aws.errors import DENIED, describe
 
 # 409: another conditional write to the same key was in progress.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
@@ -147,9 +147,9 @@ class Objects:
                 ) from None
             # Without s3:ListBucket, S3 answers "denied" for an object that does not exist.
             more = " s3:ListBucket on the bucket is required too." if done == "read" and _code(error) in DENIED else ""
-            raise RecordUnreachable(f"{self.uri(name)} cannot be {done}: {told(error, 's3')}{more}") from None
+            raise RecordUnreachable(f"{self.uri(name)} cannot be {done}: {describe(error, 's3')}{more}") from None
         except BotoCoreError as error:
-            raise RecordUnreachable(f"{self.uri(name)} cannot be {done}: {told(error, 's3')}") from None
+            raise RecordUnreachable(f"{self.uri(name)} cannot be {done}: {describe(error, 's3')}") from None
         except ResponseParserError:
             raise RecordUnreachable(
                 f"{self.uri(name)} cannot be {done}: the endpoint does not answer as S3 does; it may be a proxy."

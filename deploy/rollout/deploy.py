@@ -9,9 +9,9 @@ from botocore.exceptions import ClientError
 
 from bentos.skin.settings import Phase
 from deploy import exit_codes as exits
-from deploy.aws.errors import meaning
-from deploy.aws.service import ServiceSnapshot
-from deploy.aws.tasks import named_digest, service
+from deploy.aws.errors import aws_error
+from deploy.aws.service import ServiceSnapshot, describe_service
+from deploy.aws.task import named_digest
 from deploy.config.image_contract import parse
 from deploy.config.plan import PHASES, PlanError
 from deploy.findings import terminal
@@ -208,7 +208,7 @@ def start_deployment(session: RolloutSession, phase: Phase, digest: str, snapsho
     try:
         name = submit(session, deployed, snapshot)
     except ClientError as error:
-        refused = meaning(error, "ecs")
+        refused = aws_error(error, "ecs")
         if refused.passing:  # the request may have arrived all the same; `trail resume` finds out
             raise
         sentence = f"{refused} Nothing was changed."
@@ -299,7 +299,7 @@ def reusable_task_definition(
 
 def running_image(session: RolloutSession) -> tuple[str | None, str | None]:
     """ARN of the task definition that the service runs, and the digest that names its image; None if there is none."""
-    described = service(session.clients, session.plan)
+    described = describe_service(session.clients, session.plan)
     if described is None or not described.get("desiredCount"):
         return None, None
     task_definition = describe_task_definition(session.clients, str(described["taskDefinition"]))

@@ -15,9 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from bentos.skin.settings import Phase
-from deploy.aws.service import ServiceSnapshot, Task
+from deploy.aws.service import Event, ServiceSnapshot
+from deploy.aws.task import Task
 from deploy.config.plan import PHASES
 from deploy.gates.registry import GATES
+from deploy.lenient import seconds
 from deploy.next_command import NO_OPTIONS, OptionsInUse
 from deploy.record.phases import MARKERS
 from deploy.record.trail import GateResult
@@ -43,7 +45,7 @@ class LogReporter:
         self._options = options
         self._began = time.monotonic()
         self._printed: dict[str, str] = {}
-        self._events: set[str] = set()
+        self._events: set[Event] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -83,13 +85,13 @@ class LogReporter:
             age = new_or_old(task, deployment)
             self._changed(task.id, f"task {task.id[:8]} {age} {task.status}, health {task.health}")
         for target in snapshot.targets:
-            reason = f": {printable(target.reason)}" if target.reason else ""
+            reason = f": {printable(target.why)}" if target.why else ""
             self._changed(f"target {target.address}", f"target {target.address} is {target.state}{reason}")
         for event in snapshot.events:
-            if event.id not in self._events:
-                self._events.add(event.id)
-                if current is None or event.at >= current.created:
-                    self.say(f"ECS: {printable(event.message, 300)}")
+            if event not in self._events:
+                self._events.add(event)
+                if current is None or seconds(event.at) >= seconds(current.created):
+                    self.say(f"ECS: {printable(event.text, 300)}")
 
     def show_gates(self, results: Sequence[GateResult], passed_s: float, window_s: float) -> None:
         """Print which gates have changed; all of them have passed for `passed_s` of `window_s` seconds."""
@@ -243,7 +245,7 @@ def coloured(state: str) -> Text:
 
 def new_or_old(task: Task, deployment: str) -> str:
     """Whether the deployment started the task."""
-    return "new" if task.deployment == deployment else "old"
+    return "new" if task.started_by == deployment else "old"
 
 
 def make_reporter(plain: bool, options: OptionsInUse = NO_OPTIONS) -> LogReporter:

@@ -7,10 +7,10 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy import exit_codes as exits
-from deploy.aws.errors import AwsError, Denied, told
+from deploy.aws.errors import AwsError, Denied, describe
 from deploy.aws.service import Deployment, ServiceSnapshot
-from deploy.aws.tasks import named_digest
-from deploy.diagnose.evidence import gather
+from deploy.aws.task import named_digest
+from deploy.diagnose.gather import gather
 from deploy.diagnose.ranking import diagnose
 from deploy.diagnose.registry import Diagnosis
 from deploy.gates.run import Verdict, run_gates
@@ -180,7 +180,7 @@ def enable_autoscaling(session: RolloutSession) -> None:
     try:
         autoscaling.enable(session.clients, session.plan, session.contract)
     except (ClientError, BotoCoreError) as error:
-        session.reporter.say(f"Autoscaling is not enabled: {told(error)}")
+        session.reporter.say(f"Autoscaling is not enabled: {describe(error)}")
 
 
 def deployed_of(

@@ -7,8 +7,9 @@ import os
 from datetime import timedelta
 
 from deploy import exit_codes as exits
-from deploy.aws import tasks
 from deploy.aws.service import Deployment, ServiceSnapshot
+from deploy.aws.task import describe_tasks
+from deploy.lenient import seconds
 from deploy.record import lock
 from deploy.record.trail import Attempt
 from deploy.rollout import rollback as rollbacks
@@ -68,8 +69,8 @@ def finish(session: RolloutSession, attempt: Attempt) -> Result:
     snapshot = session.snapshot()
     deployed = attempt.deployed
     deployment = None if deployed is None else find_deployment(snapshot, attempt)
-    start = deployment.created if deployment is not None else attempt.started
-    known = {item.id for item in snapshot.deployments if item.created < start}
+    start = (deployment.created if deployment is not None else None) or attempt.started
+    known = {item.id for item in snapshot.deployments if seconds(item.created) < seconds(start)}
     name = attempt.deployment or (deployment.id if deployment is not None else find_ended_deployment(session, attempt))
     if name is not None:
         attempt = session.update_attempt(deployment=name)
@@ -106,9 +107,10 @@ def find_deployment(snapshot: ServiceSnapshot, attempt: Attempt) -> Deployment |
     if attempt.deployment is not None:
         return snapshot.deployment(attempt.deployment)
     arn = attempt.deployed.task_definition if attempt.deployed else None
-    earliest = attempt.started - CLOCK_SKEW
+    earliest = seconds(attempt.started - CLOCK_SKEW)
     return next(
-        (item for item in snapshot.deployments if item.task_definition == arn and item.created > earliest), None
+        (item for item in snapshot.deployments if item.task_definition == arn and seconds(item.created) > earliest),
+        None,
     )
 
 
@@ -117,7 +119,7 @@ def find_ended_deployment(session: RolloutSession, attempt: Attempt) -> str | No
     if attempt.deployed is None:
         return None
     others = {None, "", *(item.deployment for item in session.record.attempts)}
-    for task in tasks.tasks(session.clients, session.plan, "STOPPED"):
+    for task in describe_tasks(session.clients, session.plan, "STOPPED"):
         ours = task.get("taskDefinitionArn") == attempt.deployed.task_definition
         if ours and task.get("startedBy") not in others and task["createdAt"] > attempt.started - CLOCK_SKEW:
             return str(task["startedBy"])

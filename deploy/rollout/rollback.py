@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from bentos.skin.settings import HEALTH_PATH, Phase
 from deploy import exit_codes as exits
-from deploy.aws.errors import meaning
+from deploy.aws.errors import aws_error
 from deploy.aws.service import ServiceSnapshot
 from deploy.config.plan import PHASES
 from deploy.findings.catalog import NOT_CONFIRMED
@@ -105,7 +105,7 @@ def roll_back_failure(
     except ConcurrentDeploymentError as error:
         return session.end_attempt(exits.SOMEBODY_ELSE, "overtaken", f"{failure} {error}")
     except ClientError as error:
-        refused = meaning(error)
+        refused = aws_error(error)
         if refused.passing:  # `trail resume` tries again
             raise
         sentence = f"The rollback failed: {refused} {refused.advice}".strip()
@@ -209,7 +209,7 @@ def moved_tag_warning(release: Release, snapshot: ServiceSnapshot, deployment: s
         snapshot: the service, when the deployment had completed.
         deployment: id of the one that rolled back.
     """
-    digests = {task.digest for task in snapshot.tasks if task.deployment == deployment and task.digest}
+    digests = {task.digest for task in snapshot.tasks if task.started_by == deployment and task.digest}
     if release.phase is not None or not release.deployed.digest or digests <= {release.deployed.digest}:
         return ""
     return (

@@ -101,7 +101,7 @@ class RolloutSession:
 
     def snapshot(self) -> ecs.ServiceSnapshot:
         """The service as it is now."""
-        return ecs.picture(self.clients, self.plan)
+        return ecs.read_snapshot(self.clients, self.plan)
 
     def refuse_unreachable(self, snapshot: ecs.ServiceSnapshot) -> None:
         """Refuse a wrong URL: with it every gate would fail, and a healthy service would be rolled back.

@@ -7,8 +7,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy.aws.clients import Clients
-from deploy.aws.errors import told
-from deploy.aws.service import Deployment, ServiceSnapshot, picture
+from deploy.aws.errors import describe
+from deploy.aws.service import Deployment, ServiceSnapshot, read_snapshot
 from deploy.config.plan import Plan
 from deploy.record.progress import current
 from deploy.record.text import short
@@ -34,9 +34,9 @@ def live_status(plan: Plan, clients: Clients, record: Record) -> LiveStatus:
         record: of the service.
     """
     try:
-        snapshot = picture(clients, plan)
+        snapshot = read_snapshot(clients, plan)
     except (ClientError, BotoCoreError) as error:
-        reason = told(error)
+        reason = describe(error)
         return LiveStatus([f"AWS:   the service cannot be read: {printable(reason, 300)}"], {"error": reason})
     primary = snapshot.primary
     if snapshot.service is None or primary is None:

@@ -8,26 +8,28 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal, Protocol, TypeVar
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 from botocore.parsers import ResponseParserError
 
 from deploy.aws.clients import Clients
-from deploy.aws.errors import ERRORS, Denied, NoCredentials, Unreachable, meaning
+from deploy.aws.errors import ERRORS, Denied, NoCredentials, Unreachable, aws_error
 from deploy.aws.service import (
+    DEPLOYMENT_FAILED,
     NO_REASON,
+    ROLLING_BACK,
     SLACK,
     Deployment,
     ServiceSnapshot,
-    picture,
+    read_snapshot,
     rollback_reason,
     service_deployments,
 )
 from deploy.config.plan import Plan
-from deploy.diagnose.deployment import BACK, FAILED
 from deploy.diagnose.registry import Diagnosis
+from deploy.lenient import seconds
 
 RETRY_S = 120.0  # how long AWS may be unreachable; the deployment goes on meanwhile
 RETRY_PAUSE_S = 5
@@ -110,10 +112,10 @@ def follow_deployment(
     began = time.monotonic()
     causes: list[str] = []
     while True:
-        snapshot = retry_on_network_error(lambda: picture(clients, plan), reporter)
+        snapshot = retry_on_network_error(lambda: read_snapshot(clients, plan), reporter)
         reporter.show_snapshot(snapshot, deployment)
         if current := snapshot.deployment(deployment):
-            since = current.created
+            since = current.created or since
         outcome = retry_on_network_error(
             functools.partial(deployment_outcome, clients, plan, snapshot, deployment, known, since), reporter
         )
@@ -171,14 +173,14 @@ def deployment_outcome(
 def failure_reason(snapshot: ServiceSnapshot, name: str) -> str | None:
     """Why a deployment failed, by the service's events; None if no event says that it failed."""
     for event in snapshot.events:
-        if (match := FAILED.search(event.message)) is not None and match["id"] == name:
-            return event.message[match.end() :].strip(" :.") or NO_REASON
+        if (match := DEPLOYMENT_FAILED.search(event.text)) is not None and match["id"] == name:
+            return event.text[match.end() :].strip(" :.") or NO_REASON
     return None
 
 
 def is_rollback(deployment: Deployment) -> bool:
     """Whether a deployment is a rollback in progress; ECS replaces its reason once it has ended."""
-    return BACK.search(deployment.reason) is not None
+    return ROLLING_BACK.search(deployment.reason) is not None
 
 
 def ecs_rollback_reason(
@@ -206,13 +208,15 @@ def ecs_rollback_reason(
     if primary is None or primary.id == name:
         return None
     failures = [
-        (event.at, match["id"]) for event in snapshot.events if (match := FAILED.search(event.message)) is not None
+        (event.at, match["id"])
+        for event in snapshot.events
+        if (match := DEPLOYMENT_FAILED.search(event.text)) is not None
     ]
-    if failures and failures[-1][0] >= since - SLACK and failures[-1][1] != name:
+    if failures and seconds(failures[-1][0]) >= seconds(since - SLACK) and failures[-1][1] != name:
         return None  # somebody else's later deployment failed, and ECS rolled that one back
     reason = failure_reason(snapshot, name)
     named = any(
-        primary.id == match["id"] for event in snapshot.events if (match := BACK.search(event.message)) is not None
+        primary.id == match["id"] for event in snapshot.events if (match := ROLLING_BACK.search(event.text)) is not None
     )
     if reason is not None and named:
         return reason
@@ -222,7 +226,7 @@ def ecs_rollback_reason(
             return None  # somebody else has updated the service
         described = rollback_reason(clients, snapshot.service or {}, deployments[0]) if deployments else None
     except ERRORS as error:
-        if isinstance(meaning(error, "ecs"), NoCredentials | Unreachable):
+        if isinstance(aws_error(error, "ecs"), NoCredentials | Unreachable):
             raise
         described = None
     if described is None and not named and not is_rollback(primary):
@@ -233,13 +237,13 @@ def ecs_rollback_reason(
 def shows_trouble(snapshot: ServiceSnapshot, name: str) -> bool:
     """Whether anything of a deployment seems to fail, so that a diagnosis is worth its API calls."""
     deployment = snapshot.deployment(name)
-    tasks = [task for task in snapshot.tasks if task.deployment == name]
+    tasks = [task for task in snapshot.tasks if task.started_by == name]
     addresses = {task.address for task in tasks}
     return bool(
         (deployment is not None and deployment.failed)
         or any(task.health == "UNHEALTHY" for task in tasks)
         or any(target.state == "unhealthy" and target.address in addresses for target in snapshot.targets)
-        or any("unable to" in event.message or "failed" in event.message for event in snapshot.events[-3:])
+        or any("unable to" in event.text or "failed" in event.text for event in snapshot.events[-3:])
     )
 
 
@@ -270,7 +274,7 @@ def stop_deployment(clients: Clients, plan: Plan, deployment: Deployment) -> boo
     """
     arn = ""
     try:
-        deployments = service_deployments(clients, plan, deployment.created)
+        deployments = service_deployments(clients, plan, deployment.created or datetime.now(UTC))
         if not deployments or deployments[0].get("status") not in ("PENDING", "IN_PROGRESS"):
             return False
         arn = str(deployments[0]["serviceDeploymentArn"])
@@ -280,7 +284,7 @@ def stop_deployment(clients: Clients, plan: Plan, deployment: Deployment) -> boo
     except ERRORS as error:
         if isinstance(error, ClientError) and _cannot_be_stopped(error):
             return False
-        refused = meaning(error, "ecs")
+        refused = aws_error(error, "ecs")
         if isinstance(refused, NoCredentials | Unreachable):
             raise
         if isinstance(refused, Denied) and arn:

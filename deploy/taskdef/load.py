@@ -1,6 +1,6 @@
-"""Reading a task definition as people keep them: any Unicode, what `describe-task-definition` prints, JSON or YAML.
+"""Loads a task definition from a file: any Unicode encoding, JSON or YAML, also what `describe-task-definition` prints.
 
-What was stripped on the way is said. What cannot be read ends in one sentence.
+What was stripped becomes findings. An error is one sentence.
 """
 
 import codecs
@@ -13,18 +13,18 @@ from typing import Any, NamedTuple
 from deploy.config import files as reading
 from deploy.findings.catalog import CODES
 from deploy.findings.finding import Finding, fail, warn
-from deploy.taskdef import schema as shape
+from deploy.taskdef import schema
 from deploy.text import plain, printable, shown
 
-MAX_BYTES = 1 << 20  # ECS itself takes 64 KiB; with white space and in UTF-16 that is far less than this
-MARKS = (  # of 32 bits first, since they begin like those of 16
+MAX_BYTES = 1 << 20  # ECS takes 64 KiB; with white space and in UTF-16 that is far less than this
+MARKS = (  # UTF-32 first, since its marks begin like those of UTF-16
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-DEEPEST = 32  # levels; the API's own model has 7
+DEEPEST = 32  # levels; the model of the API has 7
 
 ENCODING = CODES["FILE_ENCODING"]
 WRAPPER = CODES["FILE_WRAPPER"]
@@ -37,18 +37,18 @@ class TaskDefinitionError(Exception):
     """The file is no task definition; the message is one sentence."""
 
 
-class Read(NamedTuple):
-    """A task definition without what was stripped, and what that was."""
+class Loaded(NamedTuple):
+    """A task definition without what was stripped, and findings for what was."""
 
     task: dict[str, Any]
     stripped: list[Finding]
 
 
-def read(path: Path) -> Read:
-    """Read a task definition.
+def load(path: Path) -> Loaded:
+    """Load a task definition.
 
     Raises:
-        TaskDefinitionError: it is missing, too large, of no known encoding, no JSON, or nothing like a task definition.
+        TaskDefinitionError: the file is missing, too large, of an unknown encoding, not JSON, or no task definition.
     """
     name = printable(str(path))
     _refuse_revision(path, name)
@@ -58,7 +58,7 @@ def read(path: Path) -> Read:
         raise TaskDefinitionError(str(error)) from None
     content = _parse(text, path, name)
     if not isinstance(content, dict):
-        raise TaskDefinitionError(f"{name} holds {shown(content)} and not an object; a task definition has keys.")
+        raise TaskDefinitionError(f"{name} holds {shown(content)}; a task definition is an object.")
     if isinstance(inner := content.get("taskDefinition"), dict):
         beside = sorted(printable(key, 40) for key in content if key not in ("taskDefinition", "tags"))
         more = f" and {', '.join(beside)} beside it" if beside else ""
@@ -69,26 +69,26 @@ def read(path: Path) -> Read:
         content = inner
     elif "taskDefinition" in content:
         raise TaskDefinitionError(
-            f"{name} names {shown(content['taskDefinition'])} as taskDefinition, and not an object."
+            f"{name} has {shown(content['taskDefinition'])} as taskDefinition, which must be an object."
         )
     stripped += _own_fields(content, name)
-    return Read({key: value for key, value in content.items() if key not in shape.read_only()}, stripped)
+    return Loaded({key: value for key, value in content.items() if key not in schema.read_only()}, stripped)
 
 
 def _refuse_revision(path: Path, name: str) -> None:
-    """Say what is meant where someone names a revision in place of a file."""
-    found = re.fullmatch(r"(?:\S*:task-definition/)?[\w-]+:(\w+)", str(path))
-    if found is None or path.exists():
+    """Explain what to do where somebody names a revision in place of a file."""
+    match = re.fullmatch(r"(?:\S*:task-definition/)?[\w-]+:(\w+)", str(path))
+    if match is None or path.exists():
         return
-    if not found[1].isdecimal():
-        sentence = f"{name} is no file, and no revision either: revisions are whole numbers, and {found[1]} is a word."
+    if not match[1].isdecimal():
+        sentence = f"{name} is no file, and no revision either: revisions are whole numbers, and {match[1]} is a word."
         raise TaskDefinitionError(sentence)
     command = f"aws ecs describe-task-definition --task-definition {name}"
-    raise TaskDefinitionError(f"{name} is no file; save what `{command}` prints, and name that.")
+    raise TaskDefinitionError(f"{name} is no file; save what `{command}` prints, and name the file.")
 
 
 def _decode(content: bytes, name: str) -> tuple[str, list[Finding]]:
-    """The text; JSON begins with two ASCII characters, so zeros among the first bytes tell UTF-16 and UTF-32 apart."""
+    """The text. JSON begins with two ASCII characters, so zeros in the first bytes tell UTF-16 and UTF-32 apart."""
     mark, encoding = next(((mark, name) for mark, name in MARKS if content.startswith(mark)), (b"", "utf-8"))
     if not mark and b"\0" in content[:4]:
         zeros = (content[:1] == b"\0", content[1:2] == b"\0")
@@ -101,7 +101,7 @@ def _decode(content: bytes, name: str) -> tuple[str, list[Finding]]:
     if not mark and encoding == "utf-8":
         return text, []
     what = f"{encoding.upper()}{' with a byte order mark' if mark else ''}"
-    sentence = f"{name} is {what}, which the AWS tools do not read; read all the same."
+    sentence = f"{name} is {what}, which the AWS tools do not read; it was read nevertheless."
     return text, [_stripped(ENCODING.code, sentence, "encoding", what)]
 
 
@@ -109,64 +109,64 @@ def _parse(text: str, path: Path, name: str) -> Any:
     try:
         if path.suffix.lower() in (".yaml", ".yml") and not text.lstrip().startswith("{"):
             data = reading.plain_yaml(text)
-            content = json.loads(json.dumps(data, default=str))  # without dates and the like, which JSON has not
+            content = json.loads(json.dumps(data, default=str))  # dates become text
         else:
-            content = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+            content = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         sentence = f"{name} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
         raise TaskDefinitionError(sentence) from None
     except (reading.Unreadable, ValueError, TypeError) as error:
         raise TaskDefinitionError(f"{name} cannot be read: {printable(' '.join(str(error).split()), 200)}.") from None
     except RecursionError:
-        raise TaskDefinitionError(f"{name} is nested too deep to be a task definition.") from None
-    if _deep(content):
-        raise TaskDefinitionError(f"{name} is nested more than {DEEPEST} deep, which no task definition is.")
+        raise TaskDefinitionError(f"{name} is nested too deep for a task definition.") from None
+    if _is_too_deep(content):
+        raise TaskDefinitionError(f"{name} is nested more than {DEEPEST} levels deep; no task definition is.")
     return content
 
 
-def _deep(content: Any) -> bool:
+def _is_too_deep(content: Any) -> bool:
     level = [content]
     for _ in range(DEEPEST):
         level = [
             inner
-            for one in level
-            if isinstance(one, dict | list)
-            for inner in (one.values() if isinstance(one, dict) else one)
+            for value in level
+            if isinstance(value, dict | list)
+            for inner in (value.values() if isinstance(value, dict) else value)
         ]
     return bool(level)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise ValueError(f"the key {shown(twice)} stands there twice")
-    return found
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        duplicate, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the key {shown(duplicate)} occurs twice")
+    return content
 
 
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no JSON")
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
 
 
 def _own_fields(content: dict[str, Any], name: str) -> list[Finding]:
-    found = []
-    if there := sorted(set(content) & shape.read_only()):
-        sentence = f"{name} has fields that only ECS writes: {', '.join(there)}; stripped."
-        found.append(_stripped(READ_ONLY.code, sentence, ", ".join(there), there))
+    findings = []
+    if fields := sorted(set(content) & schema.read_only()):
+        sentence = f"{name} has fields that only ECS writes: {', '.join(fields)}; stripped."
+        findings.append(_stripped(READ_ONLY.code, sentence, ", ".join(fields), fields))
     if (state := content.get("status")) not in (None, "ACTIVE"):
         sentence = f"status is {shown(state)}, so no service can be updated or rolled back to this revision."
-        found.append(_stripped(INACTIVE.code, sentence, "status", state, "Register it again, as a new revision."))
+        findings.append(_stripped(INACTIVE.code, sentence, "status", state, "Register it again, as a new revision."))
     arn = content.get("taskDefinitionArn")
     tail = arn.rpartition(":task-definition/")[2].partition(":")[2] if isinstance(arn, str) else ""
     for where, value in (("revision", content.get("revision")), ("taskDefinitionArn", tail)):
         if isinstance(value, str) and value and not value.isdecimal():
-            sentence = f"{where} names the revision {shown(value)}; revisions are whole numbers that ECS gives."
+            sentence = f"{where} names the revision {shown(value)}; ECS numbers revisions itself."
             place = (f"task definition: {where}", plain(content[where]))
-            repair = "Name a revision by its number; say the phase in SHINE_PHASE."
-            found.append(fail(REVISION_WORD.code, sentence, place, repair=repair))
-    return found
+            repair = "Name a revision by its number, and set the phase in SHINE_PHASE."
+            findings.append(fail(REVISION_WORD.code, sentence, place, repair=repair))
+    return findings
 
 
 def _stripped(code: str, sentence: str, where: str, value: Any, repair: str | None = None) -> Finding:
-    repair = repair or "Render it instead of keeping copies: `trail render`."
+    repair = repair or "Render it with `trail render` instead of keeping copies."
     return warn(code, sentence, (f"task definition: {where}", plain(value)), repair=repair)

@@ -1,19 +1,20 @@
-"""A task definition held against the API's own model, as botocore carries it: names, types, what must be there.
+"""Compares a task definition with the API's model in botocore: keys, types, required values.
 
-botocore's own validator stops neither at a wrong word among few (`networkMode`), nor names the nearest right key; nor
-can one read on where it found fault. Here every value of a wrong type is kept as what it must have meant, where that
-is plain ("5000" for 5000), and is broken otherwise, so that one mistake is told once.
+botocore's own validator accepts unknown values of an enumeration (`networkMode`), names no nearest key, and stops at
+the first error. Here a value of a wrong type is converted where its meaning is clear ("5000" for 5000), and is an
+`InvalidValue` otherwise, so that each mistake is reported once.
 """
 
 import difflib
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
+from deploy.findings.finding import CheckSkipped
 from deploy.text import printable, shown, words
-from deploy.verify.context import InvalidValue, Part, ShapeViolation
 
 MOST_DIGITS = 40
 NAMES = {
@@ -40,14 +41,53 @@ TYPES: dict[str, Any] = {
 }
 
 
+class InvalidValue:
+    """Stands in place of a value of a wrong type; `reason` says what is wrong with it."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+class Part(dict[str, Any]):
+    """An object of the task definition, in which an invalid value cannot be mistaken for a missing one."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value, or the default where it is missing.
+
+        Raises:
+            CheckSkipped: the value is invalid.
+        """
+        value = super().get(key, default)
+        if isinstance(value, InvalidValue):
+            raise CheckSkipped(f"not looked at, since {value.reason}")
+        return value
+
+
+@dataclass(frozen=True)
+class ShapeViolation:
+    """A place where a task definition does not fit the API.
+
+    Attributes:
+        kind: type, value, unknown or missing.
+        path: of the place, such as containerDefinitions[0].image.
+        value: that stands there.
+        expected: what the API takes: a type, a value, or the nearest key.
+    """
+
+    kind: str
+    path: str
+    value: Any
+    expected: str
+
+
 @cache
 def service() -> Any:
-    """ECS, as botocore describes it."""
+    """The model of ECS in botocore."""
     return ServiceModel(Loader().load_service_model("ecs", "service-2"))
 
 
 def register_input() -> Any:
-    """What RegisterTaskDefinition takes."""
+    """The shape of the input of RegisterTaskDefinition."""
     return service().operation_model("RegisterTaskDefinition").input_shape
 
 
@@ -57,62 +97,62 @@ def read_only() -> set[str]:
 
 
 def fit(task: dict[str, Any]) -> tuple[Part, tuple[ShapeViolation, ...]]:
-    """The task definition with what is broken marked, and every fault."""
-    faults: list[ShapeViolation] = []
-    return _structure(task, register_input(), "", faults), tuple(faults)
+    """The task definition with invalid values marked, and all violations."""
+    violations: list[ShapeViolation] = []
+    return _structure(task, register_input(), "", violations), tuple(violations)
 
 
-def _value(value: Any, shape: Any, path: str, faults: list[ShapeViolation]) -> Any:
-    wanted = shape.type_name
-    if not isinstance(value, TYPES[wanted]) or (isinstance(value, bool) and wanted != "boolean"):
-        faults.append(ShapeViolation("type", path, value, NAMES[wanted]))
-        return _meant(value, wanted, path)
-    if wanted == "structure":
-        return _structure(value, shape, path, faults)
-    if wanted == "list":
-        items = [_value(one, shape.member, f"{path}[{place}]", faults) for place, one in enumerate(value)]
-        return next((one for one in items if isinstance(one, InvalidValue)), items)
-    if wanted == "map":
-        return Part({key: _value(one, shape.value, f"{path}.{key}", faults) for key, one in value.items()})
+def _value(value: Any, shape: Any, path: str, violations: list[ShapeViolation]) -> Any:
+    expected = shape.type_name
+    if not isinstance(value, TYPES[expected]) or (isinstance(value, bool) and expected != "boolean"):
+        violations.append(ShapeViolation("type", path, value, NAMES[expected]))
+        return _converted(value, expected, path)
+    if expected == "structure":
+        return _structure(value, shape, path, violations)
+    if expected == "list":
+        items = [_value(item, shape.member, f"{path}[{index}]", violations) for index, item in enumerate(value)]
+        return next((item for item in items if isinstance(item, InvalidValue)), items)
+    if expected == "map":
+        return Part({key: _value(item, shape.value, f"{path}.{key}", violations) for key, item in value.items()})
     known = getattr(shape, "enum", None)
     if known and value not in known:
-        near = difflib.get_close_matches(value.upper(), [one.upper() for one in known], n=1, cutoff=0.6)
-        meant = next((one for one in known if near and one.upper() == near[0]), None)
-        faults.append(ShapeViolation("value", path, value, meant or words(known)))
+        near = difflib.get_close_matches(value.upper(), [word.upper() for word in known], n=1, cutoff=0.6)
+        meant = next((word for word in known if near and word.upper() == near[0]), None)
+        violations.append(ShapeViolation("value", path, value, meant or words(known)))
         return InvalidValue(f"{printable(path)} is {shown(value)}")
     return value
 
 
-def _structure(value: dict[str, Any], shape: Any, path: str, faults: list[ShapeViolation]) -> Part:
+def _structure(value: dict[str, Any], shape: Any, path: str, violations: list[ShapeViolation]) -> Part:
     dot = f"{path}." if path else ""
     part = Part()
-    for key, one in value.items():
+    for key, item in value.items():
         if key in shape.members:
-            part[key] = _value(one, shape.members[key], dot + key, faults)
+            part[key] = _value(item, shape.members[key], dot + key, violations)
             continue
         names = {name.lower(): name for name in shape.members}
         near = difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.7)
-        faults.append(
-            ShapeViolation("unknown", dot + printable(key, 60), plain_name(one), names[near[0]] if near else "")
+        violations.append(
+            ShapeViolation("unknown", dot + printable(key, 60), kind_of(item), names[near[0]] if near else "")
         )
         if near and names[near[0]] not in value:
             part[names[near[0]]] = InvalidValue(f"{names[near[0]]} is misspelt as {printable(key, 60)}")
     for key in shape.required_members:
         if key not in part:
-            faults.append(ShapeViolation("missing", dot + key, None, NAMES[shape.members[key].type_name]))
+            violations.append(ShapeViolation("missing", dot + key, None, NAMES[shape.members[key].type_name]))
             part[key] = InvalidValue(f"{dot}{key} is missing")
     return part
 
 
-def plain_name(value: Any) -> Any:
-    """A value under an unknown name, which may be anything: its kind only, since it may be a secret."""
+def kind_of(value: Any) -> Any:
+    """The kind of a value under an unknown key; the value itself may be a secret."""
     return next((name for kind, name in ((dict, "an object"), (list, "a list")) if isinstance(value, kind)), "a value")
 
 
-def _meant(value: Any, wanted: str, path: str) -> Any:
-    """What a value of another type must have meant, or Broken."""
+def _converted(value: Any, expected: str, path: str) -> Any:
+    """A value of another type in the expected one where its meaning is clear, else an InvalidValue."""
     text = str(value).strip().lower() if isinstance(value, str | int | float) else ""
-    if wanted in ("integer", "long"):
+    if expected in ("integer", "long"):
         number = text.removesuffix(".0")
         if (
             number.removeprefix("-").isdecimal()
@@ -121,10 +161,10 @@ def _meant(value: Any, wanted: str, path: str) -> Any:
             and not isinstance(value, bool)
         ):
             return int(number)
-    elif wanted == "boolean" and text in ("true", "false"):
+    elif expected == "boolean" and text in ("true", "false"):
         return text == "true"
-    elif wanted == "string" and isinstance(value, bool):
+    elif expected == "string" and isinstance(value, bool):
         return text
-    elif wanted == "string" and isinstance(value, int | float):
+    elif expected == "string" and isinstance(value, int | float):
         return str(value)[:MOST_DIGITS]
     return InvalidValue(f"{printable(path)} is {shown(value)}")

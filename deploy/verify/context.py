@@ -5,41 +5,12 @@ from functools import cached_property
 from typing import Any
 
 from deploy.config.image_contract import Contract
-from deploy.findings.finding import Place
+from deploy.findings.finding import CheckSkipped, Place
 from deploy.taskdef.model import candidates, not_determined, serving_container
+from deploy.taskdef.schema import Part, ShapeViolation
 from deploy.text import plain
 
 TASK_DEFINITION, CONTRACT = "task definition", "image contract"
-
-
-class CheckSkipped(Exception):
-    """A check cannot read its subject; the message says why, in words that follow a colon."""
-
-
-class InvalidValue:
-    """Stands where a value is of a type that cannot be read; `reason` says which fault hides it."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-
-
-class Part(dict[str, Any]):
-    """An object of the task definition, in which broken values cannot be mistaken for missing ones."""
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value, or the default where it is missing; raises CheckSkipped where it is broken."""
-        value = super().get(key, default)
-        if isinstance(value, InvalidValue):
-            raise CheckSkipped(f"not checked, since {value.reason}")
-        return value
-
-
-class ShapeViolation(Exception):
-    """A place where a task definition does not fit the API; see deploy/taskdef/schema.py."""
-
-    def __init__(self, kind: str, path: str, value: Any, wanted: str) -> None:
-        super().__init__(path)
-        self.kind, self.path, self.value, self.wanted = kind, path, value, wanted
 
 
 @dataclass(frozen=True)

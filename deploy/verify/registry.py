@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from deploy.findings.catalog import CODES, Code
-from deploy.findings.finding import Finding, Level, Place, finding, ok, skip
-from deploy.verify.context import CheckContext, CheckSkipped
+from deploy.findings.finding import CheckSkipped, Finding, Level, Place, finding, ok, skip
+from deploy.verify.context import CheckContext
 
 
 class Violation(NamedTuple):

@@ -206,7 +206,7 @@ def test_a_missing_permission_leaves_open_what_needs_it_and_names_it(good: Good,
     code, out, _ = run(capsys, "--from-service", SERVICE)
     assert code == exits.FOUND
     for place in ("load_balancer.listener", "domain"):
-        assert f"TODO  {place}: elasticloadbalancing:DescribeTargetGroups is not allowed" in out
+        assert f"TODO  {place}: the credentials lack elasticloadbalancing:DescribeTargetGroups" in out
     assert '"Action": "elasticloadbalancing:DescribeTargetGroups", "Resource": "*"' in out
     assert "deregistration_delay: 30\n" in (here / "trail.yaml").read_text(), "it was asked for elsewhere"
 

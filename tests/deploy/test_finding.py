@@ -16,7 +16,9 @@ from rich.console import Console
 
 import deploy
 from deploy.aws.cloudformation import Change
-from deploy.aws.service import Deployment, Event, ServiceSnapshot, Target, Task
+from deploy.aws.network import Target
+from deploy.aws.service import Deployment, Event, ServiceSnapshot
+from deploy.aws.task import Task
 from deploy.cli import infra
 from deploy.cli import main as cli
 from deploy.config.image_contract import parse
@@ -109,10 +111,25 @@ def test_what_why_quotes_can_be_printed() -> None:
 SEEN = ServiceSnapshot(
     NOW,
     {},
-    [Deployment(HOSTILE, "PRIMARY", HOSTILE, HOSTILE, "td:2", 2, 1, 1, 0, NOW)],
-    [Task(HOSTILE, HOSTILE, HOSTILE, HOSTILE, None, "127.0.0.2")],
-    [Target("127.0.0.2", HOSTILE, HOSTILE), Target(HOSTILE, "healthy", "")],
-    [Event("1", NOW, HOSTILE)],
+    [
+        Deployment.model_construct(
+            id=HOSTILE,
+            status="PRIMARY",
+            rollout=HOSTILE,
+            reason=HOSTILE,
+            task_definition="td:2",
+            desired=2,
+            running=1,
+            pending=1,
+            created=NOW,
+        )
+    ],
+    [Task.model_construct(id=HOSTILE, status=HOSTILE, health=HOSTILE, started_by=HOSTILE, address="127.0.0.2")],
+    [
+        Target.model_construct(address="127.0.0.2", state=HOSTILE, reason=HOSTILE, description=HOSTILE),
+        Target.model_construct(address=HOSTILE, state="healthy"),
+    ],
+    [Event.model_construct(at=NOW, text=HOSTILE)],
 )
 
 

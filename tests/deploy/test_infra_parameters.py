@@ -68,9 +68,9 @@ def test_the_bucket_has_the_account_in_its_name_and_the_prefix_is_above_all_vers
     ("infra", "more", "said"),
     [
         ({"vpc": "existing", **BASIC}, {}, "vpc existing needs vpc_id and load_balancer_subnets"),
-        (public(vpc_id="vpc-0a1b2c3d"), {}, "vpc public makes a new one"),
+        (public(vpc_id="vpc-0a1b2c3d"), {}, "vpc public makes a new VPC"),
         (public(vpc="private"), {}, "infra.vpc"),
-        (public(alarm_email=None), {}, "alarms need somebody"),
+        (public(alarm_email=None), {}, "alarms need a recipient"),
         ({"vpc": "public", "alarm_email": "a@example.com"}, {}, "HTTPS needs adopt.certificate, or a hosted_zone"),
         (public(adopt=BASIC["adopt"] | LOAD_BALANCER), {}, "vpc must be existing"),
         (

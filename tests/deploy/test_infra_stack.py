@@ -11,7 +11,7 @@ from botocore.stub import ANY, Stubber
 
 from deploy.aws import cloudformation as stack
 from deploy.aws.cloudformation import Change, ChangeSet, StackError, execute, pending
-from deploy.aws.errors import permission, told
+from deploy.aws.errors import describe, permission
 
 NAME = "shine-api-gateway-infra"
 STACK = f"arn:aws:cloudformation:us-east-1:123456789012:stack/{NAME}/1"
@@ -244,7 +244,8 @@ def test_a_failure_names_the_first_cause_and_the_permission_that_is_missing(clou
         execute(cloud.client, waiting(), said.append)
     message = str(caught.value)
     assert (caught.value.failed, caught.value.code) == (True, "STACK_FAILED")
-    assert "the stack is DELETE_COMPLETE: A (S3::Bucket) failed: s3:CreateBucket on arn:aws:s3:::weights" in message
+    assert "the stack is DELETE_COMPLETE: A (S3::Bucket) failed: the credentials lack s3:CreateBucket on" in message
+    assert "s3:CreateBucket on arn:aws:s3:::weights." in message
     assert '{"Effect": "Allow", "Action": "s3:CreateBucket", "Resource": "arn:aws:s3:::weights"}' in message
     assert "cancelled" not in message
     assert len(said) == 2, "but both are told"
@@ -279,15 +280,15 @@ def error(code: str, message: str, operation: str = "CreateChangeSet") -> Client
         ),
         (
             error("Throttling", "Rate exceeded"),
-            "throttled CreateChangeSet (Throttling) until patience ended. Try again",
+            "throttled CreateChangeSet at every attempt (Throttling). Try again",
         ),
         (error("LimitExceeded", "too many"), "AWS refuses CreateChangeSet (LimitExceeded): too many"),
         (NoCredentialsError(), "no AWS credentials"),
-        (CredentialRetrievalError(provider="sso", error_msg="expired"), "could not be had"),
+        (CredentialRetrievalError(provider="sso", error_msg="expired"), "could not be read"),
     ],
 )
 def test_an_error_of_aws_is_a_sentence_that_says_what_to_do(raised: Any, said: str) -> None:
-    assert said in told(raised)
+    assert said in describe(raised)
 
 
 def test_a_denial_without_a_resource_asks_for_all_of_them() -> None:
@@ -300,4 +301,4 @@ def test_an_encoded_failure_message_is_not_shown() -> None:
     raised = error(
         "UnauthorizedOperation", "You may not. Encoded authorization failure message: " + "x" * 500, "CreateVpc"
     )
-    assert told(raised) == "AWS refuses CreateVpc (UnauthorizedOperation): You may not."
+    assert describe(raised) == "AWS refuses CreateVpc (UnauthorizedOperation): You may not."

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.aws.policy import policy
+from deploy.aws.iam import allowed, policy
 from deploy.cli import main as cli
-from deploy.verify.account import roles
 from tests.deploy.infra_plans import content, plan
 
 MOST = 6144  # characters of a managed policy, white space not counted
@@ -19,7 +18,7 @@ SERVICE = f"arn:aws:ecs:{HERE}:service/shine-ml-cluster/shine-api-gateway"
 
 def may(action: str, resource: str, **changes: Any) -> bool | None:
     """By the reading of policies that preflight has."""
-    return roles.allowed(policy(plan(None, **changes))["Statement"], action, resource)
+    return allowed(policy(plan(None, **changes))["Statement"], action, resource)
 
 
 @pytest.mark.parametrize(

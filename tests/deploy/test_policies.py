@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from deploy.aws.iam import allowed, trusts_tasks
 from deploy.verify.account.load_balancer import includes
-from deploy.verify.account.roles import allowed, trusts
 from deploy.verify.account.security_groups import admits
 
 
@@ -42,10 +42,10 @@ def test_policies_are_read_as_iam_reads_them(statements: list[dict[str, Any]], v
 
 def test_only_tasks_count_as_trusted() -> None:
     service = {"Effect": "Allow", "Principal": {"Service": ["ecs-tasks.amazonaws.com"]}, "Action": ["sts:AssumeRole"]}
-    assert trusts([service])
-    assert not trusts([{**service, "Effect": "Deny"}])
-    assert not trusts([{**service, "Principal": "*"}])
-    assert not trusts([{**service, "Action": "sts:TagSession"}])
+    assert trusts_tasks([service])
+    assert not trusts_tasks([{**service, "Effect": "Deny"}])
+    assert not trusts_tasks([{**service, "Principal": "*"}])
+    assert not trusts_tasks([{**service, "Action": "sts:TagSession"}])
 
 
 @pytest.mark.parametrize(

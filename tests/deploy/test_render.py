@@ -109,7 +109,7 @@ def test_metrics_are_asked_only_of_an_image_that_knows_them_and_where_alarms_wat
 
 @pytest.mark.parametrize("name", ["SHINE_PHASE", "SHINE_WEIGHTS_URI", "SHINE_WEIGHTS_SHA256"])
 def test_what_follows_from_the_phase_is_not_set_by_hand(name: str) -> None:
-    with pytest.raises(plans.PlanError, match=f"{name} is set by hand"):
+    with pytest.raises(plans.PlanError, match=f"settings: {name} follows from"):
         rendered(other(**{f"settings__{name}": "x"}))
 
 

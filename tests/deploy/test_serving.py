@@ -6,12 +6,18 @@ from typing import Any
 
 import pytest
 
-from deploy.aws.lenient import LenientDict
-from deploy.aws.tasks import digest_of, serving_names
+from deploy.aws.task import digest_of, serving_names
 from deploy.config import image_contract as contracts
-from deploy.diagnose.facts.definition import TaskDefinition
+from deploy.lenient import LenientDict
 from deploy.rollout.service_calls import serving, settings_of
-from deploy.taskdef.model import container_of_task, mapped_ports, not_determined, serving_container, wired_names
+from deploy.taskdef.model import (
+    TaskDefinition,
+    container_of_task,
+    mapped_ports,
+    not_determined,
+    serving_container,
+    wired_names,
+)
 from deploy.verify.account.context import Account
 from deploy.verify.account.stores import image
 from deploy.verify.container.run import try_image

@@ -306,8 +306,8 @@ import sys, time
 from pathlib import Path
 from tests.fake_ecs import Plane
 from tests.fake_ecs.driver import Driver
-with Plane(Path(sys.argv[1]), scale=0.02) as fake ECS:
-    driver = Driver(fake ECS)
+with FakeEcs(Path(sys.argv[1]), scale=0.02) as fake_ecs:
+    driver = Driver(fake_ecs)
     driver.settled(driver.create(driver.register("stub"))["deployments"][0]["id"])
     print(*[one.pid for one in plane.running], flush=True)
     time.sleep(600)

@@ -51,7 +51,7 @@ class Operator:
     """Runs the tool as a process, as people do.
 
     Args:
-        fake ECS: where AWS is.
+        fake_ecs: where AWS is.
         folder: for the plan.
     """
 

@@ -11,7 +11,7 @@ import pytest
 from botocore.client import BaseClient
 
 from deploy.aws.clients import READING
-from deploy.aws.policy import policy
+from deploy.aws.iam import policy
 from deploy.cli import main as cli
 from deploy.config.plan import PHASES
 from deploy.gates.registry import names

@@ -478,7 +478,7 @@ def test_a_missing_permission_is_a_gate_that_does_not_hold(account: DeployedAcco
     refused(account, "ecs", "ListTasks", "AccessDeniedException", lacking)
     result = ask(account.live("simple"), "tasks_running")
     assert not result.holds
-    assert "ecs:ListTasks on arn:aws:ecs:us-east-1:1:c is not allowed" in result.sentence
+    assert "redentials lack ecs:ListTasks on arn:aws:ecs:us-east-1:1:c" in result.sentence
 
 
 def test_each_question_is_asked_once_a_round(account: DeployedAccount) -> None:

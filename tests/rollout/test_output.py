@@ -7,19 +7,30 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from deploy.aws.service import Deployment, Event, ServiceSnapshot, Target, Task
+from deploy.aws.network import Target
+from deploy.aws.service import Deployment, Event, ServiceSnapshot
+from deploy.aws.task import Task
 from deploy.record.trail import GateResult
 from deploy.rollout.output import LiveReporter, LogReporter, make_reporter
 
 NOW = datetime(2026, 11, 3, 12, 4, tzinfo=UTC)
 NEW, OLD = "ecs-svc/2", "ecs-svc/1"
-DEPLOYMENT = Deployment(NEW, "PRIMARY", "IN_PROGRESS", "", "td:2", 2, 1, 1, 0, NOW)
+DEPLOYMENT = Deployment(
+    id=NEW,
+    status="PRIMARY",
+    rollout="IN_PROGRESS",
+    task_definition="td:2",
+    desired=2,
+    running=1,
+    pending=1,
+    created=NOW,
+)
 TASKS = [
-    Task("aaaaaaaa1111", "RUNNING", "HEALTHY", NEW, "sha256:1", "127.0.0.2"),
-    Task("bbbbbbbb2222", "RUNNING", "HEALTHY", OLD, "sha256:1", "127.0.0.3"),
+    Task(id=name, status="RUNNING", health="HEALTHY", started_by=deployment, digest="sha256:1", address=address)
+    for name, deployment, address in (("aaaaaaaa1111", NEW, "127.0.0.2"), ("bbbbbbbb2222", OLD, "127.0.0.3"))
 ]
-TARGETS = [Target("127.0.0.2", "healthy", ""), Target("127.0.0.3", "draining", "")]
-SEEN = ServiceSnapshot(NOW, {}, [DEPLOYMENT], TASKS, TARGETS, [Event("1", NOW, "has started\x1b[2J 1 tasks")])
+TARGETS = [Target(address="127.0.0.2", state="healthy"), Target(address="127.0.0.3", state="draining")]
+SEEN = ServiceSnapshot(NOW, {}, [DEPLOYMENT], TASKS, TARGETS, [Event(at=NOW, text="has started\x1b[2J 1 tasks")])
 
 
 def gate(name: str, holds: bool) -> GateResult:
@@ -33,7 +44,7 @@ def test_each_line_is_printed_once_and_again_when_it_changes() -> None:
     for _ in range(3):
         plain.show_snapshot(SEEN, NEW)
         plain.show_gates([gate("health", True), gate("cors", False)], 0, 4)
-    done = replace(DEPLOYMENT, rollout="COMPLETED", running=2, pending=0)
+    done = DEPLOYMENT.model_copy(update={"rollout": "COMPLETED", "running": 2, "pending": 0})
     plain.show_snapshot(replace(SEEN, deployments=[done]), NEW)
     plain.show_gates([gate("health", True), gate("cors", True)], 2, 4)
     told = [line[10:] for line in stream.getvalue().splitlines()]  # without the time

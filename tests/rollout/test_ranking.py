@@ -5,11 +5,10 @@ Also what every diagnosis has in common.
 
 import pytest
 
+from deploy.aws.service import Deployment, Event
 from deploy.diagnose.causes import CAUSES
-from deploy.diagnose.deployment import subject
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.facts.fact import Event
-from deploy.diagnose.facts.service import Deployment
+from deploy.diagnose.gather import subject
 from deploy.diagnose.ranking import diagnose
 from tests.rollout.causes import EXAMPLES, messages
 from tests.rollout.causes.evidence import (

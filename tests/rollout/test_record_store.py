@@ -234,7 +234,7 @@ def test_what_cannot_be_reached_is_a_sentence(client: AtomicClient) -> None:
         with pytest.raises(RecordUnreachable, match=rf"{URI}record.json cannot be read: AWS cannot be asked"):
             store(gone).read()
     client.before["get_object"] = once(refusal(403, "AccessDenied", "GetObject"))
-    with pytest.raises(RecordUnreachable, match=r"s3:GetObject is not allowed.*s3:ListBucket"):
+    with pytest.raises(RecordUnreachable, match=r"the credentials lack s3:GetObject.*s3:ListBucket"):
         store(client).read()
     client.before["put_object"] = once(ReadTimeoutError(endpoint_url="s3"))
     with pytest.raises(RecordUnreachable, match="cannot be written"):

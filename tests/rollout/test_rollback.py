@@ -8,7 +8,7 @@ import pytest
 from moto import mock_aws
 
 from deploy.aws.clients import Clients
-from deploy.aws.service import picture
+from deploy.aws.service import read_snapshot
 from deploy.record.trail import Deployed
 from deploy.rollout import rollback as rollbacks
 from deploy.rollout.output import LogReporter
@@ -87,7 +87,7 @@ def test_a_container_that_stands_first_is_not_taken_for_the_one_that_serves(acco
     restored, sentence = rolled_back(account, OTHER)
     assert restored, sentence
     assert sentence.endswith("; it serves.")
-    assert {one.digest for one in picture(session_of(account).clients, account.plan).tasks} == {OTHER}
+    assert {one.digest for one in read_snapshot(session_of(account).clients, account.plan).tasks} == {OTHER}
 
 
 def test_a_tag_that_names_another_image_by_now_is_said(account: DeployedAccount) -> None:
@@ -137,5 +137,5 @@ def test_settings_before_are_those_of_the_container_that_serves(account: Deploye
     given = [{"name": "SHINE_PHASE", "value": "simple"}, {"name": "SHINE_API_KEYS", "value": "plain"}]
     container = {"name": "shine", "image": "shine:latest", "environment": given}
     task = {"taskDefinitionArn": definition(account), "containerDefinitions": [ROUTER, container]}
-    before = deployed_before(session_of(account), task, picture(session_of(account).clients, account.plan))
+    before = deployed_before(session_of(account), task, read_snapshot(session_of(account).clients, account.plan))
     assert before.settings == {"SHINE_PHASE": "simple", "SHINE_API_KEYS": "(a secret, not shown)"}

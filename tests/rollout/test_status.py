@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from deploy.aws.clients import Clients
-from deploy.aws.service import Event, picture
+from deploy.aws.service import Event, read_snapshot
 from deploy.record.trail import Attempt, Outcome, Record
 from deploy.rollout.status import live_status
 from tests.deploy.aws import MOTO, NAME, REGION
@@ -72,9 +72,9 @@ def test_what_an_attempt_has_brought_that_still_runs_is_its_own(account: Deploye
 
 
 def test_a_desired_count_of_0_is_said(account: DeployedAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = picture(clients(account), account.plan)
-    none = [replace(one, desired=0) for one in seen.deployments]
-    monkeypatch.setattr("deploy.rollout.status.picture", lambda *_: replace(seen, deployments=none))
+    seen = read_snapshot(clients(account), account.plan)
+    none = [one.model_copy(update={"desired": 0}) for one in seen.deployments]
+    monkeypatch.setattr("deploy.rollout.status.read_snapshot", lambda *_: replace(seen, deployments=none))
     assert (
         live_status(account.plan, clients(account), record()).lines[1]
         == "       The desired count is 0, so nothing serves."
@@ -84,10 +84,10 @@ def test_a_desired_count_of_0_is_said(account: DeployedAccount, monkeypatch: pyt
 def test_an_attempt_that_was_cut_off_and_failed_meanwhile_is_named(
     account: DeployedAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = picture(clients(account), account.plan)
+    seen = read_snapshot(clients(account), account.plan)
     told = f"(service {NAME}) (deployment ecs-svc/7) deployment failed: tasks failed to start."
     monkeypatch.setattr(
-        "deploy.rollout.status.picture", lambda *_: replace(seen, events=[Event("1", datetime.now(UTC), told)])
+        "deploy.rollout.status.read_snapshot", lambda *_: replace(seen, events=[Event(at=datetime.now(UTC), text=told)])
     )
     left = recorded("arn:aws:ecs:us-east-1:1:task-definition/shine:7", "running").attempts[0]
     failed, other = (left.model_copy(update={"deployment": name}) for name in ("ecs-svc/7", "ecs-svc/8"))
@@ -111,7 +111,7 @@ def test_what_may_not_be_asked_is_a_line_and_no_failure(
         }
         raise ClientError(message, "DescribeServices")  # as AWS words it
 
-    monkeypatch.setattr("deploy.rollout.status.picture", refused)
+    monkeypatch.setattr("deploy.rollout.status.read_snapshot", refused)
     seen = live_status(account.plan, clients(account), record())
     assert seen.lines[0].startswith("AWS:   the service cannot be read: ")
     assert "ecs:DescribeServices" in seen.lines[0]

@@ -287,7 +287,7 @@ def test_each_deployment_of_a_rollback_is_ours_and_so_is_what_ecs_makes_of_it(
     snapshots, submitted = iter([known, rolled_back]), iter([OURS, "ecs-svc/9"])
     failed = DeploymentOutcome("failed", "It failed.", rolled_back)
     ends = iter([failed, DeploymentOutcome("completed", "It runs.", known)])
-    monkeypatch.setattr(ecs, "picture", lambda *_: next(snapshots))
+    monkeypatch.setattr(ecs, "read_snapshot", lambda *_: next(snapshots))
     monkeypatch.setattr(rollbacks, "submit_release", lambda *_: next(submitted))
     monkeypatch.setattr(rollbacks, "follow_deployment", lambda *_: next(ends))
     monkeypatch.setattr(rollbacks, "wait_until_serving", lambda *_: None)
@@ -468,7 +468,7 @@ def test_resume_takes_no_newer_deployment_for_an_earlier_one(
 ) -> None:
     """Ours is no longer in the list: what runs may be ECS's rollback of it, or somebody else's deployment."""
     seen = shows(deployment(name, 61, status="PRIMARY"), deployment(OLD, -900))
-    monkeypatch.setattr(ecs, "picture", lambda *_: seen)
+    monkeypatch.setattr(ecs, "read_snapshot", lambda *_: seen)
     made = session_of(clients)
     resume.finish(made, left(made))
     assert followed == [{OLD}]
@@ -477,7 +477,7 @@ def test_resume_takes_no_newer_deployment_for_an_earlier_one(
 def test_going_back_that_was_cut_off_is_known_by_what_it_runs(
     clients: Clients, gone_back: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ecs, "picture", lambda *_: shows(deployment("ecs-svc/9", 90, status="PRIMARY")))
+    monkeypatch.setattr(ecs, "read_snapshot", lambda *_: shows(deployment("ecs-svc/9", 90, status="PRIMARY")))
     made = session_of(clients, record=record([attempt("1", "simple", deployed=runs(BEFORE))]))
     made.attempt = left(made).model_copy(update={"cause": "PORT_CLOSED"})
     resume.finish(made, left(made))

@@ -368,7 +368,7 @@ def test_after_somebody_elses_newer_deployment_the_failure_is_over(why: Any, kep
 @pytest.mark.parametrize(
     ("error", "unseen"),
     [
-        (RecordUnreachable("s3://b/record.json cannot be read: s3:GetObject is not allowed."), 1),
+        (RecordUnreachable("s3://b/record.json cannot be read: the credentials lack s3:GetObject."), 1),
         (PlanError("The plan names no place for the trail record."), 0),
     ],
 )

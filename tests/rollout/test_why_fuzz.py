@@ -12,15 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.aws.lenient import LenientDict
+from deploy.aws.network import SecurityGroup, Subnet, Target, TargetGroup
+from deploy.aws.service import Alarm, Deployment, Event, Service, ServiceDeployment
+from deploy.aws.task import Task
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.facts.definition import TaskDefinition, secret_values
-from deploy.diagnose.facts.fact import Event
-from deploy.diagnose.facts.network import SecurityGroup, Subnet, Target, TargetGroup
-from deploy.diagnose.facts.service import Alarm, Deployment, Service, ServiceDeployment
-from deploy.diagnose.facts.task import Task
 from deploy.diagnose.ranking import diagnose
 from deploy.diagnose.terminal import text
+from deploy.lenient import LenientDict
+from deploy.taskdef.model import TaskDefinition, secret_values
 from tests.properties import examples
 from tests.rollout.causes import EXAMPLES, messages
 from tests.rollout.causes import evidence as samples

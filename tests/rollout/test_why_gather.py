@@ -11,14 +11,15 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
-from botocore.exceptions import ClientError, NoCredentialsError
 from moto import mock_aws
 
+from deploy.aws import reader
 from deploy.aws.clients import Clients
+from deploy.aws.errors import NoCredentials
 from deploy.config.image_contract import own as contract
-from deploy.diagnose import evidence
-from deploy.diagnose import reader as asking
-from deploy.diagnose.evidence import Evidence, EvidenceError, gather, read, save
+from deploy.diagnose import gather as gathering
+from deploy.diagnose.evidence import Evidence, EvidenceError, read, save
+from deploy.diagnose.gather import gather
 from deploy.diagnose.ranking import diagnose
 from tests.deploy.aws import GROUP, NAME, Good
 from tests.deploy.invalid_taskdefs import ADMIN, ROUTER
@@ -72,7 +73,7 @@ def account(made: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
     """The same for all tests; what one does to the answers ends with its session."""
     monkeypatch.setattr(made.good, "session", boto3.Session())
     monkeypatch.setattr(made.good, "plan", made.good.plan)
-    monkeypatch.setattr(asking, "UNKNOWN", {(os.environ["AWS_ENDPOINT_URL"], "list_service_deployments")})
+    monkeypatch.setattr(reader, "UNKNOWN", {(os.environ["AWS_ENDPOINT_URL"], "list_service_deployments")})
     return made
 
 
@@ -227,7 +228,7 @@ def test_a_deployment_that_was_rolled_back_is_looked_at_for_a_day_or_until_anoth
     assert account.look(DEPLOYMENT).deployment == DEPLOYMENT
     assert account.look(since=datetime.now(UTC) + timedelta(hours=1)).deployment == account.deployment
     with monkeypatch.context() as patch:
-        patch.setattr(evidence, "HISTORY", timedelta(seconds=-60))  # as if a day had passed
+        patch.setattr(gathering, "HISTORY", timedelta(seconds=-60))  # as if a day had passed
         assert account.look().deployment == account.deployment
 
     def begin(answer: dict[str, Any]) -> None:
@@ -258,8 +259,9 @@ def test_subnets_and_routes_are_asked_for_where_a_task_could_not_start(account: 
 
 def test_many_tasks_are_described_a_hundred_at_a_time(account: Account) -> None:
     sizes: list[int] = []
-    arns = [f"arn:aws:ecs:us-east-1:123456789012:task/{CLUSTER}/{number:032x}" for number in range(130)]
-    account.good.stand_in("ecs", "ListTasks", lambda answer: answer.update(taskArns=arns))
+    arns = [f"arn:aws:ecs:us-east-1:123456789012:task/{CLUSTER}/{number:032x}" for number in range(260)]
+    lists = iter([arns[:130], arns[130:]])  # of stopped and of running tasks
+    account.good.stand_in("ecs", "ListTasks", lambda answer: answer.update(taskArns=next(lists)))
     account.good.session.events.register(
         "before-call.ecs.DescribeTasks", lambda params, **_: sizes.append(len(json.loads(params["body"])["tasks"]))
     )
@@ -270,7 +272,7 @@ def test_many_tasks_are_described_a_hundred_at_a_time(account: Account) -> None:
 def test_service_deployments_tell_of_breaker_and_alarms_where_the_endpoint_knows_them(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "UNKNOWN", set())
+    monkeypatch.setattr(reader, "UNKNOWN", set())
     answers = {
         "ListServiceDeployments": {"serviceDeployments": [{"serviceDeploymentArn": "arn:1"}]},
         "DescribeServiceDeployments": {
@@ -309,7 +311,7 @@ def test_a_missing_permission_is_named_and_hides_nothing_else(account: Account, 
     refuse(account.good, service, operation, 403, code)
     seen = account.look()
     assert seen.unseen
-    assert all(f"{PREFIX.get(service, service)}:{operation} is not allowed" in one for one in seen.unseen)
+    assert all(f"the credentials lack {PREFIX.get(service, service)}:{operation}" in one for one in seen.unseen)
     parts = {
         "DescribeServices": seen.service, "DescribeTargetHealth": seen.targets, "DescribeAlarms": seen.alarms,
         "DescribeTargetGroups": seen.target_group, "DescribeSecurityGroups": seen.security_groups,
@@ -342,32 +344,33 @@ def test_a_log_group_that_is_gone_is_told_once_a_log(account: Account) -> None:
     account.good.stand_in(
         "logs", "GetLogEvents", lambda answer: answer["Error"].update(Message="The specified log group does not exist.")
     )
-    assert f"the log group {GROUP} is not there" in account.look().unseen[0]
+    assert f"the log group {GROUP} does not exist" in account.look().unseen[0]
 
 
 def test_credentials_that_are_no_good_end_the_whole(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(account.good, "ecs", "DescribeClusters", 403, "ExpiredTokenException")
-    with pytest.raises(ClientError, match="ExpiredToken"):
+    with pytest.raises(NoCredentials, match="ExpiredToken"):
         account.look()
     for name in CREDENTIALS:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     clients = Clients(account.good.plan.region, writes=False)
-    with pytest.raises(NoCredentialsError):
+    with pytest.raises(NoCredentials, match="there are no AWS credentials here"):
         gather(clients, account.good.plan)
 
 
 def test_an_endpoint_that_does_not_answer_is_asked_once_and_hides_nothing(
     account: Account, retry_delays: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2", "http://127.0.0.1:9")
+    endpoint = "http://127.0.0.1:9"
+    monkeypatch.setenv("AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2", endpoint)
     seen = account.look()
     assert seen.service is not None
     assert seen.alarms
     assert seen.unseen == (
-        "The target group: elbv2 does not answer (EndpointConnectionError).",
-        "Health of the targets: elbv2 does not answer (EndpointConnectionError).",
+        f"The target group: {endpoint} does not answer (EndpointConnectionError).",
+        f"Health of the targets: {endpoint} does not answer (EndpointConnectionError).",
     )
     assert len(retry_delays) == 7  # of the first of the two alone
 
@@ -375,11 +378,15 @@ def test_an_endpoint_that_does_not_answer_is_asked_once_and_hides_nothing(
 def test_a_network_that_is_down_is_not_waited_for_again_and_again(
     account: Account, retry_delays: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    seen = account.look()
-    assert [one.code for one in diagnose(seen)] == ["NOT_SEEN"]
-    assert "The cluster: ecs does not answer (EndpointConnectionError)." in seen.unseen
-    assert "The security groups: ec2 is not asked, since others do not answer." in seen.unseen
+    ecs, others = "http://127.0.0.1:9", "http://127.0.0.1:10"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", others)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", ecs)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", "http://127.0.0.1:11")
+    evidence = account.look()
+    assert [cause.code for cause in diagnose(evidence)] == ["NOT_SEEN"]
+    assert f"The cluster: {ecs} does not answer (EndpointConnectionError)." in evidence.unseen
+    assert f"The target group: {others} does not answer (EndpointConnectionError)." in evidence.unseen
+    assert f"The security groups: {ecs} does not answer (EndpointConnectionError)." in evidence.unseen  # not tried
     assert len(retry_delays) == 14
 
 

@@ -3,8 +3,8 @@
 import re
 from dataclasses import replace
 
+from deploy.aws.task import OUT_OF_MEMORY, Task
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.facts.task import OUT_OF_MEMORY, Task
 from deploy.diagnose.quotes import Quote, failed_reasons, log_lines, log_message, safe, stopped_task
 from deploy.diagnose.registry import Cause, CauseMatch, Matcher, Sentence, Weight, match_words, matched
 

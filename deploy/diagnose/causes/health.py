@@ -4,8 +4,8 @@ import re
 from datetime import timedelta
 
 from bentos.skin.settings import HEALTH_PATH
+from deploy.aws.task import Task
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.facts.task import Task
 from deploy.diagnose.quotes import (
     Quote,
     deployment_events,
@@ -18,7 +18,7 @@ from deploy.diagnose.quotes import (
     unhealthy_targets,
 )
 from deploy.diagnose.registry import Cause, CauseMatch, Weight, matched
-from deploy.taskdef.health_command import ABSENT, asked, programs
+from deploy.taskdef.health_command import ABSENT, programs, request
 
 CONTAINER_CHECK = re.compile(r"(?i)failed container health checks")
 BALANCER_CHECK = re.compile(r"(?i)failed ELB health checks")
@@ -108,7 +108,7 @@ def _called(evidence: Evidence) -> tuple[int, str] | None:
     definition = evidence.definition
     if definition is None or definition.check is None:
         return None
-    address = asked(" ".join(definition.check.command[1:]), definition.settings.get("PORT", ""))
+    address = request(" ".join(definition.check.command[1:]), definition.settings.get("PORT", ""))
     return (address.port, address.path.partition("?")[0]) if address else None
 
 

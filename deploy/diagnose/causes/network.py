@@ -2,9 +2,9 @@
 
 import re
 
+from deploy.aws.network import Subnet
 from deploy.diagnose.causes.health import balancer_failures
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.facts.network import Subnet
 from deploy.diagnose.quotes import (
     UNREACHABLE,
     Quote,
@@ -47,7 +47,7 @@ def security_group_shut(evidence: Evidence) -> CauseMatch | None:
     if any(rule.elsewhere or not balancer or not rule.groups or balancer & set(rule.groups) for rule in covering):
         return None
     groups = ", ".join(group.id for group in evidence.security_groups)
-    allowed = ", ".join(sorted({rule.told for rule in rules})) or "nothing"
+    allowed = ", ".join(sorted({rule.text for rule in rules})) or "nothing"
     sentence = f"{groups} does not allow the load balancer on port {port}; it allows {allowed}."
     if covering:
         sentence = (

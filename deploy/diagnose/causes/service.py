@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from deploy.diagnose.evidence import Evidence
+from deploy.diagnose.evidence import MISSING, Evidence
 from deploy.diagnose.quotes import (
     Quote,
     deployment_events,
@@ -18,7 +18,6 @@ from deploy.diagnose.quotes import (
     unhealthy_targets,
 )
 from deploy.diagnose.registry import Cause, CauseMatch, Matcher, Weight, matched
-from deploy.diagnose.surroundings import MISSING
 
 MAINTENANCE = re.compile(r"(?i)performing maintenance|^Host EC2|host retirement|underlying (?:host|infrastructure)")
 SPOT = re.compile(r"(?i)Spot Task was interrupted|Spot interruption")
@@ -44,7 +43,7 @@ def stopped_by(codes: set[str], pattern: re.Pattern[str], sentence: str = "") ->
         tasks = [
             task
             for task in evidence.stopped
-            if task.taken and (task.stop_code in codes or pattern.search(task.stopped_reason))
+            if task.stopped_by_others and (task.stop_code in codes or pattern.search(task.stopped_reason))
         ]
         if not tasks:
             return None

@@ -49,5 +49,5 @@ class Account:
         return {**self.plan.secrets, **own}
 
     def ask(self, service: str, operation: str, **parameters: Any) -> Any:
-        """As `AwsReader.ask`."""
-        return self.reader.ask(service, operation, **parameters)
+        """As `AwsReader.read`."""
+        return self.reader.read(service, operation, **parameters)

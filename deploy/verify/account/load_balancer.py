@@ -245,7 +245,7 @@ def listeners(account: Account) -> Iterator[Finding]:
 
 def targets(reader: AwsReader, listener: dict[str, Any]) -> set[str]:
     """Target groups that a listener forwards to, by a rule or by default."""
-    rules = reader.ask("elbv2", "describe_rules", ListenerArn=listener["ListenerArn"])["Rules"]
+    rules = reader.read("elbv2", "describe_rules", ListenerArn=listener["ListenerArn"])["Rules"]
     actions = [*listener.get("DefaultActions", []), *(action for rule in rules for action in rule["Actions"])]
     return {arn for action in actions for arn in forwarded(action)}
 

@@ -1,17 +1,13 @@
 """Checks of the two roles: they exist, differ, can be assumed by tasks, and may do what each needs."""
 
-import fnmatch
 import json
 from collections.abc import Iterator
-from typing import Any
-from urllib.parse import unquote
 
 from deploy.aws.errors import Absent, AwsError
+from deploy.aws.iam import TASKS, Statements, allowed, statements, trusts_tasks
 from deploy.findings.finding import Finding, fail, ok, skip
 from deploy.verify.account.context import Account
 
-TASKS = "ecs-tasks.amazonaws.com"
-Statements = list[dict[str, Any]]
 Need = tuple[str, str]  # action, resource
 KEYS = {"execution": "executionRoleArn", "task": "taskRoleArn"}
 
@@ -89,12 +85,12 @@ def _role(account: Account, kind: str, needs: list[Need]) -> Iterator[Finding]:
             repair=f"Create the role {name} with a trust policy for {TASKS}, or correct roles.{kind} in the plan.",
         )
         return
-    if not trusts(document(role["AssumeRolePolicyDocument"])):
+    if not trusts_tasks(statements(role["AssumeRolePolicyDocument"])):
         yield fail(
             f"{code}_ROLE_TRUST",
             f"The {kind} role {name} does not trust {TASKS}: tasks cannot assume it.",
             place,
-            (f"IAM: trust policy of {name}", document(role["AssumeRolePolicyDocument"])),
+            (f"IAM: trust policy of {name}", statements(role["AssumeRolePolicyDocument"])),
             repair=f"Allow sts:AssumeRole for the service {TASKS} in the trust policy of {name}.",
         )
     else:
@@ -140,60 +136,13 @@ def _simulated(account: Account, arn: str, needs: list[Need]) -> dict[Need, bool
 
 
 def _evaluated(account: Account, name: str, needs: list[Need]) -> dict[Need, bool | None]:
-    statements: Statements = []
+    policies: Statements = []
     for policy in account.ask("iam", "list_attached_role_policies", RoleName=name)["AttachedPolicies"]:
         arn = policy["PolicyArn"]
         version = account.ask("iam", "get_policy", PolicyArn=arn)["Policy"]["DefaultVersionId"]
         attached = account.ask("iam", "get_policy_version", PolicyArn=arn, VersionId=version)
-        statements += document(attached["PolicyVersion"]["Document"])
+        policies += statements(attached["PolicyVersion"]["Document"])
     for policy_name in account.ask("iam", "list_role_policies", RoleName=name)["PolicyNames"]:
         inline = account.ask("iam", "get_role_policy", RoleName=name, PolicyName=policy_name)
-        statements += document(inline["PolicyDocument"])
-    return {(action, resource): allowed(statements, action, resource) for action, resource in needs}
-
-
-def document(told: Any) -> Statements:
-    """The statements of a policy, which boto3 gives as an object or as text."""
-    content = json.loads(unquote(told)) if isinstance(told, str) else told
-    return [dict(one) for one in listed(content.get("Statement", []))]
-
-
-def listed(value: Any) -> list[Any]:
-    """IAM writes one thing without its list."""
-    return value if isinstance(value, list) else [value]
-
-
-def trusts(statements: Statements) -> bool:
-    """Whether tasks may assume a role."""
-    for one in statements:
-        principal = one.get("Principal", {})
-        services = listed(principal.get("Service", [])) if isinstance(principal, dict) else []
-        actions = listed(one.get("Action", []))
-        if one["Effect"] == "Allow" and TASKS in services and {"sts:AssumeRole", "sts:*"} & set(actions):
-            return True
-    return False
-
-
-def allowed(statements: Statements, action: str, resource: str) -> bool | None:
-    """What a role's own policies say; None where it hangs on a condition. Boundaries are not looked at."""
-    verdict: bool | None = False
-    for one in statements:
-        if not (_fits(one, "Action", action, fold=True) and _fits(one, "Resource", resource, fold=False)):
-            continue
-        certain = not one.get("Condition")
-        if one["Effect"] == "Deny":
-            if certain:
-                return False
-            return None
-        if verdict is not True:
-            verdict = True if certain else None
-    return verdict
-
-
-def _fits(statement: dict[str, Any], key: str, value: str, fold: bool) -> bool:
-    negated = f"Not{key}" in statement
-    patterns = [str(one) for one in listed(statement.get(f"Not{key}" if negated else key, []))]
-    if fold:
-        value, patterns = value.lower(), [one.lower() for one in patterns]
-    # A pattern of IAM's has * and ?, and no [ ].
-    return negated != any(fnmatch.fnmatchcase(value, one.replace("[", "[[]")) for one in patterns)
+        policies += statements(inline["PolicyDocument"])
+    return {(action, resource): allowed(policies, action, resource) for action, resource in needs}

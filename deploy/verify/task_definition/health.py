@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterator
 
+from deploy.findings.finding import CheckSkipped
 from deploy.taskdef import health_command
-from deploy.taskdef.health_command import ABSENT, BUILT_IN, LOOPBACK, PRESENT, Asked, fault, programs
+from deploy.taskdef.health_command import ABSENT, BUILT_IN, LOOPBACK, PRESENT, Request, form_error, programs
+from deploy.taskdef.schema import Part
 from deploy.text import shown
-from deploy.verify.context import CheckContext, CheckSkipped, Part
+from deploy.verify.context import CheckContext
 from deploy.verify.registry import Violation, check, fail, warn
 
 RANGES = {"interval": (5, 300), "timeout": (2, 60), "retries": (1, 10), "startPeriod": (0, 300)}  # ECS's
@@ -26,14 +28,14 @@ def health(context: CheckContext) -> Part:
 def command(context: CheckContext) -> list[str]:
     """The health command; raises CheckSkipped where its form is wrong."""
     words: list[str] = health(context).get("command", [])
-    if fault(words):
+    if form_error(words):
         raise CheckSkipped("not checked, since the health command cannot run as it stands")
     return words
 
 
-def target(context: CheckContext) -> Asked:
+def target(context: CheckContext) -> Request:
     """The address to which the command sends its request; raises CheckSkipped where it names none."""
-    address = health_command.asked(" ".join(command(context)[1:]), context.environment.get("PORT", ""))
+    address = health_command.request(" ".join(command(context)[1:]), context.environment.get("PORT", ""))
     if address is None:
         raise CheckSkipped("the health command names no address that can be read")
     return address
@@ -70,7 +72,7 @@ def missing(context: CheckContext) -> Iterator[Violation]:
 @check("HEALTH_COMMAND")
 def form(context: CheckContext) -> Iterator[Violation]:
     words = health(context).get("command", [])
-    if (reason := fault(words)) is not None:
+    if (reason := form_error(words)) is not None:
         yield fail(
             f"The health command {reason}.", own_command(context), context.in_container("healthCheck.command", words)
         )

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from deploy.findings.finding import CheckSkipped
 from deploy.text import shown
-from deploy.verify.context import CheckContext, CheckSkipped
+from deploy.verify.context import CheckContext
 from deploy.verify.registry import Violation, check, fail, warn
 
 REFERENCE = re.compile(

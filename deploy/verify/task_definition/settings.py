@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from bentos.skin.settings import INJECTED, PREFIX, SettingsError
 from bentos.skin.settings import read as read_settings
 from deploy.config.image_contract import STAND_IN, Schema
+from deploy.findings.finding import CheckSkipped
 from deploy.text import shown
-from deploy.verify.context import CheckContext, CheckSkipped
+from deploy.verify.context import CheckContext
 from deploy.verify.registry import Violation, check, fail, warn
 
 TRUTHS = {"true", "false", "1", "0", "yes", "no", "on", "off", "t", "f", "y", "n"}  # as pydantic reads them

@@ -17,9 +17,11 @@ def unknown(context: CheckContext) -> Iterator[Violation]:
         if violation.kind == "unknown":
             key = violation.path.rpartition(".")[2]
             hint = (
-                f"did you mean {violation.wanted}?" if violation.wanted else "the API has no key with a similar name."
+                f"did you mean {violation.expected}?"
+                if violation.expected
+                else "the API has no key with a similar name."
             )
-            repair = f"Rename {key} to {violation.wanted}." if violation.wanted else f"Remove {key}."
+            repair = f"Rename {key} to {violation.expected}." if violation.expected else f"Remove {key}."
             yield fail(
                 f"{violation.path} is not a key of a task definition; {hint}",
                 repair,
@@ -32,10 +34,10 @@ def types(context: CheckContext) -> Iterator[Violation]:
     for violation in context.shape:
         if violation.kind == "type":
             value = "null" if violation.value is None else shown(violation.value)
-            sentence = f"{violation.path} is {value}, but the API demands {violation.wanted}."
+            sentence = f"{violation.path} is {value}, but the API demands {violation.expected}."
             yield fail(
                 sentence,
-                f"Write {violation.path} as {violation.wanted}.",
+                f"Write {violation.path} as {violation.expected}.",
                 context.in_task(violation.path, violation.value),
             )
 
@@ -44,7 +46,7 @@ def types(context: CheckContext) -> Iterator[Violation]:
 def missing(context: CheckContext) -> Iterator[Violation]:
     for violation in context.shape:
         if violation.kind == "missing":
-            sentence = f"{violation.path} is missing; the API demands {violation.wanted}."
+            sentence = f"{violation.path} is missing; the API demands {violation.expected}."
             yield fail(sentence, f"Add {violation.path}.", context.in_task(violation.path, None))
 
 
@@ -54,11 +56,11 @@ def values(context: CheckContext) -> Iterator[Violation]:
         if violation.kind == "value":
             sentence = (
                 f"{violation.path} is {shown(violation.value)}, which the API does not know; it accepts "
-                f"{violation.wanted}."
+                f"{violation.expected}."
             )
             yield fail(
                 sentence,
-                f"Set {violation.path} to {violation.wanted}.",
+                f"Set {violation.path} to {violation.expected}.",
                 context.in_task(violation.path, violation.value),
             )
 

@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from deploy.aws.lenient import LenientDict
+from deploy.aws.network import SecurityGroup, Subnet, Target, TargetGroup
+from deploy.aws.service import Alarm, Deployment, Event, Service, ServiceDeployment
+from deploy.aws.task import Task
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.facts.definition import TaskDefinition
-from deploy.diagnose.facts.fact import Event
-from deploy.diagnose.facts.network import SecurityGroup, Subnet, Target, TargetGroup
-from deploy.diagnose.facts.service import Alarm, Deployment, Service, ServiceDeployment
-from deploy.diagnose.facts.task import Task
+from deploy.lenient import LenientDict
+from deploy.taskdef.model import TaskDefinition
 
 NOW = datetime(2026, 11, 3, 10, 0, 0, tzinfo=UTC)
 REGION, ACCOUNT, CLUSTER, NAME = "us-east-1", "123456789012", "shine-ml-cluster", "shine-api-gateway"

@@ -113,7 +113,7 @@ EXAMPLES = [
         make_evidence(
             service=None,
             cluster_status=None,
-            unseen=("The service: ecs:DescribeServices is not allowed to the credentials in use.",),
+            unseen=("The service: the credentials lack ecs:DescribeServices.",),
         ),
         "nothing can be said about it",
         "ecs:DescribeServices",

@@ -1,15 +1,16 @@
-"""What stands between the load balancer and a task, and between a task and the world."""
+"""The network of a service: targets and target group, security groups, subnets and their default routes."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from deploy.aws.lenient import LenientDict
-from deploy.diagnose.facts.fact import Fact
+from deploy.aws.clients import Clients
+from deploy.config.plan import Plan
+from deploy.lenient import Fact, LenientDict
 
 ANYWHERE = ("0.0.0.0/0", "::/0")
 
 
 class Target(Fact):
-    """One task as the load balancer sees it."""
+    """A task as the load balancer sees it."""
 
     address: str = ""
     port: int | None = None
@@ -19,7 +20,7 @@ class Target(Fact):
 
     @classmethod
     def of(cls, raw: LenientDict) -> "Target":
-        """As DescribeTargetHealth tells it."""
+        """The target that DescribeTargetHealth describes."""
         target, health = raw.inner("Target"), raw.inner("TargetHealth")
         return cls(
             address=target.text("Id"),
@@ -29,9 +30,14 @@ class Target(Fact):
             description=health.text("Description"),
         )
 
+    @property
+    def why(self) -> str:
+        """Why it is in its state: a sentence, else a code; empty where there is neither."""
+        return self.description or self.reason
+
 
 class TargetGroup(Fact):
-    """How the load balancer asks tasks."""
+    """How the load balancer checks the health of tasks."""
 
     type: str = ""
     path: str = ""
@@ -43,7 +49,7 @@ class TargetGroup(Fact):
 
     @classmethod
     def of(cls, raw: LenientDict) -> "TargetGroup":
-        """As DescribeTargetGroups tells it."""
+        """The target group that DescribeTargetGroups describes."""
         return cls(
             type=raw.text("TargetType"),
             path=raw.text("HealthCheckPath"),
@@ -56,35 +62,35 @@ class TargetGroup(Fact):
 
 
 class Rule(Fact):
-    """What a security group lets in."""
+    """An ingress rule of a security group."""
 
     protocol: str = ""
     first: int | None = None
     last: int | None = None
     groups: tuple[str, ...] = ()
-    elsewhere: bool = False  # networks or prefix lists, which are not looked into
+    elsewhere: bool = False  # networks or prefix lists, which are not read
 
     @classmethod
     def of(cls, raw: LenientDict) -> "Rule":
-        """As DescribeSecurityGroups tells it."""
+        """The rule that DescribeSecurityGroups describes."""
         lists = ("IpRanges", "Ipv6Ranges", "PrefixListIds")
         return cls(
             protocol=raw.text("IpProtocol"),
             first=raw.number("FromPort"),
             last=raw.number("ToPort"),
-            groups=tuple(one.text("GroupId") for one in raw.each("UserIdGroupPairs")),
+            groups=tuple(pair.text("GroupId") for pair in raw.each("UserIdGroupPairs")),
             elsewhere=any(raw.each(name) for name in lists),
         )
 
     @property
-    def told(self) -> str:
-        """For people."""
+    def text(self) -> str:
+        """Protocol and ports, for people."""
         if self.protocol == "-1" or self.first is None:
             return "everything"
         return f"{self.protocol} {self.first}" + (f"-{self.last}" if self.last != self.first else "")
 
     def covers(self, port: int) -> bool:
-        """Whether it is about TCP on a port."""
+        """Whether it allows TCP on a port."""
         if self.protocol == "-1":
             return True
         first = 0 if self.first is None else self.first
@@ -93,24 +99,24 @@ class Rule(Fact):
 
 
 class SecurityGroup(Fact):
-    """One of the tasks'."""
+    """A security group of the tasks."""
 
     id: str = ""
     rules: tuple[Rule, ...] = ()
 
     @classmethod
     def of(cls, raw: LenientDict) -> "SecurityGroup":
-        """As DescribeSecurityGroups tells it."""
+        """The group that DescribeSecurityGroups describes."""
         return cls(id=raw.text("GroupId"), rules=tuple(map(Rule.of, raw.each("IpPermissions"))))
 
 
 class Subnet(Fact):
-    """Where tasks stand.
+    """A subnet of the tasks.
 
     Attributes:
         free: addresses.
-        way: of its default route: a gateway to the internet, which wants public addresses; NAT; another; none; or not
-            seen.
+        way: its default route: an internet gateway, which needs public addresses; NAT; another; none; or empty where
+            it could not be read.
     """
 
     id: str = ""
@@ -120,7 +126,7 @@ class Subnet(Fact):
 
     @classmethod
     def of(cls, raw: LenientDict, tables: list[LenientDict] | None = None) -> "Subnet":
-        """As DescribeSubnets and DescribeRouteTables tell it."""
+        """The subnet that DescribeSubnets describes, with the route that DescribeRouteTables describes."""
         name = raw.text("SubnetId")
         return cls(
             id=name,
@@ -141,3 +147,10 @@ def _way(subnet: str, tables: list[LenientDict]) -> Literal["internet", "nat", "
             return "internet"
         return "nat" if route.text("NatGatewayId") else "other"
     return "none"
+
+
+def describe_targets(clients: Clients, plan: Plan) -> list[dict[str, Any]]:
+    """Targets of the plan's target group with their health, as boto3 returns them."""
+    answer = clients["elbv2"].describe_target_health(TargetGroupArn=plan.load_balancer.target_group)
+    targets: list[dict[str, Any]] = answer.get("TargetHealthDescriptions", [])
+    return targets
