@@ -58,7 +58,7 @@ def text(findings: list[Finding], all_of_them: bool, colours: bool) -> str:
     verdict = "Something would break." if numbers["FAIL"] else "Nothing was found that would break."
     more = "  `trail explain CODE` says more." if numbers["FAIL"] or numbers["WARN"] else ""
     blocks = "".join(block(finding, colours) for finding in shown)
-    return f"{blocks}{sum(numbers.values())} checked: {summary}. {verdict}{more}\n"
+    return f"{blocks}{sum(numbers.values())} checks: {summary}. {verdict}{more}\n"
 
 
 def block(finding: Finding, colours: bool) -> str:
