@@ -32,8 +32,8 @@ def version(live: LiveTarget, observation: Observation) -> GateOutcome:
         fields = ", ".join(f"{name} {printable(str(item), 60)}, not {limit[name]}" for name, item in wrong.items())
         return failed(f"GET /version reports {fields}: another image or an old task answers.", value, limit)
     known = live.revision is not None and value["revision"] is not None
-    revision = f" of commit {value['revision']}" if known else "; its commit is not known"
-    return passed(f"{value['service']} in phase {live.phase} answers{revision}.", value, limit)
+    commit = f", commit {value['revision']}" if known else "; its commit is not known"
+    return passed(f"GET /version reports {value['service']}, phase {live.phase}{commit}.", value, limit)
 
 
 def cors(live: LiveTarget, observation: Observation) -> GateOutcome:

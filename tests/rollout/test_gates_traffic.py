@@ -1,4 +1,4 @@
-"""The canary, and the gates that judge many answers: shares and percentiles over a window, by a clock of their own."""
+"""The probe load, and the gates on many responses: shares and percentiles over a window, by a fixed clock."""
 
 import threading
 import time
