@@ -30,6 +30,10 @@ contract = click.option(
 json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
+class Unwritable(Exception):
+    """A file cannot be written; the message is a sentence."""
+
+
 class Command(click.Command):
     """A command whose callback returns the exit code; whatever ends it becomes one sentence, or one form of JSON."""
 
@@ -68,7 +72,6 @@ def failure_code(error: Exception) -> str | None:
     """The finding's code of an error whose message is a sentence for the user; None for any other error."""
     from deploy.aws.cloudformation import StackError
     from deploy.cli.explain import UnknownCode
-    from deploy.cli.record import Unwritable
     from deploy.config.image_contract import ContractError
     from deploy.config.plan import PlanError
     from deploy.diagnose.evidence import EvidenceError

@@ -38,10 +38,6 @@ STYLES: dict[State, str] = {"proven": "green", "running": "yellow", "failed": "r
 Live = Callable[[Plan, Clients, Record], LiveStatus]
 
 
-class Unwritable(Exception):
-    """A file cannot be written; the message is a sentence."""
-
-
 @click.command(cls=options.Command)
 @options.plan
 @options.json_output
@@ -187,7 +183,7 @@ def _put(where: str, text: str) -> None:
     """To the terminal, or into a file that is never seen half written.
 
     Raises:
-        Unwritable: no file can be made there.
+        options.Unwritable: no file can be made there.
     """
     if where == STDOUT:
         print(text, end="")
@@ -213,7 +209,7 @@ def _put(where: str, text: str) -> None:
             raise
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise Unwritable(f"{printable(where)} cannot be written: {why}.") from None
+        raise options.Unwritable(f"{printable(where)} cannot be written: {why}.") from None
 
 
 def _progress(progress: Progress) -> dict[str, Any]:

@@ -254,7 +254,7 @@ def test_the_plan_that_is_written_is_the_plan(fake_ecs: FakeEcs, tmp_path: Path)
     assert fake_ecs.plan.domain == fake_ecs.secure_url
 
 
-def test_a_second_plane_in_one_process_is_refused(fake_ecs: FakeEcs, tmp_path: Path) -> None:
+def test_a_second_fake_ecs_in_one_process_is_refused(fake_ecs: FakeEcs, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="Another fake ECS is open"), FakeEcs(tmp_path):
         pass
     assert fake_ecs.client("s3").list_buckets()["Buckets"]
@@ -287,7 +287,7 @@ def test_nothing_is_wrong_with_the_account_that_a_rollout_finds(
     assert {one.code: one.sentence for one in found if one.level in ("FAIL", "WARN")} == {}
 
 
-def test_nothing_is_left_of_a_plane_that_is_closed(tmp_path: Path) -> None:
+def test_nothing_is_left_of_a_fake_ecs_that_is_closed(tmp_path: Path) -> None:
     with FakeEcs(tmp_path, scale=0.02) as fake_ecs:
         driver = Driver(fake_ecs)
         driver.settled(driver.create(driver.register("stub-stubborn"))["deployments"][0]["id"])
@@ -304,18 +304,18 @@ def test_nothing_is_left_of_a_plane_that_is_closed(tmp_path: Path) -> None:
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from tests.fake_ecs import Plane
+from tests.fake_ecs import FakeEcs
 from tests.fake_ecs.driver import Driver
 with FakeEcs(Path(sys.argv[1]), scale=0.02) as fake_ecs:
     driver = Driver(fake_ecs)
     driver.settled(driver.create(driver.register("stub"))["deployments"][0]["id"])
-    print(*[one.pid for one in plane.running], flush=True)
+    print(*[one.pid for one in fake_ecs.running], flush=True)
     time.sleep(600)
 """
 
 
 @pytest.mark.long
-def test_tasks_end_with_a_plane_that_is_killed(tmp_path: Path) -> None:
+def test_tasks_end_with_a_fake_ecs_that_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as fake_ecs:
         assert fake_ecs.stdout
