@@ -84,8 +84,8 @@ def analysis(live: LiveTarget, observation: Observation) -> GateOutcome:
     if expected is None:
         return failed(
             f"The expected findings of the weights {source[:12]}… on the probe photo are not known: run "
-            "`trail golden URL FILE` against a service with these weights, check FILE, and name it as gates.golden of "
-            f"phase {live.phase}.",
+            "`trail golden URL FILE` against a service with these weights, check FILE, and name it in the "
+            f"plan as gates.golden of phase {live.phase}.",
             source,
         )
     findings = golden.findings(content)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from deploy.aws import tasks
+from deploy.aws import task as tasks
 from deploy.aws.clients import Clients
 from deploy.config.image_contract import parse
 from deploy.config.plan import Plan

@@ -94,7 +94,7 @@ def test_a_missing_permission_names_action_and_policy_line_and_hides_nothing(
         del expected["DEREGISTRATION_LONG"]
     assert problems(findings) == expected
     finding = next(finding for finding in findings if finding.code == "PERMISSION_MISSING")
-    assert f"{action} is not allowed" in finding.sentence
+    assert f"the credentials lack {action}" in finding.sentence
     assert finding.repair is not None
     resource = good.ids["secret"] if resource == "the secret" else resource
     assert statement(action, resource) in finding.repair
@@ -104,7 +104,7 @@ def test_the_resource_that_aws_itself_names_comes_before_the_plans(good: Good) -
     said = f"User: x is not authorized to perform: ecs:DescribeClusters on resource: {ECS}:cluster/other because no"
     refuse(good, "ecs", "DescribeClusters", 400, "AccessDeniedException", said=said)
     finding = next(finding for finding in findings_of(good) if finding.code == "PERMISSION_MISSING")
-    assert f"ecs:DescribeClusters on {ECS}:cluster/other is not allowed" in finding.sentence
+    assert f"the credentials lack ecs:DescribeClusters on {ECS}:cluster/other" in finding.sentence
     assert finding.repair is not None
     assert statement("ecs:DescribeClusters", f"{ECS}:cluster/other") in finding.repair
 
@@ -124,14 +124,14 @@ def test_a_role_whose_policies_may_not_be_read_is_not_judged(good: Good) -> None
     assert problems(findings) == {}
     judged = [finding for finding in findings if finding.code in ("EXECUTION_ROLE_MAY", "TASK_ROLE_MAY")]
     assert [finding.level for finding in judged] == ["SKIP", "SKIP"]
-    assert "iam:ListAttachedRolePolicies is not allowed" in judged[0].sentence
+    assert "the credentials lack iam:ListAttachedRolePolicies" in judged[0].sentence
 
 
 def test_a_secret_whose_value_may_not_be_read_is_still_there(good: Good) -> None:
     refuse(good, "secretsmanager", "GetSecretValue", 400, "AccessDeniedException")
     finding = next(finding for finding in findings_of(good) if finding.code == "SECRET")
     assert finding.level == "SKIP"
-    assert "secretsmanager:GetSecretValue is not allowed" in finding.sentence
+    assert "the credentials lack secretsmanager:GetSecretValue" in finding.sentence
 
 
 def test_throttling_is_waited_out(good: Good, retry_delays: list[float]) -> None:

@@ -288,7 +288,7 @@ def test_the_template_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--plan", "nowhere.yaml"], "nowhere.yaml is not there"),
+        (["--plan", "nowhere.yaml"], "nowhere.yaml does not exist"),
         (["--contract", "nowhere.json"], "nowhere.json cannot be read"),
         (["--contract", __file__], "is not JSON"),
     ],

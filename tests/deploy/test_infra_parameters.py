@@ -80,7 +80,7 @@ def test_the_bucket_has_the_account_in_its_name_and_the_prefix_is_above_all_vers
         ),
         (public(adopt={"listener": "arn:aws:x:y:1:z"}), {}, "adopt.listener needs adopt.load_balancer"),
         (public(alarm_mail="a@example.com"), {}, "infra.alarm_mail is not a key of a plan; did you mean alarm_email?"),
-        (public(alarm_email="nobody"), {}, "AlarmEmail (Who is woken"),
+        (public(alarm_email="nobody"), {}, "AlarmEmail (Gets the alarms"),
         (public(log_retention_days=31), {}, "'31' is not one of 1, 3, 5"),
         (public(listener_priority=0), {}, "0 is outside 1 to 50000"),
         (public(adopt=BASIC["adopt"] | {"topic": "arn:aws:sqs:us-east-1:123456789012:q"}), {}, "AdoptedTopicArn"),

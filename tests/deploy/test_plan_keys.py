@@ -9,6 +9,7 @@ import pytest
 
 import deploy
 from deploy.config.plan import keys_at
+from deploy.findings.catalog import CODES
 
 ANY = "*"  # what stands where a sentence puts in a value
 OF_THE_PLAN = re.compile(r"\bplan\b|trail\.yaml")
@@ -19,7 +20,7 @@ AFTER_A_VERB = re.compile(
 )
 PLACE = re.compile(r"^plan: ([\w.]+)")
 # Of the image's contract, of files, of VPC endpoints, of a policy of autoscaling: in the same sentence as the plan.
-OTHERS = {"trail.yaml", "manifest.json", "seconds.stop", "minimum.memory_mib", "ecr.api", "ecr.dkr"}
+OTHERS = {"trail.yaml", "manifest.json", "current.json", "seconds.stop", "minimum.memory_mib", "ecr.api", "ecr.dkr"}
 
 
 def sentences() -> Iterator[tuple[str, str]]:
@@ -40,6 +41,8 @@ def sentences() -> Iterator[tuple[str, str]]:
                 continue
             if OF_THE_PLAN.search(text):
                 yield path.relative_to(package).as_posix(), text
+    for code in CODES.values():
+        yield f"findings/codes.toml: {code.code}", f"{code.title}. {code.why}"
 
 
 def named(text: str) -> set[str]:

@@ -270,7 +270,7 @@ def test_a_plan_that_names_no_place_says_what_to_write(client: AtomicClient, cap
     code, _, err = run(capsys, "status")
     assert code == 2
     assert "write `record: s3://YOUR-BUCKET/trail/` in trail.yaml" in err
-    assert run(capsys, "status", "--plan", "nowhere.yaml")[2].startswith("trail: nowhere.yaml is not there")
+    assert run(capsys, "status", "--plan", "nowhere.yaml")[2].startswith("trail: nowhere.yaml does not exist")
     assert client.calls == []
 
 

@@ -174,7 +174,7 @@ def test_a_file_that_is_no_evidence_and_a_plan_that_is_missing_are_sentences(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.main(["why"]) == 2
-    assert "trail.yaml is not there" in capsys.readouterr().err
+    assert "trail.yaml does not exist" in capsys.readouterr().err
     Path("e.json").write_text("[]")
     assert cli.main(["why", "--evidence", "e.json"]) == 2
     assert "e.json is no evidence such as --save writes" in capsys.readouterr().err

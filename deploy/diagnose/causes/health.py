@@ -304,7 +304,8 @@ CAUSES = (
         "SLOW_START",
         "The service needs more time to start than it is given",
         looks="The task stops when startPeriod or the grace period is over; its log shows that it was still starting.",
-        repair="Raise health.start_period (at most 300) or health.grace to twice the measured start, or give more CPU.",
+        repair="Raise health.start_period (at most 300) or health.grace in the plan to twice the measured start, or "
+        "give more CPU.",
         weight=Weight.TWO_FACTS - 0.05,
         match=slow_start,
     ),

@@ -116,7 +116,7 @@ CAUSES = (
         "SECRET_KEY_MISSING",
         "The secret has no such JSON key",
         looks="`… did not contain json key …`, `invalid character … looking for beginning of value`.",
-        repair="Add the key to the secret (a JSON object), or correct it in the plan: secret:NAME:json-key::.",
+        repair="Add the key to the secret (a JSON object), or correct the plan: secret:NAME:json-key::.",
         weight=Weight.STATED,
         deterministic=True,
         match=match_words(secret_errors, JSON_KEY_MISSING, _json_key),
