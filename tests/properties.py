@@ -18,6 +18,6 @@ for profile, percentage in (("everyday", 20), ("long", 100)):
 
 
 def examples(number: int) -> int:
-    """Of so many examples, those of the profile in use."""
+    """The number of examples to run: a share of this number, by the profile in use."""
     assert settings.default is not None  # which hypothesis itself allows for
     return max(1, number * settings.default.max_examples // 100)

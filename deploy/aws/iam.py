@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import unquote
 
 from deploy.config.plan import Plan
-from deploy.record.store import location
 
 TASKS = "ecs-tasks.amazonaws.com"  # the service that assumes the roles of a task
 Statements = list[dict[str, Any]]
@@ -132,7 +131,7 @@ def policy(plan: Plan) -> dict[str, Any]:
 
 def _stores(plan: Plan, partition: str) -> list[dict[str, Any]]:
     """Statements for record, weights and secrets."""
-    record, weights = location(plan), plan.weights.uri if plan.weights is not None else None
+    record, weights = plan.record_location(), plan.weights.uri if plan.weights is not None else None
     buckets = sorted({uri.removeprefix("s3://").partition("/")[0] for uri in (record, weights) if uri})
     statements = [
         _allow("List", ("s3:ListBucket",), *(f"arn:{partition}:s3:::{bucket}" for bucket in buckets)),

@@ -1,6 +1,6 @@
 """What each code means, of findings and of causes: the one table that `trail explain CODE` and `trail why CODE` read.
 
-Some codes are both: preflight finds before a rollout what `trail why` sees after it. Then both are told.
+Some codes are both: preflight finds before a rollout what `trail why` sees after it. Then both are printed.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from deploy.findings.catalog import CODES, Code
 from deploy.findings.terminal import filled
 from deploy.text import printable
 
-TOLD = ("code", "title", "looks", "repair", "deterministic", "harmless")  # of a cause, in this order
+CAUSE_FIELDS = ("code", "title", "looks", "repair", "deterministic", "harmless")  # of a cause, in this order
 
 
 class UnknownCode(Exception):
@@ -24,7 +24,7 @@ class UnknownCode(Exception):
 
 @dataclass(frozen=True)
 class Meaning:
-    """Of one code.
+    """What one code means.
 
     Attributes:
         code: stable name.
@@ -39,14 +39,14 @@ class Meaning:
     @property
     def title(self) -> str:
         """On one line."""
-        told = self.finding or self.cause
-        return told.title if told else ""
+        entry = self.finding or self.cause
+        return entry.title if entry else ""
 
     def as_json(self, *, cause_first: bool = False) -> dict[str, Any]:
         """For programs: the same keys for each code; where it is both, the title is that of the one or the other."""
         finding = {} if self.finding is None else dataclasses.asdict(self.finding)
-        cause = {} if self.cause is None else {name: getattr(self.cause, name) for name in TOLD}
-        keys = dict.fromkeys([*TOLD, *(field.name for field in dataclasses.fields(Code))])
+        cause = {} if self.cause is None else {name: getattr(self.cause, name) for name in CAUSE_FIELDS}
+        keys = dict.fromkeys([*CAUSE_FIELDS, *(field.name for field in dataclasses.fields(Code))])
         return {**keys, **finding, **cause} if cause_first else {**keys, **cause, **finding}
 
     def text(self) -> str:

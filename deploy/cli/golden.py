@@ -20,7 +20,7 @@ from deploy.gates.target import KEY_VARIABLE, client
 from deploy.image.load import PROBE_PHOTO
 from deploy.text import printable
 
-ANSWER_S = 30.0  # for one photo; nobody waits behind it
+ANSWER_S = 30.0  # for one photo
 FILE = Path("golden.json")
 
 
@@ -59,7 +59,7 @@ def golden(url: str, file: Path, as_json: bool) -> int:
 
 
 def ask(url: str, key: str = "") -> dict[str, findings_file.Findings]:
-    """Findings by runner: of whoever answers, and of the heuristics, which a drill makes answer.
+    """Findings by runner: of the one that answers, and of the heuristics, which answer in a drill.
 
     Raises:
         PlanError: the service does not answer as it should.

@@ -45,7 +45,7 @@ def init(file: Path, from_service: str | None, region: str | None, as_json: bool
     except OSError as error:
         raise plans.PlanError(f"{file} cannot be written: {error.strerror}.") from None
     if imported is not None:
-        summary = importer.told(imported, text, file)
+        summary = importer.summarize(imported, text, file)
         print_json(summary.as_json) if as_json else print(summary.text, end="")
         return FOUND if summary.open else FINE
     if as_json:

@@ -159,7 +159,7 @@ def _lines(one: PhaseProgress, colours: bool, used: OptionsInUse) -> list[str]:
 
 
 def _noted(text: str, plan: Plan, clients: Clients, store: Store) -> Record:
-    """The record with a decision, told by whoever these credentials are."""
+    """The record with a decision added, under the identity of these credentials."""
     text = text.strip()
     if not text or len(text) > LONGEST_NOTE:
         raise RecordError(f"A decision is a sentence or some, of {LONGEST_NOTE:,} characters at most.")
@@ -180,7 +180,7 @@ def assert_account(plan: Plan, clients: Clients) -> str:
 
 
 def _put(where: str, text: str) -> None:
-    """To the terminal, or into a file that is never seen half written.
+    """To the terminal, or into a file that is never half written.
 
     Raises:
         options.Unwritable: no file can be made there.
@@ -201,7 +201,7 @@ def _put(where: str, text: str) -> None:
                 file.write(text)
             mask = os.umask(0)
             os.umask(mask)
-            # mkstemp lets nobody else read it, and a page is to be read; one that is there stays as it is.
+            # mkstemp makes it readable by its owner only; a page is for others. An existing file keeps its mode.
             Path(name).chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~mask)
             Path(name).replace(path)
         except BaseException:

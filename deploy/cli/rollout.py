@@ -76,7 +76,7 @@ def common(command: Callable[..., int]) -> Callable[..., int]:
             help="Between two reads of AWS (default: 3).",
         ),
         click.option("--plain", is_flag=True, help="Lines instead of a live view."),
-        click.option("--break-lock", is_flag=True, help="Take the lock from whoever holds it."),
+        click.option("--break-lock", is_flag=True, help="Take the lock from its owner."),
         click.option("--yes", is_flag=True, help="Do not ask before changing anything."),
         click.option(
             "--base-url",
@@ -227,7 +227,7 @@ def prepared(given: Options, plan: Plan, contract: dict[str, Any], reporter: Log
 
 
 def unfinished(session: RolloutSession | None, sentence: str, exit_code: int, code: str) -> Result:
-    """What is to be said where a command ended early: whether anything goes on in AWS."""
+    """The result of a command that ended early: it says whether anything goes on in AWS."""
     attempt = session.attempt if session else None
     if session is None or attempt is None or attempt.deployed is None or attempt.ended is not None:
         if session is not None:
@@ -235,8 +235,8 @@ def unfinished(session: RolloutSession | None, sentence: str, exit_code: int, co
         nothing = "" if attempt is not None and attempt.ended is not None else " Nothing was changed."
         return Result(exit_code, f"{sentence.rstrip('.')}.{nothing}", attempt, code=code)
     what = f"{attempt.deployment} goes on" if attempt.deployment else "what was begun goes on"
-    told = f"{sentence.rstrip('.')}. In AWS {what}; `trail resume` picks it up from there."
-    return Result(exits.INTERRUPTED, told, attempt, code=code)
+    ending = f"{sentence.rstrip('.')}. In AWS {what}; `trail resume` picks it up from there."
+    return Result(exits.INTERRUPTED, ending, attempt, code=code)
 
 
 def interrupt(*_: object) -> None:
@@ -259,13 +259,13 @@ def print_result(result: Result, as_json: bool) -> None:
 def json_report(result: Result) -> dict[str, Any]:
     """For programs: preflight's report, with the reason first where it failed; and how the attempt ended."""
     if result.exit == exits.FINE:
-        told = report.report(result.findings, strict=False)
+        content = report.report(result.findings, strict=False)
     elif any(finding.level == "FAIL" for finding in result.findings):
-        told = report.failure(result.findings, result.exit)
+        content = report.failure(result.findings, result.exit)
     else:
-        told = report.failure([reason(result), *result.findings], result.exit)
+        content = report.failure([reason(result), *result.findings], result.exit)
     attempt = None if result.attempt is None else result.attempt.model_dump(mode="json")
-    return {**told, "exit": result.exit, "sentence": result.sentence, "attempt": attempt}
+    return {**content, "exit": result.exit, "sentence": result.sentence, "attempt": attempt}
 
 
 def reason(result: Result) -> Finding:

@@ -10,7 +10,7 @@ from deploy.aws.clients import Clients
 from deploy.cli import options
 from deploy.cli.explain import meaning
 from deploy.config import plan as plans
-from deploy.diagnose import terminal as told
+from deploy.diagnose import terminal
 from deploy.diagnose.evidence import Evidence, read, save
 from deploy.diagnose.gather import gather
 from deploy.diagnose.ranking import diagnose
@@ -65,7 +65,7 @@ def why(
     else:
         used = OptionsInUse.of({"plan": plan})
         used = used.with_base_url(collected.recorded.base_url if collected.recorded else None)
-        print(told.text(collected, causes, report.colours_wanted(sys.stdout), used), end="")
+        print(terminal.text(collected, causes, report.colours_wanted(sys.stdout), used), end="")
     return FINE if all(cause.harmless for cause in causes) else FOUND
 
 
@@ -76,32 +76,32 @@ def collect(path: Path, deployment: str | None) -> Evidence:
     return with_attempt(gather(clients, plan, deployment), plan, clients, deployment)
 
 
-def with_attempt(seen: Evidence, plan: plans.Plan, clients: Clients, deployment: str | None) -> Evidence:
+def with_attempt(evidence: Evidence, plan: plans.Plan, clients: Clients, deployment: str | None) -> Evidence:
     """The same with what the trail record knows of a failure; that it cannot be read hides nothing else.
 
     Args:
-        seen: of AWS.
+        evidence: what was read of AWS.
         plan: says where the record lies; one that does not has none.
         clients: of AWS.
         deployment: that was asked for.
     """
-    if seen.service is None and seen.cluster_status is None:  # S3 would not answer either, for minutes
-        return _unread(seen, "not read, since ECS could not be asked.")
+    if evidence.service is None and evidence.cluster_status is None:  # S3 would not answer either, for minutes
+        return _unread(evidence, "not read, since ECS could not be asked.")
     try:
         record = open_store(plan, clients).read()
     except plans.PlanError:
-        return seen
+        return evidence
     except RecordError as error:
-        return _unread(seen, str(error))
-    primary = next((one.created for one in seen.deployments if one.status == "PRIMARY"), None)
-    return seen.model_copy(update={"recorded": last_failure(record, deployment, primary)})
+        return _unread(evidence, str(error))
+    primary = next((one.created for one in evidence.deployments if one.status == "PRIMARY"), None)
+    return evidence.model_copy(update={"recorded": last_failure(record, deployment, primary)})
 
 
-def _unread(seen: Evidence, why: str) -> Evidence:
-    return seen.model_copy(update={"unseen": (*seen.unseen, printable(f"The trail record: {why}", 400))})
+def _unread(evidence: Evidence, why: str) -> Evidence:
+    return evidence.model_copy(update={"unseen": (*evidence.unseen, printable(f"The trail record: {why}", 400))})
 
 
-def json_report(seen: Evidence, causes: list[Diagnosis]) -> dict[str, Any]:
+def json_report(evidence: Evidence, causes: list[Diagnosis]) -> dict[str, Any]:
     """For programs: each cause, and the same as findings, which every command has."""
     findings = [
         ok(one.code, one.sentence) if one.harmless else fail(one.code, one.sentence, repair=one.repair)
@@ -109,11 +109,11 @@ def json_report(seen: Evidence, causes: list[Diagnosis]) -> dict[str, Any]:
     ]
     return {
         **report.report(findings, strict=False),
-        "service": seen.name,
-        "cluster": seen.cluster,
-        "deployment": seen.deployment or None,
-        "at": seen.at.isoformat() if seen.at else None,
-        "attempt": None if seen.recorded is None else seen.recorded.model_dump(mode="json"),
+        "service": evidence.name,
+        "cluster": evidence.cluster,
+        "deployment": evidence.deployment or None,
+        "at": evidence.at.isoformat() if evidence.at else None,
+        "attempt": None if evidence.recorded is None else evidence.recorded.model_dump(mode="json"),
         "causes": [one.model_dump(mode="json") for one in causes],
-        "unseen": list(seen.unseen),
+        "unseen": list(evidence.unseen),
     }

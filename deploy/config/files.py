@@ -56,7 +56,7 @@ def plain_yaml(text: str) -> Any:
         Unreadable: not YAML, or it has aliases, a key twice, or more than DEEPEST levels.
     """
     yaml = YAML(typ="safe", pure=True)
-    # ruamel.yaml reads 1.2 unless told otherwise; CloudFormation, editors and linters still take `yes` for a boolean.
+    # ruamel.yaml reads 1.2 by default; CloudFormation, editors and linters still take `yes` for a boolean.
     yaml.version = (1, 1)
     yaml.max_depth = DEEPEST
     yaml.Composer = AliasRefusingComposer

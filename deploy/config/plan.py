@@ -218,6 +218,22 @@ class Plan(Strict):
         """Name of the repository in ECR."""
         return self.repository or self.service
 
+    def record_location(self) -> str:
+        """URI of the folder with the trail record: the one given, else one in the bucket of the weights.
+
+        Raises:
+            PlanError: neither is given.
+        """
+        if self.record is not None:
+            return self.record.rstrip("/") + "/"
+        if self.weights is None:
+            raise PlanError(
+                "The plan does not say where the trail record is; write `record: s3://YOUR-BUCKET/trail/` in "
+                "trail.yaml."
+            )
+        bucket = self.weights.uri.removeprefix("s3://").partition("/")[0]
+        return f"s3://{bucket}/trail/{self.cluster}/{self.service}/"
+
 
 def read(path: Path) -> Plan:
     """Read a plan.

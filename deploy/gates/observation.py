@@ -215,7 +215,7 @@ class Observation:
         return tasks.describe_tasks(self._live.clients, self._live.plan, status)
 
     def _is_ours(self, task: dict[str, Any]) -> bool:
-        """By the deployment that started it; by its task definition where that is not told."""
+        """By the deployment that started it; by its task definition where that is unknown."""
         started_by = task.get("startedBy") or ""
         if self._live.deployment is not None and started_by.startswith("ecs-svc/"):
             return bool(started_by == self._live.deployment)
@@ -227,8 +227,8 @@ class Observation:
         return self._once("targets", self._targets)
 
     def _targets(self) -> list[dict[str, Any]]:
-        told = network.describe_targets(self._live.clients, self._live.plan)
-        return [one for one in told if one["TargetHealth"]["State"] != "draining"]
+        targets = network.describe_targets(self._live.clients, self._live.plan)
+        return [one for one in targets if one["TargetHealth"]["State"] != "draining"]
 
     # --- once a round ---------------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ class Summary:
     as_json: dict[str, Any]
 
 
-def told(imported: ImportedValues, text: str, file: Path) -> Summary:
+def summarize(imported: ImportedValues, text: str, file: Path) -> Summary:
     """Summarize an import.
 
     Args:

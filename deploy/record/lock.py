@@ -159,7 +159,7 @@ class Lock:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        # The lock becomes stale, and the next caller is told so; an exception of the block matters more.
+        # The lock becomes stale, and the next caller is warned; an exception of the block matters more.
         with suppress(RecordError):
             self.release()
 

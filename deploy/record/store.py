@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from deploy.aws.clients import Clients
-from deploy.config.plan import Plan, PlanError
+from deploy.config.plan import Plan
 from deploy.record.objects import Changed, Objects, RecordError, RecordUnreachable, StoredObject
 from deploy.record.trail import RECORD_VERSION, Attempt, Note, Record
 from deploy.text import printable
@@ -24,7 +24,6 @@ __all__ = [
     "RecordUnreachable",
     "ServiceName",
     "Store",
-    "location",
     "open_store",
     "with_attempt",
     "with_note",
@@ -53,22 +52,6 @@ class ServiceName(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.service} in {self.cluster}, account {self.account}, {self.region}"
-
-
-def location(plan: Plan) -> str:
-    """URI of the folder with the record: the plan's, else one in the bucket of the weights.
-
-    Raises:
-        PlanError: the plan names neither.
-    """
-    if plan.record is not None:
-        return plan.record.rstrip("/") + "/"
-    if plan.weights is None:
-        raise PlanError(
-            "The plan does not say where the trail record is; write `record: s3://YOUR-BUCKET/trail/` in trail.yaml."
-        )
-    bucket = plan.weights.uri.removeprefix("s3://").partition("/")[0]
-    return f"s3://{bucket}/trail/{plan.cluster}/{plan.service}/"
 
 
 class Store:
@@ -161,7 +144,7 @@ UNCHANGED = "It was not changed; restore an earlier version of it, or move it aw
 
 def open_store(plan: Plan, clients: Clients) -> Store:
     """The store of a plan; raises PlanError as `location`."""
-    return Store(clients["s3"], location(plan), ServiceName.of(plan))
+    return Store(clients["s3"], plan.record_location(), ServiceName.of(plan))
 
 
 def encoded(record: Record) -> bytes:

@@ -184,7 +184,7 @@ class RolloutSession:
     def release_lock(self) -> None:
         """Release the lock, if it is held."""
         if self.lock is not None:
-            with contextlib.suppress(RecordError):  # it becomes stale, and the next caller is told so
+            with contextlib.suppress(RecordError):  # it becomes stale, and the next caller is warned
                 self.lock.release()
             self.lock = None
 

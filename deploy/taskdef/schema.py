@@ -59,7 +59,7 @@ class Part(dict[str, Any]):
         """
         value = super().get(key, default)
         if isinstance(value, InvalidValue):
-            raise CheckSkipped(f"not looked at, since {value.reason}")
+            raise CheckSkipped(f"not checked, since {value.reason}")
         return value
 
 

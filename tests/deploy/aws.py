@@ -304,7 +304,7 @@ class Good:
 
     @property
     def container(self) -> dict[str, Any]:
-        """Of the task definition."""
+        """The container of the task definition."""
         found: dict[str, Any] = self.task_definition["containerDefinitions"][0]
         return found
 

@@ -72,6 +72,6 @@ def plan(infra: dict[str, Any] | None, **more: Any) -> Plan:
 
 
 def weights(name: str) -> dict[str, Any]:
-    """Of a plan that adopts their bucket."""
+    """The weights of a plan that adopts their bucket."""
     there = name in ("adopted weights_bucket", "everything adopted")
     return {"weights": {"uri": "s3://our-models/face-skin/1.0.0", "sha256": "0" * 64}} if there else {}

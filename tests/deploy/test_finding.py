@@ -28,7 +28,7 @@ from deploy.findings import finding
 from deploy.findings import terminal as report
 from deploy.findings.catalog import CODES
 from deploy.findings.finding import Finding, Place, fail, ok, skip, warn
-from deploy.importer.report import told
+from deploy.importer.report import summarize
 from deploy.importer.values import ImportedValues
 from deploy.rollout.output import LiveReporter, LogReporter
 from deploy.verify import registry
@@ -165,7 +165,7 @@ def test_changes_of_a_stack_can_be_printed(capsys: pytest.CaptureFixture[str]) -
 def test_what_was_read_of_a_running_service_can_be_printed(tmp_path: Path) -> None:
     found = ImportedValues(source=HOSTILE, missing={"weights": HOSTILE}, notes=[HOSTILE])
     found.findings.append(fail("CODE", HOSTILE, ("where", HOSTILE), repair=HOSTILE))
-    printed(told(found, f"{json.dumps(HOSTILE)}: 1", tmp_path / "trail.yaml").text)
+    printed(summarize(found, f"{json.dumps(HOSTILE)}: 1", tmp_path / "trail.yaml").text)
 
 
 def test_an_argument_that_is_none_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:

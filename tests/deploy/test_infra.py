@@ -237,7 +237,7 @@ def test_the_alarms_that_stop_a_rollout_go_into_the_plan_by_name() -> None:
 
 
 def codes(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Of the findings that a command ended with, as programs read them."""
+    """The codes of the findings that a command ended with, from its JSON."""
     told = json.loads(capsys.readouterr().out)
     assert told["ok"] is False
     return [one["code"] for one in told["findings"]]

@@ -33,7 +33,7 @@ class Cloud:
         self.stub = Stubber(self.client)
 
     def status(self, status: str, **more: Any) -> "Cloud":
-        """Of the stack."""
+        """Give the stack a status."""
         self.stub.add_response("describe_stacks", {"Stacks": [{**WHOLE, "StackStatus": status, **more}]})
         return self
 
@@ -93,7 +93,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 
 def resource(action: str, name: str, **more: Any) -> dict[str, Any]:
-    """Of a change set."""
+    """A resource of a change set."""
     return {"Action": action, "LogicalResourceId": name, "ResourceType": "AWS::ECR::Repository", **more}
 
 

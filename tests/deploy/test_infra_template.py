@@ -31,12 +31,12 @@ def of(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def properties(name: str) -> dict[str, Any]:
-    """Of a resource."""
+    """The properties of a resource."""
     return dict(RESOURCES[name]["Properties"])
 
 
 def statements(name: str) -> dict[str, dict[str, Any]]:
-    """Of a role's only policy, by their Sid; conditional ones as if they were there."""
+    """The statements of a role's only policy, by their Sid; conditional ones as if they were there."""
     (policy,) = properties(name)["Policies"]
     plain = [one["Fn::If"][1] if "Fn::If" in one else one for one in policy["PolicyDocument"]["Statement"]]
     return {one["Sid"]: one for one in plain}

@@ -68,7 +68,7 @@ def test_every_key_of_the_plan_that_a_sentence_names_is_one() -> None:
 
 
 def test_the_keys_in_sentences_are_found() -> None:
-    """Of each part that gives hints, some; else the test above would prove nothing."""
+    """Some of each part that gives hints; else the test above would prove nothing."""
     found = {name for _, text in sentences() for name in named(text)}
     assert found >= {
         "size.most_tasks",  # of gates

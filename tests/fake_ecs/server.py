@@ -62,7 +62,7 @@ class Endpoint:
         self._server.server_close()
 
     def __call__(self, environ: wire.Environ, start: wire.StartResponse) -> Iterable[bytes]:
-        """Of one request."""
+        """Answer one request."""
         body = self._read(environ)
         found = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
         key, service = found.groups() if found else ("", "s3" if "HTTP_X_AMZ_TARGET" not in environ else "")

@@ -19,7 +19,7 @@ BREAKER = {"enable": False, "rollback": False}
 
 @dataclass
 class Revision:
-    """Of a service: what its tasks are made of."""
+    """A revision of a service: what its tasks are made of."""
 
     arn: str
     definition: dict[str, Any]
@@ -123,7 +123,7 @@ class Service:
 
     @property
     def configured_breaker(self) -> dict[str, Any]:
-        """Of the deployment configuration."""
+        """The circuit breaker of the deployment configuration."""
         found: dict[str, Any] = self.configuration["deploymentCircuitBreaker"]
         return found
 

@@ -26,7 +26,7 @@ STARTED = time.monotonic()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Of one connection."""
+    """Answers the requests of one connection."""
 
     protocol_version = "HTTP/1.1"
     behaviour = "good"

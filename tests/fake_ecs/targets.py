@@ -52,7 +52,7 @@ class Target:
 
 
 class Targets:
-    """Of all target groups."""
+    """The targets of all target groups."""
 
     def __init__(self, account: Account, clock: Clock) -> None:
         self._account, self._clock, self._lock = account, clock, threading.Lock()
@@ -91,7 +91,7 @@ class Targets:
                 self._known[target.group].remove(target)
 
     def of(self, group: str) -> list[Target]:
-        """Of a target group."""
+        """The targets of a target group."""
         with self._lock:
             return list(self._known.get(group, []))
 

@@ -55,7 +55,7 @@ class Ground:
 
 
 class Task:
-    """Of a service.
+    """A task of a service.
 
     Attributes:
         deployment: id of the one that it counts for.
@@ -113,7 +113,7 @@ class Task:
 
     @property
     def pid(self) -> int | None:
-        """Of its first process."""
+        """The id of its first process."""
         return self._process.pid if self._process else None
 
     @property

@@ -136,7 +136,7 @@ class Operator:
         return open_store(self.fake_ecs.plan, clients).read()
 
     def attempts(self, outcome: str) -> list[Attempt]:
-        """Of the record, by how they ended."""
+        """The attempts of the record that ended so."""
         return [one for one in self.record.attempts if one.outcome == outcome]
 
 

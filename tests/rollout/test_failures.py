@@ -1,4 +1,4 @@
-"""What goes wrong in the middle of a climb, one thing at a time, while photos are sent all the time.
+"""What goes wrong in the middle of a rollout, one thing at a time, while photos are sent all the time.
 
 Everything is right when preflight looks; the fault comes right before, or just after, the call that begins the
 deployment. The results go into ROLLOUT_JSON; `python -m tests.rollout.outcomes` makes docs/rollout-failures.md of it.
@@ -42,7 +42,7 @@ class Ground:
 
     @property
     def digest(self) -> str:
-        """Of the image that climbs."""
+        """The digest of the image that is deployed."""
         return self.fake_ecs.digests["good"]
 
     @property
@@ -96,7 +96,7 @@ def simple(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 
 @pytest.fixture(scope="module")
 def foundation(simple: Ground) -> Ground:
-    """The same, climbed to phase foundation; full is next. Tests that want it stand at the end."""
+    """The same, deployed up to phase foundation; full is next. Tests that want it stand at the end."""
     simple.settle()
     ended = simple.operator.trail("up", "--to", "foundation")
     assert ended.code == 0, ended
@@ -253,7 +253,7 @@ def test_on_the_way_to_hybrid(simple: Ground, row: Row) -> None:
 
 
 def fails(ground: Ground, row: Row, proven: str, phase: str) -> None:
-    """The climb ends by name, what was proven serves on, no photo is lost, and the record is true."""
+    """The rollout ends by name, what was proven serves on, no photo is lost, and the record is true."""
     ground.settle()
     if row.strike is shut:
         open_group(ground)

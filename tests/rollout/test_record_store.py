@@ -14,7 +14,7 @@ from botocore.parsers import ResponseParserError
 
 from deploy.config.plan import PlanError
 from deploy.record import store as stores
-from deploy.record.store import RecordError, RecordUnreachable, ServiceName, Store, location, with_attempt, with_note
+from deploy.record.store import RecordError, RecordUnreachable, ServiceName, Store, with_attempt, with_note
 from deploy.record.trail import Attempt, Note, Record
 from tests.deploy.infra_plans import plan
 from tests.rollout.record_s3 import BUCKET, RECORD, URI, AtomicClient, atomic_client, body, once, put, refusal, store
@@ -251,13 +251,13 @@ def test_the_record_lies_where_the_plan_says_else_beside_the_weights() -> None:
     own = plan(None)
     assert own.weights is None
     with pytest.raises(PlanError, match="write `record: s3://"):
-        location(own)
+        own.record_location()
     told = own.model_copy(update={"record": "s3://ours/here"})
-    assert location(told) == "s3://ours/here/"
+    assert told.record_location() == "s3://ours/here/"
     weights = {"uri": "s3://our-models/face-skin/1.0.0", "sha256": "0" * 64}
     beside = type(own).model_validate({**own.model_dump(), "weights": weights})
-    assert location(beside) == "s3://our-models/trail/shine-ml-cluster/shine-api-gateway/"
-    assert location(beside.model_copy(update={"record": "s3://ours"})) == "s3://ours/"
+    assert beside.record_location() == "s3://our-models/trail/shine-ml-cluster/shine-api-gateway/"
+    assert beside.model_copy(update={"record": "s3://ours"}).record_location() == "s3://ours/"
 
 
 def test_a_place_without_prefix_is_the_bucket_itself(client: AtomicClient) -> None:
