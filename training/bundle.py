@@ -26,7 +26,7 @@ from PIL import Image
 from bentos.skin.findings import SEVERITIES, WRINKLE_ZONES
 from bentos.skin.model.bundle import FORMAT_VERSION, MANIFEST, METRICS, MODEL, BundleError, Manifest, read
 from bentos.skin.model.engine import EMBEDDED, OnnxEngine, new_session, picture
-from bentos.skin.model.output_checks import MAPS
+from bentos.skin.model.output_checks import OUTPUT_SHAPES
 from bentos.skin.photo.crop import CROP_SIZE, cut
 from bentos.skin.photo.decode import decode
 from bentos.skin.photo.face import FaceDetector
@@ -74,7 +74,7 @@ def build(exported: Path, target: Path, version: str) -> None:
             "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "files": {},
             "input": {"name": "crops", "layout": "NHWC", "dtype": "uint8", "size": CROP_SIZE},
-            "outputs": list(MAPS),
+            "outputs": list(OUTPUT_SHAPES),
             "classes": {"severity": list(SEVERITIES[1:]), "wrinkles": list(WRINKLE_ZONES)},
             "calibration": calibration,
             "self_test": make_self_test(staged / MODEL),

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from deploy.diagnose.cause import Cause
 from deploy.diagnose.causes import CAUSES
-from deploy.diagnose.registry import Cause
 from deploy.findings.catalog import CODES, Code
 from deploy.findings.terminal import filled
 from deploy.text import printable

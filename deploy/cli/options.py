@@ -76,7 +76,7 @@ def failure_code(error: Exception) -> str | None:
     from deploy.config.plan import PlanError
     from deploy.diagnose.evidence import EvidenceError
     from deploy.findings.catalog import INPUT, RECORD
-    from deploy.record.objects import RecordError
+    from deploy.record.s3_folder import RecordError
     from deploy.taskdef.load import TaskDefinitionError
 
     if isinstance(error, StackError):

@@ -20,9 +20,9 @@ from deploy.findings import terminal as report
 from deploy.gates.registry import names
 from deploy.next_command import OptionsInUse
 from deploy.record import lock, page
-from deploy.record.objects import RecordError
 from deploy.record.phases import PhaseProgress, State
 from deploy.record.progress import Progress, compute
+from deploy.record.s3_folder import RecordError
 from deploy.record.store import Store, open_store, with_note
 from deploy.record.text import clean, duration, moment, short
 from deploy.record.trail import Note, Record

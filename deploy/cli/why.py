@@ -11,11 +11,11 @@ from deploy.cli import options
 from deploy.cli.explain import meaning
 from deploy.config import plan as plans
 from deploy.diagnose import terminal
+from deploy.diagnose.cause import Diagnosis
 from deploy.diagnose.evidence import Evidence, read, save
 from deploy.diagnose.gather import gather
 from deploy.diagnose.ranking import diagnose
 from deploy.diagnose.recorded import last_failure
-from deploy.diagnose.registry import Diagnosis
 from deploy.exit_codes import FINE, FOUND
 from deploy.findings import terminal as report
 from deploy.findings.finding import fail, ok

@@ -1,11 +1,11 @@
 """Orders the causes that evidence shows: what is certain before what is likely, what is new before what is over."""
 
 from deploy.aws.task import Task
+from deploy.diagnose.cause import Cause, CauseMatch, Diagnosis, Weight
 from deploy.diagnose.causes import CAUSES
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.quotes import EPOCH
 from deploy.diagnose.recorded import add_recorded
-from deploy.diagnose.registry import Cause, CauseMatch, Diagnosis, Weight
 
 Pair = tuple[Cause, CauseMatch]
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from deploy.diagnose.cause import MAX_CHARACTERS, MAX_LINES, Diagnosis, Weight
 from deploy.diagnose.causes import CAUSES
 from deploy.diagnose.evidence import Evidence, Recorded
 from deploy.diagnose.quotes import format_time
-from deploy.diagnose.registry import MAX_CHARACTERS, MAX_LINES, Diagnosis, Weight
 from deploy.record.log import ENDS
 from deploy.record.trail import Attempt, Outcome, Record
 from deploy.redact import masked

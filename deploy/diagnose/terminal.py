@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from deploy.diagnose.cause import Diagnosis
 from deploy.diagnose.causes import CAUSES
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.registry import Diagnosis
 from deploy.findings.finding import Level
 from deploy.findings.terminal import STYLES, coloured, filled
 from deploy.next_command import NO_OPTIONS, OptionsInUse

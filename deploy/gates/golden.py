@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bentos.skin.findings import SEVERITIES
-from bentos.skin.schema import Severity
+from bentos.skin.schema import Concerns, Severity
 from deploy.config import files
 from deploy.config.plan import PlanError
 from deploy.image.load import PROBE_PHOTO
@@ -17,7 +17,7 @@ from deploy.image.load import PROBE_PHOTO
 GOLDEN = Path(__file__).with_name("golden.json")
 MAX_BYTES = 1 << 20
 HEURISTIC = "heuristic"  # key of the heuristics' findings; the key of a model's findings is the sha256 of its manifest
-CONCERNS = ("acne", "wrinkles", "redness", "pigmentation", "shine", "texture")
+CONCERNS = tuple(Concerns.model_fields)
 
 # Tolerances: another processor or library build changes findings a little; other weights change them more.
 FACE_IOU = 0.8  # smallest intersection over union of the face's boxes

@@ -17,7 +17,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bentos.skin.settings import Phase
-from deploy.record.objects import Changed, RecordError, RecordUnreachable, StoredObject
+from deploy.record.s3_folder import Changed, RecordError, RecordUnreachable, StoredObject
 from deploy.record.store import Store
 from deploy.record.text import clock, day, duration, person, utc
 from deploy.record.trail import Attempt

@@ -15,7 +15,7 @@ from pydantic_core import PydanticSerializationError
 
 from deploy.aws.clients import Clients
 from deploy.config.plan import Plan
-from deploy.record.objects import Changed, Objects, RecordError, RecordUnreachable, StoredObject
+from deploy.record.s3_folder import Changed, RecordError, RecordUnreachable, S3Folder, StoredObject
 from deploy.record.trail import RECORD_VERSION, Attempt, Note, Record
 from deploy.text import printable
 
@@ -64,7 +64,7 @@ class Store:
     """
 
     def __init__(self, s3: Any, uri: str, service: ServiceName) -> None:
-        self.objects, self.service = Objects(s3, uri), service
+        self.objects, self.service = S3Folder(s3, uri), service
 
     def read(self) -> Record:
         """The record; an empty one if there is none yet.

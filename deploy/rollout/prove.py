@@ -10,9 +10,9 @@ from deploy import exit_codes as exits
 from deploy.aws.errors import AwsError, Denied, describe
 from deploy.aws.service import Deployment, ServiceSnapshot
 from deploy.aws.task import named_digest
+from deploy.diagnose.cause import Diagnosis
 from deploy.diagnose.gather import gather
 from deploy.diagnose.ranking import diagnose
-from deploy.diagnose.registry import Diagnosis
 from deploy.gates.run import Verdict, run_gates
 from deploy.gates.target import LiveTarget, plain_key
 from deploy.record.trail import Attempt, Deployed, GateResult

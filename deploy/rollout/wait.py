@@ -28,7 +28,7 @@ from deploy.aws.service import (
     service_deployments,
 )
 from deploy.config.plan import Plan
-from deploy.diagnose.registry import Diagnosis
+from deploy.diagnose.cause import Diagnosis
 from deploy.lenient import seconds
 
 RETRY_S = 120.0  # how long AWS may be unreachable; the deployment goes on meanwhile

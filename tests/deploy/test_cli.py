@@ -14,7 +14,7 @@ from deploy.cli import explain
 from deploy.cli import main as cli
 from deploy.config import plan
 from deploy.findings import terminal as report
-from tests.deploy import codes, good
+from tests.deploy import codes_table, good
 from tests.server import ROOT
 
 BOMB = "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\n"
@@ -347,4 +347,4 @@ def test_colours_are_for_terminals_alone() -> None:
 
 
 def test_the_table_of_codes_is_current() -> None:
-    assert codes.PAGE.read_text() == codes.page(), "python -m tests.deploy.codes"
+    assert codes_table.PAGE.read_text() == codes_table.page(), "python -m tests.deploy.codes_table"

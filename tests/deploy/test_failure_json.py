@@ -18,7 +18,7 @@ from deploy.config.plan import PlanError
 from deploy.findings.finding import Finding, fail, ok, warn
 from deploy.infra import apply as infra
 from deploy.record.lock import Holding, Locked, LockLost
-from deploy.record.objects import RecordError, RecordUnreachable
+from deploy.record.s3_folder import RecordError, RecordUnreachable
 from deploy.rollout.session import ConcurrentDeploymentError, Result
 from tests.deploy import good, infra_plans
 from tests.rollout.records import attempt

@@ -79,8 +79,8 @@ MUTATIONS = (
         (
             (
                 S3,
-                "CUT = (BotoCoreError, HTTPClientError, HTTPError, ConnectionError, TimeoutError, RecursionError)",
-                "CUT = (RecursionError,)",
+                "(BotoCoreError, HTTPClientError, HTTPError, ConnectionError, TimeoutError, RecursionError)",
+                "(RecursionError,)",
             ),
         ),
     ),
@@ -109,8 +109,8 @@ MUTATIONS = (
         (
             (
                 GATEWAY,
-                "return await self.measure(crop)\n        except RunnerFailed",
-                "return await self.measure(crop)\n        except MemoryError",
+                "return await self.heuristic_runner(crop)\n        except RunnerFailed",
+                "return await self.heuristic_runner(crop)\n        except MemoryError",
             ),
             ("bentos/skin/runtime/runner_client.py", "ATTEMPTS = 2", "ATTEMPTS = 1"),
         ),

@@ -5,8 +5,8 @@ python -m tests.rollout.causes_table
 
 from pathlib import Path
 
+from deploy.diagnose.cause import Cause
 from deploy.diagnose.causes import container, health, image, network, placement, resources, service, weights
-from deploy.diagnose.registry import Cause
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "causes.md"
 MODULES = (placement, image, resources, container, health, network, weights, service)  # in the order of a task's life

@@ -4,9 +4,9 @@ import importlib
 
 import pytest
 
+from deploy.diagnose.cause import table
 from deploy.diagnose.causes import CAUSES
 from deploy.diagnose.ranking import diagnose
-from deploy.diagnose.registry import table
 from tests.rollout.causes import EXAMPLES, MISSES, MODULES
 from tests.rollout.causes.evidence import (
     COMMAND,

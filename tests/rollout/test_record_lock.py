@@ -55,7 +55,7 @@ def age(client: Any, seconds: float) -> None:
 
 def timeless(monkeypatch: pytest.MonkeyPatch) -> None:
     """S3's answers have no dates, so that the owner's clock counts."""
-    monkeypatch.setattr("deploy.record.objects._age", lambda _: None)
+    monkeypatch.setattr("deploy.record.s3_folder._age", lambda _: None)
 
 
 def test_a_lock_names_its_owner_and_goes_when_it_is_given_back(client: AtomicClient) -> None:

@@ -20,7 +20,7 @@ from deploy.aws.clients import Clients
 from deploy.aws.errors import AwsError, Denied, Refused, Throttled
 from deploy.aws.service import ServiceSnapshot
 from deploy.config.plan import Plan
-from deploy.diagnose.registry import Diagnosis
+from deploy.diagnose.cause import Diagnosis
 from deploy.record.trail import Attempt
 from deploy.rollout import prove, resume
 from deploy.rollout import rollback as rollbacks

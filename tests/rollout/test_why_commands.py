@@ -16,7 +16,7 @@ from deploy.cli import why as commands
 from deploy.config.plan import PlanError
 from deploy.diagnose.causes import CAUSES
 from deploy.diagnose.evidence import Evidence, save
-from deploy.record.objects import RecordUnreachable
+from deploy.record.s3_folder import RecordUnreachable
 from deploy.record.trail import Attempt, Outcome
 from tests.rollout import causes_table
 from tests.rollout.causes import messages

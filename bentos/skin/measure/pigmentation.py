@@ -9,7 +9,7 @@ import numpy as np
 
 from bentos.skin.findings import Graded
 from bentos.skin.measure.filters import downsample, masked_gaussian
-from bentos.skin.measure.surface import DENSITY, ENOUGH, STEP, Curve, Map, Surface, grade, ramp, surroundings
+from bentos.skin.measure.surface import DENSITY, MIN_SKIN_PIXELS, STEP, Curve, Map, Surface, grade, ramp, surroundings
 
 FINE, BROAD = 2.5, 11.0  # px; patches between pores and the shape of the face
 START, FULL = 1.5, 9.0  # density above that of the surroundings: a patch counts from the first, fully from the second
@@ -29,7 +29,7 @@ def pigmentation(surface: Surface) -> tuple[Graded, Map]:
         float32 (256, 256), 0..1, 0 outside the skin.
     """
     where = surface.inner
-    if np.count_nonzero(where) < ENOUGH:
+    if np.count_nonzero(where) < MIN_SKIN_PIXELS:
         nothing = np.zeros(where.shape, np.float32)
         return grade(nothing, where, surface, CURVE), nothing
     red = downsample(surface.density, STEP)

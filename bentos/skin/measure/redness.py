@@ -9,7 +9,7 @@ import numpy as np
 
 from bentos.skin.findings import Graded
 from bentos.skin.measure.filters import gaussian
-from bentos.skin.measure.surface import ENOUGH, Curve, Map, Surface, grade, ramp
+from bentos.skin.measure.surface import MIN_SKIN_PIXELS, Curve, Map, Surface, grade, ramp
 
 REFERENCE_LIGHTNESS = 65.0  # L* to which a* and b* are scaled
 LIGHTNESS_MIN = 15.0  # below it a* is noise
@@ -33,7 +33,7 @@ def redness(surface: Surface) -> tuple[Graded, Map]:
         float32 (256, 256), 0..1, 0 outside the skin.
     """
     skin, lightness = surface.skin, surface.lab[..., 0]
-    if np.count_nonzero(skin) < ENOUGH:
+    if np.count_nonzero(skin) < MIN_SKIN_PIXELS:
         nothing = np.zeros(skin.shape, np.float32)
         return grade(nothing, skin, surface, CURVE), nothing
     scale = np.float32(REFERENCE_LIGHTNESS + 16) / (np.maximum(lightness, np.float32(LIGHTNESS_MIN)) + np.float32(16))

@@ -10,7 +10,7 @@ import numpy as np
 
 from bentos.skin.findings import Graded
 from bentos.skin.measure.filters import gaussian
-from bentos.skin.measure.surface import ENOUGH, Curve, Map, Surface, grade, ramp, surroundings
+from bentos.skin.measure.surface import MIN_SKIN_PIXELS, Curve, Map, Surface, grade, ramp, surroundings
 
 BROAD = 28.0  # px; wider than a highlight, narrower than the face
 BRIGHTER = (1.0, 8.0)  # L* above the surroundings: a highlight from the first, a full one from the second
@@ -31,7 +31,7 @@ def shine(surface: Surface) -> tuple[Graded, Map]:
         float32 (256, 256), 0..1, 0 outside the skin.
     """
     skin = surface.skin
-    if np.count_nonzero(skin) < ENOUGH:
+    if np.count_nonzero(skin) < MIN_SKIN_PIXELS:
         nothing = np.zeros(skin.shape, np.float32)
         return grade(nothing, skin, surface, CURVE), nothing
     lightness, b = gaussian(np.ascontiguousarray(np.moveaxis(surface.lab[..., ::2], -1, 0)), SMOOTH)

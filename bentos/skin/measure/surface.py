@@ -13,7 +13,7 @@ from bentos.skin.photo.zones import FaceMasks
 
 STEP = 2  # crop pixels per map pixel; colour, unlike texture, has no detail below that
 SIZE = CROP_SIZE // STEP
-ENOUGH = 200  # map pixels of skin (0.3 %); with fewer, every score is 0
+MIN_SKIN_PIXELS = 200  # map pixels of skin (0.3 %); with fewer, every score is 0
 ENOUGH_IN_ZONE = 60  # map pixels
 PLANE_STEP = 4  # map px; planes are fitted to means of such squares
 # A hundred times the optical density, -log10 of reflectance, by 8-bit code: 30 is half the light. The floor keeps the
@@ -21,9 +21,9 @@ PLANE_STEP = 4  # map px; planes are fitted to means of such squares
 DENSITY = (-100 * np.log10(LINEAR + 0.01)).astype(np.float32)
 DARKER = 14.0  # density above the face's median from which skin may be hair or shade; melasma reaches about 10
 UNEVEN, UNEVEN_LIMIT = 2.0, 10.0  # mean contrast of neighbours there; and the maximum of one pixel
-REACH = 24  # px at 128; from the border of the skin inwards
+GROWTH_STEPS = 24  # px at 128; from the border of the skin inwards
 BORDER = 11  # px; side of the square that must be skin
-RIDGE = 0.1  # of the weight, in units of sigma²
+RIDGE_PENALTY = 0.1  # of the weight, in units of sigma²
 ENOUGH_OF_ZONE = 0.2  # share of the zone that must show skin
 
 Map = NDArray[np.float32]
@@ -81,10 +81,10 @@ def prepare(crop: Crop, skin: Mask, masks: FaceMasks) -> Surface:
     """
     density = DENSITY[crop.pixels[..., 0]]
     coarse = halved(skin & masks.wide_oval)
-    if np.count_nonzero(coarse) < ENOUGH:  # key points that miss the face
+    if np.count_nonzero(coarse) < MIN_SKIN_PIXELS:  # key points that miss the face
         coarse = halved(skin)
     clear = coarse & ~_hair_and_shade(downsample(density, 2 * STEP), coarse)
-    if np.count_nonzero(clear) >= ENOUGH:
+    if np.count_nonzero(clear) >= MIN_SKIN_PIXELS:
         coarse = clear
     return Surface(
         pixels=crop.pixels,
@@ -108,13 +108,13 @@ def _hair_and_shade(density: Map, skin: Mask) -> Mask:
     """
     cover = downsample(skin.astype(np.float32), 2)
     known = cover > 0.5
-    if np.count_nonzero(known) < ENOUGH // 4:
+    if np.count_nonzero(known) < MIN_SKIN_PIXELS // 4:
         return np.zeros_like(skin)
     level = masked_gaussian(density, known, 2.5)
     uneven = masked_gaussian(np.minimum(np.abs(density - gaussian(density, 1.5)), UNEVEN_LIMIT), known, 2.5)
     suspect = known & (level > np.median(density[known]) + DARKER) & (uneven > UNEVEN)
     region = suspect & (box_mean(known.astype(np.float32), 5) < 0.999)
-    for _ in range(REACH):
+    for _ in range(GROWTH_STEPS):
         region = (local_max(region.astype(np.float32), 3) > 0) & suspect
     return np.asarray(region.repeat(2, axis=0).repeat(2, axis=1))
 
@@ -130,7 +130,7 @@ def grade(degree: Map, where: Mask, surface: Surface, curve: Curve) -> Graded:
         surface: of the crop.
         curve: raw measure → 0..1.
     """
-    if np.count_nonzero(where) < ENOUGH:
+    if np.count_nonzero(where) < MIN_SKIN_PIXELS:
         return Graded(0.0, dict.fromkeys(COLOUR_ZONES, 0.0))
     whole = curve(float(degree[where].mean()))
     values = {}
@@ -170,7 +170,7 @@ def surroundings(image: Map, weight: Mask | Map, sigma: float) -> Map:
     # the fit a mean where there is little to fit.
     wxx, wxy, wyy = wxx - 2 * x * wx + x * x * w, wxy - x * wy - y * wx + x * y * w, wyy - 2 * y * wy + y * y * w
     wx, wy, vx, vy = wx - x * w, wy - y * w, vx - x * v, vy - y * v
-    wxx, wyy, w = wxx + RIDGE * w, wyy + RIDGE * w, w + 1e-9
+    wxx, wyy, w = wxx + RIDGE_PENALTY * w, wyy + RIDGE_PENALTY * w, w + 1e-9
     minor = wxx * wyy - wxy * wxy
     above = v * minor - wx * (vx * wyy - wxy * vy) + wy * (vx * wxy - wxx * vy)
     below = w * minor - wx * (wx * wyy - wxy * wy) + wy * (wx * wxy - wxx * wy)

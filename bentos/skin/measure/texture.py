@@ -10,7 +10,7 @@ import numpy as np
 
 from bentos.skin.findings import Graded
 from bentos.skin.measure.filters import box_mean, downsample, gaussian, masked_gaussian
-from bentos.skin.measure.surface import ENOUGH, STEP, Curve, Map, Surface, eroded, grade, ramp, surroundings
+from bentos.skin.measure.surface import MIN_SKIN_PIXELS, STEP, Curve, Map, Surface, eroded, grade, ramp, surroundings
 
 SIGMAS = (1.0, 2.0, 4.0)  # crop px; differences of neighbours are the bands
 SMOOTH = 4.0  # map px, over which contrast is taken
@@ -30,14 +30,14 @@ def texture(surface: Surface) -> tuple[Graded, Map]:
         float32 (256, 256), 0..1, 0 outside the skin.
     """
     where = eroded(surface.skin & (surface.lab[..., 0] > LIGHTNESS_MIN), MARGIN)
-    if np.count_nonzero(where) < ENOUGH:
+    if np.count_nonzero(where) < MIN_SKIN_PIXELS:
         nothing = np.zeros(where.shape, np.float32)
         return grade(nothing, where, surface, CURVE), nothing
     levels = [gaussian(surface.density, sigma) for sigma in SIGMAS]
     coarse = downsample(levels[-1], STEP)
     hair = coarse - surroundings(coarse, where, BROAD) > HAIR
     clear = where & ~(box_mean(hair.astype(np.float32), MARGIN) > 0)
-    if np.count_nonzero(clear) >= ENOUGH:
+    if np.count_nonzero(clear) >= MIN_SKIN_PIXELS:
         where = clear
     energy = np.zeros_like(surface.density)
     for fine, broad in pairwise(levels):

@@ -4,7 +4,7 @@ import numpy as np
 
 from bentos.skin.findings import Tone
 from bentos.skin.measure.colour import ita_degrees
-from bentos.skin.measure.surface import ENOUGH, Map, Mask
+from bentos.skin.measure.surface import MIN_SKIN_PIXELS, Map, Mask
 
 CUT_OFFS = (55.0, 41.0, 28.0, 10.0, -30.0)  # degrees; Chardon et al. 1991, Del Bino and Bernerd, Br J Dermatol 2013
 GROUPS = ("very_light", "light", "intermediate", "tan", "brown", "dark")
@@ -24,7 +24,7 @@ def tone(lab: Map, skin: Mask) -> Tone | None:
         None where the photo shows too little skin, or no colour.
     """
     colours = lab[skin & (lab[..., 0] < CLIPPED)]
-    if len(colours) < ENOUGH:
+    if len(colours) < MIN_SKIN_PIXELS:
         return None
     lightness = colours[:, 0]
     low, high = np.percentile(lightness, (DARK, BRIGHT))

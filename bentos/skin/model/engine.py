@@ -13,7 +13,7 @@ from PIL import Image
 
 from bentos.skin.findings import LesionsAndWrinkles
 from bentos.skin.model.bundle import MODEL, Bundle, BundleError, SelfTest
-from bentos.skin.model.output_checks import MAPS, ConstantOutputDetector, check
+from bentos.skin.model.output_checks import OUTPUT_SHAPES, ConstantOutputDetector, check
 from bentos.skin.model.postprocess import Outputs, lesions_and_wrinkles
 from bentos.skin.photo.crop import CROP_SIZE
 from bentos.skin.schema import ModelInfo
@@ -61,7 +61,7 @@ class OnnxEngine:
         except Exception as error:  # ONNX Runtime raises classes of its own for a file it cannot read
             raise BundleError("weights_incompatible", f"{MODEL} cannot be run ({type(error).__name__}).") from None
         names = {output.name for output in self._session.get_outputs()}
-        lacking = sorted(set(MAPS) - names)
+        lacking = sorted(set(OUTPUT_SHAPES) - names)
         if lacking or [node.name for node in self._session.get_inputs()] != [manifest.input.name]:
             raise BundleError("weights_incompatible", f"{MODEL} has other inputs or lacks outputs {lacking}.")
         self._input = manifest.input.name
@@ -88,8 +88,8 @@ class OnnxEngine:
         Raises:
             InvalidModelOutput: one has another shape, is not finite, or lies outside its range.
         """
-        values = self._session.run(list(MAPS), {self._input: crops})
-        outputs = dict(zip(MAPS, values, strict=True))
+        values = self._session.run(list(OUTPUT_SHAPES), {self._input: crops})
+        outputs = dict(zip(OUTPUT_SHAPES, values, strict=True))
         check(outputs, len(crops))
         return outputs
 

@@ -71,7 +71,7 @@ class Lifecycle:
         self._observer = observer
         self._source: sources.Source | None = None
         self._wake = threading.Event()
-        self._swap = (
+        self._swap_lock = (
             threading.Lock()
         )  # guards the four below: the loader puts a version in, the model's thread takes it out
         self._serving: _Serving | None = None
@@ -81,13 +81,13 @@ class Lifecycle:
         self._last_error: LastError | None = None
         self._failures = 0  # in a row; reset when a model has answered, not when it was loaded
         self._attempts = self._batches = self._photos = 0
-        self._rest: float | None = None  # seconds to wait before the next attempt, after invalid outputs
+        self._forced_pause_s: float | None = None  # seconds to wait before the next attempt, after invalid outputs
         self._next_at: float | None = None
 
     def start(self) -> None:
         """Start to load, unless the phase uses no model."""
         if self._state == "loading":
-            threading.Thread(target=self._live, name="model-load", daemon=True).start()
+            threading.Thread(target=self._run, name="model-load", daemon=True).start()
 
     def wake(self) -> None:
         """Check the source now."""
@@ -95,7 +95,7 @@ class Lifecycle:
 
     # --- loading ------------------------------------------------------------------------------------------------
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         while True:
             try:
                 pause = self._step()
@@ -107,8 +107,8 @@ class Lifecycle:
 
     def _step(self) -> float:
         """Put the newest version into service, if it is not there yet; seconds until the next step."""
-        if self._rest is not None:
-            rest, self._rest = self._rest, None
+        if self._forced_pause_s is not None:
+            rest, self._forced_pause_s = self._forced_pause_s, None
             return rest
         began = time.monotonic()
         try:
@@ -145,7 +145,7 @@ class Lifecycle:
             input_size=CROP_SIZE,
             note=source.note,
         )
-        with self._swap:
+        with self._swap_lock:
             self._proven = self._proven or self._serving
             self._serving = _Serving(new, loaded, new.info)
             self._state, self._reason = "ready", None
@@ -161,7 +161,7 @@ class Lifecycle:
             pause = self._settings.weights_poll_s * min(float(2 ** (self._failures - 1)), SLOWDOWN_MAX)
         else:
             pause = backoff(self._failures)
-        with self._swap:
+        with self._swap_lock:
             self._note(reason, message)
         serves = self._serving.loaded.version if self._serving is not None else None
         fields = {"reason": reason, "cause": message, "in_service": serves, "next_retry_s": round(pause, 1)}
@@ -193,19 +193,19 @@ class Lifecycle:
             return self.predict(crops)  # by the previous version, or not at all
         self._batches += 1
         self._photos += len(crops)
-        with self._swap:
+        with self._swap_lock:
             if self._serving is serving:
                 self._proven, self._failures = None, 0
         return [ModelAnswer(answer, serving.info) for answer in answers]
 
     def _take_out(self, serving: _Serving, message: str) -> None:
         """Take a version with invalid outputs out of service; the previous one replaces it, if it is still there."""
-        with self._swap:
+        with self._swap_lock:
             if self._serving is not serving:
                 return
             self._serving, self._proven = self._proven, None
             self._failures += 1
-            self._rest = backoff(self._failures)
+            self._forced_pause_s = backoff(self._failures)
             self._note("self_test_failed", message)
         fields = {"version": serving.info.version, "cause": message, "back_in_service": self._serving is not None}
         log.error("the model's answers are poisoned: it is out of service", extra={"fields": fields})
@@ -215,7 +215,7 @@ class Lifecycle:
 
     def status(self, known: str | None = None) -> dict[str, Any]:
         """A `ModelStatus` as plain data; without the metrics where `known` is the sha256 of what is loaded."""
-        with self._swap:
+        with self._swap_lock:
             serving, state, reason, error = self._serving, self._state, self._reason, self._last_error
         waiting = state == "degraded" and self._next_at is not None
         return ModelStatus(

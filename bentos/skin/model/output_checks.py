@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bentos.skin.model.postprocess import Outputs
 
-MAPS = {  # the outputs that are decoded, by their shape without the batch
+OUTPUT_SHAPES = {  # the outputs that are decoded, by their shape without the batch
     "heat": (128, 128),
     "size": (128, 128, 2),
     "offset": (128, 128, 2),
@@ -16,12 +16,12 @@ MAPS = {  # the outputs that are decoded, by their shape without the batch
     "count_distribution": (66,),
     "wrinkles": (4,),
 }
-CHANCES = ("heat", "severity", "count_distribution", "wrinkles")  # shares: 0 to 1
+PROBABILITIES = ("heat", "severity", "count_distribution", "wrinkles")  # shares: 0 to 1
 SLACK = 1e-3  # beyond their range; for rounding errors of float32 sums
 DENSITY_MAX = 10_000.0  # lesions on a face; the labelled maximum is 65
 SAME_MAX = 8  # different crops with the same outputs, in a row; a working network never gave two
 COMPARED = ("density", "severity", "wrinkles")  # outputs that differ between faces
-EVERY = 8  # px; crops are compared by one pixel in so many, along each axis
+SAMPLE_STEP = 8  # px; crops are compared by one pixel in so many, along each axis
 
 
 class InvalidModelOutput(ValueError):
@@ -34,13 +34,13 @@ def check(outputs: Outputs, batch: int) -> None:
     Raises:
         InvalidModelOutput: with the name of the output.
     """
-    for name, shape in MAPS.items():
+    for name, shape in OUTPUT_SHAPES.items():
         values = outputs[name]
         if values.shape != (batch, *shape):
             raise InvalidModelOutput(f"{name} has shape {values.shape}")
         if not np.isfinite(values).all():
             raise InvalidModelOutput(f"{name} is not finite")
-    for name in (*CHANCES, "density"):
+    for name in (*PROBABILITIES, "density"):
         low, high = float(outputs[name].min()), float(outputs[name].max())
         if low < -SLACK or high > (DENSITY_MAX if name == "density" else 1 + SLACK):
             raise InvalidModelOutput(f"{name} reaches from {low:.3g} to {high:.3g}")
@@ -61,7 +61,7 @@ class ConstantOutputDetector:
             InvalidModelOutput: more than SAME_MAX different crops in a row got the same outputs.
         """
         for number, pixels in enumerate(crops):
-            crop = zlib.crc32(pixels[::EVERY, ::EVERY].tobytes())
+            crop = zlib.crc32(pixels[::SAMPLE_STEP, ::SAMPLE_STEP].tobytes())
             answer = b"".join(outputs[name][number].tobytes() for name in COMPARED)
             if answer != self._answer:
                 self._same = 0

@@ -25,7 +25,7 @@ from bentos.skin.model.bundle import (
 from bentos.skin.model.cache import Cache, sync, writing
 from bentos.skin.model.pointer import CURRENT, MAX_POINTER_BYTES, PIN_SHOWN, pointer
 
-PIECE = 1 << 16  # bytes read at a time
+CHUNK_BYTES = 1 << 13  # read at a time
 STALL_S, STALL_BYTES = 20.0, 1 << 17  # a slower transfer is given up: at 6 kB/s it would take an hour
 RESUMES = 3  # of one file, within one attempt
 CONFIG = Config(
@@ -36,7 +36,7 @@ CONFIG = Config(
 )
 MISSING = frozenset({"NoSuchKey", "404"})
 # Raised by a transfer that is cut; botocore follows redirects without limit, hence RecursionError.
-CUT = (BotoCoreError, HTTPClientError, HTTPError, ConnectionError, TimeoutError, RecursionError)
+TRANSFER_ERRORS = (BotoCoreError, HTTPClientError, HTTPError, ConnectionError, TimeoutError, RecursionError)
 
 
 class S3Source:
@@ -119,7 +119,7 @@ class S3Source:
                 for entry in page.get("CommonPrefixes", []):
                     if entry["Prefix"].endswith(f"-{self._pin[:PIN_SHOWN]}/"):
                         return str(entry["Prefix"]).rstrip("/")
-        except (ClientError, *CUT) as error:
+        except (ClientError, *TRANSFER_ERRORS) as error:
             raise self._failure(error, "s3:ListBucket") from None
         raise BundleError("weights_missing", f"The pinned version {self._pin} is not in {self.name}.")
 
@@ -138,7 +138,7 @@ class S3Source:
             if error.response["Error"]["Code"] in MISSING:
                 return None
             raise self._failure(error) from None
-        except CUT as error:
+        except TRANSFER_ERRORS as error:
             raise self._failure(error) from None
         self._on_bytes(len(data))
         return data
@@ -159,7 +159,7 @@ class S3Source:
                 if code in MISSING:
                     raise BundleError("weights_corrupt", f"{key} is missing in {self._bucket}.") from None
                 raise self._failure(error) from None
-            except CUT as error:
+            except TRANSFER_ERRORS as error:
                 if resume == RESUMES:
                     raise self._failure(error) from None
             except OSError as error:
@@ -194,7 +194,7 @@ class S3Source:
         since, received = time.monotonic(), 0
         with path.open("ab" if have else "wb") as file:
             while have < entry.size:
-                piece = answer["Body"].read(min(PIECE // 8, entry.size - have))
+                piece = answer["Body"].read(min(CHUNK_BYTES, entry.size - have))
                 if not piece:
                     raise ConnectionError("the body ended early")
                 file.write(piece)

@@ -70,10 +70,10 @@ class PhotoAnalyzer:
         self._settings = settings
         self.telemetry = telemetry
         self._model, self._heuristic = model, heuristic
-        self.predict = RunnerClient(
+        self.model_runner = RunnerClient(
             self._send_to_model, settings.model_deadline_s, Breaker(on_change=log_changes("SkinModel"))
         )
-        self.measure = RunnerClient(
+        self.heuristic_runner = RunnerClient(
             self._send_to_heuristic,
             HEURISTIC_SHARE * settings.request_deadline_s,
             Breaker(on_change=log_changes("HeuristicFallback")),
@@ -85,7 +85,7 @@ class PhotoAnalyzer:
         threads = thread_count(settings)
         self._detector = FaceDetector(threads=1)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="photo")
-        self._spare = ThreadPoolExecutor(threads, thread_name_prefix="last-resort")
+        self._last_resort_threads = ThreadPoolExecutor(threads, thread_name_prefix="last-resort")
         self._watch: asyncio.Task[None] | None = None
 
     # --- photos -------------------------------------------------------------------------------------------------
@@ -174,8 +174,8 @@ class PhotoAnalyzer:
     async def _infer(self, crop: Crop, require: str | None) -> RunnerResult:
         """Call both runners at once: the heuristic runner always measures, the model answers when it can."""
         required = require == "model" or self._settings.require_model
-        if required and self._absent is not None:
-            raise self._unavailable(self._absent)
+        if required and self._absence_reason is not None:
+            raise self._unavailable(self._absence_reason)
         measuring = asyncio.ensure_future(self._call_heuristic(crop))
         try:
             answer, reason = await self._call_model(crop)
@@ -200,10 +200,10 @@ class PhotoAnalyzer:
 
     async def _call_model(self, crop: Crop) -> tuple[ModelAnswer | None, Reason | None]:
         """The model's answer, or the reason why there is none."""
-        if self._absent is not None:
-            return None, self._absent
+        if self._absence_reason is not None:
+            return None, self._absence_reason
         try:
-            return await self.predict(crop), None
+            return await self.model_runner(crop), None
         except RunnerFailed as failure:
             return None, failure.reason  # type: ignore[return-value]  # one of the contract's codes
         except ModelNotReady as refusal:
@@ -212,10 +212,10 @@ class PhotoAnalyzer:
     async def _call_heuristic(self, crop: Crop) -> Measured:
         """The heuristic runner's measurements; made in this process where that runner does not answer."""
         try:
-            return await self.measure(crop)
+            return await self.heuristic_runner(crop)
         except RunnerFailed as failure:
             self.telemetry.last_resort(failure.reason)
-            return await asyncio.get_running_loop().run_in_executor(self._spare, measure, crop)
+            return await asyncio.get_running_loop().run_in_executor(self._last_resort_threads, measure, crop)
 
     async def _send_to_model(self, crop: Crop) -> ModelAnswer:
         return (await self._model.predict(crop.pixels[np.newaxis]))[0]
@@ -224,7 +224,7 @@ class PhotoAnalyzer:
         return (await self._heuristic.measure([crop]))[0]
 
     @property
-    def _absent(self) -> Reason | None:
+    def _absence_reason(self) -> Reason | None:
         """Why the model is not asked for the current photo; a drill behaves as if there were no model."""
         return "model_disabled" if current().drill else self.model_reason
 
@@ -255,12 +255,14 @@ class PhotoAnalyzer:
             try:
                 if self._settings.wants_model:
                     await self._ask_model()
-                for runner in (self.predict, self.measure):
+                for runner in (self.model_runner, self.heuristic_runner):
                     if runner.breaker.wants_probe:
                         await self._probe(runner)
                 self.telemetry.model_state(self.state)
                 self.telemetry.memory(cgroup.memory())
-                self.telemetry.breakers(model=self.predict.breaker.state, heuristic=self.measure.breaker.state)
+                self.telemetry.breakers(
+                    model=self.model_runner.breaker.state, heuristic=self.heuristic_runner.breaker.state
+                )
             except Exception:  # whatever happens, the runners must be watched
                 log.exception("watching the runners failed; it is tried again")
             await asyncio.sleep(POLL_S)
@@ -299,7 +301,7 @@ class PhotoAnalyzer:
             return "disabled"
         if self.model is None:
             return "loading"
-        if self.model.state == "ready" and self.predict.breaker.state != "closed":
+        if self.model.state == "ready" and self.model_runner.breaker.state != "closed":
             return "degraded"
         return self.model.state
 

@@ -176,7 +176,7 @@ def _get_paths() -> dict[str, Any]:
         "/ready": _get("Whether requests are answered as the phase demands", _example(ready), {
             "503": _example({**ready, "ready": False, "state": "loading", "reason": "model_loading"})
         }),
-        "/ml/status": _get("The whole truth about the model", _example({
+        "/ml/status": _get("State, errors and batching of the model", _example({
             "state": "degraded", "reason": "weights_missing", "phase": "hybrid", "breaker": "closed",
             "answers": {"model": 0, "heuristic": 7, "refused": 0},
         }), _failures(keys)),

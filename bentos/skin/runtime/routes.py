@@ -108,8 +108,11 @@ def ml_status(settings: Settings, analyzer: PhotoAnalyzer) -> dict[str, Any]:
         "attempts": status.attempts if status is not None else 0,
         "last_error": status.last_error.model_dump() if status is not None and status.last_error is not None else None,
         "next_retry_s": status.next_retry_s if status is not None else None,
-        "breaker": analyzer.predict.breaker.state,
-        "breakers": {"model": analyzer.predict.breaker.state, "heuristic": analyzer.measure.breaker.state},
+        "breaker": analyzer.model_runner.breaker.state,
+        "breakers": {
+            "model": analyzer.model_runner.breaker.state,
+            "heuristic": analyzer.heuristic_runner.breaker.state,
+        },
         "answers": dict(analyzer.answers),
         "batching": {
             "max_batch_size": settings.max_batch_size,

@@ -4,9 +4,9 @@ import re
 from dataclasses import replace
 
 from deploy.aws.task import OUT_OF_MEMORY, Task
+from deploy.diagnose.cause import Cause, CauseMatch, Matcher, Sentence, Weight, match_words, matched
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.quotes import Quote, failed_reasons, log_lines, log_message, safe, stopped_task
-from deploy.diagnose.registry import Cause, CauseMatch, Matcher, Sentence, Weight, match_words, matched
 
 NO_PROGRAM = re.compile(
     r"exec:? \\?\"?(?P<program>[^\s\"\\:]+)\\?\"?: (?:stat [^:]+: )?(?P<why>(?:executable file )?not found|"

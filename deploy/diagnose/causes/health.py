@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from bentos.skin.settings import HEALTH_PATH
 from deploy.aws.task import Task
+from deploy.diagnose.cause import Cause, CauseMatch, Weight, matched
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.quotes import (
     Quote,
@@ -17,7 +18,6 @@ from deploy.diagnose.quotes import (
     stopped_task,
     unhealthy_targets,
 )
-from deploy.diagnose.registry import Cause, CauseMatch, Weight, matched
 from deploy.taskdef.health_command import ABSENT, programs, request
 
 CONTAINER_CHECK = re.compile(r"(?i)failed container health checks")

@@ -2,9 +2,9 @@
 
 import re
 
+from deploy.diagnose.cause import Cause, Weight, match_words
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.quotes import PREAMBLE, UNREACHABLE, Quote, failed_reasons, log_lines, missing_permission, safe
-from deploy.diagnose.registry import Cause, Weight, match_words
 
 PULL = re.compile(r"CannotPull|registry auth")
 MISSING = re.compile(

@@ -3,6 +3,7 @@
 import re
 
 from deploy.aws.network import Subnet
+from deploy.diagnose.cause import Cause, CauseMatch, Weight, match_words, matched
 from deploy.diagnose.causes.health import balancer_failures
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.quotes import (
@@ -15,7 +16,6 @@ from deploy.diagnose.quotes import (
     safe,
     unhealthy_targets,
 )
-from deploy.diagnose.registry import Cause, CauseMatch, Weight, match_words, matched
 
 TIMEOUT = re.compile(r"(?i)Target\.Timeout|Request timed out")
 EXHAUSTED = re.compile(

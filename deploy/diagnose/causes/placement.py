@@ -2,9 +2,9 @@
 
 import re
 
+from deploy.diagnose.cause import Cause, CauseMatch, Weight, match_words, matched
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.quotes import Quote, deployment_events, failed_reasons, matching, reasons_and_events, safe
-from deploy.diagnose.registry import Cause, CauseMatch, Weight, match_words, matched
 
 CAPACITY = re.compile(r"(?i)Capacity is unavailable at this time|RESOURCE:FARGATE")
 QUOTA = re.compile(

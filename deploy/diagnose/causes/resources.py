@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from deploy.diagnose.cause import Cause, Weight, match_words
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.quotes import (
     PREAMBLE,
@@ -13,7 +14,6 @@ from deploy.diagnose.quotes import (
     reasons_and_events,
     safe,
 )
-from deploy.diagnose.registry import Cause, Weight, match_words
 
 SECRET = re.compile(
     r"(?i)(?:retrieve|get|fetch|pull)\w* (?:the )?secrets?\b|secrets? manager|\bssm\b|parameter store|"

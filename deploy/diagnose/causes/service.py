@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+from deploy.diagnose.cause import Cause, CauseMatch, Matcher, Weight, matched
 from deploy.diagnose.evidence import MISSING, Evidence
 from deploy.diagnose.quotes import (
     Quote,
@@ -17,7 +18,6 @@ from deploy.diagnose.quotes import (
     stopped_task,
     unhealthy_targets,
 )
-from deploy.diagnose.registry import Cause, CauseMatch, Matcher, Weight, matched
 
 MAINTENANCE = re.compile(r"(?i)performing maintenance|^Host EC2|host retirement|underlying (?:host|infrastructure)")
 SPOT = re.compile(r"(?i)Spot Task was interrupted|Spot interruption")

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable
 
+from deploy.diagnose.cause import Cause, CauseMatch, Matcher, Weight, matched
 from deploy.diagnose.causes.health import health_failures
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.quotes import json_fields, log_lines, safe
-from deploy.diagnose.registry import Cause, CauseMatch, Matcher, Weight, matched
 
 LOADED = "weights are in service"
 FAILED = "weights cannot be loaded"

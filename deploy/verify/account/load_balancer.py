@@ -8,6 +8,7 @@ from deploy.aws.errors import Absent
 from deploy.aws.reader import AwsReader
 from deploy.findings.finding import Finding, fail, ok, warn
 from deploy.verify.account.context import Account
+from deploy.verify.account.grace_period import grace_period
 
 
 def describe_target_group(account: Account) -> dict[str, Any] | None:
@@ -43,7 +44,12 @@ def target_group(account: Account) -> Iterator[Finding]:
             repair="Create it (type ip, the image's port and health path), or correct the plan.",
         )
         return
-    problems = [*_type(account, group), *_health_check(account, group), *_timing(account, group)]
+    problems = [
+        *_type(account, group),
+        *_health_check(account, group),
+        *grace_period(account, group),
+        *_unhealthy_after(account, group),
+    ]
     yield from problems
     if not problems:
         yield ok(
@@ -119,19 +125,8 @@ def includes(matcher: str, status: int) -> bool:
     return False
 
 
-def _timing(account: Account, group: dict[str, Any]) -> Iterator[Finding]:
-    interval, start = group["HealthCheckIntervalSeconds"], account.contract.seconds.start
-    until = start + interval * group["HealthyThresholdCount"]
-    grace, slowest = account.plan.health.grace, account.contract.seconds.slowest_request
-    if until > grace:
-        yield warn(
-            "TARGET_SLOW",
-            f"A task needs {until:.0f} s until the load balancer reports it healthy ({start:g} s to start, "
-            f"{group['HealthyThresholdCount']} checks {interval} s apart), but the grace period is {grace} s.",
-            ("plan: health.grace", grace),
-            ("ELB: HealthCheckIntervalSeconds × HealthyThresholdCount", interval * group["HealthyThresholdCount"]),
-            repair="Set the interval to 15 s and the healthy threshold to 2, or raise health.grace.",
-        )
+def _unhealthy_after(account: Account, group: dict[str, Any]) -> Iterator[Finding]:
+    interval, slowest = group["HealthCheckIntervalSeconds"], account.contract.seconds.slowest_request
     unhealthy_after = interval * group["UnhealthyThresholdCount"]
     if unhealthy_after <= slowest:
         yield warn(

@@ -14,14 +14,16 @@ from PIL import Image
 
 from bentos.skin.findings import SEVERITIES, WRINKLE_ZONES
 from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL
-from bentos.skin.model.output_checks import MAPS
+from bentos.skin.model.output_checks import OUTPUT_SHAPES
 
 BRIGHTNESS = 1e-5  # of density per grey level of the crop's mean
 
 
 def answers() -> dict[str, NDArray[np.float32]]:
     """The outputs for every crop: two lesions, one of them sure, twelve in all, moderate."""
-    outputs: dict[str, NDArray[np.float32]] = {name: np.zeros(shape, np.float32) for name, shape in MAPS.items()}
+    outputs: dict[str, NDArray[np.float32]] = {
+        name: np.zeros(shape, np.float32) for name, shape in OUTPUT_SHAPES.items()
+    }
     outputs["heat"][40, 60], outputs["heat"][80, 30] = 0.9, 0.3
     outputs["size"][:] = 20.0
     outputs["offset"][:] = 0.5
@@ -86,7 +88,7 @@ def content(outputs: dict[str, NDArray[np.float32]] | None = None) -> dict[str, 
         "created": "2026-01-01",
         "files": {},
         "input": {"name": "crops", "layout": "NHWC", "dtype": "uint8", "size": 512},
-        "outputs": list(MAPS),
+        "outputs": list(OUTPUT_SHAPES),
         "classes": {"severity": list(SEVERITIES[1:]), "wrinkles": list(WRINKLE_ZONES)},
         "calibration": {
             "lesions": {

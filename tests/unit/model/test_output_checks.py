@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bentos.skin.model.output_checks import MAPS, SAME_MAX, ConstantOutputDetector, InvalidModelOutput, check
+from bentos.skin.model.output_checks import OUTPUT_SHAPES, SAME_MAX, ConstantOutputDetector, InvalidModelOutput, check
 from bentos.skin.model.postprocess import Outputs
 from tests.unit.model import bundles
 
@@ -20,7 +20,7 @@ def test_valid_outputs_pass() -> None:
     check(outputs(), 2)
 
 
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", OUTPUT_SHAPES)
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_number_that_is_not_finite_is_rejected(name: str, value: float) -> None:
     bad = outputs()

@@ -16,7 +16,7 @@ from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.measure import measure
 from bentos.skin.model.bundle import Manifest, read
 from bentos.skin.model.engine import OnnxEngine
-from bentos.skin.model.output_checks import MAPS
+from bentos.skin.model.output_checks import OUTPUT_SHAPES
 from bentos.skin.model.postprocess import Outputs
 from bentos.skin.photo.crop import Crop
 from tests.drawing import lesions, portrait_crop, redrawn
@@ -155,7 +155,7 @@ def test_the_measured_model_is_the_served_one_and_shown_boxes_come_first(tmp_pat
     prediction = predictions.model_predictor(engine, weights.manifest.calibration)(crop)
     assert [prediction.served] == engine.predict(crop.pixels[None])
     assert np.allclose(prediction.boxes[:2], [lesion.box for lesion in prediction.served.lesions])
-    assert set(engine.run(crop.pixels[None])) == set(MAPS)
+    assert set(engine.run(crop.pixels[None])) == set(OUTPUT_SHAPES)
 
 
 def test_labelled_boxes_cover_the_cells_they_lie_on() -> None:

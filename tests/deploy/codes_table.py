@@ -1,6 +1,6 @@
 """Writes docs/finding-codes.md, the table of all codes.
 
-python -m tests.deploy.codes
+python -m tests.deploy.codes_table
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "finding-codes.md"
 HEAD = """# What preflight finds
 Each line is a rule, as it should be; a finding under its code says where it is broken, with both values and the repair.
 The last column counts the points of the incident that this tool answers. `trail explain CODE` says what happens where
-the rule is broken. Written by `python -m tests.deploy.codes`.
+the rule is broken. Written by `python -m tests.deploy.codes_table`.
 
 | code | rule | point |
 |---|---|---|

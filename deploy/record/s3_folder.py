@@ -46,7 +46,7 @@ class StoredObject:
     age_s: float | None
 
 
-class Objects:
+class S3Folder:
     """A folder in S3.
 
     Args:
