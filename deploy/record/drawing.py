@@ -1,4 +1,4 @@
-"""Where things stand in the picture of the trail: four signs up a hill, and a snail as far as the gates let it.
+"""The layout of the picture of the trail: a sign for each phase, and a snail whose position shows the progress.
 
 The template trail.svg.j2 draws it, in the colours of page.css. There are two shapes, one for wide screens and one for
 phones; the page shows one of them.
@@ -17,7 +17,7 @@ STEPS, FINE_STEPS = 60, 600  # points of the curve between two signs: drawn, and
 MAX_WITHOUT_PROOF = 0.78  # of the way to a sign
 MAX_WITH_PROOF = 0.9  # the snail's head is at the post, and the sign stays visible
 MIN_WHEN_STARTED = 0.12
-STONE = 0.93
+STONE = 0.93  # of the way to a sign: where the stone of a failed phase lies
 MAX_SLOPE = 24.0  # degrees
 
 
