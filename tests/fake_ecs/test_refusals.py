@@ -146,9 +146,7 @@ def test_an_operation_can_be_denied_or_unknown_and_a_bucket_or_all_out_of_reach(
 
 def test_what_moto_lacks_is_told_at_once(fake_ecs: FakeEcs) -> None:
     with pytest.raises(ClientError, match="NotImplemented"):
-        fake_ecs.client("iam").simulate_principal_policy(
-            PolicySourceArn="arn:aws:iam::1:role/a", ActionNames=["s3:GetObject"]
-        )
+        fake_ecs.client("iam").simulate_custom_policy(PolicyInputList=["{}"], ActionNames=["s3:GetObject"])
 
 
 def test_a_task_is_not_struck_by_what_strikes_the_operator(live: Driver) -> None:
