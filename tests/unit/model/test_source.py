@@ -14,7 +14,7 @@ from bentos.skin.model.pointer import CURRENT, version_folder
 from bentos.skin.model.source import Source, source
 from bentos.skin.settings import read as settings
 from tests.faults.proxy import Fault, Proxy
-from tests.s3 import CREDENTIALS, S3
+from tests.s3 import CREDENTIALS, S3, collect_clients
 from tests.unit.model import bundles
 
 BUCKET, PREFIX = "weights", "face-skin"
@@ -37,6 +37,7 @@ def proxy(s3: S3, retry_delays: list[float], monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv(name, value)
     yield between
     between.close()
+    collect_clients()
 
 
 def bundle(folder: Path, version: str = "1.0.0") -> Path:

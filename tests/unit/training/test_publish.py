@@ -13,7 +13,7 @@ from bentos.skin.model.pointer import CURRENT
 from bentos.skin.model.source import source
 from bentos.skin.settings import read as settings
 from tests.faults.proxy import Fault, Proxy
-from tests.s3 import CREDENTIALS, S3
+from tests.s3 import CREDENTIALS, S3, collect_clients
 from tests.unit.model import bundles
 from training import publish
 
@@ -36,6 +36,7 @@ def proxy(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
         monkeypatch.setenv(name, value)
     yield running
     running.close()
+    collect_clients()
 
 
 def bundle(folder: Path, version: str = "1.0.0", **changes: Any) -> Path:
