@@ -110,7 +110,7 @@ def test_a_stopped_runner_delays_no_probe_and_heals_by_itself(service: Server, w
             def avoided() -> bool:
                 """Whether the runner's circuit has opened, which takes longer on a busy machine."""
                 if worker == "SkinModel":
-                    return ("heuristic", "circuit_open") in sources(seen)
+                    return ("heuristic", "circuit_open") in sources(responses)
                 return 'shine_last_resort_total{reason="circuit_open"}' in httpx.get(service.url + "/metrics").text
 
             with client_of(service) as client:
