@@ -47,8 +47,8 @@ test: setup ## what a change must pass
 # The long ones measure seconds of whole systems: they run one after the other.
 test-all: setup setup-training setup-image ## everything, the long ones too, and how much of the code they cover
 	rm -f .coverage .coverage.*
-	$(PYTEST) $(SPREAD) --hypothesis-profile long -m "not long" --cov --cov-report=
-	$(PYTEST) -m long --cov --cov-append --cov-report=
+	$(PYTEST) $(SPREAD) --hypothesis-profile long -m "not long" --cov --cov-report= --cov-fail-under=0
+	$(PYTEST) -m long --cov --cov-append --cov-report= --cov-fail-under=0
 	$(BIN)/coverage report --skip-covered
 
 faults: setup ## every row of the fault matrix, as root; writes .cache/faults.json and the table in docs/faults.md
