@@ -132,26 +132,29 @@ def policy(plan: Plan) -> dict[str, Any]:
 def _stores(plan: Plan, partition: str) -> list[dict[str, Any]]:
     """Statements for record, weights and secrets."""
     record, weights = plan.record_location(), plan.weights.uri if plan.weights is not None else None
-    buckets = sorted({uri.removeprefix("s3://").partition("/")[0] for uri in (record, weights) if uri})
+    buckets = sorted({_bucket(partition, uri) for uri in (record, weights) if uri})
     statements = [
-        _allow("List", ("s3:ListBucket",), *(f"arn:{partition}:s3:::{bucket}" for bucket in buckets)),
+        _allow("List", ("s3:ListBucket",), *buckets),
         _allow("Record", ("s3:DeleteObject", "s3:GetObject", "s3:PutObject"), _objects(partition, record)),
     ]
     if weights is not None:
         statements.append(_allow("Weights", ("s3:GetObject",), _objects(partition, weights)))
-    arns = _secrets(plan)
-    if secrets := [arn for arn in arns if ":secretsmanager:" in arn]:
+    if secrets := _secrets(plan, "secretsmanager"):
         # The value is read to check its JSON keys, and for the API key that gates use (unless TRAIL_API_KEY is set).
         statements.append(
             _allow("Secrets", ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"), *secrets)
         )
-    if parameters := [arn for arn in arns if ":ssm:" in arn]:
+    if parameters := _secrets(plan, "ssm"):
         statements.append(_allow("Parameters", ("ssm:GetParameter",), *parameters))
     return statements
 
 
 def _objects(partition: str, uri: str) -> str:
     return f"arn:{partition}:s3:::{uri.removeprefix('s3://').rstrip('/')}/*"
+
+
+def _bucket(partition: str, uri: str) -> str:
+    return f"arn:{partition}:s3:::{uri.removeprefix('s3://').partition('/')[0]}"
 
 
 def _allow(
@@ -170,27 +173,29 @@ def resource(plan: Plan, action: str) -> str | list[str]:
     partition = plan.roles.task.split(":")[1]
     here = f"{plan.region}:{plan.account}"
     repository = f"arn:{partition}:ecr:{here}:repository/{plan.repository_name}"
-    secrets = _secrets(plan)
     named = {
         "ecs:DescribeClusters": [f"arn:{partition}:ecs:{here}:cluster/{plan.cluster}"],
         "ecs:DescribeServices": [f"arn:{partition}:ecs:{here}:service/{plan.cluster}/{plan.service}"],
         "ecr:DescribeRepositories": [repository],
         "ecr:DescribeImages": [repository],
         "iam:GetRole": [plan.roles.execution, plan.roles.task],
-        "secretsmanager:DescribeSecret": [arn for arn in secrets if ":secretsmanager:" in arn],
-        "ssm:GetParameter": [arn for arn in secrets if ":ssm:" in arn],
+        "secretsmanager:DescribeSecret": _secrets(plan, "secretsmanager"),
+        "ssm:GetParameter": _secrets(plan, "ssm"),
     }
     if plan.weights is not None:
         bucket, _, prefix = plan.weights.uri.removeprefix("s3://").partition("/")
         key = "/".join(part for part in (bucket, prefix.strip("/"), "*") if part)
-        named |= {"s3:GetObject": [f"arn:{partition}:s3:::{key}"], "s3:ListBucket": [f"arn:{partition}:s3:::{bucket}"]}
+        named |= {
+            "s3:GetObject": [f"arn:{partition}:s3:::{key}"],
+            "s3:ListBucket": [_bucket(partition, plan.weights.uri)],
+        }
     arns = named.get(action) or ["*"]
     return arns if len(arns) > 1 else arns[0]
 
 
-def _secrets(plan: Plan) -> list[str]:
-    """ARNs of the plan's secrets, without JSON keys."""
-    return sorted({":".join(arn.split(":")[:7]) for arn in plan.secrets.values()})
+def _secrets(plan: Plan, service: str) -> list[str]:
+    """ARNs of the plan's secrets in secretsmanager or ssm, without JSON keys."""
+    return sorted({":".join(arn.split(":")[:7]) for arn in plan.secrets.values() if arn.split(":")[2] == service})
 
 
 def statements(document: Any) -> Statements:

@@ -19,7 +19,7 @@ ECS, ECR, IAM = f"arn:aws:ecs:{HERE}", f"arn:aws:ecr:{HERE}:repository", f"arn:a
 READING = ("Describe", "List", "Get", "Head", "Simulate", "BatchGet", "Lookup")
 
 
-class Raw:
+class RawBody:
     """A body, as botocore reads it."""
 
     def __init__(self, content: bytes) -> None:
@@ -46,7 +46,7 @@ def refuse(
         if service == "s3":
             xml = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
         body = xml if service in ("ec2", "elbv2", "iam", "sts", "s3") else json_type
-        return AWSResponse(request.url, status, {"x-amzn-errortype": code}, Raw(body.encode()))
+        return AWSResponse(request.url, status, {"x-amzn-errortype": code}, RawBody(body.encode()))
 
     good.session.events.register(f"before-send.{service}.{operation}", answer)
     return asked
@@ -169,7 +169,7 @@ def test_credentials_that_have_expired_are_one_sentence(good: Good) -> None:
             request.url,
             403,
             {"x-amzn-errortype": "ExpiredTokenException"},
-            Raw(
+            RawBody(
                 b"<ErrorResponse><Error><Code>ExpiredToken</Code></Error></ErrorResponse>"
                 if b"Version=20" in (request.body or b"")
                 else b'{"__type": "ExpiredTokenException"}'
