@@ -5,12 +5,15 @@ PORT ?= 5000
 # Where pages in development come from (React, Vite, others); `make serve` alone lets them in, by setting or emptying
 # SHINE_CORS_ORIGINS one decides otherwise.
 DEV_ORIGINS := http://localhost:3000,http://localhost:5173,http://localhost:8080,http://127.0.0.1:3000,http://127.0.0.1:5173,http://127.0.0.1:8080
-# Tests run in so many processes; those of a module stay together, the longest first (tests/conftest.py).
-PROCESSES ?= 2
+# Tests run in so many processes, one more than two cores, for many wait; those of a module stay together, the longest
+# first (tests/conftest.py).
+PROCESSES ?= 3
 PYTEST = $(BIN)/python -m pytest --durations 10
 SPREAD = -n $(PROCESSES)
 export BENTOML_DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Compiled modules are kept: tests start some sixty servers of four processes each.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-training setup-image serve test test-all check lock audit key faults rollout-demo rollout-failures mutation soak tune train train-smoke evaluate bench bento image measure test-container clean

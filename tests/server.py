@@ -98,10 +98,12 @@ class Server:
         ends = time.monotonic() + within_s
         while time.monotonic() < ends:
             status: dict[str, Any] = httpx.get(self.url + "/ml/status", timeout=5).json()
+            if status["state"] == "loading":
+                time.sleep(0.1)
+                continue
             with PORTRAIT.open("rb") as photo:
                 answered = httpx.post(self.url + "/analyze", files={"image": photo}, timeout=15)
-            heard = status["state"] != "loading"
-            if answered.status_code == 200 and heard and set(status["breakers"].values()) == {"closed"}:
+            if answered.status_code == 200 and set(status["breakers"].values()) == {"closed"}:
                 return self
             time.sleep(0.1)
         raise AssertionError(f"the workers did not come up within {within_s} s:\n{self.tail()}")

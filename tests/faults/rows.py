@@ -28,7 +28,6 @@ class Row:
         hurt: before the start.
         reason: that heuristic answers give.
         heal: what ends the fault; publishes a sound bundle where nothing else is said.
-        quick: whether every change must pass it.
         env: of the service, beside what ServiceUnderFault sets.
     """
 
@@ -37,7 +36,6 @@ class Row:
     hurt: Act
     reason: str
     heal: Act = field(default=lambda service: service.publish())
-    quick: bool = False
     env: Callable[[ServiceUnderFault], dict[str, str]] = field(default=lambda _: {})
 
     @property
@@ -149,7 +147,7 @@ def bucket_again(service: ServiceUnderFault) -> None:
 
 
 ROWS = [
-    Row(1, "no weights at all", lambda _: None, "weights_missing", quick=True),
+    Row(1, "no weights at all", lambda _: None, "weights_missing"),
     Row(2, "manifest missing", without(MANIFEST), "weights_missing"),
     Row(3, "manifest not JSON", changed(MANIFEST, lambda _: b"<html>"), "weights_corrupt"),
     Row(4, "unknown key in it", lambda service: service.publish(service.bundle(colour="red")), "weights_corrupt"),

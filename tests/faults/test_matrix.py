@@ -8,13 +8,10 @@ from tests.faults import outcomes
 from tests.faults.rows import ROWS, Row
 from tests.faults.service_under_fault import ServiceUnderFault
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 
-@pytest.mark.parametrize(
-    "row",
-    [pytest.param(row, marks=() if row.quick else pytest.mark.long, id=row.name) for row in ROWS],
-)
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS])
 def test_weights_that_cannot_be_had_cost_nobody_an_answer(
     row: Row, make_service: Callable[[bool], ServiceUnderFault]
 ) -> None:

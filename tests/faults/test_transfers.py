@@ -17,9 +17,8 @@ from tests.server import ROOT
 from tests.service.traffic import until
 from tests.unit.model import bundles
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 Make = Callable[[bool], ServiceUnderFault]
-long = pytest.mark.long
 
 
 def ranges(service: ServiceUnderFault) -> list[str | None]:
@@ -27,7 +26,6 @@ def ranges(service: ServiceUnderFault) -> list[str | None]:
     return [ranged for method, path, ranged in service.proxy.requests if method == "GET" and path.endswith(MODEL)]
 
 
-@long
 def test_16_s3_at_1_kb_a_second_is_given_up_and_healed(make_service: Make) -> None:
     service = make_service(False)
     service.publish()
@@ -42,7 +40,6 @@ def test_16_s3_at_1_kb_a_second_is_given_up_and_healed(make_service: Make) -> No
     outcomes.note(16, "S3 at 1 kB/s", service, ["weights_unreachable"], healed)
 
 
-@long
 def test_17_a_transfer_cut_at_half_is_resumed(make_service: Make) -> None:
     service = make_service(False)
     service.publish()
@@ -57,7 +54,6 @@ def test_17_a_transfer_cut_at_half_is_resumed(make_service: Make) -> None:
     outcomes.note(17, "cut at half, then resumed", service, ["model_loading"], healed)
 
 
-@long
 def test_21_an_object_replaced_during_the_download_is_never_mixed(make_service: Make) -> None:
     service = make_service(False)
     service.publish()
@@ -78,7 +74,6 @@ def test_21_an_object_replaced_during_the_download_is_never_mixed(make_service: 
     outcomes.note(21, "object replaced during the download", service, service.reasons(), healed)
 
 
-@long
 def test_24_a_flipped_bit_in_the_cache_is_fetched_again(make_service: Make) -> None:
     service = make_service(False)
     service.publish()
@@ -97,7 +92,6 @@ def test_24_a_flipped_bit_in_the_cache_is_fetched_again(make_service: Make) -> N
     outcomes.note(24, "cache bit flipped", service, ["model_loading"], healed)
 
 
-@long
 def test_25_two_services_on_one_cache_download_once(make_service: Make) -> None:
     service, other = make_service(False), make_service(False)  # in one folder, so with one cache
     service.publish()
@@ -146,7 +140,6 @@ def test_33_a_bad_version_under_load_changes_nothing_but_the_status(make_service
     outcomes.note(33, "new bad version under load", service, (), None)
 
 
-@long
 def test_34_a_publisher_killed_in_the_middle_changes_nothing(make_service: Make) -> None:
     service = make_service(False)
     environment = {**CREDENTIALS, "AWS_ENDPOINT_URL": service.s3.url, "PATH": "/usr/bin:/bin"}

@@ -516,6 +516,7 @@ def proven(
 LIMITS = Gates(window_s=3, settle_s=40, canary_per_second=4, load_s=1, p95_ms=10_000)
 
 
+@pytest.mark.long
 def test_a_rollout_as_it_should_be_is_proven(proven: tuple[LiveTarget, Callable[[float], None]]) -> None:
     live, sleep = proven
     rounds, verdict = run_to_end(run_gates(live, LIMITS, sleep, interval_s=1))

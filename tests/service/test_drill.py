@@ -2,8 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -19,7 +18,6 @@ from tests.service.traffic import FAKE_ENGINE, Engine, Response, closed, status_
 PHOTO = PORTRAIT.read_bytes()
 HEADER = {DRILL_HEADER: DRILL}
 POSTS = ("/analyze", "/analyze_base64", "/analyze_batch", "/overlay")
-Serve = Callable[..., Server]
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +74,6 @@ def test_a_drill_that_requires_the_model_is_refused_like_any_fallback(with_fake_
     assert "model_disabled" in error["message"]
     batch = ask(with_fake_engine, "/analyze_batch", require="model")
     assert [result["error"]["code"] for result in batch.json()["results"]] == ["model_unavailable"] * 2
-
-
-def test_a_service_that_refuses_fallbacks_refuses_drills(serve: Serve, tmp_path: Path) -> None:
-    server = serve(FAKE_ENGINE, SHINE_REQUIRE_MODEL="true", **Engine(tmp_path).env).wait_for_workers()
-    is_error(ask(server, "/analyze"), 503, "model_unavailable")
 
 
 @pytest.mark.parametrize("path", POSTS)

@@ -63,7 +63,7 @@ def pid_of(server: Server, worker: str) -> int | None:
         return None
 
 
-@pytest.mark.parametrize("worker", ["SkinModel", "HeuristicFallback"])
+@pytest.mark.parametrize("worker", ["SkinModel", pytest.param("HeuristicFallback", marks=pytest.mark.long)])
 def test_a_killed_runner_costs_nobody_an_answer_and_comes_back(service: Server, worker: str) -> None:
     old = service.worker(worker)
     with crowd(service, PHOTOS) as responses:
@@ -97,7 +97,7 @@ def test_a_killed_gateway_loses_nothing_for_clients_that_retry_once(service: Ser
 
 
 @pytest.mark.parametrize("victim", ["container"], indirect=True)  # who is respawned makes no difference here
-@pytest.mark.parametrize("worker", ["SkinModel", "HeuristicFallback"])
+@pytest.mark.parametrize("worker", ["SkinModel", pytest.param("HeuristicFallback", marks=pytest.mark.long)])
 def test_a_stopped_runner_delays_no_probe_and_heals_by_itself(service: Server, worker: str) -> None:
     stopped = service.worker(worker)
     stopped.suspend()
@@ -182,6 +182,7 @@ def logged_photos(server: Server) -> dict[str, int]:
     return {line["request_id"]: line["status"] for line in lines if line.get("endpoint") == "/analyze"}
 
 
+@pytest.mark.long
 def test_sigterm_under_load_loses_only_what_was_never_accepted(serve: Serve, tmp_path: Path) -> None:
     server = serve(FAKE_ENGINE, **Engine(tmp_path).env).wait_for_workers()
     before = logged_photos(server)

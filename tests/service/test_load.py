@@ -173,6 +173,7 @@ def test_after_overload_the_house_is_empty_again(small: Server) -> None:
     assert statuses(ask_many(server, PHOTOS, requests=24, concurrency=8)) == {200: 24}
 
 
+@pytest.mark.long
 def test_one_thread_is_enough(serve: Serve) -> None:
     server = serve(SHINE_PHASE="simple", SHINE_THREADS="1").wait_for_workers()
     assert statuses(ask_many(server, PHOTOS, requests=4, concurrency=2)) == {200: 4}

@@ -9,7 +9,9 @@ import httpx
 import pytest
 
 from bentos.skin.runtime.watchdog import STUCK_BATCHES
+from bentos.skin.settings import DRILL, DRILL_HEADER
 from tests.server import Server
+from tests.service.expect import is_error
 from tests.service.traffic import (
     FAKE_ENGINE,
     Engine,
@@ -228,6 +230,8 @@ def test_a_fallback_can_be_refused_for_the_whole_service(serve: Serve, tmp_path:
         FAKE_ENGINE, SHINE_REQUIRE_MODEL="true", SHINE_MODEL_DEADLINE_MS="300", **engine.env
     ).wait_for_workers()
     assert ask_one(server).body["source"] == "model"
+    drill = httpx.post(server.url + "/analyze", files={"image": PHOTOS[0]}, headers={DRILL_HEADER: DRILL}, timeout=30)
+    is_error(drill, 503, "model_unavailable")
     before = status_of(server)["answers"]  # some were refused while the model was loading
     engine.behaves("hangs")
     responses = [ask_one(server) for _ in range(5)]
