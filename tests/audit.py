@@ -28,9 +28,10 @@ from packaging.utils import canonicalize_name
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements"
 PINNED = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9.!+]+)")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
-# Nothing that reaches beyond its own files: MPL-2.0 asks for the source of changed files, and we change none.
+# Nothing that reaches beyond its own files: MPL-2.0 asks for the source of changed files, and we change none; LGPL-3.0
+# is that of shared libraries that lie in a wheel as files of their own, which whoever has the image may replace.
 ALLOWED = frozenset(
-    {"Apache-2.0", "MIT", "MIT-CMU", "MPL-2.0", "PSF-2.0", "Zlib", "CC0-1.0", "0BSD"}
+    {"Apache-2.0", "LGPL-3.0", "MIT", "MIT-CMU", "MPL-2.0", "PSF-2.0", "Zlib", "CC0-1.0", "0BSD"}
     | {"BSD", "BSD-2-Clause", "BSD-3-Clause", "BSD-3-Clause-Clear"}
 )
 SPDX = {  # of what packages without a License-Expression say instead
@@ -39,6 +40,7 @@ SPDX = {  # of what packages without a License-Expression say instead
     "Apache License 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
     "BSD License": "BSD",
+    "GNU Lesser General Public License v3 (LGPLv3)": "LGPL-3.0",
     "MIT License": "MIT",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "Python Software Foundation License": "PSF-2.0",

@@ -34,7 +34,7 @@ class ImageMissing(ShineError):
 
 class BadBase64(ShineError):
     status, code = 400, "bad_base64"
-    hint = 'Send {"image": "<base64 of a JPEG, PNG or WebP file>"}; a data: URL is fine too.'
+    hint = 'Send {"image": "<base64 of a photo file>"}; a data: URL is fine too.'
 
 
 class ApiKeyMissing(ShineError):
@@ -84,7 +84,7 @@ class ContentTypeUnsupported(ShineError):
 
 class ImageFormatUnsupported(ShineError):
     status, code = 415, "image_format_unsupported"
-    hint = "Convert the photo to JPEG, PNG or WebP."
+    hint = "Convert the photo to JPEG, PNG, WebP, HEIC or AVIF."
 
 
 class ImageUnreadable(ShineError):

@@ -44,7 +44,7 @@ class ImageInfo(_Value):
 
     width: int
     height: int
-    format: Literal["JPEG", "PNG", "WEBP"]
+    format: Literal["JPEG", "PNG", "WEBP", "HEIC", "AVIF"]
 
 
 class Quality(_Value):

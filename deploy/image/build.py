@@ -19,6 +19,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import pi_heif
+
 from bentos.skin import __version__
 from bentos.skin.model.bundle import read
 from bentos.skin.model.engine import EMBEDDED
@@ -30,6 +32,7 @@ REVISION = ROOT / "bentos" / "skin" / "REVISION"
 DIST = ROOT / "dist"
 IMAGE_MOST, COMPRESSED_MOST = 450, 170  # MiB, at most
 MIB = 1 << 20
+BUNDLED_LICENCE = "LGPL-3.0-or-later"  # of libheif and libde265, as the wheel of pi-heif states
 
 
 class BuildError(Exception):
@@ -175,6 +178,7 @@ def bill(tag: str, env: dict[str, str]) -> None:
         ],
         quiet,
     )
+    add_bundled(sbom, DIST / "sbom.spdx.json")
     lines = set()
     for part in json.loads(sbom.read_text())["components"]:
         if part.get("type") == "library":
@@ -185,6 +189,46 @@ def bill(tag: str, env: dict[str, str]) -> None:
             names = ", ".join(sorted({licence for licence in licences if licence})) or "not stated"
             lines.add(f"{part['name']} {part.get('version', '')}: {names}\n")
     (DIST / "licenses.txt").write_text("".join(sorted(lines)))
+
+
+def add_bundled(cyclonedx: Path, spdx: Path) -> None:
+    """Add the libraries inside pi-heif's wheel to both bills: syft sees the wheel alone, whose licence is another.
+
+    Args:
+        cyclonedx: the bill in CycloneDX's form; written anew.
+        spdx: the bill in SPDX's form; written anew.
+    """
+    hevc = next(line for line in pi_heif.libheif_info()["decoders"].values() if "libde265" in line)
+    libraries = {"libheif": pi_heif.libheif_version(), "libde265": hevc.rpartition("version ")[2]}
+    components, packages = json.loads(cyclonedx.read_text()), json.loads(spdx.read_text())
+    for name, version in libraries.items():
+        source = f"https://github.com/strukturag/{name}"
+        components["components"].append(
+            {
+                "bom-ref": f"pkg:generic/{name}@{version}",
+                "type": "library",
+                "name": name,
+                "version": version,
+                "purl": f"pkg:generic/{name}@{version}",
+                "licenses": [{"license": {"id": BUNDLED_LICENCE}}],
+                "externalReferences": [{"type": "vcs", "url": source}],
+            }
+        )
+        packages["packages"].append(
+            {
+                "SPDXID": f"SPDXRef-Package-bundled-{name}",
+                "name": name,
+                "versionInfo": version,
+                "supplier": "NOASSERTION",
+                "downloadLocation": source,
+                "filesAnalyzed": False,
+                "licenseConcluded": BUNDLED_LICENCE,
+                "licenseDeclared": BUNDLED_LICENCE,
+                "copyrightText": "NOASSERTION",
+            }
+        )
+    cyclonedx.write_text(json.dumps(components))
+    spdx.write_text(json.dumps(packages))
 
 
 def step(name: str, command: list[str], env: dict[str, str]) -> None:

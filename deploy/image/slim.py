@@ -41,8 +41,6 @@ REMOVED = [
     *SITE.glob("numpy/**/tests"),
     *SITE.glob("numpy/**/*.a"),
     *(SITE / "onnxruntime" / name for name in ("transformers", "quantization", "tools", "datasets", "backend")),
-    *SITE.glob("PIL/_avif*"),  # the service takes JPEG, PNG and WebP
-    *SITE.glob("pillow.libs/libavif*"),
     *SITE.glob("uvloop/*.c"),
     *SITE.glob("uvloop/*.pyx"),
     *SITE.glob("boto3/examples"),

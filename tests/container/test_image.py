@@ -137,6 +137,8 @@ def test_the_bill_of_materials_lists_what_is_installed(engine: dict[str, str], i
         assert name in parts, name
     licences = (DIST / "licenses.txt").read_text()
     assert re.search(r"^bentoml \S+: Apache-2.0$", licences, re.M)
+    for library in ("libheif", "libde265"):  # inside pi-heif's wheel
+        assert re.search(rf"^{library} \d\S+: LGPL-3.0-or-later$", licences, re.M), library
 
 
 def test_the_dockerfile_passes_hadolint() -> None:

@@ -96,7 +96,7 @@ def is_analysis(body: dict[str, Any], source: str = "heuristic") -> dict[str, An
     assert image.keys() == {"width", "height", "format"}
     assert type(image["width"]) is int
     assert type(image["height"]) is int
-    assert image["format"] in {"JPEG", "PNG", "WEBP"}
+    assert image["format"] in {"JPEG", "PNG", "WEBP", "HEIC", "AVIF"}
     assert body["quality"].keys() == {"score", "issues"}
     assert _is_share(body["quality"]["score"])
     assert set(body["quality"]["issues"]) <= ISSUES

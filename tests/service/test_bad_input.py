@@ -66,8 +66,8 @@ FILES: dict[str, tuple[bytes, int, str]] = {
     "bmp": (encoded(Image.new("RGB", (100, 100)), "BMP"), 415, "image_format_unsupported"),
     "tiff": (encoded(Image.new("RGB", (100, 100)), "TIFF"), 415, "image_format_unsupported"),
     "pdf": (b"%PDF-1.7\n%\xe2\xe3", 415, "image_format_unsupported"),
-    "heic": (HEIC, 415, "image_format_unsupported"),
-    "avif": (AVIF, 415, "image_format_unsupported"),
+    "heic without a picture": (HEIC, 422, "image_unreadable"),
+    "avif without a picture": (AVIF, 422, "image_unreadable"),
     "zip": (b"PK\x03\x04" + b"\0" * 100, 415, "image_format_unsupported"),
     "zeros": (b"\0" * 1000, 415, "image_format_unsupported"),
     "truncated jpeg": (JPEG[: len(JPEG) // 2], 422, "image_unreadable"),
@@ -103,11 +103,12 @@ def test_the_other_endpoints_say_the_same(client: httpx.Client, name: str) -> No
     assert is_error_body(answer.json()["results"][0], status, answer.headers["x-request-id"])["code"] == code
 
 
-def test_a_heic_is_told_how_to_become_a_jpeg(client: httpx.Client) -> None:
-    error = is_error(client.post("/analyze", files={"image": HEIC}), 415, "image_format_unsupported")
-    assert "HEIC" in error["message"]
-    assert "Convert" in error["hint"]
-    assert "JPEG" in error["hint"]
+def test_a_photo_in_high_dynamic_range_is_named_with_what_would_be_right(client: httpx.Client) -> None:
+    points = struct.pack(">I", 4) + b"cICP" + bytes((9, 16, 0, 1))
+    hdr = PNG[:33] + points + struct.pack(">I", zlib.crc32(points[4:])) + PNG[33:]
+    error = is_error(client.post("/analyze", files={"image": hdr}), 415, "image_format_unsupported")
+    assert "PQ" in error["message"]
+    assert "sRGB" in error["hint"]
 
 
 def test_the_largest_allowed_file_is_taken(client: httpx.Client) -> None:

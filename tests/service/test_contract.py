@@ -61,7 +61,7 @@ def test_the_face_is_found_where_it_is(client: httpx.Client, portrait: bytes) ->
     assert 60 < w < 180
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_content_decides_the_format(client: httpx.Client, picture: Image.Image, format: str) -> None:
     file = ("photo.gif", encoded(picture, format), "text/plain")
     assert analysis_of(client.post("/analyze", files={"image": file}))["image"] == {

@@ -1,19 +1,21 @@
 """Bytes → upright sRGB pixels."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
+import pi_heif
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from bentos.skin.errors import BodyTooLarge, ImageTooManyPixels, ImageTooSmall, ImageUnreadable
-from bentos.skin.photo.image_header import ImageHeader, read_header
+from bentos.skin.errors import BodyTooLarge, ImageFormatUnsupported, ImageTooManyPixels, ImageTooSmall, ImageUnreadable
+from bentos.skin.photo import jpeg
+from bentos.skin.photo.colour import to_srgb
+from bentos.skin.photo.image_header import Format, ImageHeader, read_header
 
 MAX_BYTES = 10 << 20  # 10 MiB a photo
 MAX_PIXELS = 40_000_000  # 40 megapixels
@@ -24,7 +26,7 @@ BACKGROUND = (127, 127, 127)  # shown through transparent pixels: neutral, and n
 
 # The classes themselves and not Image.open: no registry of other formats, and no warnings about size, which is
 # checked before (warnings cannot be silenced safely when several threads decode).
-_DECODERS: dict[str, type[ImageFile]] = {"JPEG": JpegImageFile, "PNG": PngImageFile, "WEBP": WebPImageFile}
+_DECODERS: dict[str, type[ImageFile]] = {"PNG": PngImageFile, "WEBP": WebPImageFile, "AVIF": AvifImageFile}
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -35,7 +37,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
+_FULL_RANGE = [round(min(max(level - 16, 0), 219) * 255 / 219) for level in range(256)]  # of samples from 16 to 235
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +49,27 @@ class Photo:
             photo: very large ones are decoded at half, a quarter or an eighth.
         width: of the upright photo as sent, in px.
         height: of the upright photo as sent, in px.
-        format: "JPEG", "PNG" or "WEBP", judged by content.
+        format: judged by content.
     """
 
     pixels: NDArray[np.uint8]
     width: int
     height: int
-    format: str
+    format: Format
 
 
 def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Photo:
     """Decodes one photo; its content decides the format, not its name or declared type.
 
     Args:
-        data: the whole file: JPEG (a phone's MPO too), PNG or WebP; of an animation the first frame is taken.
+        data: the whole file: JPEG (a phone's MPO too), PNG, WebP, HEIC or AVIF; of an animation the first frame is
+            taken.
         max_bytes: largest file.
         max_pixels: largest width × height, checked in the header, before anything is decoded.
 
     Raises:
         BodyTooLarge: more than max_bytes.
-        ImageFormatUnsupported: another format, named in the message.
+        ImageFormatUnsupported: another format, or another kind of these, named in the message.
         ImageTooManyPixels: more than max_pixels.
         ImageTooSmall: a side below MIN_SIDE.
         ImageUnreadable: empty, truncated, corrupt or of no size.
@@ -79,10 +82,16 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIX
         raise ImageUnreadable(f"The photo has no size: its header says {width}×{height} pixels.")
     if width * height > max_pixels:
         raise ImageTooManyPixels(f"The photo has {width}×{height} pixels; at most {max_pixels:,} are accepted.")
+    if header.frame_pixels > max_pixels:
+        raise ImageTooManyPixels(
+            f"The photo's data hold {header.frame_pixels:,} pixels; at most {max_pixels:,} are accepted."
+        )
     if min(width, height) < MIN_SIDE:
         raise ImageTooSmall(f"The photo has {width}×{height} pixels; its short side must have {MIN_SIDE} at least.")
     try:
         pixels = _pixels(header)
+    except ImageFormatUnsupported:
+        raise
     except Exception as error:  # Pillow raises nearly every built-in exception for some broken file
         raise ImageUnreadable(f"The {header.format} is corrupt or truncated: it cannot be decoded.") from error
     if header.orientation >= 5:  # stored on its side
@@ -92,18 +101,40 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIX
 
 def _pixels(header: ImageHeader) -> NDArray[np.uint8]:
     """Decoded, reduced, without transparency, in sRGB, upright: uint8 (height, width, 3)."""
-    decoder = _DECODERS[header.format](BytesIO(header.stream))
-    size = header.width, header.height
-    if decoder.size != size:
-        raise ValueError("two sizes in one file")
-    factor = _reduction(*size)
-    if header.format == "JPEG":
-        decoder.draft(None, (size[0] // factor, size[1] // factor))
-        factor = 1
-    decoder.load()
-    image = _to_srgb(_opaque(decoder, factor), header.profile)
+    factor = _reduction(header.width, header.height)
+    image = _decoded(header, factor)
+    if not header.full_range:
+        image = image.point(_FULL_RANGE * len(image.getbands()))
+    image = to_srgb(image, header.profile)
     turn = _UPRIGHT.get(header.orientation)
     return np.asarray(image if turn is None else image.transpose(turn))
+
+
+def _decoded(header: ImageHeader, factor: int) -> Image.Image:
+    """Decoded to mode L, RGB or CMYK, reduced by `factor`."""
+    if header.format == "JPEG":
+        return jpeg.decode(header.stream, header.width, header.height, factor)
+    image = _heic(header.stream) if header.format == "HEIC" else _DECODERS[header.format](BytesIO(header.stream))
+    if image.size != (header.width, header.height):
+        raise ValueError("two sizes in one file")
+    image.load()
+    return _opaque(image, factor)
+
+
+def _heic(data: bytes) -> Image.Image:
+    """A HEIC's primary picture, 8 bits a channel, turned as the container says.
+
+    Raises:
+        ImageFormatUnsupported: its pictures are encoded by something else than HEVC.
+    """
+    try:
+        image: Image.Image = pi_heif.open_heif(BytesIO(data)).to_pillow()
+    except RuntimeError as error:
+        if "not been built in" in str(error) or "Unsupported codec" in str(error):
+            hint = "Send a HEIC as iPhones write it (HEVC), or a JPEG."
+            raise ImageFormatUnsupported("The HEIF's pictures are in a coding that is not supported.", hint) from error
+        raise
+    return image
 
 
 def _reduction(width: int, height: int) -> int:
@@ -131,23 +162,3 @@ def _opaque(image: Image.Image, factor: int) -> Image.Image:
         flat.paste(image, mask=image)
         image = flat
     return image
-
-
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Converts L, RGB or CMYK to sRGB by its profile; by the plain formula where that is missing or broken."""
-    transform = _transform(profile, image.mode) if profile else None
-    return image.convert("RGB") if transform is None else transform.apply(image)
-
-
-@lru_cache(maxsize=4)  # one phone's photos all carry the same profile, and a transform takes 6 ms to build
-def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Profile → sRGB for images of `mode`; None where the profile is sRGB, broken, or another mode's."""
-    try:
-        source = ImageCms.getOpenProfile(BytesIO(profile))
-        if source.profile.xcolor_space.strip() != _PROFILE_SPACES[mode]:
-            return None
-        if mode == "RGB" and "sRGB" in (source.profile.profile_description or ""):
-            return None
-        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-    except Exception:  # Pillow raises whatever its parser of profiles does; the photo is used without its profile
-        return None

@@ -52,7 +52,11 @@ DRILL_PARAMETER = {
     "description": "a rehearsal: answer as if the model were absent, and count it as a drill alone",
     "schema": {"type": "string", "enum": [DRILL]},
 }
-FILE = {"type": "string", "format": "binary", "description": "JPEG, PNG or WebP, at most 10 MiB and 40 megapixels"}
+FILE = {
+    "type": "string",
+    "format": "binary",
+    "description": "JPEG, PNG, WebP, HEIC or AVIF, at most 10 MiB and 40 megapixels",
+}
 
 
 def complete(spec: dict[str, Any]) -> dict[str, Any]:
