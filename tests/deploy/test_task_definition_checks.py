@@ -16,7 +16,7 @@ from deploy.taskdef import schema as shape
 from deploy.verify.registry import CHECKS
 from deploy.verify.task_definition import run_checks
 from tests.deploy import good
-from tests.deploy.invalid_taskdefs import ADMIN, INVALID_TASKDEFS, NAMES, ROUTER, Invalid
+from tests.deploy.invalid_taskdefs import ADMIN, INVALID_TASKDEFS, NAMES, ROUTED, ROUTER, Invalid
 from tests.deploy.valid_taskdefs import VALID_TASKDEFS
 
 SECOND = "containerDefinitions[1].portMappings[0].containerPort"
@@ -87,7 +87,7 @@ def test_every_check_says_something_of_a_good_task_definition() -> None:
 
 @pytest.mark.parametrize("port", [5000, 8080])
 def test_a_sidecar_that_stands_first_is_not_taken_for_the_container_that_serves(port: int) -> None:
-    content = good.changed(good.task(), {"c.portMappings.0.containerPort": port})
+    content = good.changed(good.task(), {"c.portMappings.0.containerPort": port, **ROUTED})
     content["containerDefinitions"].insert(0, ROUTER)
     found = good.problems(content)
     assert [finding.code for finding in found] == ([] if port == 5000 else ["PORT_MISMATCH"])
