@@ -1,4 +1,4 @@
-"""Prints findings and failures: for people in colour, the worst last, where the eye is; for programs as JSON.
+"""Prints findings and failures: for people in colour, the worst first and once more at the end; for programs as JSON.
 
 Every command that fails prints the same JSON under --json: preflight's report, with the reason first.
 """
@@ -21,8 +21,13 @@ from deploy.findings.finding import Finding, Level, fail
 from deploy.text import printable
 
 WORST_FIRST: tuple[Level, ...] = ("FAIL", "WARN", "SKIP", "OK")
+LISTED: tuple[Level, ...] = ("FAIL", "WARN")  # the others are counted
+MOST_OF_A_CODE = 3  # findings of one code that are listed, unless all are
+MOST_AGAIN = 8  # failures that are repeated below a long list
+SUMMARY_LINES = 3
 STYLES: dict[Level, str] = {"OK": "green", "SKIP": "cyan", "WARN": "yellow", "FAIL": "red"}
 MAX_WIDTH = 110
+LONGEST_VALUE = 72  # characters of a value beside its place; the sentence has it too
 QUOTED = re.compile(r"`[^`]+`")
 GLUE = "\0"  # stands for a space at which no line is broken; no printable text contains it
 LONGEST = 2000  # characters of what ended a command; a failed stack has several reasons
@@ -40,25 +45,50 @@ def coloured(text: str, style: str, colours: bool) -> str:
 
 
 def text(findings: list[Finding], all_of_them: bool, colours: bool) -> str:
-    """Findings for people, with a summary.
+    """Findings for people: the worst first, then a summary, with the failures again where they have scrolled away.
 
     Args:
         findings: of preflight.
-        all_of_them: with those that are OK.
+        all_of_them: with those that are OK or skipped, and with every finding of a code; else they are only counted.
         colours: whether to print in colour.
     """
-    shown = [
-        finding
-        for level in reversed(WORST_FIRST)
-        for finding in findings
-        if finding.level == level and (all_of_them or level != "OK")
-    ]
     numbers = counts(findings)
     summary = ", ".join(f"{number} {level}" for level, number in numbers.items())
     verdict = "Something would break." if numbers["FAIL"] else "Nothing was found that would break."
-    more = "  `trail explain CODE` says more." if numbers["FAIL"] or numbers["WARN"] else ""
-    blocks = "".join(block(finding, colours) for finding in shown)
-    return f"{blocks}{sum(numbers.values())} checks: {summary}. {verdict}{more}\n"
+    more = " `trail explain CODE` says more." if numbers["FAIL"] or numbers["WARN"] else ""
+    hidden = " --all lists what is OK and what was skipped." if not all_of_them else ""
+    blocks = _blocks(findings, all_of_them, colours)
+    again = _failures_again(findings, blocks, colours)
+    return f"{blocks}{again}{filled(f'{sum(numbers.values())} checks: {summary}. {verdict}{more}{hidden}', 0)}\n"
+
+
+def _blocks(findings: list[Finding], all_of_them: bool, colours: bool) -> str:
+    levels = WORST_FIRST if all_of_them else LISTED
+    by_code: dict[tuple[Level, str], list[Finding]] = {}
+    for level in levels:
+        for finding in findings:
+            if finding.level == level:
+                by_code.setdefault((level, finding.code), []).append(finding)
+    lines = []
+    for (_, code), group in by_code.items():
+        most = len(group) if all_of_them else MOST_OF_A_CODE
+        lines += [block(finding, colours) for finding in group[:most]]
+        if (left := len(group) - most) > 0:
+            lines.append(f"      {left} more of {code}: --all lists them.\n\n")
+    return "".join(lines)
+
+
+def _failures_again(findings: list[Finding], blocks: str, colours: bool) -> str:
+    """A line for each failure, where the blocks are longer than the screen; empty elsewhere."""
+    failures = [finding for finding in findings if finding.level == "FAIL"]
+    size = shutil.get_terminal_size()
+    if not failures or blocks.count("\n") + SUMMARY_LINES <= size.lines:
+        return ""
+    width = max(40, min(MAX_WIDTH, size.columns) - 6)
+    lines = [textwrap.shorten(f"{one.code}: {one.sentence}", width, placeholder=" …") for one in failures]
+    label = coloured("FAIL", STYLES["FAIL"], colours)
+    left = f"{label}  and {len(lines) - MOST_AGAIN} more, above.\n" if len(lines) > MOST_AGAIN else ""
+    return "".join(f"{label}  {line}\n" for line in lines[:MOST_AGAIN]) + left
 
 
 def block(finding: Finding, colours: bool) -> str:
@@ -66,9 +96,8 @@ def block(finding: Finding, colours: bool) -> str:
     label = coloured(f"{finding.level:4}", STYLES[finding.level], colours)
     if finding.level == "OK":
         return f"{label}  {finding.sentence}  ({finding.code})\n"
-    lines = [f"{label}  {filled(finding.sentence)}", f"      {finding.code}"]
-    width = max((len(place.where) for place in finding.places), default=0)
-    lines += [f"        {place.where:{width}}  {_on_one_line(place.value)}" for place in finding.places]
+    places = "; ".join(f"{place.where} = {_shortened(place.value)}" for place in finding.places)
+    lines = [f"{label}  {filled(finding.sentence)}", f"      {filled(': '.join(filter(None, (finding.code, places))))}"]
     lines += [f"      → {filled(finding.repair, 8)}"] if finding.repair else []
     return "\n".join(lines) + "\n\n"
 
@@ -81,9 +110,9 @@ def filled(sentence: str, margin: int = 6) -> str:
     return ("\n" + " " * margin).join(lines).replace(GLUE, " ")
 
 
-def _on_one_line(value: Any) -> str:
+def _shortened(value: Any) -> str:
     line = "missing" if value is None else json.dumps(value, ensure_ascii=False)
-    return line if len(line) <= MAX_WIDTH else line[:MAX_WIDTH] + "…"
+    return line if len(line) <= LONGEST_VALUE else line[:LONGEST_VALUE] + "…"
 
 
 def counts(findings: Sequence[Finding]) -> dict[Level, int]:
