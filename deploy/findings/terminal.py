@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.style import Style
 
 from deploy import exit_codes as exits
-from deploy.findings.finding import Finding, Level, fail
+from deploy.findings.finding import Finding, Level, Place, fail
 from deploy.text import printable
 
 WORST_FIRST: tuple[Level, ...] = ("FAIL", "WARN", "SKIP", "OK")
@@ -27,7 +27,8 @@ MOST_AGAIN = 8  # failures that are repeated below a long list
 SUMMARY_LINES = 3
 STYLES: dict[Level, str] = {"OK": "green", "SKIP": "cyan", "WARN": "yellow", "FAIL": "red"}
 MAX_WIDTH = 110
-LONGEST_VALUE = 72  # characters of a value beside its place; the sentence has it too
+TASK_DEFINITION = "task definition: "  # before most places; a path needs no such word
+LONGEST_VALUE = 72  # characters of a value beside its place
 QUOTED = re.compile(r"`[^`]+`")
 GLUE = "\0"  # stands for a space at which no line is broken; no printable text contains it
 LONGEST = 2000  # characters of what ended a command; a failed stack has several reasons
@@ -63,19 +64,23 @@ def text(findings: list[Finding], all_of_them: bool, colours: bool) -> str:
 
 
 def _blocks(findings: list[Finding], all_of_them: bool, colours: bool) -> str:
-    levels = WORST_FIRST if all_of_them else LISTED
-    by_code: dict[tuple[Level, str], list[Finding]] = {}
-    for level in levels:
-        for finding in findings:
-            if finding.level == level:
-                by_code.setdefault((level, finding.code), []).append(finding)
-    lines = []
-    for (_, code), group in by_code.items():
-        most = len(group) if all_of_them else MOST_OF_A_CODE
-        lines += [block(finding, colours) for finding in group[:most]]
-        if (left := len(group) - most) > 0:
-            lines.append(f"      {left} more of {code}: --all lists them.\n\n")
-    return "".join(lines)
+    """The listed findings, those of one place with one repair in one block; without all, some of each code."""
+    blocks: dict[tuple[Any, ...], list[Finding]] = {}
+    left: Counter[str] = Counter()
+    for level in WORST_FIRST if all_of_them else LISTED:
+        numbers: Counter[str] = Counter()
+        for number, finding in enumerate(findings):
+            if finding.level != level:
+                continue
+            numbers[finding.code] += 1
+            if not all_of_them and numbers[finding.code] > MOST_OF_A_CODE:
+                left[finding.code] += 1
+                continue
+            alone = finding.repair is None or not finding.places
+            key = (level, number) if alone else (level, finding.repair, finding.places[0].where)
+            blocks.setdefault(key, []).append(finding)
+    more = "".join(f"      {number} more of {code}: --all lists them.\n" for code, number in left.items())
+    return "".join(_block(group, colours) for group in blocks.values()) + (f"{more}\n" if more else "")
 
 
 def _failures_again(findings: list[Finding], blocks: str, colours: bool) -> str:
@@ -93,13 +98,31 @@ def _failures_again(findings: list[Finding], blocks: str, colours: bool) -> str:
 
 def block(finding: Finding, colours: bool) -> str:
     """One finding: its sentence, its code with both places, the repair."""
-    label = coloured(f"{finding.level:4}", STYLES[finding.level], colours)
-    if finding.level == "OK":
-        return f"{label}  {finding.sentence}  ({finding.code})\n"
-    places = "; ".join(f"{place.where} = {_shortened(place.value)}" for place in finding.places)
-    lines = [f"{label}  {filled(finding.sentence)}", f"      {filled(': '.join(filter(None, (finding.code, places))))}"]
-    lines += [f"      → {filled(finding.repair, 8)}"] if finding.repair else []
+    return _block([finding], colours)
+
+
+def _block(findings: Sequence[Finding], colours: bool) -> str:
+    """Findings that have level, first place and repair in common."""
+    level, repair = findings[0].level, findings[0].repair
+    label = coloured(f"{level:4}", STYLES[level], colours)
+    if level == "OK":
+        return "".join(f"{label}  {finding.sentence}  ({finding.code})\n" for finding in findings)
+    lines = [f"{label}  {filled(finding.sentence)}" for finding in findings]
+    sentences = " ".join(finding.sentence for finding in findings)
+    places = dict.fromkeys(_place(place, sentences) for finding in findings for place in finding.places)
+    codes = ", ".join(dict.fromkeys(finding.code for finding in findings))
+    lines.append(f"      {filled(': '.join(filter(None, (codes, '; '.join(places)))))}")
+    lines += [f"      → {filled(repair, 8)}"] if repair else []
     return "\n".join(lines) + "\n\n"
+
+
+def _place(place: Place, sentences: str) -> str:
+    """A place; its value too, unless the sentences have it."""
+    where = place.where.removeprefix(TASK_DEFINITION)
+    value = "missing" if place.value is None else json.dumps(place.value, ensure_ascii=False)
+    if value in sentences or value.strip('"') in sentences or place.value in (None, True, False, []):
+        return where
+    return f"{where} = {value if len(value) <= LONGEST_VALUE else value[:LONGEST_VALUE] + '…'}"
 
 
 def filled(sentence: str, margin: int = 6) -> str:
@@ -108,11 +131,6 @@ def filled(sentence: str, margin: int = 6) -> str:
     glued = QUOTED.sub(lambda command: command[0].replace(" ", GLUE), sentence)
     lines = textwrap.wrap(glued, width, break_long_words=False, break_on_hyphens=False)
     return ("\n" + " " * margin).join(lines).replace(GLUE, " ")
-
-
-def _shortened(value: Any) -> str:
-    line = "missing" if value is None else json.dumps(value, ensure_ascii=False)
-    return line if len(line) <= LONGEST_VALUE else line[:LONGEST_VALUE] + "…"
 
 
 def counts(findings: Sequence[Finding]) -> dict[Level, int]:

@@ -5,16 +5,16 @@ import re
 # Words of a variable's name, the last ones: DB_PASSWORD, dbPassword, spring.datasource.password.
 WORDS = {
     "password", "passwd", "passphrase", "pass", "pwd", "secret", "secrets", "token", "credential", "credentials",
-    "apikey", "apikeys", "dsn", "pgpassword",
+    "apikey", "apikeys", "pgpassword",
 }  # fmt: skip
 # KEY is a secret only after one of these: S3_MODEL_KEY and DYNAMO_PARTITION_KEY name an object and a column.
 KEYS = {"api", "access", "secret", "private", "encryption", "signing", "master", "license", "auth", "jwt", "account"}
-NAMES = {"aws_access_key_id", "aws_secret_access_key", "aws_session_token"}
+NAMES = {"aws_access_key_id", "aws_secret_access_key", "aws_session_token", "secret_key_base"}
 # Before TOKEN: a number or a mark of a text, and no secret.
 NOT_TOKENS = {"max", "min", "next", "num", "total", "stop", "eos", "bos", "pad", "csrf", "cancellation", "page"}
 FORMS = (
-    (re.compile(r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"), "the ID of an AWS key"),
-    (re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"), "a private key"),
+    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), "the ID of an AWS key"),
+    (re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----"), "a private key"),
     (re.compile(r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+"), "a JSON web token"),
     (re.compile(r"\bgh[pousr]_[A-Za-z0-9]{30,}\b|\bgithub_pat_\w{30,}"), "a token of GitHub"),
     (re.compile(r"\bglpat-[\w-]{20,}"), "a token of GitLab"),

@@ -30,8 +30,8 @@ PARAMETER = re.compile(r"arn:aws[a-z-]*:ssm:[a-z0-9-]+:\d{12}:parameter/[\w/.-]+
 ENV_FILE = re.compile(r"arn:aws[a-z-]*:s3:::[a-z0-9][a-z0-9.-]*/.+")
 # Variables of frameworks that the image does not use, and of the service that it replaced.
 IGNORED = re.compile(
-    r"(?:FLASK|DJANGO|GUNICORN|UVICORN|STREAMLIT|TORCHSERVE|TF_SERVING)_\w+|ML_MODE|ENABLE_ML|USE_ML|"
-    r"S3_BUCKET|MODEL_BUCKET|MODEL_PATH|MODEL_URI|MODEL_VERSION|FALLBACK_MODE"
+    r"(?:FLASK|DJANGO|GUNICORN|UVICORN|STREAMLIT|TORCHSERVE|TF_SERVING|ML|MODEL)_\w+|(?:ENABLE|USE|DISABLE)_(?:ML|MODEL)"
+    r"|S3_BUCKET(?:_NAME)?|FALLBACK_MODE"
 )
 
 

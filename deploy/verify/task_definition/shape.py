@@ -59,7 +59,7 @@ def _nulls(context: CheckContext) -> Iterator[Violation]:
         listed = ", ".join([*dict.fromkeys(names[:MOST_NAMED]), *(["…"] if len(names) > MOST_NAMED else [])])
         what = "1 key has" if len(others) == 1 else f"{len(others)} keys have"
         yield warn(
-            f"{what} no value ({listed}); they were read as left out, as the console writes them, but the AWS CLI "
+            f"{what} no value ({listed}); such keys were read as left out. The console writes them, but the AWS CLI "
             "refuses a null.",
             "Remove them: `jq 'del(.. | select(. == null))' FILE`.",
             place,
