@@ -145,8 +145,8 @@ def _unparsed(error: json.JSONDecodeError, name: str) -> str:
 
 def _template(name: str, placeholder: str) -> str:
     return (
-        f"{name} is a template: it has the placeholder {shown(placeholder)}; render it first (ecspresso: `ecspresso "
-        "render taskdef`; envsubst, terraform and others have their own way), and check what comes out."
+        f"{name} is a template; render it first, and check what comes out: {shown(placeholder)} is a placeholder "
+        "(ecspresso: `ecspresso render taskdef`; envsubst, Terraform and others have their own way)."
     )
 
 

@@ -113,8 +113,8 @@ def fault_of_json(error: json.JSONDecodeError) -> str | None:
     if comma >= 0 and closes:
         line = text.count("\n", 0, comma) + 1
         return f"is not JSON: at line {line} a comma stands before a closing bracket; remove the comma."
-    if (line := _line_of_comment(text, place)) is not None:
-        return f"is not JSON: line {line} has a comment, and JSON has none; remove it."
+    if (commented := _line_of_comment(text, place)) is not None:
+        return f"is not JSON: line {commented} has a comment, and JSON has none; remove it."
     return None
 
 

@@ -26,7 +26,8 @@ ACCOUNT = re.compile(r"(?:^|(?<=//))[^./:]{0,64}[A-Za-z][^./:]{0,64}(?=\.dkr\.ec
 ARN = re.compile(r"arn:[^:]*:[^:]*:(?P<region>[^:]*):(?P<account>[^:]*):")
 REGION = re.compile(r"(?<=\.dkr\.ecr\.)(?:[A-Z_]+|[\w-]{0,64}region[\w-]*)(?=\.)|^(?:AWS_)?REGION$|^your[-_]region$")
 WORD = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")  # as an image: a repository has no capital letters
-VARIABLE = re.compile(r"\$\{[^{}]+\}|\{\{[^{}]+\}\}|<[A-Z][A-Z0-9_ -]*>|__[A-Z][A-Z0-9_]*__")  # the whole value
+VARIABLE = re.compile(r"\$\{[^{}]+\}|\{\{[^{}]+\}\}|<[A-Za-z][\w .-]{2,}>|__[A-Z][A-Z0-9_]*__")  # the whole value
+IN_ADDRESS = re.compile(r"<[A-Za-z][\w.-]*>|(?<![A-Za-z0-9_])(?:AWS_)?ACCOUNT_ID(?![A-Za-z0-9_])")  # of a URL, an ARN
 IN_TEXT = re.compile(
     r"\{\{[^{}]*\}\}|\$\{[^{}\n]*\}|\{%[^%\n]*%\}|<%[^%\n]*%>|(?<=:)[ \t]*(?:\$[A-Za-z_]\w*|<[A-Za-z_][\w-]*>)"
 )
@@ -46,8 +47,10 @@ def first_in_line(line: str) -> str | None:
 
 
 def is_placeholder(value: str) -> bool:
-    """Whether the whole value of a variable is a placeholder."""
-    return VARIABLE.fullmatch(value.strip()) is not None
+    """Whether the whole value of a variable is a placeholder, or a part of an address."""
+    value = value.strip()
+    address = "://" in value or value.startswith("arn:")
+    return VARIABLE.fullmatch(value) is not None or (address and IN_ADDRESS.search(value) is not None)
 
 
 def _first(value: Any, key: str, *, passed_on: bool) -> str | None:

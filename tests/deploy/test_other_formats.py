@@ -109,7 +109,7 @@ TEMPLATES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", TEMPLATES)
 def test_a_template_is_one_sentence_with_its_placeholder(kind: str, tmp_path: Path) -> None:
     (tmp_path / "t.json").write_text(json.dumps(good.changed(good.task(), TEMPLATES[kind])))
-    with pytest.raises(TaskDefinitionError, match=r"is a template: it has the placeholder .*; render it first"):
+    with pytest.raises(TaskDefinitionError, match=r"is a template; render it first, .* is a placeholder"):
         load(tmp_path / "t.json")
 
 

@@ -175,18 +175,21 @@ def named(_context: CheckContext, container: Container) -> Iterator[Violation]:
 
 
 @check("PLACEHOLDER")
-@each_container
-def placeholder(_context: CheckContext, container: Container) -> Iterator[Violation]:
-    for variable in container.part.get("environment", []):
-        name, value = variable.get("name", ""), variable.get("value", "")
-        if is_placeholder(value):
-            yield warn(
-                container.says(
-                    f"{shown(name)} is {shown(value)}, which ECS passes on as it stands; is it a placeholder?"
-                ),
-                f"Write the value of {shown(name)}, or render the template first.",
-                container.place(f"environment {name}", value),
-            )
+def placeholder(context: CheckContext) -> Iterator[Violation]:
+    found = [
+        (container, variable.get("name", ""), variable.get("value", ""))
+        for container in context.each
+        for variable in container.part.get("environment", [])
+        if is_placeholder(variable.get("value", ""))
+    ]
+    if found:
+        named = ", ".join(f"{shown(name)} is {shown(value)}" for _, name, value in found[:MOST_NAMED])
+        yield warn(
+            f"{named}{', …' if len(found) > MOST_NAMED else ''}: ECS passes such values on as they stand; is this a "
+            "template?",
+            "Render the template first, or write the values.",
+            *(container.place(f"environment {name}", value) for container, name, value in found[:MOST_NAMED]),
+        )
 
 
 @check("ENVIRONMENT_FILE")
