@@ -194,5 +194,5 @@ def _own_fields(content: dict[str, Any], name: str) -> list[Finding]:
 
 
 def _stripped(code: str, sentence: str, where: str, value: Any, repair: str | None = None) -> Finding:
-    repair = repair or "Render it with `trail render` instead of keeping copies."
+    repair = repair or "Remove it before the file is registered; Shine's needs no file: `trail render` prints it."
     return warn(code, sentence, (f"task definition: {where}", plain(value)), repair=repair)

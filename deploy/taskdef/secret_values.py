@@ -8,7 +8,20 @@ WORDS = {
     "apikey", "apikeys", "pgpassword",
 }  # fmt: skip
 # KEY is a secret only after one of these: S3_MODEL_KEY and DYNAMO_PARTITION_KEY name an object and a column.
-KEYS = {"api", "access", "secret", "private", "encryption", "signing", "master", "license", "auth", "jwt", "account"}
+KEYS = {
+    "api",
+    "access",
+    "secret",
+    "private",
+    "encryption",
+    "signing",
+    "master",
+    "license",
+    "auth",
+    "jwt",
+    "account",
+    "shared",
+}
 NAMES = {"aws_access_key_id", "aws_secret_access_key", "aws_session_token", "secret_key_base"}
 # Before TOKEN: a number or a mark of a text, and no secret.
 NOT_TOKENS = {"max", "min", "next", "num", "total", "stop", "eos", "bos", "pad", "csrf", "cancellation", "page"}

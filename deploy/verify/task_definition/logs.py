@@ -44,7 +44,7 @@ def logs(context: CheckContext) -> Iterator[Violation]:
         who = "The container has" if lost[0].alone else f"Container {words(one.name for one in lost)}: there is"
         yield warn(
             f"{who} no logConfiguration, so its log is lost.",
-            'Add logConfiguration with logDriver "awslogs"; `trail render` prints one.',
+            f'Add logConfiguration with logDriver "awslogs"{"; `trail render` prints one" if context.ours else ""}.',
             *(one.place("logConfiguration", None) for one in lost[:3]),
         )
 

@@ -194,14 +194,14 @@ def _limits(context: CheckContext) -> Iterator[Violation]:
 @each_container
 def container_memory(context: CheckContext, container: Container) -> Iterator[Violation]:
     limit, reserved = container.part.get("memory"), container.part.get("memoryReservation")
-    if limit is None and reserved is None and context.task.get("memory") is None and not context.fargate:
+    if not limit and not reserved and context.task.get("memory") is None and not context.fargate:
         yield fail(
             container.says("it has neither memory nor memoryReservation, and the task no memory: ECS refuses it."),
             "Set memoryReservation to the MiB that it usually needs, and memory to what it may take at most.",
             container.place("memory", None),
         )
     for key, value in (("memory", limit), ("memoryReservation", reserved)):
-        if value is not None and value < SMALLEST_MIB:
+        if value and value < SMALLEST_MIB:
             yield fail(
                 container.says(f"{key} is {value} MiB; a container needs {SMALLEST_MIB} MiB at least."),
                 f"Set {key} in MiB, or remove it.",
