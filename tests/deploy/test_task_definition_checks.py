@@ -1,5 +1,6 @@
 """Each invalid task definition is found by its own code only, a valid one by none; and every check is needed."""
 
+import copy
 import json
 import random
 import re
@@ -16,9 +17,45 @@ from deploy.taskdef import schema as shape
 from deploy.verify.registry import CHECKS
 from deploy.verify.task_definition import run_checks
 from tests.deploy import good
-from tests.deploy.invalid_taskdefs import ADMIN, INVALID_TASKDEFS, NAMES, ROUTED, ROUTER, Invalid
+from tests.deploy.invalid_taskdefs import (
+    ADMIN,
+    BUSYBOX,
+    CHECKED,
+    EFS,
+    FROM_FILE,
+    FSX,
+    INVALID_TASKDEFS,
+    LOGGED,
+    NAMES,
+    POINT,
+    ROUTED,
+    ROUTER,
+    Invalid,
+)
 from tests.deploy.valid_taskdefs import VALID_TASKDEFS
 
+EVERYTHING_OF_A_CONTAINER: dict[str, Any] = {
+    **BUSYBOX,
+    **LOGGED,
+    "restartPolicy": {"enabled": True, "ignoredExitCodes": [1], "restartAttemptPeriod": 60},
+    "environmentFiles": [FROM_FILE],
+    "healthCheck": {**CHECKED, "timeout": 31},
+    "mountPoints": [{"sourceVolume": "data", "containerPath": "/data"}],
+    "volumesFrom": [{"sourceContainer": "shine-api-gateway"}],
+    "dependsOn": [{"containerName": "shine-api-gateway", "condition": "START"}],
+    "secrets": [{"name": "A", "valueFrom": "my secret"}],
+    "memory": 4,
+    "memoryReservation": 2,
+    "credentialSpecs": ["credentialspec:x"],
+    "resourceRequirements": [{"type": "GPU", "value": "1"}],
+}
+EVERYTHING: dict[str, Any] = {
+    "volumes.1": {"name": "data", "efsVolumeConfiguration": {**EFS, **POINT, "rootDirectory": "/a"}},
+    "volumes.2": {"name": "share", "fsxWindowsFileServerVolumeConfiguration": FSX},
+    "c.dependsOn": [{"containerName": "helper", "condition": "HEALTHY"}],
+    "env.A": "${A}",
+    "pidMode": None,
+}
 SECOND = "containerDefinitions[1].portMappings[0].containerPort"
 
 
@@ -151,6 +188,21 @@ def test_whatever_stands_anywhere_the_checks_answer_in_plain_text(seed: int) -> 
         printed = json.dumps([finding.model_dump(mode="json") for finding in told], allow_nan=False)
         assert not re.search(r"[\x00-\x08\x0b-\x1f]", "".join(finding.sentence for finding in told))
         assert len(printed) < 200_000
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_stands_in_several_containers_of_others_the_checks_answer(seed: int) -> None:
+    chance = random.Random(seed)
+    several = {**EVERYTHING, "containerDefinitions.1": {**ROUTER, **EVERYTHING_OF_A_CONTAINER}}
+    for _ in range(20):
+        content = good.changed(good.task(), {**copy.deepcopy(several), "c.image": chance.choice(["nginx", "shine:1"])})
+        for _ in range(chance.randint(1, 6)):
+            _spoil(content, chance)
+        told = run_checks(replace(good.context(content), of_image=False, account=chance.choice(["", "210987654321"])))
+        codes = {finding.code for finding in told}
+        generic = {code for code, check in CHECKS.items() if check.needs != "contract"}
+        assert codes in (set(CHECKS), {*generic, "CONTRACT_COMPARED"})
+        json.dumps([finding.model_dump(mode="json") for finding in told], allow_nan=False)
 
 
 @pytest.mark.parametrize("seed", range(20))
