@@ -32,13 +32,34 @@ def of_content(content: Any) -> str | None:
         return f"is a CloudFormation template{which}; {DEPLOYED}."
     if "AWSTemplateFormatVersion" in content or content.get("Type") == "AWS::ECS::TaskDefinition":
         return f"is a part of a CloudFormation template; {DEPLOYED}."
-    pascal = [key for key in ("ContainerDefinitions", "Family", "RequiresCompatibilities") if key in content]
-    if pascal and "containerDefinitions" not in content:
+    if isinstance(resources, list) and "version" in content:
+        return f"is an appspec of CodeDeploy, not a task definition; check what {DESCRIBE.format('FAMILY')} prints."
+    if pascal := _pascal(content):
         return (
-            f"has keys in PascalCase, such as {pascal[0]}, as CloudFormation and the SDKs for .NET and Go write them; "
-            f"the API's begin with a small letter, such as {pascal[0][0].lower()}{pascal[0][1:]}: {DEPLOYED}."
+            f"has keys in PascalCase, such as {pascal}, as CloudFormation and the SDKs for .NET and Go write them; the "
+            f"API's begin with a small letter, such as {pascal[0].lower()}{pascal[1:]}: {DEPLOYED}."
         )
+    if content.get("family") == "" and _images(content) == [""]:
+        return "is the skeleton that `--generate-cli-skeleton` prints; write its values, and remove the other keys."
     return None if "containerDefinitions" in content else _of_object(content)
+
+
+def _pascal(content: dict[str, Any]) -> str:
+    """A key in PascalCase of a task definition whose keys are written so; empty where they are not."""
+    if "containerDefinitions" not in content:
+        keys = ("ContainerDefinitions", "Family", "RequiresCompatibilities", "TaskDefinition")
+        return next((key for key in keys if key in content), "")
+    containers = [one for one in _objects(content) if "image" not in one and "name" not in one]
+    return next((key for key in ("Image", "Name") for one in containers if key in one), "")
+
+
+def _images(content: dict[str, Any]) -> list[Any]:
+    return [one.get("image") for one in _objects(content)]
+
+
+def _objects(content: dict[str, Any]) -> list[dict[str, Any]]:
+    containers = content.get("containerDefinitions")
+    return [one for one in containers if isinstance(one, dict)] if isinstance(containers, list) else []
 
 
 def _of_object(content: dict[str, Any]) -> str | None:
@@ -77,6 +98,8 @@ def _of_object(content: dict[str, Any]) -> str | None:
 
 
 def _of_list(content: list[Any]) -> str | None:
+    if content and all(isinstance(item, dict) and "containerDefinitions" in item for item in content):
+        return f"is a list of {len(content)} task definitions; check each in a file of its own."
     if content and all(isinstance(item, dict) and "imageUri" in item for item in content):
         return (
             "is an imagedefinitions.json of CodePipeline, which names images only; check what "
@@ -113,6 +136,8 @@ def fault_of_json(error: json.JSONDecodeError) -> str | None:
     if comma >= 0 and closes:
         line = text.count("\n", 0, comma) + 1
         return f"is not JSON: at line {line} a comma stands before a closing bracket; remove the comma."
+    if text[place : place + 1] == "'":
+        return f"is not JSON: line {error.lineno} has a text in single quotes; JSON has double quotes."
     if (commented := _line_of_comment(text, place)) is not None:
         return f"is not JSON: line {commented} has a comment, and JSON has none; remove it."
     return None

@@ -25,7 +25,15 @@ OF_ANY = re.compile(
 ACCOUNT = re.compile(r"(?:^|(?<=//))[^./:]{0,64}[A-Za-z][^./:]{0,64}(?=\.dkr\.ecr\.)")
 ARN = re.compile(r"arn:[^:]*:[^:]*:(?P<region>[^:]*):(?P<account>[^:]*):")
 REGION = re.compile(r"(?<=\.dkr\.ecr\.)(?:[A-Z_]+|[\w-]{0,64}region[\w-]*)(?=\.)|^(?:AWS_)?REGION$|^your[-_]region$")
-WORD = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")  # as an image: a repository has no capital letters
+# Words that stand for a value: an image has no capital letters but in its tag; and of any text, these.
+IMAGE_WORD = re.compile(
+    r"(?:^|/)[A-Z][A-Z0-9_-]{2,}(?=[:@/]|$)|:(?:IMAGE_)?(?:TAG|VERSION|COMMIT_SHA|GIT_SHA|BUILD_\w+)$"
+)
+ARN_WORD = re.compile(r"[A-Z][A-Z0-9_]*_ARN")
+ANY_WORD = re.compile(
+    r"(?:REPLACE|CHANGE|INSERT|FILL)_?(?:ME|THIS|HERE|IN)(?:_[A-Z0-9_]+)?|YOUR_[A-Z0-9_]+|PLACEHOLDER|FIXME"
+    r"|(?:fs|fsap)-x{4,}"
+)
 VARIABLE = re.compile(r"\$\{[^{}]+\}|\{\{[^{}]+\}\}|<[A-Za-z][\w .-]{2,}>|__[A-Z][A-Z0-9_]*__")  # the whole value
 IN_ADDRESS = re.compile(r"<[A-Za-z][\w.-]*>|(?<![A-Za-z0-9_])(?:AWS_)?ACCOUNT_ID(?![A-Za-z0-9_])")  # of a URL, an ARN
 IN_TEXT = re.compile(
@@ -69,7 +77,9 @@ def _of_string(value: str, key: str, *, passed_on: bool) -> str | None:
     if passed_on:
         match = OF_AN_ENGINE.search(value)
         return None if match is None else match[0]
-    if key == "image" and WORD.fullmatch(value):
+    if key == "image" and (word := IMAGE_WORD.search(value)) is not None:
+        return word[0].strip(":/")
+    if ARN_WORD.fullmatch(value) or ANY_WORD.fullmatch(value):
         return value
     if (match := OF_ANY.search(value) or ACCOUNT.search(value) or REGION.search(value)) is not None:
         return match[0]

@@ -114,6 +114,17 @@ def fit(task: dict[str, Any]) -> tuple[Part, tuple[ShapeViolation, ...]]:
     return _structure(task, register_input(), "", violations), tuple(violations)
 
 
+def readable(task: dict[str, Any]) -> dict[str, Any]:
+    """The task definition without what it leaves out by a null, and without values of a wrong type."""
+    return _readable(fit(task)[0])  # type: ignore[no-any-return]
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _readable(item) for key, item in value.items() if not isinstance(item, InvalidValue)}
+    return [_readable(item) for item in value] if isinstance(value, list) else value
+
+
 def _value(value: Any, shape: Any, path: str, violations: list[ShapeViolation]) -> Any:
     if isinstance(value, InvalidValue):
         return value

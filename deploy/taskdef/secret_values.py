@@ -34,6 +34,7 @@ FORMS = (
     (re.compile(r"\bxox[abprs]-[\w-]{10,}"), "a token of Slack"),
     (re.compile(r"\b[sr]k_live_\w{16,}"), "a key of Stripe"),
 )
+PARAMETER = re.compile(r"[?&;](?:password|pwd)=(?P<password>[^&;\s\"']+)", re.IGNORECASE)  # of JDBC, of ADO.NET
 URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"']*:(?P<password>[^\s/@\"']+)@", re.IGNORECASE)
 NOT_A_VALUE = re.compile(  # references, placeholders, switches, files
     r"arn:.*|\{\{.*|\$.*|<[^>]*>|%\w+%|\*+|true|false|yes|no|on|off|none|null|/[\w.-]+(?:/[\w.-]+)+|"
@@ -48,8 +49,8 @@ def kind_of(value: str) -> str | None:
     for form, kind in FORMS:
         if form.search(value):
             return kind
-    url = URL.search(value)
-    return None if url is None or NOT_A_VALUE.fullmatch(url["password"]) else "a URL with a password"
+    url = URL.search(value) or PARAMETER.search(value)
+    return None if url is None or NOT_A_VALUE.fullmatch(url["password"]) else "an address with a password"
 
 
 def is_secret(name: str, value: str) -> bool:

@@ -105,7 +105,9 @@ def check_image(subject: Subject) -> list[Finding]:
         env = engine.environment()
     except engine.EngineError:
         env = dict(os.environ)  # try_image then reports that no engine answers
-    return try_image(subject.image, subject.task, contracts.parse(subject.contract), env, subject.names)
+    return try_image(
+        subject.image, schema.readable(subject.task), contracts.parse(subject.contract), env, subject.names
+    )
 
 
 def check_account(subject: Subject) -> list[Finding]:
@@ -120,7 +122,7 @@ def check_account(subject: Subject) -> list[Finding]:
 
     session = boto3.Session(region_name=subject.plan.region)
     contract = contracts.parse(subject.contract)
-    return run_account_checks(subject.plan, subject.task, contract, session, subject.phase or "full")
+    return run_account_checks(subject.plan, schema.readable(subject.task), contract, session, subject.phase or "full")
 
 
 def _skipped(code: str, reason: str) -> Finding:

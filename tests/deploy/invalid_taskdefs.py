@@ -487,6 +487,7 @@ BESIDE = [  # the serving container
     Invalid("ROLE_ACCOUNT", {"taskRoleArn": "arn:aws:iam::210987654321:role/shine"}, ("210987654321",), level="WARN"),
     Invalid("ENVIRONMENT_FILE", {"c.environmentFiles": [{**FROM_FILE, "value": "arn:aws:s3:::b/x.txt"}]}, ("x.txt",)),
     Invalid("ENVIRONMENT_FILE", helper(environmentFiles=[{**FROM_FILE, "value": "s3://b/x.env"}]), ("s3://", "helper")),
+    Invalid("SETTING_IGNORED", {"env.ENABLE_ML_MODEL": "1", "env.S3_BUCKET": "b"}, ("ENABLE_ML", "S3"), level="WARN"),
     Invalid("SETTING_IGNORED", {"env.FLASK_ENV": "x", "env.ML_MODE": "on"}, ("FLASK_ENV", "ML_MODE"), level="WARN"),
     Invalid("SETTING_TWICE", helper(environment=[{"name": "A", "value": "1"}] * 2), ("helper", "A"), level="WARN"),
     Invalid(
@@ -503,6 +504,9 @@ BESIDE = [  # the serving container
     Invalid("SECRET_IN_PLAIN", {"env.SMTP_USER": "AKIA" + "IOSFODNN7EXAMPLE"}, ("SMTP_USER", "AWS key"), level="WARN"),
     Invalid("SECRET_IN_PLAIN", {"env.DATABASE_URL": "postgres://app:h2nter@db/x"}, ("DATABASE_URL",), level="WARN"),
     Invalid("SECRET_IN_PLAIN", {"env.TLS": "-----BEGIN RSA PRIVATE KEY-----\nMII"}, ("private key",), level="WARN"),
+    Invalid("SECRET_IN_PLAIN", {"env.JDBC": "jdbc:x://db/y?user=a&password=h2nter"}, ("JDBC",), level="WARN"),
+    Invalid("SECRET_IN_PLAIN", {"secret.A": "AKIA" + "IOSFODNN7EXAMPLE"}, ("AWS key",), level="WARN"),
+    Invalid("SECRET_IN_PLAIN", {"env.SECRET_KEY_BASE": "0f" * 32}, ("SECRET_KEY_BASE",), level="WARN"),
     Invalid("SECRET_IN_PLAIN", {"env.DB_PASS": "hunter2"}, ("DB_PASS",), level="WARN"),
     Invalid("SECRET_IN_PLAIN", {"env.dbPassword": "hunter2"}, ("dbPassword",), level="WARN"),
     Invalid("SECRET_IN_PLAIN", helper(command=["--url", "redis://:h2nter@cache:6379"]), ("helper",), level="WARN"),

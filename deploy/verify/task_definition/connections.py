@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from deploy.text import shown
+from deploy.text import shown, words
 from deploy.verify.context import CheckContext, Container
 from deploy.verify.registry import Violation, check, each_container, fail, warn
 
@@ -28,8 +28,10 @@ def missing(context: CheckContext) -> Iterator[Violation]:
             context.in_contract("port", context.contract.port),
         )
     elif not mapped_ports(context):
-        yield fail(
-            f"The container maps no port, but the image listens on {context.port}.",
+        proxies = [one.name for one in context.each if one.part is not context.serving and one.part.get("portMappings")]
+        make, proxy = (warn, f" Is it reached through {words(proxies)} only?") if proxies else (fail, "")
+        yield make(
+            f"The container maps no port, but the image listens on {context.port}.{proxy}",
             f'Add portMappings: [{{"containerPort": {context.port}, "protocol": "tcp"}}].',
             context.in_container("portMappings", []),
             context.port_source(),

@@ -1,9 +1,9 @@
 """Does the task definition fit Fargate and the image's needs: network mode, sizes, processor, logs."""
 
-import re
 from collections.abc import Iterator
 
 from deploy.findings.finding import CheckSkipped
+from deploy.taskdef.size import read as read_size
 from deploy.text import shown, words
 from deploy.verify.context import CheckContext, Container
 from deploy.verify.registry import Violation, check, each_container, fail, warn
@@ -38,10 +38,9 @@ def size(context: CheckContext, key: str) -> int | None:
     text = context.task.get(key)
     if text is None:
         return None
-    parts = re.fullmatch(r"(\d{1,6})|(\d{1,3}(?:\.\d{0,3})?|\.\d{1,3}) ?(vcpu|gb)", text.strip().lower(), re.ASCII)
-    if parts is None or (parts[3] and (parts[3] == "vcpu") != (key == "cpu")):
+    if (number := read_size(text, key)) is None:
         raise CheckSkipped(f"not checked, since {key} is {shown(text)}")
-    return int(parts[1]) if parts[1] else round(float(parts[2]) * CPU_UNITS)
+    return number
 
 
 @check("NETWORK_MODE", needs="fargate")

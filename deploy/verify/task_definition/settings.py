@@ -30,8 +30,8 @@ PARAMETER = re.compile(r"arn:aws[a-z-]*:ssm:[a-z0-9-]+:\d{12}:parameter/[\w/.-]+
 ENV_FILE = re.compile(r"arn:aws[a-z-]*:s3:::[a-z0-9][a-z0-9.-]*/.+")
 # Variables of frameworks that the image does not use, and of the service that it replaced.
 IGNORED = re.compile(
-    r"(?:FLASK|DJANGO|GUNICORN|UVICORN|STREAMLIT|TORCHSERVE|TF_SERVING|ML|MODEL)_\w+|(?:ENABLE|USE|DISABLE)_(?:ML|MODEL)"
-    r"|S3_BUCKET(?:_NAME)?|FALLBACK_MODE"
+    r"(?:FLASK|DJANGO|GUNICORN|UVICORN|STREAMLIT|TORCHSERVE|TF_SERVING)_\w+|(?:AWS_)?S3_(?:MODEL_)?BUCKET(?:_NAME)?"
+    r"|(?!\w+_KEY$)(?:[A-Z0-9]+_)*(?:ML|MODEL|FALLBACK)(?:_[A-Z0-9]+)*"
 )
 
 
@@ -131,7 +131,9 @@ def together(context: CheckContext) -> Iterator[Violation]:
 
 @check("SETTING_IGNORED", needs="contract")
 def ignored(context: CheckContext) -> Iterator[Violation]:
-    names = [name for name in (*context.environment, *context.secrets) if IGNORED.fullmatch(name)]
+    names = [
+        name for name in (*context.environment, *context.secrets) if IGNORED.fullmatch(name) and not is_setting(name)
+    ]
     if names:
         yield warn(
             f"The image does not read {', '.join(map(printable, names[:MOST_NAMED]))}"
@@ -247,6 +249,8 @@ def in_plain(context: CheckContext, container: Container) -> Iterator[Violation]
 
 def _texts(container: Container) -> Iterator[tuple[str, str]]:
     """Paths in a container where secrets are often written, with their texts; variables as `environment NAME`."""
+    for secret in container.part.get("secrets", []):
+        yield "secrets valueFrom", str(secret.get("valueFrom", ""))
     for variable in container.part.get("environment", []):
         if name := variable.get("name", ""):
             yield f"environment {name}", str(variable.get("value", ""))
