@@ -148,6 +148,30 @@ def test_no_value_of_a_secret_is_ever_shown() -> None:
     assert "hidden-key-entry" not in json.dumps([finding.model_dump() for finding in told])
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"env.DATABASE_URL": "postgres://app:hidden-password@db/x"},
+        {"env.DATABASE_URL": "postgres://app:hidden-password@<DB_HOST>/x"},
+        {"secret.DATABASE_URL": "postgres://app:hidden-password@db/x"},
+        {"secret.KEY": "-----BEGIN PRIVATE KEY-----\nhidden-password"},
+        {"containerDefinitions.1": {**BUSYBOX, "command": ["--url=redis://:hidden-password@cache:6379"]}},
+        {"c.logConfiguration.options.splunk-token": "hidden-password"},
+    ],
+)
+def test_no_value_that_is_secret_by_its_form_is_ever_shown(changes: dict[str, Any]) -> None:
+    told = run_checks(good.context(good.changed(good.task(), changes)))
+    assert "SECRET_IN_PLAIN" in {finding.code for finding in told if finding.level == "WARN"}
+    assert "hidden-password" not in json.dumps([finding.model_dump() for finding in told])
+
+
+def test_a_secret_of_a_wrong_type_is_not_shown() -> None:
+    changes = {"env.DB_PASSWORD": 7355608, "env.SHINE_THREADS": 4242}
+    told = [one.model_dump() for one in run_checks(good.context(good.changed(good.task(), changes)))]
+    assert "7355608" not in json.dumps(told)
+    assert "4242" in json.dumps(told)
+
+
 @pytest.mark.parametrize("row", INVALID_TASKDEFS, ids=NAMES)
 def test_botocore_refuses_what_we_refuse_by_shape(row: Invalid) -> None:
     content = good.changed(good.task(row.phase), row.changes)

@@ -10,6 +10,7 @@ from bentos.skin.settings import INJECTED, PREFIX, SettingsError
 from bentos.skin.settings import read as read_settings
 from deploy.config.image_contract import STAND_IN, Schema
 from deploy.findings.finding import CheckSkipped
+from deploy.redact import HIDDEN, masked
 from deploy.taskdef import secret_values
 from deploy.taskdef.placeholders import is_placeholder
 from deploy.text import printable, shown
@@ -179,7 +180,7 @@ def named(_context: CheckContext, container: Container) -> Iterator[Violation]:
 @check("PLACEHOLDER")
 def placeholder(context: CheckContext) -> Iterator[Violation]:
     found = [
-        (container, variable.get("name", ""), variable.get("value", ""))
+        (container, variable.get("name", ""), masked(variable.get("value", "")))
         for container in context.each
         for variable in container.part.get("environment", [])
         if is_placeholder(variable.get("value", ""))
@@ -270,6 +271,7 @@ def arn(_context: CheckContext, container: Container) -> Iterator[Violation]:
         name, value = secret.get("name", ""), secret.get("valueFrom", "")
         if SECRET.fullmatch(value) or PARAMETER.fullmatch(value):
             continue
+        value = HIDDEN if secret_values.kind_of(value) else value
         hint = "it is neither the ARN of a secret nor a parameter"
         if ":secretsmanager:" in value and value.count(":") in (7, 8):
             hint = "a JSON key needs three colons after the secret's name, as in …:json-key::"

@@ -3,13 +3,16 @@
 import re
 from collections.abc import Iterator
 
-from deploy.taskdef.schema import PORTS
+from deploy.redact import HIDDEN
+from deploy.taskdef import secret_values
+from deploy.taskdef.schema import PORTS, ShapeViolation
 from deploy.text import shown
 from deploy.verify.context import CheckContext
 from deploy.verify.registry import Violation, check, fail, warn
 
 FAMILY = re.compile(r"[A-Za-z0-9_-]{1,255}")
 MAX_CONTAINERS = 10  # in one task definition
+VARIABLE = re.compile(r"containerDefinitions\[(?P<container>\d+)\]\.environment\[(?P<variable>\d+)\]\.value")
 MOST_NAMED = 6  # keys in a sentence
 
 
@@ -35,14 +38,24 @@ def unknown(context: CheckContext) -> Iterator[Violation]:
 def types(context: CheckContext) -> Iterator[Violation]:
     for violation in context.shape:
         if violation.kind == "type":
-            value = "null" if violation.value is None else shown(violation.value)
-            sentence = f"{violation.path} is {value}, but the API demands {violation.expected}."
-            yield fail(
-                sentence,
-                f"Write {violation.path} as {violation.expected}.",
-                context.in_task(violation.path, violation.value),
-            )
+            value = HIDDEN if _is_secret(context, violation) else violation.value
+            said = "null" if value is None else shown(value)
+            sentence = f"{violation.path} is {said}, but the API demands {violation.expected}."
+            repair = f"Write {violation.path} as {violation.expected}."
+            yield fail(sentence, repair, context.in_task(violation.path, value))
     yield from _nulls(context)
+
+
+def _is_secret(context: CheckContext, violation: ShapeViolation) -> bool:
+    """Whether the value is that of a variable whose name says that it is secret, or whose name cannot be read."""
+    place = VARIABLE.fullmatch(violation.path)
+    if place is None:
+        return False
+    containers = dict.get(context.task, "containerDefinitions")
+    container = containers[int(place["container"])] if isinstance(containers, list) else {}
+    variables = dict.get(container, "environment")
+    name = dict.get(variables[int(place["variable"])], "name") if isinstance(variables, list) else None
+    return not isinstance(name, str) or secret_values.is_secret(name, str(violation.value))
 
 
 def _nulls(context: CheckContext) -> Iterator[Violation]:
