@@ -29,7 +29,7 @@ NO_DIGEST = "sha256:" + "0" * 64  # stands for an image that was not named; cann
 @click.option("--task-definition", type=options.FILE, metavar="FILE", help="Check this one; needs no plan.")
 @click.option("--offline", is_flag=True, help="Run no image and call nothing of AWS.")
 @click.option("--strict", is_flag=True, help="Count a WARN as a failure.")
-@click.option("--all", "list_all", is_flag=True, help="List what is OK too.")
+@click.option("--all", "list_all", is_flag=True, help="List what is OK or skipped too.")
 @options.json_output
 def preflight(
     plan: Path,
@@ -49,10 +49,15 @@ def preflight(
     trail preflight --image shine:1.0.0
     trail preflight --task-definition taskdef.json --offline
     """
-    common: dict[str, Any] = {"contract": contracts.of(contract), "image": image, "offline": offline}
+    common: dict[str, Any] = {
+        "contract": contracts.of(contract),
+        "image": image,
+        "offline": offline,
+        "of_image": contract is not None,
+    }
     if task_definition is not None:
         loaded = load.load(task_definition)
-        team_plan = plans.read(plan) if plan.exists() and not offline else None
+        team_plan = plans.read(plan) if plan.exists() else None
         subjects = [verify.Subject(task=loaded.task, plan=team_plan, phase=phase, findings=loaded.stripped, **common)]
     else:
         subjects = _subjects_of_plan(plans.read(plan), phase, digest, common)

@@ -20,6 +20,9 @@ ABSENT = {
 }  # fmt: skip
 KEYWORDS = {"!", "if", "then", "else", "elif", "fi", "while", "until", "do", "done", "{", "}", "exec", "env", "nohup"}
 LOOPBACK = r"localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1?\]"
+SEPARATOR = re.compile(r"(\|\||&&|;|\n)")  # of the commands of a line
+SUCCESS = re.compile(r"(?:/bin/)?(?:true|:|exit 0|exit|echo(?: .*)?)", re.DOTALL)
+FAILURE = re.compile(r"\b(?:exit|return) ++(?!0\b)|\bfalse\b")
 URL = re.compile(
     rf"(?:(?P<scheme>https?)://(?P<host>[^/\s:'\"?#]+|\[[^\]\s]*\])|(?<![\w.-])(?P<bare>{LOOPBACK})(?=[:/]))"
     r"(?::(?P<port>\d{0,6}))?(?P<path>/[^\s'\"?#;|&)]*)?"
@@ -39,13 +42,18 @@ class Request(NamedTuple):
     path: str
 
 
-def form_error(words: list[str]) -> str | None:
-    """What is wrong with the form of a command; None where nothing is."""
+def form_error(words: list[str], *, windows: bool = False) -> str | None:
+    """What is wrong with the form of a command; None where nothing is.
+
+    Args:
+        words: of the command, CMD or CMD-SHELL first.
+        windows: whether a Windows container runs it, whose paths have spaces and whose shell has quotes of its own.
+    """
     if not words or words[0] not in ("CMD", "CMD-SHELL"):
         return f"begins with {shown(words[0]) if words else 'nothing'}; ECS takes CMD or CMD-SHELL first"
     if len(words) < 2 or not words[1].strip():
         return f"is {words[0]} alone, with nothing to run"
-    if words[0] == "CMD" and " " in words[1].strip():
+    if words[0] == "CMD" and " " in words[1].strip() and not windows:
         return (
             f"has the whole line {shown(words[1])} as the name of a program; CMD takes one word each, CMD-SHELL a line"
         )
@@ -54,6 +62,8 @@ def form_error(words: list[str]) -> str | None:
     try:
         programs(words)
     except ValueError:
+        if windows:
+            return None
         return f"is {shown(words[-1])}, which has a quotation mark without its other half"
     return None
 
@@ -86,6 +96,23 @@ def shell_programs(line: str) -> list[str]:
             names.append(word.rpartition("/")[2])
             first, skip = word == "timeout", int(word == "timeout")
     return names
+
+
+def always_passes(words: list[str]) -> bool:
+    """Whether a command of valid form ends with 0 whatever the container does."""
+    line = words[1] if words[0] == "CMD-SHELL" else ""
+    if words[0] == "CMD" and words[1].rpartition("/")[2] in SHELLS and "-c" in words[2:-1]:
+        line = words[words.index("-c") + 1]
+    if not line:
+        return words[1].rpartition("/")[2] in ("true", "echo")
+    parts = [part.strip() for part in SEPARATOR.split(line) if part.strip()]
+    while parts and SEPARATOR.fullmatch(parts[-1]):
+        parts.pop()
+    commands = [part for part in parts if not SEPARATOR.fullmatch(part)]
+    if not commands or FAILURE.search(line):
+        return False
+    ends_well = SUCCESS.fullmatch(commands[-1]) is not None
+    return ends_well and (len(commands) == 1 or parts[-2] != "&&" or all(map(SUCCESS.fullmatch, commands)))
 
 
 def request(line: str, port: str) -> Request | None:

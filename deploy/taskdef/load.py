@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from deploy.config import files as reading
 from deploy.findings.catalog import CODES
 from deploy.findings.finding import Finding, fail, warn
-from deploy.taskdef import schema
+from deploy.taskdef import other_formats, placeholders, schema
 from deploy.text import plain, printable, shown
 
 MAX_BYTES = 1 << 20  # ECS takes 64 KiB; with white space and in UTF-16 that is far less than this
@@ -48,7 +48,8 @@ def load(path: Path) -> Loaded:
     """Load a task definition.
 
     Raises:
-        TaskDefinitionError: the file is missing, too large, of an unknown encoding, not JSON, or no task definition.
+        TaskDefinitionError: the file is missing, too large, of an unknown encoding, not JSON, a template that was not
+            rendered, or no task definition.
     """
     name = printable(str(path))
     _refuse_revision(path, name)
@@ -57,9 +58,12 @@ def load(path: Path) -> Loaded:
     except reading.Unreadable as error:
         raise TaskDefinitionError(str(error)) from None
     content = _parse(text, path, name)
+    inner = content.get("taskDefinition") if isinstance(content, dict) else None
+    if (what := None if isinstance(inner, dict) else other_formats.of_content(content)) is not None:
+        raise TaskDefinitionError(f"{name} {what}")
     if not isinstance(content, dict):
         raise TaskDefinitionError(f"{name} holds {shown(content)}; a task definition is an object.")
-    if isinstance(inner := content.get("taskDefinition"), dict):
+    if isinstance(inner, dict):
         beside = sorted(printable(key, 40) for key in content if key not in ("taskDefinition", "tags"))
         more = f" and {', '.join(beside)} beside it" if beside else ""
         sentence = (
@@ -71,6 +75,8 @@ def load(path: Path) -> Loaded:
         raise TaskDefinitionError(
             f"{name} has {shown(content['taskDefinition'])} as taskDefinition, which must be an object."
         )
+    if (placeholder := placeholders.first(content)) is not None:
+        raise TaskDefinitionError(_template(name, placeholder))
     stripped += _own_fields(content, name)
     return Loaded({key: value for key, value in content.items() if key not in schema.read_only()}, stripped)
 
@@ -113,15 +119,35 @@ def _parse(text: str, path: Path, name: str) -> Any:
         else:
             content = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        sentence = f"{name} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
-        raise TaskDefinitionError(sentence) from None
-    except (reading.Unreadable, ValueError, TypeError) as error:
+        raise TaskDefinitionError(_unparsed(error, name)) from None
+    except reading.Unreadable as error:
+        what = other_formats.of_text(text)
+        raise TaskDefinitionError(f"{name} {what}" if what else f"{name} cannot be read: {error}.") from None
+    except (ValueError, TypeError) as error:
         raise TaskDefinitionError(f"{name} cannot be read: {printable(' '.join(str(error).split()), 200)}.") from None
     except RecursionError:
         raise TaskDefinitionError(f"{name} is nested too deep for a task definition.") from None
     if _is_too_deep(content):
         raise TaskDefinitionError(f"{name} is nested more than {DEEPEST} levels deep; no task definition is.")
     return content
+
+
+def _unparsed(error: json.JSONDecodeError, name: str) -> str:
+    """Why a text is not JSON: a sentence."""
+    line = error.doc.splitlines()[error.lineno - 1 : error.lineno] or [""]
+    if (placeholder := placeholders.first_in_line(line[0])) is not None:
+        return _template(name, placeholder)
+    what = other_formats.of_text(error.doc) or other_formats.fault_of_json(error)
+    return (
+        f"{name} {what}" if what else f"{name} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+    )
+
+
+def _template(name: str, placeholder: str) -> str:
+    return (
+        f"{name} is a template; render it first, and check what comes out: {shown(placeholder)} is a placeholder "
+        "(ecspresso: `ecspresso render taskdef`; envsubst, Terraform and others have their own way)."
+    )
 
 
 def _is_too_deep(content: Any) -> bool:
@@ -168,5 +194,5 @@ def _own_fields(content: dict[str, Any], name: str) -> list[Finding]:
 
 
 def _stripped(code: str, sentence: str, where: str, value: Any, repair: str | None = None) -> Finding:
-    repair = repair or "Render it with `trail render` instead of keeping copies."
+    repair = repair or "Remove it before the file is registered; Shine's needs no file: `trail render` prints it."
     return warn(code, sentence, (f"task definition: {where}", plain(value)), repair=repair)

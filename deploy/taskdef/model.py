@@ -97,6 +97,11 @@ def not_determined(task_definition: Any, names: Iterable[Any] = (), port: int | 
     )
 
 
+def repository(image: Any) -> str:
+    """Last part of the name of an image's repository; empty where the image cannot be read."""
+    return _without_tag(image).rpartition("/")[2]
+
+
 class HealthCheck(Fact):
     """The container's own health check, with ECS's defaults."""
 
@@ -212,12 +217,15 @@ def _is_sidecar(container: dict[str, Any], proxy: Any) -> bool:
         proxy: name of the container that is the task's proxy; None where it has none.
     """
     name, image = _value(container, "name"), _value(container, "image")
-    repository = re.sub(r"(?::[^/:]*)?(?:@.*)?$", "", image.lower()) if isinstance(image, str) else ""
     return (
         isinstance(_value(container, "firelensConfiguration"), dict)
         or (isinstance(name, str) and (name == proxy or SIDECAR_NAME.fullmatch(name.lower()) is not None))
-        or SIDECAR_IMAGE.search(repository) is not None
+        or SIDECAR_IMAGE.search(_without_tag(image)) is not None
     )
+
+
+def _without_tag(image: Any) -> str:
+    return re.sub(r"(?::[^/:]*)?(?:@.*)?$", "", image.lower()) if isinstance(image, str) else ""
 
 
 def _is_essential(container: dict[str, Any]) -> bool:

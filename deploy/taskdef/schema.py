@@ -3,6 +3,9 @@
 botocore's own validator accepts unknown values of an enumeration (`networkMode`), names no nearest key, and stops at
 the first error. Here a value of a wrong type is converted where its meaning is clear ("5000" for 5000), and is an
 `InvalidValue` otherwise, so that each mistake is reported once.
+
+The console and some tools write null, or an empty text from a fixed list, for a key without a value. Such a key counts
+as left out, but for those that preflight's own rules demand: their null is the mistake.
 """
 
 import difflib
@@ -17,6 +20,9 @@ from deploy.findings.finding import CheckSkipped
 from deploy.text import printable, shown, words
 
 MOST_DIGITS = 40
+FARGATE = "FARGATE"
+SIZES = ("cpu", "memory")  # of the task, without which Fargate runs none
+PORTS = "portMappings"  # without which nothing can be said of the image's port
 NAMES = {
     "string": "a string",
     "integer": "a whole number",
@@ -68,7 +74,7 @@ class ShapeViolation:
     """A place where a task definition does not fit the API.
 
     Attributes:
-        kind: type, value, unknown or missing.
+        kind: type, value, unknown, missing, or null for a key without a value.
         path: of the place, such as containerDefinitions[0].image.
         value: that stands there.
         expected: what the API takes: a type, a value, or the nearest key.
@@ -99,10 +105,29 @@ def read_only() -> set[str]:
 def fit(task: dict[str, Any]) -> tuple[Part, tuple[ShapeViolation, ...]]:
     """The task definition with invalid values marked, and all violations."""
     violations: list[ShapeViolation] = []
+    launch_types = task.get("requiresCompatibilities")
+    sized = isinstance(launch_types, list) and FARGATE in launch_types
+    for key in SIZES if sized else ():
+        if key in task and task[key] is None:
+            violations.append(ShapeViolation("type", key, None, NAMES["string"]))
+            task = {**task, key: InvalidValue(f"{key} is null")}
     return _structure(task, register_input(), "", violations), tuple(violations)
 
 
+def readable(task: dict[str, Any]) -> dict[str, Any]:
+    """The task definition without what it leaves out by a null, and without values of a wrong type."""
+    return _readable(fit(task)[0])  # type: ignore[no-any-return]
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _readable(item) for key, item in value.items() if not isinstance(item, InvalidValue)}
+    return [_readable(item) for item in value] if isinstance(value, list) else value
+
+
 def _value(value: Any, shape: Any, path: str, violations: list[ShapeViolation]) -> Any:
+    if isinstance(value, InvalidValue):
+        return value
     expected = shape.type_name
     if not isinstance(value, TYPES[expected]) or (isinstance(value, bool) and expected != "boolean"):
         violations.append(ShapeViolation("type", path, value, NAMES[expected]))
@@ -113,7 +138,7 @@ def _value(value: Any, shape: Any, path: str, violations: list[ShapeViolation]) 
         items = [_value(item, shape.member, f"{path}[{index}]", violations) for index, item in enumerate(value)]
         return next((item for item in items if isinstance(item, InvalidValue)), items)
     if expected == "map":
-        return Part({key: _value(item, shape.value, f"{path}.{key}", violations) for key, item in value.items()})
+        return _map(value, shape, path, violations)
     known = getattr(shape, "enum", None)
     if known and value not in known:
         near = difflib.get_close_matches(value.upper(), [word.upper() for word in known], n=1, cutoff=0.6)
@@ -123,12 +148,28 @@ def _value(value: Any, shape: Any, path: str, violations: list[ShapeViolation]) 
     return value
 
 
+def _map(value: dict[str, Any], shape: Any, path: str, violations: list[ShapeViolation]) -> Part:
+    part = Part()
+    for key, item in value.items():
+        if item is None:
+            violations.append(ShapeViolation("null", f"{path}.{printable(key, 60)}", None, NAMES["string"]))
+        else:
+            part[key] = _value(item, shape.value, f"{path}.{key}", violations)
+    return part
+
+
 def _structure(value: dict[str, Any], shape: Any, path: str, violations: list[ShapeViolation]) -> Part:
     dot = f"{path}." if path else ""
     part = Part()
     for key, item in value.items():
         if key in shape.members:
-            part[key] = _value(item, shape.members[key], dot + key, violations)
+            member = shape.members[key]
+            if not (item is None or (item == "" and getattr(member, "enum", None))) or key in shape.required_members:
+                part[key] = _value(item, member, dot + key, violations)
+                continue
+            violations.append(ShapeViolation("null", dot + key, item, NAMES[member.type_name]))
+            if key == PORTS:
+                part[key] = InvalidValue(f"{dot}{key} is null")
             continue
         names = {name.lower(): name for name in shape.members}
         near = difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.7)

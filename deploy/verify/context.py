@@ -1,16 +1,55 @@
 """What a check of the task definition reads: the task definition, the image's contract, the phase to roll out."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from deploy.config.image_contract import Contract
 from deploy.findings.finding import CheckSkipped, Place
-from deploy.taskdef.model import candidates, not_determined, serving_container
-from deploy.taskdef.schema import Part, ShapeViolation
-from deploy.text import plain
+from deploy.taskdef.model import candidates, not_determined, repository, serving_container
+from deploy.taskdef.schema import FARGATE, Part, ShapeViolation
+from deploy.text import plain, shown
 
 TASK_DEFINITION, CONTRACT = "task definition", "image contract"
+ALONE = {"it": "The container", "the": "The", "port": "Port", "settings": "Settings"}  # at the start of a sentence
+REPOSITORIES = ("shine", "shine-api-gateway")  # last parts of the names under which Shine's image is pushed
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of a task definition.
+
+    Attributes:
+        part: its definition.
+        path: such as containerDefinitions[0].
+        alone: whether the task has no other.
+    """
+
+    part: Part
+    path: str
+    alone: bool
+
+    @property
+    def name(self) -> str:
+        """Its name; empty where it has none that can be read."""
+        name = dict.get(self.part, "name")
+        return name if isinstance(name, str) else ""
+
+    def says(self, sentence: str) -> str:
+        """A sentence, with the container's name before it where there are several.
+
+        Args:
+            sentence: begins with a key of the API, with a small "the" or another word, or with "it" for the container.
+        """
+        if not self.alone:
+            return f"Container {shown(self.name)}: {sentence}"
+        word, space, rest = sentence.partition(" ")
+        return f"{ALONE.get(word, word)}{space}{rest}"
+
+    def place(self, path: str, value: Any) -> Place:
+        """A place of the container."""
+        return Place(where=f"{TASK_DEFINITION}: {self.path}.{path}", value=plain(value))
 
 
 @dataclass(frozen=True)
@@ -24,6 +63,10 @@ class CheckContext:
         phase: the phase to roll out, if one was named.
         own_contract: whether the image's settings are those of this checkout, so that its own code can read them.
         names: of the serving container, as the load balancer names it; empty where that is not known.
+        of_image: whether the operator named the contract's image, by --image, --contract or a plan; else the names of
+            the images say whether the contract applies.
+        repositories: of Shine's image: last parts of their names.
+        account: of AWS, in which the task will run; empty where that is not known.
     """
 
     task: Part
@@ -32,6 +75,9 @@ class CheckContext:
     phase: str | None = None
     own_contract: bool = False
     names: tuple[str, ...] = ()
+    of_image: bool = True
+    repositories: tuple[str, ...] = REPOSITORIES
+    account: str = ""
 
     @cached_property
     def containers(self) -> list[Part]:
@@ -41,9 +87,43 @@ class CheckContext:
             raise CheckSkipped("not checked, since there is no container")
         return definitions
 
+    @property
+    def each(self) -> Iterator[Container]:
+        """All containers with their places; raises CheckSkipped where there are none."""
+        alone = len(self.containers) == 1
+        for index, part in enumerate(self.containers):
+            yield Container(part, f"containerDefinitions[{index}]", alone)
+
+    @cached_property
+    def with_own_image(self) -> list[Part]:
+        """Containers whose image comes from a repository of Shine's."""
+        return [part for part in self.containers if repository(dict.get(part, "image")) in self.repositories]
+
+    @property
+    def ours(self) -> bool:
+        """Whether the contract is that of an image of the task."""
+        return self.of_image or bool(self.with_own_image)
+
+    @property
+    def fargate(self) -> bool:
+        """Whether the task is registered for Fargate, where Shine's image runs unless another launch type is named."""
+        launch_types = self.task.get("requiresCompatibilities", [])
+        return FARGATE in launch_types or (not launch_types and self.ours)
+
+    @property
+    def windows(self) -> bool:
+        """Whether the containers are Windows ones."""
+        return str(self.task.get("runtimePlatform", {}).get("operatingSystemFamily", "")).startswith("WINDOWS")
+
+    def is_own(self, container: Container) -> bool:
+        """Whether a container is the serving one of Shine, which the checks of the contract judge."""
+        return self.ours and self.serving is container.part
+
     @cached_property
     def serving(self) -> Part | None:
         """The serving container; None where it cannot be determined. Raises CheckSkipped for an unreadable port."""
+        if not self.of_image and len(self.with_own_image) == 1:
+            return self.with_own_image[0]
         if len(self.containers) > 1:
             for container in self.containers:
                 for mapping in container.get("portMappings", []):

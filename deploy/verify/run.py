@@ -13,7 +13,7 @@ from deploy.config.plan import Plan
 from deploy.findings.catalog import ACCOUNT, DIGEST, IMAGE
 from deploy.findings.finding import Finding, skip
 from deploy.taskdef import schema
-from deploy.verify.context import CheckContext
+from deploy.verify.context import REPOSITORIES, CheckContext
 from deploy.verify.task_definition import run_checks
 
 
@@ -28,6 +28,8 @@ class Subject:
         phase: the phase to roll out, if one was named.
         image: the image to run, if one was named.
         offline: neither run the image nor call AWS.
+        of_image: whether the contract was given as that of the task's image; an image that was named says so too, and
+            else the names of the task's images.
         findings: made before, such as what was removed from a file.
     """
 
@@ -37,6 +39,7 @@ class Subject:
     phase: Phase | None = None
     image: str | None = None
     offline: bool = False
+    of_image: bool = False
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -75,7 +78,18 @@ def check_task_definition(subject: Subject) -> list[Finding]:
     task, violations = schema.fit(subject.task)
     own = subject.contract.get("settings") == contracts.builtin()["settings"]
     contract = contracts.parse(subject.contract)
-    return run_checks(CheckContext(task, violations, contract, subject.phase, own, subject.names))
+    context = CheckContext(
+        task,
+        violations,
+        contract,
+        subject.phase,
+        own,
+        subject.names,
+        of_image=subject.of_image or subject.image is not None,
+        repositories=(*REPOSITORIES, *([subject.plan.repository_name.rpartition("/")[2]] if subject.plan else [])),
+        account=subject.plan.account if subject.plan else "",
+    )
+    return run_checks(context)
 
 
 def check_image(subject: Subject) -> list[Finding]:
@@ -91,7 +105,9 @@ def check_image(subject: Subject) -> list[Finding]:
         env = engine.environment()
     except engine.EngineError:
         env = dict(os.environ)  # try_image then reports that no engine answers
-    return try_image(subject.image, subject.task, contracts.parse(subject.contract), env, subject.names)
+    return try_image(
+        subject.image, schema.readable(subject.task), contracts.parse(subject.contract), env, subject.names
+    )
 
 
 def check_account(subject: Subject) -> list[Finding]:
@@ -106,7 +122,7 @@ def check_account(subject: Subject) -> list[Finding]:
 
     session = boto3.Session(region_name=subject.plan.region)
     contract = contracts.parse(subject.contract)
-    return run_account_checks(subject.plan, subject.task, contract, session, subject.phase or "full")
+    return run_account_checks(subject.plan, schema.readable(subject.task), contract, session, subject.phase or "full")
 
 
 def _skipped(code: str, reason: str) -> Finding:

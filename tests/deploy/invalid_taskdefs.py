@@ -18,6 +18,18 @@ ROUTER = {
     "environment": [{"name": "PORT", "value": "24224"}],
     "portMappings": [{"containerPort": 24224}],
 }
+ROUTED_BY_ITSELF = {"logConfiguration": {"logDriver": "awsfirelens"}}
+ROUTED = {"c.logConfiguration": {"logDriver": "awsfirelens", "options": {"Name": "cloudwatch"}}}
+BUSYBOX = {"name": "helper", "image": f"public.ecr.aws/docker/library/busybox@{DIGEST}", "essential": False}
+AWSLOGS = {"awslogs-group": "/ecs/shine", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "shine"}
+LOGGED = {"logConfiguration": {"logDriver": "awslogs", "options": AWSLOGS}}
+CHECKED = {"command": ["CMD-SHELL", "pgrep helper || exit 1"]}
+EFS = {"fileSystemId": "fs-0123456789abcdef0", "transitEncryption": "ENABLED"}
+POINT = {"authorizationConfig": {"accessPointId": "fsap-0123456789abcdef0"}}
+FSX = {
+    "fileSystemId": "fs-0123456789abcdef0", "rootDirectory": "share",
+    "authorizationConfig": {"credentialsParameter": "arn:aws:ssm:us-east-1:123456789012:parameter/x", "domain": "a.b"},
+}  # fmt: skip
 CLIENT = "import http.client; c = http.client.HTTPConnection"
 HERE = "http://127.0.0.1:5000"
 REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/shine-api-gateway"
@@ -49,6 +61,21 @@ class Invalid:
 def shell(line: str) -> dict[str, Any]:
     """A health command as a line of shell."""
     return {"c.healthCheck.command": ["CMD-SHELL", line]}
+
+
+def helper(**more: Any) -> dict[str, Any]:
+    """A second container."""
+    return {"containerDefinitions.1": {**BUSYBOX, **more}}
+
+
+def volume(**more: Any) -> dict[str, Any]:
+    """A second volume."""
+    return {"volumes.1": {"name": "data", **more}}
+
+
+def waits(condition: str) -> dict[str, Any]:
+    """The serving container waits for the second one."""
+    return {"c.dependsOn": [{"containerName": "helper", "condition": condition}]}
 
 
 def urlopen(url: str) -> dict[str, Any]:
@@ -169,7 +196,7 @@ PORTS = [
     ),
     Invalid(
         "PORT_MISMATCH",
-        {"c.portMappings.0.containerPort": 8080, "containerDefinitions.1": ROUTER},
+        {"c.portMappings.0.containerPort": 8080, "containerDefinitions.1": ROUTER, **ROUTED},
         ("5000", "8080"),
     ),
     Invalid("HOST_PORT", {"c.portMappings.0.hostPort": 80}, ("80", "5000")),
@@ -334,7 +361,170 @@ FILES = [
     Invalid("ULIMITS", {"c.ulimits.0.softLimit": 20000}, ("20000", "16384")),
 ]
 
+BESIDE = [  # the serving container
+    Invalid("DEPENDS_ON", {**helper(), **waits("HEALTHY")}, ("helper", "no healthCheck")),
+    Invalid("DEPENDS_ON", {**helper(essential=True), **waits("COMPLETE")}, ("helper", "essential")),
+    Invalid("DEPENDS_ON", {**helper(essential=True), **waits("SUCCESS")}, ("helper", "essential")),
+    Invalid(
+        "DEPENDS_ON",
+        {**helper(dependsOn=[{"containerName": "shine-api-gateway", "condition": "START"}]), **waits("START")},
+        ("circle", "helper"),
+    ),
+    Invalid("RESTART_POLICY", {"c.restartPolicy": {"enabled": True, "restartAttemptPeriod": 59}}, ("59", "60")),
+    Invalid("RESTART_POLICY", helper(restartPolicy={"enabled": True, "restartAttemptPeriod": 1801}), ("1801", "1800")),
+    Invalid("RESTART_POLICY", {"c.restartPolicy": {"enabled": True, "ignoredExitCodes": [1] * 51}}, ("51", "50")),
+    Invalid("CONTAINER_MEMORY", helper(memory=4), ("4 MiB", "helper")),
+    Invalid("CONTAINER_SHARE", {**helper(cpu=512), "c.cpu": 768}, ("1280", "1024")),
+    Invalid("CONTAINER_SHARE", {"c.memory": 2049, "c.memoryReservation": 512}, ("2049", "2048")),
+    Invalid(
+        "CONTAINER_SHARE",
+        {**helper(memory=1024, memoryReservation=64), "c.memory": 1536, "c.memoryReservation": 512},
+        ("2560", "2048"),
+        level="WARN",
+    ),
+    Invalid("ESSENTIAL", {**helper(), "c.essential": False}, ("every container",)),
+    Invalid("LOGS", helper(logConfiguration={"logDriver": "json-file"}), ("helper", "json-file")),
+    Invalid("LOGS", helper(logConfiguration={"logDriver": "splunk", "options": {"splunk-url": "x"}}), ("token",)),
+    Invalid("LOGS", {"c.logConfiguration": {"logDriver": "splunk", "secretOptions": []}}, ("token", "splunk-url")),
+    Invalid("LOG_GROUP_CREATE", {"c.logConfiguration.options.awslogs-create-group": "true"}, level="WARN"),
+    Invalid("LOG_GROUP_CREATE", {"c.logConfiguration.options.awslogs-group": GONE}, level="WARN"),
+    Invalid(
+        "LOG_GROUP_CREATE",
+        helper(logConfiguration={"logDriver": "awslogs", "options": {**AWSLOGS, "awslogs-create-group": "true"}}),
+        ("helper", "logs:CreateLogGroup"),
+        level="WARN",
+    ),
+    Invalid("FIRELENS", ROUTED, ("shine-api-gateway", "firelensConfiguration")),
+    Invalid("FIRELENS", helper(logConfiguration={"logDriver": "awsfirelens"}), ("helper",)),
+    Invalid("FIRELENS", {"containerDefinitions.1": ROUTER}, ("log_router", "awsfirelens"), level="WARN"),
+    Invalid(
+        "FIRELENS",
+        {
+            **ROUTED,
+            "containerDefinitions.1": ROUTER,
+            "containerDefinitions.2": {
+                **ROUTER,
+                "name": "second",
+                "portMappings": [],
+            },
+        },
+        ("log_router", "second"),
+    ),
+    Invalid("FIRELENS", {**ROUTED, "containerDefinitions.1": {**ROUTER, **ROUTED_BY_ITSELF}}, ("itself",)),
+    Invalid(
+        "FIRELENS",
+        {
+            **ROUTED,
+            "containerDefinitions.1": {
+                **ROUTER,
+                "firelensConfiguration": {
+                    "type": "fluentbit",
+                    "options": {"config-file-type": "s3", "config-file-value": "arn:aws:s3:::b/f.conf"},
+                },
+            },
+        },
+        ("s3", "file"),
+    ),
+    Invalid(
+        "FIRELENS",
+        {
+            **ROUTED,
+            "containerDefinitions.1": {
+                **ROUTER,
+                "firelensConfiguration": {
+                    "type": "fluentbit",
+                    "options": {"config-file-type": "file"},
+                },
+            },
+        },
+        ("config-file-value",),
+    ),
+    Invalid("HOST_PORT", helper(portMappings=[{"containerPort": 9000, "hostPort": 80}]), ("80", "9000", "helper")),
+    Invalid("PORT_SHARED", helper(portMappings=[{"containerPort": 5000}]), ("helper", "5000")),
+    Invalid("PORT_RANGE", helper(portMappings=[{"containerPort": 70000}]), ("helper", "70000")),
+    Invalid("PORT_PROTOCOL", helper(portMappings=[{"containerPort": 53}, {"containerPort": 53}]), ("helper", "53")),
+    Invalid("STOP_TIMEOUT_RANGE", helper(stopTimeout=300), ("helper", "300")),
+    Invalid("STOP_TIMEOUT_RANGE", {"c.startTimeout": 180}, ("startTimeout", "180")),
+    Invalid("HEALTH_COMMAND", helper(healthCheck={"command": ["curl", "-f", "http://localhost/"]}), ("helper", "curl")),
+    Invalid("HEALTH_RANGE", helper(healthCheck={**CHECKED, "interval": 2}), ("helper", "2")),
+    Invalid("HEALTH_ALWAYS_PASSES", shell("exit 0"), ("exit 0",), level="WARN"),
+    Invalid("HEALTH_ALWAYS_PASSES", helper(healthCheck={"command": ["CMD", "/bin/true"]}), ("true",), level="WARN"),
+    Invalid("HEALTH_ALWAYS_PASSES", shell(f"python check.py {HERE}/health || true"), ("true",), level="WARN"),
+    Invalid("HEALTH_ALWAYS_PASSES", shell(f"python check.py {HERE}/health; exit 0"), ("exit 0",), level="WARN"),
+    Invalid("HEALTH_INTERVAL", {"c.healthCheck.interval": 5, "c.healthCheck.timeout": 30}, ("5 s",), level="WARN"),
+    Invalid("HEALTH_INTERVAL", helper(healthCheck={**CHECKED, "timeout": 31}), ("30 s", "31 s"), level="WARN"),
+    Invalid("IMAGE_REFERENCE", helper(image="nginx:"), ("helper", "nginx:")),
+    Invalid("IMAGE_TAG_MOVES", helper(image="nginx:latest"), ("helper", "latest"), level="WARN"),
+    Invalid("IMAGE_TAG_MOVES", helper(image="nginx"), ("helper", "latest"), level="WARN"),
+    Invalid(
+        "IMAGE_REGION",
+        {"c.image": f"{REPOSITORY.replace('us-east-1', 'eu-west-1')}@{DIGEST}"},
+        ("eu-west-1", "us-east-1"),
+        level="WARN",
+    ),
+    Invalid("MOUNT", helper(mountPoints=[{"sourceVolume": "data", "containerPath": "/data"}]), ("helper", "data")),
+    Invalid("MOUNT", helper(volumesFrom=[{"sourceContainer": "web"}]), ("helper", "web")),
+    Invalid("VOLUME", {"volumes.1": {"name": "tmp"}}, ("Two", "tmp")),
+    Invalid("VOLUME", volume(configuredAtLaunch=True, efsVolumeConfiguration=EFS), ("configuredAtLaunch", "efs")),
+    Invalid("VOLUME", {"volumes.1": {"name": "my data"}}, ("my data",)),
+    Invalid("EFS_VOLUME", volume(efsVolumeConfiguration={"fileSystemId": "my-efs"}), ("my-efs",)),
+    Invalid("EFS_VOLUME", volume(efsVolumeConfiguration={**EFS, **POINT, "rootDirectory": "/data"}), ("/data", "root")),
+    Invalid("EFS_VOLUME", volume(efsVolumeConfiguration={**EFS, "rootDirectory": "data"}), ("data", "absolute")),
+    Invalid("EFS_VOLUME", volume(efsVolumeConfiguration={**EFS, **POINT, "transitEncryption": "DISABLED"}), ()),
+    Invalid(
+        "EFS_VOLUME",
+        volume(efsVolumeConfiguration={"fileSystemId": "fs-01234567", "authorizationConfig": {"iam": "ENABLED"}}),
+        ("IAM", "transitEncryption"),
+    ),
+    Invalid(
+        "EFS_VOLUME",
+        {**volume(efsVolumeConfiguration={**EFS, "authorizationConfig": {"iam": "ENABLED"}}), "taskRoleArn": GONE},
+        ("role",),
+        level="WARN",
+    ),
+    Invalid("FSX_VOLUME", volume(fsxWindowsFileServerVolumeConfiguration=FSX), ("Fargate",)),
+    Invalid("ULIMITS", helper(ulimits=[{"name": "nofile", "softLimit": 2, "hardLimit": 1}]), ("helper", "2", "1")),
+    Invalid("ROLE_ACCOUNT", {"taskRoleArn": "arn:aws:iam::210987654321:role/shine"}, ("210987654321",), level="WARN"),
+    Invalid("ENVIRONMENT_FILE", {"c.environmentFiles": [{**FROM_FILE, "value": "arn:aws:s3:::b/x.txt"}]}, ("x.txt",)),
+    Invalid("ENVIRONMENT_FILE", helper(environmentFiles=[{**FROM_FILE, "value": "s3://b/x.env"}]), ("s3://", "helper")),
+    Invalid("SETTING_IGNORED", {"env.ENABLE_ML_MODEL": "1", "env.S3_BUCKET": "b"}, ("ENABLE_ML", "S3"), level="WARN"),
+    Invalid("SETTING_IGNORED", {"env.FLASK_ENV": "x", "env.ML_MODE": "on"}, ("FLASK_ENV", "ML_MODE"), level="WARN"),
+    Invalid("SETTING_TWICE", helper(environment=[{"name": "A", "value": "1"}] * 2), ("helper", "A"), level="WARN"),
+    Invalid(
+        "SETTING_TWICE",
+        helper(environment=[{"name": "A", "value": "1"}], secrets=[{"name": "A", "valueFrom": STORED}]),
+        ("helper", "both"),
+    ),
+    Invalid("VARIABLE_NAME", helper(environment=[{"name": " ", "value": "1"}]), ("helper",)),
+    Invalid("PLACEHOLDER", {"env.DB_HOST": "${DB_HOST}"}, ("DB_HOST",), level="WARN"),
+    Invalid("PLACEHOLDER", helper(environment=[{"name": "URL", "value": "<the-url>"}]), ("<the-url>",), level="WARN"),
+    Invalid("PLACEHOLDER", {"env.A": "{{ a }}", "env.B": "__B__"}, ('"A"', '"B"'), level="WARN"),
+    Invalid("PLACEHOLDER", {"env.QUEUE": "https://sqs.us-east-1.amazonaws.com/ACCOUNT_ID/q"}, ("QUEUE",), level="WARN"),
+    Invalid("PLACEHOLDER", {"env.OTLP": "http://<MONITORING_HOST>:4318"}, ("OTLP",), level="WARN"),
+    Invalid("SECRET_IN_PLAIN", {"env.SMTP_USER": "AKIA" + "IOSFODNN7EXAMPLE"}, ("SMTP_USER", "AWS key"), level="WARN"),
+    Invalid("SECRET_IN_PLAIN", {"env.DATABASE_URL": "postgres://app:h2nter@db/x"}, ("DATABASE_URL",), level="WARN"),
+    Invalid("SECRET_IN_PLAIN", {"env.TLS": "-----BEGIN RSA PRIVATE KEY-----\nMII"}, ("private key",), level="WARN"),
+    Invalid("SECRET_IN_PLAIN", {"env.JDBC": "jdbc:x://db/y?user=a&password=h2nter"}, ("JDBC",), level="WARN"),
+    Invalid("SECRET_IN_PLAIN", {"secret.A": "AKIA" + "IOSFODNN7EXAMPLE"}, ("AWS key",), level="WARN"),
+    Invalid("SECRET_IN_PLAIN", {"env.SECRET_KEY_BASE": "0f" * 32}, ("SECRET_KEY_BASE",), level="WARN"),
+    Invalid("SECRET_IN_PLAIN", {"env.DB_PASS": "hunter2"}, ("DB_PASS",), level="WARN"),
+    Invalid("SECRET_IN_PLAIN", {"env.dbPassword": "hunter2"}, ("dbPassword",), level="WARN"),
+    Invalid("SECRET_IN_PLAIN", helper(command=["--url", "redis://:h2nter@cache:6379"]), ("helper",), level="WARN"),
+    Invalid(
+        "SECRET_IN_PLAIN",
+        {
+            "containerDefinitions.1": ROUTER,
+            "c.logConfiguration": {"logDriver": "awsfirelens", "options": {"Name": "datadog", "apikey": "a1"}},
+        },
+        ("apikey",),
+        level="WARN",
+    ),
+    Invalid("SECRET_ARN", helper(secrets=[{"name": "A", "valueFrom": "my secret"}]), ("helper", "my secret")),
+    Invalid("FIELD_TYPE", {"pidMode": None}, ("1 key", "pidMode"), level="WARN"),
+    Invalid("FIELD_TYPE", {"pidMode": None, "c.command": None, "c.links": None}, ("3 keys",), level="WARN"),
+]
+
 INVALID_TASKDEFS = [
-    *SHAPE, *PLATFORM, *PORTS, *HEALTH, *STOPPING, *IMAGE, *ROLES, *SETTINGS, *SECRETS, *PHASES, *FILES,
+    *SHAPE, *PLATFORM, *PORTS, *HEALTH, *STOPPING, *IMAGE, *ROLES, *SETTINGS, *SECRETS, *PHASES, *FILES, *BESIDE,
 ]  # fmt: skip
 NAMES = [f"{place}-{row.code}" for place, row in enumerate(INVALID_TASKDEFS)]

@@ -79,3 +79,78 @@ def test_a_contract_that_has_grown_is_used_by_image_and_account_alike(asked: lis
     one = preflight.Subject(task=good.task(), contract=later, plan=good.plan(), image="shine:1")
     assert levels(preflight.run_preflight([one])) == {"SEEN": "OK"}
     assert [given[2] for given in asked] == [contracts.parse(good.contract())] * 2
+
+
+FOREIGN = {
+    "c.image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/web:1.2.3",
+    "c.portMappings.0.containerPort": 80,
+}
+
+
+def found(more: dict[str, Any], **changes: Any) -> dict[str, str]:
+    """Levels by code, of a task definition whose port is not the image's."""
+    content = good.changed(good.task(), {**FOREIGN, **changes})
+    one = preflight.Subject(task=content, contract=good.contract(), **more)
+    return {finding.code: finding.level for finding in preflight.check_task_definition(one)}
+
+
+def test_another_image_is_not_compared_with_the_contract() -> None:
+    levels = found({})
+    assert levels["CONTRACT_COMPARED"] == "SKIP"
+    assert set(levels.values()) == {"SKIP", "OK"}
+    assert "PORT_MISMATCH" not in levels
+    assert "SETTING_UNKNOWN" not in levels
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"image": "web:1"}, {"of_image": True}, {"plan": good.plan().model_copy(update={"repository": "team/web"})}],
+    ids=["an image that was named", "a contract that was given", "the plan's repository"],
+)
+def test_an_image_that_is_named_is_compared_with_the_contract(more: dict[str, Any]) -> None:
+    levels = found(more)
+    assert levels["PORT_MISMATCH"] == "FAIL"
+    assert "CONTRACT_COMPARED" not in levels
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "shine", "shine:1.0.0", "ghcr.io/acme/shine:1.0.0", "SHINE-API-GATEWAY:2", f"shine@{good.DIGEST}",
+        "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/shine-api-gateway@sha256:0", "localhost:5000/shine",
+    ],
+)  # fmt: skip
+def test_shine_s_image_is_known_by_the_name_of_its_repository(image: str) -> None:
+    assert found({}, **{"c.image": image})["PORT_MISMATCH"] == "FAIL"
+
+
+@pytest.mark.parametrize("image", ["shiny:1", "moonshine:1", "shine/web:1", "shine-api-gateway-docs:1", "", "nginx"])
+def test_other_names_are_not_shine_s(image: str) -> None:
+    assert found({}, **{"c.image": image})["CONTRACT_COMPARED"] == "SKIP"
+
+
+def test_the_container_with_shine_s_image_is_judged_and_not_the_one_in_front_of_it() -> None:
+    content = good.task()
+    content["containerDefinitions"].insert(0, {"name": "nginx", "image": "nginx:1.27", "portMappings": [
+        {"containerPort": 80},
+    ]})  # fmt: skip
+    one = preflight.Subject(task=content, contract=good.contract())
+    assert [each.code for each in preflight.check_task_definition(one) if each.level in ("FAIL", "WARN")] == []
+
+
+def test_fargate_s_rules_are_for_tasks_that_ask_for_it() -> None:
+    bridge = {"networkMode": "bridge", "requiresCompatibilities": ["EC2"], "cpu": "100", "c.privileged": True}
+    levels = found({}, **bridge)
+    assert {levels[code] for code in ("NETWORK_MODE", "FARGATE_SIZE", "FARGATE_REFUSES")} == {"SKIP"}
+    assert "FAIL" not in levels.values()
+    levels = found({}, **{**bridge, "requiresCompatibilities": ["EC2", "FARGATE"]})
+    assert {levels[code] for code in ("NETWORK_MODE", "FARGATE_SIZE", "FARGATE_REFUSES")} == {"FAIL"}
+
+
+def test_a_role_of_another_account_than_the_plan_s_is_told() -> None:
+    plan = good.plan().model_copy(update={"account": "210987654321"})
+    one = preflight.Subject(task=good.task(), contract=good.contract(), plan=plan)
+    (told,) = [each for each in preflight.check_task_definition(one) if each.level == "WARN"][:1]
+    assert told.code == "ROLE_ACCOUNT"
+    assert "123456789012" in told.sentence
+    assert "210987654321" in told.sentence

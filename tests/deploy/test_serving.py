@@ -18,6 +18,7 @@ from deploy.taskdef.model import (
     serving_container,
     wired_names,
 )
+from deploy.taskdef.schema import readable
 from deploy.verify.account.context import Account
 from deploy.verify.account.stores import image
 from deploy.verify.container.run import try_image
@@ -220,6 +221,12 @@ def test_a_trial_reads_the_container_that_serves() -> None:
     found = task(BEFORE, contracts.own())
     assert (found.container["name"], found.port) == ("web", 8080)
     assert task(definition({**APP, "portMappings": None}), contracts.own()).port is None
+
+
+def test_a_trial_reads_sizes_as_aws_does() -> None:
+    changes = {"cpu": ".5 vCPU", "memory": "2 GB", "c.healthCheck": None, "pidMode": None}
+    found = task(readable(examples.changed(examples.task(), changes)), contracts.own())
+    assert (found.cpus, found.memory_mib, found.command) == (0.5, 2048, [])
 
 
 def test_a_trial_of_no_certain_container_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Each invalid task definition is found by its own code only, a valid one by none; and every check is needed."""
 
+import copy
 import json
 import random
 import re
@@ -16,9 +17,45 @@ from deploy.taskdef import schema as shape
 from deploy.verify.registry import CHECKS
 from deploy.verify.task_definition import run_checks
 from tests.deploy import good
-from tests.deploy.invalid_taskdefs import ADMIN, INVALID_TASKDEFS, NAMES, ROUTER, Invalid
+from tests.deploy.invalid_taskdefs import (
+    ADMIN,
+    BUSYBOX,
+    CHECKED,
+    EFS,
+    FROM_FILE,
+    FSX,
+    INVALID_TASKDEFS,
+    LOGGED,
+    NAMES,
+    POINT,
+    ROUTED,
+    ROUTER,
+    Invalid,
+)
 from tests.deploy.valid_taskdefs import VALID_TASKDEFS
 
+EVERYTHING_OF_A_CONTAINER: dict[str, Any] = {
+    **BUSYBOX,
+    **LOGGED,
+    "restartPolicy": {"enabled": True, "ignoredExitCodes": [1], "restartAttemptPeriod": 60},
+    "environmentFiles": [FROM_FILE],
+    "healthCheck": {**CHECKED, "timeout": 31},
+    "mountPoints": [{"sourceVolume": "data", "containerPath": "/data"}],
+    "volumesFrom": [{"sourceContainer": "shine-api-gateway"}],
+    "dependsOn": [{"containerName": "shine-api-gateway", "condition": "START"}],
+    "secrets": [{"name": "A", "valueFrom": "my secret"}],
+    "memory": 4,
+    "memoryReservation": 2,
+    "credentialSpecs": ["credentialspec:x"],
+    "resourceRequirements": [{"type": "GPU", "value": "1"}],
+}
+EVERYTHING: dict[str, Any] = {
+    "volumes.1": {"name": "data", "efsVolumeConfiguration": {**EFS, **POINT, "rootDirectory": "/a"}},
+    "volumes.2": {"name": "share", "fsxWindowsFileServerVolumeConfiguration": FSX},
+    "c.dependsOn": [{"containerName": "helper", "condition": "HEALTHY"}],
+    "env.A": "${A}",
+    "pidMode": None,
+}
 SECOND = "containerDefinitions[1].portMappings[0].containerPort"
 
 
@@ -87,7 +124,7 @@ def test_every_check_says_something_of_a_good_task_definition() -> None:
 
 @pytest.mark.parametrize("port", [5000, 8080])
 def test_a_sidecar_that_stands_first_is_not_taken_for_the_container_that_serves(port: int) -> None:
-    content = good.changed(good.task(), {"c.portMappings.0.containerPort": port})
+    content = good.changed(good.task(), {"c.portMappings.0.containerPort": port, **ROUTED})
     content["containerDefinitions"].insert(0, ROUTER)
     found = good.problems(content)
     assert [finding.code for finding in found] == ([] if port == 5000 else ["PORT_MISMATCH"])
@@ -109,6 +146,30 @@ def test_no_value_of_a_secret_is_ever_shown() -> None:
     changes = {"env.SHINE_API_KEYS": "hidden-key-entry, bad key", "env.DB_PASSWORD": "hidden-key-entry"}
     told = run_checks(good.context(good.changed(good.task(), changes)))
     assert "hidden-key-entry" not in json.dumps([finding.model_dump() for finding in told])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"env.DATABASE_URL": "postgres://app:hidden-password@db/x"},
+        {"env.DATABASE_URL": "postgres://app:hidden-password@<DB_HOST>/x"},
+        {"secret.DATABASE_URL": "postgres://app:hidden-password@db/x"},
+        {"secret.KEY": "-----BEGIN PRIVATE KEY-----\nhidden-password"},
+        {"containerDefinitions.1": {**BUSYBOX, "command": ["--url=redis://:hidden-password@cache:6379"]}},
+        {"c.logConfiguration.options.splunk-token": "hidden-password"},
+    ],
+)
+def test_no_value_that_is_secret_by_its_form_is_ever_shown(changes: dict[str, Any]) -> None:
+    told = run_checks(good.context(good.changed(good.task(), changes)))
+    assert "SECRET_IN_PLAIN" in {finding.code for finding in told if finding.level == "WARN"}
+    assert "hidden-password" not in json.dumps([finding.model_dump() for finding in told])
+
+
+def test_a_secret_of_a_wrong_type_is_not_shown() -> None:
+    changes = {"env.DB_PASSWORD": 7355608, "env.SHINE_THREADS": 4242}
+    told = [one.model_dump() for one in run_checks(good.context(good.changed(good.task(), changes)))]
+    assert "7355608" not in json.dumps(told)
+    assert "4242" in json.dumps(told)
 
 
 @pytest.mark.parametrize("row", INVALID_TASKDEFS, ids=NAMES)
@@ -151,6 +212,21 @@ def test_whatever_stands_anywhere_the_checks_answer_in_plain_text(seed: int) -> 
         printed = json.dumps([finding.model_dump(mode="json") for finding in told], allow_nan=False)
         assert not re.search(r"[\x00-\x08\x0b-\x1f]", "".join(finding.sentence for finding in told))
         assert len(printed) < 200_000
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_stands_in_several_containers_of_others_the_checks_answer(seed: int) -> None:
+    chance = random.Random(seed)
+    several = {**EVERYTHING, "containerDefinitions.1": {**ROUTER, **EVERYTHING_OF_A_CONTAINER}}
+    for _ in range(20):
+        content = good.changed(good.task(), {**copy.deepcopy(several), "c.image": chance.choice(["nginx", "shine:1"])})
+        for _ in range(chance.randint(1, 6)):
+            _spoil(content, chance)
+        told = run_checks(replace(good.context(content), of_image=False, account=chance.choice(["", "210987654321"])))
+        codes = {finding.code for finding in told}
+        generic = {code for code, check in CHECKS.items() if check.needs != "contract"}
+        assert codes in (set(CHECKS), {*generic, "CONTRACT_COMPARED"})
+        json.dumps([finding.model_dump(mode="json") for finding in told], allow_nan=False)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -3,7 +3,25 @@
 from typing import Any
 
 from tests.deploy.good import GONE
-from tests.deploy.invalid_taskdefs import CLIENT, HERE, STORED, Invalid, shell, urlopen
+from tests.deploy.invalid_taskdefs import (
+    BUSYBOX,
+    CHECKED,
+    CLIENT,
+    EFS,
+    FROM_FILE,
+    HERE,
+    LOGGED,
+    POINT,
+    ROUTED,
+    ROUTER,
+    STORED,
+    Invalid,
+    helper,
+    shell,
+    urlopen,
+    volume,
+    waits,
+)
 
 
 def valid(changes: dict[str, Any], **more: Any) -> Invalid:
@@ -92,7 +110,61 @@ VALID_TASKDEFS = {
     "the image's own user": valid({"c.user": GONE}),
     "the image's own command": valid({"c.command": ["serve"]}),
     "a tag beside the digest": valid({"c.image": "shine:1.0.0@sha256:" + "0" * 64}),
-    "FireLens": valid({"c.logConfiguration": {"logDriver": "awsfirelens", "options": {"Name": "cloudwatch"}}}),
+    "FireLens": valid({**ROUTED, "containerDefinitions.1": ROUTER}),
     "tags": valid({"tags": [{"key": "team", "value": "skin"}]}),
     "SYS_PTRACE, which Fargate lets": valid({"c.linuxParameters.capabilities.add": ["SYS_PTRACE"]}),
+    "a quarter of a CPU as AWS reads it": valid({"cpu": ".25 vcpu", "memory": "2GB"}),
+    "sizes with a point": valid({"cpu": "1.0 vCPU", "memory": "2.0 GB"}),
+    "half a CPU": valid({"cpu": "0.5vCPU", "memory": "4 gb"}),
+    "gMSA without a domain": valid({
+        "c.credentialSpecs": ["credentialspecdomainless:arn:aws:ssm:us-east-1:123456789012:parameter/gmsa"],
+    }),
+    "empty texts from fixed lists, which mean nothing": valid({"c.links": [], "placementConstraints": []}),
+    "a sidecar that is healthy first": valid({**helper(healthCheck=CHECKED), **waits("HEALTHY")}),
+    "a first container that ends": valid({**helper(), **waits("SUCCESS")}),
+    "a chain of containers": valid({
+        **helper(dependsOn=[{"containerName": "first", "condition": "COMPLETE"}]), **waits("START"),
+        "containerDefinitions.2": {**BUSYBOX, "name": "first"},
+    }),
+    "a sidecar that is restarted": valid(helper(restartPolicy={"enabled": True, "restartAttemptPeriod": 60})),
+    "DNS over both protocols": valid(helper(portMappings=[
+        {"containerPort": 53, "protocol": "udp"}, {"containerPort": 53, "protocol": "tcp"},
+    ])),
+    "a router with its configuration in its image": valid({**ROUTED, "containerDefinitions.1": {
+        **ROUTER, **LOGGED, "firelensConfiguration": {
+            "type": "fluentbit", "options": {"config-file-type": "file", "config-file-value": "/extra.conf"},
+        },
+    }}),
+    "EFS with an access point": valid(volume(efsVolumeConfiguration={**EFS, **POINT, "rootDirectory": "/"})),
+    "EFS of another account": valid(volume(efsVolumeConfiguration={
+        **EFS, "fileSystemId": "arn:aws:elasticfilesystem:us-east-1:210987654321:file-system/fs-0123456789abcdef0",
+    })),
+    "EBS at launch": valid(volume(configuredAtLaunch=True)),
+    "splunk with its token from a secret": valid({"c.logConfiguration": {
+        "logDriver": "splunk", "options": {"splunk-url": "https://s.example"},
+        "secretOptions": [{"name": "splunk-token", "valueFrom": STORED}],
+    }}),
+    "limits below the task's, reservations too": valid({
+        **helper(memory=256, memoryReservation=64), "c.memory": 1536, "c.memoryReservation": 512,
+    }),
+    "names that only look like secrets": valid({
+        "env.S3_MODEL_KEY": "models/a.onnx", "env.MAX_TOKENS": "4096", "env.DYNAMO_PARTITION_KEY": "tenant",
+        "env.SORT_KEY": "id", "env.CACHE_KEY_PREFIX": "shine", "env.TOKEN_TTL": "60", "env.PASSWORD_MIN_LENGTH": "12",
+        "env.STRIPE_PUBLIC_KEY": "pk_live_123", "env.PASSPORT_URL": "https://id.example", "env.MONKEY": "x",
+        "env.SECRET_NAME": "prod/db", "env.DB_SECRET": "prod/app/db", "env.USE_TOKEN": "true",
+        "env.PASSWORD_FILE": "/run/secrets/db", "env.DB_PASSWORD": "/run/secrets/db", "env.NEXT_TOKEN": "abc",
+        "env.DATABASE_URL": "postgres://db.example/shine", "env.PROXY": "http://user@proxy.example:3128",
+        "env.KEYSPACE": "shine", "env.COMPASS": "north", "env.BYPASS": "no",
+    }),
+    "a secret that RDS manages": valid({
+        "secret.DB": "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-0f-AbCdEf:password::",
+    }),
+    "parameters that begin with digits": valid({"secret.A": "/2024/shine/key", "secret.B": "2024/shine"}),
+    "a name with digits first in full": valid({"secret.A": "arn:aws:ssm:us-east-1:123456789012:parameter/2024/key"}),
+    "a variable that an application expands": valid({"env.PATTERN": "%d ${level} {{name}} <b>", "env.CMD": "$HOME/x"}),
+    "a health command that fails in one of two ways": valid(shell(
+        f"python check.py {HERE}/health && exit 0 || exit 1"
+    )),
+    "an environment file of a sidecar": valid(helper(environmentFiles=[FROM_FILE])),
+    "a sidecar's image by its version": valid(helper(image="nginx:1.27")),
 }  # fmt: skip

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.config.image_contract import Contract
+from deploy.taskdef import size
 from deploy.taskdef.model import mapped_ports, serving_container
 
 CPU_UNITS = 1024
@@ -31,16 +32,17 @@ def task(task_definition: dict[str, Any], contract: Contract, names: Sequence[st
     """Read a task definition.
 
     Args:
-        task_definition: as it would be registered.
+        task_definition: as it would be registered, without values that cannot be read.
         contract: of the image.
         names: of the container that serves, where they are known.
     """
     container = serving_container(task_definition, names, contract.port) or {}
     check = container.get("healthCheck", {})
     start = float(check.get("startPeriod", 0))
+    cpu, memory = (size.read(str(task_definition.get(key) or ""), key) for key in ("cpu", "memory"))
     return Task(
-        memory_mib=int(container.get("memory") or task_definition.get("memory") or 2048),
-        cpus=int(task_definition.get("cpu") or container.get("cpu") or CPU_UNITS) / CPU_UNITS,
+        memory_mib=int(container.get("memory") or memory or 2048),
+        cpus=int(cpu or container.get("cpu") or CPU_UNITS) / CPU_UNITS,
         architecture=task_definition.get("runtimePlatform", {}).get("cpuArchitecture", "X86_64"),
         port=next(iter(mapped_ports(container)), None),
         command=list(check.get("command", [])),

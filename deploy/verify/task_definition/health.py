@@ -8,8 +8,8 @@ from deploy.taskdef import health_command
 from deploy.taskdef.health_command import ABSENT, BUILT_IN, LOOPBACK, PRESENT, Request, form_error, programs
 from deploy.taskdef.schema import Part
 from deploy.text import shown
-from deploy.verify.context import CheckContext
-from deploy.verify.registry import Violation, check, fail, warn
+from deploy.verify.context import CheckContext, Container
+from deploy.verify.registry import Violation, check, each_container, fail, warn
 
 RANGES = {"interval": (5, 300), "timeout": (2, 60), "retries": (1, 10), "startPeriod": (0, 300)}  # ECS's
 DEFAULTS = {"interval": 30, "timeout": 5, "retries": 3, "startPeriod": 0}
@@ -58,7 +58,7 @@ def own_command(context: CheckContext) -> str:
     )
 
 
-@check("HEALTH_MISSING")
+@check("HEALTH_MISSING", needs="contract")
 def missing(context: CheckContext) -> Iterator[Violation]:
     if context.container.get("healthCheck") is None:
         yield warn(
@@ -70,15 +70,36 @@ def missing(context: CheckContext) -> Iterator[Violation]:
 
 
 @check("HEALTH_COMMAND")
-def form(context: CheckContext) -> Iterator[Violation]:
-    words = health(context).get("command", [])
-    if (reason := form_error(words)) is not None:
+@each_container
+def form(context: CheckContext, container: Container) -> Iterator[Violation]:
+    if (health_check := container.part.get("healthCheck")) is None:
+        return
+    words = health_check.get("command", [])
+    if (reason := form_error(words, windows=context.windows)) is not None:
         yield fail(
-            f"The health command {reason}.", own_command(context), context.in_container("healthCheck.command", words)
+            container.says(f"the health command {reason}."),
+            own_command(context)
+            if context.is_own(container)
+            else "Write CMD and one word each, or CMD-SHELL and a line.",
+            container.place("healthCheck.command", words),
         )
 
 
-@check("HEALTH_EXECUTABLE")
+@check("HEALTH_ALWAYS_PASSES")
+@each_container
+def always_passes(context: CheckContext, container: Container) -> Iterator[Violation]:
+    words = container.part.get("healthCheck", {}).get("command", [])
+    if not form_error(words, windows=context.windows) and health_command.always_passes(words):
+        yield warn(
+            container.says(
+                f"the health command {shown(words[-1])} passes whatever the container does, so it says nothing."
+            ),
+            own_command(context) if context.is_own(container) else "Let it fail where the service does not answer.",
+            container.place("healthCheck.command", words),
+        )
+
+
+@check("HEALTH_EXECUTABLE", needs="contract")
 def executable(context: CheckContext) -> Iterator[Violation]:
     words, own = command(context), context.contract.health.command[1]
     place = context.in_container("healthCheck.command", words)
@@ -96,7 +117,7 @@ def executable(context: CheckContext) -> Iterator[Violation]:
             yield warn(sentence, own_command(context), place, contract_place)
 
 
-@check("HEALTH_PORT")
+@check("HEALTH_PORT", needs="contract")
 def port(context: CheckContext) -> Iterator[Violation]:
     address = target(context)
     if address.port != context.port:
@@ -108,7 +129,7 @@ def port(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check("HEALTH_PATH")
+@check("HEALTH_PATH", needs="contract")
 def path(context: CheckContext) -> Iterator[Violation]:
     path, health_path = target(context).path, context.contract.health.path
     ready = (context.contract.ready_path, *READY)
@@ -124,7 +145,7 @@ def path(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check("HEALTH_WAITS_FOR_MODEL")
+@check("HEALTH_WAITS_FOR_MODEL", needs="contract")
 def ready(context: CheckContext) -> Iterator[Violation]:
     path, health_path = target(context).path, context.contract.health.path
     if path in (context.contract.ready_path, *READY) and path != health_path:
@@ -136,7 +157,7 @@ def ready(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check("HEALTH_ADDRESS")
+@check("HEALTH_ADDRESS", needs="contract")
 def address(context: CheckContext) -> Iterator[Violation]:
     url = target(context)
     if url.scheme != "http":
@@ -154,19 +175,39 @@ def address(context: CheckContext) -> Iterator[Violation]:
 
 
 @check("HEALTH_RANGE")
-def ranges(context: CheckContext) -> Iterator[Violation]:
-    numbers = health(context)
+@each_container
+def ranges(_context: CheckContext, container: Container) -> Iterator[Violation]:
+    if (numbers := container.part.get("healthCheck")) is None:
+        return
     for key, (least, most) in RANGES.items():
         value = numbers.get(key, DEFAULTS[key])
         if not least <= value <= most:
             yield fail(
-                f"healthCheck.{key} is {value}, but ECS accepts {least} to {most}.",
+                container.says(f"healthCheck.{key} is {value}, but ECS accepts {least} to {most}."),
                 f"Set {key} to {min(max(value, least), most)}.",
-                context.in_container(f"healthCheck.{key}", value),
+                container.place(f"healthCheck.{key}", value),
             )
 
 
-@check("HEALTH_TIMEOUT")
+@check("HEALTH_INTERVAL")
+@each_container
+def interval(_context: CheckContext, container: Container) -> Iterator[Violation]:
+    numbers = container.part.get("healthCheck", {})
+    interval, timeout = (numbers.get(key, DEFAULTS[key]) for key in ("interval", "timeout"))
+    ranges = all(least <= numbers.get(key, DEFAULTS[key]) <= most for key, (least, most) in RANGES.items())
+    if ranges and timeout > interval:
+        yield warn(
+            container.says(
+                f"healthCheck.timeout is {timeout} s, but a check begins every {interval} s: a hanging check delays "
+                "the next ones, and a dead container is found late."
+            ),
+            f"Set timeout to {interval} or less.",
+            container.place("healthCheck.timeout", timeout),
+            container.place("healthCheck.interval", interval),
+        )
+
+
+@check("HEALTH_TIMEOUT", needs="contract")
 def timeout(context: CheckContext) -> Iterator[Violation]:
     given, waits = number(context, "timeout"), context.contract.health.timeout_s
     if health(context).get("command") == context.contract.health.command and given <= waits:
@@ -178,7 +219,7 @@ def timeout(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check("HEALTH_START_PERIOD")
+@check("HEALTH_START_PERIOD", needs="contract")
 def start_period(context: CheckContext) -> Iterator[Violation]:
     given, start = number(context, "startPeriod"), context.contract.seconds.start
     limit = given + number(context, "interval") * number(context, "retries")

@@ -1,16 +1,20 @@
-"""Can the service write where it must, and nowhere else; does it run as its own user and with its own role."""
+"""Can the service write where it must, and nowhere else; does it run as its own user, and with roles that fit."""
 
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from deploy.text import shown, words
-from deploy.verify.context import CheckContext
-from deploy.verify.registry import Violation, check, fail, warn
+from deploy.verify.context import CheckContext, Container
+from deploy.verify.registry import Violation, check, each_container, fail, warn
 
 FOLDERS = ("SHINE_CACHE_DIR", "BENTOML_HOME", "TMPDIR", "HOME")  # variables that name a folder for writing
 READ_ONLY = "readonlyRootFilesystem"
-ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+|[\w+=,.@-]{1,64}", re.ASCII)  # an ARN, or a name
+ROLES = ("executionRoleArn", "taskRoleArn")
+ROLE = re.compile(  # an ARN, or a name
+    r"arn:aws[a-z-]*:iam::(?P<account>\d{12}):role/[\w+=,.@/-]+|[\w+=,.@-]{1,64}", re.ASCII
+)
+PRIVATE_REGISTRY = re.compile(r"\d{12}\.dkr\.ecr(?:-fips)?\.")  # ECR; its public gallery needs no credentials
 
 
 def writable(context: CheckContext) -> list[str]:
@@ -25,7 +29,7 @@ def within(path: str, folders: list[str]) -> bool:
     return any(PurePosixPath(path).is_relative_to(folder) for folder in folders if folder)
 
 
-@check("ROOT_WRITABLE")
+@check("ROOT_WRITABLE", needs="contract")
 def root(context: CheckContext) -> Iterator[Violation]:
     if not context.container.get(READ_ONLY, False):
         yield warn(
@@ -36,7 +40,7 @@ def root(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check("NOT_WRITABLE")
+@check("NOT_WRITABLE", needs="contract")
 def needed(context: CheckContext) -> Iterator[Violation]:
     if not context.container.get(READ_ONLY, False):
         return
@@ -50,7 +54,7 @@ def needed(context: CheckContext) -> Iterator[Violation]:
             )
 
 
-@check("FOLDER_NOT_WRITABLE")
+@check("FOLDER_NOT_WRITABLE", needs="contract")
 def folders(context: CheckContext) -> Iterator[Violation]:
     allowed = [*context.contract.writable_paths, *writable(context)]
     for name in FOLDERS:
@@ -64,42 +68,18 @@ def folders(context: CheckContext) -> Iterator[Violation]:
             )
 
 
-@check("MOUNT")
-def mounts(context: CheckContext) -> Iterator[Violation]:
-    volumes = [volume.get("name") for volume in context.task.get("volumes", [])]
-    earlier: list[str] = []
-    for index, mount in enumerate(context.container.get("mountPoints", [])):
-        volume, path = mount.get("sourceVolume"), mount.get("containerPath") or ""
-        if volume not in volumes:
-            yield fail(
-                f"mountPoints[{index}] mounts the volume {shown(volume)}; the volumes are {words(volumes)}.",
-                f'Add {{"name": {shown(volume or "tmp")}}} to volumes.',
-                context.in_container(f"mountPoints[{index}].sourceVolume", volume),
-                context.in_task("volumes", volumes),
-            )
-        if not path.startswith("/") or path in earlier:
-            what = "is not absolute" if not path.startswith("/") else "is mounted twice"
-            sentence = f"mountPoints[{index}] has the path {shown(path)}, which {what}."
-            yield fail(
-                sentence,
-                "Give it an absolute path of its own.",
-                context.in_container(f"mountPoints[{index}].containerPath", path),
-            )
-        earlier.append(path)
-
-
-@check("TMPFS")
+@check("TMPFS", needs="contract")
 def tmpfs(context: CheckContext) -> Iterator[Violation]:
     for mount in context.container.get("linuxParameters", {}).get("tmpfs", []):
         path = mount.get("containerPath")
         yield warn(
-            f"{shown(path)} is a tmpfs, which Fargate may refuse and which uses the task's memory.",
+            f"{shown(path)} is a tmpfs, whose files use the task's memory.",
             "Use an entry of volumes and a mount instead.",
             context.in_container("linuxParameters.tmpfs", path),
         )
 
 
-@check("USER_ROOT")
+@check("USER_ROOT", needs="contract")
 def user(context: CheckContext) -> Iterator[Violation]:
     stated = context.container.get("user")
     if stated is not None and stated.partition(":")[0].strip() in ("root", "0", ""):
@@ -113,21 +93,24 @@ def user(context: CheckContext) -> Iterator[Violation]:
 
 
 @check("ULIMITS")
-def ulimits(context: CheckContext) -> Iterator[Violation]:
-    for index, ulimit in enumerate(context.container.get("ulimits", [])):
+@each_container
+def ulimits(_context: CheckContext, container: Container) -> Iterator[Violation]:
+    for index, ulimit in enumerate(container.part.get("ulimits", [])):
         soft, hard = ulimit.get("softLimit"), ulimit.get("hardLimit")
         if soft > hard >= 0:
             yield fail(
-                f"The ulimit {ulimit.get('name')} has the soft limit {soft} above its hard limit {hard}.",
+                container.says(
+                    f"the ulimit {ulimit.get('name')} has the soft limit {soft} above its hard limit {hard}."
+                ),
                 f"Set softLimit to {hard}.",
-                context.in_container(f"ulimits[{index}].softLimit", soft),
-                context.in_container(f"ulimits[{index}].hardLimit", hard),
+                container.place(f"ulimits[{index}].softLimit", soft),
+                container.place(f"ulimits[{index}].hardLimit", hard),
             )
 
 
 @check("ROLE_ARN")
 def arn(context: CheckContext) -> Iterator[Violation]:
-    for key in ("executionRoleArn", "taskRoleArn"):
+    for key in ROLES:
         value = context.task.get(key)
         if value and not ROLE.fullmatch(value):
             yield fail(
@@ -137,17 +120,53 @@ def arn(context: CheckContext) -> Iterator[Violation]:
             )
 
 
+@check("ROLE_ACCOUNT")
+def account(context: CheckContext) -> Iterator[Violation]:
+    arns = {key: context.task.get(key) or "" for key in ROLES}
+    accounts = {
+        key: match["account"] for key, arn in arns.items() if (match := ROLE.fullmatch(arn)) and match["account"]
+    }
+    expected = context.account or accounts.get("executionRoleArn", "")
+    for key, account in accounts.items():
+        if account != expected and expected:
+            owner = "the plan's account is" if context.account else "the execution role is of"
+            yield warn(
+                f"{key} is a role of the account {account}, but {owner} {expected}; ECS can only pass a role of "
+                "its own account to a task.",
+                "Name a role of the account in which the task runs; that role may assume one of another account.",
+                context.in_task(key, arns[key]),
+            )
+
+
+def needs_execution_role(context: CheckContext) -> list[str]:
+    """What ECS itself does for the task with the execution role, in words; on EC2 the instance's role does a part."""
+    needs = []
+    for part in context.containers:
+        configuration = part.get("logConfiguration", {})
+        if context.fargate and PRIVATE_REGISTRY.match(part.get("image", "")):
+            needs.append("pull the image")
+        if context.fargate and configuration.get("logDriver") == "awslogs":
+            needs.append("write the log")
+        if part.get("secrets") or configuration.get("secretOptions"):
+            needs.append("read the secrets")
+        if part.get("repositoryCredentials"):
+            needs.append("read the registry's credentials")
+        if part.get("environmentFiles"):
+            needs.append("read the environment files")
+    return list(dict.fromkeys(needs))
+
+
 @check("EXECUTION_ROLE_MISSING")
 def execution(context: CheckContext) -> Iterator[Violation]:
-    if not context.task.get("executionRoleArn"):
+    if not context.task.get("executionRoleArn") and (needs := needs_execution_role(context)):
         yield fail(
-            "executionRoleArn is missing, so ECS can neither pull the image nor write its log.",
+            f"executionRoleArn is missing, so ECS cannot {' and '.join(needs)}.",
             "Set executionRoleArn to a role with AmazonECSTaskExecutionRolePolicy.",
             context.in_task("executionRoleArn", None),
         )
 
 
-@check("TASK_ROLE_MISSING")
+@check("TASK_ROLE_MISSING", needs="contract")
 def task(context: CheckContext) -> Iterator[Violation]:
     uri = context.environment.get("SHINE_WEIGHTS_URI", "")
     if not context.task.get("taskRoleArn") and uri.startswith("s3://"):
@@ -159,7 +178,7 @@ def task(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check("ROLES_SAME")
+@check("ROLES_SAME", needs="contract")
 def same(context: CheckContext) -> Iterator[Violation]:
     role, execution = context.task.get("taskRoleArn"), context.task.get("executionRoleArn")
     if role and role == execution:

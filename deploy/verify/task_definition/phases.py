@@ -22,7 +22,7 @@ def phase_place(context: CheckContext) -> Place:
     return context.in_container("environment SHINE_PHASE", context.settings_phase)
 
 
-@check("PHASE")
+@check("PHASE", needs="contract")
 def meant(context: CheckContext) -> Iterator[Violation]:
     if context.phase is not None and context.settings_phase != context.phase:
         yield fail(
@@ -33,7 +33,7 @@ def meant(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check("PHASE_WEIGHTS")
+@check("PHASE_WEIGHTS", needs="contract")
 def weights(context: CheckContext) -> Iterator[Violation]:
     uri = given(context, URI)
     if context.settings_phase in FROM_S3 and URI not in context.secrets and not uri.startswith("s3://"):
@@ -46,7 +46,7 @@ def weights(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check("PHASE_PIN")
+@check("PHASE_PIN", needs="contract")
 def pin(context: CheckContext) -> Iterator[Violation]:
     if context.settings_phase in FROM_S3 and not given(context, PIN):
         yield fail(
@@ -57,7 +57,7 @@ def pin(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check("PHASE_KEYS")
+@check("PHASE_KEYS", needs="contract")
 def keys(context: CheckContext) -> Iterator[Violation]:
     if context.settings_phase == "full" and not given(context, KEYS):
         yield fail(
@@ -68,7 +68,7 @@ def keys(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check("MODEL_REQUIRED")
+@check("MODEL_REQUIRED", needs="contract")
 def required(context: CheckContext) -> Iterator[Violation]:
     text = context.environment.get(REQUIRE, "")
     if context.settings_phase == "simple" and text.lower() in TRUE:
@@ -80,7 +80,7 @@ def required(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check("WEIGHTS_IGNORED")
+@check("WEIGHTS_IGNORED", needs="contract")
 def ignored(context: CheckContext) -> Iterator[Violation]:
     if context.settings_phase == "simple" and (uri := given(context, URI)):
         yield warn(

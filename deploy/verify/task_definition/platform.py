@@ -1,12 +1,12 @@
 """Does the task definition fit Fargate and the image's needs: network mode, sizes, processor, logs."""
 
-import re
 from collections.abc import Iterator
 
 from deploy.findings.finding import CheckSkipped
+from deploy.taskdef.size import read as read_size
 from deploy.text import shown, words
-from deploy.verify.context import CheckContext
-from deploy.verify.registry import Violation, check, fail, warn
+from deploy.verify.context import CheckContext, Container
+from deploy.verify.registry import Violation, check, each_container, fail, warn
 
 GIB = 1024
 # CPU units → MiB of memory that Fargate offers with them.
@@ -22,17 +22,10 @@ SIZES: dict[int, tuple[int, ...]] = {
 CPU_UNITS = 1024  # of one CPU
 STORAGE_GIB = (21, 200)  # of ephemeralStorage; a task has 20 GiB without it
 LINUX = "LINUX"
-DRIVERS = ("awslogs", "splunk", "awsfirelens")
-AWSLOGS = ("awslogs-group", "awslogs-region", "awslogs-stream-prefix")
-REFUSED = (
-    "links",
-    "hostname",
-    "dnsServers",
-    "dnsSearchDomains",
-    "extraHosts",
-    "dockerSecurityOptions",
-    "credentialSpecs",
-)
+WINDOWS_UNITS = 1024  # of CPU that a Windows task has at least on Fargate
+SMALLEST_MIB = 6  # of a container's memory; Docker starts none with less
+REFUSED = ("links", "hostname", "dnsServers", "dnsSearchDomains", "extraHosts", "dockerSecurityOptions")
+DOMAINLESS = "credentialspecdomainless:"  # the only gMSA credentials that Fargate takes
 REFUSED_LINUX = ("devices", "sharedMemorySize", "maxSwap", "swappiness")
 
 
@@ -45,13 +38,12 @@ def size(context: CheckContext, key: str) -> int | None:
     text = context.task.get(key)
     if text is None:
         return None
-    parts = re.fullmatch(r"(\d{1,6})|(\d{1,3}(?:\.\d{1,3})?) ?(vcpu|gb)", text.strip().lower(), re.ASCII)
-    if parts is None or (parts[3] and (parts[3] == "vcpu") != (key == "cpu")):
+    if (number := read_size(text, key)) is None:
         raise CheckSkipped(f"not checked, since {key} is {shown(text)}")
-    return int(parts[1]) if parts[1] else round(float(parts[2]) * CPU_UNITS)
+    return number
 
 
-@check("NETWORK_MODE")
+@check("NETWORK_MODE", needs="fargate")
 def network_mode(context: CheckContext) -> Iterator[Violation]:
     mode = context.task.get("networkMode")
     if mode != "awsvpc":
@@ -62,7 +54,7 @@ def network_mode(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check("LAUNCH_TYPE")
+@check("LAUNCH_TYPE", needs="contract")
 def launch_type(context: CheckContext) -> Iterator[Violation]:
     types = context.task.get("requiresCompatibilities", [])
     if "FARGATE" not in types:
@@ -73,7 +65,7 @@ def launch_type(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check("FARGATE_SIZE")
+@check("FARGATE_SIZE", needs="fargate")
 def fargate_size(context: CheckContext) -> Iterator[Violation]:
     violations = []
     for key, example in (("cpu", '"1024"'), ("memory", '"2048"')):
@@ -96,6 +88,13 @@ def fargate_size(context: CheckContext) -> Iterator[Violation]:
             f"Set cpu to {min(SIZES, key=lambda units: abs(units - cpu))}.",
             context.in_task("cpu", cpu),
         )
+    elif cpu < WINDOWS_UNITS and context.windows:
+        yield fail(
+            f"cpu of the task is {cpu} units; a Windows task on Fargate has {WINDOWS_UNITS} at least.",
+            f"Set cpu to {WINDOWS_UNITS}, with a memory that goes with it.",
+            context.in_task("cpu", cpu),
+            context.in_task("runtimePlatform.operatingSystemFamily", "Windows"),
+        )
     elif memory not in SIZES[cpu]:
         offered = SIZES[cpu]
         nearest = next((mib for mib in offered if mib >= memory), offered[-1])
@@ -108,7 +107,7 @@ def fargate_size(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check("MEMORY_BELOW_MINIMUM")
+@check("MEMORY_BELOW_MINIMUM", needs="contract")
 def memory(context: CheckContext) -> Iterator[Violation]:
     least = context.contract.minimum.memory_mib
     limits = [("memory", size(context, "memory")), (f"{context.path}.memory", context.container.get("memory"))]
@@ -124,7 +123,7 @@ def memory(context: CheckContext) -> Iterator[Violation]:
             return
 
 
-@check("CPU_BELOW_MINIMUM")
+@check("CPU_BELOW_MINIMUM", needs="contract")
 def cpu(context: CheckContext) -> Iterator[Violation]:
     units, least = size(context, "cpu"), context.contract.minimum.cpus
     if units is not None and units in SIZES and units < least * CPU_UNITS:
@@ -138,31 +137,78 @@ def cpu(context: CheckContext) -> Iterator[Violation]:
 
 @check("CONTAINER_SHARE")
 def share(context: CheckContext) -> Iterator[Violation]:
-    for key in ("memory", "cpu"):
+    reservations = {
+        "cpu": [container.get("cpu") or 0 for container in context.containers],
+        "memory": [
+            container.get("memoryReservation") or container.get("memory") or 0 for container in context.containers
+        ],
+    }
+    for key, reserved in reservations.items():
         total = size(context, key)
-        reserved = sum(
-            container.get(key) or (key == "memory" and container.get("memoryReservation")) or 0
-            for container in context.containers
-        )
-        if total is not None and reserved > total:
+        if total is not None and sum(reserved) > total:
             yield fail(
-                f"The containers together reserve {key} {reserved}, but the task has {total}.",
+                f"The containers together reserve {key} {sum(reserved)}, but the task has {total}.",
                 f"Raise the task's {key}, or lower the containers'.",
-                context.in_task(f"containerDefinitions[].{key}", reserved),
+                context.in_task(f"containerDefinitions[].{key}", sum(reserved)),
                 context.in_task(key, total),
             )
-    for index, container in enumerate(context.containers):
-        reserved, limit = container.get("memoryReservation"), container.get("memory")
-        if reserved is not None and limit is not None and reserved > limit:
+    yield from _limits(context)
+
+
+def _limits(context: CheckContext) -> Iterator[Violation]:
+    """Limits of memory: of a container beside the task's and its own reservation, and of all together."""
+    total = size(context, "memory")
+    limits = [container.part.get("memory") or 0 for container in context.each]
+    for container, limit in zip(context.each, limits, strict=True):
+        reserved = container.part.get("memoryReservation")
+        if reserved is not None and limit and reserved > limit:
             yield fail(
-                f"Container {index + 1} reserves {reserved} MiB, but is limited to {limit} MiB.",
+                container.says(f"it reserves {reserved} MiB, but is limited to {limit} MiB."),
                 "Remove memoryReservation; the task's memory is enough.",
-                context.in_task(f"containerDefinitions[{index}].memoryReservation", reserved),
-                context.in_task(f"containerDefinitions[{index}].memory", limit),
+                container.place("memoryReservation", reserved),
+                container.place("memory", limit),
+            )
+        if total is not None and reserved and limit > total:
+            yield fail(
+                container.says(f"its limit is {limit} MiB of memory, but the task has {total} MiB."),
+                "Lower the container's memory, or raise the task's.",
+                container.place("memory", limit),
+                context.in_task("memory", total),
+            )
+    if (
+        total is not None
+        and sum(limits) > total >= max(limits)
+        and any(container.get("memoryReservation") for container in context.containers)
+    ):
+        yield warn(
+            f"The limits of the containers are {sum(limits)} MiB of memory together, but the task has {total} MiB: one "
+            "of them may be killed below its own limit.",
+            "Lower the limits, or raise the task's memory.",
+            context.in_task("containerDefinitions[].memory", sum(limits)),
+            context.in_task("memory", total),
+        )
+
+
+@check("CONTAINER_MEMORY")
+@each_container
+def container_memory(context: CheckContext, container: Container) -> Iterator[Violation]:
+    limit, reserved = container.part.get("memory"), container.part.get("memoryReservation")
+    if not limit and not reserved and context.task.get("memory") is None and not context.fargate:
+        yield fail(
+            container.says("it has neither memory nor memoryReservation, and the task no memory: ECS refuses it."),
+            "Set memoryReservation to the MiB that it usually needs, and memory to what it may take at most.",
+            container.place("memory", None),
+        )
+    for key, value in (("memory", limit), ("memoryReservation", reserved)):
+        if value and value < SMALLEST_MIB:
+            yield fail(
+                container.says(f"{key} is {value} MiB; a container needs {SMALLEST_MIB} MiB at least."),
+                f"Set {key} in MiB, or remove it.",
+                container.place(key, value),
             )
 
 
-@check("ARCHITECTURE")
+@check("ARCHITECTURE", needs="contract")
 def architecture(context: CheckContext) -> Iterator[Violation]:
     stated = context.task.get("runtimePlatform", {}).get("cpuArchitecture")
     needed = context.contract.ecs_architecture
@@ -177,7 +223,7 @@ def architecture(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check("OPERATING_SYSTEM")
+@check("OPERATING_SYSTEM", needs="contract")
 def system(context: CheckContext) -> Iterator[Violation]:
     stated = context.task.get("runtimePlatform", {}).get("operatingSystemFamily", LINUX)
     if stated != LINUX:
@@ -190,7 +236,13 @@ def system(context: CheckContext) -> Iterator[Violation]:
 
 @check("ESSENTIAL")
 def essential(context: CheckContext) -> Iterator[Violation]:
-    if context.container.get("essential", True) is not True:
+    if all(container.get("essential", True) is False for container in context.containers):
+        yield fail(
+            "essential is false for every container; ECS refuses such a task.",
+            "Set essential to true for the container that the task is for.",
+            context.in_task("containerDefinitions[].essential", False),
+        )
+    elif context.ours and context.container.get("essential", True) is not True:
         yield fail(
             "essential is false for the serving container: the task would go on after the container ends.",
             "Set essential to true.",
@@ -198,7 +250,7 @@ def essential(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check("FARGATE_REFUSES")
+@check("FARGATE_REFUSES", needs="fargate")
 def refused(context: CheckContext) -> Iterator[Violation]:
     refused_values = []
     for index, container in enumerate(context.containers):
@@ -211,6 +263,8 @@ def refused(context: CheckContext) -> Iterator[Violation]:
         ]
         added = [name for name in linux.get("capabilities", {}).get("add", []) if name != "SYS_PTRACE"]
         refused_values += [(f"{path}.linuxParameters.capabilities.add", added)] if added else []
+        if foreign := [spec for spec in container.get("credentialSpecs", []) if not spec.startswith(DOMAINLESS)]:
+            refused_values.append((f"{path}.credentialSpecs", foreign))
         if container.get("resourceRequirements"):
             refused_values.append((f"{path}.resourceRequirements", "GPU or accelerator"))
     task = context.task
@@ -227,7 +281,7 @@ def refused(context: CheckContext) -> Iterator[Violation]:
         yield fail(f"{path} is {shown(value)}, which Fargate refuses.", f"Remove {path}.", context.in_task(path, value))
 
 
-@check("EPHEMERAL_STORAGE")
+@check("EPHEMERAL_STORAGE", needs="fargate")
 def storage(context: CheckContext) -> Iterator[Violation]:
     gib = context.task.get("ephemeralStorage", {}).get("sizeInGiB", STORAGE_GIB[0])
     if not STORAGE_GIB[0] <= gib <= STORAGE_GIB[1]:
@@ -235,29 +289,4 @@ def storage(context: CheckContext) -> Iterator[Violation]:
             f"ephemeralStorage.sizeInGiB is {gib}; Fargate accepts {STORAGE_GIB[0]} to {STORAGE_GIB[1]}.",
             "Remove ephemeralStorage: a task has 20 GiB without it.",
             context.in_task("ephemeralStorage.sizeInGiB", gib),
-        )
-
-
-@check("LOGS")
-def logs(context: CheckContext) -> Iterator[Violation]:
-    configuration = context.container.get("logConfiguration")
-    if configuration is None:
-        yield warn(
-            "The container has no logConfiguration, so its log is lost.",
-            'Add logConfiguration with logDriver "awslogs"; `trail render` prints one.',
-            context.in_container("logConfiguration", None),
-        )
-        return
-    driver, options = configuration.get("logDriver"), configuration.get("options", {})
-    if driver not in DRIVERS:
-        yield fail(
-            f"logConfiguration.logDriver is {shown(driver)}; Fargate supports {', '.join(DRIVERS)}.",
-            'Set logDriver to "awslogs".',
-            context.in_container("logConfiguration.logDriver", driver),
-        )
-    elif driver == "awslogs" and (missing := [key for key in AWSLOGS if not str(options.get(key, "")).strip()]):
-        yield fail(
-            f"logConfiguration lacks {', '.join(missing)}, which awslogs needs on Fargate.",
-            f"Add {', '.join(missing)} to its options.",
-            context.in_container("logConfiguration.options", sorted(options)),
         )

@@ -10,25 +10,30 @@ from bentos.skin.settings import INJECTED, PREFIX, SettingsError
 from bentos.skin.settings import read as read_settings
 from deploy.config.image_contract import STAND_IN, Schema
 from deploy.findings.finding import CheckSkipped
-from deploy.text import shown
-from deploy.verify.context import CheckContext
-from deploy.verify.registry import Violation, check, fail, warn
+from deploy.redact import HIDDEN, masked
+from deploy.taskdef import secret_values
+from deploy.taskdef.placeholders import is_placeholder
+from deploy.text import printable, shown
+from deploy.verify.context import CheckContext, Container
+from deploy.verify.registry import Violation, check, each_container, fail, warn
 
 TRUTHS = {"true", "false", "1", "0", "yes", "no", "on", "off", "t", "f", "y", "n"}  # as pydantic reads them
 NUMBERS = {
     "integer": (re.compile(r"[+-]?\d{1,300}", re.ASCII), "a whole number"),
     "number": (re.compile(r"[+-]?(\d{1,300}(\.\d{0,300})?|\.\d{1,300})([eE][+-]?\d{1,3})?", re.ASCII), "a number"),
 }
+MOST_NAMED = 4  # variables in a sentence
 MAX_CHARACTERS = 4096  # of a value that is matched with a pattern
-LOOKS_SECRET = re.compile(
-    r"(^|_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|SECRETS|TOKEN|TOKENS|CREDENTIALS?|API_?KEYS?|PRIVATE_KEY|ACCESS_KEY"
-    r"|SECRET_KEY|KEYS?)$|^AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN)$",
-    re.IGNORECASE,
+SECRET = re.compile(  # RDS and others name the secrets that they manage rds!cluster-…
+    r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@!-]+(:[^:]*:[^:]*:[^:]*)?", re.ASCII
 )
-SECRET = re.compile(
-    r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]+(:[^:]*:[^:]*:[^:]*)?", re.ASCII
+PARAMETER = re.compile(r"arn:aws[a-z-]*:ssm:[a-z0-9-]+:\d{12}:parameter/[\w/.-]+|/?\w[\w/.-]*", re.ASCII)
+ENV_FILE = re.compile(r"arn:aws[a-z-]*:s3:::[a-z0-9][a-z0-9.-]*/.+")
+# Variables of frameworks that the image does not use, and of the service that it replaced.
+IGNORED = re.compile(
+    r"(?:FLASK|DJANGO|GUNICORN|UVICORN|STREAMLIT|TORCHSERVE|TF_SERVING)_\w+|(?:AWS_)?S3_(?:MODEL_)?BUCKET(?:_NAME)?"
+    r"|(?!\w+_KEY$)(?:[A-Z0-9]+_)*(?:ML|MODEL|FALLBACK)(?:_[A-Z0-9]+)*"
 )
-PARAMETER = re.compile(r"arn:aws[a-z-]*:ssm:[a-z0-9-]+:\d{12}:parameter/[\w/.-]+|/?[A-Za-z][\w/.-]*", re.ASCII)
 
 
 def misfit(schema: Schema, text: str) -> str | None:
@@ -72,7 +77,7 @@ def is_setting(name: str) -> bool:
     return name.upper().startswith(PREFIX) and not INJECTED.fullmatch(name)
 
 
-@check("SETTING_UNKNOWN")
+@check("SETTING_UNKNOWN", needs="contract")
 def unknown(context: CheckContext) -> Iterator[Violation]:
     known = {setting.name for setting in context.contract.settings}
     for kind, names in (("environment", context.environment), ("secrets", context.secrets)):
@@ -88,7 +93,7 @@ def unknown(context: CheckContext) -> Iterator[Violation]:
                 )
 
 
-@check("SETTING_VALUE")
+@check("SETTING_VALUE", needs="contract")
 def values(context: CheckContext) -> Iterator[Violation]:
     for setting in context.contract.settings:
         name, text = setting.name, context.environment.get(setting.name, "")
@@ -101,7 +106,7 @@ def values(context: CheckContext) -> Iterator[Violation]:
             )
 
 
-@check("SETTINGS_REFUSED")
+@check("SETTINGS_REFUSED", needs="contract")
 def together(context: CheckContext) -> Iterator[Violation]:
     if not context.own_contract:
         raise CheckSkipped("not checked, since the image has other settings than this checkout")
@@ -125,75 +130,153 @@ def together(context: CheckContext) -> Iterator[Violation]:
         )
 
 
-@check("SETTING_TWICE")
-def twice(context: CheckContext) -> Iterator[Violation]:
+@check("SETTING_IGNORED", needs="contract")
+def ignored(context: CheckContext) -> Iterator[Violation]:
     names = [
-        variable.get("name", "") for key in ("environment", "secrets") for variable in context.container.get(key, [])
+        name for name in (*context.environment, *context.secrets) if IGNORED.fullmatch(name) and not is_setting(name)
     ]
-    for name, times in Counter(names).items():
+    if names:
+        yield warn(
+            f"The image does not read {', '.join(map(printable, names[:MOST_NAMED]))}"
+            f"{', …' if len(names) > MOST_NAMED else ''}; its settings begin with {PREFIX}.",
+            "Remove them; docs/configuration.md lists the settings, SHINE_PHASE and SHINE_WEIGHTS_URI among them.",
+            *(context.in_container(f"environment {name}", name) for name in names[:MOST_NAMED]),
+        )
+
+
+@check("SETTING_TWICE")
+@each_container
+def twice(context: CheckContext, container: Container) -> Iterator[Violation]:
+    names = {
+        key: [variable.get("name", "") for variable in container.part.get(key, [])]
+        for key in ("environment", "secrets")
+    }
+    for name, times in Counter([*names["environment"], *names["secrets"]]).items():
         if times > 1:
-            both = name in context.environment and name in context.secrets
+            both = name in names["environment"] and name in names["secrets"]
             where = "in both environment and secrets" if both else f"{times} times"
-            yield fail(
-                f"{name} is set {where}.", "Keep one of them.", context.in_container(f"environment {name}", times)
+            make = fail if both or context.is_own(container) else warn  # ECS takes two equal names of environment
+            yield make(
+                container.says(f"{shown(name)} is set {where}."),
+                "Keep one of them.",
+                container.place(f"environment {name}", times),
             )
 
 
 @check("VARIABLE_NAME")
-def named(context: CheckContext) -> Iterator[Violation]:
+@each_container
+def named(_context: CheckContext, container: Container) -> Iterator[Violation]:
     for key in ("environment", "secrets"):
-        for index, variable in enumerate(context.container.get(key, [])):
+        for index, variable in enumerate(container.part.get(key, [])):
             name = variable.get("name", "")
             if not name.strip() or "=" in name:
                 yield fail(
-                    f"{key}[{index}] has the name {shown(name)}.",
+                    container.says(f"{key}[{index}] has the name {shown(name)}."),
                     "Write the name in name and the value in value.",
-                    context.in_container(f"{key}[{index}].name", name),
+                    container.place(f"{key}[{index}].name", name),
                 )
 
 
-@check("ENVIRONMENT_FILE")
-def environment_file(context: CheckContext) -> Iterator[Violation]:
-    for index, file in enumerate(context.container.get("environmentFiles", [])):
+@check("PLACEHOLDER")
+def placeholder(context: CheckContext) -> Iterator[Violation]:
+    found = [
+        (container, variable.get("name", ""), masked(variable.get("value", "")))
+        for container in context.each
+        for variable in container.part.get("environment", [])
+        if is_placeholder(variable.get("value", ""))
+    ]
+    if found:
+        named = ", ".join(f"{shown(name)} is {shown(value)}" for _, name, value in found[:MOST_NAMED])
         yield warn(
-            f"Settings come from the file {shown(file.get('value'))} too, which can change without a new revision.",
-            "Move the settings to environment.",
-            context.in_container(f"environmentFiles[{index}].value", file.get("value")),
+            f"{named}{', …' if len(found) > MOST_NAMED else ''}: ECS passes such values on as they stand; is this a "
+            "template?",
+            "Render the template first, or write the values.",
+            *(container.place(f"environment {name}", value) for container, name, value in found[:MOST_NAMED]),
         )
+
+
+@check("ENVIRONMENT_FILE")
+@each_container
+def environment_file(context: CheckContext, container: Container) -> Iterator[Violation]:
+    for index, file in enumerate(container.part.get("environmentFiles", [])):
+        value = str(file.get("value", ""))
+        place = container.place(f"environmentFiles[{index}].value", value)
+        if not ENV_FILE.fullmatch(value) or not value.endswith(".env"):
+            yield fail(
+                container.says(
+                    f"environmentFiles[{index}] is {shown(value)}; ECS takes the ARN of an object in S3 whose name "
+                    "ends with .env."
+                ),
+                "Rename the object, as in arn:aws:s3:::bucket/folder/name.env.",
+                place,
+            )
+        elif context.is_own(container):
+            yield warn(
+                container.says(
+                    f"settings come from the file {shown(value)} too, which can change without a new revision."
+                ),
+                "Move the settings to environment.",
+                place,
+            )
 
 
 @check("SECRET_IN_PLAIN")
-def in_plain(context: CheckContext) -> Iterator[Violation]:
-    secret = {setting.name for setting in context.contract.settings if setting.secret}
-    settings = {setting.name for setting in context.contract.settings}
-    variables = [
-        (name, str(variable.get("value", "")), f"containerDefinitions[{index}].environment {name}")
-        for index, container in enumerate(context.containers)
-        for variable in container.get("environment", [])
-        if (name := variable.get("name", ""))
-    ]
-    for name, value, path in variables:
+@each_container
+def in_plain(context: CheckContext, container: Container) -> Iterator[Violation]:
+    settings = {setting.name: setting.secret for setting in context.contract.settings} if context.ours else {}
+    for name, value in _texts(container):
+        looks = secret_values.kind_of(value)
         repair = (
-            f"Store a new value in Secrets Manager and name its ARN in secrets; the value of {name} is no longer "
-            "secret."
+            f"Store a new value in Secrets Manager and name its ARN in secrets; the value of {shown(name)} is no "
+            "longer secret."
         )
-        place = context.in_task(path, "not shown")
-        if name in secret and value:
-            yield fail(f"{name} is a secret of the image, but its value is written in environment.", repair, place)
-        elif name not in settings and value and LOOKS_SECRET.search(name) and not value.startswith("arn:"):
-            yield warn(f"{shown(name)} looks like a secret, and its value is written in environment.", repair, place)
+        place = container.place(name, "not shown")
+        variable = name.removeprefix("environment ")
+        if settings.get(variable) and value:
+            yield fail(
+                container.says(f"{variable} is a secret of the image, but its value is written in environment."),
+                repair,
+                place,
+            )
+        elif looks is not None:
+            yield warn(container.says(f"{shown(variable)} holds {looks}, in plain text."), repair, place)
+        elif variable not in settings and secret_values.is_secret(variable, value):
+            yield warn(
+                container.says(f"{shown(variable)} looks like a secret, and its value is written in plain text."),
+                repair,
+                place,
+            )
+
+
+def _texts(container: Container) -> Iterator[tuple[str, str]]:
+    """Paths in a container where secrets are often written, with their texts; variables as `environment NAME`."""
+    for secret in container.part.get("secrets", []):
+        yield "secrets valueFrom", str(secret.get("valueFrom", ""))
+    for variable in container.part.get("environment", []):
+        if name := variable.get("name", ""):
+            yield f"environment {name}", str(variable.get("value", ""))
+    for name, value in container.part.get("logConfiguration", {}).get("options", {}).items():
+        yield f"logConfiguration.options.{name}", str(value)
+    for key in ("command", "entryPoint"):
+        for word in container.part.get(key, []):
+            yield key, str(word)
 
 
 @check("SECRET_ARN")
-def arn(context: CheckContext) -> Iterator[Violation]:
-    for name, value in context.secrets.items():
+@each_container
+def arn(_context: CheckContext, container: Container) -> Iterator[Violation]:
+    named = [(secret, "secrets") for secret in container.part.get("secrets", [])]
+    options = container.part.get("logConfiguration", {}).get("secretOptions", [])
+    for secret, key in [*named, *((option, "logConfiguration.secretOptions") for option in options)]:
+        name, value = secret.get("name", ""), secret.get("valueFrom", "")
         if SECRET.fullmatch(value) or PARAMETER.fullmatch(value):
             continue
+        value = HIDDEN if secret_values.kind_of(value) else value
         hint = "it is neither the ARN of a secret nor a parameter"
         if ":secretsmanager:" in value and value.count(":") in (7, 8):
             hint = "a JSON key needs three colons after the secret's name, as in …:json-key::"
         yield fail(
-            f"The secret {name} comes from {shown(value)}; {hint}.",
+            container.says(f"the secret {name} comes from {shown(value)}; {hint}."),
             "Write arn:aws:secretsmanager:region:account:secret:name, with :json-key:: where the secret is JSON.",
-            context.in_container(f"secrets {name}", value),
+            container.place(f"{key} {name}", value),
         )

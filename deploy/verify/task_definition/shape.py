@@ -3,12 +3,17 @@
 import re
 from collections.abc import Iterator
 
-from deploy.text import printable, shown, words
+from deploy.redact import HIDDEN
+from deploy.taskdef import secret_values
+from deploy.taskdef.schema import PORTS, ShapeViolation
+from deploy.text import shown
 from deploy.verify.context import CheckContext
-from deploy.verify.registry import Violation, check, fail
+from deploy.verify.registry import Violation, check, fail, warn
 
 FAMILY = re.compile(r"[A-Za-z0-9_-]{1,255}")
 MAX_CONTAINERS = 10  # in one task definition
+VARIABLE = re.compile(r"containerDefinitions\[(?P<container>\d+)\]\.environment\[(?P<variable>\d+)\]\.value")
+MOST_NAMED = 6  # keys in a sentence
 
 
 @check("FIELD_UNKNOWN")
@@ -33,13 +38,45 @@ def unknown(context: CheckContext) -> Iterator[Violation]:
 def types(context: CheckContext) -> Iterator[Violation]:
     for violation in context.shape:
         if violation.kind == "type":
-            value = "null" if violation.value is None else shown(violation.value)
-            sentence = f"{violation.path} is {value}, but the API demands {violation.expected}."
-            yield fail(
-                sentence,
-                f"Write {violation.path} as {violation.expected}.",
-                context.in_task(violation.path, violation.value),
-            )
+            value = HIDDEN if _is_secret(context, violation) else violation.value
+            said = "null" if value is None else shown(value)
+            sentence = f"{violation.path} is {said}, but the API demands {violation.expected}."
+            repair = f"Write {violation.path} as {violation.expected}."
+            yield fail(sentence, repair, context.in_task(violation.path, value))
+    yield from _nulls(context)
+
+
+def _is_secret(context: CheckContext, violation: ShapeViolation) -> bool:
+    """Whether the value is that of a variable whose name says that it is secret, or whose name cannot be read."""
+    place = VARIABLE.fullmatch(violation.path)
+    if place is None:
+        return False
+    containers = dict.get(context.task, "containerDefinitions")
+    container = containers[int(place["container"])] if isinstance(containers, list) else {}
+    variables = dict.get(container, "environment")
+    name = dict.get(variables[int(place["variable"])], "name") if isinstance(variables, list) else None
+    return not isinstance(name, str) or secret_values.is_secret(name, str(violation.value))
+
+
+def _nulls(context: CheckContext) -> Iterator[Violation]:
+    """One violation for all keys without a value."""
+    paths = [violation.path for violation in context.shape if violation.kind == "null"]
+    if not paths:
+        return
+    place = context.in_task(paths[0], None)
+    needed = [path for path in paths if path.endswith(f".{PORTS}")] if context.ours else []
+    if needed:
+        yield fail(f"{needed[0]} is null, but the image listens on a port.", f"Write {needed[0]} as a list.", place)
+    if others := [path for path in paths if path not in needed]:
+        names = [path.rpartition(".")[2] for path in others]
+        listed = ", ".join([*dict.fromkeys(names[:MOST_NAMED]), *(["…"] if len(names) > MOST_NAMED else [])])
+        what = "1 key has" if len(others) == 1 else f"{len(others)} keys have"
+        yield warn(
+            f"{what} no value ({listed}); such keys were read as left out. The console writes them, but the AWS CLI "
+            "refuses a null.",
+            "Remove them: `jq 'del(.. | select(. == null))' FILE`.",
+            place,
+        )
 
 
 @check("FIELD_MISSING")
@@ -95,7 +132,7 @@ def containers(context: CheckContext) -> Iterator[Violation]:
     if not 0 < len(definitions) <= MAX_CONTAINERS:
         yield fail(
             f"There are {len(definitions)} containers; a task has 1 to {MAX_CONTAINERS}.",
-            "Describe the serving container; `trail render` prints it.",
+            "Describe the containers in containerDefinitions.",
             context.in_task("containerDefinitions", len(definitions)),
         )
     names = [container.get("name", "") for container in definitions]
@@ -105,22 +142,6 @@ def containers(context: CheckContext) -> Iterator[Violation]:
             sentence = (
                 f"Container {index + 1} is named {shown(name)}; ECS accepts letters, digits, hyphens, underscores."
             )
-            yield fail(sentence, f"Name it {context.contract.service}-api-gateway, for example.", place)
+            yield fail(sentence, "Give it another name, for example the service's.", place)
         elif name in names[:index]:
             yield fail(f"Two containers are named {shown(name)}.", "Give each its own name.", place)
-
-
-@check("DEPENDS_ON")
-def depends(context: CheckContext) -> Iterator[Violation]:
-    names = [container.get("name", "") for container in context.containers]
-    for index, container in enumerate(context.containers):
-        for number, dependency in enumerate(container.get("dependsOn", [])):
-            other, name = dependency.get("containerName"), container.get("name", "")
-            if other not in names or other == name:
-                path = f"containerDefinitions[{index}].dependsOn[{number}].containerName"
-                yield fail(
-                    f"Container {shown(name)} depends on {shown(other)}; the containers are {words(names)}.",
-                    "Name an existing container, or remove dependsOn.",
-                    context.in_task(path, other),
-                    context.in_task("containerDefinitions", [printable(name) for name in names]),
-                )
