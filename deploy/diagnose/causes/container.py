@@ -1,16 +1,37 @@
 """The container does not start, ends by itself, or is killed, nearly always for its memory."""
 
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from deploy.aws.task import OUT_OF_MEMORY, Task
+from deploy.aws.task import OUT_OF_MEMORY, Container, Task
 from deploy.diagnose.cause import Cause, CauseMatch, Matcher, Sentence, Weight, match_words, matched
+from deploy.diagnose.containers import (
+    KILLED,
+    capital,
+    container_of,
+    first_ended,
+    is_sidecar,
+    serving,
+    serving_name,
+    the_container,
+)
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.quotes import Quote, failed_reasons, log_lines, log_message, safe, stopped_task
+from deploy.diagnose.quotes import (
+    VOLUME,
+    Quote,
+    log_lines,
+    log_message,
+    matching,
+    safe,
+    start_failures,
+    stopped_task,
+)
 
 NO_PROGRAM = re.compile(
-    r"exec:? \\?\"?(?P<program>[^\s\"\\:]+)\\?\"?: (?:stat [^:]+: )?(?P<why>(?:executable file )?not found|"
-    r"no such file or directory|permission denied)|"
+    r"exec:? (?:\\*\"(?P<quoted>[^\"\\]+)\\*\"|(?P<program>[^\s\"\\:]+)): (?:stat [^\"]+?(?:: |\.\.\.))?"
+    r"(?P<why>(?:executable file )?not found|"
+    r"no such file or direc\w*|permission denied)|"
     r"(?:^|sh: )(?:\d+: |line \d+: )?(?P<shell>[\w./-]+): (?:command )?not found"
 )
 NO_MODULE = re.compile(
@@ -31,23 +52,60 @@ NATIVE = {132: "SIGILL, an instruction that this CPU does not have", 134: "SIGAB
 NOT_STARTED = re.compile(
     r"CannotStartContainerError|CannotCreateContainerError|ContainerRuntimeError|runc create failed"
 )
-START_TIMEOUT = re.compile(r"(?:ContainerRuntime|Docker)TimeoutError|Could not transition to (?:running|created)")
-NO_VOLUME = re.compile(r"CannotCreateVolumeError|Failed to invoke EFS|unable to (?:mount|copy contents to) volume")
+START_TIMEOUT = re.compile(r"(?:ContainerRuntime|Docker)TimeoutError|Could not transition to \w+; timed out")
+NO_USER = re.compile(r"unable to find (?:user|group) (?P<user>[^\s:]+)|no matching entries in (?:passwd|group) file")
+# Why a volume cannot be mounted, in words of the mount helper; what that means; what to do.
+VOLUME_REASONS = (
+    (
+        re.compile(r"(?i)failed to resolve|no such host|mount target"),
+        "the name of the file system cannot be resolved",
+        "Correct the file system's id, create a mount target in each zone of the tasks' subnets, and enable DNS "
+        "resolution and DNS host names in the VPC.",
+    ),
+    (
+        re.compile(r"(?i)access denied|AccessDenied|not authorized|permission denied|operation not permitted"),
+        "access is denied",
+        "Allow the task role elasticfilesystem:ClientMount and ClientWrite on the file system, in its policy and in "
+        "the file system's, and turn on iam and transitEncryption in the volume; or correct the access point's user. "
+        "An EBS volume needs the ECS infrastructure role.",
+    ),
+    (
+        re.compile(r"(?i)no such file or directory|not a directory|does not exist"),
+        "the folder to mount does not exist",
+        "Create the folder in the file system, or use an access point that creates it; correct rootDirectory or the "
+        "source path.",
+    ),
+    (
+        re.compile(r"(?i)tim(?:ed|e) ?out|deadline exceeded|reset by peer|refused"),
+        "its server does not answer",
+        "Allow TCP 2049 (NFS) from the tasks' security group in the security group of the mount targets, and let the "
+        "tasks' group reach it; a mount target that was just created needs about 90 s.",
+    ),
+)
 TOO_LITTLE = re.compile(r"^shine: the memory limit is (?P<limit>\d+) MiB; this image needs (?P<least>\d+) MiB")
-KILLED = 137
-KILLED_FOR_MEMORY = re.compile(OUT_OF_MEMORY)
+KILLED_FOR_MEMORY = re.compile(f"{OUT_OF_MEMORY}|OOM-killed")
 STOP_SLACK_S = 5.0  # between the end of stopTimeout and the time that ECS notes
 
 
-def ended(evidence: Evidence) -> list[Task]:
-    """Tasks whose container ran and ended by itself, the newest first."""
-    return [
-        task
+def first_ends(evidence: Evidence) -> list[tuple[Task, Container]]:
+    """Tasks that ended by themselves, the newest first, each with the container that ended first."""
+    ends = [
+        (task, first_ended(evidence, task))
         for task in evidence.failed
-        if task.exit_code is not None
-        and task.stop_code != "ServiceSchedulerInitiated"
-        and "health checks" not in task.stopped_reason
+        if task.stop_code != "ServiceSchedulerInitiated" and "health checks" not in task.stopped_reason
     ]
+    return [(task, container) for task, container in ends if container is not None]
+
+
+def ends(evidence: Evidence, codes: Collection[int] | None = None) -> list[tuple[Task, Container]]:
+    """Tasks whose serving container ended by itself, the newest first; with one of some exit codes."""
+    own = [(task, container) for task, container in first_ends(evidence) if not is_sidecar(evidence, task, container)]
+    return [(task, container) for task, container in own if codes is None or (container.exit_code or 0) in codes]
+
+
+def ended(evidence: Evidence) -> list[Task]:
+    """Tasks whose serving container ran and ended by itself, the newest first."""
+    return [task for task, _ in ends(evidence)]
 
 
 def ended_logs(evidence: Evidence) -> list[Quote]:
@@ -57,14 +115,20 @@ def ended_logs(evidence: Evidence) -> list[Quote]:
 
 def start_errors(evidence: Evidence) -> list[Quote]:
     """Why containers could not be started; with exit code 126 or 127 the shell says it in the log."""
-    reasons = [quote for quote in failed_reasons(evidence) if NOT_STARTED.search(quote.text) or "exec:" in quote.text]
-    shells = [task for task in ended(evidence) if task.exit_code in (126, 127)]
-    return [*reasons, *log_lines(evidence, shells)]
+    reasons = [quote for quote in start_failures(evidence) if NOT_STARTED.search(quote.text) or "exec:" in quote.text]
+    return [*reasons, *log_lines(evidence, [task for task, _ in ends(evidence, (126, 127))])]
 
 
-def exit_codes(tasks: list[Task]) -> list[Quote]:
-    """Exit codes and reasons of tasks."""
-    return [stopped_task(task, f"exit code {task.exit_code}. {' '.join(task.reasons)}") for task in tasks]
+def exit_codes(ended: Iterable[tuple[Task, Container]]) -> list[Quote]:
+    """Exit codes and reasons of tasks; of one with several containers, the codes of all."""
+    quotes = []
+    for task, container in ended:
+        codes = f"exit code {container.exit_code}"
+        if len(task.containers) > 1:
+            others = [other for other in task.containers if other is not container and other.exit_code is not None]
+            codes = ", ".join(f"{safe(each.name, 60)}: exit code {each.exit_code}" for each in (container, *others))
+        quotes.append(stopped_task(task, f"{codes}. {' '.join(task.reasons)}", container.name))
+    return quotes
 
 
 def exited_with(pattern: re.Pattern[str], sentence: Sentence) -> Matcher:
@@ -75,94 +139,158 @@ def exited_with(pattern: re.Pattern[str], sentence: Sentence) -> Matcher:
         cause = match_log(evidence)
         if cause is None:
             return None
-        codes = exit_codes([task for task in ended(evidence) if task.id in cause.tasks])[:1]
+        codes = exit_codes([end for end in ends(evidence) if end[0].id in cause.tasks])[:1]
         return replace(cause, lines=[*cause.lines[:3], *(quote.line for quote in codes)])
 
     return match
 
 
-def _program(_: Evidence, match: re.Match[str]) -> str:
+def entry_point(evidence: Evidence) -> CauseMatch | None:
+    """The program to start does not exist, or may not be executed; a command with arguments may be one word."""
+    matches = matching(start_errors(evidence), NO_PROGRAM)
+    if not matches:
+        return None
+    quote, match = matches[0]
+    program = match["quoted"] or match["program"] or match["shell"]
     why = "may not be executed" if match["why"] == "permission denied" else "is not in the image"
-    return f"The container cannot start: {safe(match['program'] or match['shell'], 120)} {why}."
+    repair, words = None, program.split()
+    if match["quoted"] and len(words) > 1:
+        why += ", because the whole command is one word"
+        listed = ", ".join(f'"{safe(word, 40)}"' for word in words[:3]) + (", …" if len(words) > 3 else "")
+        repair = f"Write the program and each argument as an element of its own in entryPoint or command: [{listed}]."
+    name = the_container(container_of(evidence, quote))
+    sentence = f"{capital(name)} cannot start: {safe(program, 120)} {why}."
+    return matched(sentence, [quote for quote, _ in matches], repair=repair)
 
 
-def _dependency(_: Evidence, match: re.Match[str]) -> str:
+def _user(evidence: Evidence, quote: Quote, match: re.Match[str]) -> str:
+    user = f" {safe(match['user'], 60)}" if match["user"] else ", or the group,"
+    return f"{capital(the_container(container_of(evidence, quote)))} cannot start: the user{user} is not in the image."
+
+
+def _dependency(_: Evidence, quote: Quote, match: re.Match[str]) -> str:
     missing = match["module"] or match["library"]
     error = f"{safe(missing, 80)} is not in the image" if missing else safe(match["error"], 200)
-    return f"The service ends at its start: {error.rstrip('.')}."
+    return f"The service in {the_container(quote.container)} ends at its start: {error.rstrip('.')}."
 
 
-def _port_taken(evidence: Evidence, _: re.Match[str]) -> str:
+def _setting(_: Evidence, quote: Quote, match: re.Match[str]) -> str:
+    return f"The service in {the_container(quote.container)} refuses to start: {safe(match['error'], 400)}"
+
+
+def _port_taken(evidence: Evidence, quote: Quote, _: re.Match[str]) -> str:
     ports = ", ".join(map(str, evidence.definition.ports)) if evidence.definition else ""
-    return f"The service cannot listen{f' on {ports}' if ports else ''}: another process of the task listens there."
+    return (
+        f"The service cannot listen{f' on {ports}' if ports else ''} in {the_container(quote.container)}: another "
+        "process of the task listens there."
+    )
 
 
-def _not_writable(evidence: Evidence, match: re.Match[str]) -> str:
+def _not_writable(evidence: Evidence, quote: Quote, match: re.Match[str]) -> str:
     root = "; readonlyRootFilesystem is set" if evidence.definition and evidence.definition.read_only else ""
-    return f"The service cannot write to {safe(match['path'] or 'its disk', 120)}{root}."
+    where = safe(match["path"] or "its disk", 120)
+    return f"The service in {the_container(quote.container)} cannot write to {where}{root}."
+
+
+def volume(evidence: Evidence) -> CauseMatch | None:
+    """A volume cannot be mounted; the words of the mount helper say why."""
+    matches = matching([quote for quote in start_failures(evidence) if "CannotPull" not in quote.text], VOLUME)
+    if not matches:
+        return None
+    quote = matches[0][0]
+    means, repair = next(((why, do) for words, why, do in VOLUME_REASONS if words.search(quote.text)), ("", None))
+    name = the_container(container_of(evidence, quote))
+    sentence = f"A volume of {name} cannot be mounted{f': {means}' if means else ''}."
+    return matched(sentence, [quote for quote, _ in matches], repair=repair)
 
 
 def crashed(evidence: Evidence) -> CauseMatch | None:
     """The exit code is that of a signal of native code."""
-    tasks = [task for task in ended(evidence) if task.exit_code in NATIVE]
-    if not tasks:
+    crashes = ends(evidence, NATIVE)
+    if not crashes:
         return None
-    code = tasks[0].exit_code or 0
-    quotes = [*exit_codes(tasks), *log_lines(evidence, tasks)[:3]]
-    return matched(f"The container ended with exit code {code}: {NATIVE[code]}.", quotes)
+    code = crashes[0][1].exit_code or 0
+    quotes = [*exit_codes(crashes), *log_lines(evidence, [task for task, _ in crashes])[:3]]
+    return matched(f"{capital(the_container(crashes[0][1].name))} ended with exit code {code}: {NATIVE[code]}.", quotes)
 
 
 def exited(evidence: Evidence) -> CauseMatch | None:
     """The container ended by itself, and its exit code does not say why."""
-    tasks = [task for task in ended(evidence) if not _out_of_memory(task)]
-    tasks = [task for task in tasks if task.exit_code != KILLED and task.exit_code not in NATIVE]
-    if not tasks:
+    found = [end for end in ends(evidence) if not _out_of_memory(end[0])]
+    found = [end for end in found if end[1].exit_code != KILLED and end[1].exit_code not in NATIVE]
+    if not found:
         return None
-    log = log_lines(evidence, tasks[:1])
+    task, container = found[0]
+    log = log_lines(evidence, [task])
     last = f"the last log line: {safe(log_message(log[0].text), 200).rstrip('.')}" if log else "its log is empty"
-    codes = exit_codes(tasks)
-    sentence = f"The container ended by itself with exit code {tasks[0].exit_code}; {last}."
+    codes = exit_codes(found)
+    sentence = f"{capital(the_container(container.name))} ended by itself with exit code {container.exit_code}; {last}."
     return matched(sentence, [*codes[:1], *log[:4], *codes[1:]])
 
 
-def out_of_memory(evidence: Evidence) -> CauseMatch | None:
-    """ECS says that the kernel killed the container for its memory."""
-    sentence = f"The container used more memory than its limit{_limit(evidence)}, and the kernel killed it."
-    cause = match_words(failed_reasons, KILLED_FOR_MEMORY, sentence)(evidence)
-    if cause is None:
+def sidecar_exited(evidence: Evidence) -> CauseMatch | None:
+    """A sidecar ended by itself, and ECS then stopped the task."""
+    found = [end for end in first_ends(evidence) if is_sidecar(evidence, *end) and not _out_of_memory(end[0])]
+    if not found:
         return None
-    tasks = [task for task in evidence.failed if task.id in cause.tasks]
-    lines = [*cause.lines, *(_stop_quote(task).line for task in tasks[:1])]
+    task, container = found[0]
+    how = "was killed, with" if container.exit_code == KILLED else "ended by itself with"
+    own = serving(evidence, task)
+    after = f", {the_container(own.name)} too" if own is not None else ""
+    sentence = (
+        f"The sidecar {safe(container.name, 80)} {how} exit code {container.exit_code}; ECS then stopped the "
+        f"task{after}{f' (exit code {own.exit_code})' if own is not None and own.exit_code is not None else ''}."
+    )
+    return matched(sentence, exit_codes(found))
+
+
+def out_of_memory(evidence: Evidence) -> CauseMatch | None:
+    """ECS says that the kernel killed a container for its memory."""
+    matches = matching(start_failures(evidence), KILLED_FOR_MEMORY)
+    if not matches:
+        return None
+    name = container_of(evidence, matches[0][0])
+    own = name == serving_name(evidence) or not serving_name(evidence)
+    limit, repair = _limit(evidence) if own else "", None
+    if name and not own:
+        repair = f"Raise the memory limit of {the_container(name)}, or let it do less at a time."
+    sentence = f"{capital(the_container(name))} used more memory than its limit{limit}, and the kernel killed it."
+    quotes = [quote for quote, _ in matches]
+    tasks = [task for task in evidence.failed if task.id in {quote.task for quote in quotes}]
     # The second task dies as the first did: waiting only costs more photos.
-    return replace(cause, lines=lines, deterministic=len(tasks) > 1)
+    deterministic = len(tasks) > 1
+    last = [_stop_quote(task, container) for task in tasks[:1] if (container := first_ended(evidence, task))]
+    return matched(sentence, [*quotes[:5], *last], repair=repair, deterministic=deterministic)
 
 
 def killed(evidence: Evidence) -> CauseMatch | None:
     """The exit code is that of a kill, and ECS does not say why."""
-    tasks = [task for task in ended(evidence) if task.exit_code == KILLED and not _out_of_memory(task)]
-    if not tasks:
+    found = [end for end in ends(evidence, (KILLED,)) if not _out_of_memory(end[0])]
+    if not found:
         return None
     sentence = (
-        f"The container was killed (exit code {KILLED}), and ECS names no reason; "
+        f"{capital(the_container(found[0][1].name))} was killed (exit code {KILLED}), and ECS names no reason; "
         f"its memory limit{_limit(evidence)} is the first suspect."
     )
-    return matched(sentence, [*map(_stop_quote, tasks), *log_lines(evidence, tasks[:1])[:2]])
+    return matched(sentence, [*(_stop_quote(*end) for end in found), *log_lines(evidence, [found[0][0]])[:2]])
 
 
 def stop_timeout(evidence: Evidence) -> CauseMatch | None:
-    """ECS stopped a task, and killed it when stopTimeout was over."""
+    """ECS stopped a task, and killed its serving container when stopTimeout was over."""
     if evidence.definition is None:
         return None
     allowed = evidence.definition.stop_timeout
-    tasks = [task for task in evidence.stopped if _exceeded_stop_timeout(task, allowed)]
-    if not tasks:
+    own = [(task, container) for task in evidence.stopped if (container := serving(evidence, task)) is not None]
+    late = [(task, container) for task, container in own if _exceeded_stop_timeout(task, container, allowed)]
+    if not late:
         return None
-    sentence = f"A task that ECS stopped did not end within {allowed} s and was killed."
-    return matched(sentence, map(_stop_quote, tasks))
+    name = capital(the_container(late[0][1].name))
+    sentence = f"{name} of a task that ECS stopped did not end within {allowed} s and was killed."
+    return matched(sentence, [_stop_quote(*each) for each in late])
 
 
-def _exceeded_stop_timeout(task: Task, allowed: int) -> bool:
-    if task.exit_code != KILLED or task.stop_code == "EssentialContainerExited" or _out_of_memory(task):
+def _exceeded_stop_timeout(task: Task, container: Container, allowed: int) -> bool:
+    if container.exit_code != KILLED or task.stop_code == "EssentialContainerExited" or _out_of_memory(task):
         return False
     if not (task.stopping and task.stopped):
         return False
@@ -170,16 +298,17 @@ def _exceeded_stop_timeout(task: Task, allowed: int) -> bool:
 
 
 def _out_of_memory(task: Task) -> bool:
-    return any(OUT_OF_MEMORY in reason for reason in task.reasons)
+    return any(KILLED_FOR_MEMORY.search(reason) for reason in task.reasons)
 
 
 def _limit(evidence: Evidence) -> str:
     return f" of {evidence.definition.memory} MiB" if evidence.definition and evidence.definition.memory else ""
 
 
-def _stop_quote(task: Task) -> Quote:
+def _stop_quote(task: Task, container: Container) -> Quote:
     age = f" after {task.age:.0f} s" if task.age is not None else ""
-    return stopped_task(task, f"exit code {task.exit_code}{age}. {task.stopped_reason}")
+    name = f"{safe(container.name, 60)}: " if len(task.containers) > 1 else ""
+    return stopped_task(task, f"{name}exit code {container.exit_code}{age}. {task.stopped_reason}", container.name)
 
 
 CAUSES = (
@@ -191,7 +320,16 @@ CAUSES = (
         "ENTRYPOINT; `docker run --rm IMAGE` fails in the same way.",
         weight=Weight.STATED,
         deterministic=True,
-        match=match_words(start_errors, NO_PROGRAM, _program),
+        match=entry_point,
+    ),
+    Cause(
+        "USER_MISSING",
+        "The user that the container runs as is not in the image",
+        looks="`unable to find user …: no matching entries in passwd file`.",
+        repair="Correct user in the task definition (a rendered one sets none), or use a number: uid:gid.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=match_words(start_failures, NO_USER, _user),
     ),
     Cause(
         "DEPENDENCY_MISSING",
@@ -209,9 +347,7 @@ CAUSES = (
         repair="Correct it in trail.yaml (settings, or phases.….settings); `trail preflight` finds it earlier.",
         weight=Weight.STATED,
         deterministic=True,
-        match=exited_with(
-            SETTING_REFUSED, lambda _, match: f"The service refuses to start: {safe(match['error'], 400)}"
-        ),
+        match=exited_with(SETTING_REFUSED, _setting),
     ),
     Cause(
         "PORT_TAKEN",
@@ -247,15 +383,21 @@ CAUSES = (
         looks="`ContainerRuntimeTimeoutError: Could not transition to running; timed out after waiting …`.",
         repair="Try again; if it persists, the image or its volume is very large: read the log of the start.",
         weight=Weight.TWO_FACTS,
-        match=match_words(failed_reasons, START_TIMEOUT),
+        match=match_words(
+            start_failures,
+            START_TIMEOUT,
+            lambda evidence, quote, _: (
+                f"The container runtime gave up waiting for {the_container(container_of(evidence, quote))} to start."
+            ),
+        ),
     ),
     Cause(
         "VOLUME_FAILED",
         "A volume of the task cannot be mounted",
-        looks="`CannotCreateVolumeError`, `Failed to invoke EFS utils commands to set up EFS volumes`.",
+        looks="`failed to invoke EFS utils commands to set up EFS volumes`, `CannotCreateVolumeError`, `EBS volume …`.",
         repair="Check the volume in the task definition. A rendered one has only an empty volume of the task's own.",
         weight=Weight.STATED,
-        match=match_words(failed_reasons, NO_VOLUME),
+        match=volume,
     ),
     Cause(
         "CONTAINER_NOT_STARTED",
@@ -264,7 +406,13 @@ CAUSES = (
         repair="Read ECS's reason in the evidence; start the image by hand with the same user, volumes and command.",
         weight=Weight.SYMPTOM,
         symptom=True,
-        match=match_words(failed_reasons, NOT_STARTED),
+        match=match_words(
+            start_failures,
+            NOT_STARTED,
+            lambda evidence, quote, _: (
+                f"The container runtime cannot start {the_container(container_of(evidence, quote))}."
+            ),
+        ),
     ),
     Cause(
         "EXITED",
@@ -276,6 +424,16 @@ CAUSES = (
         match=exited,
     ),
     Cause(
+        "SIDECAR_EXITED",
+        "A sidecar ended, and the task with it",
+        looks="`Essential container in task exited`, a sidecar's code, and 143, 137 or 0 of the serving container.",
+        repair="Read the sidecar's own log. If the service can do without it, set essential to false for it in the "
+        "task definition.",
+        weight=Weight.SYMPTOM,
+        symptom=True,
+        match=sidecar_exited,
+    ),
+    Cause(
         "MEMORY_BELOW_MINIMUM",
         "The memory limit is below the image's minimum",
         looks="`shine: the memory limit is … MiB; this image needs … MiB` in the log, exit code 1.",
@@ -285,9 +443,9 @@ CAUSES = (
         match=match_words(
             ended_logs,
             TOO_LITTLE,
-            lambda _, match: (
-                f"The task has {match['limit']} MiB of memory, but the image needs {match['least']} MiB "
-                "and refuses to start."
+            lambda _, quote, match: (
+                f"The task has {match['limit']} MiB of memory, but the image needs {match['least']} MiB: "
+                f"{the_container(quote.container)} refuses to start."
             ),
         ),
     ),

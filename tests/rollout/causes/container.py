@@ -5,6 +5,7 @@ from tests.rollout.causes.evidence import (
     UP,
     Example,
     Miss,
+    beside,
     definition,
     exited,
     listening,
@@ -48,6 +49,33 @@ EXAMPLES = [
         "exec: bentoml",
         True,
         "shell",
+    ),
+    Example(
+        "ENTRY_POINT_MISSING",
+        make_evidence(
+            unstarted(
+                "CannotStartContainerError: Error response from daemon: failed to create shim task: OCI runtime create "
+                'failed: runc create failed: unable to start container process: exec: "gunicorn app:app --bind :5000": '
+                "executable file not found in $PATH: unknown"
+            )
+        ),
+        f"The container {NAME} cannot start: gunicorn app:app --bind :5000 is not in the image, because the whole "
+        "command is one word",
+        "gunicorn app:app",
+        True,
+        "one word",
+    ),
+    Example(
+        "USER_MISSING",
+        make_evidence(
+            unstarted(
+                "CannotStartContainerError: ResourceInitializationError: failed to create new container runtime task: "
+                "unable to find user shine: no matching entries in passwd file"
+            )
+        ),
+        f"The container {NAME} cannot start: the user shine is not in the image.",
+        "unable to find user",
+        True,
     ),
     Example(
         "DEPENDENCY_MISSING",
@@ -133,6 +161,20 @@ EXAMPLES = [
         False,
     ),
     Example(
+        "VOLUME_FAILED",
+        make_evidence(
+            unstarted(
+                "ResourceInitializationError: failed to invoke EFS utils commands to set up EFS volumes: stderr: "
+                "b'mount.nfs4: Connection timed out' : unsuccessful EFS utils command execution; code: 32"
+            ),
+            subnets="public",
+        ),
+        f"A volume of the container {NAME} cannot be mounted: its server does not answer.",
+        "mount.nfs4",
+        False,
+        "NFS",
+    ),
+    Example(
         "CONTAINER_NOT_STARTED",
         make_evidence(
             unstarted(
@@ -152,6 +194,72 @@ EXAMPLES = [
     ),
     Example(
         "EXITED", make_evidence(exited(0)), "exit code 0; its log is empty", "exit code 0", False, "without a word"
+    ),
+    Example(
+        "EXITED",
+        make_evidence(beside(exited(1), "aws-guardduty-agent-ab12", 137)),
+        f"The container {NAME} ended by itself with exit code 1",
+        f"{NAME}: exit code 1, aws-guardduty-agent-ab12: exit code 137",
+        False,
+        "and an agent with it",
+    ),
+    Example(
+        "EXITED",
+        make_evidence(beside(exited(0), "envoy", 143)),
+        f"The container {NAME} ended by itself with exit code 0",
+        f"{NAME}: exit code 0",
+        False,
+        "with 0, and its proxy after it",
+    ),
+    Example(
+        "SIDECAR_EXITED",
+        make_evidence(beside(exited(143), exit_code=1), logs=log(1, *UP)),
+        f"The sidecar log_router ended by itself with exit code 1; ECS then stopped the task, the container {NAME} too "
+        "(exit code 143).",
+        f"log_router: exit code 1, {NAME}: exit code 143",
+        False,
+    ),
+    Example(
+        "SIDECAR_EXITED",
+        make_evidence(beside(exited(143), "envoy", 0)),
+        "The sidecar envoy ended by itself with exit code 0",
+        "envoy: exit code 0",
+        False,
+        "with 0",
+    ),
+    Example(
+        "SIDECAR_EXITED",
+        make_evidence(beside(exited(0), "worker", 1), logs=log(1, *TRACE[:3])),
+        "The sidecar worker ended by itself with exit code 1",
+        "worker: exit code 1",
+        False,
+        "of an unknown name",
+    ),
+    Example(
+        "SIDECAR_EXITED",
+        make_evidence(beside(exited(143), exit_code=137)),
+        "The sidecar log_router was killed, with exit code 137",
+        "log_router: exit code 137",
+        False,
+        "killed",
+    ),
+    Example(
+        "OUT_OF_MEMORY",
+        make_evidence(
+            beside(exited(143), exit_code=137, reason="OutOfMemoryError: Container killed due to memory usage")
+        ),
+        "The container log_router used more memory than its limit, and the kernel killed it.",
+        "container log_router 2026-11-03 09:59:20 UTC: OutOfMemoryError",
+        False,
+        "of a sidecar",
+    ),
+    Example(
+        "KILLED",
+        make_evidence(beside(exited(137), exit_code=143), logs=log(1, *UP)),
+        f"The container {NAME} was killed (exit code 137)",
+        f"{NAME}: exit code 137",
+        False,
+        "beside a sidecar",
     ),
     Example(
         "MEMORY_BELOW_MINIMUM",
@@ -206,6 +314,60 @@ EXAMPLES = [
 ]
 
 MISSES = [
+    Miss("KILLED", make_evidence(beside(exited(1), exit_code=137)), "a sidecar was"),
+    Miss("KILLED", make_evidence(beside(exited(143), exit_code=137)), "a sidecar was killed first"),
+    Miss("EXITED", make_evidence(beside(exited(143), exit_code=1)), "a sidecar did"),
+    Miss("SIDECAR_EXITED", make_evidence(beside(exited(1), exit_code=143)), "the serving container did"),
+    Miss(
+        "SIDECAR_EXITED",
+        make_evidence(beside(exited(137), "aws-guardduty-agent-1", exit_code=1)),
+        "nothing stops with this agent",
+    ),
+    Miss(
+        "SIDECAR_EXITED",
+        make_evidence(
+            beside(
+                task(reason="Task failed ELB health checks", code="ServiceSchedulerInitiated", exit_code=0), exit_code=1
+            )
+        ),
+        "ECS stopped the task",
+    ),
+    Miss(
+        "DEPENDENCY_MISSING",
+        make_evidence(beside(exited(143), exit_code=1), logs=log(1, *TRACE)),
+        "the sidecar ended, whatever the service logs",
+    ),
+    Miss(
+        "STOP_TIMEOUT",
+        make_evidence(
+            beside(
+                task(
+                    reason="Scaling activity initiated by (deployment x)",
+                    code="ServiceSchedulerInitiated",
+                    exit_code=0,
+                    stopping=100,
+                    stopped=38,
+                ),
+                exit_code=137,
+            )
+        ),
+        "a sidecar's",
+    ),
+    Miss(
+        "USER_MISSING",
+        make_evidence(exited(1), logs=log(1, "unable to find user shine: no matching entries in passwd file")),
+        "the program's own words",
+    ),
+    Miss(
+        "VOLUME_FAILED",
+        make_evidence(
+            unstarted(
+                "CannotPullContainerError: ref pull has been retried 1 time(s): failed to extract layer sha256:ab: "
+                "failed to mount /tmp/containerd-mount1: no space left on device"
+            )
+        ),
+        "a layer of the image",
+    ),
     Miss(
         "DEPENDENCY_MISSING",
         make_evidence(running_tasks=[running()], logs=log(9, "ModuleNotFoundError: No module named 'torch'")),
