@@ -19,14 +19,15 @@ STEADY = re.compile(r"has reached a steady state")
 ACTION = re.compile(r"not authorized to perform:? (?P<action>[a-z0-9-]+:\w+)")
 PREAMBLE = "unable to pull secrets or registry auth"  # ECS writes it before whatever it could not fetch
 UNREACHABLE = re.compile(
-    r"i/o timeout|dial tcp|context (?:deadline exceeded|cancell?ed)|request cancell?ed|"
+    r"i/o timeout|dial (?:tcp|udp|unix)|context (?:deadline exceeded|ca)|request cancell?ed|"
     r"connection (?:refused|reset|issue|timed out)|RequestCanceled|RequestError|no such host|TLS handshake timeout|"
     r"network configuration|could not (?:reach|connect)|unexpected EOF|x509:",
     re.IGNORECASE,
 )
 VOLUME = re.compile(
     r"CannotCreateVolume|EFS utils|mount\.nfs|unable to (?:mount|copy contents to) volume|EBS volume|"
-    r"volume driver|VolumeDriver|failed to (?:attach|mount|create|set up)[^\n]{0,40}\bvolumes?\b|error mounting|"
+    r"volume driver|VolumeDriver|failed to (?:attach|mount|create|set up)[^\n]{0,40}\bvolumes?\b|"
+    r"error (?:while )?mounting|failed to chown|"
     r"trying to mount a directory|bind source path does not exist|invalid mount|\bFSx\b",
     re.IGNORECASE,
 )

@@ -143,6 +143,17 @@ BEFORE_THE_START: list[tuple[str, str, str]] = [
         "cannot be reached",
     ),
     (f"{PULL}context canceled", "IMAGE_UNREACHABLE", "cannot be reached"),
+    (
+        f'{PULL}containerd: pull command failed: time="2026-11-03T10:00:00Z" level=info msg="apply failure, attempting '
+        'cleanup" error="failed to extract layer sha256:abcd: context ca...',
+        "IMAGE_UNREACHABLE",
+        "cannot be reached",
+    ),
+    (
+        f"{RESOURCE}unable to pull secrets or registry auth: pull command failed: : signal: killed",
+        "IMAGE_UNREACHABLE",
+        "cannot be reached",
+    ),
     (f"{PULL}Could not reach any registry endpoint", "IMAGE_UNREACHABLE", "cannot be reached"),
     (
         f"{PULL}containerd: pull command failed: panic: runtime error: invalid memory address or nil pointer "
@@ -169,7 +180,20 @@ BEFORE_THE_START: list[tuple[str, str, str]] = [
         "DISK_FULL",
         f"for the container {NAME}",
     ),
+    (
+        "CannotCreateContainerError: API error (500): devmapper: Thin Pool has 4350 free data blocks which is less "
+        "than minimum required 4454 free data blocks.",
+        "DISK_FULL",
+        "No space is left",
+    ),
     # --- secrets
+    (
+        f"{PULLING}unable to get registry auth from asm: service call has been retried 1 time(s): asm fetching secret "
+        f"from the service for {SECRET}: AccessDeniedException: User: {ROLE} is not authorized to perform: "
+        "secretsmanager:GetSecretValue",
+        "SECRET_DENIED",
+        "lacks secretsmanager:GetSecretValue",
+    ),
     (
         f"{PULLING}unable to retrieve secret from asm: service call has been retried 1 time(s): failed to fetch secret "
         f"{SECRET} from secrets manager: ResourceNotFoundException: Secrets Manager can't find the specified secret.",
@@ -318,6 +342,7 @@ BEFORE_THE_START: list[tuple[str, str, str]] = [
         "logConfiguration is wrong",
     ),
     (f"{LOGGING}unknown log opt 'awslogs-streamprefix' for awslogs log driver", "LOG_OPTIONS", "is wrong"),
+    (f"{LOGGING}dial unix /var/run/fluent.sock: connect: no such file or directory", "LOG_UNREACHABLE", "log driver"),
     # --- environment files, roles, throttling
     (
         f"{RESOURCE}failed to download env files: file download command: non empty error stream: RequestCanceled: "
@@ -388,7 +413,18 @@ BEFORE_THE_START: list[tuple[str, str, str]] = [
         "VOLUME_FAILED",
         "cannot be mounted",
     ),
+    (
+        "CannotCreateContainerError: Error response from daemon: failed to chown /data: operation not permitted",
+        "VOLUME_FAILED",
+        "access is denied",
+    ),
     # --- the container
+    (
+        "CannotStartContainerError: Error response from daemon: driver failed programming external connectivity on "
+        "endpoint ecs-shine-1: Bind for 0.0.0.0:5000 failed: port is already allocated",
+        "PORT_TAKEN",
+        "another process of its host",
+    ),
     (
         f'{SHIM}exec: "/app/start.sh": stat /app/start.sh: no such file or directory: unknown',
         "ENTRY_POINT_MISSING",
@@ -743,6 +779,28 @@ def test_what_ecs_says_of_a_sidecar_names_the_sidecar(text: str, code: str, sent
     assert sentence in first.sentence
     assert ", container log_router" in first.evidence[0]
     assert IMAGE not in first.sentence
+
+
+def test_where_the_service_could_not_start_a_sidecar_that_was_stopped_is_no_reason() -> None:
+    stopped = beside(unstarted("Task failed to start"), exit_code=0)
+    assert diagnose(make_evidence(stopped))[0].code == "TASK_STOPPED"
+    assert diagnose(make_evidence(beside(unstarted("Task failed to start"), exit_code=1)))[0].code == "SIDECAR_EXITED"
+
+
+def test_a_sidecar_that_ended_in_a_task_that_runs_is_no_cause() -> None:
+    evidence = make_evidence(running_tasks=[beside(running(8), exit_code=1), beside(running(9), exit_code=137)])
+    assert [cause.code for cause in diagnose(evidence)] == ["NOTHING_WRONG"]
+
+
+def test_without_the_task_definition_the_container_is_told_by_its_name() -> None:
+    for outer, code, name in (
+        (beside(exited(1), exit_code=143), "EXITED", NAME),
+        (beside(exited(143), exit_code=1), "SIDECAR_EXITED", "log_router"),
+        (beside(exited(143), "worker", exit_code=137), "SIDECAR_EXITED", "worker"),
+    ):
+        first = diagnose(make_evidence(outer, task_definition={}, definition=None))[0]
+        assert first.code == code, first
+        assert name in first.sentence
 
 
 def test_a_reason_of_the_whole_task_does_not_name_a_container_that_it_may_not_mean() -> None:

@@ -8,6 +8,7 @@ from deploy.aws.task import OUT_OF_MEMORY, Container, Task
 from deploy.diagnose.cause import Cause, CauseMatch, Matcher, Sentence, Weight, match_words, matched
 from deploy.diagnose.containers import (
     KILLED,
+    STOPPED_CODES,
     capital,
     container_of,
     first_ended,
@@ -43,7 +44,7 @@ SETTING_REFUSED = re.compile(
     r"spans are exported by|is not a share of traces).*)",
     re.DOTALL,
 )
-PORT_TAKEN = re.compile(r"[Aa]ddress already in use|EADDRINUSE")
+PORT_TAKEN = re.compile(r"[Aa]ddress already in use|EADDRINUSE|port is already allocated")
 NOT_WRITABLE = re.compile(
     r"(?:Read-only file system|Permission denied|EROFS|EACCES)[^\n]{0,10}?[:\s]+'?(?P<path>/[\w./-]+)?"
 )
@@ -90,11 +91,20 @@ STOP_SLACK_S = 5.0  # between the end of stopTimeout and the time that ECS notes
 def first_ends(evidence: Evidence) -> list[tuple[Task, Container]]:
     """Tasks that ended by themselves, the newest first, each with the container that ended first."""
     ends = [
-        (task, first_ended(evidence, task))
+        (task, container)
         for task in evidence.failed
-        if task.stop_code != "ServiceSchedulerInitiated" and "health checks" not in task.stopped_reason
+        if task.stop_code != "ServiceSchedulerInitiated"
+        and "health checks" not in task.stopped_reason
+        and (container := first_ended(evidence, task)) is not None
     ]
-    return [(task, container) for task, container in ends if container is not None]
+    # Where another container could not start, a sidecar that ended as if stopped is no reason.
+    return [
+        (task, container)
+        for task, container in ends
+        if task.stop_code != "TaskFailedToStart"
+        or container.exit_code not in STOPPED_CODES
+        or not is_sidecar(evidence, task, container)
+    ]
 
 
 def ends(evidence: Evidence, codes: Collection[int] | None = None) -> list[tuple[Task, Container]]:
@@ -184,6 +194,17 @@ def _port_taken(evidence: Evidence, quote: Quote, _: re.Match[str]) -> str:
         f"The service cannot listen{f' on {ports}' if ports else ''} in {the_container(quote.container)}: another "
         "process of the task listens there."
     )
+
+
+def port_taken(evidence: Evidence) -> CauseMatch | None:
+    """The log of a container that ended says so, or the container runtime where host ports are mapped."""
+    in_log = exited_with(PORT_TAKEN, _port_taken)(evidence)
+    return in_log or match_words(start_failures, PORT_TAKEN, _host_port)(evidence)
+
+
+def _host_port(evidence: Evidence, quote: Quote, _: re.Match[str]) -> str:
+    name = the_container(container_of(evidence, quote))
+    return f"{capital(name)} cannot start: another process of its host listens on the port that it maps."
 
 
 def _not_writable(evidence: Evidence, quote: Quote, match: re.Match[str]) -> str:
@@ -356,7 +377,7 @@ CAUSES = (
         repair="Containers of one task share its ports in awsvpc mode: give one of them another PORT.",
         weight=Weight.STATED,
         deterministic=True,
-        match=exited_with(PORT_TAKEN, _port_taken),
+        match=port_taken,
     ),
     Cause(
         "NOT_WRITABLE",

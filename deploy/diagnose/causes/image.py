@@ -7,7 +7,7 @@ from deploy.diagnose.containers import container_of, serving_name, the_container
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.quotes import PREAMBLE, UNREACHABLE, Quote, log_lines, missing_permission, safe, start_failures
 
-PULL = re.compile(r"CannotPull|registry auth")
+PULL = re.compile(r"CannotPull|registry auth(?! from asm)|pull command failed")
 MISSING = re.compile(
     r"(?i)(?:image|manifest|ref|tag|repository|API error \(404\))[^\n]*?"
     r"(?:not found|manifest unknown|does not exist(?! or may require)|can['’]t be found|cannot find)|"
@@ -24,14 +24,16 @@ OTHER_ARCHITECTURE = re.compile(
     re.IGNORECASE,
 )
 NOT_MISSING = re.compile(f"{OTHER_ARCHITECTURE.pattern}|{UNREACHABLE.pattern}", re.IGNORECASE)
-# The last two are what ECS says where the layers, which lie in S3, cannot be fetched.
-NOT_REACHED = re.compile(f"{UNREACHABLE.pattern}|panic: runtime error|error pulling image conf", re.IGNORECASE)
+# The last ones are what ECS says where the layers, which lie in S3, cannot be fetched.
+NOT_REACHED = re.compile(
+    f"{UNREACHABLE.pattern}|panic: runtime error|signal: killed|error pulling image conf", re.IGNORECASE
+)
 NAMED = re.compile(
     r"(?:failed to resolve ref(?:erence)?|cannot pull|access denied for|\bimage|\brepository) [\"'‘]?"
     r"(?P<image>[\w.-]+(?::\d+)?(?:/[\w.-]+)+(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?)"
 )
 LONG_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
-FULL = re.compile("no space left on device", re.IGNORECASE)
+FULL = re.compile("no space left on device|devmapper: Thin Pool|free data blocks", re.IGNORECASE)
 CANNOT_BE_NETWORK = re.compile(f"{FULL.pattern}|{OTHER_ARCHITECTURE.pattern}", re.IGNORECASE)
 
 

@@ -23,13 +23,14 @@ from deploy.diagnose.quotes import (
 
 TIMEOUT = re.compile(r"(?i)Target\.Timeout|Request timed out")
 EXHAUSTED = re.compile(
-    r"InsufficientFreeAddresses|(?:not enough|insufficient) free (?:IP )?(?:addresses|IPs?)|"
+    r"InsufficientFreeAddresses|(?:not enough|insufficient|no) (?:free|available)? ?(?:IP )?(?:addresses|IPs?)\b|"
     r"does not have enough free|NetworkInterfaceLimitExceeded|"
     r"(?:maximum|limit)[^\n]{0,30} number of network interfaces",
     re.IGNORECASE,
 )
 INTERFACE = re.compile(
-    r"(?i)network interface provisioning|creat\w+ network interface|Network interface[^\n]*(?:fail|timed out|timeout)|"
+    r"(?i)network interface provisioning|creat\w+ network interface|"
+    r"(?:Network interface|\bENI\b)[^\n]*(?:fail|timed out|timeout)|"
     r"unexpected EC2 error"
 )
 BEFORE_START = re.compile(

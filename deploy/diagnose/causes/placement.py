@@ -19,7 +19,7 @@ CAPACITY = re.compile(
     r"InsufficientInstanceCapacity|insufficient capacity)"
 )
 QUOTA = re.compile(
-    r"(?i)reached the limit on the number of (?P<what>vCPUs|tasks)|"
+    r"(?i)limit on the number of (?P<what>vCPUs|tasks)|"
     r"(?P<size>CPU|MEMORY) configuration is above your limit|(?P<cpus>VcpuLimitExceeded)|"
     r"(?P<instances>\w*InstanceCountExceeded|InstanceLimitExceeded)|tasks (?P<provisioning>provisioning) capacity limit"
 )
@@ -42,7 +42,7 @@ LACKING = (
     (re.compile(r"(?i)no (?:container|active) instances|empty capacity"), "there is none"),
 )
 SIZE = re.compile(
-    r"(?i)No Fargate configuration exists for given values|Invalid (?:'cpu' setting|CPU or memory)|"
+    r"(?i)No Fargate configuration exists for given values|Invalid (?:'(?:cpu|memory)' setting|CPU or memory)|"
     r"platform version[^\n]*(?:not|un)\s*(?:supported|known|found|exist)|PlatformUnknown|"
     r"PlatformTaskDefinitionIncompat|"
     r"task definition does not support launch_type FARGATE"

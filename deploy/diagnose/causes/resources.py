@@ -27,7 +27,8 @@ SECRET_MISSING = re.compile(
     r"secret[^\n]*(?:can['’]t|cannot|could not) be found|Check that the secret exists"
 )
 SECRET_ARN_WRONG = re.compile(
-    r"(?i)unexpected ARN format|invalid (?:resource )?ARN|ARN[^\n]{0,40} (?:is )?(?:invalid|malformed|not valid)|"
+    r"(?i)unexpected ARN format|(?:invalid|malformed) (?:resource )?ARN|ValidationException|"
+    r"ARN[^\n]{0,40} (?:is )?(?:invalid|malformed|not valid)|"
     r"arn: (?:invalid prefix|not enough sections)|valid name containing alphanumeric|parameter name: can['’]t be"
 )
 JSON_KEY_MISSING = re.compile(
