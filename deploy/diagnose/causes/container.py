@@ -237,7 +237,7 @@ def crashed(evidence: Evidence) -> CauseMatch | None:
 
 def exited(evidence: Evidence) -> CauseMatch | None:
     """The container ended by itself, and its exit code does not say why."""
-    found = [end for end in ends(evidence) if not _out_of_memory(end[0])]
+    found = [end for end in ends(evidence) if not _out_of_memory(*end)]
     found = [end for end in found if end[1].exit_code != KILLED and end[1].exit_code not in NATIVE]
     if not found:
         return None
@@ -251,7 +251,7 @@ def exited(evidence: Evidence) -> CauseMatch | None:
 
 def sidecar_exited(evidence: Evidence) -> CauseMatch | None:
     """A sidecar ended by itself, and ECS then stopped the task."""
-    found = [end for end in first_ends(evidence) if is_sidecar(evidence, *end) and not _out_of_memory(end[0])]
+    found = [end for end in first_ends(evidence) if is_sidecar(evidence, *end) and not _out_of_memory(*end)]
     if not found:
         return None
     task, container = found[0]
@@ -267,10 +267,16 @@ def sidecar_exited(evidence: Evidence) -> CauseMatch | None:
 
 def out_of_memory(evidence: Evidence) -> CauseMatch | None:
     """ECS says that the kernel killed a container for its memory."""
-    matches = matching(start_failures(evidence), KILLED_FOR_MEMORY)
+    # That an agent of AWS's own is killed stops no task.
+    first = {task.id: container.name for task, container in first_ends(evidence)}
+    matches = [
+        (quote, match)
+        for quote, match in matching(start_failures(evidence), KILLED_FOR_MEMORY)
+        if not quote.container or first.get(quote.task, quote.container) == quote.container
+    ]
     if not matches:
         return None
-    name = container_of(evidence, matches[0][0])
+    name = container_of(evidence, matches[0][0]) or first.get(matches[0][0].task, "")
     own = name == serving_name(evidence) or not serving_name(evidence)
     limit, repair = _limit(evidence) if own else "", None
     if name and not own:
@@ -286,7 +292,7 @@ def out_of_memory(evidence: Evidence) -> CauseMatch | None:
 
 def killed(evidence: Evidence) -> CauseMatch | None:
     """The exit code is that of a kill, and ECS does not say why."""
-    found = [end for end in ends(evidence, (KILLED,)) if not _out_of_memory(end[0])]
+    found = [end for end in ends(evidence, (KILLED,)) if not _out_of_memory(*end)]
     if not found:
         return None
     sentence = (
@@ -311,15 +317,15 @@ def stop_timeout(evidence: Evidence) -> CauseMatch | None:
 
 
 def _exceeded_stop_timeout(task: Task, container: Container, allowed: int) -> bool:
-    if container.exit_code != KILLED or task.stop_code == "EssentialContainerExited" or _out_of_memory(task):
+    if container.exit_code != KILLED or task.stop_code == "EssentialContainerExited" or _out_of_memory(task, container):
         return False
     if not (task.stopping and task.stopped):
         return False
     return (task.stopped - task.stopping).total_seconds() >= allowed - STOP_SLACK_S
 
 
-def _out_of_memory(task: Task) -> bool:
-    return any(KILLED_FOR_MEMORY.search(reason) for reason in task.reasons)
+def _out_of_memory(task: Task, container: Container) -> bool:
+    return any(KILLED_FOR_MEMORY.search(reason) for reason in (container.reason, task.stopped_reason))
 
 
 def _limit(evidence: Evidence) -> str:

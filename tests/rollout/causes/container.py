@@ -212,6 +212,18 @@ EXAMPLES = [
         "with 0, and its proxy after it",
     ),
     Example(
+        "EXITED",
+        make_evidence(
+            beside(
+                exited(1), "aws-guardduty-agent-1", 137, reason="OutOfMemoryError: Container killed due to memory usage"
+            )
+        ),
+        f"The container {NAME} ended by itself with exit code 1",
+        f"{NAME}: exit code 1",
+        False,
+        "and an agent ran out of memory",
+    ),
+    Example(
         "SIDECAR_EXITED",
         make_evidence(beside(exited(143), exit_code=1), logs=log(1, *UP)),
         f"The sidecar log_router ended by itself with exit code 1; ECS then stopped the task, the container {NAME} too "
@@ -252,6 +264,16 @@ EXAMPLES = [
         "container log_router 2026-11-03 09:59:20 UTC: OutOfMemoryError",
         False,
         "of a sidecar",
+    ),
+    Example(
+        "OUT_OF_MEMORY",
+        make_evidence(
+            beside(task(reason="OutOfMemoryError: Container killed due to memory usage", exit_code=137), exit_code=143)
+        ),
+        f"The container {NAME} used more memory than its limit of 2048 MiB",
+        "OutOfMemoryError",
+        False,
+        "of the task",
     ),
     Example(
         "KILLED",
