@@ -1,4 +1,4 @@
-"""The container does not start, ends by itself, or is killed, nearly always for its memory."""
+"""The container ends by itself, or is killed, nearly always for its memory."""
 
 from tests.rollout.causes.evidence import (
     NAME,
@@ -6,7 +6,6 @@ from tests.rollout.causes.evidence import (
     Example,
     Miss,
     beside,
-    definition,
     exited,
     listening,
     log,
@@ -14,69 +13,11 @@ from tests.rollout.causes.evidence import (
     make_evidence,
     running,
     task,
-    unstarted,
     weights,
 )
-from tests.rollout.causes.messages import OCI, TRACE
+from tests.rollout.causes.messages import TRACE
 
 EXAMPLES = [
-    Example(
-        "ENTRY_POINT_MISSING",
-        make_evidence(
-            task(
-                reason="Task failed to start",
-                container=f'{OCI}exec: "/app/entrypoint": stat /app/entrypoint: no such file or directory: unknown',
-                code="TaskFailedToStart",
-                started=None,
-            )
-        ),
-        "/app/entrypoint is not in the image",
-        "no such file",
-        True,
-    ),
-    Example(
-        "ENTRY_POINT_MISSING",
-        make_evidence(unstarted(f'{OCI}exec: "serve": executable file not found in $PATH')),
-        "serve is not in the image",
-        "executable file not found",
-        True,
-        "path",
-    ),
-    Example(
-        "ENTRY_POINT_MISSING",
-        make_evidence(exited(127), logs=log(1, "/app/entrypoint: 10: exec: bentoml: not found")),
-        "bentoml is not in the image",
-        "exec: bentoml",
-        True,
-        "shell",
-    ),
-    Example(
-        "ENTRY_POINT_MISSING",
-        make_evidence(
-            unstarted(
-                "CannotStartContainerError: Error response from daemon: failed to create shim task: OCI runtime create "
-                'failed: runc create failed: unable to start container process: exec: "gunicorn app:app --bind :5000": '
-                "executable file not found in $PATH: unknown"
-            )
-        ),
-        f"The container {NAME} cannot start: gunicorn app:app --bind :5000 is not in the image, because the whole "
-        "command is one word",
-        "gunicorn app:app",
-        True,
-        "one word",
-    ),
-    Example(
-        "USER_MISSING",
-        make_evidence(
-            unstarted(
-                "CannotStartContainerError: ResourceInitializationError: failed to create new container runtime task: "
-                "unable to find user shine: no matching entries in passwd file"
-            )
-        ),
-        f"The container {NAME} cannot start: the user shine is not in the image.",
-        "unable to find user",
-        True,
-    ),
     Example(
         "DEPENDENCY_MISSING",
         make_evidence(exited(1), logs=log(1, *TRACE)),
@@ -142,49 +83,6 @@ EXAMPLES = [
         True,
     ),
     Example("CRASHED", make_evidence(exited(139), logs=log(1, *UP)), "exit code 139: SIGSEGV", "exit code 139", False),
-    Example(
-        "START_TIMEOUT",
-        make_evidence(
-            unstarted("ContainerRuntimeTimeoutError: Could not transition to running; timed out after waiting 3m0s")
-        ),
-        "gave up waiting",
-        "timed out after waiting",
-        False,
-    ),
-    Example(
-        "VOLUME_FAILED",
-        make_evidence(
-            unstarted("CannotCreateVolumeError: unable to copy contents to volume on host: context canceled")
-        ),
-        "cannot be mounted",
-        "CannotCreateVolumeError",
-        False,
-    ),
-    Example(
-        "VOLUME_FAILED",
-        make_evidence(
-            unstarted(
-                "ResourceInitializationError: failed to invoke EFS utils commands to set up EFS volumes: stderr: "
-                "b'mount.nfs4: Connection timed out' : unsuccessful EFS utils command execution; code: 32"
-            ),
-            subnets="public",
-        ),
-        f"A volume of the container {NAME} cannot be mounted: its server does not answer.",
-        "mount.nfs4",
-        False,
-        "NFS",
-    ),
-    Example(
-        "CONTAINER_NOT_STARTED",
-        make_evidence(
-            unstarted(
-                f"{OCI}error during container init: error creating device nodes: mknod /dev/null: errno 524: unknown"
-            )
-        ),
-        "cannot start",
-        "errno 524",
-        False,
-    ),
     Example(
         "EXITED",
         make_evidence(exited(3), logs=log(1, listening(), "RuntimeError: the moon is in the wrong house")),
@@ -376,21 +274,6 @@ MISSES = [
         "a sidecar's",
     ),
     Miss(
-        "USER_MISSING",
-        make_evidence(exited(1), logs=log(1, "unable to find user shine: no matching entries in passwd file")),
-        "the program's own words",
-    ),
-    Miss(
-        "VOLUME_FAILED",
-        make_evidence(
-            unstarted(
-                "CannotPullContainerError: ref pull has been retried 1 time(s): failed to extract layer sha256:ab: "
-                "failed to mount /tmp/containerd-mount1: no space left on device"
-            )
-        ),
-        "a layer of the image",
-    ),
-    Miss(
         "DEPENDENCY_MISSING",
         make_evidence(running_tasks=[running()], logs=log(9, "ModuleNotFoundError: No module named 'torch'")),
         "it runs all the same",
@@ -406,19 +289,11 @@ MISSES = [
         "a setting in a log line",
     ),
     Miss("CRASHED", make_evidence(exited(1)), "an error is no crash"),
-    Miss(
-        "ENTRY_POINT_MISSING",
-        make_evidence(exited(1), logs=log(1, "curl: not found")),
-        "exit code 1 is the program's own",
-    ),
     Miss("EXITED", make_evidence(exited(1), logs=log(1, *TRACE)), "it is known why"),
     Miss(
         "EXITED",
         make_evidence(exited(1, by="ecs-svc/1"), running_tasks=[running()], service_changes={}, stopped=()),
         "of another deployment",
-    ),
-    Miss(
-        "ENTRY_POINT_MISSING", make_evidence(exited(1), task_definition=definition(command=["serve"])), "no word of it"
     ),
     Miss("OUT_OF_MEMORY", make_evidence(exited(137)), "ECS names no reason"),
     Miss("KILLED", make_evidence(exited(143)), "ended when it was asked to"),

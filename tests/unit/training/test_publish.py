@@ -21,6 +21,7 @@ from tests.faults.proxy import Fault, Proxy
 from tests.s3 import CREDENTIALS, S3, collect_clients
 from tests.unit.model import bundles
 from training import publish
+from training.location import Folder, Prefix, PublishError, parse_location
 
 ROOT = Path(__file__).resolve().parents[3]
 BUCKET, URI = "weights", "s3://weights/face-skin"
@@ -120,10 +121,10 @@ def test_one_version_is_one_bundle(proxy: Proxy, tmp_path: Path) -> None:
 
 def test_two_publishers_cannot_overwrite_each_other(proxy: Proxy, tmp_path: Path) -> None:
     assert run("--bundle", bundle(tmp_path)) is None
-    location = publish.parse_location(URI)
+    location = parse_location(URI)
     current, tag = publish.read_current(location)
     assert run("--bundle", bundle(tmp_path, "1.1.0")) is None  # the other publisher was faster
-    with pytest.raises(publish.PublishError, match="Another publisher was faster"):
+    with pytest.raises(PublishError, match="Another publisher was faster"):
         publish._write_current(location, "1.2.0-0", "1.2.0", "0" * 64, current, tag)
     current, _ = publish.read_current(location)
     assert current is not None
@@ -142,7 +143,7 @@ def test_a_publisher_killed_in_the_middle_leaves_no_complete_version(
         worker.join(0.05)
     proxy.fault = Fault.none()  # the connection is reset, as if the publisher had died
     worker.join()
-    assert publish.read_current(publish.parse_location(URI)) == (None, None)
+    assert publish.read_current(parse_location(URI)) == (None, None)
     assert listed(capsys) == {}
     assert run("--bundle", folder) is None
     assert listed(capsys) == {"1.0.0": True}
@@ -174,12 +175,12 @@ class Place:
 
     def harm(self, content: bytes | None) -> None:
         """Replace `current.json`, or remove it."""
-        location = publish.parse_location(self.uri)
-        if isinstance(location, publish.Folder):
+        location = parse_location(self.uri)
+        if isinstance(location, Folder):
             path = location.path / CURRENT
             path.unlink() if content is None else path.write_bytes(content)
         else:
-            assert isinstance(location, publish.Prefix)
+            assert isinstance(location, Prefix)
             at = {"Bucket": BUCKET, "Key": f"face-skin/{CURRENT}"}
             location.s3.delete_object(**at) if content is None else location.s3.put_object(**at, Body=content)
 
@@ -256,14 +257,14 @@ def test_a_place_serves_what_was_published_rolled_back_and_listed(
 
 
 def test_two_publishers_to_a_folder_cannot_overwrite_each_other(tmp_path: Path) -> None:
-    location = publish.parse_location(str(tmp_path / "weights"))
+    location = parse_location(str(tmp_path / "weights"))
     place = Place(location.name)
     assert place.run("--bundle", bundle(tmp_path)) is None
     current, tag = publish.read_current(location)
     assert place.run("--bundle", bundle(tmp_path, "1.1.0")) is None  # the other publisher was faster
-    with pytest.raises(publish.PublishError, match="Another publisher was faster"):
+    with pytest.raises(PublishError, match="Another publisher was faster"):
         publish._write_current(location, "1.2.0-0", "1.2.0", "0" * 64, current, tag)
-    with pytest.raises(publish.PublishError, match="Another publisher was faster"):
+    with pytest.raises(PublishError, match="Another publisher was faster"):
         publish._write_current(location, "1.2.0-0", "1.2.0", "0" * 64, None, None)
 
 
