@@ -1,90 +1,52 @@
-"""Publishes a weights bundle to S3, returns to an earlier version, and lists the versions.
+"""Publishes a weights bundle to a folder or to S3, returns to an earlier version, and lists the versions.
 
     python -m training.publish s3://bucket/face-skin                 # upload the embedded bundle and make it live
-    python -m training.publish s3://bucket/face-skin --bundle DIR --dry-run      # check another bundle, write nothing
+    python -m training.publish /srv/weights --bundle DIR             # another bundle, into a folder
+    python -m training.publish s3://bucket/face-skin --dry-run       # check the bundle and the version, write nothing
     python -m training.publish s3://bucket/face-skin --list          # the versions, and which one is live
     python -m training.publish s3://bucket/face-skin --rollback      # make the previous version live again
     python -m training.publish s3://bucket/face-skin --rollback 1.0.0-0123456789ab   # make this version live
 
 Each version has a folder, named by the version and the checksum of its manifest. The manifest is written last, so a
 killed upload leaves no complete version. `current.json` beside the folders names the live version; it is written only
-if no other publisher has written it since it was read. Services without a pinned version follow it. Credentials and
-endpoint are taken from the environment, as boto3 does.
+if no other publisher has written it since it was read. One that is missing or broken hinders nothing: it is written
+anew. Services without a pinned version follow it. Credentials and endpoint of S3 are taken from the environment, as
+boto3 does. docs/weights.md explains the bundle, its checks and the settings of the service.
 """
 
 import argparse
-import base64
 import hashlib
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from tqdm import tqdm
 
-from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL, BundleError, read
+from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL, BundleError, parse, read
 from bentos.skin.model.engine import EMBEDDED, OnnxEngine
 from bentos.skin.model.pointer import CURRENT, Pointer, pointer, version_folder
-
-PRECONDITION_FAILED = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
-
-
-class PublishError(Exception):
-    """The live version was not changed; the message says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """A prefix in S3 that holds the versions.
-
-    Attributes:
-        s3: boto3 client.
-        bucket: name of the bucket.
-        prefix: without slashes at its ends; may be empty.
-    """
-
-    s3: Any
-    bucket: str
-    prefix: str
-
-    def key(self, *names: str) -> str:
-        """Join names to a key below the prefix."""
-        return "/".join(filter(None, (self.prefix, *names)))
-
-
-def parse_location(uri: str) -> Location:
-    """Parse s3://bucket/prefix.
-
-    Raises:
-        PublishError: the URI has another form.
-    """
-    scheme, _, rest = uri.partition("://")
-    bucket, _, prefix = rest.partition("/")
-    if scheme != "s3" or not bucket:
-        raise PublishError(f"{uri!r} is not a location in S3; write s3://bucket/prefix.")
-    return Location(boto3.session.Session().client("s3"), bucket, prefix.strip("/"))
+from training.location import Conflict, Location, PublishError, parse_location
 
 
 def read_current(location: Location) -> tuple[Pointer | None, str | None]:
     """Read `current.json`.
 
     Returns:
-        (content, ETag); (None, None) where the file does not exist.
+        (content, tag); (None, tag) where the file is broken; (None, None) where it does not exist.
 
     Raises:
-        BundleError: the file is broken.
-        ClientError, BotoCoreError: S3 refuses or cannot be reached.
+        ClientError, BotoCoreError, OSError: the location refuses or cannot be reached.
     """
+    there = location.get(CURRENT)
+    if there is None:
+        return None, None
+    data, tag = there
     try:
-        response = location.s3.get_object(Bucket=location.bucket, Key=location.key(CURRENT))
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-            return None, None
-        raise
-    return pointer(response["Body"].read(), location.prefix), response["ETag"]
+        return pointer(data, location.name), tag
+    except BundleError as error:
+        print(f"{error.message} It names no live version.", file=sys.stderr)
+        return None, tag
 
 
 def versions(location: Location) -> list[dict[str, Any]]:
@@ -94,19 +56,18 @@ def versions(location: Location) -> list[dict[str, Any]]:
         For each version: folder; bytes, total size; published, ISO 8601 time; live.
 
     Raises:
-        BundleError: `current.json` is broken.
-        ClientError, BotoCoreError: S3 refuses or cannot be reached.
+        ClientError, BotoCoreError, OSError: the location refuses or cannot be reached.
     """
+    return _versions(location, read_current(location)[0])
+
+
+def _versions(location: Location, current: Pointer | None) -> list[dict[str, Any]]:
     folders: dict[str, dict[str, Any]] = {}
-    current, _ = read_current(location)
-    start = location.key("") + "/" if location.prefix else ""
-    for page in location.s3.get_paginator("list_objects_v2").paginate(Bucket=location.bucket, Prefix=start):
-        for entry in page.get("Contents", []):
-            folder, _, name = entry["Key"].removeprefix(start).partition("/")
-            row = folders.setdefault(folder, {"folder": folder, "bytes": 0, "published": None})
-            row["bytes"] += entry["Size"]
-            if name == MANIFEST:
-                row["published"] = entry["LastModified"].isoformat(timespec="seconds")
+    for file in location.files():
+        row = folders.setdefault(file.folder, {"folder": file.folder, "bytes": 0, "published": None})
+        row["bytes"] += file.size
+        if file.name == MANIFEST:
+            row["published"] = file.modified.isoformat(timespec="seconds")
     complete = [row for row in folders.values() if row["published"] is not None]
     for row in complete:
         row["live"] = current is not None and current.folder == row["folder"]
@@ -127,22 +88,20 @@ def publish(location: Location, folder: Path, dry_run: bool) -> str:
     Raises:
         BundleError: the bundle is broken or fails its self-test; nothing was written.
         PublishError: the version belongs to another bundle, or another publisher was faster.
-        ClientError, BotoCoreError: S3 refuses or cannot be reached.
+        ClientError, BotoCoreError, OSError: the location refuses or cannot be reached.
     """
     weights = read(folder)
     OnnxEngine(weights, threads=2)
     version = weights.manifest.version
     name = version_folder(version, weights.sha256)
     current, tag = read_current(location)
-    for row in versions(location):
+    for row in _versions(location, current):
         if row["folder"] != name and row["folder"].startswith(f"{version}-"):
             raise PublishError(f"Version {version} is already published as {row['folder']}; raise the version.")
     if dry_run:
-        return (
-            f"{name} would be published to s3://{location.bucket}/{location.key()} and made live; nothing was written."
-        )
+        return f"{name} would be published to {location.name} and made live; nothing was written."
     for file in (MODEL, METRICS, MANIFEST):
-        _put_once(location, location.key(name, file), folder / file)
+        _put_once(location, f"{name}/{file}", folder / file)
     if current is not None and current.folder == name:
         return f"{name} is live already."
     _write_current(location, name, version, weights.sha256, current, tag)
@@ -154,80 +113,67 @@ def rollback(location: Location, folder: str | None, dry_run: bool) -> str:
 
     Args:
         location: where the versions are.
-        folder: of the version; None: the version that was live before.
+        folder: of the version; None: the version that was live before, or the newest where `current.json` is missing or
+            broken, so that nobody knows which was live.
         dry_run: write nothing.
 
     Returns:
         A sentence for the user.
 
     Raises:
-        BundleError: `current.json` is broken.
+        BundleError: the manifest of the version is broken.
         PublishError: there is no such version, or another publisher was faster.
-        ClientError, BotoCoreError: S3 refuses or cannot be reached.
+        ClientError, BotoCoreError, OSError: the location refuses or cannot be reached.
     """
     current, tag = read_current(location)
-    target = folder or (current.previous if current is not None else None)
+    chosen, target = "", folder or (current.previous if current is not None else None)
+    if target is None and current is None:
+        complete = _versions(location, None)
+        if not complete:
+            raise PublishError(f"There is no version in {location.name}; publish one.")
+        target = str(complete[-1]["folder"])
+        chosen = f" It is the newest of {len(complete)}: without a readable {CURRENT} nobody knows which was live."
     if target is None:
         raise PublishError("No version was live before; name one that --list shows.")
-    try:
-        response = location.s3.get_object(Bucket=location.bucket, Key=location.key(target, MANIFEST))
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
-            raise
-        raise PublishError(f"There is no version {target}; --list shows all versions.") from None
-    manifest: bytes = response["Body"].read()
+    there = location.get(f"{target}/{MANIFEST}")
+    if there is None or "/" in target.strip("/"):
+        raise PublishError(f"There is no version {target}; --list shows all versions.")
+    manifest = there[0]
+    version = parse(manifest).version
     if dry_run:
-        return f"{target} would be made live; nothing was written."
-    sha256 = hashlib.sha256(manifest).hexdigest()
-    _write_current(location, target, json.loads(manifest)["version"], sha256, current, tag)
-    return f"{target} is live."
+        return f"{target} would be made live; nothing was written.{chosen}"
+    _write_current(location, target, version, hashlib.sha256(manifest).hexdigest(), current, tag)
+    return f"{target} is live.{chosen}"
 
 
-def _put_once(location: Location, key: str, path: Path) -> None:
-    """Upload a file to a key that does not exist yet; the same bytes under the key are no error."""
-    data = path.read_bytes()
-    digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
-    with path.open("rb") as file, tqdm.wrapattr(file, "read", total=len(data), desc=key, mininterval=1) as body:
-        try:
-            location.s3.put_object(
-                Bucket=location.bucket,
-                Key=key,
-                Body=body,
-                ContentLength=len(data),
-                ChecksumSHA256=digest,
-                IfNoneMatch="*",
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in PRECONDITION_FAILED:
-                raise
-        else:
-            return
-    existing = location.s3.get_object(Bucket=location.bucket, Key=key)["Body"].read()
-    if existing != data:
-        raise PublishError(f"{key} already exists with other bytes; remove it, or raise the version.")
+def _put_once(location: Location, name: str, path: Path) -> None:
+    """Write a file that does not exist yet; the same bytes under its name are no error."""
+    try:
+        location.put(name, path)
+    except Conflict:
+        there = location.get(name)
+        if there is None or there[0] != path.read_bytes():
+            raise PublishError(f"{name} already exists with other bytes; remove it, or raise the version.") from None
 
 
 def _write_current(
     location: Location, folder: str, version: str, sha256: str, current: Pointer | None, tag: str | None
 ) -> None:
-    """Write `current.json`, unless it was written since `current` and its ETag were read."""
+    """Write `current.json`, unless it was written since `current` and its tag were read."""
     previous = None
     if current is not None:
         previous = current.previous if current.folder == folder else current.folder
     content = Pointer(format_version=1, folder=folder, version=version, sha256=sha256, previous=previous)
-    condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
     try:
-        location.s3.put_object(
-            Bucket=location.bucket, Key=location.key(CURRENT), Body=content.model_dump_json().encode(), **condition
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in PRECONDITION_FAILED:
-            raise
+        location.put_current(content.model_dump_json().encode(), tag)
+    except Conflict:
         raise PublishError("Another publisher was faster; check with --list, then run the command again.") from None
 
 
 def _describe(error: Exception, uri: str) -> str:
-    """Explain in a sentence why S3 failed, and on 403 which permission is missing."""
+    """Explain in a sentence why the location failed, and on 403 which permission is missing."""
+    if isinstance(error, OSError):
+        return f"{error.filename or uri} cannot be read or written: {error.strerror or error}."
     if not isinstance(error, ClientError):
         return f"S3 cannot be reached ({type(error).__name__}): {error}"
     code, action = error.response["Error"]["Code"], f"s3:{error.operation_name}"
@@ -238,7 +184,7 @@ def _describe(error: Exception, uri: str) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("uri", help="s3://bucket/prefix, the value of SHINE_WEIGHTS_URI")
+    parser.add_argument("uri", help="s3://bucket/prefix or a folder, the value of SHINE_WEIGHTS_URI")
     parser.add_argument("--bundle", type=Path, default=EMBEDDED, help="folder of the bundle (%(default)s)")
     parser.add_argument(
         "--dry-run", action="store_true", help="check the bundle and run its self-test, but write nothing"
@@ -269,7 +215,7 @@ def main(arguments: list[str] | None = None) -> None:
             print(publish(location, options.bundle, options.dry_run))
     except (PublishError, BundleError) as error:
         sys.exit(str(error))
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, OSError) as error:
         sys.exit(_describe(error, options.uri))
 
 

@@ -93,7 +93,8 @@ class CauseMatch:
 
 
 Matcher = Callable[[Evidence], CauseMatch | None]
-Sentence = str | Callable[[Evidence, re.Match[str]], str]
+# Written for the newest quote that fits, with its match: in the quote's own words, or by what they mean.
+Sentence = str | Callable[[Evidence, Quote, re.Match[str]], str]
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def match_words(
         matches = matching(quotes, pattern)
         if not matches:
             return None
-        text = sentence if isinstance(sentence, str) else sentence(evidence, matches[0][1])
+        text = sentence if isinstance(sentence, str) else sentence(evidence, *matches[0])
         return matched(text, [quote for quote, _ in matches])
 
     return match

@@ -19,10 +19,20 @@ STEADY = re.compile(r"has reached a steady state")
 ACTION = re.compile(r"not authorized to perform:? (?P<action>[a-z0-9-]+:\w+)")
 PREAMBLE = "unable to pull secrets or registry auth"  # ECS writes it before whatever it could not fetch
 UNREACHABLE = re.compile(
-    r"i/o timeout|dial tcp|context deadline exceeded|request canceled|connection (?:refused|reset|issue|timed out)|"
-    r"RequestCanceled|RequestError|no such host|TLS handshake timeout|network configuration",
+    r"i/o timeout|dial (?:tcp|udp|unix)|context (?:deadline exceeded|ca)|request cancell?ed|"
+    r"connection (?:refused|reset|issue|timed out)|RequestCanceled|RequestError|no such host|TLS handshake timeout|"
+    r"network configuration|could not (?:reach|connect)|unexpected EOF|x509:",
     re.IGNORECASE,
 )
+VOLUME = re.compile(
+    r"CannotCreateVolume|EFS utils|mount\.nfs|unable to (?:mount|copy contents to) volume|EBS volume|"
+    r"volume driver|VolumeDriver|failed to (?:attach|mount|create|set up)[^\n]{0,40}\bvolumes?\b|"
+    r"error (?:while )?mounting|failed to chown|"
+    r"trying to mount a directory|bind source path does not exist|invalid mount|\bFSx\b",
+    re.IGNORECASE,
+)
+# What ECS says of a task that it could not start, in an event.
+NOT_STARTED_EVENT = re.compile(r"unable to place|failed to launch|could not launch|unable to reach steady state")
 REASON_FIELDS = ("reason", "cause", "error", "worker", "runner", "status")  # fields of a log line that say why
 
 
@@ -35,12 +45,14 @@ class Quote:
         text: the words, unchanged.
         at: when, UTC.
         task: id of the task that it is about.
+        container: name of the container that it is about; empty where the source does not say.
     """
 
     source: str
     text: str
     at: datetime | None = None
     task: str = ""
+    container: str = ""
 
     @property
     def line(self) -> str:
@@ -89,18 +101,23 @@ def json_fields(text: str) -> dict[str, object]:
     return fields if isinstance(fields, dict) else {}
 
 
-def stopped_task(task: Task, text: str) -> Quote:
-    """A statement about a stopped task."""
-    return Quote(f"stopped task {short_id(task.id)}", text, task.stopped, task.id)
+def stopped_task(task: Task, text: str, container: str = "") -> Quote:
+    """A statement about a stopped task, or about a container of it."""
+    return Quote(f"stopped task {short_id(task.id)}", text, task.stopped, task.id, container)
 
 
 def stop_reasons(tasks: Iterable[Task]) -> list[Quote]:
-    """Why tasks stopped, in ECS's words, the newest first."""
+    """Why tasks and their containers stopped, in ECS's words, the newest first; what containers say comes first."""
     quotes = []
     for task in tasks:
         state = "stopped task" if task.status == "STOPPED" or task.stopped else "task"
         at = task.stopped or task.stopping
-        quotes += [Quote(f"{state} {short_id(task.id)}", text, at, task.id) for text in task.reasons]
+        several = len(task.containers) > 1
+        reasons = {container.reason: container.name for container in reversed(task.containers) if container.reason}
+        for text in task.reasons:
+            name = reasons.get(text, "" if several or not task.containers else task.containers[0].name)
+            source = f"{state} {short_id(task.id)}{f', container {safe(name, 60)}' if name and several else ''}"
+            quotes.append(Quote(source, text, at, task.id, name))
     return quotes
 
 
@@ -114,10 +131,41 @@ def reasons_and_events(evidence: Evidence) -> list[Quote]:
     return [*failed_reasons(evidence), *deployment_events(evidence)]
 
 
+def placement_events(evidence: Evidence) -> list[Quote]:
+    """The service's events, unless all desired tasks run: then placement succeeded.
+
+    Where the service went back to another deployment, and ECS has forgotten the tasks, the events are all that is left.
+    """
+    service, subject = evidence.service, evidence.subject
+    if subject is not None and subject.desired > 0:
+        complete = subject.desired <= subject.running
+    else:
+        complete = service is not None and 0 < service.desired <= service.running
+    if complete and (evidence.failed or not rolled_back(evidence)):
+        return []
+    return deployment_events(evidence)
+
+
+def start_failures(evidence: Evidence) -> list[Quote]:
+    """Why tasks could not start, in ECS's words: it says the same in a stopped reason and in an event.
+
+    An event counts only as long as no task has started after it.
+    """
+    tasks = [*evidence.running, *evidence.stopped]
+    started = max((task.started for task in tasks if task.started), default=None)
+    events = [
+        quote
+        for quote in placement_events(evidence)
+        if NOT_STARTED_EVENT.search(quote.text) and not (started and quote.at and quote.at < started)
+    ]
+    return [*failed_reasons(evidence), *events]
+
+
 def log_lines(evidence: Evidence, tasks: Iterable[Task]) -> list[Quote]:
-    """The log lines of tasks; of each task the last line first."""
+    """The log lines of the serving container of tasks; of each task the last line first."""
+    container = evidence.definition.container if evidence.definition else ""
     return [
-        Quote(f"log of task {short_id(task.id)}", event.text, event.at, task.id)
+        Quote(f"log of task {short_id(task.id)}", event.text, event.at, task.id, container)
         for task in tasks
         for event in reversed(evidence.logs.get(task.id, ()))
     ]

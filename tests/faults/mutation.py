@@ -116,7 +116,8 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        {32: "test_32"}, ((LIFECYCLE, "return newest is not None and newest != serving.info.sha256", "return False"),)
+        {32: "test_32"},
+        ((LIFECYCLE, "if serving is not None and newest == serving.info.sha256:", "if serving is not None:"),),
     ),
     Mutation(
         {34: "test_34"},

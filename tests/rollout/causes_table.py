@@ -6,10 +6,20 @@ python -m tests.rollout.causes_table
 from pathlib import Path
 
 from deploy.diagnose.cause import Cause
-from deploy.diagnose.causes import container, health, image, network, placement, resources, service, weights
+from deploy.diagnose.causes import container, health, image, network, placement, resources, service, start, weights
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "causes.md"
-MODULES = (placement, image, resources, container, health, network, weights, service)  # in the order of a task's life
+MODULES = (
+    placement,
+    image,
+    resources,
+    start,
+    container,
+    health,
+    network,
+    weights,
+    service,
+)  # in the order of a task's life
 HEAD = """# What `trail why` finds
 Each line is a cause: what it looks like from outside, and what to do. For those marked *at once* neither waiting nor
 another attempt helps, so a rollout stops as soon as it finds one. If there are several, the most certain and newest

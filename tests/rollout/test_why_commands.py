@@ -92,6 +92,13 @@ def test_nothing_wrong_is_exit_code_0(run: Any) -> None:
     assert (code, json.loads(out)["ok"], json.loads(out)["causes"][0]["code"]) == (0, True, "NOTHING_WRONG")
 
 
+def test_a_service_of_which_nothing_runs_is_exit_code_2_though_its_deployment_is_in_progress(run: Any) -> None:
+    changes = {"runningCount": 0, "pendingCount": 2, "deployments": [deployment()]}
+    code, out, _ = run(make_evidence(service_changes=changes))
+    assert code == 2
+    assert "FAIL  0 of 2 tasks run; the deployment is in progress since" in out
+
+
 def test_programs_get_all_of_it(run: Any) -> None:
     code, out, _ = run(BAD, "--json")
     report = json.loads(out)

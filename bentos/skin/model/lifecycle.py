@@ -6,7 +6,8 @@
                                    └─invalid outputs──┘
 
 Loaded means fetched, verified, self-tested and warm; only then does a version replace the one in service, which is kept
-until the new one has answered. Where a version cannot be loaded, the one in service stays.
+until the new one has answered. Where a version cannot be loaded, the one in service stays, and the source is checked
+again after the poll's interval at the latest, so that a valid version is in service within it, whatever failed before.
 """
 
 import logging
@@ -34,7 +35,10 @@ log = logging.getLogger("shine.model")
 
 RETRY_FIRST_S, RETRY_MAX_S = 1.0, 30.0  # bounds of the backoff where trying again may help
 RETRY_MIN_S = 0.2  # between two attempts, whatever the jitter
-SLOWDOWN_MAX = 8  # times the poll's interval, where only another version or a person can help
+HELD_POLLS = (
+    8  # intervals for which a version is not loaded again that passed its checksums and is no good all the same
+)
+# Trying again alone cannot cure these, a file that is published again can: they are tried at the poll's interval.
 PERMANENT = frozenset({"weights_corrupt", "weights_incompatible", "self_test_failed"})
 
 
@@ -56,6 +60,14 @@ class _Serving:
     engine: engine.Engine
     loaded: LoadedModel
     info: ModelInfo
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A version that is whole, but no good; it is not loaded again until then (of time.monotonic)."""
+
+    sha256: str
+    until: float
 
 
 class Lifecycle:
@@ -81,7 +93,7 @@ class Lifecycle:
         self._last_error: LastError | None = None
         self._failures = 0  # in a row; reset when a model has answered, not when it was loaded
         self._attempts = self._batches = self._photos = 0
-        self._forced_pause_s: float | None = None  # seconds to wait before the next attempt, after invalid outputs
+        self._held: _Held | None = None
         self._next_at: float | None = None
 
     def start(self) -> None:
@@ -107,15 +119,12 @@ class Lifecycle:
 
     def _step(self) -> float:
         """Put the newest version into service, if it is not there yet; seconds until the next step."""
-        if self._forced_pause_s is not None:
-            rest, self._forced_pause_s = self._forced_pause_s, None
-            return rest
         began = time.monotonic()
         try:
             if self._source is None:
                 self._source = sources.source(self._settings, self._observer.fetched)
-            if self._serving is not None and not self._is_other(self._source, self._serving):
-                return self._settings.weights_poll_s
+            if (pause := self._nothing_new(self._source, began)) is not None:
+                return pause
             self._attempts += 1
             self._load(self._source)
         except BundleError as error:
@@ -127,16 +136,34 @@ class Lifecycle:
         self._observer.loaded("ok", time.monotonic() - began)
         return self._settings.weights_poll_s
 
-    def _is_other(self, source: sources.Source, serving: _Serving) -> bool:
-        """Whether the source has another version than the one in service; a pinned version is never replaced."""
-        if self._settings.weights_sha256 is not None:
-            return False
-        newest = source.newest()
-        return newest is not None and newest != serving.info.sha256
+    def _nothing_new(self, source: sources.Source, now: float) -> float | None:
+        """Seconds to wait where there is no version to load now; None where there is one, or it is not known."""
+        poll, pin = self._settings.weights_poll_s, self._settings.weights_sha256
+        with self._swap_lock:
+            serving, held = self._serving, self._held
+        if serving is not None and pin is not None:
+            return poll  # a pinned version is never replaced
+        if serving is None and held is None:
+            return None
+        newest = pin or source.newest()
+        if serving is not None and newest == serving.info.sha256:
+            with self._swap_lock:
+                self._last_error = None  # whatever failed is no longer offered, or the source is reachable again
+            return poll
+        if serving is not None and newest is None:
+            return poll
+        if held is not None and held.sha256 == newest and now < held.until:
+            return min(poll, held.until - now)
+        return None
 
     def _load(self, source: sources.Source) -> None:
         bundle = source.fetch()
-        new = engine.load(bundle, thread_count(self._settings))
+        try:
+            new = engine.load(bundle, thread_count(self._settings))
+        except BundleError:
+            with self._swap_lock:
+                self._held = _Held(bundle.sha256, time.monotonic() + HELD_POLLS * self._settings.weights_poll_s)
+            raise
         loaded = LoadedModel(
             **new.info.model_dump(),
             source=source.name,
@@ -148,7 +175,7 @@ class Lifecycle:
         with self._swap_lock:
             self._proven = self._proven or self._serving
             self._serving = _Serving(new, loaded, new.info)
-            self._state, self._reason = "ready", None
+            self._state, self._reason, self._last_error = "ready", None, None
         self._observer.swapped()
         fields = {"version": loaded.version, "sha256": loaded.sha256, "source": loaded.source, "note": loaded.note}
         log.log(logging.WARNING if loaded.note else logging.INFO, "weights are in service", extra={"fields": fields})
@@ -157,16 +184,15 @@ class Lifecycle:
         """Note a failed attempt; seconds until the next."""
         self._observer.loaded(reason, seconds)
         self._failures += 1
-        if reason in PERMANENT or self._serving is not None:
-            pause = self._settings.weights_poll_s * min(float(2 ** (self._failures - 1)), SLOWDOWN_MAX)
-        else:
-            pause = backoff(self._failures)
+        pause = self._settings.weights_poll_s
+        if reason not in PERMANENT and self._serving is None:
+            pause = min(pause, backoff(self._failures))
         with self._swap_lock:
             self._note(reason, message)
         serves = self._serving.loaded.version if self._serving is not None else None
         fields = {"reason": reason, "cause": message, "in_service": serves, "next_retry_s": round(pause, 1)}
-        slowly = " Trying again alone cannot cure this: it is tried slowly." if reason in PERMANENT else ""
-        log.warning("weights cannot be loaded.%s", slowly, extra={"fields": fields})
+        why = " Trying again alone cannot cure this." if reason in PERMANENT else ""
+        log.warning("weights cannot be loaded.%s", why, extra={"fields": fields})
         return pause
 
     def _note(self, reason: str, message: str) -> None:
@@ -205,7 +231,8 @@ class Lifecycle:
                 return
             self._serving, self._proven = self._proven, None
             self._failures += 1
-            self._forced_pause_s = backoff(self._failures)
+            pause = backoff(self._failures) if self._serving is None else HELD_POLLS * self._settings.weights_poll_s
+            self._held = _Held(serving.info.sha256, time.monotonic() + pause)
             self._note("self_test_failed", message)
         fields = {"version": serving.info.version, "cause": message, "back_in_service": self._serving is not None}
         log.error("the model's answers are poisoned: it is out of service", extra={"fields": fields})

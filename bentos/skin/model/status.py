@@ -32,7 +32,7 @@ class ModelAnswer:
 
 
 class LastError(BaseModel):
-    """The last error of the lifecycle; `at` is its time in RFC 3339."""
+    """What fails now in the lifecycle, the last error; `at` is its time in RFC 3339."""
 
     code: str
     message: str
@@ -54,6 +54,7 @@ class ModelStatus(BaseModel):
 
     Attributes:
         reason: why there is no model; None when there is one.
+        last_error: of the attempts since a version was last loaded, or found in service as the newest; else None.
         next_retry_s: seconds until loading is tried again; None while a model is in service.
         metrics: measured accuracy of the loaded weights; None where there are none, or the caller knows it already.
     """

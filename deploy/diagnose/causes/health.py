@@ -6,6 +6,7 @@ from datetime import timedelta
 from bentos.skin.settings import HEALTH_PATH
 from deploy.aws.task import Task
 from deploy.diagnose.cause import Cause, CauseMatch, Weight, matched
+from deploy.diagnose.containers import capital, checks_sidecar, failing_check, serving_name, the_container
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.quotes import (
     Quote,
@@ -22,7 +23,8 @@ from deploy.taskdef.health_command import ABSENT, programs, request
 
 CONTAINER_CHECK = re.compile(r"(?i)failed container health checks")
 BALANCER_CHECK = re.compile(r"(?i)failed ELB health checks")
-UNHEALTHY = re.compile(r"is unhealthy in \(?target-group")
+UNHEALTHY = re.compile(r"is (?:unhealthy|not healthy) in \(?(?:target-group|elb)")
+REPLACED = re.compile(r"replaced \d+ tasks? due to an unhealthy status")
 LISTENING = re.compile(
     r"(?i)(?:listening|running|serving)\b.{0,40}?\b(?:on|at)\b.{0,40}?[:\s](?P<port>\d{2,5})(?![\d.])"
 )
@@ -39,9 +41,23 @@ LONG_S = 300.0  # a task that lived so much longer than the allowed time was hea
 
 
 def container_failures(evidence: Evidence) -> list[Task]:
-    """Tasks that fail the container's own check: those that ECS stopped, and those that it will stop."""
+    """Tasks that fail the serving container's own check: those that ECS stopped, and those that it will stop."""
     stopped = [task for task in evidence.failed if CONTAINER_CHECK.search(task.stopped_reason)]
-    return [*stopped, *(task for task in evidence.running if task.unhealthy)]
+    failing = [*stopped, *(task for task in evidence.running if task.unhealthy)]
+    return [task for task in failing if not checks_sidecar(evidence, task)]
+
+
+def sidecar_failures(evidence: Evidence) -> list[Task]:
+    """Tasks that fail a sidecar's check; one that ECS calls healthy all the same does not depend on it."""
+    stopped = [task for task in evidence.failed if CONTAINER_CHECK.search(task.stopped_reason)]
+    failing = [*stopped, *(task for task in evidence.running if task.unhealthy and task.health != "HEALTHY")]
+    return [task for task in failing if checks_sidecar(evidence, task)]
+
+
+def check_events(evidence: Evidence) -> list[Quote]:
+    """Events that a container's own check fails; none where tasks show that it is a sidecar's."""
+    events = [quote for quote in deployment_events(evidence) if CONTAINER_CHECK.search(quote.text)]
+    return [] if sidecar_failures(evidence) and not container_failures(evidence) else events
 
 
 def balancer_failures(evidence: Evidence) -> list[Quote]:
@@ -53,7 +69,8 @@ def balancer_failures(evidence: Evidence) -> list[Quote]:
 
 def health_failures(evidence: Evidence) -> list[Quote]:
     """Everything that shows that a health check fails."""
-    return [*map(_task_quote, container_failures(evidence)), *balancer_failures(evidence)]
+    checks = [*map(_task_quote, container_failures(evidence)), *check_events(evidence)]
+    return [*checks, *balancer_failures(evidence)]
 
 
 def allowed_seconds(evidence: Evidence, task: Task) -> float | None:
@@ -70,7 +87,22 @@ def _task_quote(task: Task) -> Quote:
     if task.stopped_reason:
         age = f" (after {task.age:.0f} s)" if task.age is not None else ""
         return stopped_task(task, f"{task.stopped_reason}{age}")
-    return Quote(f"task {short_id(task.id)}", "the container's health check says UNHEALTHY", None, task.id)
+    failing = [safe(container.name, 60) for container in task.containers if container.health == "UNHEALTHY"]
+    container = f" {failing[0]}" if failing else ""
+    return Quote(
+        f"task {short_id(task.id)}", f"the health check of the container{container} says UNHEALTHY", None, task.id
+    )
+
+
+def _own(evidence: Evidence) -> str:
+    """The serving container, in the middle of a sentence."""
+    return the_container(serving_name(evidence))
+
+
+def _calls(evidence: Evidence) -> str:
+    """Which container and port the load balancer calls, as a sentence."""
+    port = evidence.service.port if evidence.service else None
+    return f" It calls {_own(evidence)}{f' on port {port}' if port else ''}." if serving_name(evidence) else ""
 
 
 def port_closed(evidence: Evidence) -> CauseMatch | None:
@@ -88,18 +120,21 @@ def port_closed(evidence: Evidence) -> CauseMatch | None:
     if listening and all(port not in definition.ports for _, port in listening):
         quote, port = listening[0]
         sentence = (
-            f"The service listens on port {port}; the task definition maps {mapped}, which the health check calls."
+            f"The service in {_own(evidence)} listens on port {port}; the task definition maps {mapped}, which the "
+            "health check calls."
         )
         return matched(sentence, [quote, *failures])
     quotes = [*log_lines(evidence, tasks), *failures, *stop_reasons(tasks)]
     refused = [quote for quote in quotes if REFUSED.search(quote.text)]
     if refused and not listening:
-        sentence = f"Nothing listens on port {definition.ports[0]} of the container: its health check is refused."
+        sentence = f"Nothing listens on port {definition.ports[0]} of {_own(evidence)}: its health check is refused."
         return matched(sentence, [*refused, *failures], weight=Weight.LIKELY, deterministic=False)
     port_called = _called(evidence)
-    if port_called is None or port_called[0] in definition.ports or not container_failures(evidence):
+    checked = container_failures(evidence) or check_events(evidence)
+    if port_called is None or port_called[0] in definition.ports or not checked:
         return None
-    sentence = f"The health command calls port {port_called[0]}, and the task definition maps {mapped}."
+    name = safe(definition.container, 80)
+    sentence = f"{name}'s health command calls port {port_called[0]}, and the task definition maps {mapped}."
     return matched(sentence, [_command(evidence), *failures], weight=Weight.TWO_FACTS)
 
 
@@ -119,8 +154,8 @@ def _command(evidence: Evidence) -> Quote:
 
 def program_missing(evidence: Evidence) -> CauseMatch | None:
     """The container's check fails, and its command runs a program that the image does not have."""
-    failing, definition = container_failures(evidence), evidence.definition
-    if not failing or definition is None or definition.check is None or len(definition.check.command) < 2:
+    failing, events, definition = container_failures(evidence), check_events(evidence), evidence.definition
+    if not (failing or events) or definition is None or definition.check is None or len(definition.check.command) < 2:
         return None
     try:
         absent = [program for program in programs(list(definition.check.command)) if program in ABSENT]
@@ -133,8 +168,11 @@ def program_missing(evidence: Evidence) -> CauseMatch | None:
         for quote in [*log_lines(evidence, failing), *stop_reasons(failing)]
         if (match := NO_PROGRAM.search(quote.text)) and match["program"].strip('"') in absent
     ]
-    sentence = f"The health command runs {absent[0]}, which is not installed in the image: it can never pass."
-    quotes = [*stated, _command(evidence), *map(_task_quote, failing)]
+    sentence = (
+        f"The health command of {_own(evidence)} runs {absent[0]}, which is not installed in the image: it can never "
+        "pass."
+    )
+    quotes = [*stated, _command(evidence), *map(_task_quote, failing), *events]
     return matched(sentence, quotes, weight=Weight.STATED if stated else None)
 
 
@@ -149,12 +187,13 @@ def slow_start(evidence: Evidence) -> CauseMatch | None:
         f"it was ready only after {ready:.0f} s" if ready is not None else "its log shows that it was still starting"
     )
     allowed = allowed_seconds(evidence, task) or 0
-    sentence = f"The task was stopped {task.age:.0f} s after its start, with {allowed:.0f} s allowed; {state}."
+    name = capital(_own(evidence))
+    sentence = f"{name} was stopped {task.age:.0f} s after its start, with {allowed:.0f} s allowed; {state}."
     return matched(sentence, [*map(_task_quote, slow), *log_lines(evidence, slow[:1])[:3]])
 
 
 def _was_starting(evidence: Evidence, task: Task) -> bool:
-    if not (CONTAINER_CHECK.search(task.stopped_reason) or BALANCER_CHECK.search(task.stopped_reason)):
+    if not _failed_check(evidence, task):
         return False
     allowed, age = allowed_seconds(evidence, task), task.age
     if allowed is None or age is None or not EARLY * allowed <= age <= allowed + SLACK_S:
@@ -163,6 +202,12 @@ def _was_starting(evidence: Evidence, task: Task) -> bool:
         return False
     ready = _seconds_to_ready(evidence, task)
     return ready >= EARLY * allowed if ready is not None else not any(READY.search(quote.text) for quote in log)
+
+
+def _failed_check(evidence: Evidence, task: Task) -> bool:
+    """Whether ECS stopped a task because of the serving container's health."""
+    own = CONTAINER_CHECK.search(task.stopped_reason) is not None and not checks_sidecar(evidence, task)
+    return own or BALANCER_CHECK.search(task.stopped_reason) is not None
 
 
 def _seconds_to_ready(evidence: Evidence, task: Task) -> float | None:
@@ -175,13 +220,19 @@ def flapping(evidence: Evidence) -> CauseMatch | None:
     """Several tasks lived long before they failed their checks."""
     lived = []
     for task in evidence.failed:
-        checked = CONTAINER_CHECK.search(task.stopped_reason) or BALANCER_CHECK.search(task.stopped_reason)
-        if checked and task.age is not None and task.age > (allowed_seconds(evidence, task) or 0) + LONG_S:
+        if (
+            _failed_check(evidence, task)
+            and task.age is not None
+            and task.age > (allowed_seconds(evidence, task) or 0) + LONG_S
+        ):
             lived.append(task)
     if len(lived) < 2:
         return None
     ages = ", ".join(str(timedelta(seconds=round(task.age or 0))) for task in lived[:4])
-    sentence = f"{len(lived)} tasks were healthy for a while and then failed their checks, after {ages}."
+    sentence = (
+        f"{len(lived)} tasks were healthy for a while and then failed their checks, after {ages}. The checks are those "
+        f"of {_own(evidence)}."
+    )
     return matched(sentence, map(_task_quote, lived))
 
 
@@ -206,7 +257,7 @@ def path_missing(evidence: Evidence) -> CauseMatch | None:
     quotes = [quote for quote, code in status_codes(evidence) if code == 404]
     if not quotes:
         return None
-    sentence = f"The load balancer's health check requests {check_path(evidence)} and gets 404."
+    sentence = f"The load balancer's health check requests {check_path(evidence)} and gets 404.{_calls(evidence)}"
     return matched(sentence, quotes, repair=_path_repair(evidence))
 
 
@@ -254,20 +305,46 @@ def status(evidence: Evidence) -> CauseMatch | None:
         return None
     code = codes[0][1]
     why = "the path needs a key" if code in NEEDS_KEY else "it redirects" if code in REDIRECTS else "the service fails"
-    sentence = f"The load balancer's health check requests {check_path(evidence)} and gets {code}: {why}."
+    path = check_path(evidence)
+    sentence = f"The load balancer's health check requests {path} and gets {code}: {why}.{_calls(evidence)}"
     return matched(sentence, [quote for quote, _ in codes], deterministic=code in NEEDS_KEY or code in REDIRECTS)
 
 
 def container(evidence: Evidence) -> CauseMatch | None:
-    """The container's own check fails."""
-    tasks = container_failures(evidence)
-    if not tasks:
+    """The serving container's own check fails."""
+    tasks, events = container_failures(evidence), check_events(evidence)
+    if not (tasks or events):
         return None
     started = next((task.started for task in tasks if task.started), None)
     newest = f" The newest started at {format_time(started)}." if started else ""
-    count = "1 task" if len(tasks) == 1 else f"{len(tasks)} tasks"
-    sentence = f"The container runs, but its own health check fails in {count}.{newest}"
-    return matched(sentence, [*map(_task_quote, tasks), *log_lines(evidence, tasks[:1])[:3]])
+    number = len(tasks) or len(events)
+    count = "1 task" if number == 1 else f"{number} tasks"
+    sentence = f"{capital(_own(evidence))} runs, but its own health check fails in {count}.{newest}"
+    return matched(sentence, [*map(_task_quote, tasks), *log_lines(evidence, tasks[:1])[:3], *events])
+
+
+def sidecar(evidence: Evidence) -> CauseMatch | None:
+    """A sidecar's own check fails."""
+    tasks = sidecar_failures(evidence)
+    if not tasks:
+        return None
+    failing = failing_check(evidence, tasks[0])
+    name = safe(failing.name, 80) if failing is not None else ""
+    sentence = (
+        f"The health check of the sidecar {name} fails, and ECS stops the whole task for it; the health check of "
+        f"{_own(evidence)} does not fail."
+    )
+    return matched(sentence, map(_task_quote, tasks))
+
+
+def replaced(evidence: Evidence) -> CauseMatch | None:
+    """ECS replaces tasks because of their health, and does not say which check fails."""
+    quotes = [quote for quote in deployment_events(evidence) if REPLACED.search(quote.text)]
+    if not quotes:
+        return None
+    return matched(
+        f"ECS replaces tasks because a health check fails: of {_own(evidence)}, or the load balancer's.", quotes
+    )
 
 
 def balancer(evidence: Evidence) -> CauseMatch | None:
@@ -276,7 +353,7 @@ def balancer(evidence: Evidence) -> CauseMatch | None:
     if not quotes:
         return None
     path = f" on {check_path(evidence)}" if evidence.target_group and evidence.target_group.path else ""
-    return matched(f"The load balancer's health check{path} fails.", quotes)
+    return matched(f"The load balancer's health check{path} fails.{_calls(evidence)}", quotes)
 
 
 CAUSES = (
@@ -347,6 +424,15 @@ CAUSES = (
         match=container,
     ),
     Cause(
+        "SIDECAR_UNHEALTHY",
+        "The health check of a sidecar fails",
+        looks="`Task failed container health checks`, and a container beside the serving one is UNHEALTHY.",
+        repair="Read the sidecar's log and correct its health command. If the service can do without it, set essential "
+        "to false for it in the task definition.",
+        weight=Weight.TWO_FACTS,
+        match=sidecar,
+    ),
+    Cause(
         "HEALTH_BALANCER",
         "The load balancer's health check fails",
         looks="`Task failed ELB health checks in (target-group …)`, targets unhealthy.",
@@ -354,5 +440,15 @@ CAUSES = (
         weight=Weight.SYMPTOM,
         symptom=True,
         match=balancer,
+    ),
+    Cause(
+        "HEALTH_REPLACED",
+        "ECS replaces tasks because of their health",
+        looks="event: `Amazon ECS replaced 1 tasks due to an unhealthy status`, and nothing says which check fails.",
+        repair="Wait a minute and run `trail why` again: ECS then names the check in the task's stopped reason. "
+        "Meanwhile read the service's log.",
+        weight=Weight.SYMPTOM - 0.05,
+        symptom=True,
+        match=replaced,
     ),
 )

@@ -5,30 +5,49 @@ import re
 from deploy.aws.network import Subnet
 from deploy.diagnose.cause import Cause, CauseMatch, Weight, match_words, matched
 from deploy.diagnose.causes.health import balancer_failures
+from deploy.diagnose.containers import serving_name, the_container
 from deploy.diagnose.evidence import Evidence
 from deploy.diagnose.quotes import (
     UNREACHABLE,
+    VOLUME,
     Quote,
     deployment_events,
     failed_reasons,
     matching,
+    missing_permission,
     reasons_and_events,
     safe,
+    start_failures,
     unhealthy_targets,
 )
 
 TIMEOUT = re.compile(r"(?i)Target\.Timeout|Request timed out")
 EXHAUSTED = re.compile(
-    r"(?i)InsufficientFreeAddresses|(?:not enough|insufficient) free (?:IP )?(?:addresses|IPs?)|"
-    r"does not have enough free|NetworkInterfaceLimitExceeded|(?:maximum|limit)[^\n]{0,30} number of network interfaces"
+    r"InsufficientFreeAddresses|(?:not enough|insufficient|no) (?:free|available)? ?(?:IP )?(?:addresses|IPs?)\b|"
+    r"does not have enough free|NetworkInterfaceLimitExceeded|"
+    r"(?:maximum|limit)[^\n]{0,30} number of network interfaces",
+    re.IGNORECASE,
 )
 INTERFACE = re.compile(
-    r"(?i)network interface provisioning|creat\w+ network interface|Network interface[^\n]*(?:fail|timed out|timeout)|"
+    r"(?i)network interface provisioning|creat\w+ network interface|"
+    r"(?:Network interface|\bENI\b)[^\n]*(?:fail|timed out|timeout)|"
     r"unexpected EC2 error"
 )
-BEFORE_START = re.compile(r"CannotPull|ResourceInitialization|registry auth|retrieve secret|logger args|log stream")
+BEFORE_START = re.compile(
+    r"CannotPull|ResourceInitialization|registry auth|retrieve secret|logger args|log stream|env files"
+)
 WRONG_TYPE = re.compile(r"(?i)target type instance|incompatible with the awsvpc network mode")
-NO_BALANCER = re.compile(r"(?i)does not have an associated load balancer")
+NO_BALANCER = re.compile(
+    r"(?i)does not have an associated load balancer|TARGET GROUP IS NOT FOUND|TargetGroupNotFound|"
+    r"target groups?[^\n]* (?:not found|do(?:es)? not exist)"
+)
+NOT_REGISTERED = re.compile(r"failed to (?:de)?register targets?[^\n]*?\(error (?P<error>.*?)\)?\.?$", re.DOTALL)
+OTHER_VPC = re.compile(r"not in the target group VPC|different VPC")
+NO_NETWORK = re.compile(
+    r"(?P<what>subnet|group|security group)\w*\.NotFound|"
+    r"The (?P<named>subnet|security group)s? [^\n]{0,200}?do(?:es)? not exist",
+    re.IGNORECASE,
+)
 
 
 def timeouts(evidence: Evidence) -> list[Quote]:
@@ -76,7 +95,7 @@ def target_timeout(evidence: Evidence) -> CauseMatch | None:
 
 def no_egress(evidence: Evidence) -> CauseMatch | None:
     """AWS cannot be reached before the start, and the routes of the subnets show why."""
-    reasons = failed_reasons(evidence)
+    reasons = [quote for quote in start_failures(evidence) if not VOLUME.search(quote.text)]
     quotes = [quote for quote in reasons if BEFORE_START.search(quote.text) and UNREACHABLE.search(quote.text)]
     if not quotes or evidence.service is None:
         return None
@@ -142,6 +161,38 @@ def target_group_missing(evidence: Evidence) -> CauseMatch | None:
     return matched(f"The service's target group {problem}.", [*quotes, *unused])
 
 
+def not_registered(evidence: Evidence) -> CauseMatch | None:
+    """ECS could not register tasks with the target group, for a reason that no other cause states."""
+    quotes = [quote for quote in deployment_events(evidence) if not WRONG_TYPE.search(quote.text)]
+    matches = [pair for pair in matching(quotes, NOT_REGISTERED) if not NO_BALANCER.search(pair[0].text)]
+    if not matches:
+        return None
+    error, permission = matches[0][1]["error"], missing_permission(matches[0][0].text)
+    repair, permanent = None, bool(permission)
+    if permission:
+        repair = (
+            f"Allow {permission} to the role that ECS uses for load balancers: AWSServiceRoleForECS, or the role that "
+            "the service names."
+        )
+    elif OTHER_VPC.search(error):
+        repair, permanent = "Make the target group in the VPC of the tasks' subnets; a target group cannot move.", True
+    sentence = (
+        f"ECS could not register {the_container(serving_name(evidence))} with the target group: "
+        f"{safe(error, 300).rstrip('.')}."
+    )
+    return matched(sentence, [quote for quote, _ in matches], repair=repair, deterministic=permanent)
+
+
+def network_missing(evidence: Evidence) -> CauseMatch | None:
+    """A subnet or a security group of the service does not exist."""
+    matches = matching(reasons_and_events(evidence), NO_NETWORK)
+    if not matches:
+        return None
+    what = (matches[0][1]["what"] or matches[0][1]["named"]).lower()
+    name = "subnet" if what == "subnet" else "security group"
+    return matched(f"A {name} that the service names does not exist.", [quote for quote, _ in matches])
+
+
 CAUSES = (
     Cause(
         "SECURITY_GROUP_SHUT",
@@ -187,7 +238,29 @@ CAUSES = (
         repair="Wait: ECS tries again. If it persists, check the service-linked role AWSServiceRoleForECS, and the "
         "subnets and security groups that the message names.",
         weight=Weight.TWO_FACTS,
-        match=match_words(reasons_and_events, INTERFACE, excluding=EXHAUSTED),
+        match=match_words(
+            reasons_and_events,
+            INTERFACE,
+            excluding=re.compile(f"{EXHAUSTED.pattern}|{NO_NETWORK.pattern}", re.IGNORECASE),
+        ),
+    ),
+    Cause(
+        "NETWORK_MISSING",
+        "A subnet or a security group of the service does not exist",
+        looks="`InvalidSubnetID.NotFound`, `InvalidGroup.NotFound` in an event or a reason.",
+        repair="Correct network.subnets and network.security_groups in the plan, then run `trail up` again.",
+        weight=Weight.STATED,
+        deterministic=True,
+        match=network_missing,
+    ),
+    Cause(
+        "TARGETS_NOT_REGISTERED",
+        "ECS could not register the tasks with the target group",
+        looks="event: `failed to register targets in (target-group …) with (error …)`.",
+        repair="Read the error in the evidence: it is the load balancer's own. `trail preflight` compares target "
+        "group, network and service.",
+        weight=Weight.STATED,
+        match=not_registered,
     ),
     Cause(
         "TARGET_TYPE",

@@ -4,30 +4,56 @@ import re
 
 from deploy.diagnose.cause import Cause, CauseMatch, Weight, match_words, matched
 from deploy.diagnose.evidence import Evidence
-from deploy.diagnose.quotes import Quote, deployment_events, failed_reasons, matching, reasons_and_events, safe
+from deploy.diagnose.quotes import (
+    Quote,
+    deployment_events,
+    failed_reasons,
+    matching,
+    placement_events,
+    reasons_and_events,
+    safe,
+)
 
-CAPACITY = re.compile(r"(?i)Capacity is unavailable at this time|RESOURCE:FARGATE")
+CAPACITY = re.compile(
+    r"(?i)Capacity is unavailable at this time|RESOURCE:FARGATE|(?P<provider>UnfulfillableCapacity|"
+    r"InsufficientInstanceCapacity|insufficient capacity)"
+)
 QUOTA = re.compile(
-    r"(?i)reached the limit on the number of (?P<what>vCPUs|tasks)|"
-    r"(?P<size>CPU|MEMORY) configuration is above your limit"
+    r"(?i)limit on the number of (?P<what>vCPUs|tasks)|"
+    r"(?P<size>CPU|MEMORY) configuration is above your limit|(?P<cpus>VcpuLimitExceeded)|"
+    r"(?P<instances>\w*InstanceCountExceeded|InstanceLimitExceeded)|tasks (?P<provisioning>provisioning) capacity limit"
+)
+NO_INSTANCE = re.compile(
+    r"(?i)no container instance met all|No Container Instances were found|RESOURCE:(?!FARGATE)\w+|"
+    r"placement constraint|TaskFailedToStart: (?:AGENT|ATTRIBUTE|LOCATION|MemberOf|NO ACTIVE|EMPTY)|"
+    r"EMPTY CAPACITY PROVIDER|NO ACTIVE INSTANCES|waiting for Amazon ECS Agent"
+)
+# What EC2 instances lack, in ECS's words.
+LACKING = (
+    (re.compile(r"(?i)memory"), "none has enough memory left"),
+    (re.compile(r"(?i)\bcpu\b"), "none has enough CPU units left"),
+    (re.compile(r"(?i)\bports?\b"), "the port that the task maps is taken on each"),
+    (re.compile(r"(?i)\bgpus?\b"), "none has a free GPU"),
+    (re.compile(r"(?i)\beni\b|network interface"), "none can attach another network interface"),
+    (re.compile(r"(?i)attribute"), "none has an attribute that the task definition needs"),
+    (re.compile(r"(?i)\bagent\b"), "the ECS agent of the nearest is not connected"),
+    (re.compile(r"(?i)placement constraint|MemberOf"), "none meets the placement constraints"),
+    (re.compile(r"(?i)location|availability zone"), "none is in a zone of the service's subnets"),
+    (re.compile(r"(?i)no (?:container|active) instances|empty capacity"), "there is none"),
 )
 SIZE = re.compile(
-    r"(?i)No Fargate configuration exists for given values|Invalid (?:'cpu' setting|CPU or memory)|"
+    r"(?i)No Fargate configuration exists for given values|Invalid (?:'(?:cpu|memory)' setting|CPU or memory)|"
     r"platform version[^\n]*(?:not|un)\s*(?:supported|known|found|exist)|PlatformUnknown|"
     r"PlatformTaskDefinitionIncompat|"
     r"task definition does not support launch_type FARGATE"
 )
-THROTTLED = re.compile(r"(?i)operations are being throttled|Rate exceeded")
+THROTTLED = re.compile(r"(?i)operations are being throttled")
 STUCK = re.compile(r"unable to stop or start tasks during a deployment because of the service deployment configuration")
 INACTIVE = re.compile(r"(?i)TaskDefinition is inactive|task definition[^\n]*(?:inactive|does not exist)")
-REFUSED = re.compile(r"was unable to place a task|failed to launch a task with \(error|RunTask error")
-
-
-def placement_events(evidence: Evidence) -> list[Quote]:
-    """The service's events, unless all desired tasks run: then placement succeeded."""
-    service = evidence.service
-    complete = service is not None and 0 < service.desired <= service.running
-    return [] if complete else deployment_events(evidence)
+REFUSED = re.compile(
+    r"unable to place (?:a )?tasks?|failed to launch a task with \(error|RunTask error|could not launch \d+ tasks?|"
+    r"unable to reach steady state"
+)
 
 
 def placement_errors(evidence: Evidence) -> list[Quote]:
@@ -35,12 +61,29 @@ def placement_errors(evidence: Evidence) -> list[Quote]:
     return [*failed_reasons(evidence), *placement_events(evidence)]
 
 
-def _capacity(evidence: Evidence, _: re.Match[str]) -> str:
+def _capacity(evidence: Evidence, _: Quote, match: re.Match[str]) -> str:
     region = f" in {safe(evidence.region, 30)}" if evidence.region else ""
+    if match["provider"]:
+        return (
+            f"EC2 has no instance of the kind that the capacity provider asks for{region}, in the zones of its subnets."
+        )
     return f"Fargate has no capacity for a task of this size{region}, in the zones of the subnets."
 
 
-def _size(evidence: Evidence, _: re.Match[str]) -> str:
+def _quota(_: Evidence, __: Quote, match: re.Match[str]) -> str:
+    if match["provisioning"]:
+        return "The cluster has as many tasks in state PROVISIONING as ECS allows at a time."
+    kind = "vCPUs" if match["cpus"] else "EC2 instances" if match["instances"] else match["what"] or match["size"]
+    return f"The account may not run more {kind} at a time in this region."
+
+
+def _no_instance(_: Evidence, quote: Quote, __: re.Match[str]) -> str:
+    words = quote.text.partition("met all of its requirements")[2] or quote.text.rpartition("Reason:")[2]
+    lacking = next((why for pattern, why in LACKING if pattern.search(words)), "")
+    return f"No EC2 instance of the cluster can run the task{f': {lacking}' if lacking else ''}."
+
+
+def _size(evidence: Evidence, _: Quote, __: re.Match[str]) -> str:
     definition = evidence.definition
     size = f" ({definition.cpu} CPU units, {definition.memory} MiB)" if definition and definition.cpu else ""
     return f"Fargate offers no such size or platform{size}."
@@ -75,11 +118,17 @@ CAUSES = (
         repair="Request a higher quota in Service Quotas (Fargate On-Demand vCPU resource count), or stop tasks that "
         "are not needed; during a deployment twice the tasks run.",
         weight=Weight.STATED,
-        match=match_words(
-            placement_errors,
-            QUOTA,
-            lambda _, match: f"The account may not run more {match['what'] or match['size']} at a time in this region.",
-        ),
+        match=match_words(placement_errors, QUOTA, _quota),
+    ),
+    Cause(
+        "NO_INSTANCE",
+        "No EC2 instance of the cluster can run the task",
+        looks="event: `no container instance met all of its requirements`, `No Container Instances were found`; "
+        "`TaskFailedToStart: RESOURCE:MEMORY`, `ATTRIBUTE`, `AGENT`.",
+        repair="A rendered service runs on Fargate, which needs no instances: `trail up` with launch type FARGATE. On "
+        "EC2 add instances that have what the message names, or let the capacity provider add them.",
+        weight=Weight.STATED,
+        match=match_words(placement_errors, NO_INSTANCE, _no_instance),
     ),
     Cause(
         "SIZE_INVALID",

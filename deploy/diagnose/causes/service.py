@@ -3,14 +3,19 @@
 import re
 from dataclasses import replace
 
-from deploy.diagnose.cause import Cause, CauseMatch, Matcher, Weight, matched
+from deploy.diagnose.cause import Cause, CauseMatch, Matcher, Weight, match_words, matched
+from deploy.diagnose.causes.network import NOT_REGISTERED
+from deploy.diagnose.containers import first_ended
 from deploy.diagnose.evidence import MISSING, Evidence
 from deploy.diagnose.quotes import (
+    VOLUME,
     Quote,
     deployment_events,
     format_time,
     log_lines,
     matching,
+    missing_permission,
+    reasons_and_events,
     rolled_back,
     safe,
     short_id,
@@ -27,6 +32,16 @@ BREAKER = re.compile(r"(?i)circuit breaker|deployment failed: tasks failed to st
 ALARMED = re.compile(r"(?i)deployment failed: alarm detected|alarm(?:s)? (?:was |were )?(?:detected|triggered)")
 NO_START = re.compile(r"unable to consistently start tasks successfully")
 KNOWN = {"ACTIVE", "DRAINING", "INACTIVE", MISSING}
+PROTECTED = re.compile(
+    r"(?i)tasks? under protection|protected tasks?|task (?:scale-in )?protection|protected from scale-in|"
+    r"unable to scale in"
+)
+ECS_ROLE = re.compile(
+    r"(?i)IAM permissions policies have been misconfigured|service[- ]linked role|infrastructure role|"
+    r"UnauthorizedOperation|not authorized to perform:? "
+    r"(?:ec2|elasticloadbalancing|iam|servicediscovery|autoscaling|application-autoscaling):"
+)
+OTHER_FAILURE = re.compile(f"{NOT_REGISTERED.pattern}|{VOLUME.pattern}", re.DOTALL | re.IGNORECASE)
 STOPPED_BY_REQUEST = {"STOPPED", "STOP_REQUESTED", "ROLLBACK_REQUESTED"}
 
 
@@ -91,7 +106,7 @@ def circuit_breaker(evidence: Evidence) -> CauseMatch | None:
     """An event, the deployment or the service deployment names the circuit breaker."""
     deployment, newest = evidence.subject, next(iter(evidence.service_deployments), None)
     events = [quote for quote, _ in matching(deployment_events(evidence), BREAKER)]
-    quotes = [quote for quote in events if not evidence.deployment or evidence.deployment in quote.text]
+    quotes = [quote for quote in events if _is_about(evidence, quote)]
     if deployment is not None and BREAKER.search(deployment.reason):
         quotes.insert(0, Quote(f"deployment {deployment.id}", deployment.reason))
     if newest is not None and newest.breaker == "TRIGGERED":
@@ -104,15 +119,16 @@ def circuit_breaker(evidence: Evidence) -> CauseMatch | None:
     return matched(f"Too many tasks failed, so ECS stopped the deployment {name}.{back}", quotes)
 
 
+def _is_about(evidence: Evidence, quote: Quote) -> bool:
+    """Whether an event names the deployment that is diagnosed, or none."""
+    return not evidence.deployment or "(deployment" not in quote.text or evidence.deployment in quote.text
+
+
 def deployment_alarm(evidence: Evidence) -> CauseMatch | None:
     """An event, the deployment or the service deployment names an alarm."""
     deployment, newest = evidence.subject, next(iter(evidence.service_deployments), None)
     events = [quote for quote, _ in matching(deployment_events(evidence), ALARMED)]
-    quotes = [
-        quote
-        for quote in events
-        if not evidence.deployment or "(deployment" not in quote.text or evidence.deployment in quote.text
-    ]
+    quotes = [quote for quote in events if _is_about(evidence, quote)]
     if deployment is not None and ALARMED.search(deployment.reason):
         quotes.insert(0, Quote(f"deployment {deployment.id}", deployment.reason))
     names = newest.alarms if newest is not None else ()
@@ -158,7 +174,8 @@ def task_stopped(evidence: Evidence) -> CauseMatch | None:
     task = next(iter(evidence.failed), None)
     if task is None:
         return None
-    code = f", exit code {task.exit_code}" if task.exit_code is not None else ""
+    container = first_ended(evidence, task)
+    code = f", {safe(container.name, 80)} with exit code {container.exit_code}" if container is not None else ""
     reason = safe(task.reasons[0], 300) if task.reasons else "no reason is known"
     quotes = [*stop_reasons([task]), *log_lines(evidence, [task])[:4]]
     quotes = quotes or [stopped_task(task, task.stop_code or "no reason given")]
@@ -167,16 +184,19 @@ def task_stopped(evidence: Evidence) -> CauseMatch | None:
 
 
 def tasks_missing(evidence: Evidence) -> CauseMatch | None:
-    """Fewer tasks run than desired, though no deployment is in progress or ECS says that it cannot start them."""
+    """No task runs, or fewer than desired without a deployment in progress, or ECS says that it cannot start them."""
     service = evidence.service
     if service is None or service.status != "ACTIVE" or service.running >= service.desired:
         return None
     quotes = [quote for quote, _ in matching(deployment_events(evidence), NO_START)]
-    if not quotes and (_in_progress(evidence) or service.pending):
+    started = _in_progress(evidence) or service.pending > 0
+    if not quotes and started and service.running > 0:
         return None
     counts = f"desired {service.desired}, running {service.running}, pending {service.pending}"
     quotes.append(Quote(f"service {evidence.name}", counts))
-    return matched(f"{service.running} of {service.desired} tasks run, and ECS gives no reason.", quotes)
+    progress = _since(evidence) if _in_progress(evidence) else ""
+    why = f"the deployment is in progress{progress}, and ECS gives no reason yet" if started else "ECS gives no reason"
+    return matched(f"{service.running} of {service.desired} tasks run; {why}.", quotes)
 
 
 def not_seen(evidence: Evidence) -> CauseMatch | None:
@@ -195,16 +215,27 @@ def scaled_in(evidence: Evidence) -> CauseMatch | None:
 
 
 def in_progress(evidence: Evidence) -> CauseMatch | None:
-    """A deployment is in progress."""
-    service, deployment = evidence.service, evidence.subject
-    if service is None or service.status != "ACTIVE" or service.desired == 0:
+    """A deployment is in progress, and some tasks run."""
+    service = evidence.service
+    if service is None or service.status != "ACTIVE" or service.running == 0:
         return None
     if not _in_progress(evidence) and not (service.pending and service.running < service.desired):
         return None
-    since = f" since {format_time(deployment.created)}" if deployment is not None and deployment.created else ""
     count = f"{service.running} of {service.desired} tasks run"
     quote = Quote(f"deployment {safe(evidence.deployment, 60)}", "IN_PROGRESS")
-    return matched(f"Nothing is wrong so far: the deployment is in progress{since}, {count}.", [quote])
+    return matched(f"Nothing is wrong so far: the deployment is in progress{_since(evidence)}, {count}.", [quote])
+
+
+def _since(evidence: Evidence) -> str:
+    """When the deployment that is diagnosed was created; empty where that is not known."""
+    deployment = evidence.subject
+    return f" since {format_time(deployment.created)}" if deployment is not None and deployment.created else ""
+
+
+def _ecs_role(_: Evidence, quote: Quote, __: re.Match[str]) -> str:
+    permission = missing_permission(quote.text)
+    lacks = f"lacks {permission}" if permission else "lacks a permission, or does not exist"
+    return f"A role that ECS itself uses {lacks}."
 
 
 def nothing_wrong(evidence: Evidence) -> CauseMatch | None:
@@ -262,6 +293,27 @@ CAUSES = (
         match=stopped_by({"UserInitiated"}, USER),
     ),
     Cause(
+        "TASKS_PROTECTED",
+        "Old tasks are protected from scale-in, so the deployment cannot end",
+        looks="event: `was unable to reach steady state because … was unable to scale in due to (reason 2 tasks under "
+        "protection)`.",
+        repair="Wait until the protection expires (by default 2 h), or end it: `aws ecs update-task-protection "
+        "--no-protection-enabled`. Shine sets none; find out what does.",
+        weight=Weight.TWO_FACTS,
+        aside=True,
+        match=match_words(deployment_events, PROTECTED),
+    ),
+    Cause(
+        "ECS_ROLE_DENIED",
+        "A role that ECS itself uses lacks a permission, or is missing",
+        looks="event: `IAM permissions policies have been misconfigured or changed`; `Unable to assume the service "
+        "linked role`; `… is not authorized to perform: ec2:CreateNetworkInterface`.",
+        repair="Create the service-linked role (`aws iam create-service-linked-role --aws-service-name "
+        "ecs.amazonaws.com`), or allow the role that the message names what it lacks.",
+        weight=Weight.STATED,
+        match=match_words(reasons_and_events, ECS_ROLE, _ecs_role, excluding=OTHER_FAILURE),
+    ),
+    Cause(
         "CLUSTER_MISSING",
         "The cluster does not exist",
         looks="ClusterNotFoundException, or the cluster is INACTIVE.",
@@ -292,7 +344,7 @@ CAUSES = (
         "CIRCUIT_BREAKER",
         "The circuit breaker of ECS stopped the deployment",
         looks="`ECS deployment circuit breaker: tasks failed to start`, or such an event.",
-        repair="Find out why the tasks failed: read the causes above, or run `trail why` within an hour of the "
+        repair="Find out why the tasks failed: read the other causes, or run `trail why` within an hour of the "
         "failure, while ECS still knows the tasks.",
         weight=Weight.AFTERMATH,
         aside=True,
@@ -320,9 +372,10 @@ CAUSES = (
     Cause(
         "TASKS_MISSING",
         "Fewer tasks run than desired",
-        looks="runningCount below desiredCount without a deployment in progress; `unable to consistently start tasks`.",
+        looks="No task runs; or runningCount is below desiredCount without a deployment in progress; `unable to "
+        "consistently start tasks`.",
         repair="Wait a minute and run `trail why` again: ECS knows stopped tasks for an hour.",
-        weight=Weight.SYMPTOM - 0.15,
+        weight=Weight.AFTERMATH - 0.05,
         symptom=True,
         match=tasks_missing,
     ),
@@ -330,7 +383,7 @@ CAUSES = (
         "NOT_SEEN",
         "The service could not be read",
         looks="ECS was not called, or did not answer.",
-        repair="Read below what could not be read, and why; a missing permission is named.",
+        repair="Repair what the list of what could not be read says; a missing permission is named.",
         weight=Weight.SYMPTOM - 0.2,
         symptom=True,
         match=not_seen,
@@ -347,7 +400,7 @@ CAUSES = (
     Cause(
         "IN_PROGRESS",
         "The deployment is in progress, and nothing is wrong so far",
-        looks="rolloutState IN_PROGRESS, no failed tasks, no unhealthy targets.",
+        looks="rolloutState IN_PROGRESS, some tasks run, none failed, no unhealthy targets.",
         repair="Wait.",
         weight=Weight.NO_FAILURE + 0.02,
         harmless=True,

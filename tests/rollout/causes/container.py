@@ -1,11 +1,11 @@
-"""The container does not start, ends by itself, or is killed, nearly always for its memory."""
+"""The container ends by itself, or is killed, nearly always for its memory."""
 
 from tests.rollout.causes.evidence import (
     NAME,
     UP,
     Example,
     Miss,
-    definition,
+    beside,
     exited,
     listening,
     log,
@@ -13,42 +13,11 @@ from tests.rollout.causes.evidence import (
     make_evidence,
     running,
     task,
-    unstarted,
     weights,
 )
-from tests.rollout.causes.messages import OCI, TRACE
+from tests.rollout.causes.messages import TRACE
 
 EXAMPLES = [
-    Example(
-        "ENTRY_POINT_MISSING",
-        make_evidence(
-            task(
-                reason="Task failed to start",
-                container=f'{OCI}exec: "/app/entrypoint": stat /app/entrypoint: no such file or directory: unknown',
-                code="TaskFailedToStart",
-                started=None,
-            )
-        ),
-        "/app/entrypoint is not in the image",
-        "no such file",
-        True,
-    ),
-    Example(
-        "ENTRY_POINT_MISSING",
-        make_evidence(unstarted(f'{OCI}exec: "serve": executable file not found in $PATH')),
-        "serve is not in the image",
-        "executable file not found",
-        True,
-        "path",
-    ),
-    Example(
-        "ENTRY_POINT_MISSING",
-        make_evidence(exited(127), logs=log(1, "/app/entrypoint: 10: exec: bentoml: not found")),
-        "bentoml is not in the image",
-        "exec: bentoml",
-        True,
-        "shell",
-    ),
     Example(
         "DEPENDENCY_MISSING",
         make_evidence(exited(1), logs=log(1, *TRACE)),
@@ -115,35 +84,6 @@ EXAMPLES = [
     ),
     Example("CRASHED", make_evidence(exited(139), logs=log(1, *UP)), "exit code 139: SIGSEGV", "exit code 139", False),
     Example(
-        "START_TIMEOUT",
-        make_evidence(
-            unstarted("ContainerRuntimeTimeoutError: Could not transition to running; timed out after waiting 3m0s")
-        ),
-        "gave up waiting",
-        "timed out after waiting",
-        False,
-    ),
-    Example(
-        "VOLUME_FAILED",
-        make_evidence(
-            unstarted("CannotCreateVolumeError: unable to copy contents to volume on host: context canceled")
-        ),
-        "cannot be mounted",
-        "CannotCreateVolumeError",
-        False,
-    ),
-    Example(
-        "CONTAINER_NOT_STARTED",
-        make_evidence(
-            unstarted(
-                f"{OCI}error during container init: error creating device nodes: mknod /dev/null: errno 524: unknown"
-            )
-        ),
-        "cannot start",
-        "errno 524",
-        False,
-    ),
-    Example(
         "EXITED",
         make_evidence(exited(3), logs=log(1, listening(), "RuntimeError: the moon is in the wrong house")),
         "exit code 3; the last log line: RuntimeError: the moon",
@@ -152,6 +92,94 @@ EXAMPLES = [
     ),
     Example(
         "EXITED", make_evidence(exited(0)), "exit code 0; its log is empty", "exit code 0", False, "without a word"
+    ),
+    Example(
+        "EXITED",
+        make_evidence(beside(exited(1), "aws-guardduty-agent-ab12", 137)),
+        f"The container {NAME} ended by itself with exit code 1",
+        f"{NAME}: exit code 1, aws-guardduty-agent-ab12: exit code 137",
+        False,
+        "and an agent with it",
+    ),
+    Example(
+        "EXITED",
+        make_evidence(beside(exited(0), "envoy", 143)),
+        f"The container {NAME} ended by itself with exit code 0",
+        f"{NAME}: exit code 0",
+        False,
+        "with 0, and its proxy after it",
+    ),
+    Example(
+        "EXITED",
+        make_evidence(
+            beside(
+                exited(1), "aws-guardduty-agent-1", 137, reason="OutOfMemoryError: Container killed due to memory usage"
+            )
+        ),
+        f"The container {NAME} ended by itself with exit code 1",
+        f"{NAME}: exit code 1",
+        False,
+        "and an agent ran out of memory",
+    ),
+    Example(
+        "SIDECAR_EXITED",
+        make_evidence(beside(exited(143), exit_code=1), logs=log(1, *UP)),
+        f"The sidecar log_router ended by itself with exit code 1; ECS then stopped the task, the container {NAME} too "
+        "(exit code 143).",
+        f"log_router: exit code 1, {NAME}: exit code 143",
+        False,
+    ),
+    Example(
+        "SIDECAR_EXITED",
+        make_evidence(beside(exited(143), "envoy", 0)),
+        "The sidecar envoy ended by itself with exit code 0",
+        "envoy: exit code 0",
+        False,
+        "with 0",
+    ),
+    Example(
+        "SIDECAR_EXITED",
+        make_evidence(beside(exited(0), "worker", 1), logs=log(1, *TRACE[:3])),
+        "The sidecar worker ended by itself with exit code 1",
+        "worker: exit code 1",
+        False,
+        "of an unknown name",
+    ),
+    Example(
+        "SIDECAR_EXITED",
+        make_evidence(beside(exited(143), exit_code=137)),
+        "The sidecar log_router was killed, with exit code 137",
+        "log_router: exit code 137",
+        False,
+        "killed",
+    ),
+    Example(
+        "OUT_OF_MEMORY",
+        make_evidence(
+            beside(exited(143), exit_code=137, reason="OutOfMemoryError: Container killed due to memory usage")
+        ),
+        "The container log_router used more memory than its limit, and the kernel killed it.",
+        "container log_router 2026-11-03 09:59:20 UTC: OutOfMemoryError",
+        False,
+        "of a sidecar",
+    ),
+    Example(
+        "OUT_OF_MEMORY",
+        make_evidence(
+            beside(task(reason="OutOfMemoryError: Container killed due to memory usage", exit_code=137), exit_code=143)
+        ),
+        f"The container {NAME} used more memory than its limit of 2048 MiB",
+        "OutOfMemoryError",
+        False,
+        "of the task",
+    ),
+    Example(
+        "KILLED",
+        make_evidence(beside(exited(137), exit_code=143), logs=log(1, *UP)),
+        f"The container {NAME} was killed (exit code 137)",
+        f"{NAME}: exit code 137",
+        False,
+        "beside a sidecar",
     ),
     Example(
         "MEMORY_BELOW_MINIMUM",
@@ -206,6 +234,45 @@ EXAMPLES = [
 ]
 
 MISSES = [
+    Miss("KILLED", make_evidence(beside(exited(1), exit_code=137)), "a sidecar was"),
+    Miss("KILLED", make_evidence(beside(exited(143), exit_code=137)), "a sidecar was killed first"),
+    Miss("EXITED", make_evidence(beside(exited(143), exit_code=1)), "a sidecar did"),
+    Miss("SIDECAR_EXITED", make_evidence(beside(exited(1), exit_code=143)), "the serving container did"),
+    Miss(
+        "SIDECAR_EXITED",
+        make_evidence(beside(exited(137), "aws-guardduty-agent-1", exit_code=1)),
+        "nothing stops with this agent",
+    ),
+    Miss(
+        "SIDECAR_EXITED",
+        make_evidence(
+            beside(
+                task(reason="Task failed ELB health checks", code="ServiceSchedulerInitiated", exit_code=0), exit_code=1
+            )
+        ),
+        "ECS stopped the task",
+    ),
+    Miss(
+        "DEPENDENCY_MISSING",
+        make_evidence(beside(exited(143), exit_code=1), logs=log(1, *TRACE)),
+        "the sidecar ended, whatever the service logs",
+    ),
+    Miss(
+        "STOP_TIMEOUT",
+        make_evidence(
+            beside(
+                task(
+                    reason="Scaling activity initiated by (deployment x)",
+                    code="ServiceSchedulerInitiated",
+                    exit_code=0,
+                    stopping=100,
+                    stopped=38,
+                ),
+                exit_code=137,
+            )
+        ),
+        "a sidecar's",
+    ),
     Miss(
         "DEPENDENCY_MISSING",
         make_evidence(running_tasks=[running()], logs=log(9, "ModuleNotFoundError: No module named 'torch'")),
@@ -222,19 +289,11 @@ MISSES = [
         "a setting in a log line",
     ),
     Miss("CRASHED", make_evidence(exited(1)), "an error is no crash"),
-    Miss(
-        "ENTRY_POINT_MISSING",
-        make_evidence(exited(1), logs=log(1, "curl: not found")),
-        "exit code 1 is the program's own",
-    ),
     Miss("EXITED", make_evidence(exited(1), logs=log(1, *TRACE)), "it is known why"),
     Miss(
         "EXITED",
         make_evidence(exited(1, by="ecs-svc/1"), running_tasks=[running()], service_changes={}, stopped=()),
         "of another deployment",
-    ),
-    Miss(
-        "ENTRY_POINT_MISSING", make_evidence(exited(1), task_definition=definition(command=["serve"])), "no word of it"
     ),
     Miss("OUT_OF_MEMORY", make_evidence(exited(137)), "ECS names no reason"),
     Miss("KILLED", make_evidence(exited(143)), "ended when it was asked to"),

@@ -119,6 +119,14 @@ def exited(code: int, number: int = 1, **more: Any) -> dict[str, Any]:
     return task(number, reason=EXITED, exit_code=code, **more)
 
 
+def beside(task: dict[str, Any], name: str = "log_router", exit_code: int | None = None, **more: Any) -> dict[str, Any]:
+    """The same task with one more container, which ECS describes first."""
+    container: dict[str, Any] = {"name": name, "image": f"{name}:1", "lastStatus": "STOPPED", **more}
+    if exit_code is not None:
+        container["exitCode"] = exit_code
+    return {**task, "containers": [container, *task["containers"]]}
+
+
 def running(number: int = 9, **more: Any) -> dict[str, Any]:
     """A running task."""
     return task(number, stopped=None, **{"health": "HEALTHY", **more})

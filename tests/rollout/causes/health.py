@@ -1,9 +1,12 @@
 """The container runs, but its health checks fail: the one that ECS runs inside it, or the load balancer's."""
 
 from tests.rollout.causes.evidence import (
+    FAILING,
+    NAME,
     UP,
     Example,
     Miss,
+    beside,
     definition,
     event,
     healthy,
@@ -126,6 +129,59 @@ EXAMPLES = [
         False,
     ),
     Example(
+        "HEALTH_CONTAINER",
+        make_evidence(
+            events=[
+                event(f"(service {NAME}) (task 0668979337dc48ebb791640cd1162053) failed container health checks."),
+                event(
+                    f"(service {NAME}) has started 1 tasks: (task 0668). Amazon ECS replaced 1 tasks due to an "
+                    "unhealthy status."
+                ),
+            ],
+            service_changes=FAILING,
+        ),
+        f"The container {NAME} runs, but its own health check fails in 1 task.",
+        "failed container health checks",
+        False,
+        "event",
+    ),
+    Example(
+        "HEALTH_REPLACED",
+        make_evidence(
+            events=[
+                event(
+                    f"(service {NAME}) has started 2 tasks: (task 0668) (task 0669). Amazon ECS replaced 2 tasks due "
+                    "to an unhealthy status."
+                )
+            ],
+            service_changes=FAILING,
+        ),
+        "a health check fails",
+        "unhealthy status",
+        False,
+    ),
+    Example(
+        "SIDECAR_UNHEALTHY",
+        make_evidence(beside(task(**INSIDE), "envoy", healthStatus="UNHEALTHY"), logs=log(1, *UP)),
+        f"The health check of the sidecar envoy fails, and ECS stops the whole task for it; the health check of the "
+        f"container {NAME} does not fail.",
+        "failed container health checks",
+        False,
+    ),
+    Example(
+        "SIDECAR_UNHEALTHY",
+        make_evidence(
+            running_tasks=[
+                {**beside(running(), "envoy", healthStatus="UNHEALTHY"), "healthStatus": "UNHEALTHY"},
+            ],
+            service_changes=ONE,
+        ),
+        "the sidecar envoy",
+        "envoy says UNHEALTHY",
+        False,
+        "running",
+    ),
+    Example(
         "HEALTH_BALANCER",
         make_evidence(
             running_tasks=[running()],
@@ -183,6 +239,43 @@ EXAMPLES = [
 ]
 
 MISSES = [
+    Miss(
+        "HEALTH_CONTAINER",
+        make_evidence(beside(task(**INSIDE), "envoy", healthStatus="UNHEALTHY"), logs=log(1, *UP)),
+        "the check of a sidecar fails",
+    ),
+    Miss(
+        "SIDECAR_UNHEALTHY",
+        make_evidence(beside(task(**INSIDE, health="UNHEALTHY"), "envoy", healthStatus="UNHEALTHY")),
+        "the serving container's check fails too",
+    ),
+    Miss(
+        "SIDECAR_UNHEALTHY",
+        make_evidence(running_tasks=[beside(running(), "envoy", healthStatus="UNHEALTHY")]),
+        "ECS calls the task healthy",
+    ),
+    Miss(
+        "HEALTH_PROGRAM_MISSING",
+        make_evidence(
+            beside(task(**INSIDE), "envoy", healthStatus="UNHEALTHY"),
+            task_definition=definition(healthCheck=CURL),
+        ),
+        "the check of a sidecar fails",
+    ),
+    Miss(
+        "HEALTH_REPLACED",
+        make_evidence(
+            running_tasks=MODEL,
+            events=[
+                STEADY,
+                event(
+                    f"(service {NAME}) has started 1 tasks: (task a). Amazon ECS replaced 1 tasks due to an unhealthy "
+                    "status."
+                ),
+            ],
+        ),
+        "over since",
+    ),
     Miss("PORT_CLOSED", make_evidence(running_tasks=[running()], logs=log(9, listening(8080))), "no check fails"),
     Miss("PORT_CLOSED", make_evidence(task(**INSIDE), logs=log(1, *UP)), "it listens on the right port"),
     Miss(

@@ -1,10 +1,12 @@
 """The load balancer cannot reach the task, or the task cannot reach AWS."""
 
 from tests.rollout.causes.evidence import (
+    ACCOUNT,
     GROUP,
     NAME,
     Example,
     Miss,
+    deployment,
     event,
     exited,
     healthy,
@@ -111,6 +113,56 @@ EXAMPLES = [
         "fact",
     ),
     Example(
+        "TARGETS_NOT_REGISTERED",
+        make_evidence(
+            events=[
+                event(
+                    f"(service {NAME}) failed to register targets in (target-group {GROUP}) with (error The following "
+                    "targets are not in the target group VPC 'vpc-11111111': '10.0.2.9')"
+                )
+            ],
+            running_tasks=[running()],
+            service_changes={"runningCount": 0, "deployments": [deployment()]},
+        ),
+        f"could not register the container {NAME} with the target group: The following targets are not in the target "
+        "group VPC 'vpc-11111111'",
+        "failed to register targets",
+        True,
+    ),
+    Example(
+        "TARGETS_NOT_REGISTERED",
+        make_evidence(
+            events=[
+                event(
+                    f"service {NAME} failed to register targets in target-group shine with (error User: "
+                    f"arn:aws:sts::{ACCOUNT}:assumed-role/elb/ecs-service-scheduler is not authorized to perform: "
+                    f"elasticloadbalancing:RegisterTargets on resource: {GROUP} because no identity-based policy "
+                    "allows the elasticloadbalancing:RegisterTargets action)"
+                )
+            ],
+            service_changes=ONE,
+        ),
+        "is not authorized to perform: elasticloadbalancing:RegisterTargets",
+        "failed to register targets",
+        True,
+        "denied",
+    ),
+    Example(
+        "NETWORK_MISSING",
+        make_evidence(
+            events=[
+                event(
+                    f"(service {NAME}) failed to launch a task with (error InvalidGroup.NotFound: The security group "
+                    "'sg-tasks' does not exist)."
+                )
+            ],
+            service_changes=ONE,
+        ),
+        "A security group that the service names does not exist",
+        "InvalidGroup.NotFound",
+        True,
+    ),
+    Example(
         "TARGET_GROUP_MISSING",
         make_evidence(
             running_tasks=[running()],
@@ -137,6 +189,39 @@ EXAMPLES = [
 ]
 
 MISSES = [
+    Miss(
+        "TARGETS_NOT_REGISTERED",
+        make_evidence(
+            events=[event(f"(service {NAME}) registered 1 targets in (target-group {GROUP})")],
+            running_tasks=[running()],
+        ),
+        "they were",
+    ),
+    Miss(
+        "TARGETS_NOT_REGISTERED",
+        make_evidence(
+            events=[
+                event(
+                    f"(service {NAME}) failed to register targets in (target-group {GROUP}) with (error the provided "
+                    "target group has target type instance, which is incompatible with the awsvpc network mode.)"
+                )
+            ],
+            service_changes=ONE,
+        ),
+        "it is known why",
+    ),
+    Miss("NETWORK_MISSING", make_evidence(unstarted(NOT_FOUND)), "the image does not exist"),
+    Miss(
+        "SUBNET_NO_EGRESS",
+        make_evidence(
+            unstarted(
+                "ResourceInitializationError: failed to invoke EFS utils commands to set up EFS volumes: stderr: "
+                "mount.nfs4: Connection reset by peer : unsuccessful EFS utils command execution; code: 32"
+            ),
+            subnets="public",
+        ),
+        "a volume lies in the VPC",
+    ),
     Miss(
         "SECURITY_GROUP_SHUT",
         make_evidence(running_tasks=[running()], targets=[unhealthy(TIMEOUT, "Request timed out")]),

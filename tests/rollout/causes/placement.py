@@ -31,6 +31,22 @@ EXAMPLES = [
         False,
     ),
     Example(
+        "NO_INSTANCE",
+        make_evidence(
+            events=[
+                event(
+                    f"(service {NAME}) was unable to place a task because no container instance met all of its "
+                    "requirements. The closest matching (container-instance af580523fe1022f095e) has insufficient "
+                    "memory available. For more information, see the Troubleshooting section."
+                )
+            ],
+            service_changes=ONE,
+        ),
+        "No EC2 instance of the cluster can run the task: none has enough memory left.",
+        "insufficient memory",
+        False,
+    ),
+    Example(
         "SIZE_INVALID",
         make_evidence(
             events=[
@@ -106,6 +122,11 @@ EXAMPLES = [
 ]
 
 MISSES = [
+    Miss(
+        "NO_INSTANCE",
+        make_evidence(events=[event(f"{PLACED}Capacity is unavailable at this time.")], service_changes=ONE),
+        "Fargate has none",
+    ),
     Miss(
         "CAPACITY",
         make_evidence(running_tasks=MODEL, events=[event(f"{PLACED}Capacity is unavailable at this time.")]),

@@ -161,17 +161,98 @@ EXAMPLES = [
         "NOT_INITIALIZED",
         make_evidence(
             unstarted(
+                "ResourceInitializationError: failed to get container metadata: the task metadata service is not there"
+            )
+        ),
+        "could not prepare",
+        "container metadata",
+        False,
+    ),
+    Example(
+        "ENVIRONMENT_FILE",
+        make_evidence(
+            unstarted(
                 "ResourceInitializationError: failed to download env files: file download command: non empty error "
                 "stream"
             )
         ),
-        "could not prepare",
+        f"cannot fetch an environment file from S3 for the container {NAME}.",
         "env files",
+        False,
+    ),
+    Example(
+        "ENVIRONMENT_FILE",
+        make_evidence(
+            unstarted(
+                "ResourceInitializationError: failed to download env files: service call has been retried 1 time(s): "
+                "operation error S3: HeadObject, https response error StatusCode: 403, api error Forbidden: Forbidden."
+            )
+        ),
+        "the execution role may not read it, or it does not exist",
+        "403",
+        True,
+        "denied",
+    ),
+    Example(
+        "SECRET_ARN",
+        make_evidence(unstarted(f"{ASM}unexpected ARN format with parameters when trying to retrieve ASM secret")),
+        f"The ARN of the secret for the container {NAME} has a wrong form.",
+        "unexpected ARN format",
+        True,
+    ),
+    Example(
+        "SECRET_MISSING",
+        make_evidence(
+            unstarted(
+                f"{ASM}failed to fetch secret {SECRET} from secrets manager: ResourceNotFoundException: Secrets "
+                "Manager can't find the specified secret value for staging label: AWSCURRENT"
+            )
+        ),
+        "was never given one",
+        "ResourceNotFoundException",
+        True,
+        "without a value",
+    ),
+    Example(
+        "LOG_OPTIONS",
+        make_evidence(
+            unstarted(
+                "ResourceInitializationError: failed to validate logger args: unable to get awslogs driver arguments: "
+                "awslogs-region is required"
+            )
+        ),
+        f"The container {NAME} does not start because its logConfiguration is wrong",
+        "awslogs-region is required",
+        True,
+    ),
+    Example(
+        "CALL_THROTTLED",
+        make_evidence(
+            unstarted(
+                f"{PULLING}unable to retrieve secrets from ssm: service call has been retried 5 time(s): "
+                "ThrottlingException: Rate exceeded status code: 400"
+            )
+        ),
+        f"AWS throttles a call that ECS needs to start the container {NAME}.",
+        "Rate exceeded",
         False,
     ),
 ]
 
 MISSES = [
+    Miss("ENVIRONMENT_FILE", make_evidence(unstarted(NO_LOG)), "a log"),
+    Miss("SECRET_ARN", make_evidence(unstarted(NO_TOKEN)), "the registry's own token"),
+    Miss("LOG_OPTIONS", make_evidence(unstarted(NO_LOG)), "the log cannot be reached"),
+    Miss(
+        "CALL_THROTTLED",
+        make_evidence(exited(1), logs=log(1, "ThrottlingException: Rate exceeded")),
+        "the task's own call",
+    ),
+    Miss(
+        "IMAGE_UNREACHABLE",
+        make_evidence(unstarted(f"{ASM}RequestError: send request failed: dial tcp 1.2.3.4:443: i/o timeout")),
+        "a secret",
+    ),
     Miss("SECRET_MISSING", make_evidence(unstarted(NO_TOKEN)), "the registry's own token"),
     Miss("SECRET_DENIED", make_evidence(unstarted(NO_TOKEN)), "of the registry"),
     Miss(

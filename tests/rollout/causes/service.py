@@ -22,7 +22,7 @@ from tests.rollout.causes.evidence import (
     unhealthy,
     unstarted,
 )
-from tests.rollout.causes.messages import BACK, MODEL, NOT_FOUND, TIMEOUT
+from tests.rollout.causes.messages import BACK, MODEL, NO_TOKEN, NOT_FOUND, PLACED, TIMEOUT
 
 EXAMPLES = [
     Example(
@@ -107,6 +107,47 @@ EXAMPLES = [
         "unable to consistently",
         False,
         "event",
+    ),
+    Example(
+        "TASKS_MISSING",
+        make_evidence(service_changes={"runningCount": 0, "pendingCount": 2, "deployments": [deployment()]}),
+        "0 of 2 tasks run; the deployment is in progress since 2026-11-03 09:50:00 UTC, and ECS gives no reason yet",
+        "desired 2, running 0, pending 2",
+        False,
+        "none at all",
+    ),
+    Example(
+        "TASKS_PROTECTED",
+        make_evidence(
+            events=[
+                event(
+                    f"(service {NAME}) was unable to reach steady state because (taskSet {BEFORE}) was unable to scale "
+                    "in due to (reason 2 tasks under protection)"
+                )
+            ],
+            running_tasks=MODEL,
+            service_changes={"deployments": [deployment()]},
+        ),
+        "protected from scale-in",
+        "2 tasks under protection",
+        False,
+    ),
+    Example(
+        "ECS_ROLE_DENIED",
+        make_evidence(
+            events=[
+                event(
+                    f"{PLACED}ResourceInitializationError: Unable to launch instance(s) for capacity provider managed. "
+                    "UnauthorizedOperation: You are not authorized to perform this operation. User: "
+                    "arn:aws:sts::1:assumed-role/ecsInfrastructureRole/ECSManagedInstances is not authorized to "
+                    "perform: iam:PassRole on resource: arn:aws:iam::1:role/instances"
+                )
+            ],
+            service_changes=FAILING,
+        ),
+        "lacks iam:PassRole",
+        "iam:PassRole",
+        False,
     ),
     Example(
         "NOT_SEEN",
@@ -227,6 +268,19 @@ EXAMPLES = [
 ]
 
 MISSES = [
+    Miss(
+        "TASKS_PROTECTED",
+        make_evidence(
+            running_tasks=MODEL, events=[event(f"(service {NAME}) has begun draining connections on 1 tasks.")]
+        ),
+        "it ends",
+    ),
+    Miss("ECS_ROLE_DENIED", make_evidence(unstarted(NO_TOKEN)), "the execution role"),
+    Miss(
+        "IN_PROGRESS",
+        make_evidence(service_changes={"runningCount": 0, "pendingCount": 2, "deployments": [deployment()]}),
+        "no task runs yet",
+    ),
     Miss("SERVICE_MISSING", make_evidence(service=None, cluster_status=None), "it was not read"),
     Miss("CLUSTER_MISSING", make_evidence(cluster_status=None), "it was not read"),
     Miss(

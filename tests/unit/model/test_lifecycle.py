@@ -47,12 +47,13 @@ class Steered:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
         self.failure: BundleError | None = None
-        self.fetches = 0
+        self.fetches = self.asked = 0
         self.hold = threading.Event()
         self.hold.set()
 
     def fetch(self) -> Bundle:
         self.fetches += 1
+        self.asked += 1
         assert self.hold.wait(WITHIN_S)
         if self.failure is not None:
             raise self.failure
@@ -60,6 +61,7 @@ class Steered:
         return read(self.folder)
 
     def newest(self) -> str | None:
+        self.asked += 1
         if self.failure is not None:
             raise self.failure
         return None if self.folder is None else read(self.folder).sha256
@@ -106,6 +108,14 @@ def until(of: Lifecycle, holds: Callable[[ModelStatus], object]) -> ModelStatus:
             return state
         time.sleep(0.01)
     raise AssertionError(status(of))
+
+
+def await_that(source: Steered, asked: int) -> None:
+    """Wait until the source was asked so often."""
+    ends = time.monotonic() + WITHIN_S
+    while source.asked < asked:
+        assert time.monotonic() < ends
+        time.sleep(0.01)
 
 
 def ask(of: Lifecycle) -> str:
@@ -194,6 +204,86 @@ def test_a_new_version_takes_over_and_a_bad_one_does_not(living: Lifecycle, sour
     assert state.last_error is not None
     assert (state.state, state.reason, state.last_error.code) == ("ready", None, "self_test_failed")
     assert ask(living) == "1.1.0"
+
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "another format": {"format_version": 2},
+    "self-test": {"self_test": {**bundles.content()["self_test"], "expected": {"density": [99.0]}}},
+}
+
+
+def broken(folder: Path, name: str, **changes: Any) -> Path:
+    """A bundle that cannot be loaded."""
+    return bundles.write(folder / name, manifest={**bundles.content(), "version": name, **changes})
+
+
+@pytest.mark.parametrize("changes", REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("serves", [True, False], ids=["beside one in service", "with none in service"])
+def test_after_failed_attempts_a_good_version_goes_in_within_one_poll_interval(
+    changes: dict[str, Any], serves: bool, living: Lifecycle, source: Steered, tmp_path: Path
+) -> None:
+    source.folder = source.folder if serves else broken(tmp_path, "1.1.0", **changes)
+    living.start()
+    until(living, lambda state: state.state == ("ready" if serves else "degraded"))
+    for number in range(6):  # each was awaited twice as long as the one before
+        source.folder = broken(tmp_path / str(number), f"1.1.{number}", **changes)
+        asked = source.asked
+        living.wake()
+        await_that(source, asked + 1)
+        until(living, lambda state: state.last_error)
+    source.folder = version(tmp_path, "1.2.0")
+    began = time.monotonic()
+    until(living, lambda state: state.model and state.model.version == "1.2.0")
+    assert time.monotonic() - began < 1.0 + 1.5  # the poll's interval, and the time to load
+    assert status(living).last_error is None
+
+
+def test_a_version_that_is_published_again_under_the_same_manifest_goes_in_within_one_poll_interval(
+    living: Lifecycle, source: Steered, tmp_path: Path
+) -> None:
+    folder = version(tmp_path, "1.1.0")
+    whole = (folder / "model.onnx").read_bytes()
+    (folder / "model.onnx").write_bytes(whole[:-1])
+    source.folder = folder
+    living.start()
+    state = until(living, lambda state: state.attempts >= 2)
+    assert (state.state, state.reason) == ("degraded", "weights_corrupt")
+    (folder / "model.onnx").write_bytes(whole)
+    began = time.monotonic()
+    until(living, lambda state: state.state == "ready")
+    assert time.monotonic() - began < 1.0 + 1.5
+
+
+def test_a_version_that_fails_its_self_test_is_not_loaded_again_at_each_poll(
+    living: Lifecycle, source: Steered, tmp_path: Path
+) -> None:
+    source.folder = broken(tmp_path, "1.1.0", **REFUSED["self-test"])
+    living.start()
+    until(living, lambda state: state.state == "degraded")
+    for _ in range(3):
+        living.wake()
+        time.sleep(0.1)
+    assert status(living).attempts == 1
+
+
+def test_the_last_error_is_over_once_a_load_has_succeeded(living: Lifecycle, source: Steered, tmp_path: Path) -> None:
+    source.failure = BundleError("weights_unreachable", "S3 does not answer.")
+    living.start()
+    until(living, lambda state: state.last_error)
+    source.failure = None
+    assert until(living, lambda state: state.state == "ready").last_error is None
+    source.failure = BundleError("weights_unreachable", "S3 does not answer.")
+    living.wake()
+    assert until(living, lambda state: state.last_error).state == "ready"
+    source.failure = None
+    living.wake()
+    until(living, lambda state: state.last_error is None)
+    source.folder, before = broken(tmp_path, "1.1.0", **REFUSED["another format"]), source.folder
+    living.wake()
+    until(living, lambda state: state.last_error)
+    source.folder = before  # what failed is withdrawn
+    living.wake()
+    until(living, lambda state: state.last_error is None)
 
 
 def test_wake_looks_before_the_poll_would(source: Steered, tmp_path: Path) -> None:
