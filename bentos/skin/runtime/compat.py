@@ -1,6 +1,7 @@
 """Workarounds in the internals of BentoML and uvicorn: each with its reason, and when it can be removed.
 
-Those about HTTP are here, those about processes in compat_workers.py. No other module touches internals.
+Those about HTTP are here, those about processes in compat_workers.py, those about files in compat_files.py. No other
+module touches internals.
 
 Measured on BentoML 1.4.39. Every item has a contract test in tests/service/test_compat.py that fails without the item,
 so that an upgrade shows which can be removed. `apply` runs when service.py is imported: in the parent, before it
@@ -18,12 +19,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bentos.skin.errors import BadRequest, ShineError
+from bentos.skin.runtime.compat_files import (
+    keep_metric_files,
+    keep_metrics_apart,
+    keep_runner_sockets,
+    reserve_metric_files,
+)
 from bentos.skin.runtime.compat_workers import (
     dispatch_at_once,
     keep_control_inside,
-    keep_metrics_apart,
     reload_weights_on_sighup,
-    reserve_metric_files,
     respawn_dead_workers,
     send_no_usage_data,
     stop_gateway_first,
@@ -45,7 +50,7 @@ RUNNER_PROBE = {"enabled": False}
 MAX_HEAD_BYTES = 512 * 1024  # twice what uvloop reads at once, which may include the end of the previous request
 
 if TYPE_CHECKING:
-    PngImage = bytes
+    PngImage = Response  # BentoML would write bytes to a file in the temporary folder before it sends them
 else:
     PngImage = Annotated[Path, bentoml.validators.ContentType("image/png")]  # as clients and OpenAPI see it
 
@@ -106,6 +111,8 @@ def apply() -> None:
     send_no_usage_data()
     keep_metrics_apart()
     reserve_metric_files()
+    keep_metric_files()
+    keep_runner_sockets()
     dispatch_at_once()
     respawn_dead_workers()
     stop_gateway_first()

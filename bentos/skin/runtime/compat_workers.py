@@ -1,22 +1,17 @@
-"""The workarounds of compat.py about processes: metrics files, batches, dead workers, stopping, signals."""
+"""The workarounds of compat.py about processes: batches, dead workers, stopping, signals."""
 
 import asyncio
-import atexit
 import logging
 import os
-import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from bentos.skin.settings import GATEWAY_GRACE_S, RUNNER_GRACE_S
 
 log = logging.getLogger("shine.gateway")
 
-METRICS_FILE_BYTES = 1 << 20  # prometheus_client's initial size of a metrics file
 CHECK_DELAY_S = 0.5  # how often the parent checks for dead workers; with BentoML's 10 s an outage would last 10 s
 GATEWAY_WATCHER = "service"  # BentoML's name for the watcher of the entry service
 MODEL_WATCHER = "service_SkinModel"
@@ -28,39 +23,6 @@ def send_no_usage_data() -> None:
 
     os.environ["BENTOML_DO_NOT_TRACK"] = "true"  # for the workers
     usage_stats.do_not_track = lambda: True
-
-
-def keep_metrics_apart() -> None:
-    """Give each server a metrics folder of its own; BentoML has one a user, which the next server to start empties."""
-    import bentoml.serving as serving
-
-    def own_folder(*_: Any, **__: Any) -> str:
-        folder = tempfile.mkdtemp(prefix="shine-metrics-")
-        owner = os.getpid()
-        atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == owner else None)
-        return folder
-
-    serving.ensure_prometheus_dir = own_folder
-
-
-def reserve_metric_files() -> None:
-    """Allocate the blocks of a metrics file when it is created.
-
-    prometheus_client maps sparse files: where the disk is full later, the first write into a hole kills the process
-    by SIGBUS, and each worker started after it. Can be removed when prometheus_client allocates them itself.
-    """
-    from prometheus_client.mmap_dict import MmapedDict
-
-    patched: Any = MmapedDict
-    init = patched.__init__
-
-    def reserved(self: Any, filename: str, read_mode: bool = False) -> None:
-        if not read_mode:
-            with Path(filename).open("ab") as file:
-                os.posix_fallocate(file.fileno(), 0, max(METRICS_FILE_BYTES, file.tell()))
-        init(self, filename, read_mode)
-
-    patched.__init__ = reserved
 
 
 def dispatch_at_once() -> None:

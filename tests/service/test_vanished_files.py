@@ -1,0 +1,91 @@
+"""A cleaner of /tmp removes a running server's files: nobody waits for anything."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.server import Server
+from tests.service.traffic import FAKE_ENGINE, Engine, ask, client_of, closed, drawn_photos, until
+
+PHOTO = drawn_photos()[0]
+BACK_S = 30.0  # for a worker to be back: it starts in about 3 s where nothing else runs
+RESTORED_S = 5.0  # for the metrics files to be written again
+PROBES = ("/health", "/ready", "/livez", "/readyz", "/metrics", "/ml/status")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("vanished")
+    running = Server(folder, FAKE_ENGINE, **Engine(folder).env)
+    try:
+        yield running.wait_for_workers()
+    finally:
+        running.stop()
+
+
+def metrics_folder(server: Server) -> Path:
+    return Path(server.worker("Gateway").environ()["PROMETHEUS_MULTIPROC_DIR"])
+
+
+def counted(server: Server, line: str) -> float:
+    """The value of a metric, by the beginning of its line, over all its labels."""
+    lines = httpx.get(server.url + "/metrics").text.splitlines()
+    return sum(float(x.rpartition(" ")[2]) for x in lines if x.startswith(line))
+
+
+def is_well(server: Server) -> None:
+    """Assert that both runners answer, nothing was measured in the gateway, and every probe is content."""
+    with client_of(server) as client:
+        answers = [ask(client, PHOTO) for _ in range(3)]
+        assert {(answer.status, answer.body.get("source")) for answer in answers} == {(200, "model")}
+        assert client.post("/overlay", files={"image": PHOTO}).status_code == 200
+        assert {path: client.get(path).status_code for path in PROBES} == dict.fromkeys(PROBES, 200)
+    assert counted(server, "shine_last_resort_total") == 0
+    assert closed(server)
+
+
+def kill(server: Server, worker: str) -> None:
+    """Kill a worker, and wait until another answers in its place."""
+    old = server.worker(worker)
+    old.kill()
+
+    def replaced() -> bool:
+        try:
+            return server.worker(worker).pid != old.pid and closed(server)
+        except (LookupError, httpx.TransportError):
+            return False
+
+    until(replaced, BACK_S, f"{worker} is back")
+
+
+def test_metrics_files_that_were_removed_are_written_again_with_what_was_counted(service: Server) -> None:
+    is_well(service)
+    folder = metrics_folder(service)
+    files = {path.name for path in folder.glob("*.db")}
+    photos = counted(service, 'shine_answers_total{reason="",source="model"}')
+    calls = counted(service, 'bentoml_service_request_total{endpoint="/measure"')
+    assert min(photos, calls) >= 3
+    (folder / sorted(files)[0]).unlink()
+    is_well(service)
+    shutil.rmtree(folder)
+    assert httpx.get(service.url + "/metrics").status_code == 200  # at once
+    until(lambda: {path.name for path in folder.glob("*.db")} == files, RESTORED_S, "the files are there again")
+    assert counted(service, 'shine_answers_total{reason="",source="model"}') >= photos
+    assert counted(service, 'bentoml_service_request_total{endpoint="/measure"') >= calls
+    assert folder.stat().st_mode & 0o777 == 0o700
+    is_well(service)
+
+
+def test_the_whole_temporary_folder_may_vanish_and_workers_die_afterwards(service: Server) -> None:
+    sockets = list(service.tmp.glob("bentoml-uds-*/*.sock"))
+    assert len(sockets) == 2
+    shutil.rmtree(service.tmp)
+    is_well(service)
+    for worker in ("Gateway", "HeuristicFallback", "SkinModel"):
+        kill(service, worker)
+    assert not any(path.exists() for path in sockets)
+    is_well(service)
+
