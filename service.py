@@ -37,10 +37,10 @@ from bentos.skin.threads import limit_pools, thread_count
 settings = config.settings()
 limit_pools()
 refuse_too_little_memory()
-compat.apply()
 configure_logging(settings.log_format)
+TRACING = tracing(os.environ)  # before OpenTelemetry reads the same variables
+compat.apply()
 
-TRACING = tracing(os.environ)
 STUCK_S = STUCK_BATCHES * settings.model_deadline_s
 RUNNER: dict[str, Any] = {
     "runner_connection": compat.RUNNER_CONNECTION,

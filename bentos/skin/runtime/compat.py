@@ -9,6 +9,7 @@ starts the workers, and in every worker.
 """
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -36,6 +37,7 @@ from bentos.skin.runtime.compat_workers import (
 from bentos.skin.runtime.context import begin, current
 from bentos.skin.runtime.error_responses import ERROR_HANDLED, error_body, error_for, error_response
 from bentos.skin.runtime.middleware import SECURITY_HEADERS
+from bentos.skin.runtime.tracing import sampler_name
 from bentos.skin.settings import KEEP_ALIVE_S
 
 log = logging.getLogger("shine.gateway")
@@ -126,6 +128,7 @@ def apply() -> None:
     shape_malformed_http()
     refuse_websockets()
     one_span_a_request()
+    sample_as_told()
 
 
 def keep_idle_connections() -> None:
@@ -289,3 +292,28 @@ def one_span_a_request() -> None:
         init(self, *args, **{"exclude_spans": ["receive", "send"], **kwargs})
 
     middleware.__init__ = init_quiet
+
+
+def sample_as_told() -> None:
+    """Sample spans by OTEL_TRACES_SAMPLER; BentoML has `parentbased_traceidratio` alone.
+
+    Like BentoML's own, these samplers record what they do not export, so that it has a trace id in the log. Can be
+    removed when BentoML leaves the sampler to the SDK.
+    """
+    from bentoml._internal.utils import telemetry
+    from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, StaticSampler
+
+    parent_based = telemetry.ParentBasedTraceIdRatio
+
+    def sampler(rate: float) -> Any:
+        match sampler_name(os.environ):
+            case "always_on":
+                return ALWAYS_ON
+            case "always_off":
+                return StaticSampler(Decision.RECORD_ONLY)
+            case "traceidratio":
+                return telemetry.TraceIdRatioBasedAlwaysRecording(rate)
+            case _:  # with the rate that `tracing` gave BentoML
+                return parent_based(rate)
+
+    telemetry.ParentBasedTraceIdRatio = sampler
