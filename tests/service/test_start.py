@@ -1,27 +1,35 @@
-"""Settings at the start: a wrong one stops it with one sentence, PORT and SHINE_QUALITY do what they say."""
+"""Ways to start: what cannot be stops it with one sentence; options, PORT and SHINE_QUALITY do what they say."""
 
+import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import httpx
+import psutil
 import pytest
 from PIL import Image
 
+from bentos.skin.runtime.compat_workers import refuse_several_workers
+from bentos.skin.settings import SettingsError, check_weights_uri
 from tests.server import ROOT, Server, free_port
 from tests.service.expect import encoded, is_error
 from tests.service.traffic import until
 
 
-def start(*arguments: str, **env: str) -> "subprocess.Popen[str]":
+def start(*arguments: str, cwd: Path = ROOT, **env: str) -> "subprocess.Popen[str]":
     """`bentoml serve` as the README has it, with nothing of this process's settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SHINE_", "BENTOML_"))}
     return subprocess.Popen(
         [str(Path(sys.executable).parent / "bentoml"), "serve", "service:Gateway", *arguments],
-        cwd=ROOT,
+        cwd=cwd,
         env={**inherited, "BENTOML_DO_NOT_TRACK": "true", **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -30,16 +38,17 @@ def start(*arguments: str, **env: str) -> "subprocess.Popen[str]":
     )
 
 
-def output_of_failed_start(**env: str) -> str:
-    process = start("--port", str(free_port()), **env)
+def output_of_failed_start(*arguments: str, **env: str) -> str:
+    process = start(*(arguments or ("--port", str(free_port()))), **env)
     try:
         output, _ = process.communicate(timeout=60)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         pytest.fail("it started")
-    assert process.returncode != 0
+    assert process.returncode == 1
     assert "Traceback" not in output
+    assert [line for line in output.splitlines() if line.startswith("shine: ")] == output.splitlines()[-1:]
     return output
 
 
@@ -68,6 +77,134 @@ def test_a_value_that_cannot_be_stops_the_start() -> None:
     assert "SHINE_MAX_PENDING is 'many', which cannot be used" in output
 
 
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        output = output_of_failed_start("--host", "127.0.0.1", "--port", str(port))
+    assert f"shine: it cannot listen on port {port} of 127.0.0.1: address already in use; stop what" in output
+    assert len(output.splitlines()) == 1
+
+
+LONG = "d" * 64
+WORKERS = {"services": {"Gateway": {"workers": 2}}}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("env", "sentence"),
+    [
+        (
+            {"SHINE_WEIGHTS_URI": "gs://bucket/face-skin"},
+            "Weights from 'gs://bucket/face-skin' are not supported; name",
+        ),
+        ({"OTEL_TRACES_EXPORTER": "zipkin"}, "OTEL_TRACES_EXPORTER is zipkin; known are otlp, and none for no spans."),
+        ({"OTEL_PROPAGATORS": "jaeger"}, "OTEL_PROPAGATORS names 'jaeger'; known are baggage, none, tracecontext."),
+        (
+            {"BENTOML_CONFIG_OVERRIDES": json.dumps(WORKERS)},
+            "workers of Gateway is 2, and must be 1: a service is",
+        ),
+    ],
+)
+def test_what_cannot_be_served_stops_the_start(env: dict[str, str], sentence: str) -> None:
+    assert f"shine: {sentence}" in output_of_failed_start(**env)
+
+
+@pytest.mark.long
+def test_a_temporary_folder_with_too_long_a_path_stops_the_start(tmp_path: Path) -> None:
+    folder = tmp_path / LONG
+    folder.mkdir()
+    output = output_of_failed_start(TMPDIR=str(folder))
+    assert f"shine: the path of the temporary folder has {len(str(folder))} bytes, and 60 are the most" in output
+
+
+@pytest.mark.long
+def test_a_host_that_is_not_of_this_machine_stops_the_start() -> None:
+    output = output_of_failed_start("--host", "192.0.2.1", "--port", str(free_port()))
+    assert "of 192.0.2.1: cannot assign requested address; name another port by PORT or --port, or" in output
+
+
+@pytest.mark.parametrize("uri", ["gs://bucket/x", "https://host/x", "file:///x", "S3://bucket/x", "s3://", "s3:///x"])
+def test_weights_can_come_from_a_folder_or_from_s3_alone(uri: str) -> None:
+    with pytest.raises(SettingsError, match=r"are not supported; name a folder or s3://bucket/prefix\."):
+        check_weights_uri(uri)
+    for right in ("/weights", "weights/face-skin", "s3://bucket", "s3://bucket/x"):
+        check_weights_uri(right)
+
+
+@pytest.mark.parametrize(
+    ("services", "refused"),
+    [
+        ({}, False),
+        ({"Gateway": {"workers": None}, "SkinModel": {"workers": 1}}, False),
+        ({"Gateway": {"workers": 2}}, True),
+        ({"Gateway": {"workers": "cpu_count"}}, True),
+        ({"SkinModel": {"workers": 2}}, True),
+    ],
+)
+def test_a_service_is_one_process(services: dict[str, Any], refused: bool) -> None:
+    with pytest.raises(SystemExit, match="shine: workers of") if refused else nullcontext():
+        refuse_several_workers(services)
+
+
+@pytest.mark.long
+def test_development_mode_has_both_runners(portrait: bytes) -> None:
+    port = free_port()
+    process = start("--development", "--host", "127.0.0.1", "--port", str(port))
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: answers(f"{url}/health"), 60, "it listens")
+        until(lambda: httpx.get(f"{url}/ml/status").json()["state"] == "ready", 60, "the model is loaded")
+        for _ in range(4):
+            answer = httpx.post(f"{url}/analyze", files={"image": portrait}, timeout=15)
+            assert (answer.status_code, answer.json()["source"]) == (200, "model")
+        assert set(httpx.get(f"{url}/ml/status").json()["breakers"].values()) == {"closed"}
+        assert "shine_last_resort_total" not in httpx.get(f"{url}/metrics").text
+    finally:
+        end(process)
+
+
+@pytest.mark.long
+def test_reload_serves_what_was_written(tmp_path: Path, portrait: bytes) -> None:
+    """In a copy of the code; twice, and a file that is replaced as editors do it."""
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT / "bentos", copy / "bentos")
+    for name in ("service.py", "bentofile.yaml"):
+        shutil.copy(ROOT / name, copy)
+    port = free_port()
+    process = start("--reload", "--host", "127.0.0.1", "--port", str(port), cwd=copy, PYTHONPATH=str(copy))
+    schema = copy / "bentos" / "skin" / "schema.py"
+    text = schema.read_text()
+
+    def notice() -> str:
+        answer = httpx.post(f"http://127.0.0.1:{port}/analyze", files={"image": portrait}, timeout=60)
+        return str(answer.json()["notice"])
+
+    try:
+        until(lambda: answers(f"http://127.0.0.1:{port}/health"), 60, "it listens")
+        for word in ("FIRST", "SECOND"):
+            fresh = schema.with_suffix(".new")
+            fresh.write_text(text.replace('"Not a medical', f'"{word}. Not a medical', 1))
+            fresh.replace(schema)
+            until(lambda word=word: notice().startswith(word), 30, f"{word} is served")
+        listening = {
+            connection.laddr.port
+            for connection in psutil.Process(process.pid).net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        }
+        assert listening == {port}
+    finally:
+        end(process)
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.communicate(timeout=40)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 @pytest.fixture
 def on_port() -> Iterator[int]:
     """A service that was told its port by PORT alone, beside names that an orchestrator injects."""
@@ -76,12 +213,7 @@ def on_port() -> Iterator[int]:
     try:
         yield port
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.communicate(timeout=40)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+        end(process)
 
 
 def answers(url: str) -> bool:

@@ -1,13 +1,17 @@
-"""A cleaner of /tmp removes a running server's files: nobody waits for anything."""
+"""A cleaner of /tmp removes a running server's files; and its parent process is killed: nobody waits for anything."""
 
+import os
 import shutil
+import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
-from tests.server import Server
+from tests.server import WORKERS, Server
 from tests.service.traffic import FAKE_ENGINE, Engine, ask, client_of, closed, drawn_photos, until
 
 PHOTO = drawn_photos()[0]
@@ -89,3 +93,12 @@ def test_the_whole_temporary_folder_may_vanish_and_workers_die_afterwards(servic
     assert not any(path.exists() for path in sockets)
     is_well(service)
 
+
+def test_no_worker_outlives_a_parent_that_was_killed(service: Server) -> None:
+    workers = [service.worker(name) for name in WORKERS]
+    workers[1].suspend()  # one that cannot notice it by itself
+    os.kill(service.process.pid, signal.SIGKILL)
+    service.process.wait(5)
+    _, alive = psutil.wait_procs(workers, timeout=5)
+    assert alive == []
+    socket.create_server(("127.0.0.1", service.port)).close()

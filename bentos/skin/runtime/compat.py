@@ -28,10 +28,14 @@ from bentos.skin.runtime.compat_files import (
 )
 from bentos.skin.runtime.compat_workers import (
     dispatch_at_once,
+    end_with_parent,
     keep_control_inside,
+    reload_inside,
     reload_weights_on_sighup,
     respawn_dead_workers,
+    say_why_it_cannot_start,
     send_no_usage_data,
+    start_with_both_runners,
     stop_gateway_first,
 )
 from bentos.skin.runtime.context import begin, current
@@ -115,10 +119,14 @@ def apply() -> None:
     reserve_metric_files()
     keep_metric_files()
     keep_runner_sockets()
+    say_why_it_cannot_start()
+    start_with_both_runners()
+    end_with_parent()
     dispatch_at_once()
     respawn_dead_workers()
     stop_gateway_first()
     keep_control_inside()
+    reload_inside()
     reload_weights_on_sighup()
     keep_idle_connections()
     answer_in_one_shape()
