@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ def start(*arguments: str, cwd: Path = ROOT, **env: str) -> "subprocess.Popen[st
 
 
 def output_of_failed_start(*arguments: str, **env: str) -> str:
-    process = start(*(arguments or ("--port", str(free_port()))), **env)
+    process = start(*(arguments or ("--port", str(free_port()))), cwd=ROOT, **env)
     try:
         output, _ = process.communicate(timeout=60)
     except subprocess.TimeoutExpired:
@@ -117,6 +119,22 @@ def test_a_temporary_folder_with_too_long_a_path_stops_the_start(tmp_path: Path)
     assert f"shine: the path of the temporary folder has {len(str(folder))} bytes, and 60 are the most" in output
 
 
+def test_a_home_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
+    """With the entry point of pyproject.toml, whether or not it is installed."""
+    points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["bentoml.commands"]
+    metadata = tmp_path / "shine-1.0.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: shine\nVersion: 1.0.0\n")
+    lines = [f"{name} = {target}" for name, target in points.items()]
+    (metadata / "entry_points.txt").write_text("\n".join(["[bentoml.commands]", *lines]))
+    home = tmp_path / "file"
+    home.touch()
+    output = output_of_failed_start(HOME=str(home), PYTHONPATH=f"{ROOT}:{tmp_path}")
+    assert output.startswith("shine: BentoML cannot make its folder: ")
+    assert output.endswith("; set BENTOML_HOME to one that this user may write to.\n")
+    assert len(output.splitlines()) == 1
+
+
 @pytest.mark.long
 def test_a_host_that_is_not_of_this_machine_stops_the_start() -> None:
     output = output_of_failed_start("--host", "192.0.2.1", "--port", str(free_port()))
@@ -175,9 +193,9 @@ def test_reload_serves_what_was_written(tmp_path: Path, portrait: bytes) -> None
     schema = copy / "bentos" / "skin" / "schema.py"
     text = schema.read_text()
 
-    def notice() -> str:
+    def serves(word: str) -> bool:
         answer = httpx.post(f"http://127.0.0.1:{port}/analyze", files={"image": portrait}, timeout=60)
-        return str(answer.json()["notice"])
+        return str(answer.json()["notice"]).startswith(word)
 
     try:
         until(lambda: answers(f"http://127.0.0.1:{port}/health"), 60, "it listens")
@@ -185,7 +203,7 @@ def test_reload_serves_what_was_written(tmp_path: Path, portrait: bytes) -> None
             fresh = schema.with_suffix(".new")
             fresh.write_text(text.replace('"Not a medical', f'"{word}. Not a medical', 1))
             fresh.replace(schema)
-            until(lambda word=word: notice().startswith(word), 30, f"{word} is served")
+            until(partial(serves, word), 30, f"{word} is served")
         listening = {
             connection.laddr.port
             for connection in psutil.Process(process.pid).net_connections("inet")

@@ -58,7 +58,8 @@ def say_why_it_cannot_start() -> None:
 
     def serve(*args: Any, host: str | None = None, port: int | None = None, **kwargs: Any) -> Any:
         refuse_several_workers(BentoMLContainer.config.services.get())
-        host, port = host or BentoMLContainer.http.host.get(), port or BentoMLContainer.http.port.get()
+        host = BentoMLContainer.http.host.get() if host is None else host
+        port = BentoMLContainer.http.port.get() if port is None else port
         try:
             refuse_long_folder(tempfile.gettempdir())
             refuse_address(host, port)
@@ -113,6 +114,8 @@ def refuse_address(host: str, port: int) -> None:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
+    except OverflowError:
+        raise SystemExit(f"shine: {port} is not a port number from 0 to 65535.") from None
     except OSError as error:
         remedy = "name another port by PORT or --port, or another address by --host"
         if error.errno == errno.EADDRINUSE:
