@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -19,7 +20,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from bentos.skin.runtime.compat_workers import refuse_several_workers
+from bentos.skin.runtime.compat_workers import refuse_address, refuse_several_workers
 from bentos.skin.settings import SettingsError, check_weights_uri
 from tests.server import ROOT, Server, free_port
 from tests.service.expect import encoded, is_error
@@ -27,10 +28,11 @@ from tests.service.traffic import until
 
 
 def start(*arguments: str, cwd: Path = ROOT, **env: str) -> "subprocess.Popen[str]":
-    """`bentoml serve` as the README has it, with nothing of this process's settings."""
+    """`bentoml serve` as the README has it, with nothing of this process's settings; WITHOUT is of workarounds."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SHINE_", "BENTOML_"))}
+    target = f"{'tests.service.without_workarounds' if env.get('WITHOUT') else 'service'}:Gateway"
     return subprocess.Popen(
-        [str(Path(sys.executable).parent / "bentoml"), "serve", "service:Gateway", *arguments],
+        [str(Path(sys.executable).parent / "bentoml"), "serve", target, *arguments],
         cwd=cwd,
         env={**inherited, "BENTOML_DO_NOT_TRACK": "true", **env},
         stdout=subprocess.PIPE,
@@ -87,6 +89,15 @@ def test_a_port_that_is_taken_is_named() -> None:
     assert len(output.splitlines()) == 1
 
 
+@pytest.mark.long
+def test_without_a_sentence_a_port_that_is_taken_ends_in_a_stack_trace() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = start("--host", "127.0.0.1", "--port", str(port), WITHOUT="say_why_it_cannot_start")
+        output, _ = process.communicate(timeout=60)
+    assert "Traceback" in output
+
+
 LONG = "d" * 64
 WORKERS = {"services": {"Gateway": {"workers": 2}}}
 
@@ -141,6 +152,11 @@ def test_a_host_that_is_not_of_this_machine_stops_the_start() -> None:
     assert "of 192.0.2.1: cannot assign requested address; name another port by PORT or --port, or" in output
 
 
+def test_a_port_that_there_is_not_is_named() -> None:
+    with pytest.raises(SystemExit, match="shine: 99999 is not a port number from 0 to 65535"):
+        refuse_address("127.0.0.1", 99999)
+
+
 @pytest.mark.parametrize("uri", ["gs://bucket/x", "https://host/x", "file:///x", "S3://bucket/x", "s3://", "s3:///x"])
 def test_weights_can_come_from_a_folder_or_from_s3_alone(uri: str) -> None:
     with pytest.raises(SettingsError, match=r"are not supported; name a folder or s3://bucket/prefix\."):
@@ -165,33 +181,44 @@ def test_a_service_is_one_process(services: dict[str, Any], refused: bool) -> No
 
 
 @pytest.mark.long
-def test_development_mode_has_both_runners(portrait: bytes) -> None:
+@pytest.mark.parametrize("without", ["", "start_with_both_runners"])
+def test_development_mode_has_both_runners(portrait: bytes, without: str) -> None:
     port = free_port()
-    process = start("--development", "--host", "127.0.0.1", "--port", str(port))
+    process = start("--development", "--host", "127.0.0.1", "--port", str(port), WITHOUT=without)
     url = f"http://127.0.0.1:{port}"
     try:
         until(lambda: answers(f"{url}/health"), 60, "it listens")
-        until(lambda: httpx.get(f"{url}/ml/status").json()["state"] == "ready", 60, "the model is loaded")
-        for _ in range(4):
-            answer = httpx.post(f"{url}/analyze", files={"image": portrait}, timeout=15)
-            assert (answer.status_code, answer.json()["source"]) == (200, "model")
-        assert set(httpx.get(f"{url}/ml/status").json()["breakers"].values()) == {"closed"}
-        assert "shine_last_resort_total" not in httpx.get(f"{url}/metrics").text
+        time.sleep(5 if without else 0)
+        until(lambda: without or httpx.get(f"{url}/ml/status").json()["state"] == "ready", 60, "the model is loaded")
+        with httpx.Client(timeout=30) as client:
+            photos = [client.post(f"{url}/analyze", files={"image": portrait}) for _ in range(4)]
+        assert {photo.status_code for photo in photos} == {200}
+        closed = set(httpx.get(f"{url}/ml/status").json()["breakers"].values()) == {"closed"}
+        measured_here = "shine_last_resort_total" in httpx.get(f"{url}/metrics").text
+        by_model = {photo.json()["source"] for photo in photos} == {"model"}
+        assert (closed and by_model and not measured_here) is not bool(without)
     finally:
         end(process)
 
 
 @pytest.mark.long
-def test_reload_serves_what_was_written(tmp_path: Path, portrait: bytes) -> None:
-    """In a copy of the code; twice, and a file that is replaced as editors do it."""
+@pytest.mark.parametrize("without", ["", "reload_inside"])
+def test_reload_serves_what_was_written(tmp_path: Path, portrait: bytes, without: str) -> None:
+    """In a copy of the code; twice, by a file that is replaced as editors do it, the second time after a mistake."""
     copy = tmp_path / "copy"
     shutil.copytree(ROOT / "bentos", copy / "bentos")
     for name in ("service.py", "bentofile.yaml"):
         shutil.copy(ROOT / name, copy)
     port = free_port()
-    process = start("--reload", "--host", "127.0.0.1", "--port", str(port), cwd=copy, PYTHONPATH=str(copy))
+    options = ("--reload", "--host", "127.0.0.1", "--port", str(port))
+    process = start(*options, cwd=copy, PYTHONPATH=f"{copy}:{ROOT}", WITHOUT=without)
     schema = copy / "bentos" / "skin" / "schema.py"
     text = schema.read_text()
+
+    def write(changed: str) -> None:
+        fresh = schema.with_suffix(".new")
+        fresh.write_text(changed)
+        fresh.replace(schema)
 
     def serves(word: str) -> bool:
         answer = httpx.post(f"http://127.0.0.1:{port}/analyze", files={"image": portrait}, timeout=60)
@@ -199,11 +226,16 @@ def test_reload_serves_what_was_written(tmp_path: Path, portrait: bytes) -> None
 
     try:
         until(lambda: answers(f"http://127.0.0.1:{port}/health"), 60, "it listens")
-        for word in ("FIRST", "SECOND"):
-            fresh = schema.with_suffix(".new")
-            fresh.write_text(text.replace('"Not a medical', f'"{word}. Not a medical', 1))
-            fresh.replace(schema)
-            until(partial(serves, word), 30, f"{word} is served")
+        write(text.replace('"Not a medical', '"FIRST. Not a medical', 1))
+        if without:
+            time.sleep(10)
+            assert not serves("FIRST")
+            return
+        until(partial(serves, "FIRST"), 30, "the change is served")
+        write(f"{text}\ndef mistake(:\n")
+        time.sleep(5)
+        write(text.replace('"Not a medical', '"SECOND. Not a medical', 1))
+        until(partial(serves, "SECOND"), 30, "the next change is served")
         listening = {
             connection.laddr.port
             for connection in psutil.Process(process.pid).net_connections("inet")

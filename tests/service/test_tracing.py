@@ -311,10 +311,13 @@ def test_a_value_that_the_sdk_would_not_heed_is_named(name: str, value: str, sen
     assert str(refusal.value).startswith(f"shine: {name} {sentence}")
 
 
-def test_a_signal_that_is_not_exported_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_has_no_effect_or_an_unexpected_one_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     for environ in ({}, {"BENTOML_RUNNER_MAP": "{}"}):
-        tracing({"OTEL_METRICS_EXPORTER": "otlp", **environ})
-    assert [record.message.partition(":")[0] for record in caplog.records] == ["OTEL_METRICS_EXPORTER has no effect"]
+        tracing({**NAMED, "OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_TIMEOUT": "10000", **environ})
+    assert [record.message.partition(",")[0].partition(":")[0] for record in caplog.records] == [
+        "OTEL_METRICS_EXPORTER has no effect",
+        "OTEL_EXPORTER_OTLP_TIMEOUT is read in seconds",
+    ]
 
 
 SAMPLED = """

@@ -4,7 +4,8 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -14,6 +15,7 @@ import pytest
 from tests.server import WORKERS, Server
 from tests.service.traffic import FAKE_ENGINE, Engine, ask, client_of, closed, drawn_photos, until
 
+WITHOUT_WORKAROUNDS = "tests.service.without_workarounds:Gateway"
 PHOTO = drawn_photos()[0]
 BACK_S = 30.0  # for a worker to be back: it starts in about 3 s where nothing else runs
 RESTORED_S = 5.0  # for the metrics files to be written again
@@ -56,13 +58,16 @@ def kill(server: Server, worker: str) -> None:
     old = server.worker(worker)
     old.kill()
 
-    def replaced() -> bool:
-        try:
-            return server.worker(worker).pid != old.pid and closed(server)
-        except (LookupError, httpx.TransportError):
-            return False
+    until(lambda: is_another(server, worker, old) and closed(server), BACK_S, f"{worker} is back")
 
-    until(replaced, BACK_S, f"{worker} is back")
+
+def is_another(server: Server, worker: str, old: psutil.Process) -> bool:
+    """Whether the gateway answers, and a worker is not the one of before."""
+    try:
+        httpx.get(server.url + "/health", timeout=5)
+        return server.worker(worker).pid != old.pid
+    except (LookupError, httpx.TransportError):
+        return False
 
 
 def test_metrics_files_that_were_removed_are_written_again_with_what_was_counted(service: Server) -> None:
@@ -102,3 +107,32 @@ def test_no_worker_outlives_a_parent_that_was_killed(service: Server) -> None:
     _, alive = psutil.wait_procs(workers, timeout=5)
     assert alive == []
     socket.create_server(("127.0.0.1", service.port)).close()
+
+
+# --- without the workarounds, which may go once these fail ------------------------------------------------------------
+
+
+@pytest.mark.long
+def test_without_an_open_handle_a_runner_is_lost_with_the_file_of_its_socket(serve: Callable[..., Server]) -> None:
+    server = serve(WITHOUT_WORKAROUNDS, SHINE_PHASE="simple", WITHOUT="keep_runner_sockets").wait_for_workers()
+    old = server.worker("HeuristicFallback")
+    for path in server.tmp.glob("bentoml-uds-*/*.sock"):
+        path.unlink()
+    old.kill()
+    until(lambda: is_another(server, "HeuristicFallback", old), BACK_S, "the runner is back")
+    time.sleep(5)  # it has started
+    with client_of(server) as client:
+        assert ask(client, PHOTO).status == 200
+    assert counted(server, "shine_last_resort_total") > 0
+
+
+@pytest.mark.long
+def test_without_a_signal_of_the_kernel_workers_outlive_their_parent(serve: Callable[..., Server]) -> None:
+    server = serve(WITHOUT_WORKAROUNDS, SHINE_PHASE="simple", WITHOUT="end_with_parent").wait()
+    workers = [server.worker(name) for name in WORKERS]
+    server.process.kill()
+    server.process.wait(5)
+    gone, alive = psutil.wait_procs(workers, timeout=3)
+    for worker in alive:
+        worker.kill()
+    assert gone == []

@@ -109,13 +109,13 @@ def refuse_address(host: str, port: int) -> None:
     Raises:
         SystemExit: with one sentence.
     """
+    if not 0 <= port < 65536:  # which getaddrinfo would take modulo 65536
+        raise SystemExit(f"shine: {port} is not a port number from 0 to 65535.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except OverflowError:
-        raise SystemExit(f"shine: {port} is not a port number from 0 to 65535.") from None
     except OSError as error:
         remedy = "name another port by PORT or --port, or another address by --host"
         if error.errno == errno.EADDRINUSE:
@@ -176,7 +176,7 @@ def reload_inside() -> None:
         while True:
             time.sleep(RELOAD_S)
             now = times(folder, patterns)
-            changed = sorted(str(path.relative_to(folder)) for path, _ in set(seen.items()) ^ set(now.items()))
+            changed = sorted({str(path.relative_to(folder)) for path, _ in seen.items() ^ now.items()})
             if changed:
                 log.warning(
                     "files have changed, all workers are started anew", extra={"fields": {"files": changed[:3]}}

@@ -52,6 +52,7 @@ OTHER_EXPORTERS = ("OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER")
 WORKER = "BENTOML_RUNNER_MAP"  # which BentoML sets for workers alone
 PROTOCOL = "http/protobuf"
 TIMEOUT_S = 2  # for one export, unless it is set; the SDK's 10 s would delay the stop as well
+LONG_S = 1000  # meant as milliseconds, as the specification has them
 # Requested every few seconds by load balancers, scrapers and the gateway; regular expressions over the URL.
 UNTRACED = [r"/(health|livez|ready|readyz|metrics|status)$"]
 
@@ -84,6 +85,8 @@ def tracing(environ: Mapping[str, str]) -> dict[str, Any]:
         options["timeout"] = TIMEOUT_S
     elif not _is_positive(value):
         raise SystemExit(f"shine: {name} is {value!r}, which is not a number of seconds above 0.")
+    elif float(value) >= LONG_S and WORKER not in environ:
+        log.warning(f"{name} is read in seconds, as OpenTelemetry's SDK for Python does: {value} of them are long")
     return options
 
 
