@@ -156,8 +156,10 @@ def check_weights_uri(uri: str) -> None:
     """
     scheme, separator, rest = uri.partition("://")
     if separator and not (scheme == "s3" and rest.partition("/")[0]):
-        shown = uri.split("?")[0]
-        raise SettingsError(f"Weights from {shown!r} are not supported; name a folder or s3://bucket/prefix.")
+        shown = re.sub("//.*@", "//", uri.partition("?")[0])  # no password, no signature
+        raise SettingsError(
+            f"{PREFIX}WEIGHTS_URI is {shown!r}, which cannot be used: name a folder or s3://bucket/prefix."
+        )
 
 
 @cache

@@ -108,13 +108,19 @@ WORKERS = {"services": {"Gateway": {"workers": 2}}}
     [
         (
             {"SHINE_WEIGHTS_URI": "gs://bucket/face-skin"},
-            "Weights from 'gs://bucket/face-skin' are not supported; name",
+            "SHINE_WEIGHTS_URI is 'gs://bucket/face-skin', which cannot be used: name",
         ),
-        ({"OTEL_TRACES_EXPORTER": "zipkin"}, "OTEL_TRACES_EXPORTER is zipkin; known are otlp, and none for no spans."),
-        ({"OTEL_PROPAGATORS": "jaeger"}, "OTEL_PROPAGATORS names 'jaeger'; known are baggage, none, tracecontext."),
+        (
+            {"OTEL_TRACES_EXPORTER": "zipkin"},
+            "OTEL_TRACES_EXPORTER is 'zipkin', which cannot be used: known are otlp, and",
+        ),
+        (
+            {"OTEL_PROPAGATORS": "jaeger"},
+            "OTEL_PROPAGATORS is 'jaeger', which cannot be used: known are baggage, none, ",
+        ),
         (
             {"BENTOML_CONFIG_OVERRIDES": json.dumps(WORKERS)},
-            "workers of Gateway is 2, and must be 1: a service is",
+            "workers of Gateway is 2, which cannot be used: a service is one process",
         ),
     ],
 )
@@ -127,7 +133,10 @@ def test_a_temporary_folder_with_too_long_a_path_stops_the_start(tmp_path: Path)
     folder = tmp_path / LONG
     folder.mkdir()
     output = output_of_failed_start(TMPDIR=str(folder))
-    assert f"shine: the path of the temporary folder has {len(str(folder))} bytes, and 60 are the most" in output
+    assert (
+        f"shine: the temporary folder cannot be used: its path has {len(str(folder))} bytes, and 60 are the most"
+        in output
+    )
 
 
 def test_a_home_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
@@ -159,8 +168,11 @@ def test_a_port_that_there_is_not_is_named() -> None:
 
 @pytest.mark.parametrize("uri", ["gs://bucket/x", "https://host/x", "file:///x", "S3://bucket/x", "s3://", "s3:///x"])
 def test_weights_can_come_from_a_folder_or_from_s3_alone(uri: str) -> None:
-    with pytest.raises(SettingsError, match=r"are not supported; name a folder or s3://bucket/prefix\."):
+    with pytest.raises(SettingsError, match=r"which cannot be used: name a folder or s3://bucket/prefix\."):
         check_weights_uri(uri)
+    with pytest.raises(SettingsError) as refusal:
+        check_weights_uri("https://me:secret@host/weights?signature=secret")
+    assert "secret" not in str(refusal.value)
     for right in ("/weights", "weights/face-skin", "s3://bucket", "s3://bucket/x"):
         check_weights_uri(right)
 

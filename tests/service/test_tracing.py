@@ -291,24 +291,45 @@ def test_an_export_is_short_unless_its_timeout_is_set(environ: dict[str, str], t
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("OTEL_TRACES_EXPORTER", "zipkin", "is zipkin; known are otlp, and none"),
-        ("OTEL_TRACES_EXPORTER", "none,console", "is console; known are otlp, and none"),
-        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "is 'http/json'; spans are exported by http/protobuf only"),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "is no URL that begins with http:// or https://"),
-        ("OTEL_TRACES_SAMPLER", "xray", "is 'xray'; known are always_off, always_on, parentbased_always_off"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2s", "is '2s', which is not a number of seconds above 0"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "is '0', which is not a number of seconds above 0"),
-        ("OTEL_PROPAGATORS", "tracecontext,b3", "names 'b3'; known are baggage, none, tracecontext"),
-        ("OTEL_BSP_SCHEDULE_DELAY", "0", "is '0', which is not a whole number from 1 on"),
-        ("OTEL_BSP_MAX_QUEUE_SIZE", "many", "is 'many', which is not a whole number from 1 on"),
-        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4096", "(4096) must not be more than OTEL_BSP_MAX_QUEUE_SIZE (2048)"),
-        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-1", "is '-1', which is not a whole number from 0 on"),
+        ("OTEL_TRACES_EXPORTER", "zipkin", "known are otlp, and none for no spans"),
+        ("OTEL_TRACES_EXPORTER", "none,console", "known are otlp, and none for no spans"),
+        ("OTEL_TRACES_SAMPLER", "xray", "known are always_off, always_on, parentbased_always_off, "),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2s", "it must be a number of seconds above 0"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "it must be a number of seconds above 0"),
+        ("OTEL_PROPAGATORS", "tracecontext,b3", "known are baggage, none, tracecontext"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "0", "it must be a whole number from 1 on"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "many", "it must be a whole number from 1 on"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-1", "it must be a whole number from 0 on"),
     ],
 )
 def test_a_value_that_the_sdk_would_not_heed_is_named(name: str, value: str, sentence: str) -> None:
     with pytest.raises(SystemExit) as refusal:
         tracing({**NAMED, name: value})
-    assert str(refusal.value).startswith(f"shine: {name} {sentence}")
+    assert str(refusal.value).startswith(f"shine: {name} is {value!r}, which cannot be used: {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        (
+            {**NAMED, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"},
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL is 'http/json'; spans are exported by http/protobuf only",
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "me:secret@collector:4318"},
+            "OTEL_EXPORTER_OTLP_ENDPOINT cannot be used: write it as URL",
+        ),
+        (
+            {**NAMED, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4096"},
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE is 4096, which cannot be used: it must not be more than OTEL_BSP_MAX_QUEUE",
+        ),
+    ],
+)
+def test_what_fits_nothing_else_is_named_without_secrets(environ: dict[str, str], sentence: str) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        tracing(environ)
+    assert str(refusal.value).startswith(f"shine: {sentence}")
+    assert "secret" not in str(refusal.value)
 
 
 def test_what_has_no_effect_or_an_unexpected_one_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -361,7 +382,11 @@ def test_each_sampler_of_the_specification_decides_as_it_says(without: str, alwa
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "is 'grpc'; spans are exported by http/protobuf only"),
         ("OTEL_TRACES_SAMPLER_ARG", "1.5", "is '1.5', which is not a share"),
         ("OTEL_TRACES_SAMPLER_ARG", "few", "is 'few', which is not a share"),
-        ("OTEL_PROPAGATORS", "b3", "names 'b3'"),  # on which OpenTelemetry itself ends when it is imported
+        (
+            "OTEL_PROPAGATORS",
+            "b3",
+            "is 'b3', which cannot be used",
+        ),  # on which OpenTelemetry itself ends when it is imported
     ],
 )
 def test_what_cannot_be_exported_stops_the_start_with_a_sentence(name: str, value: str, sentence: str) -> None:

@@ -83,8 +83,8 @@ def refuse_several_workers(services: Mapping[str, Any]) -> None:
         workers = services.get(name, {}).get("workers")
         if workers not in (None, 1):
             raise SystemExit(
-                f"shine: workers of {name} is {workers!r}, and must be 1: a service is one process, with SHINE_THREADS "
-                "threads; for more, run more instances."
+                f"shine: workers of {name} is {workers!r}, which cannot be used: a service is one process, with "
+                "SHINE_THREADS threads; for more, run more instances."
             )
 
 
@@ -98,8 +98,8 @@ def refuse_long_folder(folder: str) -> None:
     length = len(os.fsencode(folder))
     if length > longest:
         raise SystemExit(
-            f"shine: the path of the temporary folder has {length} bytes, and {longest} are the most that leave room "
-            "for the socket of a runner; set TMPDIR to a folder with a shorter path."
+            f"shine: the temporary folder cannot be used: its path has {length} bytes, and {longest} are the most that "
+            "leave room for the socket of a runner; set TMPDIR to a folder with a shorter path."
         )
 
 

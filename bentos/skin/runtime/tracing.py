@@ -71,7 +71,7 @@ def tracing(environ: Mapping[str, str]) -> dict[str, Any]:
         raise SystemExit(f"shine: {name} is {value!r}; spans are exported by {PROTOCOL} only, port 4318.")
     name, value = _first(environ, ENDPOINTS)
     if value and not value.startswith(("http://", "https://")):  # not shown: it may have a password in it
-        raise SystemExit(f"shine: {name} is no URL that begins with http:// or https://, e.g. http://localhost:4318.")
+        raise SystemExit(f"shine: {name} cannot be used: write it as URL, e.g. http://localhost:4318.")
     _check_batches(environ)
     options: dict[str, Any] = {
         "exporter_type": "otlp",
@@ -84,7 +84,7 @@ def tracing(environ: Mapping[str, str]) -> dict[str, Any]:
     if not value:
         options["timeout"] = TIMEOUT_S
     elif not _is_positive(value):
-        raise SystemExit(f"shine: {name} is {value!r}, which is not a number of seconds above 0.")
+        raise _refusal(name, value, "it must be a number of seconds above 0")
     elif float(value) >= LONG_S and WORKER not in environ:
         log.warning(f"{name} is read in seconds, as OpenTelemetry's SDK for Python does: {value} of them are long")
     return options
@@ -98,7 +98,7 @@ def sampler_name(environ: Mapping[str, str]) -> str:
     """
     name = _value(environ, SAMPLER).lower() or "parentbased_traceidratio"
     if name not in SAMPLERS:
-        raise SystemExit(f"shine: {SAMPLER} is {environ[SAMPLER]!r}; known are {', '.join(sorted(SAMPLERS))}.")
+        raise _refusal(SAMPLER, name, f"known are {', '.join(sorted(SAMPLERS))}")
     return name
 
 
@@ -122,6 +122,10 @@ def describe_span(context: RequestContext) -> None:
     span.set_attributes({f"shine.{name}": value for name, value in attributes.items() if value is not None})
 
 
+def _refusal(name: str, value: object, right: str) -> SystemExit:
+    return SystemExit(f"shine: {name} is {value!r}, which cannot be used: {right}.")
+
+
 def _value(environ: Mapping[str, str], name: str) -> str:
     """Empty where it is not set: the specification makes no difference."""
     return environ.get(name, "").strip()
@@ -141,8 +145,8 @@ def _is_on(environ: Mapping[str, str]) -> bool:
     if _value(environ, "OTEL_SDK_DISABLED").lower() == "true":
         return False
     exporters = {name.strip().lower() for name in environ.get(EXPORTER, "").split(",")} - {""}
-    if unknown := exporters - {"otlp", "none"}:
-        raise SystemExit(f"shine: {EXPORTER} is {', '.join(sorted(unknown))}; known are otlp, and none for no spans.")
+    if exporters - {"otlp", "none"}:
+        raise _refusal(EXPORTER, environ[EXPORTER], "known are otlp, and none for no spans")
     for name in OTHER_EXPORTERS:
         if _value(environ, name).lower() not in ("", "none") and WORKER not in environ:  # once, not in each process
             log.warning(f"{name} has no effect: metrics are at /metrics, logs on standard error")
@@ -163,17 +167,15 @@ def _check_what_is_always_read(environ: Mapping[str, str]) -> None:
             _count(environ, name, least)
     if names := _value(environ, PROPAGATORS):
         known = {point.name for point in entry_points(group="opentelemetry_propagator")} | {"none"}
-        if unknown := {name.strip() for name in names.split(",")} - known:
-            raise SystemExit(
-                f"shine: {PROPAGATORS} names {', '.join(sorted(unknown))!r}; known are {', '.join(sorted(known))}."
-            )
+        if {name.strip() for name in names.split(",")} - known:
+            raise _refusal(PROPAGATORS, names, f"known are {', '.join(sorted(known))}")
 
 
 def _check_batches(environ: Mapping[str, str]) -> None:
     queue = _count(environ, QUEUE, 1) or QUEUE_DEFAULT
     batch = _count(environ, BATCH, 1) or BATCH_DEFAULT
     if batch > queue:
-        raise SystemExit(f"shine: {BATCH} ({batch}) must not be more than {QUEUE} ({queue}).")
+        raise _refusal(BATCH, batch, f"it must not be more than {QUEUE}, which is {queue}")
 
 
 def _count(environ: Mapping[str, str], name: str, least: int) -> int | None:
@@ -181,7 +183,7 @@ def _count(environ: Mapping[str, str], name: str, least: int) -> int | None:
     if not text:
         return None
     if not text.isdecimal() or int(text) < least:
-        raise SystemExit(f"shine: {name} is {text!r}, which is not a whole number from {least} on.")
+        raise _refusal(name, text, f"it must be a whole number from {least} on")
     return int(text)
 
 
