@@ -20,7 +20,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from bentos.skin.runtime.compat_workers import refuse_address, refuse_several_workers
+from bentos.skin.runtime.compat_start import refuse_address, refuse_several_workers
 from bentos.skin.settings import SettingsError, check_weights_uri
 from tests.server import ROOT, Server, free_port
 from tests.service.expect import encoded, is_error

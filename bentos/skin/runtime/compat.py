@@ -1,7 +1,7 @@
 """Workarounds in the internals of BentoML and uvicorn: each with its reason, and when it can be removed.
 
-Those about HTTP are here, those about processes in compat_workers.py, those about files in compat_files.py. No other
-module touches internals.
+Those about HTTP are here, those about starting in compat_start.py, about processes in compat_workers.py, about files in
+compat_files.py. No other module touches internals.
 
 Measured on BentoML 1.4.39. Every item has a contract test in tests/service/test_compat.py that fails without the item,
 so that an upgrade shows which can be removed. `apply` runs when service.py is imported: in the parent, before it
@@ -26,16 +26,14 @@ from bentos.skin.runtime.compat_files import (
     keep_runner_sockets,
     reserve_metric_files,
 )
+from bentos.skin.runtime.compat_start import reload_inside, say_why_it_cannot_start, start_with_both_runners
 from bentos.skin.runtime.compat_workers import (
     dispatch_at_once,
     end_with_parent,
     keep_control_inside,
-    reload_inside,
     reload_weights_on_sighup,
     respawn_dead_workers,
-    say_why_it_cannot_start,
     send_no_usage_data,
-    start_with_both_runners,
     stop_gateway_first,
 )
 from bentos.skin.runtime.context import begin, current
