@@ -258,6 +258,32 @@ def test_reload_serves_what_was_written(tmp_path: Path, portrait: bytes, without
         end(process)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("without", ["", "stop_when_asked"])
+def test_a_signal_to_stop_is_heeded_while_workers_are_replaced(tmp_path: Path, without: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT / "bentos", copy / "bentos")
+    for name in ("service.py", "bentofile.yaml"):
+        shutil.copy(ROOT / name, copy)
+    port = free_port()
+    options = ("--reload", "--host", "127.0.0.1", "--port", str(port))
+    process = start(*options, cwd=copy, PYTHONPATH=f"{copy}:{ROOT}", WITHOUT=without)
+    try:
+        until(lambda: answers(f"http://127.0.0.1:{port}/ready"), 60, "it listens")
+        (copy / "bentos" / "new.py").touch()
+        assert process.stdout is not None
+        assert any("files have changed" in line for line in process.stdout)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.communicate(timeout=15)
+            assert (process.returncode, without) == (0, "")
+        except subprocess.TimeoutExpired:
+            assert without
+    finally:
+        end(process)
+
+
 def end(process: "subprocess.Popen[str]") -> None:
     process.send_signal(signal.SIGTERM)
     try:

@@ -35,6 +35,7 @@ from bentos.skin.runtime.compat_workers import (
     respawn_dead_workers,
     send_no_usage_data,
     stop_gateway_first,
+    stop_when_asked,
 )
 from bentos.skin.runtime.context import begin, current
 from bentos.skin.runtime.error_responses import ERROR_HANDLED, error_body, error_for, error_response
@@ -123,6 +124,7 @@ def apply() -> None:
     dispatch_at_once()
     respawn_dead_workers()
     stop_gateway_first()
+    stop_when_asked()
     keep_control_inside()
     reload_inside()
     reload_weights_on_sighup()

@@ -1,6 +1,5 @@
 """The workarounds of compat.py about starting: development, reloading, and what cannot start."""
 
-import asyncio
 import errno
 import logging
 import os
@@ -11,6 +10,8 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from bentos.skin.runtime.compat_workers import when_free
 
 log = logging.getLogger("shine.gateway")
 
@@ -143,7 +144,7 @@ def reload_inside() -> None:
                 log.warning(
                     "files have changed, all workers are started anew", extra={"fields": {"files": changed[:3]}}
                 )
-                arbiter.loop.add_callback(restart, arbiter)
+                arbiter.loop.add_callback(when_free, arbiter.restart)  # which stops the gateway first
             seen = now
 
     circus_utils.create_standalone_arbiter = create_reloading_arbiter
@@ -159,15 +160,3 @@ def times(folder: Path, patterns: Iterable[str]) -> dict[Path, int]:
             except OSError:  # an editor is replacing it
                 continue
     return found
-
-
-async def restart(arbiter: Any) -> None:
-    """Restart all workers, the gateway stopped first, as soon as the arbiter does nothing else."""
-    from circus.exc import ConflictError
-
-    while True:
-        try:
-            await arbiter.restart()
-            return
-        except ConflictError:
-            await asyncio.sleep(0.1)

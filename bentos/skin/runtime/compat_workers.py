@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bentos.skin.settings import GATEWAY_GRACE_S, RUNNER_GRACE_S
@@ -130,6 +130,33 @@ def stop_gateway_first() -> None:
 
     Arbiter._stop_watchers = stop_watchers
     circus_utils.Arbiter.stop = Arbiter.stop  # without the early end of its exit stack
+
+
+def stop_when_asked() -> None:
+    """Stop on SIGTERM whatever the arbiter is doing; circus drops the signal while it starts or replaces a worker.
+
+    Can be removed when circus keeps it.
+    """
+    from circus.sighandler import SysHandler
+
+    def stop(self: Any) -> None:
+        arbiter = self.controller.arbiter
+        if not arbiter._stopping:
+            self.controller.loop.add_callback_from_signal(when_free, arbiter.stop)
+
+    SysHandler.quit = stop
+
+
+async def when_free(command: Callable[[], Awaitable[None]]) -> None:
+    """Give the arbiter a command as soon as it has ended the one before."""
+    from circus.exc import ConflictError
+
+    while True:
+        try:
+            await command()
+            return
+        except ConflictError:
+            await asyncio.sleep(0.1)
 
 
 def keep_control_inside() -> None:
