@@ -213,17 +213,22 @@ def test_development_mode_has_both_runners(portrait: bytes, without: str) -> Non
         end(process)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("without", ["", "reload_inside"])
-def test_reload_serves_what_was_written(tmp_path: Path, portrait: bytes, without: str) -> None:
-    """In a copy of the code; twice, by a file that is replaced as editors do it, the second time after a mistake."""
-    copy = tmp_path / "copy"
+def start_reloading(folder: Path, without: str) -> "tuple[Path, int, subprocess.Popen[str]]":
+    """A server of a copy of the code, with --reload: the copy, the server's port, its process."""
+    copy = folder / "copy"
     shutil.copytree(ROOT / "bentos", copy / "bentos")
     for name in ("service.py", "bentofile.yaml"):
         shutil.copy(ROOT / name, copy)
     port = free_port()
     options = ("--reload", "--host", "127.0.0.1", "--port", str(port))
-    process = start(*options, cwd=copy, PYTHONPATH=f"{copy}:{ROOT}", WITHOUT=without)
+    return copy, port, start(*options, cwd=copy, PYTHONPATH=f"{copy}:{ROOT}", WITHOUT=without)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("without", ["", "reload_inside"])
+def test_reload_serves_what_was_written(tmp_path: Path, portrait: bytes, without: str) -> None:
+    """Twice, by a file that is replaced as editors do it, the second time after a mistake."""
+    copy, port, process = start_reloading(tmp_path, without)
     schema = copy / "bentos" / "skin" / "schema.py"
     text = schema.read_text()
 
@@ -261,13 +266,7 @@ def test_reload_serves_what_was_written(tmp_path: Path, portrait: bytes, without
 @pytest.mark.long
 @pytest.mark.parametrize("without", ["", "stop_when_asked"])
 def test_a_signal_to_stop_is_heeded_while_workers_are_replaced(tmp_path: Path, without: str) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(ROOT / "bentos", copy / "bentos")
-    for name in ("service.py", "bentofile.yaml"):
-        shutil.copy(ROOT / name, copy)
-    port = free_port()
-    options = ("--reload", "--host", "127.0.0.1", "--port", str(port))
-    process = start(*options, cwd=copy, PYTHONPATH=f"{copy}:{ROOT}", WITHOUT=without)
+    copy, port, process = start_reloading(tmp_path, without)
     try:
         until(lambda: answers(f"http://127.0.0.1:{port}/ready"), 60, "it listens")
         (copy / "bentos" / "new.py").touch()
