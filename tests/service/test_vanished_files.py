@@ -52,12 +52,12 @@ def both_runners_answer(server: Server) -> bool:
 
 
 def is_well(server: Server) -> None:
-    """Assert that both runners answer and every endpoint that may need a file does."""
-    assert [both_runners_answer(server) for _ in range(3)] == [True] * 3
+    """Assert that every endpoint that may need a file answers, and both runners do, late at most on a busy machine."""
     with client_of(server) as client:
+        assert {ask(client, PHOTO).status for _ in range(3)} == {200}
         assert client.post("/overlay", files={"image": PHOTO}).status_code == 200
         assert {path: client.get(path).status_code for path in PROBES} == dict.fromkeys(PROBES, 200)
-    assert closed(server)
+    until(lambda: all(both_runners_answer(server) for _ in range(3)) and closed(server), BACK_S, "both answer")
 
 
 def kill(server: Server, worker: str) -> None:
