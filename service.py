@@ -11,6 +11,7 @@ from typing import Any
 import bentoml
 import numpy as np
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 
 from bentos.skin import settings as config
 from bentos.skin.contract import refuse_too_little_memory
@@ -36,10 +37,10 @@ from bentos.skin.threads import limit_pools, thread_count
 settings = config.settings()
 limit_pools()
 refuse_too_little_memory()
-compat.apply()
 configure_logging(settings.log_format)
+TRACING = tracing(os.environ)  # before OpenTelemetry reads the same variables
+compat.apply()
 
-TRACING = tracing(os.environ)
 STUCK_S = STUCK_BATCHES * settings.model_deadline_s
 RUNNER: dict[str, Any] = {
     "runner_connection": compat.RUNNER_CONNECTION,
@@ -139,7 +140,7 @@ class Gateway:
     @bentoml.api(route="/overlay", input_spec=compat.PhotoInput)
     async def overlay(self, image: bytes, require: compat.Require = None) -> compat.PngImage:
         """The upright photo as PNG, with boxes, zones and a legend drawn in."""
-        return await self.analyzer.overlay(image, require)
+        return Response(await self.analyzer.overlay(image, require), media_type="image/png")
 
 
 # `@bentoml.service` makes a Service of each class, which mypy does not see.

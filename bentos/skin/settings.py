@@ -148,6 +148,20 @@ def read(environ: dict[str, str]) -> Settings:
         raise SettingsError(f"{name}{shown} cannot be used: {first['msg'].removeprefix('Value error, ')}.") from None
 
 
+def check_weights_uri(uri: str) -> None:
+    """Check that weights can be had from there, whether or not any are there at the moment.
+
+    Raises:
+        SettingsError: neither a folder nor `s3://` with a bucket.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if separator and not (scheme == "s3" and rest.partition("/")[0]):
+        shown = re.sub("//.*@", "//", uri.partition("?")[0])  # no password, no signature
+        raise SettingsError(
+            f"{PREFIX}WEIGHTS_URI is {shown!r}, which cannot be used: name a folder or s3://bucket/prefix."
+        )
+
+
 @cache
 def settings() -> Settings:
     """The settings of this process.
@@ -156,7 +170,10 @@ def settings() -> Settings:
         SystemExit: with one sentence, so that a wrong setting stops the start without a stack trace.
     """
     try:
-        return read(dict(os.environ))
+        values = read(dict(os.environ))
+        if values.weights_uri is not None:
+            check_weights_uri(values.weights_uri)
+        return values
     except SettingsError as error:
         raise SystemExit(f"shine: {error}") from None
 

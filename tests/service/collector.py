@@ -5,10 +5,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Collector:
-    """Keeps the bodies of `POST /v1/traces`; anything else is answered 404."""
+    """Keeps the bodies of `POST /v1/traces`, and the headers of the last; anything else is answered 404."""
 
     def __init__(self) -> None:
         bodies: list[bytes] = []
+        headers: dict[str, str] = {}
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
@@ -16,6 +17,7 @@ class Collector:
                 known = self.path == "/v1/traces" and self.headers["content-type"] == "application/x-protobuf"
                 if known:
                     bodies.append(body)
+                    headers.update(self.headers)
                 self.send_response(200 if known else 404)
                 self.send_header("content-length", "0")
                 self.end_headers()
@@ -23,7 +25,7 @@ class Collector:
             def log_message(self, *_: object) -> None:
                 """Tests read their own output."""
 
-        self.bodies = bodies
+        self.bodies, self.headers = bodies, headers
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

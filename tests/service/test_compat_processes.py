@@ -49,6 +49,52 @@ def test_the_blocks_of_a_metrics_file_are_taken_when_it_is_made(tmp_path: Path, 
     assert printed(METRICS, without, PROMETHEUS_MULTIPROC_DIR=str(tmp_path)) == str([not without])
 
 
+REMOVED = """
+import os, shutil, time, prometheus_client
+from pathlib import Path
+from bentoml._internal.server.metrics.prometheus import PrometheusClient
+folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+photos = prometheus_client.Counter("photos", "Photos")
+photos.inc(7)
+{harm}
+try:
+    prometheus_client.Gauge("queue", "Queue").set(3)
+    photos.inc()
+    print(PrometheusClient().generate_latest().decode())
+except Exception as error:
+    print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "shutil.rmtree(folder)",
+        pytest.param("shutil.rmtree(folder.parent)", marks=pytest.mark.long),
+        pytest.param("[path.unlink() for path in folder.glob('*.db')]", marks=pytest.mark.long),
+        pytest.param("[path.write_bytes(b'') for path in [folder / 'counter_1.db']]", marks=pytest.mark.long),
+        pytest.param("[path.write_bytes(b'x' * 99) for path in [folder / 'counter_1.db']]", marks=pytest.mark.long),
+    ],
+)
+@with_and_without("keep_metric_files")
+def test_metrics_outlive_the_removal_of_their_files(tmp_path: Path, harm: str, without: str) -> None:
+    folder = tmp_path / "tmp" / "metrics"
+    folder.mkdir(parents=True)
+    shown = printed(REMOVED.format(harm=harm), without, PROMETHEUS_MULTIPROC_DIR=str(folder))
+    assert (("photos_total 8.0" in shown) and ("queue{" in shown)) is not bool(without), shown
+
+
+def test_metrics_are_counted_in_memory_for_as_long_as_no_file_can_be_written(tmp_path: Path) -> None:
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    harm = "shutil.rmtree(folder); folder.write_text('in the way'); prometheus_client.Gauge('other', 'Other').set(5)"
+    script = REMOVED.format(harm=harm) + "folder.unlink()\ntime.sleep(1.5)\nprint(sorted(os.listdir(folder)))"
+    shown = printed(script, PROMETHEUS_MULTIPROC_DIR=str(folder))
+    assert "counter_" in shown.splitlines()[-1]
+    assert "gauge_all_" in shown.splitlines()[-1]
+    assert "Error" not in shown
+
+
 def test_each_server_has_a_metrics_folder_of_its_own_and_takes_it_along(tmp_path: Path) -> None:
     running = Server(tmp_path, SHINE_PHASE="simple").wait()
     try:

@@ -15,7 +15,7 @@ from bentos.skin.model.bundle import (
 )
 from bentos.skin.model.engine import EMBEDDED
 from bentos.skin.model.pointer import CURRENT, MAX_POINTER_BYTES, PIN_SHOWN, pointer
-from bentos.skin.settings import Settings
+from bentos.skin.settings import Settings, SettingsError, check_weights_uri
 
 
 class Source(Protocol):
@@ -102,16 +102,12 @@ def source(settings: Settings, on_bytes: Callable[[int], None] = lambda _: None)
         if settings.phase in ("foundation", "full"):
             note = f"Phase {settings.phase} wants weights from outside, but SHINE_WEIGHTS_URI is not set."
         return Folder(EMBEDDED, "embedded", pin, note)
-    scheme, separator, rest = where.partition("://")
-    if not separator:
+    try:
+        check_weights_uri(where)
+    except SettingsError as error:
+        raise BundleError("weights_unreachable", str(error)) from None
+    if "://" not in where:
         return Folder(Path(where), where, pin)
-    if scheme == "s3" and rest.partition("/")[0]:
-        from bentos.skin.model.s3 import (
-            S3Source,
-        )  # boto3 takes 30 MB and 0.3 s, so it is imported only where it is used
+    from bentos.skin.model.s3 import S3Source  # boto3 takes 30 MB and 0.3 s, so it is imported only where it is used
 
-        return S3Source(where, pin, settings.cache_dir, on_bytes)
-    raise BundleError(
-        "weights_unreachable",
-        f"Weights from {where.split('?')[0]!r} are not supported; name a folder or s3://bucket/prefix.",
-    )
+    return S3Source(where, pin, settings.cache_dir, on_bytes)

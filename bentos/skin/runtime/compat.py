@@ -1,6 +1,7 @@
 """Workarounds in the internals of BentoML and uvicorn: each with its reason, and when it can be removed.
 
-Those about HTTP are here, those about processes in compat_workers.py. No other module touches internals.
+Those about HTTP are here, those about starting in compat_start.py, about processes in compat_workers.py, about files in
+compat_files.py. No other module touches internals.
 
 Measured on BentoML 1.4.39. Every item has a contract test in tests/service/test_compat.py that fails without the item,
 so that an upgrade shows which can be removed. `apply` runs when service.py is imported: in the parent, before it
@@ -8,6 +9,7 @@ starts the workers, and in every worker.
 """
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,19 +20,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bentos.skin.errors import BadRequest, ShineError
+from bentos.skin.runtime.compat_files import (
+    keep_metric_files,
+    keep_metrics_apart,
+    keep_runner_sockets,
+    reserve_metric_files,
+)
+from bentos.skin.runtime.compat_start import reload_inside, say_why_it_cannot_start, start_with_both_runners
 from bentos.skin.runtime.compat_workers import (
     dispatch_at_once,
+    end_with_parent,
     keep_control_inside,
-    keep_metrics_apart,
     reload_weights_on_sighup,
-    reserve_metric_files,
     respawn_dead_workers,
     send_no_usage_data,
     stop_gateway_first,
+    stop_when_asked,
 )
 from bentos.skin.runtime.context import begin, current
 from bentos.skin.runtime.error_responses import ERROR_HANDLED, error_body, error_for, error_response
 from bentos.skin.runtime.middleware import SECURITY_HEADERS
+from bentos.skin.runtime.tracing import sampler_name
 from bentos.skin.settings import KEEP_ALIVE_S
 
 log = logging.getLogger("shine.gateway")
@@ -45,7 +55,7 @@ RUNNER_PROBE = {"enabled": False}
 MAX_HEAD_BYTES = 512 * 1024  # twice what uvloop reads at once, which may include the end of the previous request
 
 if TYPE_CHECKING:
-    PngImage = bytes
+    PngImage = Response  # BentoML would write bytes to a file in the temporary folder before it sends them
 else:
     PngImage = Annotated[Path, bentoml.validators.ContentType("image/png")]  # as clients and OpenAPI see it
 
@@ -106,10 +116,17 @@ def apply() -> None:
     send_no_usage_data()
     keep_metrics_apart()
     reserve_metric_files()
+    keep_metric_files()
+    keep_runner_sockets()
+    say_why_it_cannot_start()
+    start_with_both_runners()
+    end_with_parent()
     dispatch_at_once()
     respawn_dead_workers()
     stop_gateway_first()
+    stop_when_asked()
     keep_control_inside()
+    reload_inside()
     reload_weights_on_sighup()
     keep_idle_connections()
     answer_in_one_shape()
@@ -119,6 +136,7 @@ def apply() -> None:
     shape_malformed_http()
     refuse_websockets()
     one_span_a_request()
+    sample_as_told()
 
 
 def keep_idle_connections() -> None:
@@ -282,3 +300,28 @@ def one_span_a_request() -> None:
         init(self, *args, **{"exclude_spans": ["receive", "send"], **kwargs})
 
     middleware.__init__ = init_quiet
+
+
+def sample_as_told() -> None:
+    """Sample spans by OTEL_TRACES_SAMPLER; BentoML has `parentbased_traceidratio` alone.
+
+    Like BentoML's own, these samplers record what they do not export, so that it has a trace id in the log. Can be
+    removed when BentoML leaves the sampler to the SDK.
+    """
+    from bentoml._internal.utils import telemetry
+    from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, StaticSampler
+
+    parent_based = telemetry.ParentBasedTraceIdRatio
+
+    def sampler(rate: float) -> Any:
+        match sampler_name(os.environ):
+            case "always_on":
+                return ALWAYS_ON
+            case "always_off":
+                return StaticSampler(Decision.RECORD_ONLY)
+            case "traceidratio":
+                return telemetry.TraceIdRatioBasedAlwaysRecording(rate)
+            case _:  # with the rate that `tracing` gave BentoML
+                return parent_based(rate)
+
+    telemetry.ParentBasedTraceIdRatio = sampler

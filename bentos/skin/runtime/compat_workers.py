@@ -1,25 +1,52 @@
-"""The workarounds of compat.py about processes: metrics files, batches, dead workers, stopping, signals."""
+"""The workarounds of compat.py about processes: batches, dead workers and parents, stopping, signals."""
 
 import asyncio
-import atexit
+import ctypes
 import logging
 import os
-import shutil
 import signal
-import tempfile
+import sys
 import threading
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bentos.skin.settings import GATEWAY_GRACE_S, RUNNER_GRACE_S
 
 log = logging.getLogger("shine.gateway")
 
-METRICS_FILE_BYTES = 1 << 20  # prometheus_client's initial size of a metrics file
 CHECK_DELAY_S = 0.5  # how often the parent checks for dead workers; with BentoML's 10 s an outage would last 10 s
 GATEWAY_WATCHER = "service"  # BentoML's name for the watcher of the entry service
 MODEL_WATCHER = "service_SkinModel"
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill a worker whose parent has died without stopping it, by SIGKILL for example.
+
+    Otherwise the workers keep the port, and no new server can start on it. The signal is set between fork and exec, so
+    that no moment is left in which a parent dies unnoticed. It comes when the *thread* dies that started the worker:
+    that of the arbiter, which ends last. Can be removed when circus does it.
+    """
+    import circus.process as process
+
+    if sys.platform != "linux":
+        return
+    popen = process.Popen
+    prctl = ctypes.CDLL(None).prctl  # found now: after a fork there is no time for it
+
+    def popen_bound(*args: Any, preexec_fn: Callable[[], None] | None = None, **kwargs: Any) -> Any:
+        parent = os.getpid()
+
+        def prepare() -> None:
+            if preexec_fn is not None:
+                preexec_fn()
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # it died before
+                os._exit(1)
+
+        return popen(*args, preexec_fn=prepare, **kwargs)
+
+    process.Popen = popen_bound
 
 
 def send_no_usage_data() -> None:
@@ -28,39 +55,6 @@ def send_no_usage_data() -> None:
 
     os.environ["BENTOML_DO_NOT_TRACK"] = "true"  # for the workers
     usage_stats.do_not_track = lambda: True
-
-
-def keep_metrics_apart() -> None:
-    """Give each server a metrics folder of its own; BentoML has one a user, which the next server to start empties."""
-    import bentoml.serving as serving
-
-    def own_folder(*_: Any, **__: Any) -> str:
-        folder = tempfile.mkdtemp(prefix="shine-metrics-")
-        owner = os.getpid()
-        atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == owner else None)
-        return folder
-
-    serving.ensure_prometheus_dir = own_folder
-
-
-def reserve_metric_files() -> None:
-    """Allocate the blocks of a metrics file when it is created.
-
-    prometheus_client maps sparse files: where the disk is full later, the first write into a hole kills the process
-    by SIGBUS, and each worker started after it. Can be removed when prometheus_client allocates them itself.
-    """
-    from prometheus_client.mmap_dict import MmapedDict
-
-    patched: Any = MmapedDict
-    init = patched.__init__
-
-    def reserved(self: Any, filename: str, read_mode: bool = False) -> None:
-        if not read_mode:
-            with Path(filename).open("ab") as file:
-                os.posix_fallocate(file.fileno(), 0, max(METRICS_FILE_BYTES, file.tell()))
-        init(self, filename, read_mode)
-
-    patched.__init__ = reserved
 
 
 def dispatch_at_once() -> None:
@@ -136,6 +130,33 @@ def stop_gateway_first() -> None:
 
     Arbiter._stop_watchers = stop_watchers
     circus_utils.Arbiter.stop = Arbiter.stop  # without the early end of its exit stack
+
+
+def stop_when_asked() -> None:
+    """Stop on SIGTERM whatever the arbiter is doing; circus drops the signal while it starts or replaces a worker.
+
+    Can be removed when circus keeps it.
+    """
+    from circus.sighandler import SysHandler
+
+    def stop(self: Any) -> None:
+        arbiter = self.controller.arbiter
+        if not arbiter._stopping:
+            self.controller.loop.add_callback_from_signal(when_free, arbiter.stop)
+
+    SysHandler.quit = stop
+
+
+async def when_free(command: Callable[[], Awaitable[None]]) -> None:
+    """Give the arbiter a command as soon as it has ended the one before."""
+    from circus.exc import ConflictError
+
+    while True:
+        try:
+            await command()
+            return
+        except ConflictError:
+            await asyncio.sleep(0.1)
 
 
 def keep_control_inside() -> None:
