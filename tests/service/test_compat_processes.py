@@ -60,6 +60,21 @@ def test_each_server_has_a_metrics_folder_of_its_own_and_takes_it_along(tmp_path
     assert not folder.exists()
 
 
+TIMEOUTS = """
+from bentoml._internal.server.http.traffic import TimeoutMiddleware
+from _bentoml_impl.server.app import ServiceAppFactory
+import service
+service.Gateway.inject_config()
+layers = ServiceAppFactory(service.Gateway, is_main=True).middlewares
+print(any(layer.cls is TimeoutMiddleware for layer in layers))
+"""
+
+
+@with_and_without("leave_deadlines_to_the_gateway")
+def test_no_upload_is_ended_by_a_timeout_of_bentoml(without: str) -> None:
+    assert printed(TIMEOUTS, without) == str(bool(without))
+
+
 def test_an_upgrade_to_a_websocket_is_ignored_and_the_request_answered(server: Server) -> None:
     upgrade = {
         "connection": "Upgrade",

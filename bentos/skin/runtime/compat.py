@@ -29,7 +29,7 @@ from bentos.skin.runtime.compat_workers import (
     stop_gateway_first,
 )
 from bentos.skin.runtime.context import begin, current
-from bentos.skin.runtime.error_responses import ERROR_HANDLED, error_body, error_for, error_response
+from bentos.skin.runtime.error_responses import error_body, error_for, error_response
 from bentos.skin.runtime.middleware import SECURITY_HEADERS
 from bentos.skin.settings import KEEP_ALIVE_S
 
@@ -115,9 +115,10 @@ def apply() -> None:
     answer_in_one_shape()
     bound_metric_labels()
     redirect_no_slashes()
+    leave_deadlines_to_the_gateway()
     keep_half_closed_connections()
+    ignore_upgrades()
     shape_malformed_http()
-    refuse_websockets()
     one_span_a_request()
 
 
@@ -159,7 +160,6 @@ def answer_in_one_shape() -> None:
         except Exception:
             log.exception("unhandled", extra={"fields": {"request_id": current().request_id}})
             failure = error_for(500)
-        request.scope[ERROR_HANDLED] = True
         current().error_code = failure.code
         return error_response(failure, current().request_id)
 
@@ -197,6 +197,24 @@ def redirect_no_slashes() -> None:
     ServiceAppFactory.__call__ = without_redirects
 
 
+def leave_deadlines_to_the_gateway() -> None:
+    """Do not count the upload into the time of a request: the gateway has a deadline of its own, from receipt.
+
+    BentoML's timeout ends a slow upload, and keeps a timer for that long after each request. Can be removed when it can
+    be switched off: a service's `traffic.timeout` must be a number.
+    """
+    from _bentoml_impl.server.app import ServiceAppFactory
+
+    init = ServiceAppFactory.__init__
+
+    def init_without_timeout(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        if self.is_main:
+            self.timeout = None
+
+    ServiceAppFactory.__init__ = init_without_timeout
+
+
 def keep_half_closed_connections() -> None:
     """Answer a client that has closed its sending side after its request; uvicorn closes the connection."""
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -210,6 +228,61 @@ def keep_half_closed_connections() -> None:
 
     protocol: Any = HttpToolsProtocol
     protocol.eof_received = eof_received
+
+
+def ignore_upgrades() -> None:
+    """Answer a request that offers an upgrade (Java's client: h2c; a WebSocket) as if it offered none, as HTTP allows.
+
+    httptools takes all that follows such a head for another protocol, so uvicorn loses the body and the next request
+    (Kludex/uvicorn#2722); a WebSocket it answers with 403 without a body. The head is parsed once more without its
+    `Upgrade`, by a new parser. Can be removed when uvicorn delivers such bodies and WebSockets can be switched off.
+    """
+    import httptools
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    on_headers_complete, on_message_complete = (
+        HttpToolsProtocol.on_headers_complete,
+        HttpToolsProtocol.on_message_complete,
+    )
+
+    def offers_upgrade(self: Any) -> bool:
+        return bool(self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT")
+
+    def head_ends(self: Any) -> None:
+        if not offers_upgrade(self):
+            on_headers_complete(self)
+
+    def message_ends(self: Any) -> None:
+        if not offers_upgrade(self):
+            on_message_complete(self)
+
+    def without_upgrade(self: Any) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def data_received(self: Any, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                if not offers_upgrade(self):  # CONNECT: it is refused, and what follows it is no HTTP
+                    self.cycle.keep_alive = False
+                    return
+                data = without_upgrade(self) + data[upgrade.args[0] :]
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+
+    protocol: Any = HttpToolsProtocol
+    protocol.on_headers_complete, protocol.on_message_complete = head_ends, message_ends
+    protocol.data_received = data_received
+    protocol._should_upgrade = lambda self: False  # noqa: ARG005  it is called as a method
 
 
 def shape_malformed_http() -> None:
@@ -257,15 +330,6 @@ def shape_malformed_http() -> None:
     protocol: Any = HttpToolsProtocol
     protocol.send_400_response, protocol.data_received = send_400_response, guarded
     protocol.on_message_begin, protocol.on_headers_complete = head_begins, head_ends
-
-
-def refuse_websockets() -> None:
-    """Ignore an upgrade to a WebSocket, as HTTP allows, and answer the request; uvicorn answers 403 without a body."""
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-    protocol: Any = HttpToolsProtocol
-    protocol._should_upgrade = lambda self: False  # noqa: ARG005  it is called as a method
-    protocol._unsupported_upgrade_warning = lambda self: None  # noqa: ARG005  it is called as a method
 
 
 def one_span_a_request() -> None:
