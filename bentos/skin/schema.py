@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from bentos.skin.settings import Phase
 
@@ -59,7 +59,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Score = Annotated[int, Field(ge=0, le=100, description="0 (none) to 100 (worst seen)")]
 Box = Annotated[
     tuple[float, float, float, float],
-    Field(description="[x, y, width, height] in pixels of the upright photo, inside it"),
+    WithJsonSchema(  # as a list: not all generators of clients understand the schema of a tuple (prefixItems)
+        {
+            "type": "array",
+            "items": {"type": "number"},
+            "minItems": 4,
+            "maxItems": 4,
+            "description": "[x, y, width, height] in pixels of the upright photo, inside it",
+        }
+    ),
 ]
 
 
@@ -150,7 +158,7 @@ class Measurement(_Value):
 
     score: Score
     zones: ColourZones
-    confidence: None = None
+    confidence: Share | None = None
     source: Literal["heuristic"] = "heuristic"
 
 

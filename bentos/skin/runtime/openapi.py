@@ -70,7 +70,9 @@ DRILL_PARAMETER = {
     "description": "a rehearsal: answer as if the model were absent, and count it as a drill alone",
     "schema": {"type": "string", "enum": [DRILL]},
 }
-FILE = {"type": "string", "format": "binary", "description": "JPEG, PNG or WebP, at most 10 MiB and 40 megapixels"}
+# Binary by the words of OpenAPI 3.0, which most generators of clients know, and by those of 3.1.
+BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+FILE = {**BINARY, "description": "JPEG, PNG or WebP, at most 10 MiB and 40 megapixels"}
 
 
 class MlStatus(BaseModel):
@@ -177,7 +179,7 @@ def _success(path: str) -> dict[str, Any]:
         "x-degraded": {"description": "true or false", "schema": {"type": "string"}},
     }
     if path == "/overlay":
-        content: dict[str, Any] = {"image/png": {"schema": {"type": "string", "format": "binary"}}}
+        content: dict[str, Any] = {"image/png": {"schema": {**BINARY, "contentMediaType": "image/png"}}}
     elif path == "/analyze_batch":
         failed = error_body(errors.ImageUnreadable("The JPEG file is truncated."), EXAMPLE_ID).model_dump()
         content = _content("BatchAnswer", {"results": [EXAMPLE_ANALYSIS, failed]})
