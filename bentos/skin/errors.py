@@ -61,7 +61,7 @@ class MethodNotAllowed(ShineError):
 
 class RequestTimeout(ShineError):
     status, code = 408, "request_timeout"
-    hint = "Send the whole body without long pauses."
+    hint = "Send a smaller photo, or the whole body without long pauses."
 
 
 class BodyTooLarge(ShineError):

@@ -62,12 +62,13 @@ class Body:
     ) -> None:
         self._receive = receive
         self._limit = limit
-        self._grace_s = grace_s
+        self._bytes_per_s, self._grace_s = bytes_per_s, grace_s
         self._pace = Pace(bytes_per_s, grace_s, time.monotonic())
         self._received = 0
         length = headers.get(b"content-length", b"")
         self._declared = int(length) if length.isdigit() else None
         self._waits_for_permission = headers.get(b"expect", b"").lower() == b"100-continue"
+        self.largest = limit if self._declared is None else min(limit, self._declared)  # bytes that it may come to
         self.complete = self._declared == 0 or (self._declared is None and b"transfer-encoding" not in headers)
 
     async def read(self) -> bytes:
@@ -85,7 +86,10 @@ class Body:
             try:
                 chunk = await self._next(self._pace.deadline)
             except TimeoutError:
-                raise RequestTimeout("The body of the request came too slowly.") from None
+                least = self._bytes_per_s / 1024
+                raise RequestTimeout(
+                    f"The body of the request came too slowly; {least:g} KiB/s are the least."
+                ) from None
             if self._received > self._limit:
                 raise too_large(self._limit)
             self._pace.received(len(chunk), time.monotonic())

@@ -46,7 +46,7 @@ COMMON: tuple[tuple[type[ShineError], str], ...] = (
     (errors.ImageMissing, "No file in the field 'image'."),
     (errors.ApiKeyMissing, "This service requires an API key."),
     (errors.ApiKeyWrong, "This API key is not known."),
-    (errors.RequestTimeout, "The body of the request came too slowly."),
+    (errors.RequestTimeout, "The body of the request came too slowly; 8 KiB/s are the least."),
     (errors.BodyTooLarge, "The body of the request is larger than 10.06 MiB."),
     (errors.ContentTypeUnsupported, "The Content-Type is text/plain, where multipart/form-data is expected."),
     (errors.Overloaded, "The service is answering as many photos as it can at the moment."),

@@ -107,16 +107,17 @@ class UploadMiddleware:
             await refuse(error, body, scope, receive, send)
 
     async def _read(self, body: Body, spec: UploadSpec, content_type: str, codings: list[str]) -> Upload:
-        if self._reserved and self._reserved + spec.limit > self._max_reserved:
+        size = spec.limit if codings else body.largest
+        if self._reserved and self._reserved + size > self._max_reserved:
             raise Overloaded("The service is receiving as many photos as it can at the moment.")
-        self._reserved += spec.limit
+        self._reserved += size
         try:
             data = await body.read()
             if codings or len(data) > SLOW_PARSE:
                 return await asyncio.to_thread(_parse, data, spec, content_type, codings)
             return spec.parse(data, content_type)
         finally:
-            self._reserved -= spec.limit
+            self._reserved -= size
 
 
 def _parse(data: bytes, spec: UploadSpec, content_type: str, codings: list[str]) -> Upload:

@@ -249,3 +249,40 @@ def test_an_inflated_body_may_be_no_larger_than_a_plain_one() -> None:
     assert len(bomb) < 2**17
     answer = ask(app, "POST", "/analyze", content=bomb, content_type="multipart/form-data", content_encoding="gzip")
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.usefixtures("telemetry")
+@pytest.mark.parametrize(("declared", "refused"), [(True, 0), (False, 5)])
+def test_slow_uploads_that_say_how_small_they_are_leave_room_for_others(declared: bool, refused: int) -> None:
+    """Twenty at once, where there is room for fifteen of the largest that a body may be."""
+    plain = httpx.Request("POST", "http://shine", files={"image": b"a photo"})
+    body = plain.read()
+    headers = [(b"content-type", plain.headers["content-type"].encode())]
+    headers.append((b"content-length", b"%d" % len(body)) if declared else (b"transfer-encoding", b"chunked"))
+    app = with_context(UploadMiddleware(answering({}), Settings(max_pending=8, max_body_mib=1)))
+    statuses = []
+
+    async def upload(over: asyncio.Event) -> None:
+        pieces = [body[:10], body[10:]]
+
+        async def receive() -> Any:
+            if len(pieces) == 1:
+                await over.wait()
+            return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        scope = {"type": "http", "method": "POST", "path": "/analyze", "query_string": b"", "headers": headers}
+        await app(scope, receive, send)
+
+    async def upload_all() -> None:
+        over = asyncio.Event()
+        uploads = [asyncio.create_task(upload(over)) for _ in range(20)]
+        await asyncio.sleep(0.01)
+        over.set()
+        await asyncio.gather(*uploads)
+
+    asyncio.run(upload_all())
+    assert sorted(statuses) == [200] * (20 - refused) + [429] * refused
