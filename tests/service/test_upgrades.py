@@ -2,7 +2,10 @@
 
 import base64
 import json
+import shutil
+import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -180,3 +183,37 @@ def test_what_follows_a_refused_connect_is_no_request(server: Server) -> None:
             assert 400 <= reply.status < 500
             assert reply.json().keys() == {"error"}
             assert wire.is_closed()
+
+
+JAVA_CLIENT = """
+import java.io.*;
+import java.net.URI;
+import java.net.http.*;
+import java.net.http.HttpRequest.BodyPublishers;
+import java.nio.file.*;
+
+public class Send {
+  public static void main(String[] arguments) throws Exception {
+    byte[] body = Files.readAllBytes(Path.of(arguments[1]));
+    HttpClient client = HttpClient.newHttpClient();  // which prefers HTTP/2
+    for (int number = 0; number < 4; number++) {
+      HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(arguments[0] + "/analyze"))
+          .header("Content-Type", arguments[2])
+          .expectContinue(number == 3)
+          .POST(number % 2 == 0 ? BodyPublishers.ofByteArray(body)
+              : BodyPublishers.ofInputStream(() -> new ByteArrayInputStream(body)));
+      System.out.println(client.send(request.build(), HttpResponse.BodyHandlers.ofString()).statusCode());
+    }
+  }
+}
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("javac") is None, reason="no JDK: apt-get install openjdk-17-jdk-headless")
+def test_the_client_of_javas_own_library_sends_photos(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "Send.java").write_text(JAVA_CLIENT)
+    (tmp_path / "form").write_bytes(FORM)
+    command = ["java", "Send.java", server.url, "form", FORM_TYPE]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["200"] * 4, done.stderr

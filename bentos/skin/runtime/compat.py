@@ -8,6 +8,7 @@ starts the workers, and in every worker.
 """
 
 import logging
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,7 +18,7 @@ from pydantic import ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bentos.skin.errors import BadRequest, ShineError
+from bentos.skin.errors import BadRequest, RequestTimeout, ShineError
 from bentos.skin.runtime.compat_workers import (
     dispatch_at_once,
     keep_control_inside,
@@ -42,6 +43,7 @@ RUNNER_CONNECTION = {"max_requests": 2**31 - 1, "max_age": 1e9}
 # /readyz asks every runner and hangs while one is dead or stuck; `__is_ready__` answers from the gateway's own state.
 RUNNER_PROBE = {"enabled": False}
 
+HEAD_S = 30.0  # in which the head of a request has to come; it is a packet or two
 MAX_HEAD_BYTES = 512 * 1024  # twice what uvloop reads at once, which may include the end of the previous request
 
 if TYPE_CHECKING:
@@ -119,6 +121,7 @@ def apply() -> None:
     keep_half_closed_connections()
     ignore_upgrades()
     shape_malformed_http()
+    cut_slow_heads()
     one_span_a_request()
 
 
@@ -240,10 +243,8 @@ def ignore_upgrades() -> None:
     import httptools
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-    on_headers_complete, on_message_complete = (
-        HttpToolsProtocol.on_headers_complete,
-        HttpToolsProtocol.on_message_complete,
-    )
+    on_headers_complete = HttpToolsProtocol.on_headers_complete
+    on_message_complete = HttpToolsProtocol.on_message_complete
 
     def offers_upgrade(self: Any) -> bool:
         return bool(self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT")
@@ -262,22 +263,26 @@ def ignore_upgrades() -> None:
         lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
-    def data_received(self: Any, data: bytes) -> None:
-        self._unset_keepalive_if_required()
+    def feed(self: Any, data: memoryview) -> None:
         while True:
             try:
                 self.parser.feed_data(data)
-                return
-            except httptools.HttpParserError:
-                self.send_400_response("Invalid HTTP request received.")
                 return
             except httptools.HttpParserUpgrade as upgrade:
                 if not offers_upgrade(self):  # CONNECT: it is refused, and what follows it is no HTTP
                     self.cycle.keep_alive = False
                     return
-                data = without_upgrade(self) + data[upgrade.args[0] :]
+                head, data = without_upgrade(self), data[upgrade.args[0] :]
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+            self.parser.feed_data(head)
+
+    def data_received(self: Any, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            feed(self, memoryview(data))
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
 
     protocol: Any = HttpToolsProtocol
     protocol.on_headers_complete, protocol.on_message_complete = head_ends, message_ends
@@ -304,17 +309,7 @@ def shape_malformed_http() -> None:
         on_headers_complete(self)
 
     def send_400_response(self: Any, _: str) -> None:
-        error = BadRequest("The request is not valid HTTP.", "Send HTTP/1.1.")
-        request_id = begin(None, "other").request_id
-        body = error_body(error, request_id).model_dump_json().encode()
-        head = (
-            f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            f"x-request-id: {request_id}\r\nconnection: close\r\n"
-        )
-        head += "".join(f"{name.decode()}: {value.decode()}\r\n" for name, value in SECURITY_HEADERS) + "\r\n"
-        log.info("malformed HTTP", extra={"fields": {"request_id": request_id, "status": 400}})
-        self.transport.write(head.encode() + body)
-        self.transport.close()
+        _refuse(self.transport, BadRequest("The request is not valid HTTP.", "Send HTTP/1.1."))
 
     def guarded(self: Any, data: bytes) -> None:
         try:
@@ -330,6 +325,69 @@ def shape_malformed_http() -> None:
     protocol: Any = HttpToolsProtocol
     protocol.send_400_response, protocol.data_received = send_400_response, guarded
     protocol.on_message_begin, protocol.on_headers_complete = head_begins, head_ends
+
+
+def cut_slow_heads() -> None:
+    """Refuse a request whose head is not there in time, and close a connection that never sends one.
+
+    uvicorn waits for both forever, so that a client can hold as many connections as there are file descriptors.
+    """
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    connection_made, connection_lost = HttpToolsProtocol.connection_made, HttpToolsProtocol.connection_lost
+    on_message_begin, on_headers_complete = HttpToolsProtocol.on_message_begin, HttpToolsProtocol.on_headers_complete
+
+    def begins(self: Any, transport: Any) -> None:
+        connection_made(self, transport)
+        self.head_timer = None
+        handler = self.timeout_keep_alive_handler  # as for a connection that is idle between two requests
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, handler)
+
+    def ends(self: Any, error: Exception | None) -> None:
+        self._unset_keepalive_if_required()
+        stop(self)
+        connection_lost(self, error)
+
+    def stop(self: Any) -> None:
+        if self.head_timer is not None:
+            self.head_timer.cancel()
+            self.head_timer = None
+
+    def start(self: Any) -> None:
+        self.head_timer = self.loop.call_later(HEAD_S, expired, self)
+
+    def expired(self: Any) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:  # the previous request is being answered
+            start(self)
+        elif not self.transport.is_closing():
+            _refuse(self.transport, RequestTimeout("The head of the request came too slowly."))
+
+    def head_begins(self: Any) -> None:
+        stop(self)
+        start(self)
+        on_message_begin(self)
+
+    def head_ends(self: Any) -> None:
+        stop(self)
+        on_headers_complete(self)
+
+    protocol: Any = HttpToolsProtocol
+    protocol.connection_made, protocol.connection_lost = begins, ends
+    protocol.on_message_begin, protocol.on_headers_complete = head_begins, head_ends
+
+
+def _refuse(transport: Any, error: ShineError) -> None:
+    """Answer with an error where there is no request to answer yet, and close the connection."""
+    request_id = begin(None, "other").request_id
+    body = error_body(error, request_id).model_dump_json().encode()
+    head = (
+        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\nconnection: close\r\n"
+    )
+    head += "".join(f"{name.decode()}: {value.decode()}\r\n" for name, value in SECURITY_HEADERS) + "\r\n"
+    log.info("malformed HTTP", extra={"fields": {"request_id": request_id, "status": error.status}})
+    transport.write(head.encode() + body)
+    transport.close()
 
 
 def one_span_a_request() -> None:
