@@ -62,8 +62,8 @@ def test_each_server_has_a_metrics_folder_of_its_own_and_takes_it_along(tmp_path
 
 SLOW_HEADS = """
 import asyncio, uvicorn
-from bentos.skin.runtime import compat
-compat.HEAD_S = 0.3
+from bentos.skin.runtime import compat_uvicorn
+compat_uvicorn.HEAD_S = 0.3
 
 async def app(scope, receive, send):
     await asyncio.sleep(0.6 if scope["path"] == "/slow" else 0)

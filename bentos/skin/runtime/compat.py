@@ -1,6 +1,7 @@
 """Workarounds in the internals of BentoML and uvicorn: each with its reason, and when it can be removed.
 
-Those about HTTP are here, those about processes in compat_workers.py. No other module touches internals.
+Those in BentoML's HTTP are here, those in uvicorn's in compat_uvicorn.py, those about processes in compat_workers.py.
+No other module touches internals.
 
 Measured on BentoML 1.4.39. Every item has a contract test in tests/service/test_compat.py that fails without the item,
 so that an upgrade shows which can be removed. `apply` runs when service.py is imported: in the parent, before it
@@ -8,7 +9,6 @@ starts the workers, and in every worker.
 """
 
 import logging
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,7 +18,13 @@ from pydantic import ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bentos.skin.errors import BadRequest, RequestTimeout, ShineError
+from bentos.skin.errors import ShineError
+from bentos.skin.runtime.compat_uvicorn import (
+    cut_slow_heads,
+    ignore_upgrades,
+    keep_half_closed_connections,
+    shape_malformed_http,
+)
 from bentos.skin.runtime.compat_workers import (
     dispatch_at_once,
     keep_control_inside,
@@ -29,9 +35,8 @@ from bentos.skin.runtime.compat_workers import (
     send_no_usage_data,
     stop_gateway_first,
 )
-from bentos.skin.runtime.context import begin, current
-from bentos.skin.runtime.error_responses import error_body, error_for, error_response
-from bentos.skin.runtime.middleware import SECURITY_HEADERS
+from bentos.skin.runtime.context import current
+from bentos.skin.runtime.error_responses import error_for, error_response
 from bentos.skin.settings import KEEP_ALIVE_S
 
 log = logging.getLogger("shine.gateway")
@@ -42,9 +47,6 @@ RUNNER_CONNECTION = {"max_requests": 2**31 - 1, "max_age": 1e9}
 
 # /readyz asks every runner and hangs while one is dead or stuck; `__is_ready__` answers from the gateway's own state.
 RUNNER_PROBE = {"enabled": False}
-
-HEAD_S = 30.0  # in which the head of a request has to come; it is a packet or two
-MAX_HEAD_BYTES = 512 * 1024  # twice what uvloop reads at once, which may include the end of the previous request
 
 if TYPE_CHECKING:
     PngImage = bytes
@@ -216,178 +218,6 @@ def leave_deadlines_to_the_gateway() -> None:
             self.timeout = None
 
     ServiceAppFactory.__init__ = init_without_timeout
-
-
-def keep_half_closed_connections() -> None:
-    """Answer a client that has closed its sending side after its request; uvicorn closes the connection."""
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-    def eof_received(self: Any) -> bool:
-        cycle = self.cycle
-        waiting = cycle is not None and not cycle.response_complete and not cycle.more_body
-        if waiting:
-            cycle.keep_alive = False
-        return waiting
-
-    protocol: Any = HttpToolsProtocol
-    protocol.eof_received = eof_received
-
-
-def ignore_upgrades() -> None:
-    """Answer a request that offers an upgrade (Java's client: h2c; a WebSocket) as if it offered none, as HTTP allows.
-
-    httptools takes all that follows such a head for another protocol, so uvicorn loses the body and the next request
-    (Kludex/uvicorn#2722); a WebSocket it answers with 403 without a body. The head is parsed once more without its
-    `Upgrade`, by a new parser. Can be removed when uvicorn delivers such bodies and WebSockets can be switched off.
-    """
-    import httptools
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-    on_headers_complete = HttpToolsProtocol.on_headers_complete
-    on_message_complete = HttpToolsProtocol.on_message_complete
-
-    def offers_upgrade(self: Any) -> bool:
-        return bool(self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT")
-
-    def head_ends(self: Any) -> None:
-        if not offers_upgrade(self):
-            on_headers_complete(self)
-
-    def message_ends(self: Any) -> None:
-        if not offers_upgrade(self):
-            on_message_complete(self)
-
-    def without_upgrade(self: Any) -> bytes:
-        version = self.parser.get_http_version().encode()
-        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
-        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
-        return b"\r\n".join(lines) + b"\r\n\r\n"
-
-    def feed(self: Any, data: memoryview) -> None:
-        while True:
-            try:
-                self.parser.feed_data(data)
-                return
-            except httptools.HttpParserUpgrade as upgrade:
-                if not offers_upgrade(self):  # CONNECT: it is refused, and what follows it is no HTTP
-                    self.cycle.keep_alive = False
-                    return
-                head, data = without_upgrade(self), data[upgrade.args[0] :]
-            self.parser = httptools.HttpRequestParser(self)
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
-            self.parser.feed_data(head)
-
-    def data_received(self: Any, data: bytes) -> None:
-        self._unset_keepalive_if_required()
-        try:
-            feed(self, memoryview(data))
-        except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
-
-    protocol: Any = HttpToolsProtocol
-    protocol.on_headers_complete, protocol.on_message_complete = head_ends, message_ends
-    protocol.data_received = data_received
-    protocol._should_upgrade = lambda self: False  # noqa: ARG005  it is called as a method
-
-
-def shape_malformed_http() -> None:
-    """Answer malformed HTTP in the one shape too; uvicorn answers in plain text, and may raise.
-
-    An endless head counts as malformed: with httptools uvicorn would read it into memory without limit.
-    """
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-    data_received = HttpToolsProtocol.data_received
-    on_message_begin, on_headers_complete = HttpToolsProtocol.on_message_begin, HttpToolsProtocol.on_headers_complete
-
-    def head_begins(self: Any) -> None:
-        self.head_bytes = 0
-        on_message_begin(self)
-
-    def head_ends(self: Any) -> None:
-        self.head_bytes = None
-        on_headers_complete(self)
-
-    def send_400_response(self: Any, _: str) -> None:
-        _refuse(self.transport, BadRequest("The request is not valid HTTP.", "Send HTTP/1.1."))
-
-    def guarded(self: Any, data: bytes) -> None:
-        try:
-            data_received(self, data)
-        except Exception:  # e.g. an invalid target: httptools.parse_url raises where uvicorn does not catch it
-            self.send_400_response("")
-            return
-        if getattr(self, "head_bytes", None) is not None:
-            self.head_bytes += len(data)
-            if self.head_bytes > MAX_HEAD_BYTES:
-                self.send_400_response("")
-
-    protocol: Any = HttpToolsProtocol
-    protocol.send_400_response, protocol.data_received = send_400_response, guarded
-    protocol.on_message_begin, protocol.on_headers_complete = head_begins, head_ends
-
-
-def cut_slow_heads() -> None:
-    """Refuse a request whose head is not there in time, and close a connection that never sends one.
-
-    uvicorn waits for both forever, so that a client can hold as many connections as there are file descriptors.
-    """
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-    connection_made, connection_lost = HttpToolsProtocol.connection_made, HttpToolsProtocol.connection_lost
-    on_message_begin, on_headers_complete = HttpToolsProtocol.on_message_begin, HttpToolsProtocol.on_headers_complete
-
-    def begins(self: Any, transport: Any) -> None:
-        connection_made(self, transport)
-        self.head_timer = None
-        handler = self.timeout_keep_alive_handler  # as for a connection that is idle between two requests
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, handler)
-
-    def ends(self: Any, error: Exception | None) -> None:
-        self._unset_keepalive_if_required()
-        stop(self)
-        connection_lost(self, error)
-
-    def stop(self: Any) -> None:
-        if self.head_timer is not None:
-            self.head_timer.cancel()
-            self.head_timer = None
-
-    def start(self: Any) -> None:
-        self.head_timer = self.loop.call_later(HEAD_S, expired, self)
-
-    def expired(self: Any) -> None:
-        if self.cycle is not None and not self.cycle.response_complete:  # the previous request is being answered
-            start(self)
-        elif not self.transport.is_closing():
-            _refuse(self.transport, RequestTimeout("The head of the request came too slowly."))
-
-    def head_begins(self: Any) -> None:
-        stop(self)
-        start(self)
-        on_message_begin(self)
-
-    def head_ends(self: Any) -> None:
-        stop(self)
-        on_headers_complete(self)
-
-    protocol: Any = HttpToolsProtocol
-    protocol.connection_made, protocol.connection_lost = begins, ends
-    protocol.on_message_begin, protocol.on_headers_complete = head_begins, head_ends
-
-
-def _refuse(transport: Any, error: ShineError) -> None:
-    """Answer with an error where there is no request to answer yet, and close the connection."""
-    request_id = begin(None, "other").request_id
-    body = error_body(error, request_id).model_dump_json().encode()
-    head = (
-        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\nconnection: close\r\n"
-    )
-    head += "".join(f"{name.decode()}: {value.decode()}\r\n" for name, value in SECURITY_HEADERS) + "\r\n"
-    log.info("malformed HTTP", extra={"fields": {"request_id": request_id, "status": error.status}})
-    transport.write(head.encode() + body)
-    transport.close()
 
 
 def one_span_a_request() -> None:
