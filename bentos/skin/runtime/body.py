@@ -81,7 +81,7 @@ class Body:
         """
         if self._declared is not None and self._declared > self._limit:
             raise too_large(self._limit)
-        chunks: list[bytes] = []
+        data = bytearray()
         while not self.complete:
             try:
                 chunk = await self._next(self._pace.deadline)
@@ -93,8 +93,8 @@ class Body:
             if self._received > self._limit:
                 raise too_large(self._limit)
             self._pace.received(len(chunk), time.monotonic())
-            chunks.append(chunk)
-        return b"".join(chunks)
+            data += chunk
+        return bytes(data)
 
     async def drain(self) -> None:
         """Read and discard the rest, up to twice the limit and for the grace time: a refused client reads its response.
