@@ -171,12 +171,10 @@ class CorsMiddleware(CORSMiddleware):
         if method not in self.allow_methods:
             return f"The method {method[:40]!r} is not allowed.", f"Allowed are {', '.join(self.allow_methods)}."
         headers = [name.strip().lower() for name in asked.get("access-control-request-headers", "").split(",")]
-        refused = [repr(name[:80]) for name in headers if name not in self.allow_headers]
+        refused = [repr(name[:80]) for name in headers if name not in self.allow_headers][:5]
         if refused and "access-control-request-headers" in asked:
-            return (
-                f"The header {', '.join(refused[:5])} is not allowed.",
-                f"Allowed are {', '.join(self.allow_headers)}.",
-            )
+            what = f"header {refused[0]} is" if len(refused) == 1 else f"headers {', '.join(refused)} are"
+            return f"The {what} not allowed.", f"Allowed are {', '.join(self.allow_headers)}."
         return (
             "A page of the public internet may not call this service in a private network.",
             "SHINE_CORS_PRIVATE_NETWORK=true allows it.",

@@ -141,7 +141,7 @@ def test_a_preflight_of_an_app_passes() -> None:
     ("asked", "named", "hint"),
     [
         ({"headers": "content-type,x-mine"}, "The header 'x-mine' is not allowed.", "x-api-key"),
-        ({"headers": "X-Mine, x-yours"}, "The header 'x-mine', 'x-yours' is not allowed.", "baggage"),
+        ({"headers": "X-Mine, x-yours"}, "The headers 'x-mine', 'x-yours' are not allowed.", "baggage"),
         ({"headers": "*"}, "The header '*' is not allowed.", "x-api-key"),
         ({"method": "PUT"}, "The method 'PUT' is not allowed.", "GET, POST"),
         ({"origin": "https://elsewhere.example"}, "The origin 'https://elsewhere.example' is", "SHINE_CORS_ORIGINS"),
