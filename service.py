@@ -10,7 +10,6 @@ from typing import Any
 
 import bentoml
 import numpy as np
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from bentos.skin import settings as config
@@ -25,7 +24,7 @@ from bentos.skin.runtime.api_key import ApiKeyMiddleware
 from bentos.skin.runtime.compat_workers import on_sighup
 from bentos.skin.runtime.gateway import PhotoAnalyzer, blank_crop
 from bentos.skin.runtime.logs import configure_logging
-from bentos.skin.runtime.middleware import RequestContextMiddleware, cors
+from bentos.skin.runtime.middleware import CorsMiddleware, RequestContextMiddleware
 from bentos.skin.runtime.routes import MAX_LATENCY_MS, routes
 from bentos.skin.runtime.telemetry import LoadTelemetry, Telemetry
 from bentos.skin.runtime.tracing import tracing
@@ -99,7 +98,6 @@ class HeuristicFallback:
     runner_probe=compat.RUNNER_PROBE,
     logging={"access": {"enabled": False}},
     tracing=TRACING,
-    traffic={"timeout": 600},
 )
 class Gateway:
     """Skin analysis of a photo: acne, wrinkles, redness, pigmentation, shine, texture. It says who found what."""
@@ -150,7 +148,7 @@ runners: dict[str, Any] = {"/predict": SkinModel, "/measure": HeuristicFallback}
 for path, runner in runners.items():
     runner.add_asgi_middleware(WatchdogMiddleware, path=path, patience_s=STUCK_S)
 gateway.add_asgi_middleware(RequestContextMiddleware, settings=settings)
-gateway.add_asgi_middleware(CORSMiddleware, **cors(settings))
+gateway.add_asgi_middleware(CorsMiddleware, settings=settings)
 gateway.add_asgi_middleware(ApiKeyMiddleware, settings=settings)
 gateway.add_asgi_middleware(UploadMiddleware, settings=settings)
 gateway.mount_asgi_app(routes(settings, gateway), path="/")

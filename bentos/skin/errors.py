@@ -1,5 +1,7 @@
 """Every error that a client can get: status, code and hint. One small class each."""
 
+from bentos.skin.schema import ErrorCode
+
 
 class ShineError(Exception):
     """An error that is answered in the contract's error shape.
@@ -11,7 +13,7 @@ class ShineError(Exception):
     """
 
     status = 500
-    code = "internal_error"
+    code: ErrorCode = "internal_error"
     hint = "Try again; if it happens again, report the request id."
     retry_after_s: int | None = None
 
@@ -59,7 +61,7 @@ class MethodNotAllowed(ShineError):
 
 class RequestTimeout(ShineError):
     status, code = 408, "request_timeout"
-    hint = "Send the whole body without long pauses."
+    hint = "Send a smaller photo, or the whole body without long pauses."
 
 
 class BodyTooLarge(ShineError):

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from bentos.skin.settings import Phase
 
 SCHEMA_VERSION: Literal[1] = 1
 NOTICE = (
@@ -27,16 +29,51 @@ Reason = Literal[
     "model_crashed",
     "circuit_open",
 ]
+ErrorCode = Literal[
+    "api_key_missing",
+    "api_key_wrong",
+    "bad_base64",
+    "bad_request",
+    "batch_too_large",
+    "body_too_large",
+    "content_type_unsupported",
+    "image_format_unsupported",
+    "image_missing",
+    "image_too_many_pixels",
+    "image_too_small",
+    "image_unreadable",
+    "internal_error",
+    "method_not_allowed",
+    "model_unavailable",
+    "not_found",
+    "overloaded",
+    "quality_too_low",
+    "rate_limited",
+    "request_timeout",
+    "shutting_down",
+    "timeout",
+]
+ModelState = Literal["disabled", "loading", "ready", "degraded"]
+BreakerState = Literal["closed", "open", "half_open"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Score = Annotated[int, Field(ge=0, le=100, description="0 (none) to 100 (worst seen)")]
 Box = Annotated[
     tuple[float, float, float, float],
-    Field(description="[x, y, width, height] in pixels of the upright photo, inside it"),
+    WithJsonSchema(  # as a list: not all generators of clients understand the schema of a tuple (prefixItems)
+        {
+            "type": "array",
+            "items": {"type": "number"},
+            "minItems": 4,
+            "maxItems": 4,
+            "description": "[x, y, width, height] in pixels of the upright photo, inside it",
+        }
+    ),
 ]
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
+    # Every field is always sent, those with a default too: the OpenAPI document says so.
+    model_config = ConfigDict(frozen=True, protected_namespaces=(), json_schema_serialization_defaults_required=True)
 
 
 class ImageInfo(_Value):
@@ -121,7 +158,7 @@ class Measurement(_Value):
 
     score: Score
     zones: ColourZones
-    confidence: None = None
+    confidence: Share | None = None
     source: Literal["heuristic"] = "heuristic"
 
 
@@ -170,7 +207,7 @@ class Analysis(_Value):
 
 
 class ErrorDetail(_Value):
-    code: str
+    code: ErrorCode
     message: Annotated[str, Field(description="what was wrong, in one sentence")]
     hint: Annotated[str, Field(description="what would be right")]
     request_id: str
@@ -186,6 +223,74 @@ class BatchAnswer(_Value):
     """One result per photo, in the order sent; a bad photo is an error of its own and never fails the others."""
 
     results: list[Analysis | ErrorAnswer]
+
+
+class Health(_Value):
+    """Whether the process can answer; never depends on the model."""
+
+    status: Literal["ok"]
+    phase: Phase
+    uptime_s: Annotated[float, Field(ge=0)]
+
+
+class Readiness(_Value):
+    """Whether requests are answered as the phase demands; `reason` says why the model is not asked."""
+
+    ready: bool
+    state: ModelState
+    reason: Reason | None
+
+
+class Version(_Value):
+    """What runs: release, git commit, bento, and weights; null where there is none or it is not known."""
+
+    service: Literal["shine"]
+    version: str
+    revision: str | None
+    bento: str | None
+    phase: Phase
+    model: ModelInfo | None
+    schema_version: Literal[1]
+
+
+class Policy(_Value):
+    """What is done with and without the model, by the settings."""
+
+    model_wanted: bool
+    require_model: bool
+    without_the_model: Literal["503 model_unavailable", "heuristic answers"]
+    model_deadline_ms: int
+    request_deadline_ms: int
+
+
+class Breakers(_Value):
+    """Circuit breaker of each runner."""
+
+    model: BreakerState
+    heuristic: BreakerState
+
+
+class Answers(_Value):
+    """Photos since the start: answered by each runner, and refused because the model was required."""
+
+    model: int
+    heuristic: int
+    refused: int
+
+
+class Batching(_Value):
+    """Limits of the model's batches, and photos in one on average; null before the first."""
+
+    max_batch_size: int
+    max_latency_ms: int
+    mean_batch: float | None
+
+
+class Accuracy(_Value):
+    """Figures measured on labelled photos; null where the weights bring none."""
+
+    model: dict[str, Any] | None
+    heuristic: dict[str, Any]
 
 
 EXAMPLE_ANALYSIS: dict[str, Any] = {

@@ -5,6 +5,7 @@ refuses to start with a misspelt name and suggests the nearest valid one, so tha
 """
 
 import difflib
+import ipaddress
 import os
 import re
 from functools import cache
@@ -27,7 +28,15 @@ MAX_BATCH_PHOTOS = 16  # photos in one /analyze_batch
 MAX_BATCH_BODY_MIB = 64  # all of them together
 INJECTED = re.compile(r"SHINE_.*_SERVICE_.*|SHINE_.*_PORT.*|SHINE_PORT.*|SHINE_SERVICE_.*")  # Kubernetes, ECS links
 
-ORIGIN = re.compile(r"https?://[^/*\s]+")  # scheme, host, perhaps a port; no path, no trailing slash, no wildcard
+# Scheme, host and perhaps a port, and what people write around it.
+ORIGIN = re.compile(
+    r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://(?:[^/?#@\s]*@)?"
+    r"(?P<host>\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::(?P<port>[0-9]{0,5}))?(?:[/?#]\S*)?"
+)
+EXAMPLE_ORIGIN = "https://app.example.com"
+DEFAULT_PORTS = {"http": 80, "https": 443}
+SCHEMES = (*DEFAULT_PORTS, "capacitor", "ionic", "tauri")  # apps may have others; a near miss is a misspelling
+NO_ORIGIN = ("about", "blob", "data", "file", "ftp", "javascript", "ws", "wss")  # their pages have none of their own
 
 Phase = Literal["simple", "hybrid", "foundation", "full"]
 
@@ -52,11 +61,14 @@ class Settings(BaseModel):
     max_pending: Annotated[int, Field(ge=1)] = 32  # concurrent photos; more would only wait past their deadline
     threads: Annotated[int, Field(ge=0)] = 0  # numeric threads of each process; 0: from the CPU quota
     max_batch_size: Annotated[int, Field(ge=2, le=64)] = 8  # larger batches gain nothing on a CPU; BentoML refuses 1
+    upload_grace_s: Annotated[float, Field(ge=1, le=600)] = 10.0  # until a body's rate counts; radio links begin slowly
+    min_upload_kib_s: Annotated[float, Field(ge=1, le=1024)] = 8.0  # a slower body is cut; poor mobile uplinks give 30
     max_body_mib: Annotated[float, Field(gt=0, le=1024)] = 10.0  # one photo, base64 counted decoded
     max_megapixels: Annotated[float, Field(gt=0, le=1000)] = 40.0  # decoding cost grows with pixels, not with bytes
     api_keys: tuple[SecretStr, ...] = ()  # comma separated, plain or hashed (see keys.py); several at once for rotation
     rate_per_minute: Annotated[int, Field(ge=0)] = 0  # photos a minute for each key, in each instance; 0: no limit
     cors_origins: tuple[str, ...] = ()  # comma separated, exact; none: browsers stay outside
+    cors_private_network: bool = False  # true: those pages may call a service in the user's own network
     quality: Literal["off", "normal", "strict"] = "normal"  # strict: a photo with quality issues is refused by 422
     log_format: Literal["json", "text"] = "json"  # text for people at a terminal
     log_emf: bool = False  # true: photo requests' lines carry CloudWatch metrics (EMF), where no agent scrapes /metrics
@@ -91,9 +103,17 @@ class Settings(BaseModel):
     @classmethod
     def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
-            if not ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin!r} is no origin; write it as browsers send it, e.g. https://app.example.com")
+            right = serialized_origin(origin)
+            if origin != right:
+                raise ValueError(f"browsers never send {origin!r} as an origin; write {right!r}")
         return origins
+
+    @field_validator("cors_private_network")
+    @classmethod
+    def _private_network_of_origins(cls, on: bool, info: ValidationInfo) -> bool:
+        if on and not info.data.get("cors_origins"):
+            raise ValueError("it is about the pages in SHINE_CORS_ORIGINS, which is not set")
+        return on
 
     @field_validator("log_emf")
     @classmethod
@@ -112,6 +132,10 @@ class Settings(BaseModel):
         return int(self.max_body_mib * 2**20)
 
     @property
+    def min_upload_bytes_per_s(self) -> float:
+        return self.min_upload_kib_s * 1024
+
+    @property
     def max_pixels(self) -> int:
         return int(self.max_megapixels * 1e6)
 
@@ -122,6 +146,40 @@ class Settings(BaseModel):
     @property
     def request_deadline_s(self) -> float:
         return self.request_deadline_ms / 1000
+
+
+def serialized_origin(text: str) -> str:
+    """The form in which browsers send an origin (HTML standard, 7.1.1): lower case, no default port, no path.
+
+    Args:
+        text: an origin, or the address of a page there.
+
+    Raises:
+        ValueError: no page has such an origin; with what would be right.
+    """
+    if text.lower() == "null":
+        raise ValueError("'null' is the origin of all files and sandboxed frames; serve the page instead")
+    match = ORIGIN.fullmatch(text)
+    if match is None:
+        without_scheme = "://" not in text and ORIGIN.fullmatch(f"https://{text}")
+        example = serialized_origin(f"https://{text}") if without_scheme else EXAMPLE_ORIGIN
+        raise ValueError(f"{text!r} is no origin; list each as browsers send it, e.g. {example}")
+    scheme, host, port = match["scheme"].lower(), match["host"].lower(), match["port"]
+    near = difflib.get_close_matches(scheme, SCHEMES, n=1, cutoff=0.75)
+    if scheme in NO_ORIGIN or (near and scheme not in SCHEMES):
+        raise ValueError(f"no page comes from {scheme}://; did you mean {near[0] if near else 'https'}://{host}?")
+    if not host.isascii():
+        raise ValueError(f"browsers send the host {host!r} in ASCII; write it so, beginning with xn--")
+    if host.startswith("["):
+        try:
+            host = f"[{ipaddress.IPv6Address(host[1:-1]).compressed}]"
+        except ValueError:
+            raise ValueError(f"{host} in {text!r} is no IPv6 address") from None
+    if not port or int(port) == DEFAULT_PORTS.get(scheme):
+        return f"{scheme}://{host}"
+    if int(port) > 65535:
+        raise ValueError(f"{port} in {text!r} is no port")
+    return f"{scheme}://{host}:{int(port)}"
 
 
 def read(environ: dict[str, str]) -> Settings:

@@ -1,6 +1,7 @@
 """Whatever a client sends gets the contract's status and the one shape; the next good photo is served."""
 
 import base64
+import gzip
 import json
 import socket
 import struct
@@ -276,6 +277,36 @@ def test_base64_is_counted_decoded(client: httpx.Client) -> None:
     for size in (10 * MIB + 1, 11 * MIB):
         text = base64.b64encode(JPEG + b"\0" * (size - len(JPEG))).decode()
         is_error(client.post("/analyze_base64", json={"image": text}), 413, "body_too_large")
+
+
+@pytest.mark.parametrize("scheme", ["", "data:image/png;base64,"])
+def test_a_plus_that_became_a_space_is_told_so_and_never_analysed(client: httpx.Client, scheme: str) -> None:
+    for seed in range(1, 8):
+        text = base64.b64encode(PNG + bytes([0xFB, 0xEF, 0xBE] * seed)).decode()  # pluses where no pixel is
+        error = is_error(
+            client.post("/analyze_base64", json={"image": scheme + text.replace("+", " ")}), 400, "bad_base64"
+        )
+        assert "'+'" in error["message"]
+        assert "%2B" in error["hint"]
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, br", "nonsense"])
+@pytest.mark.parametrize("path", ["/analyze", "/analyze_base64", "/analyze_batch", "/overlay"])
+def test_a_coding_that_is_not_read_is_named(client: httpx.Client, path: str, coding: str) -> None:
+    headers = {"content-type": FORM_TYPE, "content-encoding": coding}
+    error = is_error(client.post(path, content=b"x" * 1000, headers=headers), 415, "content_type_unsupported")
+    assert coding.split(", ")[-1] in error["message"]
+    assert "gzip" in error["hint"]
+
+
+def test_a_bomb_is_cut_at_the_limit(server: Server, client: httpx.Client) -> None:
+    bomb = gzip.compress(bytes(2**28))
+    gateway = server.worker("Gateway")
+    before = gateway.memory_info().rss
+    for path in ("/analyze", "/analyze_base64", "/analyze_batch", "/overlay"):
+        headers = {"content-type": FORM_TYPE, "content-encoding": "gzip"}
+        is_error(client.post(path, content=bomb, headers=headers), 413, "body_too_large")
+    assert gateway.memory_info().rss - before < 200 * MIB
 
 
 # --- batches --------------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ HARMLESS = (
     "redirect_no_slashes",
     "keep_idle_connections",
     "keep_half_closed_connections",
+    "ignore_upgrades",
     "shape_malformed_http",
     "RUNNER_PROBE",
 )
@@ -195,6 +196,13 @@ def test_a_client_that_has_closed_its_sending_side_gets_its_answer(kind: str, se
         assert b'"schema_version":1' in received
     else:
         assert received == b""
+
+
+def test_a_photo_arrives_with_an_upgrade_that_is_offered(kind: str, service: Server) -> None:
+    files = {"image": PORTRAIT_JPEG}
+    headers = {"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "http2-settings": "AAEAAEAA"}
+    answer = httpx.post(service.url + "/analyze", files=files, headers=headers, timeout=60)
+    assert (answer.status_code == 200) == (kind == "whole")
 
 
 def test_an_idle_connection_is_meant_to_be_kept_longer_than_load_balancers_keep_it() -> None:

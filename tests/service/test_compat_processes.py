@@ -106,6 +106,76 @@ def test_each_server_has_a_metrics_folder_of_its_own_and_takes_it_along(tmp_path
     assert not folder.exists()
 
 
+SLOW_HEADS = """
+import asyncio, uvicorn
+from bentos.skin.runtime import compat_uvicorn
+compat_uvicorn.HEAD_S = 0.3
+
+async def app(scope, receive, send):
+    await asyncio.sleep(0.6 if scope["path"] == "/slow" else 0)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+async def exchange(port, data, trickle=False):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    async def more():
+        while trickle:
+            await asyncio.sleep(0.1)
+            writer.write(b"x")
+    sending = asyncio.create_task(more())
+    try:
+        async with asyncio.timeout(3):
+            received = await reader.read()
+        return [line.split()[1].decode() for line in received.split(b"\\r\\n") if line.startswith(b"HTTP/1.1 ")]
+    except TimeoutError:
+        return "held"
+    finally:
+        sending.cancel()
+        writer.close()
+
+async def main():
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off", timeout_keep_alive=1))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    whole, half = b"GET / HTTP/1.1\\r\\nhost: shine\\r\\n\\r\\n", b"GET / HTTP/1.1\\r\\nhost: sh"
+    clients = [
+        exchange(port, b""), exchange(port, half), exchange(port, half, True), exchange(port, whole),
+        exchange(port, whole + half), exchange(port, whole.replace(b"/", b"/slow", 1) + half),
+    ]
+    print(*await asyncio.gather(*clients), sep=";")
+    server.should_exit = True
+    await serving
+
+asyncio.run(main())
+"""
+
+
+@with_and_without("cut_slow_heads")
+def test_a_head_that_does_not_come_holds_no_connection(without: str) -> None:
+    """Nothing, half a head, one that trickles, a whole one, one and a half, and that while the first is answered."""
+    cut = ["[]", "['408']", "['408']", "['200']", "['200', '408']", "['200', '408']"]
+    held = ["held", "held", "held", "['200']", "['200']", "['200']"]  # as after any answer, after a while
+    assert printed(SLOW_HEADS, without).split(";") == (held if without else cut)
+
+
+TIMEOUTS = """
+from bentoml._internal.server.http.traffic import TimeoutMiddleware
+from _bentoml_impl.server.app import ServiceAppFactory
+import service
+service.Gateway.inject_config()
+layers = ServiceAppFactory(service.Gateway, is_main=True).middlewares
+print(any(layer.cls is TimeoutMiddleware for layer in layers))
+"""
+
+
+@with_and_without("leave_deadlines_to_the_gateway")
+def test_no_upload_is_ended_by_a_timeout_of_bentoml(without: str) -> None:
+    assert printed(TIMEOUTS, without) == str(bool(without))
+
+
 def test_an_upgrade_to_a_websocket_is_ignored_and_the_request_answered(server: Server) -> None:
     upgrade = {
         "connection": "Upgrade",

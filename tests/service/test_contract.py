@@ -1,11 +1,16 @@
 """Every endpoint as the contract has it, in phase simple; BentoML's own client too."""
 
 import base64
+import codecs
+import gzip
+import json
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -100,7 +105,9 @@ def test_the_same_photo_gets_the_same_findings(client: httpx.Client, portrait: b
     assert first == second
 
 
-@pytest.mark.parametrize("form", ["plain", "unpadded", "lines", "crlf", "data_url"])
+@pytest.mark.parametrize(
+    "form", ["plain", "unpadded", "lines", "crlf", "url_safe", "data_url", "data_url_after_break", "data_url_percent"]
+)
 def test_base64_gets_the_findings_of_the_file(client: httpx.Client, picture: Image.Image, form: str) -> None:
     photo = encoded(picture, "JPEG", quality=90)
     photo += b"\0" * (-len(photo) % 3 + 1)  # so that there is padding to leave out
@@ -111,10 +118,28 @@ def test_base64_gets_the_findings_of_the_file(client: httpx.Client, picture: Ima
         "unpadded": text.rstrip("="),
         "lines": base64.encodebytes(photo).decode(),
         "crlf": base64.encodebytes(photo).decode().replace("\n", "\r\n"),
+        "url_safe": base64.urlsafe_b64encode(photo).decode(),
         "data_url": "data:image/jpeg;base64," + text,
+        "data_url_after_break": "\n data:image/jpeg;base64," + text,
+        "data_url_percent": "data:image/jpeg;base64," + quote(text, safe=""),
     }[form]
     analysis = analysis_of(client.post("/analyze_base64", json={"image": image}))
     assert analysis["concerns"] == analysis_of(client.post("/analyze", files={"image": photo}))["concerns"]
+
+
+def test_a_compressed_request_gets_the_findings_of_the_file(client: httpx.Client, picture: Image.Image) -> None:
+    photo = encoded(picture.resize((200, 256)), "JPEG")
+    expected = analysis_of(client.post("/analyze", files={"image": photo}))["concerns"]
+    body = codecs.BOM_UTF8 + json.dumps({"image": base64.b64encode(photo).decode()}).encode()
+    form = httpx.Request("POST", "http://shine", files={"image": photo})
+    sent = [("/analyze_base64", "application/json", body), ("/analyze", form.headers["content-type"], form.read())]
+    for path, content_type, plain in sent:
+        for coding, packed in (("identity", plain), ("gzip", gzip.compress(plain)), ("deflate", zlib.compress(plain))):
+            headers = {"content-type": content_type, "content-encoding": coding}
+            assert analysis_of(client.post(path, content=packed, headers=headers))["concerns"] == expected, (
+                path,
+                coding,
+            )
 
 
 def test_a_batch_is_answered_in_the_order_sent_and_one_bad_photo_fails_alone(

@@ -1,4 +1,4 @@
-"""The OpenAPI document against the running service: the service does nothing that is not documented."""
+"""The OpenAPI document against the running service, which does nothing that is not documented; what generators need."""
 
 import base64
 import warnings
@@ -7,8 +7,10 @@ from typing import Any
 import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from jsonschema import Draft202012Validator
 from PIL import Image
 
+from bentos.skin.errors import ShineError
 from tests.properties import examples
 from tests.server import Server
 from tests.service.expect import encoded
@@ -100,6 +102,80 @@ def test_real_answers_conform(server: Server, document: Any, portrait: bytes) ->
 @pytest.mark.parametrize("path", GETS)
 def test_what_is_there_to_read_is_as_the_document_says(document: Any, path: str) -> None:
     hold(document, path, "GET", schemathesis.GenerationMode.POSITIVE, 3)
+
+
+# --- for generators of clients --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def plain(server: Server) -> dict[str, Any]:
+    """The document as it is served."""
+    served: dict[str, Any] = httpx.get(server.url + "/docs.json").json()
+    return served
+
+
+def operations_of(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The operations by path; each path has one."""
+    return {path: operation for path, item in document["paths"].items() for operation in item.values()}
+
+
+def test_every_operation_has_a_plain_name(plain: dict[str, Any]) -> None:
+    names = {path: operation["operationId"] for path, operation in operations_of(plain).items()}
+    assert names == {
+        **{"/analyze": "analyze", "/analyze_base64": "analyze_base64", "/analyze_batch": "analyze_batch"},
+        **{"/overlay": "overlay", "/health": "health", "/ready": "ready", "/ml/status": "ml_status"},
+        **{"/version": "version", "/metrics": "metrics", "/livez": "livez", "/readyz": "readyz"},
+    }
+
+
+def test_error_codes_are_an_enum_of_all_there_are(plain: dict[str, Any]) -> None:
+    def kinds(kind: type[ShineError]) -> list[type[ShineError]]:
+        return [kind, *(below for one in kind.__subclasses__() for below in kinds(one))]
+
+    code = plain["components"]["schemas"]["ErrorDetail"]["properties"]["code"]
+    assert sorted(code["enum"]) == sorted(kind.code for kind in kinds(ShineError))
+
+
+def test_what_is_always_sent_is_required(plain: dict[str, Any]) -> None:
+    for name, schema in plain["components"]["schemas"].items():
+        assert sorted(schema["required"]) == sorted(schema["properties"]), name
+
+
+def test_every_json_answer_names_its_schema(plain: dict[str, Any]) -> None:
+    for path, operation in operations_of(plain).items():
+        for status, response in operation["responses"].items():
+            for media_type, content in response["content"].items():
+                if media_type == "application/json":
+                    name = content["schema"]["$ref"].removeprefix("#/components/schemas/")
+                    assert plain["components"]["schemas"][name]["properties"], (path, status)
+                else:
+                    assert content["schema"]["type"] == "string", (path, status)
+
+
+def test_photos_are_typed_as_binary(plain: dict[str, Any]) -> None:
+    def form(path: str) -> Any:
+        body = plain["paths"][path]["post"]["requestBody"]
+        return body["content"]["multipart/form-data"]["schema"]["properties"]
+
+    for photo in (form("/analyze")["image"], form("/overlay")["image"], form("/analyze_batch")["images"]["items"]):
+        assert (photo["type"], photo["format"]) == ("string", "binary")
+        assert photo["contentMediaType"] == "application/octet-stream"
+    picture = plain["paths"]["/overlay"]["post"]["responses"]["200"]["content"]["image/png"]["schema"]
+    assert (picture["format"], picture["contentMediaType"]) == ("binary", "image/png")
+
+
+def test_every_example_is_as_its_schema_says(plain: dict[str, Any]) -> None:
+    checked = 0
+    for path, operation in operations_of(plain).items():
+        for response in operation["responses"].values():
+            for content in response["content"].values():
+                given = [example["value"] for example in content.get("examples", {}).values()]
+                for example in [*given, *([content["example"]] if "example" in content else [])]:
+                    schema = {**content["schema"], "components": plain["components"]}
+                    errors = [error.message for error in Draft202012Validator(schema).iter_errors(example)]
+                    assert not errors, (path, errors)
+                    checked += 1
+    assert checked > 50
 
 
 def test_the_document_names_every_operation_and_no_other(server: Server) -> None:

@@ -67,6 +67,9 @@ def test_an_empty_value_means_not_set(name: str) -> None:
         ("SHINE_THREADS", "-1"),
         ("SHINE_MAX_BODY_MIB", "0"),
         ("SHINE_MAX_BODY_MIB", "nan"),
+        ("SHINE_MIN_UPLOAD_KIB_S", "0"),
+        ("SHINE_MIN_UPLOAD_KIB_S", "inf"),
+        ("SHINE_UPLOAD_GRACE_S", "0"),
         ("SHINE_REQUIRE_MODEL", "perhaps"),
         ("SHINE_MODEL_DEADLINE_MS", "9"),
         ("SHINE_LOG_FORMAT", "xml"),
@@ -93,6 +96,94 @@ def test_lists_are_comma_separated_and_forgive_spaces() -> None:
     )
     assert [key.get_secret_value() for key in settings.api_keys] == ["the-first-of-two", "the-second-of-two"]
     assert settings.cors_origins == ("https://a.example", "https://b.example")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://app.example.com",
+        "http://localhost:3000",
+        "http://127.0.0.1:8080",
+        "http://[::1]:8080",
+        "https://app.example.com:8443",
+        "http://app.example.com:443",
+        "https://xn--mnchen-3ya.example",
+        "https://under_score.example",
+        "capacitor://localhost",
+        "ionic://localhost",
+        "tauri://localhost",
+        "http://tauri.localhost",
+        "myapp://localhost",
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+    ],
+)
+def test_an_origin_as_browsers_and_apps_send_it_is_taken(origin: str) -> None:
+    assert read({"SHINE_CORS_ORIGINS": origin}).cors_origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    ("origin", "right"),
+    [
+        ("https://App.example.com", "https://app.example.com"),
+        ("HTTPS://app.example.com", "https://app.example.com"),
+        ("Capacitor://localhost", "capacitor://localhost"),
+        ("https://app.example.com:443", "https://app.example.com"),
+        ("http://localhost:80", "http://localhost"),
+        ("https://app.example.com:08443", "https://app.example.com:8443"),
+        ("https://app.example.com:", "https://app.example.com"),
+        ("https://app.example.com/", "https://app.example.com"),
+        ("https://app.example.com/demo?a=b#c", "https://app.example.com"),
+        ("https://app.example.com?a", "https://app.example.com"),
+        ("capacitor://localhost/", "capacitor://localhost"),
+        ("https://user:secret@app.example.com", "https://app.example.com"),
+        ("http://[0:0:0:0:0:0:0:1]:8080", "http://[::1]:8080"),
+        ("http://[FE80::A]", "http://[fe80::a]"),
+        ("HTTPS://App.Example.com:443/Demo", "https://app.example.com"),
+    ],
+)
+def test_what_no_browser_sends_as_an_origin_is_refused_with_the_right_form(origin: str, right: str) -> None:
+    assert refusal(SHINE_CORS_ORIGINS=f"https://a.example,{origin}").endswith(f"write {right!r}.")
+    assert read({"SHINE_CORS_ORIGINS": right}).cors_origins == (right,)
+
+
+@pytest.mark.parametrize(
+    ("origin", "because"),
+    [
+        ("*", "e.g. https://app.example.com"),
+        ("https://*.example.com", "e.g. https://app.example.com"),
+        ("app.example.com", "e.g. https://app.example.com"),
+        ("shine.example:8443/demo", "e.g. https://shine.example:8443"),
+        ("//app.example.com", "e.g. https://app.example.com"),
+        ("https://", "e.g. https://app.example.com"),
+        ("https:///demo", "e.g. https://app.example.com"),
+        ("https://a.example https://b.example", "e.g. https://app.example.com"),
+        ("https://a.example;https://b.example", "list each"),
+        ("'https://a.example'", "list each"),
+        ("null", "sandboxed frames"),
+        ("https://münchen.example", "xn--"),
+        ("https://[::g]", "list each"),
+        ("https://[::1::2]", "no IPv6 address"),
+        ("https://app.example.com:65536", "no port"),
+        ("file:///index.html", "list each"),
+        ("file://localhost", "did you mean https://localhost?"),
+        ("wss://app.example.com", "did you mean https://app.example.com?"),
+        ("htps://app.example.com", "did you mean https://app.example.com?"),
+        ("capacitator://localhost", "did you mean capacitor://localhost?"),
+        ("taurí://localhost", "list each"),
+    ],
+)
+def test_what_is_no_origin_is_refused_with_one(origin: str, because: str) -> None:
+    message = refusal(SHINE_CORS_ORIGINS=origin)
+    assert message.startswith(f"SHINE_CORS_ORIGINS is {origin!r}, which cannot be used: ")
+    assert because in message
+    assert "\n" not in message
+
+
+def test_private_networks_are_about_the_pages_of_listed_origins() -> None:
+    assert "SHINE_CORS_ORIGINS, which is not set" in refusal(SHINE_CORS_PRIVATE_NETWORK="true")
+    environment = {"SHINE_CORS_PRIVATE_NETWORK": "true", "SHINE_CORS_ORIGINS": "https://a.example"}
+    assert read(environment).cors_private_network
+    assert not read({"SHINE_CORS_PRIVATE_NETWORK": "false"}).cors_private_network
 
 
 def test_keys_show_in_no_text_of_the_settings() -> None:

@@ -19,6 +19,7 @@ class ApiKeyMiddleware:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
+        self._settings = settings
         self._specs = upload_specs(settings)
         self._entries = [read_entry(key.get_secret_value()) for key in settings.api_keys]
         for number, key in enumerate(settings.api_keys, 1):
@@ -33,7 +34,7 @@ class ApiKeyMiddleware:
             try:
                 current().api_key = self._check(scope)
             except ShineError as error:
-                body = body_of(scope, receive, spec_of(scope, self._specs))
+                body = body_of(scope, receive, spec_of(scope, self._specs), self._settings)
                 await refuse(error, body, scope, receive, send)
                 return
         await self._app(scope, receive, send)

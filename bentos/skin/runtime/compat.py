@@ -1,7 +1,7 @@
 """Workarounds in the internals of BentoML and uvicorn: each with its reason, and when it can be removed.
 
-Those about HTTP are here, those about starting in compat_start.py, about processes in compat_workers.py, about files in
-compat_files.py. No other module touches internals.
+Those in BentoML's HTTP are here, those in uvicorn's in compat_uvicorn.py, about starting in compat_start.py, about
+processes in compat_workers.py, about files in compat_files.py. No other module touches internals.
 
 Measured on BentoML 1.4.39. Every item has a contract test in tests/service/test_compat.py that fails without the item,
 so that an upgrade shows which can be removed. `apply` runs when service.py is imported: in the parent, before it
@@ -19,7 +19,7 @@ from pydantic import ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bentos.skin.errors import BadRequest, ShineError
+from bentos.skin.errors import ShineError
 from bentos.skin.runtime.compat_files import (
     keep_metric_files,
     keep_metrics_apart,
@@ -27,6 +27,12 @@ from bentos.skin.runtime.compat_files import (
     reserve_metric_files,
 )
 from bentos.skin.runtime.compat_start import reload_inside, say_why_it_cannot_start, start_with_both_runners
+from bentos.skin.runtime.compat_uvicorn import (
+    cut_slow_heads,
+    ignore_upgrades,
+    keep_half_closed_connections,
+    shape_malformed_http,
+)
 from bentos.skin.runtime.compat_workers import (
     dispatch_at_once,
     end_with_parent,
@@ -37,9 +43,8 @@ from bentos.skin.runtime.compat_workers import (
     stop_gateway_first,
     stop_when_asked,
 )
-from bentos.skin.runtime.context import begin, current
-from bentos.skin.runtime.error_responses import ERROR_HANDLED, error_body, error_for, error_response
-from bentos.skin.runtime.middleware import SECURITY_HEADERS
+from bentos.skin.runtime.context import current
+from bentos.skin.runtime.error_responses import error_for, error_response
 from bentos.skin.runtime.tracing import sampler_name
 from bentos.skin.settings import KEEP_ALIVE_S
 
@@ -51,8 +56,6 @@ RUNNER_CONNECTION = {"max_requests": 2**31 - 1, "max_age": 1e9}
 
 # /readyz asks every runner and hangs while one is dead or stuck; `__is_ready__` answers from the gateway's own state.
 RUNNER_PROBE = {"enabled": False}
-
-MAX_HEAD_BYTES = 512 * 1024  # twice what uvloop reads at once, which may include the end of the previous request
 
 if TYPE_CHECKING:
     PngImage = Response  # BentoML would write bytes to a file in the temporary folder before it sends them
@@ -132,9 +135,11 @@ def apply() -> None:
     answer_in_one_shape()
     bound_metric_labels()
     redirect_no_slashes()
+    leave_deadlines_to_the_gateway()
     keep_half_closed_connections()
+    ignore_upgrades()
     shape_malformed_http()
-    refuse_websockets()
+    cut_slow_heads()
     one_span_a_request()
     sample_as_told()
 
@@ -177,7 +182,6 @@ def answer_in_one_shape() -> None:
         except Exception:
             log.exception("unhandled", extra={"fields": {"request_id": current().request_id}})
             failure = error_for(500)
-        request.scope[ERROR_HANDLED] = True
         current().error_code = failure.code
         return error_response(failure, current().request_id)
 
@@ -215,75 +219,22 @@ def redirect_no_slashes() -> None:
     ServiceAppFactory.__call__ = without_redirects
 
 
-def keep_half_closed_connections() -> None:
-    """Answer a client that has closed its sending side after its request; uvicorn closes the connection."""
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+def leave_deadlines_to_the_gateway() -> None:
+    """Do not count the upload into the time of a request: the gateway has a deadline of its own, from receipt.
 
-    def eof_received(self: Any) -> bool:
-        cycle = self.cycle
-        waiting = cycle is not None and not cycle.response_complete and not cycle.more_body
-        if waiting:
-            cycle.keep_alive = False
-        return waiting
-
-    protocol: Any = HttpToolsProtocol
-    protocol.eof_received = eof_received
-
-
-def shape_malformed_http() -> None:
-    """Answer malformed HTTP in the one shape too; uvicorn answers in plain text, and may raise.
-
-    An endless head counts as malformed: with httptools uvicorn would read it into memory without limit.
+    BentoML's timeout ends a slow upload, and keeps a timer for that long after each request. Can be removed when it can
+    be switched off: a service's `traffic.timeout` must be a number.
     """
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+    from _bentoml_impl.server.app import ServiceAppFactory
 
-    data_received = HttpToolsProtocol.data_received
-    on_message_begin, on_headers_complete = HttpToolsProtocol.on_message_begin, HttpToolsProtocol.on_headers_complete
+    init = ServiceAppFactory.__init__
 
-    def head_begins(self: Any) -> None:
-        self.head_bytes = 0
-        on_message_begin(self)
+    def init_without_timeout(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        if self.is_main:
+            self.timeout = None
 
-    def head_ends(self: Any) -> None:
-        self.head_bytes = None
-        on_headers_complete(self)
-
-    def send_400_response(self: Any, _: str) -> None:
-        error = BadRequest("The request is not valid HTTP.", "Send HTTP/1.1.")
-        request_id = begin(None, "other").request_id
-        body = error_body(error, request_id).model_dump_json().encode()
-        head = (
-            f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            f"x-request-id: {request_id}\r\nconnection: close\r\n"
-        )
-        head += "".join(f"{name.decode()}: {value.decode()}\r\n" for name, value in SECURITY_HEADERS) + "\r\n"
-        log.info("malformed HTTP", extra={"fields": {"request_id": request_id, "status": 400}})
-        self.transport.write(head.encode() + body)
-        self.transport.close()
-
-    def guarded(self: Any, data: bytes) -> None:
-        try:
-            data_received(self, data)
-        except Exception:  # e.g. an invalid target: httptools.parse_url raises where uvicorn does not catch it
-            self.send_400_response("")
-            return
-        if getattr(self, "head_bytes", None) is not None:
-            self.head_bytes += len(data)
-            if self.head_bytes > MAX_HEAD_BYTES:
-                self.send_400_response("")
-
-    protocol: Any = HttpToolsProtocol
-    protocol.send_400_response, protocol.data_received = send_400_response, guarded
-    protocol.on_message_begin, protocol.on_headers_complete = head_begins, head_ends
-
-
-def refuse_websockets() -> None:
-    """Ignore an upgrade to a WebSocket, as HTTP allows, and answer the request; uvicorn answers 403 without a body."""
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-    protocol: Any = HttpToolsProtocol
-    protocol._should_upgrade = lambda self: False  # noqa: ARG005  it is called as a method
-    protocol._unsupported_upgrade_warning = lambda self: None  # noqa: ARG005  it is called as a method
+    ServiceAppFactory.__init__ = init_without_timeout
 
 
 def one_span_a_request() -> None:

@@ -28,20 +28,28 @@ BY_STATUS: dict[int, type[ShineError]] = {
 }
 
 
+class ErrorResponse(JSONResponse):
+    """A response that marks its request as answered in the one shape."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[ERROR_HANDLED] = True
+        await super().__call__(scope, receive, send)
+
+
 def error_body(error: ShineError, request_id: str) -> ErrorAnswer:
     """The JSON of an error."""
     detail = ErrorDetail(code=error.code, message=error.message, hint=error.hint, request_id=request_id)
     return ErrorAnswer(error=detail)
 
 
-def error_response(error: ShineError, request_id: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def error_response(error: ShineError, request_id: str, headers: Mapping[str, str] | None = None) -> ErrorResponse:
     """An error as a response, with Retry-After where the error has one."""
     extra = dict(headers or {})
     if error.retry_after_s is not None:
         extra["retry-after"] = str(error.retry_after_s)
     if error.status == HTTPStatus.UNAUTHORIZED:
         extra["www-authenticate"] = "Bearer"
-    return JSONResponse(error_body(error, request_id).model_dump(), status_code=error.status, headers=extra)
+    return ErrorResponse(error_body(error, request_id).model_dump(), status_code=error.status, headers=extra)
 
 
 def error_for(status: int) -> ShineError:
@@ -62,7 +70,6 @@ async def refuse(error: ShineError, body: Body, scope: Scope, receive: Receive, 
     """Answer a request with an error before its endpoint is called; the unread rest of its body is drained first."""
     if not isinstance(error, RequestTimeout):  # a client that sends too slowly has had its time
         await body.drain()
-    scope[ERROR_HANDLED] = True
     context = current()
     context.error_code = error.code
     respond = error_response(error, context.request_id, None if body.complete else {"connection": "close"})

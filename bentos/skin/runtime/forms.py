@@ -2,7 +2,10 @@
 
 import base64
 import binascii
+import codecs
+import re
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 import pydantic_core
 from python_multipart.exceptions import FormParserError
@@ -19,7 +22,9 @@ from bentos.skin.settings import MAX_BATCH_PHOTOS
 
 MAX_PARTS = 64  # parts of a form; a photo form has two
 MAX_FIELD_BYTES = 1024  # of a text field we know
-WHITESPACE = b" \t\r\n"
+WHITESPACE = " \t\r\n\f"
+DATA_URL_HEAD = re.compile(r"data:[^,]*;\s*base64\s*", re.IGNORECASE)
+URL_SAFE = bytes.maketrans(b"-_", b"+/")  # RFC 4648, section 5; which of the two alphabets it is does not matter
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +109,27 @@ def parse_multipart(body: bytes, content_type: str) -> list[Part]:
                 "on_end": on_end,
             },
         )
-        parser.write(body)
+        for piece in _without_preamble(body, boundary):
+            parser.write(piece)
         parser.finalize()
     except FormParserError:
         raise BadRequest("The multipart body is malformed.") from None
     if not ended:
         raise BadRequest("The multipart body ends before its closing boundary.")
     return parts
+
+
+def _without_preamble(body: bytes, boundary: bytes) -> tuple[bytes, ...]:
+    """The body from its first boundary on, without padding after it: RFC 2046 (5.1.1) allows both, the parser neither.
+
+    In two pieces where something had to go, and as it is where there is no boundary: the parser says what is wrong.
+    """
+    delimiter = b"--" + boundary
+    padded = re.escape(delimiter) + rb"(?:[ \t]*(?=\r\n)|(?=--))"
+    first = re.match(padded, body) or re.search(rb"\n" + padded, body)
+    if first is None or first.group() == delimiter:
+        return (body,)
+    return delimiter, body[first.end() :]
 
 
 def parse_photo_form(body: bytes, content_type: str) -> Upload:
@@ -143,7 +162,7 @@ def parse_base64(body: bytes, content_type: str) -> Upload:
         shown = media_type(content_type)[:80] or "missing"
         raise ContentTypeUnsupported(f"The Content-Type is {shown}, where application/json is expected.")
     try:
-        value = pydantic_core.from_json(body)
+        value = pydantic_core.from_json(body.removeprefix(codecs.BOM_UTF8))  # as RFC 8259 (8.1) lets parsers do
     except ValueError:
         raise BadRequest("The body is not valid JSON.", BadBase64.hint) from None
     if not isinstance(value, dict):
@@ -159,18 +178,34 @@ def parse_base64(body: bytes, content_type: str) -> Upload:
 
 
 def decode_base64(text: str) -> bytes:
-    """Bytes of base64 text or of a data: URL; line breaks and missing padding are accepted.
+    """Bytes of base64 text or of a data: URL.
+
+    Line breaks, missing padding, the URL-safe alphabet and percent-encoding are accepted. A space among the digits is
+    not: it may have been a '+', and without it the bytes would be others.
 
     Raises:
-        BadBase64: the text is neither.
+        BadBase64: the text is neither, or was changed on its way.
     """
+    text = text.lstrip("\ufeff" + WHITESPACE)
+    if "%" in text and text[:5].lower() != "data:":  # a whole data: URL may be percent-encoded too
+        text = unquote(text).lstrip(WHITESPACE)
     if text[:5].lower() == "data:":
         head, comma, text = text.partition(",")
-        if not comma or not head.lower().endswith(";base64"):
+        if not comma or not DATA_URL_HEAD.fullmatch(head):
             raise BadBase64("The data: URL holds no base64.")
+        if "%" in text:
+            text = unquote(text)
+    # No photo begins with a '+'. It may end with one, but not after padding.
+    text = text.lstrip(WHITESPACE)
+    unpadded = text.rstrip("=" + WHITESPACE)
+    end = text[len(unpadded) :]
+    if " " in unpadded or " " in end.partition("=")[0]:
+        raise BadBase64(
+            "'image' holds a space where base64 has a '+'.",
+            "Send '+' as %2B in URLs and forms, where a bare one means a space, or use the URL-safe alphabet.",
+        )
     try:
-        digits = text.encode("ascii").translate(None, WHITESPACE)
-        digits = digits.rstrip(b"=")
+        digits = unpadded.encode("ascii").translate(URL_SAFE, WHITESPACE.encode())
         return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
     except (UnicodeEncodeError, binascii.Error):
         raise BadBase64("'image' is not valid base64.") from None
@@ -189,7 +224,7 @@ def _files(parts: list[Part], name: str) -> list[bytes]:
 def _require(parts: list[Part]) -> str | None:
     values = {bytes(part.content[:MAX_FIELD_BYTES]) for part in parts if part.name == "require"}
     # BentoML's own client sends form fields as JSON: "model" with its quotes, or null.
-    required = {value.strip(WHITESPACE).strip(b'"') for value in values} - {b"null", b""}
+    required = {value.strip(WHITESPACE.encode()).strip(b'"') for value in values} - {b"null", b""}
     if required - {b"model"}:
         raise _bad_require()
     return "model" if required else None

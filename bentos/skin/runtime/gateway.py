@@ -27,7 +27,7 @@ from bentos.skin.runtime.context import RequestContext, current
 from bentos.skin.runtime.error_responses import error_body
 from bentos.skin.runtime.runner_client import RunnerClient, RunnerFailed, known_reason
 from bentos.skin.runtime.telemetry import Telemetry
-from bentos.skin.schema import Analysis, BatchAnswer, ErrorAnswer, Reason, Timing
+from bentos.skin.schema import Analysis, BatchAnswer, ErrorAnswer, ModelState, Reason, Timing
 from bentos.skin.settings import Settings
 from bentos.skin.threads import thread_count
 
@@ -295,7 +295,7 @@ class PhotoAnalyzer:
     # --- readiness ----------------------------------------------------------------------------------------------
 
     @property
-    def state(self) -> str:
+    def state(self) -> ModelState:
         """disabled, loading, ready or degraded, as the next photo would meet it."""
         if not self._settings.wants_model:
             return "disabled"

@@ -5,11 +5,14 @@ import time
 from typing import Any
 
 import bentoml
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bentos.skin.errors import ShineError
+from bentos.skin.errors import BadRequest, ShineError
 from bentos.skin.runtime.body import ClientGone
-from bentos.skin.runtime.context import RequestContext, begin
+from bentos.skin.runtime.context import RequestContext, begin, current
 from bentos.skin.runtime.error_responses import ERROR_HANDLED, error_for, error_response
 from bentos.skin.runtime.gateway import current_analyzer
 from bentos.skin.runtime.tracing import describe_span
@@ -31,6 +34,12 @@ SECURITY_HEADERS = (
     # Other sites cannot embed a response by <img> or <script>; browsers do not check it for CORS requests.
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
+)
+# Request headers that pages may set, besides those that browsers always let them set. Tracing libraries add theirs to
+# every request of a page: W3C Trace Context and Baggage, Sentry.
+ALLOWED_HEADERS = (
+    *("authorization", "content-encoding", "content-type", "x-api-key", "x-request-id"),
+    *("baggage", "sentry-trace", "traceparent", "tracestate"),
 )
 CLIENT_CLOSED = 499  # in logs and metrics only, as in nginx: the client had gone before it could be answered
 
@@ -54,7 +63,7 @@ class RequestContextMiddleware:
             await sender.finish()
         except ClientGone:
             sender.status = CLIENT_CLOSED
-            # Nobody reads it, but BentoML's TimeoutMiddleware keeps the request for 600 s until something is sent.
+            # Nobody reads it, but BentoML's metrics count requests by their response.
             await send({"type": "http.response.start", "status": CLIENT_CLOSED, "headers": []})
             await send({"type": "http.response.body"})
         except Exception:
@@ -110,7 +119,6 @@ class ResponseSender:
     async def replace(self, error: ShineError, headers: dict[str, str] | None = None) -> None:
         """Send an error instead of whatever was held back."""
         self._held = None
-        self._scope[ERROR_HANDLED] = True
         self._context.error_code = error.code
         await error_response(error, self._context.request_id, headers)(self._scope, self._receive, self.send)
 
@@ -127,12 +135,47 @@ class ResponseSender:
         return headers
 
 
-def cors(settings: Settings) -> dict[str, Any]:
-    """Options of Starlette's CORSMiddleware: origins by exact list; without one, no web page may read a response."""
-    return {
-        "allow_origins": list(settings.cors_origins),
-        "allow_methods": ["GET", "POST"],
-        "allow_headers": ["authorization", "content-type", "traceparent", "x-api-key", "x-request-id", DRILL_HEADER],
-        "expose_headers": ["x-request-id", "x-analysis-source", "x-degraded", "retry-after"],
-        "max_age": 600,
-    }
+class CorsMiddleware(CORSMiddleware):
+    """Answers preflights, and lets the pages of the listed origins read responses; others may read none.
+
+    It is Starlette's, but a refused preflight says what is refused: Starlette names neither header nor origin.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        super().__init__(
+            app,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=[*ALLOWED_HEADERS, DRILL_HEADER],
+            allow_private_network=settings.cors_private_network,
+            expose_headers=["x-request-id", "x-analysis-source", "x-degraded", "retry-after"],
+            max_age=600,
+        )
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:
+            return response
+        error = BadRequest(*self._why_refused(request_headers))
+        context = current()
+        context.error_code = error.code
+        log.info("preflight refused", extra={"fields": {"request_id": context.request_id, "because": error.message}})
+        kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+        return error_response(error, context.request_id, kept)
+
+    def _why_refused(self, asked: Headers) -> tuple[str, str]:
+        """The first thing that is refused in a preflight, in one sentence, and what would be right."""
+        origin, method = asked["origin"], asked["access-control-request-method"]
+        if not self.is_allowed_origin(origin):
+            return f"The origin {origin[:200]!r} is not allowed.", "SHINE_CORS_ORIGINS lists the origins, exactly."
+        if method not in self.allow_methods:
+            return f"The method {method[:40]!r} is not allowed.", f"Allowed are {', '.join(self.allow_methods)}."
+        headers = [name.strip().lower() for name in asked.get("access-control-request-headers", "").split(",")]
+        refused = [repr(name[:80]) for name in headers if name not in self.allow_headers][:5]
+        if refused and "access-control-request-headers" in asked:
+            what = f"header {refused[0]} is" if len(refused) == 1 else f"headers {', '.join(refused)} are"
+            return f"The {what} not allowed.", f"Allowed are {', '.join(self.allow_headers)}."
+        return (
+            "A page of the public internet may not call this service in a private network.",
+            "SHINE_CORS_PRIVATE_NETWORK=true allows it.",
+        )

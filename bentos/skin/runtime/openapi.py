@@ -6,13 +6,31 @@ schemas.
 
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import models_json_schema
 
 from bentos.skin import __version__, errors
 from bentos.skin.errors import ShineError
+from bentos.skin.model.status import LastError, LoadedModel
 from bentos.skin.runtime.error_responses import error_body
-from bentos.skin.schema import EXAMPLE_ANALYSIS, Analysis, BatchAnswer, ErrorAnswer
-from bentos.skin.settings import DRILL, DRILL_HEADER, HEALTH_PATH, MAX_BATCH_PHOTOS, OPEN_PATHS
+from bentos.skin.schema import (
+    EXAMPLE_ANALYSIS,
+    Accuracy,
+    Analysis,
+    Answers,
+    BatchAnswer,
+    Batching,
+    Breakers,
+    BreakerState,
+    ErrorAnswer,
+    Health,
+    ModelState,
+    Policy,
+    Readiness,
+    Reason,
+    Version,
+)
+from bentos.skin.settings import DRILL, DRILL_HEADER, HEALTH_PATH, MAX_BATCH_PHOTOS, OPEN_PATHS, Phase
 
 ANALYSIS, OPERATION = "Analysis", "Operation"
 REF = "#/components/schemas/"
@@ -28,7 +46,7 @@ COMMON: tuple[tuple[type[ShineError], str], ...] = (
     (errors.ImageMissing, "No file in the field 'image'."),
     (errors.ApiKeyMissing, "This service requires an API key."),
     (errors.ApiKeyWrong, "This API key is not known."),
-    (errors.RequestTimeout, "The body of the request came too slowly."),
+    (errors.RequestTimeout, "The body of the request came too slowly; 8 KiB/s are the least."),
     (errors.BodyTooLarge, "The body of the request is larger than 10.06 MiB."),
     (errors.ContentTypeUnsupported, "The Content-Type is text/plain, where multipart/form-data is expected."),
     (errors.Overloaded, "The service is answering as many photos as it can at the moment."),
@@ -52,11 +70,35 @@ DRILL_PARAMETER = {
     "description": "a rehearsal: answer as if the model were absent, and count it as a drill alone",
     "schema": {"type": "string", "enum": [DRILL]},
 }
-FILE = {
-    "type": "string",
-    "format": "binary",
-    "description": "JPEG, PNG, WebP, HEIC or AVIF, at most 10 MiB and 40 megapixels",
-}
+# Binary by the words of OpenAPI 3.0, which most generators of clients know, and by those of 3.1.
+BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+FILE = {**BINARY, "description": "JPEG, PNG, WebP, HEIC or AVIF, at most 10 MiB and 40 megapixels"}
+
+
+class MlStatus(BaseModel):
+    """The whole truth about the model. It is here and not in schema.py, since it has parts of the model runner's state.
+
+    `breaker` is the model's; `next_retry_s` are seconds until loading is tried again.
+    """
+
+    model_config = ConfigDict(protected_namespaces=(), json_schema_serialization_defaults_required=True)
+
+    state: ModelState
+    reason: Reason | None
+    phase: Phase
+    policy: Policy
+    model: LoadedModel | None
+    attempts: int
+    last_error: LastError | None
+    next_retry_s: float | None
+    breaker: BreakerState
+    breakers: Breakers
+    answers: Answers
+    batching: Batching
+    accuracy: Accuracy
+
+
+MODELS = (Analysis, BatchAnswer, ErrorAnswer, Health, Readiness, MlStatus, Version)
 
 
 def complete(spec: dict[str, Any]) -> dict[str, Any]:
@@ -65,9 +107,7 @@ def complete(spec: dict[str, Any]) -> dict[str, Any]:
     Args:
         spec: BentoML's OpenAPI document of the gateway, as a dict; not changed.
     """
-    _, schemas = models_json_schema(
-        [(model, "serialization") for model in (Analysis, BatchAnswer, ErrorAnswer)], ref_template=REF + "{model}"
-    )
+    _, schemas = models_json_schema([(model, "serialization") for model in MODELS], ref_template=REF + "{model}")
     return {
         **spec,
         "openapi": "3.1.0",
@@ -123,7 +163,8 @@ def _post(path: str, given: dict[str, Any]) -> dict[str, Any]:
     if path == "/analyze_base64":
         problems.append((errors.BadBase64, "'image' is not valid base64."))
     return {
-        **{name: given[name] for name in ("x-bentoml-name", "operationId", "description")},
+        **{name: given[name] for name in ("x-bentoml-name", "description")},
+        "operationId": _operation_id(path),
         "tags": [ANALYSIS],
         "parameters": [DRILL_PARAMETER],
         "requestBody": REQUESTS[path],
@@ -138,7 +179,7 @@ def _success(path: str) -> dict[str, Any]:
         "x-degraded": {"description": "true or false", "schema": {"type": "string"}},
     }
     if path == "/overlay":
-        content: dict[str, Any] = {"image/png": {"schema": {"type": "string", "format": "binary"}}}
+        content: dict[str, Any] = {"image/png": {"schema": {**BINARY, "contentMediaType": "image/png"}}}
     elif path == "/analyze_batch":
         failed = error_body(errors.ImageUnreadable("The JPEG file is truncated."), EXAMPLE_ID).model_dump()
         content = _content("BatchAnswer", {"results": [EXAMPLE_ANALYSIS, failed]})
@@ -169,41 +210,81 @@ def _failures(problems: list[tuple[type[ShineError], str]]) -> dict[str, Any]:
     return dict(sorted(responses.items()))
 
 
+def _operation_id(path: str) -> str:
+    """What generated clients call an operation: its path, as a name."""
+    return path.strip("/").replace("/", "_")
+
+
 def _get_paths() -> dict[str, Any]:
-    model = {"name": "face-skin", "version": "1.0.0", "sha256": "9f86d081884c7d65…"}
-    ready = {"ready": True, "state": "ready", "reason": None}
-    keys = [(kind, message) for kind, message in COMMON if kind.status == 401]
-    paths = {
-        HEALTH_PATH: _get("Whether the process answers; never depends on the model", _example(
-            {"status": "ok", "phase": "hybrid", "uptime_s": 12.3}
-        )),
-        "/ready": _get("Whether requests are answered as the phase demands", _example(ready), {
-            "503": _example({**ready, "ready": False, "state": "loading", "reason": "model_loading"})
-        }),
-        "/ml/status": _get("State, errors and batching of the model", _example({
-            "state": "degraded", "reason": "weights_missing", "phase": "hybrid", "breaker": "closed",
-            "answers": {"model": 0, "heuristic": 7, "refused": 0},
-        }), _failures(keys)),
-        "/version": _get("What runs here", _example({
-            "service": "shine", "version": __version__, "revision": None, "bento": None, "phase": "hybrid",
-            "model": model, "schema_version": 1,
-        }), _failures(keys)),
-        "/metrics": _get("Metrics for Prometheus", _text(), _failures(keys)),
-        "/livez": _get("As /health, in BentoML's form", _text()),
-        "/readyz": _get("As /ready, in BentoML's form", _text(), _failures([(errors.ModelUnavailable, "Not ready.")])),
-    }  # fmt: skip
-    for path in OPEN_PATHS & paths.keys():
-        paths[path]["security"] = []
-    return {path: {"get": operation} for path, operation in paths.items()}
+    keys = _failures([(kind, message) for kind, message in COMMON if kind.status == 401])
+    not_ready = {"ready": False, "state": "loading", "reason": "model_loading"}
+    operations = {
+        HEALTH_PATH: ("Whether the process answers; never depends on the model", _answer("Health"), {}),
+        "/ready": (
+            "Whether requests are answered as the phase demands",
+            _answer("Readiness"),
+            {"503": _answer("Readiness", not_ready)},
+        ),
+        "/ml/status": ("State, errors and batching of the model", _answer("MlStatus"), keys),
+        "/version": ("What runs here", _answer("Version"), keys),
+        "/metrics": ("Metrics for Prometheus", _text(), keys),
+        "/livez": ("As /health, in BentoML's form", _text(), {}),
+        "/readyz": (
+            "As /ready, in BentoML's form",
+            _text(),
+            _failures([(errors.ModelUnavailable, "Not ready.")]),
+        ),
+    }
+    paths: dict[str, Any] = {}
+    for path, (summary, success, others) in operations.items():
+        operation = {
+            "operationId": _operation_id(path),
+            "tags": [OPERATION],
+            "summary": summary,
+            "responses": {"200": success, **others},
+        }
+        paths[path] = {"get": operation | ({"security": []} if path in OPEN_PATHS else {})}
+    return paths
 
 
-def _get(summary: str, success: dict[str, Any], others: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"tags": [OPERATION], "summary": summary, "responses": {"200": success, **(others or {})}}
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "Health": {"status": "ok", "phase": "hybrid", "uptime_s": 12.3},
+    "Readiness": {"ready": True, "state": "ready", "reason": None},
+    "Version": {
+        "service": "shine",
+        "version": __version__,
+        "revision": None,
+        "bento": None,
+        "phase": "hybrid",
+        "model": {"name": "face-skin", "version": "1.0.0", "sha256": "9f86d081884c7d65…"},
+        "schema_version": 1,
+    },
+    "MlStatus": {
+        "state": "degraded",
+        "reason": "weights_missing",
+        "phase": "hybrid",
+        "policy": {
+            "model_wanted": True,
+            "require_model": False,
+            "without_the_model": "heuristic answers",
+            "model_deadline_ms": 2000,
+            "request_deadline_ms": 10000,
+        },
+        "model": None,
+        "attempts": 3,
+        "last_error": {"code": "weights_missing", "message": "There is no bundle.", "at": "2026-01-31T12:00:00+00:00"},
+        "next_retry_s": 8.5,
+        "breaker": "closed",
+        "breakers": {"model": "closed", "heuristic": "closed"},
+        "answers": {"model": 0, "heuristic": 7, "refused": 0},
+        "batching": {"max_batch_size": 8, "max_latency_ms": 60000, "mean_batch": None},
+        "accuracy": {"model": None, "heuristic": {}},
+    },
+}
 
 
-def _example(value: dict[str, Any]) -> dict[str, Any]:
-    schema = {"type": "object", "required": list(value)}
-    return {"description": "as the example", "content": {"application/json": {"schema": schema, "example": value}}}
+def _answer(schema: str, example: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"description": "as the example", "content": _content(schema, example or EXAMPLES[schema])}
 
 
 def _text() -> dict[str, Any]:

@@ -15,8 +15,19 @@ from starlette.routing import Route
 from bentos.skin import __version__
 from bentos.skin.runtime.error_responses import ERROR_HANDLED
 from bentos.skin.runtime.gateway import PhotoAnalyzer, current_analyzer
-from bentos.skin.runtime.openapi import complete
-from bentos.skin.schema import SCHEMA_VERSION, ModelInfo
+from bentos.skin.runtime.openapi import MlStatus, complete
+from bentos.skin.schema import (
+    SCHEMA_VERSION,
+    Accuracy,
+    Answers,
+    Batching,
+    Breakers,
+    Health,
+    ModelInfo,
+    Policy,
+    Readiness,
+    Version,
+)
 from bentos.skin.settings import HEALTH_PATH, Settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -43,31 +54,30 @@ def routes(settings: Settings, service: BentoService) -> Starlette:
 
     async def health(_: Request) -> JSONResponse:
         uptime = round(time.monotonic() - started_at, 1)
-        return JSONResponse({"status": "ok", "phase": settings.phase, "uptime_s": uptime})
+        return JSONResponse(Health(status="ok", phase=settings.phase, uptime_s=uptime).model_dump())
 
     async def ready(request: Request) -> JSONResponse:
         analyzer = current_analyzer()
         request.scope[ERROR_HANDLED] = True  # a 503 has this shape too
         reason = None if analyzer.ready else analyzer.model_reason
-        body = {"ready": analyzer.ready, "state": analyzer.state, "reason": reason}
-        return JSONResponse(body, status_code=200 if analyzer.ready else 503)
+        body = Readiness(ready=analyzer.ready, state=analyzer.state, reason=reason)
+        return JSONResponse(body.model_dump(), status_code=200 if body.ready else 503)
 
     async def status(_: Request) -> JSONResponse:
-        return JSONResponse(ml_status(settings, current_analyzer()))
+        return JSONResponse(ml_status(settings, current_analyzer()).model_dump())
 
     async def version(_: Request) -> JSONResponse:
         bento = service.bento
-        return JSONResponse(
-            {
-                "service": "shine",
-                "version": __version__,
-                "revision": revision(),
-                "bento": None if bento is None else str(bento.tag),
-                "phase": settings.phase,
-                "model": _model(current_analyzer()),
-                "schema_version": SCHEMA_VERSION,
-            }
+        running = Version(
+            service="shine",
+            version=__version__,
+            revision=revision(),
+            bento=None if bento is None else str(bento.tag),
+            phase=settings.phase,
+            model=_model(current_analyzer()),
+            schema_version=SCHEMA_VERSION,
         )
+        return JSONResponse(running.model_dump())
 
     async def document(_: Request) -> JSONResponse:
         return JSONResponse(complete(service.openapi_spec.asdict()))
@@ -89,38 +99,35 @@ def routes(settings: Settings, service: BentoService) -> Starlette:
     return app
 
 
-def ml_status(settings: Settings, analyzer: PhotoAnalyzer) -> dict[str, Any]:
+def ml_status(settings: Settings, analyzer: PhotoAnalyzer) -> MlStatus:
     """State, policy, accuracy and counts of the model and of what answers in its place."""
     status = analyzer.model
-    model = status.model if status is not None else None
-    return {
-        "state": analyzer.state,
-        "reason": analyzer.model_reason,
-        "phase": settings.phase,
-        "policy": {
-            "model_wanted": settings.wants_model,
-            "require_model": settings.require_model,
-            "without_the_model": "503 model_unavailable" if settings.require_model else "heuristic answers",
-            "model_deadline_ms": settings.model_deadline_ms,
-            "request_deadline_ms": settings.request_deadline_ms,
-        },
-        "model": None if model is None else model.model_dump(),
-        "attempts": status.attempts if status is not None else 0,
-        "last_error": status.last_error.model_dump() if status is not None and status.last_error is not None else None,
-        "next_retry_s": status.next_retry_s if status is not None else None,
-        "breaker": analyzer.model_runner.breaker.state,
-        "breakers": {
-            "model": analyzer.model_runner.breaker.state,
-            "heuristic": analyzer.heuristic_runner.breaker.state,
-        },
-        "answers": dict(analyzer.answers),
-        "batching": {
-            "max_batch_size": settings.max_batch_size,
-            "max_latency_ms": MAX_LATENCY_MS,
-            "mean_batch": round(status.photos / status.batches, 2) if status is not None and status.batches else None,
-        },
-        "accuracy": {"model": analyzer.model_accuracy, "heuristic": heuristic_accuracy()},
-    }
+    breakers = Breakers(model=analyzer.model_runner.breaker.state, heuristic=analyzer.heuristic_runner.breaker.state)
+    return MlStatus(
+        state=analyzer.state,
+        reason=analyzer.model_reason,
+        phase=settings.phase,
+        policy=Policy(
+            model_wanted=settings.wants_model,
+            require_model=settings.require_model,
+            without_the_model="503 model_unavailable" if settings.require_model else "heuristic answers",
+            model_deadline_ms=settings.model_deadline_ms,
+            request_deadline_ms=settings.request_deadline_ms,
+        ),
+        model=status.model if status is not None else None,
+        attempts=status.attempts if status is not None else 0,
+        last_error=status.last_error if status is not None else None,
+        next_retry_s=status.next_retry_s if status is not None else None,
+        breaker=breakers.model,
+        breakers=breakers,
+        answers=Answers(**analyzer.answers),
+        batching=Batching(
+            max_batch_size=settings.max_batch_size,
+            max_latency_ms=MAX_LATENCY_MS,
+            mean_batch=round(status.photos / status.batches, 2) if status is not None and status.batches else None,
+        ),
+        accuracy=Accuracy(model=analyzer.model_accuracy, heuristic=heuristic_accuracy()),
+    )
 
 
 @cache
@@ -130,10 +137,10 @@ def heuristic_accuracy() -> dict[str, Any]:
     return figures
 
 
-def _model(analyzer: PhotoAnalyzer) -> dict[str, Any] | None:
+def _model(analyzer: PhotoAnalyzer) -> ModelInfo | None:
     if analyzer.model is None or analyzer.model.model is None:
         return None
-    return ModelInfo.model_validate(analyzer.model.model.model_dump(include=set(ModelInfo.model_fields))).model_dump()
+    return ModelInfo.model_validate(analyzer.model.model.model_dump(include=set(ModelInfo.model_fields)))
 
 
 @cache

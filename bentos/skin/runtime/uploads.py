@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bentos.skin.errors import BadRequest, Overloaded, ShineError
 from bentos.skin.runtime import forms
-from bentos.skin.runtime.body import Body, after_body
+from bentos.skin.runtime.body import Body, after_body, content_codings, inflate
 from bentos.skin.runtime.concurrency_limiter import ConcurrencyLimiter
 from bentos.skin.runtime.context import current
 from bentos.skin.runtime.error_responses import refuse
@@ -37,8 +37,8 @@ def upload_specs(settings: Settings) -> dict[str, UploadSpec]:
     return {
         "/analyze": UploadSpec(photo + OVERHEAD, forms.parse_photo_form),
         "/overlay": UploadSpec(photo + OVERHEAD, forms.parse_photo_form),
-        # Line breaks every 64 characters, escaped as \r\n in JSON, add a sixteenth.
-        "/analyze_base64": UploadSpec(base64_length + base64_length // 16 + OVERHEAD, forms.parse_base64),
+        # Line breaks every 64 characters, %0D%0A in a data: URL, and + and / as three characters each add 16 %.
+        "/analyze_base64": UploadSpec(base64_length + base64_length // 4 + OVERHEAD, forms.parse_base64),
         "/analyze_batch": UploadSpec(max(MAX_BATCH_BODY_MIB * 2**20, photo) + OVERHEAD, forms.parse_batch_form),
     }
 
@@ -48,9 +48,10 @@ def spec_of(scope: Scope, specs: dict[str, UploadSpec]) -> UploadSpec | None:
     return specs.get(scope["path"]) if scope["method"] == "POST" else None
 
 
-def body_of(scope: Scope, receive: Receive, spec: UploadSpec | None) -> Body:
+def body_of(scope: Scope, receive: Receive, spec: UploadSpec | None, settings: Settings) -> Body:
     """The body of a request, with the limit of its endpoint."""
-    return Body(receive, headers_of(scope), SMALL_BODY if spec is None else spec.limit)
+    limit = SMALL_BODY if spec is None else spec.limit
+    return Body(receive, headers_of(scope), limit, settings.min_upload_bytes_per_s, settings.upload_grace_s)
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
@@ -63,6 +64,7 @@ class UploadMiddleware:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
+        self._settings = settings
         self._specs = upload_specs(settings)
         self._concurrency = ConcurrencyLimiter(settings.max_pending)
         self._rate = RateLimiter(settings.rate_per_minute, len(settings.api_keys))
@@ -74,7 +76,7 @@ class UploadMiddleware:
             await self._app(scope, receive, send)
             return
         spec = spec_of(scope, self._specs)
-        body = body_of(scope, receive, spec)
+        body = body_of(scope, receive, spec, self._settings)
         if spec is None:
             await body.drain()  # this endpoint takes no body
             await self._app(scope, after_body(receive), send if body.complete else _closing(send))
@@ -86,8 +88,9 @@ class UploadMiddleware:
             context.drill = wants_drill(headers)
             if context.api_key is not None:
                 self._rate.check(context.api_key)
+            codings = content_codings(scope["headers"])
             self._concurrency.check()
-            upload = await self._read(body, spec, headers.get(b"content-type", b"").decode("latin-1"))
+            upload = await self._read(body, spec, headers.get(b"content-type", b"").decode("latin-1"), codings)
             context.received_at = time.monotonic()
             context.photos = len(upload.photos)
             with self._concurrency.admit(context.photos):
@@ -103,17 +106,22 @@ class UploadMiddleware:
         except ShineError as error:
             await refuse(error, body, scope, receive, send)
 
-    async def _read(self, body: Body, spec: UploadSpec, content_type: str) -> Upload:
-        if self._reserved and self._reserved + spec.limit > self._max_reserved:
+    async def _read(self, body: Body, spec: UploadSpec, content_type: str, codings: list[str]) -> Upload:
+        size = spec.limit if codings else body.largest
+        if self._reserved and self._reserved + size > self._max_reserved:
             raise Overloaded("The service is receiving as many photos as it can at the moment.")
-        self._reserved += spec.limit
+        self._reserved += size
         try:
             data = await body.read()
+            if codings or len(data) > SLOW_PARSE:
+                return await asyncio.to_thread(_parse, data, spec, content_type, codings)
+            return spec.parse(data, content_type)
         finally:
-            self._reserved -= spec.limit
-        if len(data) > SLOW_PARSE:
-            return await asyncio.to_thread(spec.parse, data, content_type)
-        return spec.parse(data, content_type)
+            self._reserved -= size
+
+
+def _parse(data: bytes, spec: UploadSpec, content_type: str, codings: list[str]) -> Upload:
+    return spec.parse(inflate(data, codings, spec.limit), content_type)
 
 
 def wants_drill(headers: dict[bytes, bytes]) -> bool:
