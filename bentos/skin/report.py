@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bentos.skin.findings import Graded, LesionsAndWrinkles, Measured
-from bentos.skin.photo.crop import Crop, boxes_to_photo
+from bentos.skin.photo.crop import boxes_to_photo
 from bentos.skin.photo.decode import Photo
-from bentos.skin.photo.face import Face
+from bentos.skin.photo.face_reader import PhotoFaces
+from bentos.skin.photo.landmarks import Landmarks
 from bentos.skin.photo.quality import Quality as PhotoQuality
 from bentos.skin.schema import (
     NOTICE,
@@ -21,6 +22,7 @@ from bentos.skin.schema import (
     LesionBox,
     Measurement,
     ModelInfo,
+    PoseInfo,
     Quality,
     Reason,
     Source,
@@ -35,11 +37,10 @@ ACNE_COUNT_SCALE = 29.0  # lesions at which the acne score reaches 63; 12 lesion
 
 @dataclass(frozen=True, slots=True)
 class PreparedPhoto:
-    """A photo before anything is measured on it: decoded, its faces, largest first, and the crop of the first."""
+    """A photo before anything is measured on it: decoded, its faces, and the crop of the largest."""
 
     photo: Photo
-    faces: Sequence[Face]
-    crop: Crop
+    faces: PhotoFaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +84,12 @@ def build(
         report_issues: whether quality issues are listed.
     """
     photo, learned, measured = prepared.photo, result.lesions_and_wrinkles, result.measured
-    face = prepared.faces[0] if prepared.faces else None
+    faces = prepared.faces
+    face = faces.faces[0] if faces.faces else None
     # Confidence was measured on faces; for a photo without a face it is not known.
     confidence = None if face is None else learned.severity_confidence
     wrinkles_confidence = None if face is None else learned.wrinkles_confidence
-    boxes = boxes_to_photo(
-        prepared.crop.to_photo, [lesion.box for lesion in learned.lesions], photo.width, photo.height
-    )
+    boxes = boxes_to_photo(faces.crop.to_photo, [lesion.box for lesion in learned.lesions], photo.width, photo.height)
     return Analysis(
         request_id=request_id,
         notice=f"{NOTICE} {WEIGHTS_NOTICE}" if result.source == "model" else NOTICE,
@@ -97,9 +97,13 @@ def build(
         degraded=result.degraded,
         reason=result.reason,
         model=result.model,
-        image=ImageInfo(width=photo.width, height=photo.height, format=photo.format),
+        image=ImageInfo(
+            width=photo.width, height=photo.height, format=photo.format, turned_degrees=faces.turned_degrees
+        ),
         quality=Quality(score=_share(quality.score), issues=list(quality.issues) if report_issues else []),
-        face=None if face is None else FaceInfo(box=_box(face.box), confidence=_share(face.confidence)),
+        face=None
+        if face is None
+        else FaceInfo(box=_box(face.box), confidence=_share(face.confidence), pose=_pose(faces.landmarks)),
         tone=None
         if measured.tone is None
         else ToneInfo(ita_degrees=round(measured.tone.ita_degrees, 1), group=measured.tone.group),
@@ -128,6 +132,13 @@ def build(
         ),
         timing_ms=timing,
     )
+
+
+def _pose(landmarks: Landmarks | None) -> PoseInfo | None:
+    if landmarks is None:
+        return None
+    pose = landmarks.pose
+    return PoseInfo(yaw=round(pose.yaw), pitch=round(pose.pitch), roll=round(pose.roll))
 
 
 def _measurement(graded: Graded) -> Measurement:

@@ -77,11 +77,15 @@ class _Value(BaseModel):
 
 
 class ImageInfo(_Value):
-    """The photo as the service saw it, upright (after EXIF orientation)."""
+    """The photo as the service saw it, upright (after EXIF orientation).
+
+    `turned_degrees` is how it had to be turned, clockwise, for its face to be upright; sizes and boxes are unturned.
+    """
 
     width: int
     height: int
     format: Literal["JPEG", "PNG", "WEBP", "HEIC", "AVIF"]
+    turned_degrees: Literal[0, 90, 180, 270]
 
 
 class Quality(_Value):
@@ -91,11 +95,23 @@ class Quality(_Value):
     issues: list[QualityIssue]
 
 
+class PoseInfo(_Value):
+    """How the head is turned, in whole degrees, as the photo is turned.
+
+    Positive: it looks to the right of the photo (`yaw`), up (`pitch`), is tilted clockwise (`roll`).
+    """
+
+    yaw: int
+    pitch: int
+    roll: int
+
+
 class FaceInfo(_Value):
-    """The largest face."""
+    """The largest face; `pose` is null where no landmarks were found."""
 
     box: Box
     confidence: Share
+    pose: PoseInfo | None
 
 
 class ToneInfo(_Value):
@@ -300,9 +316,9 @@ EXAMPLE_ANALYSIS: dict[str, Any] = {
     "degraded": False,
     "reason": "model_disabled",
     "model": None,
-    "image": {"width": 1080, "height": 1350, "format": "JPEG"},
+    "image": {"width": 1080, "height": 1350, "format": "JPEG", "turned_degrees": 0},
     "quality": {"score": 0.91, "issues": []},
-    "face": {"box": [301.0, 402.5, 480.0, 480.0], "confidence": 0.97},
+    "face": {"box": [301.0, 402.5, 480.0, 480.0], "confidence": 0.97, "pose": {"yaw": -12, "pitch": 3, "roll": 1}},
     "tone": {"ita_degrees": 31.2, "group": "intermediate", "calibrated": False},
     "concerns": {
         "acne": {

@@ -93,15 +93,19 @@ def is_analysis(body: dict[str, Any], source: str = "heuristic") -> dict[str, An
     assert isinstance(body["degraded"], bool)
     assert "Not a medical diagnosis" in body["notice"]
     image = body["image"]
-    assert image.keys() == {"width", "height", "format"}
+    assert image.keys() == {"width", "height", "format", "turned_degrees"}
     assert type(image["width"]) is int
     assert type(image["height"]) is int
     assert image["format"] in {"JPEG", "PNG", "WEBP", "HEIC", "AVIF"}
     assert body["quality"].keys() == {"score", "issues"}
     assert _is_share(body["quality"]["score"])
     assert set(body["quality"]["issues"]) <= ISSUES
+    assert image["turned_degrees"] in (0, 90, 180, 270)
     if body["face"] is not None:
-        assert body["face"].keys() == {"box", "confidence"}
+        assert body["face"].keys() == {"box", "confidence", "pose"}
+        if body["face"]["pose"] is not None:
+            assert body["face"]["pose"].keys() == {"yaw", "pitch", "roll"}
+            assert all(type(angle) is int and -180 <= angle <= 180 for angle in body["face"]["pose"].values())
         assert _is_share(body["face"]["confidence"])
         assert _is_box(body["face"]["box"], image["width"], image["height"])
     if body["tone"] is not None:

@@ -50,7 +50,7 @@ def analysis_of(answer: httpx.Response) -> dict[str, Any]:
 def test_a_photo_is_analysed(client: httpx.Client, portrait: bytes) -> None:
     answer = client.post("/analyze", files={"image": portrait})
     analysis = analysis_of(answer)
-    assert analysis["image"] == {"width": 512, "height": 512, "format": "PNG"}
+    assert analysis["image"] == {"width": 512, "height": 512, "format": "PNG", "turned_degrees": 0}
     assert analysis["model"] is None
     assert analysis["reason"] == "model_disabled"
     assert analysis["degraded"] is False
@@ -73,6 +73,7 @@ def test_content_decides_the_format(client: httpx.Client, picture: Image.Image, 
         "width": 400,
         "height": 512,
         "format": format,
+        "turned_degrees": 0,
     }
 
 
@@ -82,7 +83,7 @@ def test_boxes_and_size_are_those_of_the_upright_photo(
 ) -> None:
     upright = analysis_of(client.post("/analyze", files={"image": turned(picture, 1)}))
     analysis = analysis_of(client.post("/analyze", files={"image": turned(picture, orientation)}))
-    assert analysis["image"] == {"width": 400, "height": 512, "format": "JPEG"}
+    assert analysis["image"] == {"width": 400, "height": 512, "format": "JPEG", "turned_degrees": 0}
     np.testing.assert_allclose(analysis["face"]["box"], upright["face"]["box"], atol=6)
 
 

@@ -64,7 +64,7 @@ def share_found(drawn_boxes: NDArray[np.float64], boxes: list[list[float]]) -> f
 
 
 def test_the_plain_portrait_shows_a_calm_young_skin(plain: dict[str, Any]) -> None:
-    assert plain["image"] == {"width": SIDE, "height": SIDE, "format": "JPEG"}
+    assert plain["image"] == {"width": SIDE, "height": SIDE, "format": "JPEG", "turned_degrees": 0}
     assert plain["face"]["confidence"] > 0.8
     assert plain["quality"]["issues"] == []
     assert plain["concerns"]["acne"]["severity"] in ("clear", "mild")

@@ -60,7 +60,7 @@ def has(pixels: NDArray[np.uint8], colour: tuple[int, int, int]) -> bool:
 
 
 def test_the_face_box_is_drawn_where_it_is() -> None:
-    face = {"box": [300.0, 400.0, 500.0, 500.0], "confidence": 0.9}
+    face = {"box": [300.0, 400.0, 500.0, 500.0], "confidence": 0.9, "pose": None}
     pixels = picture(plain(1200, 1200), analysis(face=face))
     for x, y in ((300, 650), (800, 650), (550, 400), (550, 900)):
         assert tuple(pixels[y, x]) == legend.FACE
@@ -69,7 +69,7 @@ def test_the_face_box_is_drawn_where_it_is() -> None:
 
 
 def test_boxes_follow_the_photo_when_it_is_shown_smaller() -> None:
-    face = {"box": [600.0, 800.0, 1000.0, 1000.0], "confidence": 0.9}
+    face = {"box": [600.0, 800.0, 1000.0, 1000.0], "confidence": 0.9, "pose": None}
     reduced = plain(1200, 1200)
     reduced = Photo(reduced.pixels, 3200, 3200, "JPEG")
     pixels = picture(reduced, analysis(face=face))
@@ -116,7 +116,7 @@ def test_a_wrinkled_zone_is_tinted_more() -> None:
 
 @pytest.mark.parametrize("background", [(10, 10, 10), (245, 245, 245)])
 def test_every_line_stands_out_on_dark_and_on_light_photos(background: tuple[int, int, int]) -> None:
-    face = {"box": [300.0, 400.0, 500.0, 500.0], "confidence": 0.9}
+    face = {"box": [300.0, 400.0, 500.0, 500.0], "confidence": 0.9, "pose": None}
     pixels = picture(plain(1200, 1200, background), analysis(face=face)).astype(int)
     profile = pixels[650, 280:320].sum(axis=1)
     assert profile.max() - profile.min() > 300
@@ -235,7 +235,7 @@ def analyses(draw: st.DrawFn) -> Analysis:
         "score": draw(SHARES),
         "issues": draw(st.lists(st.sampled_from(get_args(QualityIssue)), max_size=20)),
     }
-    values["face"] = draw(st.none() | st.fixed_dictionaries({"box": ANY_BOX, "confidence": SHARES}))
+    values["face"] = draw(st.none() | st.fixed_dictionaries({"box": ANY_BOX, "confidence": SHARES, "pose": st.none()}))
     tone = st.fixed_dictionaries({"ita_degrees": st.floats(), "group": st.sampled_from(get_args(ToneGroup))})
     values["tone"] = draw(st.none() | tone)
     values["notice"] = draw(st.text() | st.text(min_size=3000))
@@ -243,7 +243,9 @@ def analyses(draw: st.DrawFn) -> Analysis:
     acne["score"] = draw(st.integers(0, 100))
     acne["severity"] = draw(st.sampled_from(get_args(Severity)))
     acne["count"] = draw(st.integers(0, 10**30))
-    acne["boxes"] = draw(st.lists(st.fixed_dictionaries({"box": ANY_BOX, "confidence": SHARES}), max_size=20))
+    acne["boxes"] = draw(
+        st.lists(st.fixed_dictionaries({"box": ANY_BOX, "confidence": SHARES, "pose": st.none()}), max_size=20)
+    )
     acne["confidence"] = draw(st.none() | SHARES)
     return Analysis.model_validate(values)
 

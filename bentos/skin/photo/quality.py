@@ -51,7 +51,8 @@ def assess(photo: Photo, faces: Sequence[Face], crop: Crop, skin_share: float) -
         skin_share: skin pixels over valid pixels of the crop, 0..1.
     """
     pixels = _face_pixels(faces, crop)
-    step = float(crop.to_photo[0, 0]) * photo.pixels.shape[1] / photo.width  # decoded pixels per crop pixel
+    # Decoded pixels per crop pixel; the crop may be turned by quarters.
+    step = float(np.abs(crop.to_photo[0, :2]).max()) * photo.pixels.shape[1] / photo.width
     luma = _luma(pixels, min(step, 1.0))
     # Everything as "more is better": 1 at the threshold.
     ratios = {
@@ -139,7 +140,8 @@ def _face_pixels(faces: Sequence[Face], crop: Crop) -> NDArray[np.uint8]:
     if faces:
         left, top, width, height = faces[0].box
         corners = points_to_crop(crop, [(left, top), (left + width, top + height)])
-        (face_x0, face_y0), (face_x1, face_y1) = np.rint(corners).astype(int).tolist()
+        corners = np.rint([corners.min(axis=0), corners.max(axis=0)]).astype(int)
+        (face_x0, face_y0), (face_x1, face_y1) = corners.tolist()
         if min(face_x1, x1) - max(face_x0, x0) >= 1 and min(face_y1, y1) - max(face_y0, y0) >= 1:
             x0, y0, x1, y1 = max(face_x0, x0), max(face_y0, y0), min(face_x1, x1), min(face_y1, y1)
     return crop.pixels[y0:y1, x0:x1]

@@ -18,9 +18,9 @@ from bentos.skin.findings import Measured
 from bentos.skin.measure import measure
 from bentos.skin.model.status import ModelAnswer, ModelNotReady, ModelStatus
 from bentos.skin.photo import quality
-from bentos.skin.photo.crop import CROP_SIZE, Crop, cut
+from bentos.skin.photo.crop import CROP_SIZE, Crop
 from bentos.skin.photo.decode import Photo, decode
-from bentos.skin.photo.face import FaceDetector
+from bentos.skin.photo.face_reader import FaceReader
 from bentos.skin.report import PreparedPhoto, RunnerResult, build
 from bentos.skin.runtime.breaker import Breaker, log_changes
 from bentos.skin.runtime.context import RequestContext, current
@@ -83,7 +83,7 @@ class PhotoAnalyzer:
         self._accuracy_of: str | None = None
         self.was_ready = False  # whether the model has loaded since this process started
         threads = thread_count(settings)
-        self._detector = FaceDetector(threads=1)
+        self._reader = FaceReader(threads=1)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="photo")
         self._last_resort_threads = ThreadPoolExecutor(threads, thread_name_prefix="last-resort")
         self._watch: asyncio.Task[None] | None = None
@@ -104,7 +104,8 @@ class PhotoAnalyzer:
         """The photo as PNG with its findings drawn in; raises as `analyze`."""
         async with self._deadline():
             analysis, photo = await self._analyze(data, require)
-            keypoints = photo.faces[0].keypoints if photo.faces else None
+            faces = photo.faces.faces
+            keypoints = faces[0].keypoints if faces else None
             return await self._in_thread(overlay.draw, photo.photo, analysis, keypoints)
 
     async def batch(self, photos: Sequence[bytes], require: str | None) -> BatchAnswer:
@@ -137,9 +138,9 @@ class PhotoAnalyzer:
         context = current()
         photo, decode_ms, face_ms = await self._in_thread(self._preprocess, data)
         began = time.monotonic()
-        result = await self._infer(photo.crop, require)
+        result = await self._infer(photo.faces.crop, require)
         ended = time.monotonic()
-        assessed = quality.assess(photo.photo, photo.faces, photo.crop, result.measured.skin_share)
+        assessed = quality.assess(photo.photo, photo.faces.faces, photo.faces.crop, result.measured.skin_share)
         if self._settings.quality == "strict" and assessed.issues:
             raise QualityTooLow(f"The photo is not fit for analysis: {', '.join(assessed.issues)}.")
         timing = Timing(
@@ -154,13 +155,12 @@ class PhotoAnalyzer:
         return analysis, photo
 
     def _preprocess(self, data: bytes) -> tuple[PreparedPhoto, float, float]:
-        """Decode, find faces, cut the crop; with milliseconds of decoding and of the rest. Runs in a thread."""
+        """Decode, read the faces, cut the crop; with milliseconds of decoding and of the rest. Runs in a thread."""
         began = time.perf_counter()
         photo = decode(data, max_bytes=self._settings.max_photo_bytes, max_pixels=self._settings.max_pixels)
         decoded = time.perf_counter()
-        faces = self._detector.detect(photo)
-        crop = cut(photo, faces[0] if faces else None)
-        return PreparedPhoto(photo, faces, crop), 1000 * (decoded - began), 1000 * (time.perf_counter() - decoded)
+        faces = self._reader.read(photo)
+        return PreparedPhoto(photo, faces), 1000 * (decoded - began), 1000 * (time.perf_counter() - decoded)
 
     def _note(self, context: RequestContext, analysis: Analysis) -> None:
         context.source, context.reason = analysis.source, analysis.reason
@@ -243,7 +243,7 @@ class PhotoAnalyzer:
         """Watch the runners from now on, on the running event loop."""
         self._watch = asyncio.get_running_loop().create_task(self._watch_runners())
         blank = Photo(blank_crop().pixels, CROP_SIZE, CROP_SIZE, "PNG")
-        self._threads.submit(self._detector.detect, blank)  # the first call takes longer: it sets up
+        self._threads.submit(self._reader.read, blank)  # the first call takes longer: it sets up
 
     def stop(self) -> None:
         """Stop watching."""
