@@ -51,11 +51,11 @@ class S3:
     def remove(self, bucket: str) -> None:
         """No such bucket any more."""
         client = self.client()
-        if bucket not in {one["Name"] for one in client.list_buckets()["Buckets"]}:
+        if bucket not in {item["Name"] for item in client.list_buckets()["Buckets"]}:
             return
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-            for one in page.get("Contents", []):
-                client.delete_object(Bucket=bucket, Key=one["Key"])
+            for content in page.get("Contents", []):
+                client.delete_object(Bucket=bucket, Key=content["Key"])
         client.delete_bucket(Bucket=bucket)
 
     def put_bundle(self, bucket: str, prefix: str, folder: Path) -> None:

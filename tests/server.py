@@ -150,9 +150,9 @@ class Server:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            for one in workers:  # each leads a group of its own
+            for worker in workers:  # each leads a group of its own
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    one.kill()
+                    worker.kill()
             shutil.rmtree(self.tmp, ignore_errors=True)
 
 

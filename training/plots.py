@@ -122,7 +122,7 @@ def _confusion(metrics: Mapping[str, Any]) -> Any:
     labels = [severity.replace("_", " ") for severity in LABELLED_SEVERITIES]
     for axis, (name, content) in zip(axes[0], metrics.items(), strict=True):
         confusion = content["acne"]["severity_confusion"]
-        table = np.array([[confusion[true][said] for said in LABELLED_SEVERITIES] for true in LABELLED_SEVERITIES])
+        table = np.array([[confusion[true][output] for output in LABELLED_SEVERITIES] for true in LABELLED_SEVERITIES])
         share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
         axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for row, column in np.ndindex(*table.shape):

@@ -93,12 +93,12 @@ def meaning(code: str, kind: str) -> Meaning:
         UnknownCode: there is none of that name.
     """
     known = meanings()
-    found = known.get(code.strip().upper().replace("-", "_"))
-    if found is None:
+    result = known.get(code.strip().upper().replace("-", "_"))
+    if result is None:
         near = nearest(code, known)
         hint = f"did you mean {near}?" if near else "`trail explain` lists them."
         raise UnknownCode(f"{printable(code, 60)} is not a {kind}; {hint}")
-    return found
+    return result
 
 
 def nearest(code: str, known: Iterable[str]) -> str | None:

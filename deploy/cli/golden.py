@@ -65,7 +65,7 @@ def ask(url: str, key: str = "") -> dict[str, findings_file.Findings]:
         PlanError: the service does not answer as it should.
     """
     keys = {"x-api-key": key} if key else {}
-    found: dict[str, findings_file.Findings] = {}
+    result: dict[str, findings_file.Findings] = {}
     try:
         with client() as http:
             for extra in ({}, {DRILL_HEADER: DRILL}):
@@ -76,11 +76,11 @@ def ask(url: str, key: str = "") -> dict[str, findings_file.Findings]:
                     timeout=ANSWER_S,
                 )
                 analysis = json_object(answer, f"POST {ANALYZE}")
-                found[findings_file.source_of(analysis)] = findings_file.findings(analysis)
+                result[findings_file.source_of(analysis)] = findings_file.findings(analysis)
     except UnexpectedResponse as odd:
         raise PlanError(f"{url}: {odd}") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise PlanError(f"{url} gives no answer: {reason(error)}.") from None
     except (LookupError, TypeError, ValueError):
         raise PlanError(f"{url} answers, but not with an analysis; is it a Shine?") from None
-    return found
+    return result

@@ -114,7 +114,7 @@ def print_status(plan: Plan, used: OptionsInUse, as_json: bool, live: Live | Non
     colours = report.colours_wanted(sys.stdout)
     lines = [
         printable(f"{record.service}, cluster {record.cluster}, account {record.account}, {record.region}", 600),
-        *(line for one in progress.stations for line in _lines(one, colours, used)),
+        *(line for station in progress.stations for line in _lines(station, colours, used)),
         f"{progress.passed} of {progress.gates} gates passed ({progress.percent} %)"
         + (f", started {moment(progress.started)}." if progress.started else f". {page.NOT_STARTED}"),
         f"Runs:  {progress.current.sentence}",
@@ -136,8 +136,8 @@ def print_status(plan: Plan, used: OptionsInUse, as_json: bool, live: Live | Non
 def completed(progress: Progress, used: OptionsInUse) -> Progress:
     """The same with commands that can be pasted."""
     stations = [
-        one if one.next is None else one.model_copy(update={"next": used.command(one.next)})
-        for one in progress.stations
+        station if station.next is None else station.model_copy(update={"next": used.command(station.next)})
+        for station in progress.stations
     ]
     following = None if progress.next is None else used.command(progress.next)
     advice = None if progress.advice is None else used.text(progress.advice)

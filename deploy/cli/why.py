@@ -93,7 +93,7 @@ def with_attempt(evidence: Evidence, plan: plans.Plan, clients: Clients, deploym
         return evidence
     except RecordError as error:
         return _unread(evidence, str(error))
-    primary = next((one.created for one in evidence.deployments if one.status == "PRIMARY"), None)
+    primary = next((item.created for item in evidence.deployments if item.status == "PRIMARY"), None)
     return evidence.model_copy(update={"recorded": last_failure(record, deployment, primary)})
 
 
@@ -104,8 +104,8 @@ def _unread(evidence: Evidence, why: str) -> Evidence:
 def json_report(evidence: Evidence, causes: list[Diagnosis]) -> dict[str, Any]:
     """For programs: each cause, and the same as findings, which every command has."""
     findings = [
-        ok(one.code, one.sentence) if one.harmless else fail(one.code, one.sentence, repair=one.repair)
-        for one in causes
+        ok(cause.code, cause.sentence) if cause.harmless else fail(cause.code, cause.sentence, repair=cause.repair)
+        for cause in causes
     ]
     return {
         **report.report(findings, strict=False),
@@ -114,6 +114,6 @@ def json_report(evidence: Evidence, causes: list[Diagnosis]) -> dict[str, Any]:
         "deployment": evidence.deployment or None,
         "at": evidence.at.isoformat() if evidence.at else None,
         "attempt": None if evidence.recorded is None else evidence.recorded.model_dump(mode="json"),
-        "causes": [one.model_dump(mode="json") for one in causes],
+        "causes": [cause.model_dump(mode="json") for cause in causes],
         "unseen": list(evidence.unseen),
     }

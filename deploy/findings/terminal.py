@@ -90,7 +90,7 @@ def _failures_again(findings: list[Finding], blocks: str, colours: bool) -> str:
     if not failures or blocks.count("\n") + SUMMARY_LINES <= size.lines:
         return ""
     width = max(40, min(MAX_WIDTH, size.columns) - 6)
-    lines = [textwrap.shorten(f"{one.code}: {one.sentence}", width, placeholder=" …") for one in failures]
+    lines = [textwrap.shorten(f"{item.code}: {item.sentence}", width, placeholder=" …") for item in failures]
     label = coloured("FAIL", STYLES["FAIL"], colours)
     left = f"{label}  and {len(lines) - MOST_AGAIN} more, above.\n" if len(lines) > MOST_AGAIN else ""
     return "".join(f"{label}  {line}\n" for line in lines[:MOST_AGAIN]) + left

@@ -94,7 +94,7 @@ def expected(source: str, own: str | None) -> Findings | None:
         PlanError: a file cannot be read.
     """
     paths = [Path(own), GOLDEN] if own else [GOLDEN]
-    return next((found for path in paths if (found := read(path).findings.get(source))), None)
+    return next((result for path in paths if (result := read(path).findings.get(source))), None)
 
 
 def source_of(analysis: dict[str, Any]) -> str:

@@ -162,16 +162,16 @@ class Observation:
 
     def _service(self) -> dict[str, Any]:
         plan = self._live.plan
-        found = ecs.describe_service(self._live.clients, plan)
-        if found is None:
+        result = ecs.describe_service(self._live.clients, plan)
+        if result is None:
             raise UnexpectedResponse(f"There is no service {plan.service} in the cluster {plan.cluster}.")
-        return found
+        return result
 
     @property
     def deployment(self) -> dict[str, Any] | None:
         """Our deployment, as the service lists it; None where it does not."""
         listed = self.service.get("deployments") or []
-        return next((one for one in listed if one.get("id") == self._live.deployment), None)
+        return next((item for item in listed if item.get("id") == self._live.deployment), None)
 
     @property
     def desired(self) -> int:
@@ -191,25 +191,25 @@ class Observation:
     @property
     def ours(self) -> list[dict[str, Any]]:
         """Those of our deployment."""
-        return [one for one in self.tasks if self._is_ours(one)]
+        return [task for task in self.tasks if self._is_ours(task)]
 
     @property
     def stopped(self) -> dict[str, dict[str, Any]]:
         """Tasks of our deployment that have stopped, by ARN."""
         return self._once(
-            "stopped", lambda: {one["taskArn"]: one for one in self._tasks("STOPPED") if self._is_ours(one)}
+            "stopped", lambda: {task["taskArn"]: task for task in self._tasks("STOPPED") if self._is_ours(task)}
         )
 
     @property
     def scaled_in(self) -> set[str]:
         """Those that autoscaling took away, which is no failure."""
-        return {arn for arn, one in self.stopped.items() if str(one.get("stoppedReason", "")).startswith(SCALED_IN)}
+        return {arn for arn, item in self.stopped.items() if str(item.get("stoppedReason", "")).startswith(SCALED_IN)}
 
     @property
     def newly_stopped(self) -> list[dict[str, Any]]:
         """Those that have stopped within the window, but for what autoscaling took away."""
         known = self.window.stopped if self.window else set(self.stopped)
-        return [one for arn, one in self.stopped.items() if arn not in known | self.scaled_in]
+        return [item for arn, item in self.stopped.items() if arn not in known | self.scaled_in]
 
     def _tasks(self, status: str) -> list[dict[str, Any]]:
         return tasks.describe_tasks(self._live.clients, self._live.plan, status)
@@ -228,7 +228,7 @@ class Observation:
 
     def _targets(self) -> list[dict[str, Any]]:
         targets = network.describe_targets(self._live.clients, self._live.plan)
-        return [one for one in targets if one["TargetHealth"]["State"] != "draining"]
+        return [target for target in targets if target["TargetHealth"]["State"] != "draining"]
 
     # --- once a round ---------------------------------------------------------------------------------------------
 

@@ -71,7 +71,7 @@ def wired_names(service: Any, target_group: str | None = None) -> list[str]:
         target_group: ARN; where the service has it, only its containers count.
     """
     wirings = _objects(service, "loadBalancers")
-    of_group = [one for one in wirings if target_group is not None and _value(one, "targetGroupArn") == target_group]
+    of_group = [item for item in wirings if target_group is not None and _value(item, "targetGroupArn") == target_group]
     names = [_value(wiring, "containerName") for wiring in of_group or wirings]
     return [name for name in names if isinstance(name, str)]
 
@@ -198,14 +198,20 @@ def _variables(container: LenientDict, key: str, value: str) -> list[tuple[str, 
 
 
 def _choose(containers: list[dict[str, Any]], names: Iterable[Any], port: int | None) -> dict[str, Any] | None:
-    named = [one for name in names if isinstance(name, str) for one in containers if _value(one, "name") == name]
-    fitting = [one for one in named or containers if port is not None and port in mapped_ports(one)]
+    named = [
+        container
+        for name in names
+        if isinstance(name, str)
+        for container in containers
+        if _value(container, "name") == name
+    ]
+    fitting = [item for item in named or containers if port is not None and port in mapped_ports(item)]
     if named:
         return (fitting or named)[0]
     if fitting:
-        return next((one for one in fitting if _is_essential(one)), fitting[0])
-    likely = [one for one in containers if mapped_ports(one)] or containers
-    essential = [one for one in likely if _is_essential(one)]
+        return next((item for item in fitting if _is_essential(item)), fitting[0])
+    likely = [container for container in containers if mapped_ports(container)] or containers
+    essential = [item for item in likely if _is_essential(item)]
     return next((some[0] for some in (essential, likely) if len(some) == 1), None)
 
 

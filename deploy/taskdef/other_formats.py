@@ -27,7 +27,7 @@ def of_content(content: Any) -> str | None:
         return None
     resources = content.get("Resources")
     if isinstance(resources, dict):
-        names = [name for name, one in resources.items() if _get(one, "Type") == "AWS::ECS::TaskDefinition"]
+        names = [name for name, resource in resources.items() if _get(resource, "Type") == "AWS::ECS::TaskDefinition"]
         which = f", whose resource {shown(names[0])} is the task definition" if names else ""
         return f"is a CloudFormation template{which}; {DEPLOYED}."
     if "AWSTemplateFormatVersion" in content or content.get("Type") == "AWS::ECS::TaskDefinition":
@@ -49,17 +49,19 @@ def _pascal(content: dict[str, Any]) -> str:
     if "containerDefinitions" not in content:
         keys = ("ContainerDefinitions", "Family", "RequiresCompatibilities", "TaskDefinition")
         return next((key for key in keys if key in content), "")
-    containers = [one for one in _objects(content) if "image" not in one and "name" not in one]
-    return next((key for key in ("Image", "Name") for one in containers if key in one), "")
+    containers = [item for item in _objects(content) if "image" not in item and "name" not in item]
+    return next((key for key in ("Image", "Name") for container in containers if key in container), "")
 
 
 def _images(content: dict[str, Any]) -> list[Any]:
-    return [one.get("image") for one in _objects(content)]
+    return [item.get("image") for item in _objects(content)]
 
 
 def _objects(content: dict[str, Any]) -> list[dict[str, Any]]:
     containers = content.get("containerDefinitions")
-    return [one for one in containers if isinstance(one, dict)] if isinstance(containers, list) else []
+    return (
+        [container for container in containers if isinstance(container, dict)] if isinstance(containers, list) else []
+    )
 
 
 def _of_object(content: dict[str, Any]) -> str | None:

@@ -51,21 +51,21 @@ def alone(engine: dict[str, str], registry: Registry, tmp_path: Path) -> Iterato
 
 
 def pushed(ecr: Ecr, image: str, env: dict[str, str]) -> tuple[str, list[str]]:
-    said: list[str] = []
-    return push.push({"ecr": ecr}, PLAN, image, env, said.append), said  # type: ignore[arg-type]  # as Clients answer
+    output: list[str] = []
+    return push.push({"ecr": ecr}, PLAN, image, env, output.append), output  # type: ignore[arg-type]  # as Clients answer
 
 
 def test_an_image_is_pushed_once_and_known_by_its_digest(
     alone: dict[str, str], image: str, registry: Registry, capfd: Any
 ) -> None:
     ecr = Ecr(registry)
-    digest, said = pushed(ecr, image, alone)
+    digest, output = pushed(ecr, image, alone)
     assert registry.holds(REPOSITORY, digest)
-    assert said == [f"Pushing {image} to {registry.host}/{REPOSITORY} …"]
+    assert output == [f"Pushing {image} to {registry.host}/{REPOSITORY} …"]
     assert "Pushed" in capfd.readouterr().err  # docker's own progress
-    again, said = pushed(ecr, image, alone)
+    again, output = pushed(ecr, image, alone)
     assert (again, ecr.asked_for_token) == (digest, 1)
-    assert said == [f"{registry.host}/{REPOSITORY}@{digest} is in ECR already; nothing is pushed."]
+    assert output == [f"{registry.host}/{REPOSITORY}@{digest} is in ECR already; nothing is pushed."]
 
 
 def test_a_refused_login_is_a_sentence(alone: dict[str, str], image: str, registry: Registry) -> None:

@@ -363,7 +363,9 @@ def _(good: Good) -> None:
 @fault("SUBNETS_FULL")
 def _(good: Good) -> None:
     good.stand_in(
-        "ec2", "DescribeSubnets", lambda answer: [one.update(AvailableIpAddressCount=1) for one in answer["Subnets"]]
+        "ec2",
+        "DescribeSubnets",
+        lambda answer: [subnet.update(AvailableIpAddressCount=1) for subnet in answer["Subnets"]],
     )
 
 
@@ -443,5 +445,5 @@ def publish(good: Good, version: str, manifest: bytes, files: dict[str, bytes], 
 
 def point(good: Good, folder: str, version: str, pin: str) -> None:
     """Let current.json name a version folder."""
-    told = {"format_version": 1, "folder": folder, "version": version, "sha256": pin}
-    good.put(f"{FOLDER}/current.json", json.dumps(told).encode())
+    output = {"format_version": 1, "folder": folder, "version": version, "sha256": pin}
+    good.put(f"{FOLDER}/current.json", json.dumps(output).encode())

@@ -169,7 +169,7 @@ class Good:
 
     def target_group(self, name: str, **changes: Any) -> str:
         """A target group that is right but for the changes; its ARN."""
-        wanted = {
+        expected = {
             "Protocol": "HTTP",
             "Port": 5000,
             "VpcId": self.ids["vpc"],
@@ -182,7 +182,7 @@ class Good:
             "Matcher": {"HttpCode": "200"},
             **changes,
         }
-        arn: str = self.client("elbv2").create_target_group(Name=name, **wanted)["TargetGroups"][0]["TargetGroupArn"]
+        arn: str = self.client("elbv2").create_target_group(Name=name, **expected)["TargetGroups"][0]["TargetGroupArn"]
         self.attribute(arn, "deregistration_delay.timeout_seconds", "30")
         return arn
 
@@ -305,8 +305,8 @@ class Good:
     @property
     def container(self) -> dict[str, Any]:
         """The container of the task definition."""
-        found: dict[str, Any] = self.task_definition["containerDefinitions"][0]
-        return found
+        result: dict[str, Any] = self.task_definition["containerDefinitions"][0]
+        return result
 
     def _service(self, **wiring: Any) -> None:
         ecs = self.client("ecs")
@@ -334,8 +334,8 @@ class Good:
 
     def policy(self, role: str) -> dict[str, Any]:
         """What a role may do."""
-        found: dict[str, Any] = self.client("iam").get_role_policy(RoleName=role, PolicyName="own")["PolicyDocument"]
-        return found
+        result: dict[str, Any] = self.client("iam").get_role_policy(RoleName=role, PolicyName="own")["PolicyDocument"]
+        return result
 
     def permit(self, role: str, statements: list[dict[str, Any]]) -> None:
         """Let a role do this and nothing else."""

@@ -22,7 +22,7 @@ have shown. Written by `python -m tests.deploy.codes_table`.
 
 def page() -> str:
     """The whole page."""
-    rows = (f"| `{one.code}` | {one.title} | {one.incident or ''} |" for one in explain.finding_codes().values())
+    rows = (f"| `{code.code}` | {code.title} | {code.incident or ''} |" for code in explain.finding_codes().values())
     return HEAD + "\n".join(rows) + "\n"
 
 

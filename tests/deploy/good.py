@@ -74,7 +74,7 @@ def changed(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def _variable(container: dict[str, Any], kind: str, name: str, value: Any) -> None:
     key, holds = ("environment", "value") if kind == "env" else ("secrets", "valueFrom")
-    kept = [one for one in container.get(key, []) if one["name"] != name]
+    kept = [item for item in container.get(key, []) if item["name"] != name]
     container[key] = kept if value is GONE else [*kept, {"name": name, holds: value}]
 
 

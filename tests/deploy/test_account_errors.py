@@ -101,8 +101,8 @@ def test_a_missing_permission_names_action_and_policy_line_and_hides_nothing(
 
 
 def test_the_resource_that_aws_itself_names_comes_before_the_plans(good: Good) -> None:
-    said = f"User: x is not authorized to perform: ecs:DescribeClusters on resource: {ECS}:cluster/other because no"
-    refuse(good, "ecs", "DescribeClusters", 400, "AccessDeniedException", said=said)
+    output = f"User: x is not authorized to perform: ecs:DescribeClusters on resource: {ECS}:cluster/other because no"
+    refuse(good, "ecs", "DescribeClusters", 400, "AccessDeniedException", said=output)
     finding = next(finding for finding in findings_of(good) if finding.code == "PERMISSION_MISSING")
     assert f"the credentials lack ecs:DescribeClusters on {ECS}:cluster/other" in finding.sentence
     assert finding.repair is not None

@@ -51,8 +51,8 @@ HOSTILE: dict[str, tuple[str, bytes]] = {
 
 def run(capsys: Any, *words: str) -> tuple[int, str, str]:
     code = cli.main(list(words))
-    told = capsys.readouterr()
-    return code, told.out, told.err
+    output = capsys.readouterr()
+    return code, output.out, output.err
 
 
 def judged(capsys: Any, path: Path, *words: str) -> tuple[int, dict[str, Any]]:
@@ -88,17 +88,17 @@ def test_what_is_no_file_or_too_large_is_not_read(option: str, here: Path, capsy
     (here / "folder").mkdir()
     with (here / "large").open("wb") as file:
         file.truncate(50 << 20)
-    said = {"pipe": "not a file", "folder": "not a file", "large": "52,428,800 bytes", "/dev/zero": "not a file"}
-    for name, words in {**said, "gone": "o such file"}.items():
+    output = {"pipe": "not a file", "folder": "not a file", "large": "52,428,800 bytes", "/dev/zero": "not a file"}
+    for name, words in {**output, "gone": "o such file"}.items():
         code, _, err = run(capsys, "preflight", "--offline", option, name)
         assert (code, words in err) == (2, True), err
 
 
 def test_with_json_what_cannot_be_read_is_a_finding(here: Path, capsys: Any) -> None:
-    code, found = judged(capsys, here / "gone.json")
+    code, result = judged(capsys, here / "gone.json")
     assert code == 2
-    assert found["ok"] is False
-    assert [one["code"] for one in found["findings"]] == ["INPUT_UNUSABLE"]
+    assert result["ok"] is False
+    assert [finding["code"] for finding in result["findings"]] == ["INPUT_UNUSABLE"]
 
 
 ENCODINGS = {
@@ -113,10 +113,10 @@ ENCODINGS = {
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_other_encodings_are_read_and_said(encoding: str, here: Path, capsys: Any) -> None:
     (here / "t.json").write_bytes(TEXT.encode(encoding))
-    code, found = judged(capsys, here / "t.json")
-    told = [one for one in found["findings"] if one["level"] in ("FAIL", "WARN")]
-    assert [one["code"] for one in told] == ["FILE_ENCODING"]
-    assert ENCODINGS[encoding] in told[0]["sentence"]
+    code, result = judged(capsys, here / "t.json")
+    output = [finding for finding in result["findings"] if finding["level"] in ("FAIL", "WARN")]
+    assert [item["code"] for item in output] == ["FILE_ENCODING"]
+    assert ENCODINGS[encoding] in output[0]["sentence"]
     assert code == 0
     assert judged(capsys, here / "t.json", "--strict")[0] == 2
 
@@ -130,11 +130,13 @@ def described(**more: Any) -> dict[str, Any]:
 
 def test_what_describe_prints_is_stripped_and_said(here: Path, capsys: Any) -> None:
     (here / "t.json").write_text(json.dumps(described()))
-    code, found = judged(capsys, here / "t.json")
-    told = {one["code"]: one["sentence"] for one in found["findings"] if one["level"] in ("FAIL", "WARN")}
-    assert set(told) == {"FILE_WRAPPER", "FILE_READ_ONLY"}
-    assert "taskDefinitionArn" in told["FILE_READ_ONLY"]
-    assert "stripped" in told["FILE_WRAPPER"]
+    code, result = judged(capsys, here / "t.json")
+    output = {
+        finding["code"]: finding["sentence"] for finding in result["findings"] if finding["level"] in ("FAIL", "WARN")
+    }
+    assert set(output) == {"FILE_WRAPPER", "FILE_READ_ONLY"}
+    assert "taskDefinitionArn" in output["FILE_READ_ONLY"]
+    assert "stripped" in output["FILE_WRAPPER"]
     assert code == 0
 
 
@@ -150,9 +152,9 @@ def test_fields_of_ecs_itself_are_read_before_they_are_stripped(
     more: dict[str, Any], code: str, exit_code: int, here: Path, capsys: Any
 ) -> None:
     (here / "t.json").write_text(json.dumps(described(**more)))
-    ended, found = judged(capsys, here / "t.json")
-    told = {one["code"] for one in found["findings"] if one["level"] in ("FAIL", "WARN")}
-    assert told == {"FILE_WRAPPER", "FILE_READ_ONLY", code}
+    ended, result = judged(capsys, here / "t.json")
+    output = {finding["code"] for finding in result["findings"] if finding["level"] in ("FAIL", "WARN")}
+    assert output == {"FILE_WRAPPER", "FILE_READ_ONLY", code}
     assert ended == exit_code
 
 
@@ -160,32 +162,35 @@ def test_a_task_definition_in_yaml_is_read_too(here: Path, capsys: Any) -> None:
     import yaml
 
     (here / "t.yaml").write_text(yaml.safe_dump(good.task()))
-    code, found = judged(capsys, here / "t.yaml")
-    assert (code, found["counts"]["FAIL"], found["counts"]["WARN"]) == (0, 0, 0)
+    code, result = judged(capsys, here / "t.yaml")
+    assert (code, result["counts"]["FAIL"], result["counts"]["WARN"]) == (0, 0, 0)
 
 
 def test_a_mismatch_names_both_values_without_any_plan(here: Path, capsys: Any) -> None:
     change = {"c.portMappings.0.containerPort": 8080}
     (here / "t.json").write_text(json.dumps(good.changed(good.task(), change)))
-    code, found = judged(capsys, here / "t.json")
-    (told,) = [one for one in found["findings"] if one["level"] == "FAIL"]
+    code, result = judged(capsys, here / "t.json")
+    (output,) = [finding for finding in result["findings"] if finding["level"] == "FAIL"]
     assert code == 2
-    assert found["ok"] is False
-    assert "5000" in told["sentence"]
-    assert "8080" in told["sentence"]
-    assert {place["value"] for place in told["places"]} == {5000, 8080}
+    assert result["ok"] is False
+    assert "5000" in output["sentence"]
+    assert "8080" in output["sentence"]
+    assert {place["value"] for place in output["places"]} == {5000, 8080}
     code, out, _ = run(capsys, "preflight", "--task-definition", "t.json", "--offline")
     assert code == 2
-    assert told["sentence"].split(":")[0][:40] in out
+    assert output["sentence"].split(":")[0][:40] in out
     assert "1 FAIL" in out
 
 
 def test_a_contract_from_a_file_is_what_counts(here: Path, capsys: Any) -> None:
     (here / "t.json").write_text(TEXT)
     (here / "c.json").write_text(json.dumps({**good.contract(port=9000), "a_later_field": 1}))
-    code, found = judged(capsys, here / "t.json", "--contract", "c.json")
+    code, result = judged(capsys, here / "t.json", "--contract", "c.json")
     assert code == 2
-    assert {one["code"] for one in found["findings"] if one["level"] == "FAIL"} == {"PORT_MISMATCH", "HEALTH_PORT"}
+    assert {finding["code"] for finding in result["findings"] if finding["level"] == "FAIL"} == {
+        "PORT_MISMATCH",
+        "HEALTH_PORT",
+    }
 
 
 def test_the_port_of_this_shell_is_not_the_image_s(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,8 +207,8 @@ def test_init_writes_a_plan_once_that_is_right_in_every_phase(here: Path, capsys
     assert run(capsys, "init")[0] == 2
     for phase in plan.PHASES:
         code, out, _ = run(capsys, "preflight", "--offline", "--json", "--phase", phase, "--digest", good.DIGEST)
-        found = json.loads(out)
-        assert (code, found["ok"], found["counts"]["WARN"]) == (0, True, 0)
+        result = json.loads(out)
+        assert (code, result["ok"], result["counts"]["WARN"]) == (0, True, 0)
 
 
 def test_without_a_phase_all_four_are_judged_and_each_fault_is_told_once(here: Path, capsys: Any) -> None:
@@ -211,11 +216,13 @@ def test_without_a_phase_all_four_are_judged_and_each_fault_is_told_once(here: P
     text = (here / "trail.yaml").read_text()
     (here / "trail.yaml").write_text(text.replace("interval: 10", "interval: 1").replace('"600"', '"many"'))
     code, out, _ = run(capsys, "preflight", "--offline", "--json")
-    told = {one["code"]: one["sentence"] for one in json.loads(out)["findings"] if one["level"] == "FAIL"}
+    output = {
+        finding["code"]: finding["sentence"] for finding in json.loads(out)["findings"] if finding["level"] == "FAIL"
+    }
     assert code == 2
     assert json.loads(out)["counts"]["FAIL"] == 2
-    assert told["SETTING_VALUE"].startswith("In phase full: SHINE_RATE_PER_MINUTE is")
-    assert told["HEALTH_RANGE"].startswith("healthCheck.interval is 1")
+    assert output["SETTING_VALUE"].startswith("In phase full: SHINE_RATE_PER_MINUTE is")
+    assert output["HEALTH_RANGE"].startswith("healthCheck.interval is 1")
 
 
 @pytest.mark.usefixtures("here")
@@ -229,8 +236,8 @@ def test_render_prints_what_is_rendered(capsys: Any) -> None:
 
 def test_offline_the_other_parts_are_skipped_with_their_reason(here: Path, capsys: Any) -> None:
     (here / "t.json").write_text(TEXT)
-    _, found = judged(capsys, here / "t.json")
-    skipped = {one["code"]: one["sentence"] for one in found["findings"] if one["level"] == "SKIP"}
+    _, result = judged(capsys, here / "t.json")
+    skipped = {finding["code"]: finding["sentence"] for finding in result["findings"] if finding["level"] == "SKIP"}
     assert set(skipped) == {"IMAGE_ON_TRIAL", "ACCOUNT_ASKED"}
     assert all("--offline" in sentence for sentence in skipped.values())
 
@@ -249,24 +256,24 @@ def test_an_unknown_code_is_answered_with_the_nearest(capsys: Any) -> None:
     assert "did you mean PORT_MISMATCH?" in err
 
 
-BOTH = sorted(code for code, one in explain.meanings().items() if one.finding and one.cause)
+BOTH = sorted(code for code, meaning in explain.meanings().items() if meaning.finding and meaning.cause)
 
 
 @pytest.mark.parametrize("command", ["explain", "why"])
 @pytest.mark.parametrize("code", ["PORT_MISMATCH", "HEALTH_FLAPPING", *BOTH])
 def test_both_commands_look_a_code_up_in_one_table(command: str, code: str, capsys: Any) -> None:
-    found = explain.meanings()[code]
+    result = explain.meanings()[code]
     ended, out, _ = run(capsys, command, code)
     assert ended == 0
-    for part in (found.finding and found.finding.why, found.cause and found.cause.repair):
+    for part in (result.finding and result.finding.why, result.cause and result.cause.repair):
         assert " ".join((part or "").split()) in " ".join(out.split())
-    told = json.loads(run(capsys, command, code, "--json")[1])
-    assert set(told) == {"code", "title", "why", "incident", "looks", "repair", "deterministic", "harmless"}
-    assert told["why"] == (found.finding.why if found.finding else None)
-    assert told["looks"] == (found.cause.looks if found.cause else None)
-    one = (found.cause or found.finding) if command == "why" else (found.finding or found.cause)
+    output = json.loads(run(capsys, command, code, "--json")[1])
+    assert set(output) == {"code", "title", "why", "incident", "looks", "repair", "deterministic", "harmless"}
+    assert output["why"] == (result.finding.why if result.finding else None)
+    assert output["looks"] == (result.cause.looks if result.cause else None)
+    one = (result.cause or result.finding) if command == "why" else (result.finding or result.cause)
     assert one is not None
-    assert told["title"] == one.title
+    assert output["title"] == one.title
 
 
 def test_some_codes_are_a_finding_and_a_cause() -> None:
@@ -288,8 +295,8 @@ def test_all_codes_are_listed_findings_and_causes(capsys: Any) -> None:
     listed = [line.split()[0] for line in out.splitlines()]
     assert listed == sorted(listed)
     assert {"PORT_MISMATCH", "HEALTH_FLAPPING", "USAGE_WRONG"} <= set(listed)
-    told = json.loads(run(capsys, "explain", "--json")[1])
-    assert [one["code"] for one in told] == listed
+    output = json.loads(run(capsys, "explain", "--json")[1])
+    assert [item["code"] for item in output] == listed
 
 
 def test_the_schema_knows_every_key_of_the_plan(capsys: Any) -> None:

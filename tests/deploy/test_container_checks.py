@@ -57,11 +57,11 @@ def test_limits_come_from_the_task_definition_and_else_from_ecs() -> None:
             },
         ],
     }
-    found = task(definition, contract())
-    assert (found.memory_mib, found.cpus, found.port) == (1536, 0.5, 5000)
-    assert (found.start_period, found.patience, found.timeout, found.stop) == (60, 90, 5, 30)
-    assert found.architecture == "X86_64"
-    assert found.container["name"] == "shine"
+    result = task(definition, contract())
+    assert (result.memory_mib, result.cpus, result.port) == (1536, 0.5, 5000)
+    assert (result.start_period, result.patience, result.timeout, result.stop) == (60, 90, 5, 30)
+    assert result.architecture == "X86_64"
+    assert result.container["name"] == "shine"
 
 
 def test_a_setting_that_depends_on_a_secret_finds_a_stand_in_that_the_image_takes() -> None:

@@ -13,17 +13,17 @@ from tests.deploy import good
 
 def unprinted(model: _Part, printed: Any, place: str = "") -> list[str]:
     """Fields of a model that stand in no printed contract; JSON schema has its own names and keeps out most."""
-    found = []
+    result = []
     for name in type(model).model_fields:
-        value, told = getattr(model, name), printed.get(name, ...)
-        if told is ...:
-            found.append(f"{place}{name}")
+        value, output = getattr(model, name), printed.get(name, ...)
+        if output is ...:
+            result.append(f"{place}{name}")
         for one, other in zip(
-            value if isinstance(value, list) else [value], told if isinstance(told, list) else [told], strict=True
+            value if isinstance(value, list) else [value], output if isinstance(output, list) else [output], strict=True
         ):
             if isinstance(one, _Part) and not isinstance(one, contracts.Schema):
-                found += unprinted(one, other, f"{place}{name}.")
-    return found
+                result += unprinted(one, other, f"{place}{name}.")
+    return result
 
 
 def test_what_the_rollout_reads_the_image_prints() -> None:

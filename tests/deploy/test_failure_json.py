@@ -60,22 +60,22 @@ def failed(capsys: Any, code: int, *words: str) -> dict[str, Any]:
     capsys.readouterr()
     assert cli.main([*words, "--json"]) == code
     out, err = capsys.readouterr()
-    told: dict[str, Any] = json.loads(out)
-    assert told.keys() >= SHAPE
-    assert (told["ok"], told["exit"]) == (False, code)
-    first = told["findings"][0]
-    assert (first["level"], told["error"]) == ("FAIL", first["sentence"])
+    output: dict[str, Any] = json.loads(out)
+    assert output.keys() >= SHAPE
+    assert (output["ok"], output["exit"]) == (False, code)
+    first = output["findings"][0]
+    assert (first["level"], output["error"]) == ("FAIL", first["sentence"])
     assert first["code"] in meanings()
-    assert sum(told["counts"].values()) == len(told["findings"])
+    assert sum(output["counts"].values()) == len(output["findings"])
     assert "Traceback" not in err
-    return told
+    return output
 
 
 @pytest.mark.parametrize("words", FAILING.values(), ids=FAILING)
 def test_a_command_that_fails_says_why_in_one_form(words: list[str], capsys: Any) -> None:
-    told = failed(capsys, 2, *words)
-    assert told.keys() == SHAPE
-    assert [one["code"] for one in told["findings"]] == ["INPUT_UNUSABLE"]
+    output = failed(capsys, 2, *words)
+    assert output.keys() == SHAPE
+    assert [finding["code"] for finding in output["findings"]] == ["INPUT_UNUSABLE"]
     assert cli.main(words) == 2
     out, err = capsys.readouterr()
     assert (out, err.startswith("trail: "), err.count("\n")) == ("", True, 1)
@@ -90,10 +90,10 @@ def test_a_wrong_command_line_is_a_finding_too(words: list[str], capsys: Any) ->
     capsys.readouterr()
     code = cli.main([words[0], "--json", *words[1:]])
     out, err = capsys.readouterr()
-    told = json.loads(out)
-    assert (code, told.keys(), told["exit"], told["ok"]) == (2, SHAPE, 2, False)
-    assert [one["code"] for one in told["findings"]] == ["USAGE_WRONG"]
-    assert told["error"] in err
+    output = json.loads(out)
+    assert (code, output.keys(), output["exit"], output["ok"]) == (2, SHAPE, 2, False)
+    assert [finding["code"] for finding in output["findings"]] == ["USAGE_WRONG"]
+    assert output["error"] in err
     assert err.startswith("Usage: trail ")
 
 
@@ -146,9 +146,9 @@ def test_what_stands_in_the_way_of_a_rollout_is_a_finding(
     error: Exception, code: int, finding: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rollout, "prepared", raising(error))
-    told = failed(capsys, code, "up", "simple")
-    assert told["findings"][0]["code"] == finding
-    assert told.keys() == SHAPE | {"sentence", "attempt"}
+    output = failed(capsys, code, "up", "simple")
+    assert output["findings"][0]["code"] == finding
+    assert output.keys() == SHAPE | {"sentence", "attempt"}
 
 
 @pytest.mark.parametrize("words", [["diff"], ["apply"]])
@@ -157,9 +157,9 @@ def test_an_interrupted_change_of_the_stack_says_how_to_go_on(
 ) -> None:
     Path("trail.yaml").write_text(json.dumps(infra_plans.content(infra_plans.infras()["public"])))
     monkeypatch.setattr(infra, words[0], raising(KeyboardInterrupt))
-    told = failed(capsys, 130, "infra", *words)
-    assert told["findings"][0]["code"] == "INTERRUPTED"
-    assert "`trail infra diff" in told["error"]
+    output = failed(capsys, 130, "infra", *words)
+    assert output["findings"][0]["code"] == "INTERRUPTED"
+    assert "`trail infra diff" in output["error"]
 
 
 def test_a_change_of_the_stack_that_is_not_confirmed_is_a_finding_beside_the_changes(
@@ -167,20 +167,20 @@ def test_a_change_of_the_stack_that_is_not_confirmed_is_a_finding_beside_the_cha
 ) -> None:
     Path("trail.yaml").write_text(json.dumps(infra_plans.content(infra_plans.infras()["public"])))
     monkeypatch.setattr(infra, "apply", lambda *_: None)
-    told = failed(capsys, 2, "infra", "apply")
-    assert told["findings"][0]["code"] == "NOT_CONFIRMED"
-    assert told.keys() == SHAPE | {"stack", "applied", "outputs", "changes"}
-    assert told["applied"] is False
+    output = failed(capsys, 2, "infra", "apply")
+    assert output["findings"][0]["code"] == "NOT_CONFIRMED"
+    assert output.keys() == SHAPE | {"stack", "applied", "outputs", "changes"}
+    assert output["applied"] is False
 
 
 def test_in_preflights_own_report_the_worst_comes_first(capsys: Any) -> None:
     Path("t.json").write_text(json.dumps(good.changed(good.task(), {"c.portMappings.0.containerPort": 8080})))
     capsys.readouterr()
     assert cli.main(["preflight", "--offline", "--task-definition", "t.json", "--json"]) == 2
-    told = json.loads(capsys.readouterr().out)
-    levels = [one["level"] for one in told["findings"]]
+    output = json.loads(capsys.readouterr().out)
+    levels = [finding["level"] for finding in output["findings"]]
     assert levels == sorted(levels, key=["FAIL", "WARN", "SKIP", "OK"].index)
-    assert (levels[0], told["ok"]) == ("FAIL", False)
+    assert (levels[0], output["ok"]) == ("FAIL", False)
 
 
 ATTEMPT = attempt("a1", "hybrid", "gate_failed", cause="metrics_there", sentence="It fails.")
@@ -205,16 +205,23 @@ RESULTS: dict[str, tuple[Result, str]] = {
 
 @pytest.mark.parametrize(("result", "code"), RESULTS.values(), ids=RESULTS)
 def test_a_rollout_that_fails_has_its_reason_as_its_first_finding(result: Result, code: str) -> None:
-    told = rollout.json_report(result)
-    assert told.keys() == SHAPE | {"sentence", "attempt"}
-    assert (told["ok"], told["exit"], told["error"], told["sentence"]) == (False, result.exit, "It fails.", "It fails.")
-    assert [(one["code"], one["level"], one["sentence"]) for one in told["findings"]] == [(code, "FAIL", "It fails.")]
+    output = rollout.json_report(result)
+    assert output.keys() == SHAPE | {"sentence", "attempt"}
+    assert (output["ok"], output["exit"], output["error"], output["sentence"]) == (
+        False,
+        result.exit,
+        "It fails.",
+        "It fails.",
+    )
+    assert [(finding["code"], finding["level"], finding["sentence"]) for finding in output["findings"]] == [
+        (code, "FAIL", "It fails.")
+    ]
     assert code in finding_codes() or code in meanings()
 
 
 def test_the_gate_that_failed_stands_in_the_finding() -> None:
-    (told,) = rollout.json_report(RESULTS["a gate"][0])["findings"]
-    assert told["places"] == [{"where": "gate", "value": "metrics_there"}]
+    (output,) = rollout.json_report(RESULTS["a gate"][0])["findings"]
+    assert output["places"] == [{"where": "gate", "value": "metrics_there"}]
 
 
 def test_what_preflight_found_before_a_rollout_comes_worst_first() -> None:
@@ -223,12 +230,12 @@ def test_what_preflight_found_before_a_rollout_comes_worst_first() -> None:
         warn("KEEP_ALIVE", "Doubtful.", repair="Look."),
         fail("TARGET_TYPE", "Wrong.", repair="Change it."),
     )
-    told = rollout.json_report(Result(exits.FOUND, "Preflight: Wrong. Nothing was changed.", ATTEMPT, findings))
-    assert [one["code"] for one in told["findings"]] == ["TARGET_TYPE", "KEEP_ALIVE", "PORT_MISMATCH"]
-    assert (told["error"], told["counts"]) == ("Wrong.", {"FAIL": 1, "WARN": 1, "SKIP": 0, "OK": 1})
+    output = rollout.json_report(Result(exits.FOUND, "Preflight: Wrong. Nothing was changed.", ATTEMPT, findings))
+    assert [finding["code"] for finding in output["findings"]] == ["TARGET_TYPE", "KEEP_ALIVE", "PORT_MISMATCH"]
+    assert (output["error"], output["counts"]) == ("Wrong.", {"FAIL": 1, "WARN": 1, "SKIP": 0, "OK": 1})
 
 
 def test_a_rollout_that_succeeds_has_the_same_keys_but_for_the_error() -> None:
-    told = rollout.json_report(Result(exits.FINE, "Phase simple is proven.", attempt("a1", "simple")))
-    assert told.keys() == (SHAPE | {"sentence", "attempt"}) - {"error"}
-    assert (told["ok"], told["exit"], told["findings"], told["attempt"]["id"]) == (True, 0, [], "a1")
+    output = rollout.json_report(Result(exits.FINE, "Phase simple is proven.", attempt("a1", "simple")))
+    assert output.keys() == (SHAPE | {"sentence", "attempt"}) - {"error"}
+    assert (output["ok"], output["exit"], output["findings"], output["attempt"]["id"]) == (True, 0, [], "a1")

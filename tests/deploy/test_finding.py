@@ -84,7 +84,7 @@ def test_what_aws_answers_to_preflight_can_be_printed(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(import_module("deploy.verify.account.run"), "ACCOUNT_CHECKS", {"the service": hostile})
     findings = run_account_checks(good.plan(), good.task(), parse(good.contract()), None, "full")
-    assert [one.code for one in findings] == ["SERVICE", "AWS_UNFORESEEN"]
+    assert [item.code for item in findings] == ["SERVICE", "AWS_UNFORESEEN"]
     printed(report.text(findings, all_of_them=True, colours=False))
 
 
@@ -163,9 +163,9 @@ def test_changes_of_a_stack_can_be_printed(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_what_was_read_of_a_running_service_can_be_printed(tmp_path: Path) -> None:
-    found = ImportedValues(source=HOSTILE, missing={"weights": HOSTILE}, notes=[HOSTILE])
-    found.findings.append(fail("CODE", HOSTILE, ("where", HOSTILE), repair=HOSTILE))
-    printed(summarize(found, f"{json.dumps(HOSTILE)}: 1", tmp_path / "trail.yaml").text)
+    result = ImportedValues(source=HOSTILE, missing={"weights": HOSTILE}, notes=[HOSTILE])
+    result.findings.append(fail("CODE", HOSTILE, ("where", HOSTILE), repair=HOSTILE))
+    printed(summarize(result, f"{json.dumps(HOSTILE)}: 1", tmp_path / "trail.yaml").text)
 
 
 def test_an_argument_that_is_none_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,8 +71,8 @@ def scale(good: Good) -> None:
 
 def run(capsys: Any, *words: str) -> tuple[int, str, str]:
     code = cli.main(["init", *words])
-    said = capsys.readouterr()
-    return code, said.out, said.err
+    output = capsys.readouterr()
+    return code, output.out, output.err
 
 
 def test_a_whole_service_becomes_a_plan_that_renders_what_runs(good: Good, here: Path, capsys: Any) -> None:
@@ -101,7 +101,7 @@ def test_its_comments_are_those_of_the_example(good: Good, here: Path, capsys: A
     example = EXAMPLE.read_text().splitlines()
     comments = [line.rpartition(" #")[2] for line in example if " #" in line and "SHINE_" not in line]
     assert len(comments) > 20
-    assert [one for one in comments if not any(one in line for line in made)] == []
+    assert [comment for comment in comments if not any(comment in line for line in made)] == []
     assert made[0] == f"# Read from the service {SERVICE} in us-east-1; what says TODO could not be found there."
 
 
@@ -127,9 +127,9 @@ def test_what_could_not_be_found_stays_open_and_is_said(good: Good, here: Path, 
         assert f"# TODO {place.rpartition('.')[2]}: " in text
     assert "# domain: https://api.shine.example" in text, "the example shows how it is written"
     assert "The plan is not complete yet: trail.yaml: domain: Field required." in out
-    found = yaml.safe_load(text)
-    assert not {"domain", "weights", "secrets"} & found.keys()
-    assert found["size"] == {"cpu": 1024, "memory": 2048, "architecture": "X86_64", "tasks": 2}
+    result = yaml.safe_load(text)
+    assert not {"domain", "weights", "secrets"} & result.keys()
+    assert result["size"] == {"cpu": 1024, "memory": 2048, "architecture": "X86_64", "tasks": 2}
 
 
 def test_a_secret_in_plain_is_refused_and_told_and_nowhere_written(good: Good, here: Path, capsys: Any) -> None:
@@ -138,9 +138,9 @@ def test_a_secret_in_plain_is_refused_and_told_and_nowhere_written(good: Good, h
     code, out, err = run(capsys, "--from-service", SERVICE)
     assert code == exits.FOUND
     assert PLAIN_KEY not in (here / "trail.yaml").read_text() + out + err
-    said = " ".join(out.split())
-    assert "SHINE_API_KEYS is a secret of the image, but its value is written in environment." in said
-    assert '"DB_PASSWORD" looks like a secret' in said
+    output = " ".join(out.split())
+    assert "SHINE_API_KEYS is a secret of the image, but its value is written in environment." in output
+    assert '"DB_PASSWORD" looks like a secret' in output
     assert "no settings of the image: DB_PASSWORD, SOME_URL" in out
     assert "TODO  secrets: The task definition names no secret" in out
 
@@ -149,11 +149,11 @@ def test_a_secret_in_plain_is_refused_and_told_and_nowhere_written(good: Good, h
 def test_programs_get_json(good: Good, capsys: Any) -> None:
     run_phase(good, SHINE_API_KEYS=PLAIN_KEY)
     code, out, _ = run(capsys, "--from-service", SERVICE, "--json")
-    found = json.loads(out)
+    result = json.loads(out)
     assert code == exits.FOUND
-    assert (found["written"], found["loads"]) == ("trail.yaml", True)
-    assert found["todo"].keys() == {"size.most_tasks"}
-    assert [one["code"] for one in found["findings"]] == ["SECRET_IN_PLAIN"]
+    assert (result["written"], result["loads"]) == ("trail.yaml", True)
+    assert result["todo"].keys() == {"size.most_tasks"}
+    assert [finding["code"] for finding in result["findings"]] == ["SECRET_IN_PLAIN"]
 
 
 def test_a_file_that_is_there_stays_and_nobody_is_asked(good: Good, here: Path, capsys: Any) -> None:
@@ -199,8 +199,8 @@ def test_a_missing_permission_leaves_open_what_needs_it_and_names_it(good: Good,
     def refused(model: Any, **_: Any) -> Any:
         if model.name != "DescribeTargetGroups":
             return None
-        said = "User: x is not authorized to perform: elasticloadbalancing:DescribeTargetGroups because no policy"
-        return AWSResponse("", 403, {}, None), {"Error": {"Code": "AccessDenied", "Message": said}}
+        output = "User: x is not authorized to perform: elasticloadbalancing:DescribeTargetGroups because no policy"
+        return AWSResponse("", 403, {}, None), {"Error": {"Code": "AccessDenied", "Message": output}}
 
     good.session.events.register("before-call.elastic-load-balancing-v2", refused)
     code, out, _ = run(capsys, "--from-service", SERVICE)
@@ -243,8 +243,8 @@ def test_of_several_containers_the_one_that_serves_is_read(good: Good, here: Pat
     good.rewire(containerName=good.plan.service, containerPort=8080)
     unwired(good)
     _, out, _ = run(capsys, "--from-service", SERVICE)
-    found = yaml.safe_load((here / "trail.yaml").read_text())
-    assert found["settings"]["SHINE_QUALITY"] == "30"
+    result = yaml.safe_load((here / "trail.yaml").read_text())
+    assert result["settings"]["SHINE_QUALITY"] == "30"
     assert "repository" not in out
     assert "A plan has one container; a rollout would remove log_router." in out
 
@@ -291,10 +291,14 @@ def test_alarms_that_stop_a_deployment_are_kept(good: Good, here: Path, capsys: 
     ["plain", "00123", "yes", "null", "1e3", "a: b", "it's # odd", "two\nlines", "ü\u2028x", "{a}", "", "x:", "-1"],
 )
 def test_any_value_comes_back_as_the_text_that_it_was(value: str) -> None:
-    seen = ImportedValues("x")
-    seen.values |= {"service": value, "settings": {"SHINE_QUALITY": value}, "alarms": [value, value]}
-    found = yaml.safe_load(begin.written(EXAMPLE.read_text(), seen))
-    assert (found["service"], found["settings"], found["alarms"]) == (value, {"SHINE_QUALITY": value}, [value, value])
+    observed = ImportedValues("x")
+    observed.values |= {"service": value, "settings": {"SHINE_QUALITY": value}, "alarms": [value, value]}
+    result = yaml.safe_load(begin.written(EXAMPLE.read_text(), observed))
+    assert (result["service"], result["settings"], result["alarms"]) == (
+        value,
+        {"SHINE_QUALITY": value},
+        [value, value],
+    )
 
 
 def test_every_key_of_a_plan_but_infra_stands_in_the_example() -> None:

@@ -102,7 +102,7 @@ def ready(aws: Any, name: str) -> Any:
             ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.1.{n}.0/24", AvailabilityZone=f"{REGION}{'ab'[n % 2]}")
             for n in range(4)
         ]
-        ids = [one["Subnet"]["SubnetId"] for one in subnets]
+        ids = [subnet["Subnet"]["SubnetId"] for subnet in subnets]
         chosen |= {"vpc_id": vpc, "load_balancer_subnets": ids[:2]}
         network = {"network": {"subnets": ids[2:], "security_groups": ["sg-0a1b2c3d4e5f60716"]}}
     if "load_balancer" in chosen.get("adopt", {}):
@@ -122,26 +122,26 @@ def ready(aws: Any, name: str) -> Any:
 
 @pytest.mark.parametrize("name", APPLICABLE)
 def test_each_choice_is_applied_and_then_nothing_is_left_to_do(aws: Any, name: str) -> None:
-    found = ready(aws, name)
-    outputs = made(aws, found)
+    result = ready(aws, name)
+    outputs = made(aws, result)
     assert {"Subnets", "SecurityGroup", "TargetGroup", "Listener", "TaskRole", "ExecutionRole"} <= set(outputs)
     assert outputs["TaskRole"] != outputs["ExecutionRole"]
     kinds = {
-        one.get("ResourceType")
-        for one in aws.client("cloudformation", region_name=REGION).describe_stack_resources(
+        resource.get("ResourceType")
+        for resource in aws.client("cloudformation", region_name=REGION).describe_stack_resources(
             StackName="shine-api-gateway-infra"
         )["StackResources"]
     }
-    assert ("AWS::EC2::VPC" in kinds) == (found.infra.vpc != "existing")
-    assert ("AWS::EC2::NatGateway" in kinds) == (found.infra.vpc == "private-nat")
-    adopt = found.infra.adopt
+    assert ("AWS::EC2::VPC" in kinds) == (result.infra.vpc != "existing")
+    assert ("AWS::EC2::NatGateway" in kinds) == (result.infra.vpc == "private-nat")
+    adopt = result.infra.adopt
     assert ("AWS::ECS::Cluster" in kinds) == (adopt.cluster is None)
     assert ("AWS::ECR::Repository" in kinds) == (adopt.repository is None)
     assert ("AWS::S3::Bucket" in kinds) == (adopt.weights_bucket is None)
     assert ("AWS::Logs::LogGroup" in kinds) == (adopt.log_group is None)
     assert ("AWS::ElasticLoadBalancingV2::LoadBalancer" in kinds) == (adopt.load_balancer is None)
     assert ("AWS::ElasticLoadBalancingV2::ListenerRule" in kinds) == (adopt.listener is not None)
-    assert infra.diff(aws, found, contract()) == []
+    assert infra.diff(aws, result, contract()) == []
 
 
 def test_what_stands_there_then_is_what_the_template_says(aws: Any) -> None:
@@ -155,21 +155,21 @@ def test_what_stands_there_then_is_what_the_template_says(aws: Any) -> None:
     assert (rule["FromPort"], rule["ToPort"], rule["IpRanges"]) == (5000, 5000, [])
     assert len(rule["UserIdGroupPairs"]) == 1
     subnets = ec2.describe_subnets(SubnetIds=outputs["Subnets"].split(","))["Subnets"]
-    assert len({one["AvailabilityZone"] for one in subnets}) == 2
+    assert len({subnet["AvailabilityZone"] for subnet in subnets}) == 2
     (repository,) = aws.client("ecr", region_name=REGION).describe_repositories()["repositories"]
     assert (repository["imageTagMutability"], repository["repositoryName"]) == ("IMMUTABLE", "shine-api-gateway")
     bucket = outputs["Weights"].removeprefix("s3://").partition("/")[0]
-    assert [one["Name"] for one in aws.client("s3").list_buckets()["Buckets"]] == [bucket]
+    assert [item["Name"] for item in aws.client("s3").list_buckets()["Buckets"]] == [bucket]
     (log,) = aws.client("logs", region_name=REGION).describe_log_groups()["logGroups"]
     assert (log["logGroupName"], log["retentionInDays"]) == ("/ecs/shine-api-gateway", 30)
 
 
 def test_a_diff_says_what_would_be_added_and_leaves_nothing_behind(aws: Any) -> None:
     changes = infra.diff(aws, ready(aws, "public"), contract())
-    assert {one.verb for one in changes} == {"add"}
-    assert "  add TargetGroup (ElasticLoadBalancingV2::TargetGroup)" in [one.describe() for one in changes]
+    assert {change.verb for change in changes} == {"add"}
+    assert "  add TargetGroup (ElasticLoadBalancingV2::TargetGroup)" in [change.describe() for change in changes]
     cloud = aws.client("cloudformation", region_name=REGION)
-    live = [one for one in cloud.list_stacks()["StackSummaries"] if one["StackStatus"] != "DELETE_COMPLETE"]
+    live = [summary for summary in cloud.list_stacks()["StackSummaries"] if summary["StackStatus"] != "DELETE_COMPLETE"]
     assert live == []
     assert aws.client("ecr", region_name=REGION).describe_repositories()["repositories"] == []
 
@@ -188,7 +188,7 @@ def test_a_changed_parameter_is_a_change_and_refused_it_leaves_the_stack_alone(a
     assert infra.apply(aws, later, contract(), refuse, lambda _: None) is None
     assert len(asked) == 1
     waiting = cloud.list_change_sets(StackName="shine-api-gateway-infra")["Summaries"]
-    assert not [one for one in waiting if one["ExecutionStatus"] == "AVAILABLE"]
+    assert not [item for item in waiting if item["ExecutionStatus"] == "AVAILABLE"]
     logs = aws.client("logs", region_name=REGION)
     assert logs.describe_log_groups()["logGroups"][0]["retentionInDays"] == 30
 
@@ -206,11 +206,11 @@ def run(*arguments: str) -> int:
 @pytest.fixture
 def written(tmp_path: Path, aws: Any) -> Path:
     """trail.yaml of a team that has nothing yet but a certificate."""
-    found = content(infras()["public"] | {"adopt": {"certificate": certificate(aws)}})
+    result = content(infras()["public"] | {"adopt": {"certificate": certificate(aws)}})
     for part in ("network", "roles", "load_balancer"):
-        del found[part]
+        del result[part]
     path = tmp_path / "trail.yaml"
-    path.write_text(yaml.safe_dump(found))
+    path.write_text(yaml.safe_dump(result))
     return path
 
 
@@ -220,9 +220,9 @@ def test_a_team_with_nothing_gets_the_rest_of_its_plan(written: Path, capsys: py
     assert run("apply", "--plan", str(written)) == exits.FOUND
     assert "Not a terminal; pass --yes" in capsys.readouterr().err
     assert run("apply", "--plan", str(written), "--yes") == exits.FINE
-    said = capsys.readouterr()
-    told = said.out.partition("trail.yaml must say:\n")[2]
-    whole = parse(yaml.safe_load(written.read_text()) | yaml.safe_load(told), "trail.yaml")
+    message = capsys.readouterr()
+    output = message.out.partition("trail.yaml must say:\n")[2]
+    whole = parse(yaml.safe_load(written.read_text()) | yaml.safe_load(output), "trail.yaml")
     assert whole.network.assign_public_ip is True, "no NAT, no endpoints: without it no image is pulled"
     assert whole.roles.task != whole.roles.execution
     assert len(whole.alarms) == 6, "5xx, p95, unhealthy hosts, and degradation in each of three phases"
@@ -232,27 +232,27 @@ def test_a_team_with_nothing_gets_the_rest_of_its_plan(written: Path, capsys: py
 
 def test_the_alarms_that_stop_a_rollout_go_into_the_plan_by_name() -> None:
     outputs = dict.fromkeys(template()["Outputs"], "x") | {"RolloutAlarms": "shine-5xx,shine-p95"}
-    told = yaml.safe_load(infra.snippet(plan(infras()["public"]), outputs))
-    assert told["alarms"] == ["shine-5xx", "shine-p95"]
+    output = yaml.safe_load(infra.snippet(plan(infras()["public"]), outputs))
+    assert output["alarms"] == ["shine-5xx", "shine-p95"]
 
 
 def codes(capsys: pytest.CaptureFixture[str]) -> list[str]:
     """The codes of the findings that a command ended with, from its JSON."""
-    told = json.loads(capsys.readouterr().out)
-    assert told["ok"] is False
-    return [one["code"] for one in told["findings"]]
+    output = json.loads(capsys.readouterr().out)
+    assert output["ok"] is False
+    return [finding["code"] for finding in output["findings"]]
 
 
 def test_a_stack_that_cannot_be_changed_is_told_to_people_and_programs(
     written: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = yaml.safe_load(written.read_text()) | {"account": "999999999999"}
-    written.write_text(yaml.safe_dump(found))
+    result = yaml.safe_load(written.read_text()) | {"account": "999999999999"}
+    written.write_text(yaml.safe_dump(result))
     for command in ("diff", "apply"):
         assert run(command, "--plan", str(written)) == exits.FOUND
-        said = capsys.readouterr()
-        assert said.err == f"trail: These credentials are for account {ACCOUNT}, the plan is for 999999999999.\n"
-        assert said.out == ""
+        output = capsys.readouterr()
+        assert output.err == f"trail: These credentials are for account {ACCOUNT}, the plan is for 999999999999.\n"
+        assert output.out == ""
         assert run(command, "--plan", str(written), "--json") == exits.FOUND
         assert codes(capsys) == ["STACK_REFUSED"]
 

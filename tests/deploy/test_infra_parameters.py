@@ -15,8 +15,8 @@ from tests.deploy.infra_plans import ADOPTIONS, BASIC, EXISTING, LOAD_BALANCER, 
 
 def filled(infra: dict[str, Any], image: Contract | None = None, **more: Any) -> dict[str, str]:
     """Parameters by name."""
-    found = parameters(plan(infra, **more), image or contract())
-    return {one["ParameterKey"]: one["ParameterValue"] for one in found}
+    result = parameters(plan(infra, **more), image or contract())
+    return {item["ParameterKey"]: item["ParameterValue"] for item in result}
 
 
 def public(**more: Any) -> dict[str, Any]:
@@ -31,8 +31,8 @@ def test_port_path_and_seconds_come_from_the_image() -> None:
         own.seconds.model_copy(update={"keep_alive": 95.0}),
     )
     image = own.model_copy(update={"port": 8080, "health": health, "seconds": seconds})
-    found = filled(public(), image)
-    assert (found["ContainerPort"], found["HealthPath"], found["IdleTimeout"]) == ("8080", "/alive", "80")
+    result = filled(public(), image)
+    assert (result["ContainerPort"], result["HealthPath"], result["IdleTimeout"]) == ("8080", "/alive", "80")
     assert filled(public())["IdleTimeout"] == "60", "below the keep-alive of 75 s"
 
 
@@ -41,9 +41,9 @@ def test_alarms_take_the_gates_of_the_plan() -> None:
         "hybrid": {"gates": {"degraded_ratio": 0.5}},
         "full": {"gates": {"degraded_ratio": 0.02, "p95_ms": 750, "error_ratio": 0.005}},
     }
-    found = filled(public(), phases=phases)
-    assert (found["ErrorPercent"], found["LatencySeconds"]) == ("0.5", "0.75")
-    degraded = [found[f"DegradedRatio{phase}"] for phase in ("Hybrid", "Foundation", "Full")]
+    result = filled(public(), phases=phases)
+    assert (result["ErrorPercent"], result["LatencySeconds"]) == ("0.5", "0.75")
+    degraded = [result[f"DegradedRatio{phase}"] for phase in ("Hybrid", "Foundation", "Full")]
     assert degraded == ["0.5", "0.05", "0.02"], "a phase that the plan leaves out has the gates of all"
 
 
@@ -53,10 +53,10 @@ def test_subnets_for_tasks_are_the_plans_where_the_vpc_is_there() -> None:
 
 
 def test_the_bucket_has_the_account_in_its_name_and_the_prefix_is_above_all_versions() -> None:
-    found = filled(public())
-    assert found["WeightsBucketName"] == "shine-api-gateway-weights-123456789012-us-east-1"
-    assert found["WeightsPrefix"] == "face-skin"
-    weights = {"uri": f"s3://{found['WeightsBucketName']}/models/face-skin/1.1.0", "sha256": "0" * 64}
+    result = filled(public())
+    assert result["WeightsBucketName"] == "shine-api-gateway-weights-123456789012-us-east-1"
+    assert result["WeightsPrefix"] == "face-skin"
+    weights = {"uri": f"s3://{result['WeightsBucketName']}/models/face-skin/1.1.0", "sha256": "0" * 64}
     assert filled(public(), weights=weights)["WeightsPrefix"] == "models"
     assert filled(public(weights_prefix="models/face-skin"), weights=weights)["WeightsPrefix"] == "models/face-skin"
     long = filled(public(), service="s" * 60)["WeightsBucketName"]
@@ -123,10 +123,10 @@ def write(folder: Path, found: dict[str, Any]) -> Path:
 
 
 def test_before_the_first_apply_the_plan_needs_nothing_that_comes_of_it(tmp_path: Path) -> None:
-    found = content(public())
+    result = content(public())
     for part in ("network", "roles", "load_balancer"):
-        del found[part]
-    path = write(tmp_path, found)
+        del result[part]
+    path = write(tmp_path, result)
     with pytest.raises(PlanError):
         read(path)
     drafted = draft(path)
@@ -136,10 +136,10 @@ def test_before_the_first_apply_the_plan_needs_nothing_that_comes_of_it(tmp_path
 
 
 def test_an_existing_vpc_without_subnets_for_tasks_is_refused(tmp_path: Path) -> None:
-    found = content(infras()["existing"])
-    found["network"] = {"assign_public_ip": True}
+    result = content(infras()["existing"])
+    result["network"] = {"assign_public_ip": True}
     with pytest.raises(PlanError, match=r"network\.subnets must name"):
-        parameters(draft(write(tmp_path, found)), contract())
+        parameters(draft(write(tmp_path, result)), contract())
 
 
 def test_a_draft_without_infra_shows_how_to_begin(tmp_path: Path) -> None:

@@ -45,10 +45,10 @@ class Cloud:
     def change_set(self, changes: list[dict[str, Any]], kind: str = "UPDATE", **answer: Any) -> "Cloud":
         """Made, and described."""
         more = {"OnStackFailure": "DELETE"} if kind == "CREATE" else {}
-        wanted = {"StackName": NAME, "ChangeSetName": ANY, "ChangeSetType": kind, **more}
-        self.stub.add_response("create_change_set", {"Id": SET, "StackId": STACK}, wanted)
-        found = {"Status": "CREATE_COMPLETE", "Changes": [{"ResourceChange": one} for one in changes], **answer}
-        self.stub.add_response("describe_change_set", found, {"ChangeSetName": SET, "IncludePropertyValues": True})
+        expected = {"StackName": NAME, "ChangeSetName": ANY, "ChangeSetType": kind, **more}
+        self.stub.add_response("create_change_set", {"Id": SET, "StackId": STACK}, expected)
+        result = {"Status": "CREATE_COMPLETE", "Changes": [{"ResourceChange": change} for change in changes], **answer}
+        self.stub.add_response("describe_change_set", result, {"ChangeSetName": SET, "IncludePropertyValues": True})
         return self
 
     def deleted(self, *, stack_too: bool = False) -> "Cloud":
@@ -60,7 +60,7 @@ class Cloud:
 
     def events(self, *events: tuple[str, str, str]) -> "Cloud":
         """(logical name, status, reason), newest first as AWS tells them."""
-        told = [
+        output = [
             {
                 "StackId": STACK,
                 "StackName": NAME,
@@ -73,7 +73,7 @@ class Cloud:
             }
             for name, status, reason in events
         ]
-        self.stub.add_response("describe_stack_events", {"StackEvents": told})
+        self.stub.add_response("describe_stack_events", {"StackEvents": output})
         return self
 
     def executed(self) -> "Cloud":
@@ -121,8 +121,8 @@ def test_a_replacement_is_loud_comes_first_and_says_from_what_to_what(cloud: Clo
     ]
     cloud.status("UPDATE_COMPLETE").change_set(changes).deleted()
     with pending(cloud.client, NAME, {}) as waiting:
-        found = waiting.changes
-    assert [one.describe() for one in found] == [
+        result = waiting.changes
+    assert [item.describe() for item in result] == [
         "  MAY REPLACE Listener (ECR::Repository)",
         "  REMOVE Repository (ECR::Repository) shine; what was there stays in the account, outside the stack",
         "  REPLACE TargetGroup (ECR::Repository) arn:x\n      Port: 8080 → 5000 (needs a new one)",
@@ -133,12 +133,12 @@ def test_a_replacement_is_loud_comes_first_and_says_from_what_to_what(cloud: Clo
 
 def test_a_change_set_of_several_pages_is_read_to_its_end(cloud: Cloud) -> None:
     cloud.status("CREATE_COMPLETE").change_set([resource("Add", "A")], NextToken="more")
-    wanted = {"ChangeSetName": SET, "IncludePropertyValues": True, "NextToken": "more"}
+    expected = {"ChangeSetName": SET, "IncludePropertyValues": True, "NextToken": "more"}
     page = {"Status": "CREATE_COMPLETE", "Changes": [{"ResourceChange": resource("Add", "B")}]}
-    cloud.stub.add_response("describe_change_set", page, wanted)
+    cloud.stub.add_response("describe_change_set", page, expected)
     cloud.deleted()
     with pending(cloud.client, NAME, {}) as waiting:
-        assert [one.name for one in waiting.changes] == ["A", "B"]
+        assert [change.name for change in waiting.changes] == ["A", "B"]
 
 
 def test_a_stack_that_was_made_for_a_diff_goes_with_it(cloud: Cloud) -> None:
@@ -203,10 +203,10 @@ def test_applying_waits_for_its_own_end_not_for_the_state_before(cloud: Cloud) -
     cloud.events(begun, old).status("UPDATE_IN_PROGRESS")
     cloud.events(done, begun, old).status("UPDATE_COMPLETE").events(done, begun, old)
     cloud.status("UPDATE_COMPLETE", Outputs=[{"OutputKey": "TaskRole", "OutputValue": "arn:role"}])
-    said: list[str] = []
+    output: list[str] = []
     pended = waiting()
-    assert execute(cloud.client, pended, said.append) == {"TaskRole": "arn:role"}
-    assert said == ["A (S3::Bucket): create done"]
+    assert execute(cloud.client, pended, output.append) == {"TaskRole": "arn:role"}
+    assert output == ["A (S3::Bucket): create done"]
     assert pended.executed
 
 
@@ -222,12 +222,12 @@ def test_a_new_stack_is_protected_against_deletion_and_stands_even_where_that_is
         )
         cloud.stub.add_client_error("update_termination_protection", "AccessDenied", message)
     else:
-        wanted = {"StackName": STACK, "EnableTerminationProtection": True}
-        cloud.stub.add_response("update_termination_protection", {"StackId": STACK}, wanted)
+        expected = {"StackName": STACK, "EnableTerminationProtection": True}
+        cloud.stub.add_response("update_termination_protection", {"StackId": STACK}, expected)
     cloud.status("CREATE_COMPLETE")
-    said: list[str] = []
-    assert execute(cloud.client, waiting(new=True), said.append) == {}
-    assert any("cloudformation:UpdateTerminationProtection" in one for one in said) == refused
+    output: list[str] = []
+    assert execute(cloud.client, waiting(new=True), output.append) == {}
+    assert any("cloudformation:UpdateTerminationProtection" in item for item in output) == refused
 
 
 def test_a_failure_names_the_first_cause_and_the_permission_that_is_missing(cloud: Cloud) -> None:
@@ -239,16 +239,16 @@ def test_a_failure_names_the_first_cause_and_the_permission_that_is_missing(clou
     cloud.events(("B", "CREATE_FAILED", "Resource creation cancelled"), ("A", "CREATE_FAILED", denied))
     cloud.status("DELETE_COMPLETE")
     cloud.events(("B", "CREATE_FAILED", "Resource creation cancelled"), ("A", "CREATE_FAILED", denied))
-    said: list[str] = []
+    output: list[str] = []
     with pytest.raises(StackError) as caught:
-        execute(cloud.client, waiting(), said.append)
+        execute(cloud.client, waiting(), output.append)
     message = str(caught.value)
     assert (caught.value.failed, caught.value.code) == (True, "STACK_FAILED")
     assert "the stack is DELETE_COMPLETE: A (S3::Bucket) failed: the credentials lack s3:CreateBucket on" in message
     assert "s3:CreateBucket on arn:aws:s3:::weights." in message
     assert '{"Effect": "Allow", "Action": "s3:CreateBucket", "Resource": "arn:aws:s3:::weights"}' in message
     assert "cancelled" not in message
-    assert len(said) == 2, "but both are told"
+    assert len(output) == 2, "but both are told"
 
 
 def test_a_stack_that_takes_for_ever_is_left_to_aws(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,9 +25,9 @@ PARAMETERS: dict[str, dict[str, Any]] = template()["Parameters"]
 
 def of(kind: str) -> dict[str, dict[str, Any]]:
     """Resources of a kind, by name."""
-    found = {name: one for name, one in RESOURCES.items() if one["Type"] == kind}
-    assert found, f"no {kind}"
-    return found
+    result = {name: item for name, item in RESOURCES.items() if item["Type"] == kind}
+    assert result, f"no {kind}"
+    return result
 
 
 def properties(name: str) -> dict[str, Any]:
@@ -38,13 +38,13 @@ def properties(name: str) -> dict[str, Any]:
 def statements(name: str) -> dict[str, dict[str, Any]]:
     """The statements of a role's only policy, by their Sid; conditional ones as if they were there."""
     (policy,) = properties(name)["Policies"]
-    plain = [one["Fn::If"][1] if "Fn::If" in one else one for one in policy["PolicyDocument"]["Statement"]]
-    return {one["Sid"]: one for one in plain}
+    plain = [item["Fn::If"][1] if "Fn::If" in item else item for item in policy["PolicyDocument"]["Statement"]]
+    return {item["Sid"]: item for item in plain}
 
 
 def test_cfn_lint_finds_nothing_in_regions_near_and_far() -> None:
     regions = ["us-east-1", "eu-central-1", "us-gov-west-1"]
-    assert [str(one) for one in lint(TEMPLATE.read_text(), config=ManualArgs(regions=regions))] == []
+    assert [str(item) for item in lint(TEMPLATE.read_text(), config=ManualArgs(regions=regions))] == []
 
 
 # Every day those that have each of the template's resources once, or each adopted once.
@@ -52,13 +52,13 @@ BROAD = ("private-nat", "existing", "hosted zone", "everything adopted")
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(one, marks=() if one in BROAD else pytest.mark.long) for one in infras()]
+    "name", [pytest.param(infra, marks=() if infra in BROAD else pytest.mark.long) for infra in infras()]
 )
 def test_cfn_lint_finds_nothing_with_the_parameters_of(name: str) -> None:
     filled = parameters(plan(infras()[name], **weights(name)), contract())
-    given = {one["ParameterKey"]: one["ParameterValue"] for one in filled}
+    given = {item["ParameterKey"]: item["ParameterValue"] for item in filled}
     config = ManualArgs(regions=["us-east-1"], parameters=[ParameterSet(source=None, parameters=given)])
-    assert [str(one) for one in lint(TEMPLATE.read_text(), config=config)] == []
+    assert [str(item) for item in lint(TEMPLATE.read_text(), config=config)] == []
 
 
 @pytest.mark.skipif(shutil.which("checkov") is None, reason="checkov is not installed (requirements/checkov.in)")
@@ -82,17 +82,17 @@ def test_checkov_finds_nothing(tmp_path: Path) -> None:
         cwd=tmp_path,
         env={**os.environ, "LOG_LEVEL": "ERROR"},
     )
-    told = json.loads(ended.stdout)
-    assert [(one["check_id"], one["resource"]) for one in told["results"]["failed_checks"]] == []
-    assert told["summary"]["passed"] > 30, "it read the template at all"
+    output = json.loads(ended.stdout)
+    assert [(check["check_id"], check["resource"]) for check in output["results"]["failed_checks"]] == []
+    assert output["summary"]["passed"] > 30, "it read the template at all"
 
 
 def test_each_exception_from_checkov_has_a_reason() -> None:
     skipped = [
-        entry for one in RESOURCES.values() for entry in one.get("Metadata", {}).get("checkov", {}).get("skip", [])
+        entry for item in RESOURCES.values() for entry in item.get("Metadata", {}).get("checkov", {}).get("skip", [])
     ]
     assert len(skipped) == 7
-    assert all(re.fullmatch(r"CKV2?_AWS_\d+", one["id"]) and len(one["comment"].split()) > 5 for one in skipped)
+    assert all(re.fullmatch(r"CKV2?_AWS_\d+", item["id"]) and len(item["comment"].split()) > 5 for item in skipped)
 
 
 def test_it_fits_into_a_request() -> None:
@@ -100,7 +100,7 @@ def test_it_fits_into_a_request() -> None:
 
 
 def test_the_service_and_its_task_definitions_are_not_in_it() -> None:
-    kinds = {one["Type"] for one in RESOURCES.values()}
+    kinds = {item["Type"] for item in RESOURCES.values()}
     assert not kinds & {
         "AWS::ECS::Service",
         "AWS::ECS::TaskDefinition",
@@ -118,11 +118,11 @@ def test_no_number_of_the_contract_stands_in_it_twice() -> None:
 
 
 def test_every_parameter_says_what_it_is_and_every_one_is_filled() -> None:
-    filled = [one["ParameterKey"] for one in parameters(plan(infras()["public"]), contract())]
+    filled = [parameter["ParameterKey"] for parameter in parameters(plan(infras()["public"]), contract())]
     assert sorted(filled) == sorted(PARAMETERS)
-    assert all(len(one["Description"]) > 5 for one in PARAMETERS.values())
+    assert all(len(item["Description"]) > 5 for item in PARAMETERS.values())
     loose = {
-        name for name, one in PARAMETERS.items() if not one.keys() & {"AllowedPattern", "AllowedValues", "MinValue"}
+        name for name, item in PARAMETERS.items() if not item.keys() & {"AllowedPattern", "AllowedValues", "MinValue"}
     }
     assert loose == {"LatencySeconds"}
 
@@ -146,7 +146,7 @@ def test_http_is_redirected_and_https_is_nothing_old() -> None:
 
 def test_tasks_are_reached_on_the_container_port_by_the_load_balancer_alone() -> None:
     assert "SecurityGroupIngress" not in properties("TaskGroup")
-    (ingress,) = [one["Properties"] for one in of("AWS::EC2::SecurityGroupIngress").values()]
+    (ingress,) = [item["Properties"] for item in of("AWS::EC2::SecurityGroupIngress").values()]
     assert ingress["GroupId"] == {"Ref": "TaskGroup"}
     assert ingress["FromPort"] == ingress["ToPort"] == {"Ref": "ContainerPort"}
     assert ingress["SourceSecurityGroupId"] == {
@@ -163,11 +163,13 @@ def test_the_load_balancer_opens_connections_to_tasks_alone() -> None:
 
 def test_a_private_vpc_without_nat_reaches_image_log_secret_and_weights() -> None:
     endpoints = of("AWS::EC2::VPCEndpoint").values()
-    by_service = {one["Properties"]["ServiceName"]["Fn::Sub"].partition("}.")[2]: one for one in endpoints}
+    by_service = {
+        endpoint["Properties"]["ServiceName"]["Fn::Sub"].partition("}.")[2]: endpoint for endpoint in endpoints
+    }
     assert set(by_service) == {"s3", "ecr.api", "ecr.dkr", "logs", "secretsmanager"}
     assert by_service.pop("s3")["Condition"] == "MakesVpc"
-    assert {one["Condition"] for one in by_service.values()} == {"MakesEndpoints"}
-    assert all(one["Properties"]["PrivateDnsEnabled"] is True for one in by_service.values())
+    assert {item["Condition"] for item in by_service.values()} == {"MakesEndpoints"}
+    assert all(item["Properties"]["PrivateDnsEnabled"] is True for item in by_service.values())
 
 
 def test_the_repository_has_immutable_tags_and_scans_what_is_pushed() -> None:
@@ -194,19 +196,19 @@ def test_the_two_roles_are_two_and_neither_may_what_the_other_must() -> None:
             "kms:Decrypt",
         },
     }
-    for role, found in (("TaskRole", task), ("ExecutionRole", execution)):
-        actions = [one["Action"] for one in found.values()]
-        flat = {action for one in actions for action in ([one] if isinstance(one, str) else one)}
+    for role, result in (("TaskRole", task), ("ExecutionRole", execution)):
+        actions = [item["Action"] for item in result.values()]
+        flat = {action for item in actions for action in ([item] if isinstance(item, str) else item)}
         assert flat == allowed[role]
         assert not any("*" in action for action in flat)
         assert "ManagedPolicyArns" not in properties(role)
-    assert [name for name, one in (task | execution).items() if one["Resource"] == "*"] == ["LogIn"]
+    assert [name for name, item in (task | execution).items() if item["Resource"] == "*"] == ["LogIn"]
 
 
 def test_the_task_role_reads_the_weights_prefix_and_lists_nothing_beside_it() -> None:
-    found = statements("TaskRole")
-    assert found["Read"]["Resource"]["Fn::Sub"].endswith(":s3:::${WeightsBucketName}/${WeightsPrefix}/*")
-    listed = found["TellMissingFromForbidden"]
+    result = statements("TaskRole")
+    assert result["Read"]["Resource"]["Fn::Sub"].endswith(":s3:::${WeightsBucketName}/${WeightsPrefix}/*")
+    listed = result["TellMissingFromForbidden"]
     assert listed["Resource"]["Fn::Sub"].endswith(":s3:::${WeightsBucketName}")
     assert listed["Condition"]["StringLike"]["s3:prefix"] == [
         {"Ref": "WeightsPrefix"},
@@ -242,7 +244,7 @@ def test_each_alarm_wakes_somebody_and_says_so_when_it_is_over() -> None:
 
 def test_alarms_watch_5xx_p95_unhealthy_hosts_degradation_and_tasks_that_lack() -> None:
     names = {
-        one["Properties"]["AlarmName"]["Fn::Sub"].partition("}-")[2] for one in of("AWS::CloudWatch::Alarm").values()
+        item["Properties"]["AlarmName"]["Fn::Sub"].partition("}-")[2] for item in of("AWS::CloudWatch::Alarm").values()
     }
     degraded = {"degraded-hybrid", "degraded-foundation", "degraded-full"}
     assert names == {"5xx", "elb-5xx", "p95", "unhealthy-hosts", "below-desired"} | degraded
@@ -265,4 +267,4 @@ def test_the_alarms_that_stop_a_rollout_are_named_in_an_output() -> None:
 def test_the_dashboard_is_json() -> None:
     body, _ = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     widgets = json.loads(re.sub(r"\$\{[^}]+\}", "x", body))["widgets"]
-    assert len({(one["x"], one["y"]) for one in widgets}) == len(widgets) == 6
+    assert len({(widget["x"], widget["y"]) for widget in widgets}) == len(widgets) == 6

@@ -86,8 +86,8 @@ def test_every_option_is_one_of_its_command() -> None:
 
 def test_commands_in_a_sentence_are_completed_and_nothing_else() -> None:
     sentence = "Run `trail resume`; or `aws ecs list-tasks`, or `trail explain CODE`. Not trail status."
-    told = OptionsInUse({"--plan": "p.yaml"}).text(sentence)
-    assert told == sentence.replace("`trail resume`", "`trail resume --plan p.yaml`")
+    output = OptionsInUse({"--plan": "p.yaml"}).text(sentence)
+    assert output == sentence.replace("`trail resume`", "`trail resume --plan p.yaml`")
     assert OptionsInUse({}).text(sentence) == sentence
 
 
@@ -154,8 +154,8 @@ def test_a_rollout_tells_how_to_go_on_with_its_plan_and_address(
     more = ["--json"] if json_wanted else []
     assert cli.main([*words, "--plan", PLAN, *WITH_URL, *more]) == 130
     out = capsys.readouterr().out
-    told = json.loads(out)["sentence"] if json_wanted else out
-    assert f"`trail resume {options}` picks it up" in told
+    output = json.loads(out)["sentence"] if json_wanted else out
+    assert f"`trail resume {options}` picks it up" in output
 
 
 def test_the_climb_that_is_named_has_the_image_that_was_asked_for(
@@ -192,8 +192,8 @@ def test_why_names_its_plan_and_the_address_of_the_attempt(
     monkeypatch.setattr(why, "gather", lambda *_: make_evidence())
     capsys.readouterr()
     cli.main(["why", "--plan", PLAN])
-    told = " ".join(capsys.readouterr().out.split())
-    assert f"`trail rollback --plan {plan} --base-url http://127.0.0.1:8080` goes" in told
+    output = " ".join(capsys.readouterr().out.split())
+    assert f"`trail rollback --plan {plan} --base-url http://127.0.0.1:8080` goes" in output
 
 
 def test_what_why_advises_names_its_plan(plan: str, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:

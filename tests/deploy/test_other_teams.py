@@ -99,18 +99,18 @@ def test_a_task_definition_of_another_team_gets_the_findings_that_it_deserves(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, findings = judged(FOLDER / name, capsys)
-    found = {f"{one['level']} {one['code']}" for one in findings if one["level"] in ("FAIL", "WARN")}
-    assert found == EXPECTED[name]
-    assert code == (2 if any(one.startswith("FAIL") for one in found) else 0)
+    result = {f"{finding['level']} {finding['code']}" for finding in findings if finding["level"] in ("FAIL", "WARN")}
+    assert result == EXPECTED[name]
+    assert code == (2 if any(item.startswith("FAIL") for item in result) else 0)
 
 
-@pytest.mark.parametrize("name", [name for name, found in EXPECTED.items() if found != REFUSED])
+@pytest.mark.parametrize("name", [name for name, result in EXPECTED.items() if result != REFUSED])
 def test_of_an_image_that_is_not_shine_s_one_skip_says_that_its_contract_was_not_compared(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, findings = judged(FOLDER / name, capsys)
-    skipped = [one for one in findings if one["code"] == "CONTRACT_COMPARED"]
-    assert [one["level"] for one in skipped] == ([] if name.startswith("shine") else ["SKIP"])
+    skipped = [finding for finding in findings if finding["code"] == "CONTRACT_COMPARED"]
+    assert [item["level"] for item in skipped] == ([] if name.startswith("shine") else ["SKIP"])
 
 
 def test_no_password_of_the_files_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,9 +50,9 @@ def test_nothing_else_is(action: str, resource: str) -> None:
 
 
 def test_roles_are_handed_to_tasks_alone() -> None:
-    wanted = plan(None, record="s3://ours/trail/")
-    one = next(one for one in policy(wanted)["Statement"] if one["Action"] == ["iam:PassRole"])
-    assert one["Resource"] == sorted({wanted.roles.execution, wanted.roles.task})
+    expected = plan(None, record="s3://ours/trail/")
+    one = next(item for item in policy(expected)["Statement"] if item["Action"] == ["iam:PassRole"])
+    assert one["Resource"] == sorted({expected.roles.execution, expected.roles.task})
     assert one["Condition"] == {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
 
 
@@ -60,12 +60,12 @@ def test_the_command_prints_what_iam_takes(tmp_path: Path, capsys: Any) -> None:
     path = tmp_path / "trail.yaml"
     path.write_text(yaml.safe_dump(content(None, record="s3://ours/trail/")))
     assert cli.main(["policy", "--plan", str(path)]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["Version"] == "2012-10-17"
-    names = [one["Sid"] for one in told["Statement"]]
+    output = json.loads(capsys.readouterr().out)
+    assert output["Version"] == "2012-10-17"
+    names = [item["Sid"] for item in output["Statement"]]
     assert len(set(names)) == len(names)
-    assert len("".join(json.dumps(told).split())) <= MOST
-    assert all(one["Resource"] and one["Action"] for one in told["Statement"])
+    assert len("".join(json.dumps(output).split())) <= MOST
+    assert all(item["Resource"] and item["Action"] for item in output["Statement"])
 
 
 def test_a_plan_without_a_place_for_the_record_is_a_sentence(tmp_path: Path, capsys: Any) -> None:

@@ -31,7 +31,7 @@ def sentences() -> Iterator[tuple[str, str]]:
         parts: set[int] = set()
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-                parts |= {id(one.value) for one in node.body[:1] if isinstance(one, ast.Expr)}
+                parts |= {id(item.value) for item in node.body[:1] if isinstance(item, ast.Expr)}
             if isinstance(node, ast.JoinedStr):
                 parts |= {id(part) for part in node.values}
                 text = "".join(str(part.value) if isinstance(part, ast.Constant) else ANY for part in node.values)
@@ -47,10 +47,10 @@ def sentences() -> Iterator[tuple[str, str]]:
 
 def named(text: str) -> set[str]:
     """Keys of the plan that a sentence names."""
-    found = {*DOTTED.findall(text), *SNAKE.findall(text), *PLACE.findall(text)}
+    result = {*DOTTED.findall(text), *SNAKE.findall(text), *PLACE.findall(text)}
     for words in AFTER_A_VERB.findall(text):
-        found |= set(re.split(r", | or | and ", words.replace("`", "")))
-    return found - OTHERS
+        result |= set(re.split(r", | or | and ", words.replace("`", "")))
+    return result - OTHERS
 
 
 def is_a_key(name: str) -> bool:
@@ -69,8 +69,8 @@ def test_every_key_of_the_plan_that_a_sentence_names_is_one() -> None:
 
 def test_the_keys_in_sentences_are_found() -> None:
     """Some of each part that gives hints; else the test above would prove nothing."""
-    found = {name for _, text in sentences() for name in named(text)}
-    assert found >= {
+    result = {name for _, text in sentences() for name in named(text)}
+    assert result >= {
         "size.most_tasks",  # of gates
         "gates.golden",
         "weights.sha256",  # of checks

@@ -33,19 +33,23 @@ def subject(**more: Any) -> preflight.Subject:
 
 
 def levels(findings: list[Finding]) -> dict[str, str]:
-    return {one.code: one.level for one in findings if one.code in ("SEEN", "IMAGE_ON_TRIAL", "ACCOUNT_ASKED")}
+    return {
+        finding.code: finding.level
+        for finding in findings
+        if finding.code in ("SEEN", "IMAGE_ON_TRIAL", "ACCOUNT_ASKED")
+    }
 
 
 def test_image_and_account_are_asked_once_whatever_the_number_of_phases(asked: list[tuple[Any, ...]]) -> None:
     plan = good.plan()
-    found = preflight.run_preflight(
+    result = preflight.run_preflight(
         [subject(plan=plan, image="shine:1", phase=phase) for phase in ("simple", "hybrid")]
     )
-    assert levels(found) == {"SEEN": "OK"}
+    assert levels(result) == {"SEEN": "OK"}
     (image, account) = asked
-    wanted = contracts.parse(good.contract())
-    assert image[:3] == ("shine:1", good.task(), wanted)
-    assert account[:3] == (plan, good.task(), wanted)
+    expected = contracts.parse(good.contract())
+    assert image[:3] == ("shine:1", good.task(), expected)
+    assert account[:3] == (plan, good.task(), expected)
     assert account[3].region_name == plan.region
     assert account[4] == "hybrid"  # of the phases the last, which asks for most
 
@@ -60,18 +64,18 @@ def test_image_and_account_are_asked_once_whatever_the_number_of_phases(asked: l
 def test_what_is_not_asked_is_skipped_with_its_reason(
     more: dict[str, Any], reason: str, asked: list[tuple[Any, ...]]
 ) -> None:
-    found = preflight.run_preflight([subject(**more)])
-    assert levels(found) == {"IMAGE_ON_TRIAL": "SKIP", "ACCOUNT_ASKED": "SKIP"}
+    result = preflight.run_preflight([subject(**more)])
+    assert levels(result) == {"IMAGE_ON_TRIAL": "SKIP", "ACCOUNT_ASKED": "SKIP"}
     assert asked == []
-    assert all(reason in one.sentence.lower() for one in found if one.level == "SKIP")
+    assert all(reason in item.sentence.lower() for item in result if item.level == "SKIP")
 
 
 def test_a_finding_of_one_phase_names_it() -> None:
     wrong = good.changed(good.task("full"), {"env.SHINE_THREADS": "two"})
     both = [subject(phase="hybrid"), preflight.Subject(task=wrong, contract=good.contract(), phase="full")]
-    (told,) = [one for one in preflight.run_preflight(both) if one.level == "FAIL"]
-    assert told.sentence.startswith("In phase full: SHINE_THREADS")
-    assert [one.code for one in preflight.run_preflight(both)].count("SETTING_VALUE") == 1
+    (output,) = [item for item in preflight.run_preflight(both) if item.level == "FAIL"]
+    assert output.sentence.startswith("In phase full: SHINE_THREADS")
+    assert [item.code for item in preflight.run_preflight(both)].count("SETTING_VALUE") == 1
 
 
 def test_a_contract_that_has_grown_is_used_by_image_and_account_alike(asked: list[tuple[Any, ...]]) -> None:
@@ -150,7 +154,7 @@ def test_fargate_s_rules_are_for_tasks_that_ask_for_it() -> None:
 def test_a_role_of_another_account_than_the_plan_s_is_told() -> None:
     plan = good.plan().model_copy(update={"account": "210987654321"})
     one = preflight.Subject(task=good.task(), contract=good.contract(), plan=plan)
-    (told,) = [each for each in preflight.check_task_definition(one) if each.level == "WARN"][:1]
-    assert told.code == "ROLE_ACCOUNT"
-    assert "123456789012" in told.sentence
-    assert "210987654321" in told.sentence
+    (output,) = [each for each in preflight.check_task_definition(one) if each.level == "WARN"][:1]
+    assert output.code == "ROLE_ACCOUNT"
+    assert "123456789012" in output.sentence
+    assert "210987654321" in output.sentence

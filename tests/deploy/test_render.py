@@ -22,11 +22,13 @@ def rendered(plan: plans.Plan, phase: Phase = "hybrid", **contract: Any) -> dict
 def other(**changes: Any) -> plans.Plan:
     """The example with changes; the double underscore goes a level down."""
     content = good.plan().model_dump()
-    return plans.parse(good.changed(content, {key.replace("__", "."): one for key, one in changes.items()}), "plan")
+    return plans.parse(
+        good.changed(content, {key.replace("__", "."): change for key, change in changes.items()}), "plan"
+    )
 
 
 def variables(task: dict[str, Any]) -> dict[str, str]:
-    return {one["name"]: one["value"] for one in task["containerDefinitions"][0]["environment"]}
+    return {item["name"]: item["value"] for item in task["containerDefinitions"][0]["environment"]}
 
 
 @pytest.mark.parametrize("phase", plans.PHASES)
@@ -48,7 +50,7 @@ def test_port_health_and_folders_come_from_the_contract() -> None:
     (container,) = task["containerDefinitions"]
     assert container["portMappings"] == [{"containerPort": 9000, "protocol": "tcp"}]
     assert container["healthCheck"]["command"] == command
-    assert [one["containerPath"] for one in container["mountPoints"]] == ["/tmp", "/var/cache"]
+    assert [point["containerPath"] for point in container["mountPoints"]] == ["/tmp", "/var/cache"]
     assert task["volumes"] == [{"name": "tmp"}, {"name": "var-cache"}]
     assert good.problems(task, good.contract(writable_paths=["/tmp", "/var/cache"], **changes)) == []
 
@@ -103,7 +105,7 @@ def test_what_a_plan_says_of_metrics_counts(settings: dict[str, str], metrics: s
 
 def test_metrics_are_asked_only_of_an_image_that_knows_them_and_where_alarms_watch() -> None:
     assert "SHINE_LOG_EMF" not in variables(rendered(other(settings={})))
-    known = [one for one in good.contract()["settings"] if one["name"] != "SHINE_LOG_EMF"]
+    known = [setting for setting in good.contract()["settings"] if setting["name"] != "SHINE_LOG_EMF"]
     assert "SHINE_LOG_EMF" not in variables(rendered(other(**WATCHED), settings=known))
 
 
@@ -150,7 +152,7 @@ WRONG_PLANS: list[tuple[str, Phase, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("code", "phase", "changes"), WRONG_PLANS)
 def test_a_wrong_plan_is_found_in_what_it_renders(code: str, phase: Phase, changes: dict[str, Any]) -> None:
-    assert {one.code for one in good.problems(rendered(other(**changes), phase))} == {code}
+    assert {problem.code for problem in good.problems(rendered(other(**changes), phase))} == {code}
 
 
 UNUSABLE: list[tuple[str, dict[str, Any]]] = [

@@ -106,8 +106,8 @@ def definition(*containers: Any, **more: Any) -> dict[str, Any]:
 def test_the_container_that_serves(
     task_definition: Any, names: list[Any], port: int | None, expected: str | None
 ) -> None:
-    found = serving_container(task_definition, names, port)
-    assert (found or {}).get("name") == expected
+    result = serving_container(task_definition, names, port)
+    assert (result or {}).get("name") == expected
 
 
 ODD: list[Any] = [None, True, -1, 1e308, "", "\ud800", "5000", [], [[]], {}, {"a": {}}, [None], 10**30, float("nan")]
@@ -120,8 +120,8 @@ def test_whatever_stands_anywhere_nothing_raises(seed: int) -> None:
         content = json.loads(json.dumps(definition(ROUTER, APP, ADMIN, proxyConfiguration={"containerName": "x"})))
         for _ in range(chance.randint(1, 5)):
             spoil(content, chance)
-        found = serving_container(content, [chance.choice(ODD), "app"], 5000)
-        assert found is None or any(found is one for one in content["containerDefinitions"])
+        result = serving_container(content, [chance.choice(ODD), "app"], 5000)
+        assert result is None or any(result is item for item in content["containerDefinitions"])
         assert container_of_task(content, ["app"]) is None
         not_determined(content, [chance.choice(ODD), "app"], 5000).encode()
         wired_names(content, "arn")
@@ -207,8 +207,8 @@ UNCLEAR = definition(ADMIN, container("web", 80))
 
 
 def test_a_diagnosis_reads_the_container_that_serves() -> None:
-    found = TaskDefinition.of(LenientDict(BEFORE))
-    assert (found.container, found.ports, found.settings) == ("web", (8080,), {"SHINE_PHASE": "simple"})
+    result = TaskDefinition.of(LenientDict(BEFORE))
+    assert (result.container, result.ports, result.settings) == ("web", (8080,), {"SHINE_PHASE": "simple"})
 
 
 def test_a_diagnosis_takes_the_container_that_the_load_balancer_names() -> None:
@@ -218,15 +218,15 @@ def test_a_diagnosis_takes_the_container_that_the_load_balancer_names() -> None:
 
 
 def test_a_trial_reads_the_container_that_serves() -> None:
-    found = task(BEFORE, contracts.own())
-    assert (found.container["name"], found.port) == ("web", 8080)
+    result = task(BEFORE, contracts.own())
+    assert (result.container["name"], result.port) == ("web", 8080)
     assert task(definition({**APP, "portMappings": None}), contracts.own()).port is None
 
 
 def test_a_trial_reads_sizes_as_aws_does() -> None:
     changes = {"cpu": ".5 vCPU", "memory": "2 GB", "c.healthCheck": None, "pidMode": None}
-    found = task(readable(examples.changed(examples.task(), changes)), contracts.own())
-    assert (found.cpus, found.memory_mib, found.command) == (0.5, 2048, [])
+    result = task(readable(examples.changed(examples.task(), changes)), contracts.own())
+    assert (result.cpus, result.memory_mib, result.command) == (0.5, 2048, [])
 
 
 def test_a_trial_of_no_certain_container_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:

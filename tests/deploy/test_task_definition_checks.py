@@ -66,9 +66,9 @@ def findings(row: Invalid) -> list[Finding]:
 
 @pytest.mark.parametrize("row", INVALID_TASKDEFS, ids=NAMES)
 def test_a_wrong_task_definition_is_found_by_its_own_code_and_no_other(row: Invalid) -> None:
-    found = findings(row)
-    assert {finding.code for finding in found} == {row.code}
-    assert {finding.level for finding in found} == {row.level}
+    result = findings(row)
+    assert {finding.code for finding in result} == {row.code}
+    assert {finding.level for finding in result} == {row.level}
 
 
 @pytest.mark.parametrize("row", INVALID_TASKDEFS, ids=NAMES)
@@ -110,25 +110,25 @@ def test_all_faults_are_told_and_not_only_the_first() -> None:
 
 
 def test_a_broken_value_skips_the_checks_that_need_it_with_the_reason() -> None:
-    told = run_checks(good.context(good.changed(good.task(), {"c.portMappings": None})))
-    (skipped,) = [finding for finding in told if finding.code == "PORT_MISMATCH"]
+    output = run_checks(good.context(good.changed(good.task(), {"c.portMappings": None})))
+    (skipped,) = [finding for finding in output if finding.code == "PORT_MISMATCH"]
     assert skipped.level == "SKIP"
     assert "portMappings is null" in skipped.sentence
 
 
 def test_every_check_says_something_of_a_good_task_definition() -> None:
-    told = run_checks(good.context(good.task()))
-    assert [finding.code for finding in told] == list(CHECKS)
-    assert {finding.level for finding in told} == {"OK"}
+    output = run_checks(good.context(good.task()))
+    assert [finding.code for finding in output] == list(CHECKS)
+    assert {finding.level for finding in output} == {"OK"}
 
 
 @pytest.mark.parametrize("port", [5000, 8080])
 def test_a_sidecar_that_stands_first_is_not_taken_for_the_container_that_serves(port: int) -> None:
     content = good.changed(good.task(), {"c.portMappings.0.containerPort": port, **ROUTED})
     content["containerDefinitions"].insert(0, ROUTER)
-    found = good.problems(content)
-    assert [finding.code for finding in found] == ([] if port == 5000 else ["PORT_MISMATCH"])
-    places = [place.where for finding in found for place in finding.places]
+    result = good.problems(content)
+    assert [finding.code for finding in result] == ([] if port == 5000 else ["PORT_MISMATCH"])
+    places = [place.where for finding in result for place in finding.places]
     assert places == ([] if port == 5000 else [f"task definition: {SECOND}", "image contract: port"])
 
 
@@ -138,14 +138,14 @@ def test_the_container_that_the_load_balancer_names_is_judged() -> None:
     admin = [finding for finding in run_checks(replace(context, names=("admin",))) if finding.level == "FAIL"]
     assert {finding.code for finding in admin} >= {"PORT_MISMATCH"}
     shine = run_checks(replace(context, names=("shine-api-gateway",)))
-    (found,) = [finding for finding in shine if finding.level == "FAIL"]
-    assert (found.code, "5000" in found.sentence, "8080" in found.sentence) == ("PORT_MISMATCH", True, True)
+    (result,) = [finding for finding in shine if finding.level == "FAIL"]
+    assert (result.code, "5000" in result.sentence, "8080" in result.sentence) == ("PORT_MISMATCH", True, True)
 
 
 def test_no_value_of_a_secret_is_ever_shown() -> None:
     changes = {"env.SHINE_API_KEYS": "hidden-key-entry, bad key", "env.DB_PASSWORD": "hidden-key-entry"}
-    told = run_checks(good.context(good.changed(good.task(), changes)))
-    assert "hidden-key-entry" not in json.dumps([finding.model_dump() for finding in told])
+    output = run_checks(good.context(good.changed(good.task(), changes)))
+    assert "hidden-key-entry" not in json.dumps([finding.model_dump() for finding in output])
 
 
 @pytest.mark.parametrize(
@@ -160,16 +160,16 @@ def test_no_value_of_a_secret_is_ever_shown() -> None:
     ],
 )
 def test_no_value_that_is_secret_by_its_form_is_ever_shown(changes: dict[str, Any]) -> None:
-    told = run_checks(good.context(good.changed(good.task(), changes)))
-    assert "SECRET_IN_PLAIN" in {finding.code for finding in told if finding.level == "WARN"}
-    assert "hidden-password" not in json.dumps([finding.model_dump() for finding in told])
+    output = run_checks(good.context(good.changed(good.task(), changes)))
+    assert "SECRET_IN_PLAIN" in {finding.code for finding in output if finding.level == "WARN"}
+    assert "hidden-password" not in json.dumps([finding.model_dump() for finding in output])
 
 
 def test_a_secret_of_a_wrong_type_is_not_shown() -> None:
     changes = {"env.DB_PASSWORD": 7355608, "env.SHINE_THREADS": 4242}
-    told = [one.model_dump() for one in run_checks(good.context(good.changed(good.task(), changes)))]
-    assert "7355608" not in json.dumps(told)
-    assert "4242" in json.dumps(told)
+    output = [check.model_dump() for check in run_checks(good.context(good.changed(good.task(), changes)))]
+    assert "7355608" not in json.dumps(output)
+    assert "4242" in json.dumps(output)
 
 
 @pytest.mark.parametrize("row", INVALID_TASKDEFS, ids=NAMES)
@@ -207,10 +207,10 @@ def test_whatever_stands_anywhere_the_checks_answer_in_plain_text(seed: int) -> 
         content = good.task(chance.choice(["simple", "hybrid", "foundation", "full"]))
         for _ in range(chance.randint(1, 4)):
             _spoil(content, chance)
-        told = run_checks(good.context(content))
-        assert {finding.code for finding in told} == set(CHECKS)
-        printed = json.dumps([finding.model_dump(mode="json") for finding in told], allow_nan=False)
-        assert not re.search(r"[\x00-\x08\x0b-\x1f]", "".join(finding.sentence for finding in told))
+        output = run_checks(good.context(content))
+        assert {finding.code for finding in output} == set(CHECKS)
+        printed = json.dumps([finding.model_dump(mode="json") for finding in output], allow_nan=False)
+        assert not re.search(r"[\x00-\x08\x0b-\x1f]", "".join(finding.sentence for finding in output))
         assert len(printed) < 200_000
 
 
@@ -222,11 +222,11 @@ def test_whatever_stands_in_several_containers_of_others_the_checks_answer(seed:
         content = good.changed(good.task(), {**copy.deepcopy(several), "c.image": chance.choice(["nginx", "shine:1"])})
         for _ in range(chance.randint(1, 6)):
             _spoil(content, chance)
-        told = run_checks(replace(good.context(content), of_image=False, account=chance.choice(["", "210987654321"])))
-        codes = {finding.code for finding in told}
+        output = run_checks(replace(good.context(content), of_image=False, account=chance.choice(["", "210987654321"])))
+        codes = {finding.code for finding in output}
         generic = {code for code, check in CHECKS.items() if check.needs != "contract"}
         assert codes in (set(CHECKS), {*generic, "CONTRACT_COMPARED"})
-        json.dumps([finding.model_dump(mode="json") for finding in told], allow_nan=False)
+        json.dumps([finding.model_dump(mode="json") for finding in output], allow_nan=False)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -263,9 +263,9 @@ def _spoil(content: Any, chance: random.Random) -> None:
     ],
 )
 def test_faults_of_a_rollout_by_hand_are_named(changes: dict[str, Any], code: str, says: str) -> None:
-    (found,) = good.problems(good.changed(good.task("simple"), changes))
-    assert found.code == code
-    assert says in found.sentence
+    (result,) = good.problems(good.changed(good.task("simple"), changes))
+    assert result.code == code
+    assert says in result.sentence
 
 
 def test_the_incident_is_found_as_far_as_a_task_definition_shows_it() -> None:
@@ -277,8 +277,8 @@ def test_the_incident_is_found_as_far_as_a_task_definition_shows_it() -> None:
         "taskRoleArn": "arn:aws:iam::123456789012:role/shine-execution",
         "networkMode": "bridge",
     }
-    found = {finding.code for finding in good.problems(good.changed(good.task("simple"), changes))}
-    assert found == {
+    result = {finding.code for finding in good.problems(good.changed(good.task("simple"), changes))}
+    assert result == {
         "PORT_MISMATCH", "HEALTH_EXECUTABLE", "HEALTH_PATH", "IMAGE_TAG_MOVES", "FAMILY_REVISION", "ROLES_SAME",
         "NETWORK_MODE",
     }  # fmt: skip

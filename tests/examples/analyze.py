@@ -38,14 +38,14 @@ def main() -> None:
     """Print the findings."""
     if len(sys.argv) < 2:
         sys.exit("usage: analyze.py PHOTO [BASE_URL]")
-    found = analyze(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "http://localhost:5000")
-    instead = f", in place of the model: {found['reason']}" if found["degraded"] else ""
-    print(f"answered by the {found['source']}{instead}")
-    print("quality", found["quality"]["score"], ", ".join(found["quality"]["issues"]))
-    for name, concern in found["concerns"].items():
+    result = analyze(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "http://localhost:5000")
+    instead = f", in place of the model: {result['reason']}" if result["degraded"] else ""
+    print(f"answered by the {result['source']}{instead}")
+    print("quality", result["quality"]["score"], ", ".join(result["quality"]["issues"]))
+    for name, concern in result["concerns"].items():
         print(name, concern["score"])
-    print(f"{found['concerns']['acne']['count']} lesions, {found['concerns']['acne']['severity']}")
-    print(found["notice"])
+    print(f"{result['concerns']['acne']['count']} lesions, {result['concerns']['acne']['severity']}")
+    print(result["notice"])
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ def main(arguments: list[str]) -> None:
             print(f"#   {digest}  {name}")
         print("# Ctrl-C ends it and every task.", flush=True)
         over = threading.Event()
-        for wanted in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(wanted, lambda *_: over.set())
+        for expected in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(expected, lambda *_: over.set())
         over.wait()
 
 

@@ -36,11 +36,11 @@ class Locked:
         self._client, self._lock = client, lock
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
+        result = getattr(self._client, name)
 
         def call(**parameters: Any) -> Any:
             with self._lock:
-                return found(**parameters)
+                return result(**parameters)
 
         return call
 
@@ -58,8 +58,8 @@ class Account(Good):
     def ask(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
         """Call moto in this process; raises botocore's ClientError."""
         with self.lock:
-            found: dict[str, Any] = getattr(super().client(service), operation)(**parameters)
-            return found
+            result: dict[str, Any] = getattr(super().client(service), operation)(**parameters)
+            return result
 
     def client(self, service: str) -> Any:
         """A client whose calls take the lock."""

@@ -49,12 +49,12 @@ class Altered:
 
 def end_container() -> None:
     """SIGKILL to its first process (the outermost one with this behaviour in its environment), and to all others."""
-    found = psutil.Process()
-    while (parent := found.parent()) is not None and "PLANE_BEHAVIOUR" in parent.environ():
-        found = parent
-    for one in [found, *found.children(recursive=True)]:
-        if one.pid != os.getpid():
-            one.kill()
+    result = psutil.Process()
+    while (parent := result.parent()) is not None and "PLANE_BEHAVIOUR" in parent.environ():
+        result = parent
+    for value in [result, *result.children(recursive=True)]:
+        if value.pid != os.getpid():
+            value.kill()
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -85,8 +85,8 @@ class Rewritten:
         else:
             content = degraded(content)
             if "x-analysis-source" in {name.decode().lower() for name, _ in headers}:
-                told = {b"x-analysis-source": b"heuristic", b"x-degraded": b"true"}
-                headers = [(name, told.get(name.lower(), value)) for name, value in headers]
+                output = {b"x-analysis-source": b"heuristic", b"x-degraded": b"true"}
+                headers = [(name, output.get(name.lower(), value)) for name, value in headers]
         await answer(self.send, 200, content, headers)
 
 

@@ -72,7 +72,7 @@ class Balancer:
     def numbers(self) -> dict[str, list[float]]:
         """Samples since the last call, by the names of CloudWatch's metrics."""
         taken, self._numbers = self._numbers, self._nothing()
-        states = [one.state for one in self._targets.of(self.group)]
+        states = [item.state for item in self._targets.of(self.group)]
         taken["HealthyHostCount"] = [float(states.count("healthy"))]
         taken["UnHealthyHostCount"] = [float(states.count("unhealthy"))]
         return taken
@@ -190,17 +190,17 @@ class Balancer:
         body = request.content if request.body_exists else None
         asked = self._client.request(request.method, url, headers=headers, data=body, allow_redirects=False)
         async with asked as answer:
-            told = web.StreamResponse(status=answer.status, reason=answer.reason)
+            output = web.StreamResponse(status=answer.status, reason=answer.reason)
             for name, value in answer.headers.items():
                 if name.lower() not in HOP:
-                    told.headers.add(name, value)
-            await told.prepare(request)
+                    output.headers.add(name, value)
+            await output.prepare(request)
             async for piece in answer.content.iter_any():
-                await told.write(piece)
-            await told.write_eof()
+                await output.write(piece)
+            await output.write_eof()
         self.answered[answer.status] += 1
         self._count("HTTPCode_Target", answer.status)
-        return told
+        return output
 
     def _refuse(self, status: int) -> web.Response:
         self.refused[status] += 1
@@ -216,8 +216,8 @@ def _pair(address: str) -> tuple[socket.socket, socket.socket] | None:
         for port in (80, 443):
             made.append(_listener(address, port))
     except OSError:
-        for one in made:
-            one.close()
+        for item in made:
+            item.close()
         return None
     return made[0], made[1]
 

@@ -16,7 +16,7 @@ def task(one: Task) -> dict[str, Any]:
     if one.address:
         details.append({"name": "privateIPv4Address", "value": one.address})
     attached = "DELETED" if one.status == "STOPPED" else "ATTACHED" if one.address else "ATTACHING"
-    told = {
+    output = {
         "taskArn": one.arn,
         "clusterArn": CLUSTER_ARN,
         "taskDefinitionArn": one.definition["taskDefinitionArn"],
@@ -47,14 +47,14 @@ def task(one: Task) -> dict[str, Any]:
         "stopCode": one.code,
         **one.times,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in output.items() if value is not None}
 
 
 def _beside(one: Task, container: dict[str, Any]) -> dict[str, Any]:
     """A sidecar with its own image."""
-    told = _container(one)
+    output = _container(one)
     digest = f"sha256:{hashlib.sha256(container['image'].encode()).hexdigest()}"
-    return {**told, "name": container["name"], "image": container["image"], "imageDigest": digest}
+    return {**output, "name": container["name"], "image": container["image"], "imageDigest": digest}
 
 
 def _container(one: Task) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def _container(one: Task) -> dict[str, Any]:
     interfaces = []
     if one.address:
         interfaces.append({"attachmentId": one.interface[4:], "privateIpv4Address": one.address})
-    told = {
+    output = {
         "containerArn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:container/{CLUSTER}/{one.id}/{one.interface[4:]}",
         "taskArn": one.arn,
         "name": one.container["name"],
@@ -77,28 +77,28 @@ def _container(one: Task) -> dict[str, Any]:
         "networkInterfaces": interfaces,
         "managedAgents": [],
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in output.items() if value is not None}
 
 
 def whole_service(service: Service) -> dict[str, Any]:
     """A service as in DescribeServices."""
-    counted = [one for one in service.tasks if one.desired == "RUNNING"]
+    counted = [item for item in service.tasks if item.desired == "RUNNING"]
     current = service.primary.revision
-    revisions = {one.revision.arn: one.revision for one in service.shown}  # two deployments may be of the same
-    told = {
+    revisions = {item.revision.arn: item.revision for item in service.shown}  # two deployments may be of the same
+    output = {
         "serviceArn": service.arn,
         "serviceName": service.name,
         "clusterArn": CLUSTER_ARN,
         "status": service.status,
         "desiredCount": service.desired,
-        "runningCount": sum(one.status == "RUNNING" for one in counted),
-        "pendingCount": sum(one.status != "RUNNING" for one in counted),
+        "runningCount": sum(item.status == "RUNNING" for item in counted),
+        "pendingCount": sum(item.status != "RUNNING" for item in counted),
         "launchType": "FARGATE",
         "platformVersion": "1.4.0",
         "platformFamily": "Linux",
         "taskDefinition": current.definition["taskDefinitionArn"],
         "deploymentConfiguration": service.configuration,
-        "deployments": [deployment(service, one) for one in service.shown],
+        "deployments": [deployment(service, item) for item in service.shown],
         "events": list(service.events),
         "createdAt": service.created,
         "loadBalancers": current.load_balancers,
@@ -115,11 +115,11 @@ def whole_service(service: Service) -> dict[str, Any]:
         "enableExecuteCommand": bool(service.asked.get("enableExecuteCommand", False)),
         "availabilityZoneRebalancing": service.asked.get("availabilityZoneRebalancing", "ENABLED"),
         "tags": service.tags,
-        "currentServiceRevisions": [counted_revision(service, one) for one in revisions.values()],
+        "currentServiceRevisions": [counted_revision(service, item) for item in revisions.values()],
     }
     if service.release:
-        told["currentServiceDeployment"] = service.release.arn
-    return told
+        output["currentServiceDeployment"] = service.release.arn
+    return output
 
 
 def deployment(service: Service, one: Deployment) -> dict[str, Any]:
@@ -146,9 +146,9 @@ def deployment(service: Service, one: Deployment) -> dict[str, Any]:
 
 def counted_revision(service: Service, wanted: Revision) -> dict[str, Any]:
     """A service revision with its numbers of tasks."""
-    ids = {one.id for one in service.deployments if one.revision is wanted}
-    own = [one for one in service.tasks if one.deployment in ids and one.desired == "RUNNING"]
-    running = sum(one.status == "RUNNING" for one in own)
+    ids = {item.id for item in service.deployments if item.revision is wanted}
+    own = [item for item in service.tasks if item.deployment in ids and item.desired == "RUNNING"]
+    running = sum(item.status == "RUNNING" for item in own)
     primary = service.primary.revision is wanted
     return {
         "arn": wanted.arn,
@@ -160,7 +160,7 @@ def counted_revision(service: Service, wanted: Revision) -> dict[str, Any]:
 
 def release(service: Service, one: Release) -> dict[str, Any]:
     """A service deployment as in DescribeServiceDeployments."""
-    told = {
+    output = {
         "serviceDeploymentArn": one.arn,
         "serviceArn": service.arn,
         "clusterArn": CLUSTER_ARN,
@@ -183,8 +183,8 @@ def release(service: Service, one: Release) -> dict[str, Any]:
     }
     if one.alarms != "DISABLED":
         names = service.configuration.get("alarms", {}).get("alarmNames", [])
-        told["alarms"] = {"status": one.alarms, "alarmNames": names, "triggeredAlarmNames": one.triggered}
-    return {name: value for name, value in told.items() if value is not None}
+        output["alarms"] = {"status": one.alarms, "alarmNames": names, "triggeredAlarmNames": one.triggered}
+    return {name: value for name, value in output.items() if value is not None}
 
 
 def revision(service: Service, one: Revision) -> dict[str, Any]:

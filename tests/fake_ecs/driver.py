@@ -59,8 +59,8 @@ class Driver:
     def network(self, subnets: list[str] | None = None) -> dict[str, Any]:
         """The network configuration of the plan, or with other subnets."""
         plan = self.fake_ecs.plan
-        wanted = {"subnets": subnets or plan.network.subnets, "securityGroups": plan.network.security_groups}
-        return {"awsvpcConfiguration": {**wanted, "assignPublicIp": "DISABLED"}}
+        expected = {"subnets": subnets or plan.network.subnets, "securityGroups": plan.network.security_groups}
+        return {"awsvpcConfiguration": {**expected, "assignPublicIp": "DISABLED"}}
 
     def update(self, definition: str | None = None, **changes: Any) -> str:
         """Update the service; returns the id of its primary deployment."""
@@ -72,14 +72,14 @@ class Driver:
 
     def service(self) -> dict[str, Any]:
         """The service as in DescribeServices."""
-        found = self.ecs.describe_services(cluster=self.names["cluster"], services=[self.names["service"]])
-        told: dict[str, Any] = found["services"][0]
-        return told
+        result = self.ecs.describe_services(cluster=self.names["cluster"], services=[self.names["service"]])
+        output: dict[str, Any] = result["services"][0]
+        return output
 
     def events(self) -> list[str]:
         """Messages of the events, oldest first, without the service's name."""
         begin = len(f"(service {self.names['service']}) ")
-        return [one["message"][begin:] for one in reversed(self.service()["events"])]
+        return [event["message"][begin:] for event in reversed(self.service()["events"])]
 
     def tasks(self, status: str = "RUNNING") -> list[dict[str, Any]]:
         """The tasks as in DescribeTasks, oldest first."""
@@ -87,23 +87,23 @@ class Driver:
         arns = self.ecs.list_tasks(**asked)["taskArns"]
         if not arns:
             return []
-        found: list[dict[str, Any]] = self.ecs.describe_tasks(cluster=self.names["cluster"], tasks=arns)["tasks"]
-        return found
+        result: list[dict[str, Any]] = self.ecs.describe_tasks(cluster=self.names["cluster"], tasks=arns)["tasks"]
+        return result
 
     def releases(self) -> list[dict[str, Any]]:
         """Described service deployments, newest first."""
         listed = self.ecs.list_service_deployments(**self.names)["serviceDeployments"]
-        arns = [one["serviceDeploymentArn"] for one in listed]
+        arns = [item["serviceDeploymentArn"] for item in listed]
         answer = self.ecs.describe_service_deployments(serviceDeploymentArns=arns)
-        found: list[dict[str, Any]] = answer["serviceDeployments"]
-        return found
+        result: list[dict[str, Any]] = answer["serviceDeployments"]
+        return result
 
     def health(self) -> list[tuple[str, str | None, str | None]]:
         """State, reason and description of each target."""
         group = self.fake_ecs.plan.load_balancer.target_group
-        found = self.fake_ecs.client("elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
-        told = [one["TargetHealth"] for one in found]
-        return [(one["State"], one.get("Reason"), one.get("Description")) for one in told]
+        result = self.fake_ecs.client("elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        output = [item["TargetHealth"] for item in result]
+        return [(item["State"], item.get("Reason"), item.get("Description")) for item in output]
 
     def until(self, holds: Callable[[], Any], within_s: float = WITHIN_S) -> Any:
         """Wait until a condition is true; returns its value.
@@ -113,8 +113,8 @@ class Driver:
         """
         ends = time.monotonic() + within_s
         while time.monotonic() < ends:
-            if found := holds():
-                return found
+            if result := holds():
+                return result
             time.sleep(0.1)
         raise AssertionError(f"{holds} did not hold within {within_s} s: {self.fake_ecs.summary()}")
 
@@ -126,13 +126,13 @@ class Driver:
         """
 
         def alone() -> dict[str, Any] | None:
-            found = self.service()
-            first = found["deployments"][0]
-            over = len(found["deployments"]) == 1 and first["rolloutState"] != "IN_PROGRESS"
-            return found if over and deployment in (None, first["id"]) else None
+            result = self.service()
+            first = result["deployments"][0]
+            over = len(result["deployments"]) == 1 and first["rolloutState"] != "IN_PROGRESS"
+            return result if over and deployment in (None, first["id"]) else None
 
-        found: dict[str, Any] = self.until(alone)
-        return found
+        result: dict[str, Any] = self.until(alone)
+        return result
 
 
 def photo(url: str, **headers: str) -> httpx.Response:

@@ -65,7 +65,7 @@ class Ecs:
     @property
     def tasks(self) -> list[Task]:
         """The tasks of all services."""
-        return [one for service in self.services.values() for one in service.tasks]
+        return [task for service in self.services.values() for task in service.tasks]
 
     def create_service(self, asked: Asked) -> Asked:
         self._cluster(asked)
@@ -124,98 +124,100 @@ class Ecs:
     def describe_services(self, asked: Asked) -> Asked:
         self._cluster(asked)
         with self.lock:
-            found, failures = [], []
-            for wanted in asked["services"]:
-                service = self.services.get(wanted.rpartition("/")[2])
+            result, failures = [], []
+            for expected in asked["services"]:
+                service = self.services.get(expected.rpartition("/")[2])
                 if service is None:
-                    arn = f"{CLUSTER_ARN.replace(':cluster/', ':service/')}/{wanted.rpartition('/')[2]}"
+                    arn = f"{CLUSTER_ARN.replace(':cluster/', ':service/')}/{expected.rpartition('/')[2]}"
                     failures.append({"arn": arn, "reason": "MISSING"})
                 else:
-                    told = described.whole_service(service)
+                    output = described.whole_service(service)
                     if "TAGS" not in asked.get("include", []):
-                        del told["tags"]
-                    found.append(told)
-            return {"services": found, "failures": failures}
+                        del output["tags"]
+                    result.append(output)
+            return {"services": result, "failures": failures}
 
     def list_services(self, asked: Asked) -> Asked:
         self._cluster(asked)
-        return {"serviceArns": [one.arn for one in self.services.values() if one.status == "ACTIVE"]}
+        return {"serviceArns": [service.arn for service in self.services.values() if service.status == "ACTIVE"]}
 
     def list_tasks(self, asked: Asked) -> Asked:
         self._cluster(asked)
         with self.lock:
-            found = self.tasks
+            result = self.tasks
             if "serviceName" in asked:
-                found = self._service(asked["serviceName"]).tasks
+                result = self._service(asked["serviceName"]).tasks
             if "startedBy" in asked:
-                found = [one for one in found if one.started_by == asked["startedBy"]]
+                result = [item for item in result if item.started_by == asked["startedBy"]]
             if "family" in asked:
-                found = [one for one in found if one.definition["family"] == asked["family"]]
+                result = [item for item in result if item.definition["family"] == asked["family"]]
             desired = asked.get("desiredStatus", "RUNNING")
-            return {"taskArns": [one.arn for one in found if one.desired == desired]}
+            return {"taskArns": [item.arn for item in result if item.desired == desired]}
 
     def describe_tasks(self, asked: Asked) -> Asked:
         self._cluster(asked)
         with self.lock:
-            known = {key: one for one in self.tasks for key in (one.id, one.arn)}
-            found = [known[wanted] for wanted in asked["tasks"] if wanted in known]
-            missing = [wanted for wanted in asked["tasks"] if wanted not in known]
+            known = {key: task for task in self.tasks for key in (task.id, task.arn)}
+            result = [known[expected] for expected in asked["tasks"] if expected in known]
+            missing = [expected for expected in asked["tasks"] if expected not in known]
             return {
-                "tasks": [described.task(one) for one in found],
-                "failures": [{"arn": one, "reason": "MISSING"} for one in missing],
+                "tasks": [described.task(item) for item in result],
+                "failures": [{"arn": item, "reason": "MISSING"} for item in missing],
             }
 
     def stop_task(self, asked: Asked) -> Asked:
         self._cluster(asked)
         with self.lock:
-            for one in self.tasks:
-                if asked["task"] in (one.id, one.arn):
-                    one.stop(asked.get("reason", "Task stopped by user"), "UserInitiated")
-                    return {"task": described.task(one)}
+            for task in self.tasks:
+                if asked["task"] in (task.id, task.arn):
+                    task.stop(asked.get("reason", "Task stopped by user"), "UserInitiated")
+                    return {"task": described.task(task)}
         raise InvalidParameter("The referenced task was not found.")
 
     def list_service_deployments(self, asked: Asked) -> Asked:
         self._cluster(asked)
         with self.lock:
             service = self._service(asked["service"])
-            wanted, times = asked.get("status"), asked.get("createdAt", {})
-            found = [
-                one
-                for one in service.releases
-                if (not wanted or one.status in wanted)
-                and times.get("after", 0) <= one.created.timestamp() <= times.get("before", math.inf)
+            expected, times = asked.get("status"), asked.get("createdAt", {})
+            result = [
+                release
+                for release in service.releases
+                if (not expected or release.status in expected)
+                and times.get("after", 0) <= release.created.timestamp() <= times.get("before", math.inf)
             ]
             brief = []
-            for one in found:
-                told = described.release(service, one)
-                told["targetServiceRevisionArn"] = one.target.arn
+            for item in result:
+                output = described.release(service, item)
+                output["targetServiceRevisionArn"] = item.target.arn
                 names = (
                     "serviceDeploymentArn", "serviceArn", "clusterArn", "startedAt", "createdAt", "finishedAt",
                     "targetServiceRevisionArn", "status", "statusReason",
                 )  # fmt: skip
-                brief.append({name: told[name] for name in names if name in told})
+                brief.append({name: output[name] for name in names if name in output})
             return {"serviceDeployments": brief}
 
     def describe_service_deployments(self, asked: Asked) -> Asked:
         with self.lock:
-            found, failures = [], []
+            result, failures = [], []
             for arn in asked["serviceDeploymentArns"]:
                 try:
                     service, release = self._release(arn)
-                    found.append(described.release(service, release))
+                    result.append(described.release(service, release))
                 except ServiceDeploymentNotFound:
                     failures.append({"arn": arn, "reason": "MISSING"})
-            return {"serviceDeployments": found, "failures": failures}
+            return {"serviceDeployments": result, "failures": failures}
 
     def describe_service_revisions(self, asked: Asked) -> Asked:
         with self.lock:
             known: dict[str, tuple[Service, Revision]] = {
-                one.arn: (service, one) for service in self.services.values() for one in service.revisions
+                revision.arn: (service, revision)
+                for service in self.services.values()
+                for revision in service.revisions
             }
-            wanted = asked["serviceRevisionArns"]
+            expected = asked["serviceRevisionArns"]
             return {
-                "serviceRevisions": [described.revision(*known[arn]) for arn in wanted if arn in known],
-                "failures": [{"arn": arn, "reason": "MISSING"} for arn in wanted if arn not in known],
+                "serviceRevisions": [described.revision(*known[arn]) for arn in expected if arn in known],
+                "failures": [{"arn": arn, "reason": "MISSING"} for arn in expected if arn not in known],
             }
 
     def stop_service_deployment(self, asked: Asked) -> Asked:
@@ -239,24 +241,24 @@ class Ecs:
             raise ClusterNotFound("Cluster not found.")
 
     def _service(self, name: str) -> Service:
-        found = self.services.get(name.rpartition("/")[2])
-        if found is None or found.status == "INACTIVE":
+        result = self.services.get(name.rpartition("/")[2])
+        if result is None or result.status == "INACTIVE":
             raise ServiceNotFound("Service not found.")
-        return found
+        return result
 
     def _release(self, arn: str) -> tuple[Service, Release]:
         for service in self.services.values():
-            for one in service.releases:
-                if one.arn == arn:
-                    return service, one
+            for release in service.releases:
+                if release.arn == arn:
+                    return service, release
         raise ServiceDeploymentNotFound("Service deployment not found.")
 
     def _definition(self, name: str) -> Asked:
         try:
-            found = self.ground.account.ask("ecs", "describe_task_definition", taskDefinition=name)
+            result = self.ground.account.ask("ecs", "describe_task_definition", taskDefinition=name)
         except ClientError:
             raise Refused("Unable to describe task definition.") from None
-        definition: Asked = found["taskDefinition"]
+        definition: Asked = result["taskDefinition"]
         if definition.get("status") == "INACTIVE":
             raise Refused("TaskDefinition is inactive")
         return definition

@@ -196,7 +196,7 @@ class FakeEcs:
     @property
     def running(self) -> list[Task]:
         """Tasks that have a process."""
-        return [one for one in self.ecs.tasks if one.pid is not None and one.status != "STOPPED"]
+        return [task for task in self.ecs.tasks if task.pid is not None and task.status != "STOPPED"]
 
     def summary(self) -> dict[str, Any]:
         """The present state, for a test's message."""

@@ -70,14 +70,16 @@ class Faults:
 
     def expire_credentials(self) -> None:
         """Each call of the operator is answered with ExpiredTokenException from now on."""
-        told = "The security token included in the request is expired"
-        self._set("expire", Fault("ExpiredTokenException", told), 1.0, float("inf"))
+        output = "The security token included in the request is expired"
+        self._set("expire", Fault("ExpiredTokenException", output), 1.0, float("inf"))
 
     def deny(self, *operations: str, resource: str = "*") -> None:
         """These operations are answered with AccessDeniedException; AWS names who, the action, and the resource."""
-        told = f"User: {WHO} is not authorized to perform: {ACTION} on resource: {resource} because no identity-based "
-        told += f"policy allows the {ACTION} action"
-        self._set("deny", Fault("AccessDeniedException", told, 400), 1.0, float("inf"), (), operations)
+        output = (
+            f"User: {WHO} is not authorized to perform: {ACTION} on resource: {resource} because no identity-based "
+        )
+        output += f"policy allows the {ACTION} action"
+        self._set("deny", Fault("AccessDeniedException", output, 400), 1.0, float("inf"), (), operations)
 
     def break_down(self, *operations: str) -> None:
         """These ECS operations are answered with ServerException, status 500."""
@@ -86,8 +88,8 @@ class Faults:
 
     def not_implemented(self, *operations: str) -> None:
         """These ECS operations are unknown, as to an emulator of less scope."""
-        told = "The action is not implemented"
-        self._set("missing", Fault("UnknownOperationException", told, 400), 1.0, float("inf"), ("ecs",), operations)
+        output = "The action is not implemented"
+        self._set("missing", Fault("UnknownOperationException", output, 400), 1.0, float("inf"), ("ecs",), operations)
 
     def cut_off(self, bucket: str, for_key: str | None = OPERATOR) -> None:
         """Close the connection of each request for a bucket."""

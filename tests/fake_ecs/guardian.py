@@ -36,11 +36,11 @@ class Guardian:
 def main(mark: str) -> None:
     sys.stdin.buffer.read()  # until the other end is closed, by whatever
     for _ in range(3):  # what is being started meanwhile too
-        for one in psutil.process_iter():
+        for item in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                environment = one.environ()
-                if environment.get(NAME) == mark and one.pid != os.getpid():
-                    one.kill()
+                environment = item.environ()
+                if environment.get(NAME) == mark and item.pid != os.getpid():
+                    item.kill()
                     shutil.rmtree(environment["TMPDIR"], ignore_errors=True)
 
 

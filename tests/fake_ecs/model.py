@@ -34,11 +34,15 @@ def _faults(shape: Any, value: Any, place: str) -> list[str]:
             return [f"{place} is no structure"]
         unknown = [f"{place}.{name} is not in the model" for name in value if name not in shape.members]
         known = [name for name in value if name in shape.members]
-        return unknown + [one for name in known for one in _faults(shape.members[name], value[name], f"{place}.{name}")]
+        return unknown + [
+            fault for name in known for fault in _faults(shape.members[name], value[name], f"{place}.{name}")
+        ]
     if shape.type_name == "list":
         if not isinstance(value, list):
             return [f"{place} is no list"]
-        return [one for number, item in enumerate(value) for one in _faults(shape.member, item, f"{place}[{number}]")]
+        return [
+            fault for number, item in enumerate(value) for fault in _faults(shape.member, item, f"{place}[{number}]")
+        ]
     if shape.type_name == "map":
         return [] if isinstance(value, dict) else [f"{place} is no map"]
     wrong = not isinstance(value, TYPES[shape.type_name]) or (shape.type_name == "integer" and isinstance(value, bool))

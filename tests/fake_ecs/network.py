@@ -11,29 +11,31 @@ ANYWHERE = "0.0.0.0/0"
 
 def gets_out(account: Account, subnet: str, public_address: bool, service: str) -> bool:
     """Whether a task in a subnet reaches a service of AWS: through a gateway, or an endpoint."""
-    found = account.ask("ec2", "describe_subnets", SubnetIds=[subnet])["Subnets"][0]
-    vpc = [{"Name": "vpc-id", "Values": [found["VpcId"]]}]
+    result = account.ask("ec2", "describe_subnets", SubnetIds=[subnet])["Subnets"][0]
+    vpc = [{"Name": "vpc-id", "Values": [result["VpcId"]]}]
     tables = account.ask("ec2", "describe_route_tables", Filters=vpc)["RouteTables"]
-    own = [one for one in tables if any(link.get("SubnetId") == subnet for link in one["Associations"])]
-    main = [one for one in tables if any(link.get("Main") for link in one["Associations"])]
+    own = [item for item in tables if any(link.get("SubnetId") == subnet for link in item["Associations"])]
+    main = [item for item in tables if any(link.get("Main") for link in item["Associations"])]
     table = (own or main)[0]
     for route in table["Routes"]:
         if route.get("DestinationCidrBlock") != ANYWHERE or route.get("State") == "blackhole":
             continue
         if nat := route.get("NatGatewayId"):
             gateways = account.ask("ec2", "describe_nat_gateways", NatGatewayIds=[nat])["NatGateways"]
-            return any(one["State"] == "available" for one in gateways)
+            return any(gateway["State"] == "available" for gateway in gateways)
         return public_address or not str(route.get("GatewayId", "")).startswith("igw-")
-    for one in account.ask("ec2", "describe_vpc_endpoints", Filters=vpc)["VpcEndpoints"]:
-        if one["ServiceName"] == f"com.amazonaws.{account.region}.{service}":
-            return one["VpcEndpointType"] == "Interface" or table["RouteTableId"] in one.get("RouteTableIds", [])
+    for endpoint in account.ask("ec2", "describe_vpc_endpoints", Filters=vpc)["VpcEndpoints"]:
+        if endpoint["ServiceName"] == f"com.amazonaws.{account.region}.{service}":
+            return endpoint["VpcEndpointType"] == "Interface" or table["RouteTableId"] in endpoint.get(
+                "RouteTableIds", []
+            )
     return False
 
 
 def let_in(account: Account, target_group: str, groups: list[str], port: int) -> bool:
     """Whether the target group's load balancer may connect to a port behind security groups."""
-    wanted = account.ask("elbv2", "describe_target_groups", TargetGroupArns=[target_group])["TargetGroups"][0]
-    arns = wanted["LoadBalancerArns"]
+    expected = account.ask("elbv2", "describe_target_groups", TargetGroupArns=[target_group])["TargetGroups"][0]
+    arns = expected["LoadBalancerArns"]
     if not arns:
         return False
     front = account.ask("elbv2", "describe_load_balancers", LoadBalancerArns=arns)["LoadBalancers"][0]
@@ -41,7 +43,7 @@ def let_in(account: Account, target_group: str, groups: list[str], port: int) ->
         own = account.ask("ec2", "describe_security_groups", GroupIds=groups)["SecurityGroups"]
     except ClientError:
         return False
-    return any(_admits(rule, port, front["SecurityGroups"]) for one in own for rule in one["IpPermissions"])
+    return any(_admits(rule, port, front["SecurityGroups"]) for item in own for rule in item["IpPermissions"])
 
 
 def _admits(rule: dict[str, Any], port: int, sources: list[str]) -> bool:

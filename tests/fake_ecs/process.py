@@ -68,9 +68,9 @@ class Process:
 
         To listen is not enough: a server may open its port long before its workers are there.
         """
-        for one in self._all():
+        for item in self._all():
             with contextlib.suppress(psutil.Error):
-                for connection in one.net_connections("inet"):
+                for connection in item.net_connections("inet"):
                     if connection.status != psutil.CONN_LISTEN or connection.laddr.ip != address:
                         continue
                     if isinstance(ask(address, connection.laddr.port, "/", ANSWER_S), int):
@@ -84,16 +84,16 @@ class Process:
 
     def kill(self) -> None:
         """Send SIGKILL to all processes."""
-        for one in self._all():
+        for item in self._all():
             with contextlib.suppress(psutil.Error):
-                one.kill()
+                item.kill()
         self._popen.wait(10)
 
     def bury(self) -> None:
         """Clean up after its end: stop what still runs, ship the last lines, delete the folder."""
-        for one in self._orphans():
+        for orphan in self._orphans():
             with contextlib.suppress(psutil.Error):
-                one.kill()
+                orphan.kill()
         for thread in self._threads:
             thread.join(5)
         if self._popen.stdout:
@@ -109,12 +109,12 @@ class Process:
 
     def _orphans(self) -> list[psutil.Process]:
         """Processes of the container that still run after the first one has ended, found by their folder."""
-        found = []
-        for one in psutil.process_iter():
+        result = []
+        for item in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if one.environ().get("TMPDIR") == str(self.folder):
-                    found.append(one)
-        return found
+                if item.environ().get("TMPDIR") == str(self.folder):
+                    result.append(item)
+        return result
 
     def _read(self, log: Path) -> None:
         assert self._popen.stdout

@@ -29,13 +29,13 @@ def tick(service: Service, ground: Ground) -> None:
     _stop_surplus(service)
     _start_missing(service, ground)
     _complete(service, ground)
-    if service.status == "DRAINING" and not any(one.status != "STOPPED" for one in service.tasks):
+    if service.status == "DRAINING" and not any(item.status != "STOPPED" for item in service.tasks):
         service.status = "INACTIVE"
 
 
 def _registered(service: Service) -> None:
     """Tell of targets that were registered since."""
-    fresh = [one for one in service.tasks if one.targets and not one.registered]
+    fresh = [item for item in service.tasks if item.targets and not item.registered]
     for task in fresh:
         task.registered = True
     if fresh:
@@ -44,7 +44,7 @@ def _registered(service: Service) -> None:
 
 
 def _deployment_of(service: Service, task: Task) -> Deployment:
-    return next(one for one in service.deployments if one.id == task.deployment)
+    return next(deployment for deployment in service.deployments if deployment.id == task.deployment)
 
 
 def _ended(service: Service, task: Task, ground: Ground) -> None:
@@ -80,7 +80,7 @@ def _replace_ailing(service: Service, ground: Ground) -> None:
         if reason is None:
             task.told = False
             continue
-        target = next((one for one in task.targets if one.state == "unhealthy"), None)
+        target = next((item for item in task.targets if item.state == "unhealthy"), None)
         if target is not None and not task.told:
             service.event(
                 f"(port {target.port}) is unhealthy in (target-group {target.group}) "
@@ -132,10 +132,10 @@ def _judge(service: Service, ground: Ground) -> None:
 
 def _ringing(ground: Ground, names: list[str]) -> list[str]:
     try:
-        found = ground.account.ask("cloudwatch", "describe_alarms", AlarmNames=names)["MetricAlarms"]
+        result = ground.account.ask("cloudwatch", "describe_alarms", AlarmNames=names)["MetricAlarms"]
     except ClientError:
         return []
-    return [one["AlarmName"] for one in found if one["StateValue"] == "ALARM"]
+    return [item["AlarmName"] for item in result if item["StateValue"] == "ALARM"]
 
 
 def fail(service: Service, release: Release, event: str, reason: str, status_reason: str, back: bool) -> None:
@@ -143,7 +143,7 @@ def fail(service: Service, release: Release, event: str, reason: str, status_rea
     failed = service.primary
     failed.become("FAILED", reason)
     failed.halted = True
-    pending = [one for one in service.of(failed) if one.status in ("PROVISIONING", "PENDING", "ACTIVATING")]
+    pending = [item for item in service.of(failed) if item.status in ("PROVISIONING", "PENDING", "ACTIVATING")]
     for task in pending:
         task.stop(f"Task stopped by (deployment {failed.id})", "ServiceSchedulerInitiated")
     if pending:
@@ -194,31 +194,31 @@ def _stop_surplus(service: Service) -> None:
     if spare > 0:
         own.sort(key=lambda one: one.healthy)
         _stop(service, own[:spare], f"Scaling activity initiated by (deployment {primary.id})")
-    old = [one for other in service.deployments[1:] for one in service.of(other)]
-    unwell = [one for one in old if not one.healthy]
-    well = [one for one in old if one.healthy]
+    old = [item for other in service.deployments[1:] for item in service.of(other)]
+    unwell = [item for item in old if not item.healthy]
+    well = [item for item in old if item.healthy]
     least = math.ceil(service.desired * service.configuration["minimumHealthyPercent"] / 100)
-    free = sum(one.healthy for one in own) + len(well) - least
+    free = sum(item.healthy for item in own) + len(well) - least
     # Tasks of a deployment that nothing was wrong with are needed until others stand in for them.
-    giving = [one for one in unwell if _deployment_of(service, one).rollout != "COMPLETED" or service.desired == 0]
+    giving = [item for item in unwell if _deployment_of(service, item).rollout != "COMPLETED" or service.desired == 0]
     _stop(service, giving + well[: max(0, free)], f"Scaling activity initiated by (deployment {primary.id})")
 
 
 def _stop(service: Service, tasks: list[Task], reason: str) -> None:
     if not tasks:
         return
-    running = [one for one in tasks if one.status == "RUNNING"]
+    running = [item for item in tasks if item.status == "RUNNING"]
     for task in tasks:
         task.stop(reason, "ServiceSchedulerInitiated")
     if running:
-        told = " ".join(f"(task {one.id})" for one in running)
-        service.event(f"has stopped {len(running)} running tasks: {told}.")
+        output = " ".join(f"(task {item.id})" for item in running)
+        service.event(f"has stopped {len(running)} running tasks: {output}.")
         _draining(service, running)
     service.steady = False
 
 
 def _draining(service: Service, tasks: list[Task]) -> None:
-    targets = [target for one in tasks for target in one.targets]
+    targets = [target for task in tasks for target in task.targets]
     if targets:
         service.event(f"deregistered {len(targets)} targets in (target-group {targets[0].group})")
         service.event(f"has begun draining connections on {len(tasks)} tasks.")
@@ -229,7 +229,7 @@ def _start_missing(service: Service, ground: Ground) -> None:
     if service.status != "ACTIVE" or primary.halted or monotonic() < primary.held_until:
         return
     most = math.floor(service.desired * service.configuration["maximumPercent"] / 100)
-    alive = sum(one.desired == "RUNNING" for one in service.tasks)
+    alive = sum(item.desired == "RUNNING" for item in service.tasks)
     number = min(service.desired - len(service.of(primary)), most - alive)
     if number <= 0:
         return
@@ -248,19 +248,19 @@ def _start_missing(service: Service, ground: Ground) -> None:
     service.steady = False
     for task in made:
         task.start()
-    told = " ".join(f"(task {one.id})" for one in made)
+    output = " ".join(f"(task {item.id})" for item in made)
     replaced, service.replaced = min(service.replaced, number), 0
     why = f" Amazon ECS replaced {replaced} tasks due to an unhealthy status." if replaced else ""
-    service.event(f"has started {number} tasks: {told}.{why}")
+    service.event(f"has started {number} tasks: {output}.{why}")
 
 
 def _complete(service: Service, ground: Ground) -> None:
     primary = service.primary
-    well = [one for one in service.of(primary) if one.healthy]
+    well = [item for item in service.of(primary) if item.healthy]
     if well and not primary.settled:
         primary.settled, primary.failed = True, 0
-    others = any(service.left(one) for one in service.deployments[1:])
-    leaving = any(one.desired == "STOPPED" for one in service.left(primary))
+    others = any(service.left(deployment) for deployment in service.deployments[1:])
+    leaving = any(item.desired == "STOPPED" for item in service.left(primary))
     if len(well) != service.desired or others or leaving:
         return
     service.struggling = 0
@@ -302,7 +302,7 @@ def _finish(service: Service) -> None:
 def summary(service: Service) -> dict[str, Any]:
     """For a person who looks into a test that failed."""
     return {
-        "deployments": [(one.id, one.status, one.rollout, one.failed) for one in service.shown],
-        "tasks": [(one.id[:8], one.deployment[-4:], one.status, one.health, one.reason) for one in service.tasks],
-        "events": [one["message"] for one in list(service.events)[:20]],
+        "deployments": [(item.id, item.status, item.rollout, item.failed) for item in service.shown],
+        "tasks": [(task.id[:8], task.deployment[-4:], task.status, task.health, task.reason) for task in service.tasks],
+        "events": [event["message"] for event in list(service.events)[:20]],
     }

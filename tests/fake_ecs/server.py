@@ -64,8 +64,8 @@ class Endpoint:
     def __call__(self, environ: wire.Environ, start: wire.StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         body = self._read(environ)
-        found = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-        key, service = found.groups() if found else ("", "s3" if "HTTP_X_AMZ_TARGET" not in environ else "")
+        result = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+        key, service = result.groups() if result else ("", "s3" if "HTTP_X_AMZ_TARGET" not in environ else "")
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         operation = target.rpartition(".")[2]
         form = {}
@@ -107,6 +107,6 @@ class Endpoint:
         except Refused as refused:
             return wire.as_json(start, 400, {"__type": refused.code, "message": str(refused)})
         if wrong := model.faults(operation, answer):
-            told = f"the fake ECS's answer is not ECS's: {'; '.join(wrong[:3])}"
-            return wire.as_json(start, 400, {"__type": "PlaneIsWrong", "message": told})
+            output = f"the fake ECS's answer is not ECS's: {'; '.join(wrong[:3])}"
+            return wire.as_json(start, 400, {"__type": "PlaneIsWrong", "message": output})
         return wire.as_json(start, 200, answer)

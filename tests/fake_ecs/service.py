@@ -119,21 +119,21 @@ class Service:
     @property
     def release(self) -> Release | None:
         """The one under way."""
-        return next((one for one in self.releases if not one.over), None)
+        return next((release for release in self.releases if not release.over), None)
 
     @property
     def configured_breaker(self) -> dict[str, Any]:
         """The circuit breaker of the deployment configuration."""
-        found: dict[str, Any] = self.configuration["deploymentCircuitBreaker"]
-        return found
+        result: dict[str, Any] = self.configuration["deploymentCircuitBreaker"]
+        return result
 
     def threshold(self) -> int:
         """Failed tasks that trip the circuit breaker: half of the desired ones, 3 to 200, or as configured."""
-        wanted = self.configured_breaker.get("thresholdConfiguration", {})
-        if wanted.get("type") == "COUNT":
-            return int(wanted["value"])
-        share = math.ceil(self.desired * wanted.get("value", 50) / 100)
-        return int(share) if wanted.get("type") == "UNBOUNDED_PERCENT" else min(200, max(3, share))
+        expected = self.configured_breaker.get("thresholdConfiguration", {})
+        if expected.get("type") == "COUNT":
+            return int(expected["value"])
+        share = math.ceil(self.desired * expected.get("value", 50) / 100)
+        return int(share) if expected.get("type") == "UNBOUNDED_PERCENT" else min(200, max(3, share))
 
     def revise(self, definition: dict[str, Any], network: dict[str, Any], balancers: list[dict[str, Any]]) -> Revision:
         """A new revision."""
@@ -154,7 +154,7 @@ class Service:
 
     def deploy(self, revision: Revision) -> Deployment:
         """A new deployment by a service deployment of its own, which ends the one under way."""
-        sources = [one.revision for one in self.deployments[:1]]
+        sources = [deployment.revision for deployment in self.deployments[:1]]
         running = self.release
         if running:
             running.become("STOPPED", "The service deployment was superseded by a newer one.")
@@ -170,11 +170,11 @@ class Service:
 
     def of(self, deployment: Deployment) -> list[Task]:
         """Its tasks that are not to end."""
-        return [one for one in self.tasks if one.deployment == deployment.id and one.desired == "RUNNING"]
+        return [task for task in self.tasks if task.deployment == deployment.id and task.desired == "RUNNING"]
 
     def left(self, deployment: Deployment) -> list[Task]:
         """Its tasks that have not ended."""
-        return [one for one in self.tasks if one.deployment == deployment.id and one.status != "STOPPED"]
+        return [task for task in self.tasks if task.deployment == deployment.id and task.status != "STOPPED"]
 
     def backoff(self, failures: int, short: float) -> float:
         """When the next task may start after so many failures in a row, if a second is so short."""
@@ -183,7 +183,9 @@ class Service:
     @property
     def shown(self) -> list[Deployment]:
         """Those that DescribeServices shows: the primary one, and others while tasks of theirs are left."""
-        return [one for one in self.deployments if one is self.deployments[0] or self.left(one)]
+        return [
+            deployment for deployment in self.deployments if deployment is self.deployments[0] or self.left(deployment)
+        ]
 
 
 def _configuration(asked: dict[str, Any]) -> dict[str, Any]:

@@ -45,10 +45,10 @@ def prepare(
         StartFailed: with ECS's stoppedReason.
     """
     _connected(account, container, network)
-    secrets = {one["name"]: secret(account, one["valueFrom"]) for one in container.get("secrets", [])}
+    secrets = {item["name"]: secret(account, item["valueFrom"]) for item in container.get("secrets", [])}
     group, stream = _log(account, container, task)
     digest = pull(account, container["image"])
-    plain = {one["name"]: one["value"] for one in container.get("environment", [])}
+    plain = {item["name"]: item["value"] for item in container.get("environment", [])}
     behaves = catalogue.get(f"{digest} in {plain.get('SHINE_PHASE')}") or catalogue.get(digest)
     if behaves is None:  # in ECR, but nobody said what it does
         raise StartFailed(f"CannotPullContainerError: the fake ECS has no image {digest} in its catalogue")
@@ -56,9 +56,9 @@ def prepare(
 
 
 def _connected(account: Account, container: dict[str, Any], network: dict[str, Any]) -> None:
-    wanted = network["awsvpcConfiguration"]
-    public = wanted.get("assignPublicIp", "DISABLED") == "ENABLED"
-    subnet = wanted["subnets"][0]
+    expected = network["awsvpcConfiguration"]
+    public = expected.get("assignPublicIp", "DISABLED") == "ENABLED"
+    subnet = expected["subnets"][0]
     # The execution role's calls take the task's own network interface, secrets first.
     services = ["ecr.api", "ecr.dkr", "logs"]
     if container.get("secrets"):
@@ -94,22 +94,22 @@ def secret(account: Account, arn: str) -> str:
         if parts[2] == "ssm":
             name = "/" + arn.partition(":parameter/")[2]
             try:
-                found = account.ask("ssm", "get_parameter", Name=name, WithDecryption=True)
+                result = account.ask("ssm", "get_parameter", Name=name, WithDecryption=True)
             except ClientError:
-                found = account.ask("ssm", "get_parameter", Name=name[1:], WithDecryption=True)
-            return str(found["Parameter"]["Value"])
+                result = account.ask("ssm", "get_parameter", Name=name[1:], WithDecryption=True)
+            return str(result["Parameter"]["Value"])
         stage = {"VersionStage": parts[8]} if len(parts) > 8 and parts[8] else {}
-        found = account.ask("secretsmanager", "get_secret_value", SecretId=":".join(parts[:7]), **stage)
+        result = account.ask("secretsmanager", "get_secret_value", SecretId=":".join(parts[:7]), **stage)
     except ClientError as error:
-        told = error.response["Error"]
+        output = error.response["Error"]
         store = "ssm" if parts[2] == "ssm" else "asm"
         what = "unable to retrieve secrets from ssm" if store == "ssm" else "unable to retrieve secret from asm"
         doing = "failed to fetch secret from secrets manager" if store == "asm" else "utils.FetchSecretsFromSSM"
         raise StartFailed(
             f"{SECRETS}: {what}: service call has been retried 1 time(s): {doing} {arn}: "
-            f"{told['Code']}: {told['Message']}"
+            f"{output['Code']}: {output['Message']}"
         ) from None
-    value = str(found["SecretString"])
+    value = str(result["SecretString"])
     key = parts[7] if len(parts) > 7 else ""
     if not key:
         return value
@@ -127,10 +127,10 @@ def secret(account: Account, arn: str) -> str:
 
 
 def _log(account: Account, container: dict[str, Any], task: str) -> tuple[str | None, str | None]:
-    wanted = container.get("logConfiguration")
-    if not wanted or wanted["logDriver"] != "awslogs":
+    expected = container.get("logConfiguration")
+    if not expected or expected["logDriver"] != "awslogs":
         return None, None
-    options = wanted["options"]
+    options = expected["options"]
     group = options["awslogs-group"]
     stream = f"{options.get('awslogs-stream-prefix', 'ecs')}/{container['name']}/{task}"
     try:
@@ -138,32 +138,32 @@ def _log(account: Account, container: dict[str, Any], task: str) -> tuple[str | 
             account.ask("logs", "create_log_group", logGroupName=group)
         account.ask("logs", "create_log_stream", logGroupName=group, logStreamName=stream)
     except ClientError as error:
-        told = error.response["Error"]
-        reason = "The specified log group does not exist." if "NotFound" in told["Code"] else told["Message"]
+        output = error.response["Error"]
+        reason = "The specified log group does not exist." if "NotFound" in output["Code"] else output["Message"]
         raise StartFailed(
             f"{INIT}: failed to validate logger args: create stream has been retried 1 times: failed to create "
-            f"Cloudwatch log stream: {told['Code']}: {reason} : exit status 1"
+            f"Cloudwatch log stream: {output['Code']}: {reason} : exit status 1"
         ) from None
     return group, stream
 
 
 def _there(account: Account, group: str) -> bool:
-    found = account.ask("logs", "describe_log_groups", logGroupNamePrefix=group)["logGroups"]
-    return any(one["logGroupName"] == group for one in found)
+    result = account.ask("logs", "describe_log_groups", logGroupNamePrefix=group)["logGroups"]
+    return any(item["logGroupName"] == group for item in result)
 
 
 def pull(account: Account, image: str) -> str:
     """The digest of an image in ECR, by digest or tag."""
     repository, _, reference = image.partition("/")[2].partition("@")
-    wanted = {"imageDigest": reference}
+    expected = {"imageDigest": reference}
     if not reference:
         repository, _, tag = repository.partition(":")
-        wanted = {"imageTag": tag or "latest"}
+        expected = {"imageTag": tag or "latest"}
     try:
-        found = account.ask("ecr", "describe_images", repositoryName=repository, imageIds=[wanted])
+        result = account.ask("ecr", "describe_images", repositoryName=repository, imageIds=[expected])
     except ClientError:
         raise StartFailed(
             "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref "
             f"{image}: {image}: not found"
         ) from None
-    return str(found["imageDetails"][0]["imageDigest"])
+    return str(result["imageDetails"][0]["imageDigest"])

@@ -50,8 +50,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, status: int) -> None:
         host = self.connection.getsockname()[0]
-        told = {name: self.headers.get(name) for name in ("x-forwarded-proto", "x-forwarded-for")}
-        body = json.dumps({"address": host, "environment": dict(os.environ), "headers": told}).encode()
+        output = {name: self.headers.get(name) for name in ("x-forwarded-proto", "x-forwarded-for")}
+        body = json.dumps({"address": host, "environment": dict(os.environ), "headers": output}).encode()
         self.send_response(status)
         self.send_header("content-length", str(len(body)))
         self.end_headers()

@@ -99,8 +99,8 @@ class Targets:
         """The next one for a request, in turn: a healthy one; where none is, any that is unhealthy, as ELB does."""
         with self._lock:
             known = self._known.get(group, [])
-            fitting = [one for one in known if one.state == "healthy"]
-            fitting = fitting or [one for one in known if one.state == "unhealthy"]
+            fitting = [item for item in known if item.state == "healthy"]
+            fitting = fitting or [item for item in known if item.state == "unhealthy"]
             if not fitting:
                 return None
             self._turn += 1
@@ -118,12 +118,12 @@ class Targets:
         return let_in(self._account, target.group, target.security_groups, target.port)
 
     def _attribute(self, group: str, key: str, default: str) -> str:
-        found = self._account.ask("elbv2", "describe_target_group_attributes", TargetGroupArn=group)["Attributes"]
-        return next((str(one["Value"]) for one in found if one["Key"] == key), default)
+        result = self._account.ask("elbv2", "describe_target_group_attributes", TargetGroupArn=group)["Attributes"]
+        return next((str(item["Value"]) for item in result if item["Key"] == key), default)
 
     def _settings(self, group: str) -> dict[str, Any]:
-        found = self._account.ask("elbv2", "describe_target_groups", TargetGroupArns=[group])
-        settings: dict[str, Any] = found["TargetGroups"][0]
+        result = self._account.ask("elbv2", "describe_target_groups", TargetGroupArns=[group])
+        settings: dict[str, Any] = result["TargetGroups"][0]
         return settings
 
     def _watch(self, target: Target) -> None:
@@ -144,12 +144,12 @@ class Targets:
         at = target.port if port == "traffic-port" else int(port)
         timeout = self._clock.short(settings["HealthCheckTimeoutSeconds"], LEAST_TIMEOUT_S)
         if let_in(self._account, target.group, target.security_groups, at):
-            seen = ask(target.address, at, settings["HealthCheckPath"], timeout)
+            observed = ask(target.address, at, settings["HealthCheckPath"], timeout)
         else:
             target.gone.wait(self._clock.short(settings["HealthCheckTimeoutSeconds"]))
-            seen = "timeout"
+            observed = "timeout"
         matcher = settings["Matcher"]["HttpCode"]
-        if isinstance(seen, int) and matches(matcher, seen):
+        if isinstance(observed, int) and matches(matcher, observed):
             target.passed, target.failed = target.passed + 1, 0
             # A new target is taken after one check; one that was unhealthy has to show more.
             if target.state != "unhealthy" or target.passed >= settings["HealthyThresholdCount"]:
@@ -161,7 +161,7 @@ class Targets:
             return
         target.failed += 1
         if target.failed >= settings["UnhealthyThresholdCount"]:
-            target.become("unhealthy", *_why(seen))
+            target.become("unhealthy", *_why(observed))
 
 
 def _why(seen: int | str) -> tuple[str, str]:

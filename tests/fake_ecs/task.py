@@ -125,7 +125,7 @@ class Task:
     def healthy(self) -> bool:
         """It runs, and container check and load balancer have both seen it well."""
         checked = "healthCheck" not in self.container or self.health == "HEALTHY"
-        return self.running and checked and all(one.state == "healthy" for one in self.targets)
+        return self.running and checked and all(target.state == "healthy" for target in self.targets)
 
     @property
     def ailing(self) -> str | None:
@@ -134,9 +134,9 @@ class Task:
             return None
         if self.health == "UNHEALTHY":
             return "Task failed container health checks"
-        for one in self.targets:
-            if one.state == "unhealthy":
-                return f"Task failed ELB health checks in (target-group {one.group})"
+        for target in self.targets:
+            if target.state == "unhealthy":
+                return f"Task failed ELB health checks in (target-group {target.group})"
         return None
 
     def up(self) -> bool:
@@ -166,35 +166,35 @@ class Task:
 
     def _run(self) -> None:
         network = self.revision["networkConfiguration"]
-        found = prepare(self.ground.account, self.ground.catalogue, self.container, network, self.id)
-        self.digest = found.digest
+        result = prepare(self.ground.account, self.ground.catalogue, self.container, network, self.id)
+        self.digest = result.digest
         self.times |= {"pullStartedAt": now(), "pullStoppedAt": now()}
-        wanted = self.definition.get("runtimePlatform", {}).get("cpuArchitecture", "X86_64")
-        port = int(found.environment.get("PORT", "5000"))
+        expected = self.definition.get("runtimePlatform", {}).get("cpuArchitecture", "X86_64")
+        port = int(result.environment.get("PORT", "5000"))
         self.address = self.ground.address(port)
-        if found.behaves.architecture != wanted:
-            self._log(found, [(now().timestamp(), "exec /usr/local/bin/entrypoint: exec format error")])
+        if result.behaves.architecture != expected:
+            self._log(result, [(now().timestamp(), "exec /usr/local/bin/entrypoint: exec format error")])
             self.times["startedAt"] = now()
             self.exit_code = 1
             self.stop("Essential container in task exited", "EssentialContainerExited", ordered=False)
             return
         log = self.ground.folder / f"task-{self.id}.log"
         self._process = Process(
-            found, self.address, port, self.ground.platform, log, lambda lines: self._log(found, lines)
+            result, self.address, port, self.ground.platform, log, lambda lines: self._log(result, lines)
         )
         self._began = monotonic()
         self.status = "ACTIVATING"
         self._register()
         self.times["startedAt"] = now()
         self.status = "RUNNING"
-        self._watch(found)
+        self._watch(result)
 
     def _register(self) -> None:
         groups = self.revision["networkConfiguration"]["awsvpcConfiguration"].get("securityGroups", [])
-        for one in self.revision["loadBalancers"]:
+        for balancer in self.revision["loadBalancers"]:
             self.targets.append(
                 self.ground.targets.register(
-                    one["targetGroupArn"], str(self.address), one["containerPort"], groups, self.up
+                    balancer["targetGroupArn"], str(self.address), balancer["containerPort"], groups, self.up
                 )
             )
 
@@ -230,11 +230,11 @@ class Task:
         if self.targets:
             self.status = "DEACTIVATING"
             alive = self._process is not None and self._process.ended() is None
-            for one in self.targets:
+            for target in self.targets:
                 if alive and not self._hurry.is_set():
                     with contextlib.suppress(ClientError):  # the target group may be gone
-                        self.ground.targets.deregister(one, self._hurry.wait)
-                self.ground.targets.forget(one)
+                        self.ground.targets.deregister(target, self._hurry.wait)
+                self.ground.targets.forget(target)
         self.status = "STOPPING"
         if self._process is not None:
             self._terminate(self._process)

@@ -42,21 +42,21 @@ ENDS: dict[str, tuple[str, str, int | None, str]] = {
 def test_a_broken_image_trips_the_circuit_breaker_and_is_taken_back(live: Driver, image: str) -> None:
     code, reason, exit_code, event = ENDS[image]
     before = live.service()["deployments"][0]
-    kept = {one["taskArn"] for one in live.tasks()}
+    kept = {task["taskArn"] for task in live.tasks()}
     failed = live.update(live.register(image))
 
     back = live.settled(before["id"])  # the deployment before is the primary one again, under its own id
     assert (back["deployments"][0]["rolloutState"], back["runningCount"]) == ("COMPLETED", 2)
-    assert {one["taskArn"] for one in live.tasks()} == kept
-    stopped = [one for one in live.tasks("STOPPED") if one["startedBy"] == failed]
-    ended = [one for one in stopped if (one["stopCode"], one["stoppedReason"]) == (code, reason)]
+    assert {task["taskArn"] for task in live.tasks()} == kept
+    stopped = [task for task in live.tasks("STOPPED") if task["startedBy"] == failed]
+    ended = [item for item in stopped if (item["stopCode"], item["stoppedReason"]) == (code, reason)]
     assert len(ended) >= 3, stopped
-    assert {one["containers"][0].get("exitCode") for one in ended[:3]} == {exit_code}
+    assert {item["containers"][0].get("exitCode") for item in ended[:3]} == {exit_code}
     if code == "ServiceSchedulerInitiated":  # nobody is judged within the grace period
         grace_s = live.fake_ecs.plan.health.grace * SCALE
-        assert all((one["stoppingAt"] - one["startedAt"]).total_seconds() >= grace_s for one in ended)
+        assert all((item["stoppingAt"] - item["startedAt"]).total_seconds() >= grace_s for item in ended)
     events = live.events()
-    assert any(event in one for one in events), events
+    assert any(event in item for item in events), events
     assert f"(deployment {failed}) deployment failed: tasks failed to start." in events
     assert f"rolling back to deployment {before['id']}." in events
     latest = live.releases()[0]
@@ -65,36 +65,40 @@ def test_a_broken_image_trips_the_circuit_breaker_and_is_taken_back(live: Driver
     assert latest["rollback"]["serviceRevisionArn"] == latest["sourceServiceRevisions"][0]["arn"]
     if image == "wrong-architecture":
         logs = live.fake_ecs.client("logs").filter_log_events(logGroupName=GROUP, filterPattern="exec")["events"]
-        assert {one["message"] for one in logs} == {"exec /usr/local/bin/entrypoint: exec format error"}
+        assert {log["message"] for log in logs} == {"exec /usr/local/bin/entrypoint: exec format error"}
 
 
 def test_a_rollback_may_begin_a_deployment_with_an_id_of_its_own(live: Driver) -> None:
     before = live.service()["deployments"][0]
-    kept = {one["taskArn"] for one in live.tasks()}
+    kept = {task["taskArn"] for task in live.tasks()}
     live.fake_ecs.service.new_rollback_id = True
     failed = live.update(live.register("exits"))
 
     def going_back() -> dict[str, Any] | None:
-        found: dict[str, Any] = live.service()["deployments"][0]
-        return found if found["id"] not in (failed, before["id"]) else None
+        result: dict[str, Any] = live.service()["deployments"][0]
+        return result if result["id"] not in (failed, before["id"]) else None
 
     rollback = live.until(going_back)
     assert rollback["rolloutStateReason"] == (
         f"ECS deployment circuit breaker: rolling back to deploymentId {rollback['id']}."
     )
-    assert [one["status"] for one in live.releases()] == ["ROLLBACK_IN_PROGRESS", "SUCCESSFUL"]
+    assert [release["status"] for release in live.releases()] == ["ROLLBACK_IN_PROGRESS", "SUCCESSFUL"]
     back = live.settled(rollback["id"])
     assert (back["taskDefinition"], back["runningCount"]) == (before["taskDefinition"], 2)
     assert back["deployments"][0]["rolloutStateReason"] == f"ECS deployment {rollback['id']} completed."
-    assert {one["taskArn"] for one in live.tasks()} & kept == set()
+    assert {task["taskArn"] for task in live.tasks()} & kept == set()
     events = live.events()
     gave_up = events.index(f"(deployment {failed}) deployment failed: tasks failed to start.")
     assert events[gave_up + 1] == f"rolling back to deployment {rollback['id']}."
     latest = live.releases()[0]
     assert (latest["status"], latest["rollback"]["reason"]) == ("ROLLBACK_SUCCESSFUL", BROKEN)
-    assert [one["arn"] for one in back["currentServiceRevisions"]] == [latest["rollback"]["serviceRevisionArn"]]
+    assert [revision["arn"] for revision in back["currentServiceRevisions"]] == [
+        latest["rollback"]["serviceRevisionArn"]
+    ]
     since = live.ecs.list_service_deployments(**live.names, createdAt={"after": latest["createdAt"]})
-    assert [one["serviceDeploymentArn"] for one in since["serviceDeployments"]] == [latest["serviceDeploymentArn"]]
+    assert [deployment["serviceDeploymentArn"] for deployment in since["serviceDeployments"]] == [
+        latest["serviceDeploymentArn"]
+    ]
 
 
 def no_log_group(driver: Driver) -> dict[str, Any]:
@@ -171,10 +175,10 @@ def test_a_task_that_lacks_something_never_starts_and_says_what(live: Driver, wh
     live.settled(before)
     ended = live.tasks("STOPPED")
     assert len(ended) >= 3
-    assert {one["stopCode"] for one in ended[:3]} == {"TaskFailedToStart"}
-    assert {one["stoppedReason"].startswith(reason) for one in ended[:3]} == {True}, ended[0]["stoppedReason"]
-    assert {one["containers"][0].get("exitCode") for one in ended[:3]} == {None}
-    assert not any("registered" in one for one in live.events()[5:])
+    assert {item["stopCode"] for item in ended[:3]} == {"TaskFailedToStart"}
+    assert {item["stoppedReason"].startswith(reason) for item in ended[:3]} == {True}, ended[0]["stoppedReason"]
+    assert {item["containers"][0].get("exitCode") for item in ended[:3]} == {None}
+    assert not any("registered" in event for event in live.events()[5:])
 
 
 def test_a_closed_security_group_looks_like_a_timeout(live: Driver) -> None:
@@ -191,7 +195,7 @@ def test_a_closed_security_group_looks_like_a_timeout(live: Driver) -> None:
     ended = live.tasks("STOPPED")
     assert ended[0]["stoppedReason"] == f"Task failed ELB health checks in (target-group {group})"
     assert ended[0]["healthStatus"] == "HEALTHY"  # the container was well all the time
-    assert any("due to (reason Request timed out)." in one for one in live.events())
+    assert any("due to (reason Request timed out)." in event for event in live.events())
 
 
 def test_the_first_deployment_has_nothing_to_go_back_to(driver: Driver) -> None:
@@ -201,9 +205,9 @@ def test_the_first_deployment_has_nothing_to_go_back_to(driver: Driver) -> None:
     assert failed["failedTasks"] >= 3  # two start at a time
     assert failed["rolloutStateReason"] == "ECS deployment circuit breaker: tasks failed to start."
     release = driver.releases()[0]
-    told = "No rollback candidate was found to run the rollback."
-    assert (release["status"], release["statusReason"]) == ("ROLLBACK_FAILED", told)
-    driver.until(lambda: {one["lastStatus"] for one in driver.tasks("STOPPED")} == {"STOPPED"})
+    output = "No rollback candidate was found to run the rollback."
+    assert (release["status"], release["statusReason"]) == ("ROLLBACK_FAILED", output)
+    driver.until(lambda: {task["lastStatus"] for task in driver.tasks("STOPPED")} == {"STOPPED"})
     number = len(driver.tasks("STOPPED"))
     time.sleep(1)
     assert (len(driver.tasks("STOPPED")), driver.tasks()) == (number, [])
@@ -231,7 +235,7 @@ def test_memory_that_runs_out_is_told_as_such_and_nothing_is_rolled_back(live: D
     deployment = live.update(live.register("stub-oom"))
     live.settled(deployment)
     assert photo(live.fake_ecs.base_url).status_code == 502
-    killed = live.until(lambda: [one for one in live.tasks("STOPPED") if one["startedBy"] == deployment])[0]
+    killed = live.until(lambda: [task for task in live.tasks("STOPPED") if task["startedBy"] == deployment])[0]
     container = killed["containers"][0]
     assert (container["exitCode"], killed["stopCode"]) == (137, "EssentialContainerExited")
     assert container["reason"] == "OutOfMemoryError: Container killed due to memory usage"
@@ -242,8 +246,8 @@ def test_memory_that_runs_out_is_told_as_such_and_nothing_is_rolled_back(live: D
 def test_health_that_comes_and_goes_replaces_tasks_after_the_deployment_has_completed(live: Driver) -> None:
     deployment = live.update(live.register("flapping"))
     live.settled(deployment)
-    live.until(lambda: any("health checks" in one["stoppedReason"] for one in live.tasks("STOPPED")))
+    live.until(lambda: any("health checks" in task["stoppedReason"] for task in live.tasks("STOPPED")))
     assert live.service()["deployments"][0]["id"] == deployment
     events = live.events()
-    assert not any("rolling back" in one for one in events)
+    assert not any("rolling back" in event for event in events)
     assert "due to (reason Health checks failed with these codes: [500])." in " ".join(events)

@@ -37,20 +37,20 @@ def test_a_new_service_starts_as_ecs_starts_one(driver: Driver) -> None:
     assert settled["deployments"][0]["rolloutStateReason"] == f"ECS deployment {first['id']} completed."
     assert settled["runningCount"] == 2
     tasks = driver.tasks()
-    assert {one["startedBy"] for one in tasks} == {first["id"]}
-    assert {(one["lastStatus"], one["healthStatus"]) for one in tasks} == {("RUNNING", "HEALTHY")}
-    assert {one["containers"][0]["imageDigest"] for one in tasks} == {driver.fake_ecs.digests["stub"]}
-    addresses = {one["containers"][0]["networkInterfaces"][0]["privateIpv4Address"] for one in tasks}
+    assert {task["startedBy"] for task in tasks} == {first["id"]}
+    assert {(task["lastStatus"], task["healthStatus"]) for task in tasks} == {("RUNNING", "HEALTHY")}
+    assert {task["containers"][0]["imageDigest"] for task in tasks} == {driver.fake_ecs.digests["stub"]}
+    addresses = {task["containers"][0]["networkInterfaces"][0]["privateIpv4Address"] for task in tasks}
     assert len(addresses) == 2
-    assert {one["containers"][0]["networkBindings"] == [] for one in tasks} == {True}
+    assert {task["containers"][0]["networkBindings"] == [] for task in tasks} == {True}
     assert driver.health() == [("healthy", None, None)] * 2
 
     started, *_, completed, steady = driver.events()
-    assert started == "has started 2 tasks: " + " ".join(f"(task {one['taskArn'][-32:]})" for one in tasks) + "."
+    assert started == "has started 2 tasks: " + " ".join(f"(task {task['taskArn'][-32:]})" for task in tasks) + "."
     assert completed == f"(deployment {first['id']}) deployment completed."
     assert steady == "has reached a steady state."
     released = driver.releases()
-    assert [one["status"] for one in released] == ["SUCCESSFUL"]
+    assert [item["status"] for item in released] == ["SUCCESSFUL"]
     assert released[0]["deploymentCircuitBreaker"] == {
         "status": "MONITORING_COMPLETE",
         "failureCount": 0,
@@ -61,7 +61,7 @@ def test_a_new_service_starts_as_ecs_starts_one(driver: Driver) -> None:
 def test_requests_go_to_both_tasks_in_turn_and_say_how_they_came(live: Driver) -> None:
     fake_ecs = live.fake_ecs
     answers = [photo(fake_ecs.base_url + "/analyze").json() for _ in range(4)]
-    assert len({one["address"] for one in answers}) == 2
+    assert len({answer["address"] for answer in answers}) == 2
     assert answers[0]["headers"] == {"x-forwarded-proto": "http", "x-forwarded-for": "127.0.0.1"}
     trusted = ssl.create_default_context(cafile=str(fake_ecs.trusted))
     secure = httpx.post(fake_ecs.secure_url + "/analyze", content=b"a photo", verify=trusted)
@@ -81,12 +81,12 @@ def test_a_task_gets_settings_and_secrets_and_its_log_arrives(live: Driver) -> N
     assert environment["SHINE_PHASE"] == "full"
     assert environment["SHINE_API_KEYS"] == "9b1c-never-to-be-seen"
     assert environment["AWS_ENDPOINT_URL"] == live.fake_ecs.endpoint
-    streams = {f"{NAME}/{one['containers'][0]['name']}/{one['taskArn'][-32:]}" for one in live.tasks()}
+    streams = {f"{NAME}/{task['containers'][0]['name']}/{task['taskArn'][-32:]}" for task in live.tasks()}
     logs = live.fake_ecs.client("logs")
-    found = logs.filter_log_events(logGroupName=GROUP, filterPattern="listening")["events"]
-    assert {one["message"] for one in found} == {'{"level": "info", "message": "listening on 5000"}'}
-    names = {one["logStreamName"].rpartition("/")[2] for one in found}
-    assert {one.rpartition("/")[2] for one in streams} <= names
+    result = logs.filter_log_events(logGroupName=GROUP, filterPattern="listening")["events"]
+    assert {item["message"] for item in result} == {'{"level": "info", "message": "listening on 5000"}'}
+    names = {item["logStreamName"].rpartition("/")[2] for item in result}
+    assert {stream.rpartition("/")[2] for stream in streams} <= names
 
 
 def test_an_update_loses_no_request(live: Driver) -> None:
@@ -108,8 +108,8 @@ def test_an_update_loses_no_request(live: Driver) -> None:
         thread.join()
     assert len(statuses) > 40
     assert set(statuses) == {200}
-    assert {one["containers"][0]["imageDigest"] for one in live.tasks()} == {live.fake_ecs.digests["stub-next"]}
-    assert {one["stoppedReason"] for one in live.tasks("STOPPED")} == {
+    assert {task["containers"][0]["imageDigest"] for task in live.tasks()} == {live.fake_ecs.digests["stub-next"]}
+    assert {task["stoppedReason"] for task in live.tasks("STOPPED")} == {
         f"Scaling activity initiated by (deployment {deployment})"
     }
 
@@ -122,13 +122,13 @@ def test_what_is_in_flight_is_answered_before_its_task_is_told_to_end(live: Driv
     for thread in threads:
         thread.start()
     time.sleep(0.3)
-    for one in live.tasks():
-        live.ecs.stop_task(cluster=CLUSTER, task=one["taskArn"], reason="to see it drain")
+    for task in live.tasks():
+        live.ecs.stop_task(cluster=CLUSTER, task=task["taskArn"], reason="to see it drain")
     live.until(lambda: [state for state, reason, _ in live.health() if reason == "Target.DeregistrationInProgress"])
     for thread in threads:
         thread.join()
-    assert [one.status_code for one in answers] == [200, 200]
-    stopped = live.until(lambda: [one for one in live.tasks("STOPPED") if one["lastStatus"] == "STOPPED"])
+    assert [answer.status_code for answer in answers] == [200, 200]
+    stopped = live.until(lambda: [task for task in live.tasks("STOPPED") if task["lastStatus"] == "STOPPED"])
     assert (stopped[0]["stopCode"], stopped[0]["stoppedReason"]) == ("UserInitiated", "to see it drain")
     live.until(lambda: live.service()["runningCount"] == 2)
 
@@ -139,8 +139,8 @@ def test_who_does_not_heed_sigterm_is_killed_after_its_stop_timeout(live: Driver
     live.settled(stubborn)
     live.settled(live.update(live.register("stub-next")))
     ended = live.tasks("STOPPED")
-    assert [one["containers"][0]["exitCode"] for one in ended] == [0, 0, 137, 137]
-    waited = [(one["executionStoppedAt"] - one["stoppingAt"]).total_seconds() for one in ended]
+    assert [item["containers"][0]["exitCode"] for item in ended] == [0, 0, 137, 137]
+    waited = [(item["executionStoppedAt"] - item["stoppingAt"]).total_seconds() for item in ended]
     assert all(2 <= seconds < 15 for seconds in waited[2:]), waited
 
 
@@ -151,8 +151,8 @@ def test_a_deployment_keeps_to_the_percentages(live: Driver) -> None:
 
     def counted() -> bool:
         counts.add(len(live.tasks()))
-        found = live.service()["deployments"]
-        return len(found) == 1 and found[0]["rolloutState"] == "COMPLETED"
+        result = live.service()["deployments"]
+        return len(result) == 1 and result[0]["rolloutState"] == "COMPLETED"
 
     live.until(counted)
     assert counts <= {1, 2}
@@ -165,13 +165,13 @@ def test_a_doomed_deployment_can_be_stopped_and_goes_back(live: Driver) -> None:
     live.until(lambda: len(live.tasks()) == 4)
     arn = live.releases()[0]["serviceDeploymentArn"]
     live.ecs.stop_service_deployment(serviceDeploymentArn=arn, stopType="ROLLBACK")
-    found = live.service()
-    assert found["deployments"][0]["id"] == before
-    assert found["deployments"][0]["rolloutStateReason"].endswith(f"rolling back to deploymentId {before}.")
+    result = live.service()
+    assert result["deployments"][0]["id"] == before
+    assert result["deployments"][0]["rolloutStateReason"].endswith(f"rolling back to deploymentId {before}.")
     live.settled(before)
     release = live.releases()[0]
     assert (release["serviceDeploymentArn"], release["status"]) == (arn, "ROLLBACK_SUCCESSFUL")
-    assert {one["startedBy"] for one in live.tasks("STOPPED")} == {stopped}
+    assert {task["startedBy"] for task in live.tasks("STOPPED")} == {stopped}
     with pytest.raises(ClientError, match="ConflictException"):
         live.ecs.stop_service_deployment(serviceDeploymentArn=arn, stopType="ROLLBACK")
 
@@ -181,8 +181,8 @@ def test_a_deployment_that_is_aborted_stays_where_it_is(live: Driver) -> None:
     live.until(lambda: len(live.tasks()) == 4)
     arn = live.releases()[0]["serviceDeploymentArn"]
     live.ecs.stop_service_deployment(serviceDeploymentArn=arn, stopType="ABORT")
-    found = live.service()["deployments"][0]
-    assert (found["id"], found["rolloutState"]) == (aborted, "FAILED")
+    result = live.service()["deployments"][0]
+    assert (result["id"], result["rolloutState"]) == (aborted, "FAILED")
     assert live.releases()[0]["status"] == "STOPPED"
     assert live.service()["runningCount"] >= 2
 
@@ -199,10 +199,10 @@ def test_a_newer_deployment_overtakes_one_under_way(live: Driver) -> None:
     ours = live.update(live.register("stub-next"))
     live.until(lambda: len(live.tasks()) == 4)
     theirs = live.fake_ecs.somebody_else_updates()
-    assert [one["status"] for one in live.service()["deployments"]] == ["PRIMARY", "ACTIVE", "ACTIVE"]
+    assert [deployment["status"] for deployment in live.service()["deployments"]] == ["PRIMARY", "ACTIVE", "ACTIVE"]
     settled = live.settled(theirs)
-    assert ours not in {one["id"] for one in settled["deployments"]}
-    assert [one["status"] for one in live.releases()] == ["SUCCESSFUL", "STOPPED", "SUCCESSFUL"]
+    assert ours not in {deployment["id"] for deployment in settled["deployments"]}
+    assert [release["status"] for release in live.releases()] == ["SUCCESSFUL", "STOPPED", "SUCCESSFUL"]
 
 
 def test_where_443_cannot_be_had_one_port_speaks_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +221,7 @@ def test_what_the_load_balancer_did_is_in_cloudwatch(live: Driver) -> None:
     front, group = (live.fake_ecs.account.ids[name].rpartition(":")[2] for name in ("balancer", "target_group"))
 
     def summed(name: str) -> float:
-        found = live.fake_ecs.client("cloudwatch").get_metric_statistics(
+        result = live.fake_ecs.client("cloudwatch").get_metric_statistics(
             Namespace="AWS/ApplicationELB",
             MetricName=name,
             Dimensions=[
@@ -233,7 +233,7 @@ def test_what_the_load_balancer_did_is_in_cloudwatch(live: Driver) -> None:
             Period=3600,
             Statistics=["Sum"],
         )
-        return float(sum(one["Sum"] for one in found["Datapoints"]))
+        return float(sum(datapoint["Sum"] for datapoint in result["Datapoints"]))
 
     live.until(lambda: summed("RequestCount") == 3)
     assert summed("HTTPCode_Target_2XX_Count") == 3
@@ -245,7 +245,7 @@ def test_the_service_can_be_scaled_by_autoscaling(live: Driver) -> None:
     live.fake_ecs.account.autoscale()
     scaling = live.fake_ecs.client("application-autoscaling")
     targets = scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
-    assert [(one["MinCapacity"], one["MaxCapacity"]) for one in targets] == [(2, 6)]
+    assert [(target["MinCapacity"], target["MaxCapacity"]) for target in targets] == [(2, 6)]
     assert len(scaling.describe_scaling_policies(ServiceNamespace="ecs")["ScalingPolicies"]) == 2
 
 
@@ -283,19 +283,21 @@ def test_nothing_is_wrong_with_the_account_that_a_rollout_finds(
     for name, value in fake_ecs.environment().items():
         monkeypatch.setenv(name, value)
     session = boto3.Session(region_name="us-east-1")
-    found = run_account_checks(fake_ecs.plan, live.definition("stub", phase), fake_ecs.account.contract, session, phase)
-    assert {one.code: one.sentence for one in found if one.level in ("FAIL", "WARN")} == {}
+    result = run_account_checks(
+        fake_ecs.plan, live.definition("stub", phase), fake_ecs.account.contract, session, phase
+    )
+    assert {item.code: item.sentence for item in result if item.level in ("FAIL", "WARN")} == {}
 
 
 def test_nothing_is_left_of_a_fake_ecs_that_is_closed(tmp_path: Path) -> None:
     with FakeEcs(tmp_path, scale=0.02) as fake_ecs:
         driver = Driver(fake_ecs)
         driver.settled(driver.create(driver.register("stub-stubborn"))["deployments"][0]["id"])
-        pids = [one.pid for one in fake_ecs.running]
+        pids = [item.pid for item in fake_ecs.running]
         assert len(pids) == 2
         urls = [httpx.URL(url) for url in (fake_ecs.endpoint, fake_ecs.base_url, fake_ecs.secure_url)]
     assert [pid for pid in pids if pid and psutil.pid_exists(pid)] == []
-    assert [one for one in psutil.Process().children() if one.status() != psutil.STATUS_ZOMBIE] == []
+    assert [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE] == []
     for url in urls:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((url.host, url.port or 443), 1)
@@ -319,8 +321,8 @@ def test_tasks_end_with_a_fake_ecs_that_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as fake_ecs:
         assert fake_ecs.stdout
-        pids = [int(one) for one in fake_ecs.stdout.readline().split()]
+        pids = [int(item) for item in fake_ecs.stdout.readline().split()]
         assert [psutil.pid_exists(pid) for pid in pids] == [True, True]
         fake_ecs.kill()
     _, alive = psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=20)
-    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+    assert [item for item in alive if item.status() != psutil.STATUS_ZOMBIE] == []

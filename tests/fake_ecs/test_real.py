@@ -67,8 +67,8 @@ def test_an_update_of_real_tasks_loses_no_photo(running: Driver) -> None:
     thread.join()
     assert len(statuses) > 10
     assert set(statuses) == {200}
-    assert {one["containers"][0]["imageDigest"] for one in running.tasks()} == {running.fake_ecs.digests["good-next"]}
-    assert {one["containers"][0]["exitCode"] for one in running.tasks("STOPPED")} == {0}
+    assert {task["containers"][0]["imageDigest"] for task in running.tasks()} == {running.fake_ecs.digests["good-next"]}
+    assert {task["containers"][0]["exitCode"] for task in running.tasks("STOPPED")} == {0}
 
 
 def test_phase_full_has_its_weights_from_s3_its_keys_from_the_secret_and_its_log_in_json(running: Driver) -> None:
@@ -83,7 +83,7 @@ def test_phase_full_has_its_weights_from_s3_its_keys_from_the_secret_and_its_log
     assert status["model"]["source"] == running.fake_ecs.plan.weights.uri  # type: ignore[union-attr]
     arn = running.tasks()[0]["taskArn"]
     logs = running.fake_ecs.client("logs").filter_log_events(logGroupName=GROUP)["events"]
-    own = [one["message"] for one in logs if one["logStreamName"].endswith(arn[-32:])]
+    own = [log["message"] for log in logs if log["logStreamName"].endswith(arn[-32:])]
     assert {"time", "level", "message"} <= json.loads(own[-1]).keys()
 
 
@@ -111,7 +111,7 @@ def test_a_service_that_its_first_photo_kills(alone: Driver) -> None:
     deployment = alone.update(alone.register("oom"))
     alone.settled(deployment)
     assert analysed(alone.fake_ecs.base_url).status_code == 502
-    ended = alone.until(lambda: [one for one in alone.tasks("STOPPED") if one["startedBy"] == deployment])
+    ended = alone.until(lambda: [task for task in alone.tasks("STOPPED") if task["startedBy"] == deployment])
     container = ended[0]["containers"][0]
     assert container["reason"] == "OutOfMemoryError: Container killed due to memory usage"
 
@@ -123,7 +123,7 @@ def test_a_container_whose_first_process_dies_loses_all_others(alone: Driver) ->
     assert len(family) >= 3
     os.kill(int(task.pid or 0), signal.SIGKILL)
     alone.until(lambda: task.status == "STOPPED")
-    assert [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+    assert [item for item in family if item.is_running() and item.status() != psutil.STATUS_ZOMBIE] == []
     assert task.exit_code == 137
 
 

@@ -56,17 +56,17 @@ REFUSALS: dict[str, tuple[Any, str]] = {
 
 
 def test_what_ecs_refuses_is_refused_in_its_words(live: Driver) -> None:
-    for does, told in REFUSALS.values():
-        with pytest.raises(ClientError, match=told):
+    for does, output in REFUSALS.values():
+        with pytest.raises(ClientError, match=output):
             does(live)
-    assert [one["status"] for one in live.service()["deployments"]] == ["PRIMARY"]
+    assert [deployment["status"] for deployment in live.service()["deployments"]] == ["PRIMARY"]
 
 
 def test_an_update_of_a_service_that_is_not_there_is_refused(driver: Driver) -> None:
     with pytest.raises(ClientError, match="ServiceNotFoundException"):
         driver.update(driver.register("stub"))
-    found = driver.ecs.describe_services(cluster=CLUSTER, services=[NAME])
-    assert [one["reason"] for one in found["failures"]] == ["MISSING"]
+    result = driver.ecs.describe_services(cluster=CLUSTER, services=[NAME])
+    assert [failure["reason"] for failure in result["failures"]] == ["MISSING"]
 
 
 READS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -110,8 +110,8 @@ def test_throttling_and_expired_credentials_reach_a_client_as_each_service_tells
     }
     fake_ecs.faults.clear()
     fake_ecs.faults.throttle(0.5, 60, services=["ecs"])
-    seen = [refused_with(fake_ecs, "ecs") for _ in range(40)]
-    assert 8 <= seen.count(None) <= 32
+    observed = [refused_with(fake_ecs, "ecs") for _ in range(40)]
+    assert 8 <= observed.count(None) <= 32
     assert refused_with(fake_ecs, "logs") is None
     fake_ecs.faults.throttle(1.0, 0.0)
     assert refused_with(fake_ecs, "ecs") is None

@@ -18,8 +18,8 @@ QUERY = {"elasticloadbalancing", "iam", "sts", "cloudformation", "autoscaling"}
 
 def answered(start: StartResponse, status: int, kind: str, body: bytes, **headers: str) -> Iterable[bytes]:
     """A whole answer."""
-    told = [("Content-Type", kind), ("Content-Length", str(len(body))), ("x-amzn-RequestId", secrets.token_hex(16))]
-    start(f"{status} {'OK' if status < 400 else 'Refused'}", [*told, *headers.items()])
+    output = [("Content-Type", kind), ("Content-Length", str(len(body))), ("x-amzn-RequestId", secrets.token_hex(16))]
+    start(f"{status} {'OK' if status < 400 else 'Refused'}", [*output, *headers.items()])
     return [body]
 
 
@@ -70,14 +70,16 @@ def as_cut(environ: Environ) -> Iterable[bytes]:
 def target_health(start: StartResponse, targets: list[Target], asked: list[str]) -> Iterable[bytes]:
     """DescribeTargetHealth; `asked` names addresses, or none for all."""
     members = []
-    known = {one.address for one in targets}
-    for one in targets:
-        if not asked or one.address in asked:
-            members.append(_member(one.address, one.port, one.zone, one.state, one.reason, one.description))
+    known = {target.address for target in targets}
+    for target in targets:
+        if not asked or target.address in asked:
+            members.append(
+                _member(target.address, target.port, target.zone, target.state, target.reason, target.description)
+            )
     for address in asked:
         if address not in known:
-            told = "Target is not registered to the target group"
-            members.append(_member(address, 80, "all", "unused", "Target.NotRegistered", told))
+            output = "Target is not registered to the target group"
+            members.append(_member(address, 80, "all", "unused", "Target.NotRegistered", output))
     text = (
         '<DescribeTargetHealthResponse xmlns="http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/">'
         f"<DescribeTargetHealthResult><TargetHealthDescriptions>{''.join(members)}</TargetHealthDescriptions>"

@@ -26,9 +26,9 @@ def checked(
         _network(account, network["awsvpcConfiguration"])
     if grace and not balancers:
         raise InvalidParameter("Health check grace period is only valid for services configured to use load balancers")
-    for one in balancers:
-        _container(definition, one)
-        _group(account, definition, one["targetGroupArn"])
+    for balancer in balancers:
+        _container(definition, balancer)
+        _group(account, definition, balancer["targetGroupArn"])
 
 
 def _network(account: Account, wanted: dict[str, Any]) -> None:
@@ -53,16 +53,16 @@ def _network(account: Account, wanted: dict[str, Any]) -> None:
 def wired(definition: dict[str, Any], balancers: list[dict[str, Any]]) -> dict[str, Any]:
     """The container that load balancers send to; the first where none is named."""
     containers: list[dict[str, Any]] = definition["containerDefinitions"]
-    names = [one["containerName"] for one in balancers]
-    return next((one for one in containers if one["name"] in names), containers[0])
+    names = [balancer["containerName"] for balancer in balancers]
+    return next((container for container in containers if container["name"] in names), containers[0])
 
 
 def _container(definition: dict[str, Any], wired: dict[str, Any]) -> None:
     name, port = wired["containerName"], wired["containerPort"]
-    found = next((one for one in definition["containerDefinitions"] if one["name"] == name), None)
-    if found is None:
+    result = next((item for item in definition["containerDefinitions"] if item["name"] == name), None)
+    if result is None:
         raise InvalidParameter(f"The container {name} does not exist in the task definition.")
-    if port not in [one["containerPort"] for one in found.get("portMappings", [])]:
+    if port not in [mapping["containerPort"] for mapping in result.get("portMappings", [])]:
         raise InvalidParameter(f"The container {name} did not have a container port {port} defined.")
 
 

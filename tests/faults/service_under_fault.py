@@ -201,11 +201,11 @@ class ServiceUnderFault:
 
     def versions(self) -> list[str]:
         """Versions of the model's answers, in the order in which they came, repetitions left out."""
-        said: list[str] = []
+        output: list[str] = []
         for response in self.responses:
-            if response.body.get("model") and (not said or said[-1] != response.body["model"]["version"]):
-                said.append(response.body["model"]["version"])
-        return said
+            if response.body.get("model") and (not output or output[-1] != response.body["model"]["version"]):
+                output.append(response.body["model"]["version"])
+        return output
 
     def counted(self, reason: str) -> bool:
         """Whether a metric counts answers of that reason."""

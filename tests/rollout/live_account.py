@@ -131,13 +131,13 @@ def run_to_end(
     rounds: Generator[list[GateResult], None, Verdict], after: Callable[[list[GateResult]], None] = lambda _: None
 ) -> tuple[list[list[GateResult]], Verdict]:
     """The results of all rounds, and the verdict; `after` is called after each round."""
-    seen: list[list[GateResult]] = []
+    observed: list[list[GateResult]] = []
     while True:
         try:
             results = next(rounds)
         except StopIteration as stop:
-            return seen, stop.value
-        seen.append(results)
+            return observed, stop.value
+        observed.append(results)
         after(results)
 
 

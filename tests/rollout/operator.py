@@ -40,8 +40,8 @@ class Ended:
     @property
     def attempt(self) -> dict[str, Any]:
         """As the record has it."""
-        found: dict[str, Any] = self.told["attempt"]
-        return found
+        result: dict[str, Any] = self.told["attempt"]
+        return result
 
     def __str__(self) -> str:
         return f"exit {self.code}: {self.told.get('sentence')}\n{self.lines[-3000:]}"
@@ -89,10 +89,10 @@ class Operator:
             out, err = process.communicate()
             raise AssertionError(f"it did not end within {WITHIN_S} s:\n{err[-4000:]}") from None
         try:
-            told = json.loads(out)
+            output = json.loads(out)
         except ValueError:
             raise AssertionError(f"exit {process.returncode}, no JSON: {out[-500:]}\n{err[-3000:]}") from None
-        return Ended(process.returncode, told, err)
+        return Ended(process.returncode, output, err)
 
     def trail(self, *words: str) -> Ended:
         """Run a command to its end."""
@@ -114,19 +114,19 @@ class Operator:
     def cut(self, process: "subprocess.Popen[str]", word: str, number: int = signal.SIGINT) -> Ended | None:
         """End a command by a signal, once it has said a word; None where it can say nothing any more."""
         assert process.stderr is not None
-        seen = ""
+        observed = ""
         for line in process.stderr:
-            seen += line
+            observed += line
             if word in line:
                 break
         else:
-            raise AssertionError(f"it never said {word!r}:\n{seen[-3000:]}")
+            raise AssertionError(f"it never said {word!r}:\n{observed[-3000:]}")
         process.send_signal(number)
         if number == signal.SIGKILL:
             process.communicate(timeout=20)
             return None
         ended = self.wait(process)
-        return Ended(ended.code, ended.told, seen + ended.lines)
+        return Ended(ended.code, ended.told, observed + ended.lines)
 
     @property
     def record(self) -> Record:
@@ -137,7 +137,7 @@ class Operator:
 
     def attempts(self, outcome: str) -> list[Attempt]:
         """The attempts of the record that ended so."""
-        return [one for one in self.record.attempts if one.outcome == outcome]
+        return [attempt for attempt in self.record.attempts if attempt.outcome == outcome]
 
 
 @dataclass
@@ -152,11 +152,11 @@ class Callers:
 
     def lost(self, since: int = 0) -> list[tuple[float, int, str, str]]:
         """Requests without an analysis; 429 is an answer, to be asked again."""
-        return [one for one in self.seen[since:] if one[1] not in (200, 429)]
+        return [item for item in self.seen[since:] if item[1] not in (200, 429)]
 
     def statuses(self) -> Counter[int]:
         """How often each."""
-        return Counter(one[1] for one in self.seen)
+        return Counter(item[1] for item in self.seen)
 
 
 @contextmanager

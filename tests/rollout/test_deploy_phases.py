@@ -31,19 +31,19 @@ def fake_ecs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeEcs]:
 
 def not_allowed(fake_ecs: FakeEcs, operations: Iterable[str]) -> set[str]:
     """Those that `trail policy` does not allow, by IAM's names."""
-    allowed = {action.partition(":")[2] for one in policy(fake_ecs.plan)["Statement"] for action in one["Action"]}
-    return {BY_IAM.get(one, one) for one in operations} - allowed - NEEDS_NOTHING
+    allowed = {action.partition(":")[2] for item in policy(fake_ecs.plan)["Statement"] for action in item["Action"]}
+    return {BY_IAM.get(operation, operation) for operation in operations} - allowed - NEEDS_NOTHING
 
 
 def test_a_dry_run_calls_nothing_that_writes(
     fake_ecs: FakeEcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen: list[str] = []
+    observed: list[str] = []
     call: Any = BaseClient._make_api_call  # what each of boto3's methods ends in
 
     def recorded(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
         if client.meta.endpoint_url == fake_ecs.endpoint:  # the tool's; the fake ECS itself asks moto by others
-            seen.append(operation)
+            observed.append(operation)
         return call(client, operation, parameters)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", recorded)
@@ -58,9 +58,9 @@ def test_a_dry_run_calls_nothing_that_writes(
     for before, phase in pairwise(PHASES):
         assert f"Then phase {phase}, once {before} is proven:" in err
         assert f".environment.SHINE_PHASE: {before} → {phase}" in err
-    assert len(seen) > 20
-    assert [one for one in seen if not READING.match(one)] == []
-    assert not_allowed(fake_ecs, seen) == set()
+    assert len(observed) > 20
+    assert [item for item in observed if not READING.match(item)] == []
+    assert not_allowed(fake_ecs, observed) == set()
 
 
 def test_one_image_is_deployed_from_simple_to_full_and_no_photo_is_lost(fake_ecs: FakeEcs, tmp_path: Path) -> None:
@@ -77,11 +77,11 @@ def test_one_image_is_deployed_from_simple_to_full_and_no_photo_is_lost(fake_ecs
     assert len(callers.seen) > 40
 
     record = operator.record
-    assert [(one.phase, one.outcome) for one in record.attempts] == [(phase, "proven") for phase in PHASES]
-    assert {one.deployed.digest for one in record.attempts if one.deployed} == {fake_ecs.digests["good"]}
-    for one in record.attempts:
-        assert [gate.name for gate in one.gates] == names(one.phase)
-        assert all(gate.holds for gate in one.gates)
+    assert [(attempt.phase, attempt.outcome) for attempt in record.attempts] == [(phase, "proven") for phase in PHASES]
+    assert {attempt.deployed.digest for attempt in record.attempts if attempt.deployed} == {fake_ecs.digests["good"]}
+    for attempt in record.attempts:
+        assert [gate.name for gate in attempt.gates] == names(attempt.phase)
+        assert all(gate.holds for gate in attempt.gates)
     # Answers follow the phase: heuristics, not degraded, while simple runs; the model from hybrid on, marked where not.
     assert {(source, reason) for _, _, source, reason in callers.seen[:5]} == {("heuristic", "model_disabled")}
     assert callers.seen[-1][2] == "model"

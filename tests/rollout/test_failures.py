@@ -48,8 +48,8 @@ class Ground:
     @property
     def runs(self) -> str:
         """The task definition that the service wants."""
-        found = self.fake_ecs.client("ecs").describe_services(cluster=self.fake_ecs.plan.cluster, services=[NAME])
-        return str(found["services"][0]["taskDefinition"])
+        result = self.fake_ecs.client("ecs").describe_services(cluster=self.fake_ecs.plan.cluster, services=[NAME])
+        return str(result["services"][0]["taskDefinition"])
 
     def calls(self, operation: str) -> int:
         """How often AWS was asked to."""
@@ -68,8 +68,8 @@ class Ground:
         self.operator.write_plan()
         ends = time.monotonic() + 90
         while time.monotonic() < ends:
-            found = self.fake_ecs.service
-            if len(found.shown) == 1 and found.primary.rollout == "COMPLETED":
+            result = self.fake_ecs.service
+            if len(result.shown) == 1 and result.primary.rollout == "COMPLETED":
                 return
             time.sleep(0.2)
         raise AssertionError(f"it does not settle: {self.fake_ecs.summary()}")
@@ -265,21 +265,21 @@ def fails(ground: Ground, row: Row, proven: str, phase: str) -> None:
         row.heal(ground)
     seconds = time.monotonic() - began
     last = ground.operator.record.attempts[-1]
-    said = f"{ended.told['sentence']} {last.cause} {failing(last)}"
+    output = f"{ended.told['sentence']} {last.cause} {failing(last)}"
     assert ended.code in (row.code if isinstance(row.code, tuple) else (row.code,)), ended
-    assert row.cause in said, (last.evidence, ended)
+    assert row.cause in output, (last.evidence, ended)
     assert last.outcome in row.outcome.split(), ended
     assert ground.runs == ran, ended
     lost = steadily(ground, since)
     assert len(lost) <= row.lost, (lost, ended)
-    back = next(one for one in ground.operator.record.attempts if one.id == last.back_to)
+    back = next(attempt for attempt in ground.operator.record.attempts if attempt.id == last.back_to)
     assert (back.phase, back.outcome) == (proven, "proven"), ended
     note(row.name, phase, ended, last, len(lost), len(ground.callers.seen) - since, seconds)
 
 
 def failing(attempt: Attempt) -> list[str]:
     """Names of the gates that did not hold."""
-    return [one.name for one in attempt.gates if not one.holds]
+    return [gate.name for gate in attempt.gates if not gate.holds]
 
 
 def steadily(ground: Ground, since: int) -> list[Any]:
@@ -317,11 +317,11 @@ def test_what_was_taken_back_is_known_to_why_and_to_status(simple: Ground) -> No
     simple.settle()
     last = simple.operator.record.attempts[-1]
     assert (ended.code, ended.told["ok"], ended.told["findings"][0]["code"]) == (4, False, last.cause), ended
-    told = simple.operator.trail("why")
-    assert (told.code, told.told["attempt"]["id"]) == (2, last.id)
-    (cause,) = [one for one in told.told["causes"] if one["code"] == last.cause == "HEALTH_PATH_MISSING"]
+    output = simple.operator.trail("why")
+    assert (output.code, output.told["attempt"]["id"]) == (2, last.id)
+    (cause,) = [item for item in output.told["causes"] if item["code"] == last.cause == "HEALTH_PATH_MISSING"]
     assert any(
-        "By the trail record, the attempt at phase hybrid" in one for one in [cause["sentence"], *cause["evidence"]]
+        "By the trail record, the attempt at phase hybrid" in value for value in [cause["sentence"], *cause["evidence"]]
     )
     assert "Set the target group's health check path" not in cause["repair"]  # it is set
     progress = simple.operator.trail("status").told["progress"]
@@ -380,8 +380,8 @@ def rolled_back(ground: Ground, before: str) -> None:
     """Wait until ECS has gone back, by another deployment than the one before."""
     ends = time.monotonic() + 60
     while time.monotonic() < ends:
-        found = ground.fake_ecs.service.primary
-        if found.id != before and found.rollout == "COMPLETED":
+        result = ground.fake_ecs.service.primary
+        if result.id != before and result.rollout == "COMPLETED":
             return
         time.sleep(0.2)
     raise AssertionError(f"ECS does not go back: {ground.fake_ecs.summary()}")
@@ -394,13 +394,13 @@ def taken_back_by_ecs(ground: Ground, name: str, ended: Ended, ran: str, since: 
     rollback = ground.fake_ecs.service.primary.id
     assert f"ECS rolled back to {ran.rpartition('/')[2]} ({rollback})." in last.evidence[-1], ended
     assert "Rolled back to" in ended.told["sentence"]
-    back = next(one for one in ground.operator.record.attempts if one.id == last.back_to)
+    back = next(attempt for attempt in ground.operator.record.attempts if attempt.id == last.back_to)
     assert (back.phase, back.outcome, ground.runs) == ("simple", "proven", ran)
-    told = ground.operator.trail("status").told
-    hybrid = told["progress"]["stations"][1]
+    output = ground.operator.trail("status").told
+    hybrid = output["progress"]["stations"][1]
     assert (hybrid["state"], hybrid["cause"]) == ("failed", cause)
-    assert "It runs again since hybrid was rolled back." in told["progress"]["current"]["sentence"]
-    assert (told["live"]["deployment"], told["live"]["differs_from_record"]) == (rollback, False)
+    assert "It runs again since hybrid was rolled back." in output["progress"]["current"]["sentence"]
+    assert (output["live"]["deployment"], output["live"]["differs_from_record"]) == (rollback, False)
     lost = steadily(ground, since)
     assert lost == []
     note(name, "hybrid", ended, last, 0, len(ground.callers.seen) - since, seconds)
@@ -667,12 +667,12 @@ def test_on_the_way_to_full(foundation: Ground, row: Row) -> None:
 def test_what_was_changed_past_the_tool_is_seen_and_undone(foundation: Ground) -> None:
     foundation.settle()
     ran, since, began = foundation.runs, len(foundation.callers.seen), time.monotonic()
-    first = next(one.deployed for one in foundation.operator.record.attempts if one.outcome == "proven")
+    first = next(attempt.deployed for attempt in foundation.operator.record.attempts if attempt.outcome == "proven")
     assert first is not None
     foundation.fake_ecs.somebody_else_updates(taskDefinition=first.task_definition)
     foundation.settle()
-    told = foundation.operator.trail("status").told
-    assert told["live"]["differs_from_record"] is True
+    output = foundation.operator.trail("status").told
+    assert output["live"]["differs_from_record"] is True
     ended = foundation.operator.trail("rollback")
     assert (ended.code, foundation.runs) == (0, ran), ended
     assert foundation.operator.trail("status").told["live"]["differs_from_record"] is False

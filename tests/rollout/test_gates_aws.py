@@ -110,8 +110,8 @@ def test_a_service_that_is_gone_is_named(account: DeployedAccount) -> None:
 
 def test_a_deployment_that_ecs_has_given_up_is_hopeless(account: DeployedAccount) -> None:
     def failed(answer: dict[str, Any]) -> None:
-        for one in answer["services"][0]["deployments"]:
-            one |= {"rolloutState": "FAILED", "rolloutStateReason": "tasks failed to start."}
+        for deployment in answer["services"][0]["deployments"]:
+            deployment |= {"rolloutState": "FAILED", "rolloutStateReason": "tasks failed to start."}
 
     account.stand_in("ecs", "DescribeServices", failed)
     assert fails(
@@ -235,7 +235,7 @@ def test_a_target_that_is_leaving_is_not_looked_at(account: DeployedAccount) -> 
 def test_addresses_stand_in_interfaces_where_there_is_no_attachment(account: DeployedAccount) -> None:
     ecs = account.client("ecs")
     for task in ecs.describe_tasks(cluster=CLUSTER, tasks=account.tasks)["tasks"]:
-        details = {one["name"]: one["value"] for one in task["attachments"][0]["details"]}
+        details = {detail["name"]: detail["value"] for detail in task["attachments"][0]["details"]}
         interface = {"privateIpv4Address": details["privateIPv4Address"]}
         container = {**task["containers"][0], "networkBindings": [], "networkInterfaces": [interface]}
         account.tells(task["taskArn"], attachments=[], containers=[container])
@@ -291,11 +291,11 @@ RESOURCE = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:Desired
 def scales(account: DeployedAccount, least: int, most: int, *metrics: str) -> None:
     client, name = account.client("application-autoscaling"), f"service/{CLUSTER}/{NAME}"
     client.register_scalable_target(ResourceId=name, MinCapacity=least, MaxCapacity=most, **RESOURCE)
-    for one in metrics:
+    for metric in metrics:
         client.put_scaling_policy(
-            PolicyName=one, ResourceId=name, PolicyType="TargetTrackingScaling", **RESOURCE,
+            PolicyName=metric, ResourceId=name, PolicyType="TargetTrackingScaling", **RESOURCE,
             TargetTrackingScalingPolicyConfiguration={
-                "TargetValue": 60.0, "PredefinedMetricSpecification": {"PredefinedMetricType": one},
+                "TargetValue": 60.0, "PredefinedMetricSpecification": {"PredefinedMetricType": metric},
             },
         )  # fmt: skip
 
@@ -392,12 +392,12 @@ def logged(account: DeployedAccount, *messages: str) -> None:
     logs = account.client("logs")
     logs.create_log_stream(logGroupName=GROUP, logStreamName=f"shine/{time.time_ns()}")
     stream = logs.describe_log_streams(logGroupName=GROUP)["logStreams"][-1]["logStreamName"]
-    events = [{"timestamp": int(1000 * time.time()), "message": one} for one in messages]
+    events = [{"timestamp": int(1000 * time.time()), "message": message} for message in messages]
     logs.put_log_events(logGroupName=GROUP, logStreamName=stream, logEvents=events)
 
 
 def logs_of(live: LiveTarget, *outcomes: Outcome) -> GateResult:
-    gate = next(one for one in registry.GATES if one.name == "logs")
+    gate = next(item for item in registry.GATES if item.name == "logs")
     return gate.run(live, Observation(live, Gates(), FixedLoad(live, list(outcomes), now=100.0)))
 
 
@@ -437,7 +437,7 @@ def cached(account: DeployedAccount, monkeypatch: pytest.MonkeyPatch, fetched: s
 def test_weights_are_fetched_once_at_the_most(
     account: DeployedAccount, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = sum(one.stat().st_size for one in bundle.iterdir())
+    whole = sum(item.stat().st_size for item in bundle.iterdir())
     assert holds(cached(account, monkeypatch, f"{whole}.0")).limit == whole
     holds(cached(account, monkeypatch, "0.0"))
     fails(cached(account, monkeypatch, f"{2 * whole}.0"), "the cache is not used")
@@ -447,7 +447,7 @@ def test_weights_are_fetched_once_at_the_most(
 def test_a_bundle_is_the_one_that_is_pinned_wherever_it_lies(
     account: DeployedAccount, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = sum(one.stat().st_size for one in bundle.iterdir())
+    whole = sum(item.stat().st_size for item in bundle.iterdir())
     folder = f"1.0.0-{account.ids['pin'][:12]}"
     for name in ("manifest.json", "metrics.json", "model.onnx"):
         account.put(f"{FOLDER}/{folder}/{name}", (bundle / name).read_bytes())
@@ -485,18 +485,18 @@ def test_each_question_is_asked_once_a_round(account: DeployedAccount) -> None:
     asked: list[str] = []
     account.session.events.register("before-call.*", lambda model, **_: asked.append(model.name))
     live = account.live("simple")
-    seen = Observation(live, Gates(), FixedLoad(live, [], 0.0))
+    observed = Observation(live, Gates(), FixedLoad(live, [], 0.0))
     for name in ("tasks_running", "digest", "targets_healthy"):
-        next(one for one in registry.GATES if one.name == name).run(live, seen)
+        next(item for item in registry.GATES if item.name == name).run(live, observed)
     assert sorted(asked) == [
         "DescribeServices", "DescribeTargetHealth", "DescribeTasks", "ListTasks", "ListTasks",
     ], asked  # fmt: skip
     asked.clear()
     refused(account, "ecs", "DescribeServices", "ServerException")
     live = account.live("simple")
-    seen = Observation(live, Gates(), FixedLoad(live, [], 0.0))
+    observed = Observation(live, Gates(), FixedLoad(live, [], 0.0))
     for name in ("tasks_running", "targets_healthy"):
-        fails(next(one for one in registry.GATES if one.name == name).run(live, seen), "ServerException")
+        fails(next(item for item in registry.GATES if item.name == name).run(live, observed), "ServerException")
     assert asked.count("DescribeServices") == 1
 
 

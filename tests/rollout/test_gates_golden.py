@@ -45,7 +45,7 @@ def test_the_committed_file_knows_the_heuristics_and_the_embedded_weights() -> N
 )
 def test_findings_may_be_off_by_so_much(inside: dict[str, Any], outside: dict[str, Any], said: str) -> None:
     assert off(**inside) == []
-    assert any(said in one for one in off(**outside)), off(**outside)
+    assert any(said in item for item in off(**outside)), off(**outside)
 
 
 def test_a_small_count_may_be_two_off_and_a_face_from_nowhere_is_seen() -> None:
@@ -75,8 +75,8 @@ def test_the_command_writes_what_is_committed_and_keeps_what_was_there(
     file, known = tmp_path / "own.json", golden.read(golden.GOLDEN)
     assert cli.main(["golden", server.url, str(file)]) == 0
     assert f"Wrote {file}: what the heuristics found" in capsys.readouterr().out
-    wanted = known.findings[golden.HEURISTIC]
-    assert differences(wanted, golden.read(file).findings[golden.HEURISTIC]) == []
+    expected = known.findings[golden.HEURISTIC]
+    assert differences(expected, golden.read(file).findings[golden.HEURISTIC]) == []
     content = json.loads(file.read_text())
     content["findings"] = {"f" * 64: content["findings"][golden.HEURISTIC]}
     file.write_text(json.dumps(content))
@@ -87,7 +87,7 @@ def test_the_command_writes_what_is_committed_and_keeps_what_was_there(
 
 def test_the_command_refuses_in_a_sentence(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "broken.json").write_text("{")
-    for words, said in (
+    for words, output in (
         ([NOWHERE, str(tmp_path / "a.json")], "gives no answer"),
         (["not a url", str(tmp_path / "a.json")], "gives no answer"),
         ([server.url + "/demo", str(tmp_path / "a.json")], "404"),
@@ -96,6 +96,6 @@ def test_the_command_refuses_in_a_sentence(server: Server, tmp_path: Path, capsy
     ):
         assert cli.main(["golden", *words]) == 2
         error = capsys.readouterr().err
-        assert said in error
+        assert output in error
         assert error.count("\n") == 1
     assert not (tmp_path / "a.json").exists()

@@ -43,7 +43,7 @@ class Scene:
             self.asked.append((self.now, name))
             self.windows.append(observation.window)
             script = self.script.get(name, "+")
-            turn = script[min(sum(one == name for _, one in self.asked), len(script)) - 1]
+            turn = script[min(sum(item == name for _, item in self.asked), len(script)) - 1]
             return passed("Fine.") if turn == "+" else failed(f"{name} fails.", permanent=turn == "!")
 
         return Gate(name, name, check, **options)
@@ -53,7 +53,7 @@ class Scene:
 
     def times(self, name: str) -> list[float]:
         """When a gate was asked."""
-        return [at for at, one in self.asked if one == name]
+        return [at for at, item in self.asked if item == name]
 
 
 class Account:
@@ -95,7 +95,7 @@ def watched(live: LiveTarget, scene: Scene, limits: Gates = LIMITS) -> tuple[Ver
 def test_all_gates_hold_for_the_whole_window_and_the_once_ones_again_at_its_end(live: LiveTarget, scene: Scene) -> None:
     verdict, rounds = watched(live, scene)
     assert verdict.passed
-    assert [one.name for one in verdict.results] == ["steady", "share", "once", "log", "load"]
+    assert [result.name for result in verdict.results] == ["steady", "share", "once", "log", "load"]
     assert verdict.failed == []
     assert verdict.sentence == "All 5 gates passed for 20 s."
     assert scene.times("steady") == scene.times("share") == [0, 5, 10, 15, 20]
@@ -115,7 +115,7 @@ def test_while_it_settles_nothing_else_is_asked_and_what_held_once_is_not_asked_
     assert scene.times("once") == [10, 40]
     assert scene.times("log") == [10, 15, 20, 40]
     assert scene.times("load") == [20, 40]
-    assert [[one.holds for one in results] for results in rounds[:4]] == [
+    assert [[result.holds for result in results] for results in rounds[:4]] == [
         [False, True], [False, True], [True, True, True, False], [True, True, True, False],
     ]  # fmt: skip
 
@@ -124,7 +124,7 @@ def test_what_does_not_settle_in_time_fails(live: LiveTarget, scene: Scene) -> N
     scene.script = {"log": "-"}
     verdict, rounds = watched(live, scene)
     assert not verdict.passed
-    assert [one.name for one in verdict.failed] == ["log"]
+    assert [item.name for item in verdict.failed] == ["log"]
     assert verdict.sentence == "Not all gates passed within 30 s."
     assert (scene.now, len(rounds)) == (30, 7)
     assert scene.times("load") == []
@@ -154,7 +154,7 @@ def test_two_misses_in_a_row_end_the_window(live: LiveTarget, scene: Scene) -> N
     assert scene.times("steady") == [0, 5, 10, 10]
     assert scene.times("once") == [0]
     assert verdict.sentence == "A gate failed after 10 of 20 s."
-    assert [one.name for one in verdict.failed] == [one.name for one in rounds[-1] if not one.holds] == ["steady"]
+    assert [item.name for item in verdict.failed] == [item.name for item in rounds[-1] if not item.holds] == ["steady"]
 
 
 def test_a_share_of_many_requests_is_not_asked_again(live: LiveTarget, scene: Scene) -> None:
@@ -171,7 +171,7 @@ def test_what_fails_at_the_end_fails(
     scene.script = script
     verdict, _ = watched(live, scene)
     assert not verdict.passed
-    assert [one.name for one in verdict.failed] == list(script)
+    assert [item.name for item in verdict.failed] == list(script)
     assert verdict.sentence == "After 20 s these gates failed when they were checked once more."
     assert scene.times("load") == loads
 
@@ -258,4 +258,4 @@ FULL = [*FOUNDATION, "model_answers", "ready", "alarms", "autoscaling", "https",
 )
 def test_each_phase_asks_its_own_gates_and_those_before(phase: Phase, wanted: list[str]) -> None:
     assert registry.names(phase) == wanted
-    assert len({one.title for one in registry.gates_of(phase)}) == len(wanted)
+    assert len({item.title for item in registry.gates_of(phase)}) == len(wanted)

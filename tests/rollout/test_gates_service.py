@@ -102,8 +102,8 @@ def altered(live: LiveTarget, change: Callable[[httpx.Request, httpx.Response], 
         copy = httpx.Response(got.status_code, headers=plain, content=got.content, request=request)
         return change(request, copy) or copy
 
-    told = {name: getattr(live, name) for name in live.__dataclass_fields__}
-    return LiveTarget(**{**told, "http": httpx.Client(transport=httpx.MockTransport(answer))})
+    output = {name: getattr(live, name) for name in live.__dataclass_fields__}
+    return LiveTarget(**{**output, "http": httpx.Client(transport=httpx.MockTransport(answer))})
 
 
 def says(path: str, **changes: Any) -> Callable[[httpx.Request, httpx.Response], httpx.Response | None]:
@@ -157,8 +157,8 @@ def test_whatever_answers_in_the_services_place_is_no_trace(
     def other(_: httpx.Request) -> httpx.Response:
         return httpx.Response(status, text=text, headers={"content-type": "application/json"})
 
-    told = {one: getattr(live, one) for one in live.__dataclass_fields__}
-    result = ask(LiveTarget(**{**told, "http": httpx.Client(transport=httpx.MockTransport(other))}), name)
+    output = {item: getattr(live, item) for item in live.__dataclass_fields__}
+    result = ask(LiveTarget(**{**output, "http": httpx.Client(transport=httpx.MockTransport(other))}), name)
     if (name, status) == ("ready", 200):  # a status is all that it asks
         return
     assert not result.holds, result
@@ -177,7 +177,7 @@ def test_another_phase_is_seen(first: LiveTarget, account: DeployedAccount) -> N
 
 def test_another_commit_is_seen_where_both_are_known(first: LiveTarget) -> None:
     def told(contract: str | None, answer: str | None) -> GateResult:
-        known = {one: getattr(first, one) for one in first.__dataclass_fields__}
+        known = {item: getattr(first, item) for item in first.__dataclass_fields__}
         of = LiveTarget(**{**known, "contract": {**first.contract, "revision": contract}})
         return ask(altered(of, says("/version", revision=answer)), "version")
 
@@ -335,12 +335,14 @@ def test_a_state_that_cannot_be_is_no_state(live: LiveTarget, changes: dict[str,
 
 def test_a_degraded_model_with_a_reason_is_a_state(live: LiveTarget) -> None:
     error = {"code": "weights_missing", "message": "There is no bucket.", "at": ""}
-    told = {"state": "degraded", "reason": "weights_missing", "model": None, "last_error": error}
-    result = holds(ask(altered(live, says("/ml/status", **told)), "model_state"))
+    output = {"state": "degraded", "reason": "weights_missing", "model": None, "last_error": error}
+    result = holds(ask(altered(live, says("/ml/status", **output)), "model_state"))
     assert "weights_missing: There is no bucket" in result.sentence
     holds(ask(altered(live, says("/ml/status", state="degraded", reason=None, breaker="open")), "model_state"))
     for name in ("model_from_s3", "cached"):
-        fails(ask(altered(live, says("/ml/status", **told)), name), "No model is loaded (weights_missing: There is no")
+        fails(
+            ask(altered(live, says("/ml/status", **output)), name), "No model is loaded (weights_missing: There is no"
+        )
 
 
 def test_the_model_is_the_pinned_one_from_the_planned_place(live: LiveTarget) -> None:
@@ -348,8 +350,8 @@ def test_the_model_is_the_pinned_one_from_the_planned_place(live: LiveTarget) ->
     assert holds(ask(live, "model_from_s3")).value == {"sha256": pin, "source": uri}
 
     def model(**changes: str) -> LiveTarget:
-        told = {"name": "n", "version": "1", "sha256": pin, "source": uri, **changes}
-        return altered(live, says("/ml/status", model=told))
+        output = {"name": "n", "version": "1", "sha256": pin, "source": uri, **changes}
+        return altered(live, says("/ml/status", model=output))
 
     holds(ask(model(source=f"{uri}/1.0.0-x"), "model_from_s3"))
     fails(ask(model(sha256="f" * 64), "model_from_s3"), "The loaded model is ffffffffffff")
@@ -392,16 +394,16 @@ def test_keys_are_enforced_and_ours_is_known(live: LiveTarget, first: LiveTarget
         return httpx.Response(200, json={}) if request.headers.get("x-api-key") not in (None, SECRET_VALUE) else None
 
     fails(ask(altered(live, lax), "keys"), "with a wrong key answers 200, not 401")
-    told = {one: getattr(live, one) for one in live.__dataclass_fields__}
-    fails(ask(LiveTarget(**{**told, "api_key": "not-the-key"}), "keys"), "answers 401 api_key_wrong")
-    fails(ask(LiveTarget(**{**told, "api_key": None}), "keys"), f"give one in {KEY_VARIABLE}")
+    output = {item: getattr(live, item) for item in live.__dataclass_fields__}
+    fails(ask(LiveTarget(**{**output, "api_key": "not-the-key"}), "keys"), "answers 401 api_key_wrong")
+    fails(ask(LiveTarget(**{**output, "api_key": None}), "keys"), f"give one in {KEY_VARIABLE}")
     unknown = live.plan.model_copy(update={"secrets": {}})
-    fails(ask(LiveTarget(**{**told, "api_key": None, "plan": unknown}), "keys"), "names no secret for SHINE_API_KEYS")
+    fails(ask(LiveTarget(**{**output, "api_key": None, "plan": unknown}), "keys"), "names no secret for SHINE_API_KEYS")
 
 
 def test_without_a_key_other_gates_say_how_to_give_one(live: LiveTarget) -> None:
-    told = {one: getattr(live, one) for one in live.__dataclass_fields__}
-    result = fails(ask(LiveTarget(**{**told, "api_key": None}), "version"), "answers 401 api_key_missing")
+    output = {item: getattr(live, item) for item in live.__dataclass_fields__}
+    result = fails(ask(LiveTarget(**{**output, "api_key": None}), "version"), "answers 401 api_key_missing")
     assert KEY_VARIABLE in result.sentence
 
 
@@ -421,9 +423,9 @@ def over(live: LiveTarget, **answers: httpx.Response) -> LiveTarget:
         return answers[request.url.scheme]
 
     asked: list[str] = []
-    told = {one: getattr(live, one) for one in live.__dataclass_fields__}
+    output = {item: getattr(live, item) for item in live.__dataclass_fields__}
     client = httpx.Client(transport=httpx.MockTransport(answer))
-    return LiveTarget(**{**told, "base_url": "https://api.example.com:8443/", "http": client})
+    return LiveTarget(**{**output, "base_url": "https://api.example.com:8443/", "http": client})
 
 
 def test_https_is_there_and_http_redirects_to_it_for_good(live: LiveTarget) -> None:
@@ -450,10 +452,10 @@ def test_a_service_that_hangs_is_waited_for_once_a_round(account: DeployedAccoun
         raise httpx.ReadTimeout("timed out")
 
     live = account.live("full", http=httpx.Client(transport=httpx.MockTransport(hangs)))
-    seen = Observation(live, Gates(), ProbeLoad(live, 1.0))
+    observed = Observation(live, Gates(), ProbeLoad(live, 1.0))
     for gate in registry.GATES:
         if gate.name in ("health", "version", "cors", "analysis", "model_state"):
-            fails(gate.run(live, seen), "does not answer: timeout")
+            fails(gate.run(live, observed), "does not answer: timeout")
     assert asked == ["/health"]
 
 
@@ -464,16 +466,16 @@ def test_the_probe_load_records_who_answers_and_names_its_requests(live: LiveTar
     with ProbeLoad(live, per_second=4) as probe_load:
         until(lambda: len(probe_load.outcomes) >= 3, 30, "three answers")
         probe_load.finish(30)
-    for one in probe_load.outcomes:
-        assert (one.status, one.source, one.degraded, one.reason) == (200, "model", False, None)
-        assert 0 < one.seconds < 15
-        assert one.id.startswith(PREFIX)
-    assert len({one.id for one in probe_load.outcomes}) == len(probe_load.outcomes)
+    for outcome in probe_load.outcomes:
+        assert (outcome.status, outcome.source, outcome.degraded, outcome.reason) == (200, "model", False, None)
+        assert 0 < outcome.seconds < 15
+        assert outcome.id.startswith(PREFIX)
+    assert len({outcome.id for outcome in probe_load.outcomes}) == len(probe_load.outcomes)
 
 
 def test_the_probe_load_is_refused_without_the_key_that_a_service_requires(live: LiveTarget) -> None:
-    told = {one: getattr(live, one) for one in live.__dataclass_fields__}
-    with ProbeLoad(LiveTarget(**{**told, "api_key": None}), per_second=20) as probe_load:
+    output = {item: getattr(live, item) for item in live.__dataclass_fields__}
+    with ProbeLoad(LiveTarget(**{**output, "api_key": None}), per_second=20) as probe_load:
         until(lambda: probe_load.outcomes, 10, "an answer")
     (one, *_) = probe_load.outcomes
     assert (one.status, one.lost, one.source) == (401, True, None)
@@ -497,8 +499,8 @@ def proven(
     """The service of the last phase with all that stands around it, and a sleep in which its log lines arrive."""
     alarm(account, "degraded")
     scales(account, 2, 6, "ECSServiceAverageCPUUtilization", "ALBRequestCountPerTarget")
-    told = {one: getattr(live, one) for one in live.__dataclass_fields__}
-    whole = LiveTarget(**{**told, "plan": live.plan.model_copy(update={"alarms": ["degraded"]})})
+    output = {item: getattr(live, item) for item in live.__dataclass_fields__}
+    whole = LiveTarget(**{**output, "plan": live.plan.model_copy(update={"alarms": ["degraded"]})})
     arrived = 0
 
     def sleep(seconds: float) -> None:

@@ -46,8 +46,8 @@ def service(answer: Answer) -> LiveTarget:
 
 
 def outcome(began: float, **changes: Any) -> Outcome:
-    told = {"status": 200, "seconds": 0.1, "source": "model", "degraded": False, "reason": None}
-    return Outcome(f"trail-{began}", began, datetime.now(UTC), **{**told, **changes})
+    output = {"status": 200, "seconds": 0.1, "source": "model", "degraded": False, "reason": None}
+    return Outcome(f"trail-{began}", began, datetime.now(UTC), **{**output, **changes})
 
 
 FALLBACK = {"source": "heuristic", "degraded": True, "reason": "circuit_open"}
@@ -59,9 +59,9 @@ def judged(
     live: LiveTarget, name: str, outcomes: list[Outcome], window: tuple[float, float] | None = None
 ) -> GateResult:
     """A gate's result at NOW, with the plan's usual limits: 1 % errors, 5 % fallbacks, 1000 ms."""
-    wanted = None if window is None else Window(*window, desired=2, running=frozenset(), stopped=frozenset())
-    gate = next(one for one in registry.GATES if one.name == name)
-    return gate.run(live, Observation(live, Gates(), FixedLoad(live, outcomes, NOW), wanted))
+    expected = None if window is None else Window(*window, desired=2, running=frozenset(), stopped=frozenset())
+    gate = next(item for item in registry.GATES if item.name == name)
+    return gate.run(live, Observation(live, Gates(), FixedLoad(live, outcomes, NOW), expected))
 
 
 WINDOW = (0.0, NOW)  # over: what has come is all that there will be
@@ -138,7 +138,7 @@ def test_before_the_first_answer_nothing_is_held_against_a_window(live: LiveTarg
 
 def test_the_percentile_is_by_nearest_rank() -> None:
     assert percentile([5.0]) == 5.0
-    assert percentile([float(one) for one in range(1, 101)]) == 95.0
+    assert percentile([float(item) for item in range(1, 101)]) == 95.0
     assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
 
 
@@ -233,9 +233,9 @@ def loaded(answers: list[httpx.Response], **limits: Any) -> GateResult:
     """The load gate's result where these answers come in turn."""
     taken = iter(range(1 << 30))
     live = service(lambda _: answers[next(taken) % len(answers)])
-    gate = next(one for one in registry.GATES if one.name == "load")
-    wanted = Gates(**{"load_s": 1, "canary_per_second": 10, **limits})
-    result = gate.run(live, Observation(live, wanted, ProbeLoad(live, 1.0)))
+    gate = next(item for item in registry.GATES if item.name == "load")
+    expected = Gates(**{"load_s": 1, "canary_per_second": 10, **limits})
+    result = gate.run(live, Observation(live, expected, ProbeLoad(live, 1.0)))
     live.close()
     return result
 

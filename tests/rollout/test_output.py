@@ -47,8 +47,8 @@ def test_each_line_is_printed_once_and_again_when_it_changes() -> None:
     done = DEPLOYMENT.model_copy(update={"rollout": "COMPLETED", "running": 2, "pending": 0})
     plain.show_snapshot(replace(SEEN, deployments=[done]), NEW)
     plain.show_gates([gate("health", True), gate("cors", True)], 2, 4)
-    told = [line[10:] for line in stream.getvalue().splitlines()]  # without the time
-    assert told == [
+    output = [line[10:] for line in stream.getvalue().splitlines()]  # without the time
+    assert output == [
         "── hybrid: shine, takes about 78 s",
         "ecs-svc/2 IN_PROGRESS: 1 of 2 tasks run, 1 pending",
         "task aaaaaaaa new RUNNING, health HEALTHY",

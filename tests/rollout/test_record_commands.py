@@ -48,8 +48,8 @@ def client(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AtomicCli
 
 def run(capsys: Any, *words: str) -> tuple[int, str, str]:
     code = cli.main(list(words))
-    told = capsys.readouterr()
-    return code, told.out, told.err
+    output = capsys.readouterr()
+    return code, output.out, output.err
 
 
 def hold(client: AtomicClient, record: Record) -> None:
@@ -89,32 +89,41 @@ def test_status_before_anybody_set_out(client: AtomicClient, capsys: Any) -> Non
 def test_status_names_who_holds_the_lock(client: AtomicClient, capsys: Any) -> None:
     with take(store(client), attempt("a9", "hybrid", "running")) as lock:
         _, out, _ = run(capsys, "status")
-        told = json.loads(run(capsys, "status", "--json")[1])
+        output = json.loads(run(capsys, "status", "--json")[1])
     assert "Lock:  arn:aws:iam::123456789012:user/jane on laptop:4711, since " in out
     assert "(stale)" not in out
-    assert told["lock"]["owner"]["token"] == lock.owner.token
-    assert told["lock"]["stale"] is False
+    assert output["lock"]["owner"]["token"] == lock.owner.token
+    assert output["lock"]["stale"] is False
 
 
 def test_status_for_programs(client: AtomicClient, capsys: Any) -> None:
     hold(client, half_way())
     code, out, err = run(capsys, "status", "--json")
-    told = json.loads(out)
-    assert (code, err, told["lock"], told["live"]) == (0, "", None, None)
-    assert (told["progress"]["passed"], told["progress"]["gates"], told["progress"]["next"]) == (11, 19, "trail resume")
-    assert [one["state"] for one in told["progress"]["stations"]] == ["proven", "proven", "running", "not begun"]
+    output = json.loads(out)
+    assert (code, err, output["lock"], output["live"]) == (0, "", None, None)
+    assert (output["progress"]["passed"], output["progress"]["gates"], output["progress"]["next"]) == (
+        11,
+        19,
+        "trail resume",
+    )
+    assert [station["state"] for station in output["progress"]["stations"]] == [
+        "proven",
+        "proven",
+        "running",
+        "not begun",
+    ]
 
 
 def test_the_next_command_names_the_plan_and_the_address_in_use(client: AtomicClient, capsys: Any) -> None:
     Path("trail.yaml").rename("our plan.yaml")
     address: dict[str, Any] = {"base_url": "http://127.0.0.1:8080"}
     hold(client, record([attempt("a1", "simple", **address), attempt("a2", "hybrid", "running", 30, **address)]))
-    wanted = "trail resume --plan 'our plan.yaml' --base-url http://127.0.0.1:8080"
+    expected = "trail resume --plan 'our plan.yaml' --base-url http://127.0.0.1:8080"
     code, out, _ = run(capsys, "status", "--plan", "our plan.yaml")
-    assert (code, out.splitlines()[-1]) == (0, f"Next:  {wanted}")
-    told = json.loads(run(capsys, "status", "--plan", "our plan.yaml", "--json")[1])["progress"]
-    assert (told["next"], told["stations"][1]["next"]) == (wanted, wanted)
-    assert shlex.split(wanted)[3] == "our plan.yaml"
+    assert (code, out.splitlines()[-1]) == (0, f"Next:  {expected}")
+    output = json.loads(run(capsys, "status", "--plan", "our plan.yaml", "--json")[1])["progress"]
+    assert (output["next"], output["stations"][1]["next"]) == (expected, expected)
+    assert shlex.split(expected)[3] == "our plan.yaml"
 
 
 def test_an_image_that_failed_last_is_not_recommended_and_what_to_do_is_said(client: AtomicClient, capsys: Any) -> None:
@@ -128,8 +137,8 @@ def test_an_image_that_failed_last_is_not_recommended_and_what_to_do_is_said(cli
         "       sha256:9f2c9f2c9f2c failed last in phase hybrid (metrics_there); `trail why --plan "
     )
     assert "build another: `trail up --to hybrid --image IMAGE --plan plan.yaml`" in advice
-    told = json.loads(run(capsys, "status", "--plan", "plan.yaml", "--json")[1])["progress"]
-    assert (told["next"], told["advice"]) == ("trail why --plan plan.yaml", advice.strip())
+    output = json.loads(run(capsys, "status", "--plan", "plan.yaml", "--json")[1])["progress"]
+    assert (output["next"], output["advice"]) == ("trail why --plan plan.yaml", advice.strip())
 
 
 def test_what_blocks_is_told_with_commands_that_can_be_pasted(client: AtomicClient, capsys: Any) -> None:
@@ -159,11 +168,11 @@ def test_a_decision_is_added_with_who_and_when_and_takes_nothing_away(client: At
     hold(client, half_way())
     code, out, err = run(capsys, "record", "--note", "  We wait for <b>Monday</b>. ")
     assert (code, out, err) == (0, "", "The decision is in the record.\n")
-    found = kept(client)
-    assert found.attempts == half_way().attempts
-    assert [one.text for one in found.notes[1:]] == ["We wait for <b>Monday</b>."]
-    assert found.notes[1].who.startswith("arn:aws:sts::123456789012:")
-    assert found.notes[1].at.utcoffset() is not None
+    result = kept(client)
+    assert result.attempts == half_way().attempts
+    assert [note.text for note in result.notes[1:]] == ["We wait for <b>Monday</b>."]
+    assert result.notes[1].who.startswith("arn:aws:sts::123456789012:")
+    assert result.notes[1].at.utcoffset() is not None
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "x" * 2001])
@@ -203,7 +212,7 @@ def test_pages_are_written_and_a_decision_is_in_them_already(client: AtomicClien
     assert "So be it." in Path("trail.html").read_text()
     assert Path("trail.html").read_text().startswith("<!doctype html>")
     assert stat.S_IMODE(Path("trail.html").stat().st_mode) == 0o644
-    assert sorted(one.name for one in Path().iterdir()) == ["TRAIL.md", "trail.html", "trail.yaml"]
+    assert sorted(item.name for item in Path().iterdir()) == ["TRAIL.md", "trail.html", "trail.yaml"]
 
 
 def test_a_page_that_is_a_link_stays_one(client: AtomicClient, capsys: Any) -> None:
@@ -225,17 +234,17 @@ def test_a_page_that_cannot_be_written_is_a_sentence_and_leaves_nothing_behind(
     assert (code, out) == (2, "")
     assert err.startswith("trail: ")
     assert "cannot be written" in err
-    assert sorted(one.name for one in Path().iterdir()) == ["folder", "trail.yaml"]
+    assert sorted(item.name for item in Path().iterdir()) == ["folder", "trail.yaml"]
     assert client.calls == []
 
 
 def test_the_record_for_programs_is_whole(client: AtomicClient, capsys: Any) -> None:
     hold(client, half_way())
     code, out, _ = run(capsys, "record", "--json")
-    told = json.loads(out)
+    output = json.loads(out)
     assert code == 0
-    assert Record.model_validate(told["record"]) == half_way()
-    assert (told["progress"]["passed"], told["progress"]["percent"]) == (11, 57)
+    assert Record.model_validate(output["record"]) == half_way()
+    assert (output["progress"]["passed"], output["progress"]["percent"]) == (11, 57)
 
 
 @pytest.mark.parametrize("words", [["status"], ["record"], ["record", "--note", "Mine."]])
@@ -246,9 +255,9 @@ def test_a_record_that_is_none_is_a_sentence_and_2(client: AtomicClient, capsys:
     assert err.startswith(f"trail: {URI}record.json is not a trail record")
     assert err.count("\n") == 1
     code, out, _ = run(capsys, *words, "--json")
-    told = json.loads(out)
-    assert (code, set(told)) == (2, {"error", "exit", "ok", "counts", "findings"})
-    assert (told["findings"][0]["code"], told["findings"][0]["sentence"]) == ("RECORD_UNUSABLE", told["error"])
+    output = json.loads(out)
+    assert (code, set(output)) == (2, {"error", "exit", "ok", "counts", "findings"})
+    assert (output["findings"][0]["code"], output["findings"][0]["sentence"]) == ("RECORD_UNUSABLE", output["error"])
     assert body(client, RECORD) == b"{"
 
 

@@ -60,9 +60,9 @@ def timeless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_lock_names_its_owner_and_goes_when_it_is_given_back(client: AtomicClient) -> None:
     with take(store(client), OURS) as lock:
-        seen = Owner.model_validate_json(body(client, LOCK))
-        assert (seen.who, seen.host, seen.attempt, seen.phase) == (JANE, "laptop:4711", "a1", "hybrid")
-        assert seen == lock.owner
+        observed = Owner.model_validate_json(body(client, LOCK))
+        assert (observed.who, observed.host, observed.attempt, observed.phase) == (JANE, "laptop:4711", "a1", "hybrid")
+        assert observed == lock.owner
         lock.confirm()
     assert peek(store(client)) is None
 
@@ -74,11 +74,11 @@ def test_a_second_rollout_is_refused_and_told_who_is_at_it(client: AtomicClient)
             take(store(client), THEIRS)
         assert body(client, LOCK) == before
         assert refused.value.holding.owner == lock.owner
-    told = str(refused.value)
-    assert f"locked by {JANE} on laptop:4711, since {lock.owner.since:%H:%M} UTC (" in told
-    assert "phase hybrid, attempt a1, refreshed " in told
-    assert "`--break-lock` takes the lock" in told
-    assert "stale" not in told
+    output = str(refused.value)
+    assert f"locked by {JANE} on laptop:4711, since {lock.owner.since:%H:%M} UTC (" in output
+    assert "phase hybrid, attempt a1, refreshed " in output
+    assert "`--break-lock` takes the lock" in output
+    assert "stale" not in output
 
 
 def test_of_many_who_ask_at_once_one_gets_it(client: AtomicClient) -> None:
@@ -99,7 +99,7 @@ def test_of_many_who_ask_at_once_one_gets_it(client: AtomicClient) -> None:
     for thread in threads:
         thread.join()
     assert (len(got), len(refused)) == (1, 5)
-    assert all(one.holding.owner == got[0].owner for one in refused)
+    assert all(item.holding.owner == got[0].owner for item in refused)
     got[0].release()
 
 
@@ -107,9 +107,9 @@ def test_a_lock_is_refreshed_again_and_again(client: AtomicClient) -> None:
     with take(store(client), OURS, every_s=OFTEN) as lock:
         first = lock.owner
         soon(lambda: client.calls.count("put_object") > 3)
-        seen = Owner.model_validate_json(body(client, LOCK))
-        assert seen.refreshed > first.refreshed
-        assert (seen.since, seen.token) == (first.since, first.token)
+        observed = Owner.model_validate_json(body(client, LOCK))
+        assert observed.refreshed > first.refreshed
+        assert (observed.since, observed.token) == (first.since, first.token)
         assert not lock.lost
 
 
@@ -254,8 +254,8 @@ def test_while_s3_cannot_be_reached_a_lock_is_neither_lost_nor_given_up(client: 
     client.before["put_object"] = fail
     with take(store(client), OURS, every_s=OFTEN) as lock:
         down.set()
-        seen = client.calls.count("put_object")
-        soon(lambda: client.calls.count("put_object") > seen + 2)
+        observed = client.calls.count("put_object")
+        soon(lambda: client.calls.count("put_object") > observed + 2)
         with pytest.raises(RecordUnreachable, match="SlowDown"):
             lock.confirm()
         assert not lock.lost

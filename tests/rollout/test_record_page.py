@@ -19,7 +19,7 @@ from deploy.record.trail import Attempt, Note, Record
 from tests.rollout.records import EXPECTED, JANE, at, attempt, complete, empty, failed, gates, half_way, image, record
 
 NOW = at(1510)
-EXAMPLES = {one.__name__: one for one in (empty, half_way, failed, complete)}
+EXAMPLES = {item.__name__: item for item in (empty, half_way, failed, complete)}
 EVIL = (
     "</style></pre>`|\\<script>alert(1)</script><img src=x onerror=alert(1)>[x](javascript:alert(1))"
     "\"'&\u202e\x1b[2J\ud83d"
@@ -161,7 +161,11 @@ def test_the_page_loads_nothing_runs_nothing_and_is_whole(name: str) -> None:
     tags = Tags(page_text)
     assert tags.open == []
     assert not tags.names & {"script", "link", "img", "iframe", "object", "form", "use", "image"}
-    assert not {one for one in tags.attributes if one.split()[1].startswith("on") or one.endswith((" href", " src"))}
+    assert not {
+        attribute
+        for attribute in tags.attributes
+        if attribute.split()[1].startswith("on") or attribute.endswith((" href", " src"))
+    }
     assert not re.search(r"url\(|@import|https?:", page_text)
     assert "default-src 'none'" in page_text
     assert 'name="viewport"' in page_text
@@ -219,19 +223,19 @@ def test_the_snail_comes_further_with_each_gate_and_to_no_sign_without_a_proof(s
         done.append(attempt(phase, phase, begin=10 * len(done)))
         walked.append(points_walked(shape, done))
     assert len(walked) == 19 + 2 * 4
-    assert all(one < other for one, other in pairwise(walked))
+    assert all(item < other for item, other in pairwise(walked))
 
 
 def points_walked(shape: Shape, attempts: list[Attempt]) -> int:
     drawn = page.trail_svg(compute(record(attempts), EXPECTED), shape)
-    found = re.search(r'class="walked" d="([^"]*)"', drawn)
-    return len(found[1].split("L")) if found else 0
+    result = re.search(r'class="walked" d="([^"]*)"', drawn)
+    return len(result[1].split("L")) if result else 0
 
 
 def test_a_stone_lies_where_it_failed_and_nowhere_else() -> None:
     assert page.trail_svg(compute(failed(), EXPECTED), WIDE).count('class="stone"') == 1
-    for one in (empty(), half_way(), complete()):
-        assert 'class="stone"' not in page.trail_svg(compute(one, EXPECTED), WIDE)
+    for value in (empty(), half_way(), complete()):
+        assert 'class="stone"' not in page.trail_svg(compute(value, EXPECTED), WIDE)
 
 
 def test_a_picture_has_a_text_for_those_who_do_not_see_it() -> None:
@@ -268,7 +272,7 @@ def test_text_can_be_read(scheme: int, ground: str) -> None:
 
 def luminance(colour: str) -> float:
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    red, green, blue = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts)
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
@@ -312,7 +316,7 @@ def test_values_of_gates_fit_on_a_line(value: Any, expected: str) -> None:
 
 def test_all_days_are_in_the_log_and_old_ones_folded() -> None:
     phases: list[Phase] = ["simple"] * 9
-    page_text = html(record([attempt(f"a{day}", one, begin=1440 * day) for day, one in enumerate(phases)]))
+    page_text = html(record([attempt(f"a{day}", phase, begin=1440 * day) for day, phase in enumerate(phases)]))
     assert page_text.count('<details class="day" open>') == page.OPEN_DAYS
     assert page_text.count('<details class="day"') == 9
 

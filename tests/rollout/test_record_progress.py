@@ -32,11 +32,11 @@ def progress(*attempts: Attempt) -> Progress:
 
 
 def states(found: Progress) -> list[str]:
-    return [one.state for one in found.stations]
+    return [station.state for station in found.stations]
 
 
 def counts(found: Progress) -> list[tuple[int, int]]:
-    return [(one.passed, one.gates) for one in found.stations]
+    return [(station.passed, station.gates) for station in found.stations]
 
 
 def proven_in_all(digest: str, begin: float = 0) -> list[Attempt]:
@@ -48,20 +48,20 @@ def proven_in_all(digest: str, begin: float = 0) -> list[Attempt]:
 
 
 def test_an_empty_record_has_no_progress_and_names_the_first_command() -> None:
-    found = compute(empty(), EXPECTED)
-    assert (found.passed, found.gates, found.percent) == (0, 19, 0)
-    assert states(found) == ["not begun"] * 4
-    assert (found.started, found.current.attempt, found.days) == (None, None, [])
-    assert found.next == "trail up simple --digest sha256:…"
-    assert [one.next for one in found.stations] == [found.next, None, None, None]
+    result = compute(empty(), EXPECTED)
+    assert (result.passed, result.gates, result.percent) == (0, 19, 0)
+    assert states(result) == ["not begun"] * 4
+    assert (result.started, result.current.attempt, result.days) == (None, None, [])
+    assert result.next == "trail up simple --digest sha256:…"
+    assert [station.next for station in result.stations] == [result.next, None, None, None]
 
 
 def test_half_way_up() -> None:
-    found = compute(half_way(), EXPECTED)
-    assert states(found) == ["proven", "proven", "running", "not begun"]
-    assert counts(found) == [(5, 5), (4, 4), (2, 4), (0, 6)]
-    assert (found.passed, found.gates, found.percent) == (11, 19, 57)  # 57.9: not rounded up
-    simple, hybrid, foundation, full = found.stations
+    result = compute(half_way(), EXPECTED)
+    assert states(result) == ["proven", "proven", "running", "not begun"]
+    assert counts(result) == [(5, 5), (4, 4), (2, 4), (0, 6)]
+    assert (result.passed, result.gates, result.percent) == (11, 19, 57)  # 57.9: not rounded up
+    simple, hybrid, foundation, full = result.stations
     assert (simple.started, simple.ended, simple.seconds) == (at(0), at(7), 420)
     # Begun with the attempt that failed, and proven by the next.
     assert (hybrid.started, hybrid.ended, hybrid.seconds) == (at(30), at(99), 69 * 60)
@@ -69,148 +69,153 @@ def test_half_way_up() -> None:
     assert (foundation.started, foundation.ended, foundation.seconds) == (at(1500), None, None)
     assert foundation.reached == "These gates passed at the last check: Model by checksum, Cached."
     assert (full.started, full.digest, full.reached) == (None, None, None)
-    assert found.current.attempt is not None
-    assert found.current.attempt.id == "a3"
-    assert found.next == foundation.next == "trail resume"
-    assert found.started == at(0)
+    assert result.current.attempt is not None
+    assert result.current.attempt.id == "a3"
+    assert result.next == foundation.next == "trail resume"
+    assert result.started == at(0)
 
 
 def test_a_failure_names_what_blocks_and_the_next_command() -> None:
-    found = compute(failed(), EXPECTED)
-    hybrid = found.stations[1]
-    assert states(found) == ["proven", "failed", "not begun", "not begun"]
-    assert counts(found) == [(5, 5), (3, 4), (0, 4), (0, 6)]
-    assert found.percent == 42  # 8 of 19
+    result = compute(failed(), EXPECTED)
+    hybrid = result.stations[1]
+    assert states(result) == ["proven", "failed", "not begun", "not begun"]
+    assert counts(result) == [(5, 5), (3, 4), (0, 4), (0, 6)]
+    assert result.percent == 42  # 8 of 19
     assert hybrid.blocks == "Metrics there did not hold within 180 s: /metrics answers 404."
     assert hybrid.cause == "metrics_there"
     assert hybrid.evidence[0] == "GET /metrics → 404 Not Found"
     assert hybrid.proof is None
-    assert found.current.attempt is not None
-    assert found.current.attempt.id == "a1"
-    assert "runs again since hybrid was rolled back" in found.current.sentence
-    assert found.next == hybrid.next == "trail why"  # and not the image that has just failed
+    assert result.current.attempt is not None
+    assert result.current.attempt.id == "a1"
+    assert "runs again since hybrid was rolled back" in result.current.sentence
+    assert result.next == hybrid.next == "trail why"  # and not the image that has just failed
 
 
 def test_all_phases_are_proven() -> None:
-    found = compute(complete(), EXPECTED)
-    assert states(found) == ["proven"] * 4
-    assert (found.passed, found.percent, found.next) == (19, 100, None)
-    assert [one.next for one in found.stations] == [None] * 4
-    assert [str(one.marker) for one in found.stations if one.proof] == [
+    result = compute(complete(), EXPECTED)
+    assert states(result) == ["proven"] * 4
+    assert (result.passed, result.percent, result.next) == (19, 100, None)
+    assert [station.next for station in result.stations] == [None] * 4
+    assert [str(station.marker) for station in result.stations if station.proof] == [
         "🎯 Starting line: basic system operational",
         "🔍 Exploration point: hybrid service working",
         "🏗️ Foundation built: ML infrastructure robust",
         "🏆 Victory point: full ML service operational",
     ]
-    full = found.stations[3].proof
+    full = result.stations[3].proof
     assert full is not None
     assert (full.who, full.deployed and full.deployed.digest, full.ended) == (JANE, DIGEST, at(811))
-    assert [one.value for one in full.gates] == [2] * 6
+    assert [gate.value for gate in full.gates] == [2] * 6
 
 
 def test_there_is_no_marker_before_the_proof_although_all_gates_pass() -> None:
     """They must hold for their whole window."""
-    found = progress(attempt("a1", "simple", "running", gates=gates("simple")))
-    assert (found.stations[0].passed, found.stations[0].state, found.stations[0].proof) == (5, "running", None)
+    result = progress(attempt("a1", "simple", "running", gates=gates("simple")))
+    assert (result.stations[0].passed, result.stations[0].state, result.stations[0].proof) == (5, "running", None)
 
 
 def test_one_gate_of_many_missing_is_never_100_percent() -> None:
     expected: dict[Phase, list[str]] = {"simple": [f"g{number}" for number in range(1000)]}
     held = [gates("simple", 5)[0].model_copy(update={"name": name}) for name in expected["simple"][:-1]]
-    found = compute(record([attempt("a1", "simple", gates=held)]), expected)
-    assert (found.passed, found.gates, found.percent) == (999, 1000, 99)
+    result = compute(record([attempt("a1", "simple", gates=held)]), expected)
+    assert (result.passed, result.gates, result.percent) == (999, 1000, 99)
 
 
 def test_gates_that_are_not_required_are_shown_and_not_counted() -> None:
     more = gates("simple")[0].model_copy(update={"name": "extra", "title": "Extra"})
-    found = progress(attempt("a1", "simple", "running", gates=[more, *gates("simple", 1)]))
-    assert counts(found)[0] == (1, 5)
-    assert [one.name for one in found.stations[0].asked] == [*EXPECTED["simple"], "extra"]
+    result = progress(attempt("a1", "simple", "running", gates=[more, *gates("simple", 1)]))
+    assert counts(result)[0] == (1, 5)
+    assert [item.name for item in result.stations[0].asked] == [*EXPECTED["simple"], "extra"]
 
 
 def test_a_gate_that_was_never_checked_has_neither_passed_nor_failed() -> None:
-    found = progress(attempt("a1", "simple", "gate_failed", gates=gates("simple", 1)[:2]))
-    assert [one.holds for one in found.stations[0].asked] == [True, False, None, None, None]
-    assert found.stations[0].asked[4].title == "front end connects"
+    result = progress(attempt("a1", "simple", "gate_failed", gates=gates("simple", 1)[:2]))
+    assert [item.holds for item in result.stations[0].asked] == [True, False, None, None, None]
+    assert result.stations[0].asked[4].title == "front end connects"
 
 
 def test_without_known_gates_progress_is_zero() -> None:
-    found = compute(half_way(), {})
-    assert (found.passed, found.gates, found.percent) == (0, 0, 0)
+    result = compute(half_way(), {})
+    assert (result.passed, result.gates, result.percent) == (0, 0, 0)
 
 
 def test_a_proven_phase_stays_proven_after_a_rollback() -> None:
     back = attempt("r1", "hybrid", begin=900, took=3, command="rollback", back_to="3")
-    found = compute(record([*complete().attempts, back]), EXPECTED)
-    assert states(found) == ["proven"] * 4
-    assert found.percent == 100
-    assert found.current.attempt == back
-    assert found.next == f"trail up foundation --digest {DIGEST}"  # it climbs again from where it runs
+    result = compute(record([*complete().attempts, back]), EXPECTED)
+    assert states(result) == ["proven"] * 4
+    assert result.percent == 100
+    assert result.current.attempt == back
+    assert result.next == f"trail up foundation --digest {DIGEST}"  # it climbs again from where it runs
 
 
 def test_a_new_image_begins_at_the_first_phase_again() -> None:
-    found = progress(*proven_in_all(DIGEST), attempt("n1", "simple", begin=100, deployed=image(NEWER)))
-    assert found.digest == NEWER
-    assert states(found) == ["proven", "not begun", "not begun", "not begun"]
-    assert (found.passed, found.percent) == (5, 26)
-    assert [one.earlier.id if one.earlier else None for one in found.stations] == ["9f0", "9f1", "9f2", "9f3"]
-    assert found.next == f"trail up hybrid --digest {NEWER}"
-    assert found.stations[0].started == at(100)
+    result = progress(*proven_in_all(DIGEST), attempt("n1", "simple", begin=100, deployed=image(NEWER)))
+    assert result.digest == NEWER
+    assert states(result) == ["proven", "not begun", "not begun", "not begun"]
+    assert (result.passed, result.percent) == (5, 26)
+    assert [station.earlier.id if station.earlier else None for station in result.stations] == [
+        "9f0",
+        "9f1",
+        "9f2",
+        "9f3",
+    ]
+    assert result.next == f"trail up hybrid --digest {NEWER}"
+    assert result.stations[0].started == at(100)
 
 
 def test_a_new_image_is_counted_while_it_is_rolled_out() -> None:
-    found = progress(
+    result = progress(
         *proven_in_all(DIGEST), attempt("n1", "simple", "running", 100, deployed=image(NEWER), gates=gates("simple", 2))
     )
-    assert (found.digest, found.passed, states(found)[0]) == (NEWER, 2, "running")
-    assert found.current.attempt is not None
-    assert found.current.attempt.id == "9f3"
+    assert (result.digest, result.passed, states(result)[0]) == (NEWER, 2, "running")
+    assert result.current.attempt is not None
+    assert result.current.attempt.id == "9f3"
 
 
 def test_a_new_image_that_failed_leaves_the_old_one_counted_and_is_told() -> None:
     bad = attempt(
         "n1", "simple", "cause_found", 100, deployed=image(NEWER), back_to="9f3", sentence="No curl.", cause="NO_CURL"
     )
-    found = progress(*proven_in_all(DIGEST), bad)
-    assert (found.digest, found.percent, states(found)) == (DIGEST, 100, ["proven"] * 4)
-    assert found.stations[0].blocks == "With image sha256:b71eb71eb71e: No curl."
-    assert found.stations[0].cause == "NO_CURL"
-    assert found.next == "trail why"  # and not the image that failed
+    result = progress(*proven_in_all(DIGEST), bad)
+    assert (result.digest, result.percent, states(result)) == (DIGEST, 100, ["proven"] * 4)
+    assert result.stations[0].blocks == "With image sha256:b71eb71eb71e: No curl."
+    assert result.stations[0].cause == "NO_CURL"
+    assert result.next == "trail why"  # and not the image that failed
 
 
 def test_what_blocked_once_blocks_no_more_when_a_later_attempt_is_proven() -> None:
-    found = progress(
+    result = progress(
         attempt("a1", "simple", "gate_failed", deployed=image(NEWER), sentence="No."), attempt("a2", "simple", begin=9)
     )
-    assert (found.stations[0].blocks, found.stations[0].cause) == (None, None)
+    assert (result.stations[0].blocks, result.stations[0].cause) == (None, None)
 
 
 def test_a_phase_that_was_proven_and_then_fails_is_proven_and_tells_the_failure() -> None:
-    found = progress(
+    result = progress(
         attempt("a1", "simple"), attempt("a2", "simple", "gate_failed", 20, sentence="Settings.", back_to="a1")
     )
-    assert states(found)[0] == "proven"
-    assert counts(found)[0] == (5, 5)
-    assert found.stations[0].blocks == "Settings."
+    assert states(result)[0] == "proven"
+    assert counts(result)[0] == (5, 5)
+    assert result.stations[0].blocks == "Settings."
 
 
 def test_the_newest_proof_has_the_marker_and_the_first_ended_the_phase() -> None:
-    found = progress(attempt("a1", "simple"), attempt("a2", "simple", begin=500, took=2))
-    one = found.stations[0]
+    result = progress(attempt("a1", "simple"), attempt("a2", "simple", begin=500, took=2))
+    one = result.stations[0]
     assert one.proof is not None
     assert (one.proof.id, one.ended, one.seconds) == ("a2", at(7), 420)
 
 
 def test_an_attempt_that_never_reached_aws_counts_as_none() -> None:
-    found = progress(attempt("a1", "simple", "abandoned", deployed=None, deployment=None))
-    assert (states(found)[0], found.stations[0].blocks) == ("not begun", None)
-    assert found.next == "trail up simple --digest sha256:…"
+    result = progress(attempt("a1", "simple", "abandoned", deployed=None, deployment=None))
+    assert (states(result)[0], result.stations[0].blocks) == ("not begun", None)
+    assert result.next == "trail up simple --digest sha256:…"
 
 
 def test_a_refusal_blocks_and_belongs_to_the_image_that_came_after_it() -> None:
     refused = attempt("a1", "simple", "refused", deployed=None, deployment=None, sentence="The port differs.")
-    found = progress(refused)
-    assert (states(found)[0], found.stations[0].blocks) == ("failed", "The port differs.")
+    result = progress(refused)
+    assert (states(result)[0], result.stations[0].blocks) == ("failed", "The port differs.")
     later = progress(refused, attempt("a2", "simple", begin=60))
     assert later.stations[0].started == at(0)
     refused = refused.model_copy(update={"started": at(80)})
@@ -269,9 +274,9 @@ def test_a_refusal_goes_on_with_the_image_that_runs_only_where_that_would_come_n
     ],
 )
 def test_what_runs_follows_from_how_each_attempt_ended(last: dict[str, Any], told: str, runs: str | None) -> None:
-    found = current(record([attempt("a1", "simple"), attempt("a2", "hybrid", begin=20, **last)]))
-    assert told in found.sentence
-    assert (found.attempt.id if found.attempt else None) == runs
+    result = current(record([attempt("a1", "simple"), attempt("a2", "hybrid", begin=20, **last)]))
+    assert told in result.sentence
+    assert (result.attempt.id if result.attempt else None) == runs
 
 
 @pytest.mark.parametrize(
@@ -293,10 +298,10 @@ BAD: dict[str, Any] = {"back_to": "a1", "cause": "metrics_there"}
 
 @pytest.mark.parametrize("outcome", FAILED)
 def test_an_image_that_failed_last_is_not_to_be_tried_again(outcome: Outcome) -> None:
-    found = progress(attempt("a1", "simple"), attempt("a2", "hybrid", outcome, 20, **BAD))
-    assert found.next == found.stations[1].next == "trail why"
-    assert DIGEST not in str(found.advice)
-    assert found.advice == (
+    result = progress(attempt("a1", "simple"), attempt("a2", "hybrid", outcome, 20, **BAD))
+    assert result.next == result.stations[1].next == "trail why"
+    assert DIGEST not in str(result.advice)
+    assert result.advice == (
         "sha256:9f2c9f2c9f2c failed last in phase hybrid (metrics_there); `trail why` says why. If the image is the "
         "reason, build another: `trail up --to hybrid --image IMAGE`. If the plan or the account is, correct it, and "
         "run `trail preflight` before you try the same image again."
@@ -316,14 +321,14 @@ def test_nor_is_one_that_failed_before_another_was_tried_or_it_was_gone_back() -
 
 def test_the_last_proven_image_goes_on_where_another_failed() -> None:
     other = attempt("b1", "simple", "cause_found", 40, deployed=image(NEWER), back_to="a1")
-    found = progress(attempt("a1", "simple"), other)
-    assert (found.next, found.advice) == (f"trail up hybrid --digest {DIGEST}", None)
+    result = progress(attempt("a1", "simple"), other)
+    assert (result.next, result.advice) == (f"trail up hybrid --digest {DIGEST}", None)
 
 
 def test_an_image_that_failed_and_was_proven_since_goes_on() -> None:
     failing = attempt("a2", "hybrid", "gate_failed", 20, **BAD)
-    found = progress(attempt("a1", "simple"), failing, attempt("a3", "hybrid", begin=40))
-    assert (found.next, found.advice) == (f"trail up foundation --digest {DIGEST}", None)
+    result = progress(attempt("a1", "simple"), failing, attempt("a3", "hybrid", begin=40))
+    assert (result.next, result.advice) == (f"trail up foundation --digest {DIGEST}", None)
 
 
 def test_where_nothing_failed_there_is_nothing_to_advise() -> None:
@@ -334,18 +339,18 @@ def test_where_nothing_failed_there_is_nothing_to_advise() -> None:
 
 def test_after_a_rollback_it_climbs_again_from_what_was_gone_back_to() -> None:
     back = attempt("a3", "simple", "restored", 40, command="rollback", back_to="a1", gates=[])
-    found = progress(attempt("a1", "simple"), attempt("a2", "hybrid", begin=20), back)
-    assert found.next == f"trail up hybrid --digest {DIGEST}"
-    assert [one.state for one in found.stations] == ["proven", "proven", "not begun", "not begun"]
+    result = progress(attempt("a1", "simple"), attempt("a2", "hybrid", begin=20), back)
+    assert result.next == f"trail up hybrid --digest {DIGEST}"
+    assert [station.state for station in result.stations] == ["proven", "proven", "not begun", "not begun"]
 
 
 def test_a_digest_from_elsewhere_cannot_become_a_command() -> None:
-    found = progress(attempt("a1", "simple", deployed=image("sha256:1; rm -rf /\n$(x)")))
-    assert found.next == "trail up hybrid --digest 'sha256:1; rm -rf / $(x)'"
+    result = progress(attempt("a1", "simple", deployed=image("sha256:1; rm -rf /\n$(x)")))
+    assert result.next == "trail up hybrid --digest 'sha256:1; rm -rf / $(x)'"
 
 
 def test_one_goes_back_to_the_newest_proven_attempt_of_this_phase_or_an_earlier_one() -> None:
-    found = record(
+    result = record(
         [
             attempt("s1", "simple"),
             attempt("h1", "hybrid", begin=10),
@@ -357,7 +362,7 @@ def test_one_goes_back_to_the_newest_proven_attempt_of_this_phase_or_an_earlier_
     )
 
     def back(phase: Phase, **without: str) -> str | None:
-        one = last_proven(found, phase, **without)
+        one = last_proven(result, phase, **without)
         return one.id if one else None
 
     assert back("simple") == "s2"
@@ -369,33 +374,33 @@ def test_one_goes_back_to_the_newest_proven_attempt_of_this_phase_or_an_earlier_
 
 
 def test_the_next_phase_follows_the_one_that_runs_else_it_is_the_first_not_proven() -> None:
-    found = record([*proven_in_all(DIGEST), attempt("n1", "simple", begin=90, deployed=image(NEWER))])
-    assert next_phase(found, NEWER) == "hybrid"
-    assert next_phase(found, DIGEST) == "full"  # proven in all, and runs no more
-    assert next_phase(found, "sha256:0") == "simple"
+    result = record([*proven_in_all(DIGEST), attempt("n1", "simple", begin=90, deployed=image(NEWER))])
+    assert next_phase(result, NEWER) == "hybrid"
+    assert next_phase(result, DIGEST) == "full"  # proven in all, and runs no more
+    assert next_phase(result, "sha256:0") == "simple"
     assert next_phase(record(proven_in_all(DIGEST)), DIGEST) is None
     assert next_phase(empty(), None) == "simple"
 
 
 def test_the_log_tells_each_day_newest_first_with_decisions_among_what_happened() -> None:
-    found = compute(half_way(), EXPECTED).days
-    assert [(one.date, len(one.entries)) for one in found] == [("2026-11-04", 1), ("2026-11-03", 7)]
-    told = [(f"{one.at:%H:%M}", one.kind, one.text) for one in found[1].entries]
-    assert told[0] == ("13:43", "good", "Phase hybrid is proven. It took 9 min; 4 of 4 gates passed.")
-    assert told[2][:2] == ("13:04", "decision")
-    assert told[2][2].startswith("Decision by user/jane: 2048 MiB")
-    assert told[3][1] == "bad"
-    assert "It took 4 min; 2 of 4 gates passed. The model's process ends with code 137" in told[3][2]
-    assert told[3][2].endswith("Rolled back to simple, image sha256:9f2c9f2c9f2c.")
-    assert told[-1][2] == "Phase simple with image sha256:9f2c9f2c9f2c was started by user/jane."
+    result = compute(half_way(), EXPECTED).days
+    assert [(item.date, len(item.entries)) for item in result] == [("2026-11-04", 1), ("2026-11-03", 7)]
+    output = [(f"{entry.at:%H:%M}", entry.kind, entry.text) for entry in result[1].entries]
+    assert output[0] == ("13:43", "good", "Phase hybrid is proven. It took 9 min; 4 of 4 gates passed.")
+    assert output[2][:2] == ("13:04", "decision")
+    assert output[2][2].startswith("Decision by user/jane: 2048 MiB")
+    assert output[3][1] == "bad"
+    assert "It took 4 min; 2 of 4 gates passed. The model's process ends with code 137" in output[3][2]
+    assert output[3][2].endswith("Rolled back to simple, image sha256:9f2c9f2c9f2c.")
+    assert output[-1][2] == "Phase simple with image sha256:9f2c9f2c9f2c was started by user/jane."
 
 
 def test_times_without_a_zone_are_taken_for_utc() -> None:
     naive = attempt("a1", "simple", started=at(0).replace(tzinfo=None), ended=at(7).replace(tzinfo=None))
     notes = [Note(who=JANE, at=at(3), text="Meanwhile.")]
-    found = compute(record([naive], notes), EXPECTED)
-    assert found.stations[0].seconds == 420
-    assert [one.kind for one in found.days[0].entries] == ["good", "decision", "begun"]
+    result = compute(record([naive], notes), EXPECTED)
+    assert result.stations[0].seconds == 420
+    assert [entry.kind for entry in result.days[0].entries] == ["good", "decision", "begun"]
 
 
 def test_all_phases_have_a_marker() -> None:

@@ -60,9 +60,9 @@ def test_a_change_is_read_again_as_it_was_written(client: AtomicClient) -> None:
 
 
 def test_an_attempt_takes_the_place_of_its_earlier_self(client: AtomicClient) -> None:
-    for one in (attempt("a1", "simple", "running"), attempt("a2", "hybrid", "running"), attempt("a1", "simple")):
-        add(client, one)
-    assert [(one.id, one.outcome) for one in store(client).read().attempts] == [("a1", "proven"), ("a2", "running")]
+    for value in (attempt("a1", "simple", "running"), attempt("a2", "hybrid", "running"), attempt("a1", "simple")):
+        add(client, value)
+    assert [(item.id, item.outcome) for item in store(client).read().attempts] == [("a1", "proven"), ("a2", "running")]
 
 
 def test_what_changes_nothing_is_not_written(client: AtomicClient) -> None:
@@ -84,8 +84,8 @@ def test_of_people_who_write_at_once_none_loses_anything(client: AtomicClient, m
         thread.start()
     for thread in threads:
         thread.join()
-    found = {one.id for one in store(client).read().attempts}
-    assert found == {f"{name}-{number}" for name in range(4) for number in range(5)}
+    result = {item.id for item in store(client).read().attempts}
+    assert result == {f"{name}-{number}" for name in range(4) for number in range(5)}
     assert client.calls.count("put_object") > 20  # they did meet
 
 
@@ -97,7 +97,7 @@ def test_two_first_writers_are_both_in_the_record(client: AtomicClient) -> None:
             store(client).change(lambda empty: with_attempt(empty, other))
         return with_attempt(before, attempt("own", "simple"))
 
-    assert [one.id for one in store(client).change(meanwhile).attempts] == ["other", "own"]
+    assert [item.id for item in store(client).change(meanwhile).attempts] == ["other", "own"]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_record_that_was_deleted_in_between_is_begun_anew(client: AtomicClient
         client.delete_object(Bucket=BUCKET, Key=RECORD) and None if "IfMatch" in wanted else None
     )
     after = add(client, attempt("a2", "hybrid"))
-    assert [one.id for one in after.attempts] == ["a2"]
+    assert [item.id for item in after.attempts] == ["a2"]
 
 
 def test_a_write_whose_answer_was_lost_is_not_made_twice(client: AtomicClient) -> None:
@@ -205,8 +205,8 @@ def test_a_record_that_grew_too_large_loses_the_details_of_old_failures_only(
     old = attempt("old", "simple", "gate_failed", gates=gates("simple", 3), evidence=evidence, sentence="It failed.")
     proven = attempt("proven", "simple", evidence=["kept"])
     new = attempt("new", "hybrid", "gate_failed", gates=gates("hybrid", 2), evidence=["kept"])
-    for one in (old, proven, new):
-        add(client, one)
+    for value in (old, proven, new):
+        add(client, value)
     first, second, third = store(client).read().attempts
     assert (first.evidence, first.gates, first.trimmed, first.sentence) == ([], [], True, "It failed.")
     assert (second, third) == (proven, new)
@@ -252,8 +252,8 @@ def test_the_record_lies_where_the_plan_says_else_beside_the_weights() -> None:
     assert own.weights is None
     with pytest.raises(PlanError, match="write `record: s3://"):
         own.record_location()
-    told = own.model_copy(update={"record": "s3://ours/here"})
-    assert told.record_location() == "s3://ours/here/"
+    output = own.model_copy(update={"record": "s3://ours/here"})
+    assert output.record_location() == "s3://ours/here/"
     weights = {"uri": "s3://our-models/face-skin/1.0.0", "sha256": "0" * 64}
     beside = type(own).model_validate({**own.model_dump(), "weights": weights})
     assert beside.record_location() == "s3://our-models/trail/shine-ml-cluster/shine-api-gateway/"

@@ -87,7 +87,7 @@ def test_a_container_that_stands_first_is_not_taken_for_the_one_that_serves(acco
     restored, sentence = rolled_back(account, OTHER)
     assert restored, sentence
     assert sentence.endswith("; it serves.")
-    assert {one.digest for one in read_snapshot(session_of(account).clients, account.plan).tasks} == {OTHER}
+    assert {item.digest for item in read_snapshot(session_of(account).clients, account.plan).tasks} == {OTHER}
 
 
 def test_a_tag_that_names_another_image_by_now_is_said(account: DeployedAccount) -> None:
@@ -125,7 +125,7 @@ def test_of_an_image_by_tag_the_digest_that_the_tasks_run_is_kept(account: Deplo
     task = {"taskDefinitionArn": definition(account), "containerDefinitions": [ROUTER, container]}
     before = deployed_before(session, task, snapshot)
     assert (before.digest, before.task_definition) == (OTHER, definition(account))
-    assert [one["containerName"] for one in before.service["loadBalancers"]] == ["shine"]
+    assert [balancer["containerName"] for balancer in before.service["loadBalancers"]] == ["shine"]
     account.runs(account.tasks[0], account.ids["digest"])
     snapshot = session.snapshot()
     assert deployed_before(session, task, snapshot).digest == "", "two images run, and neither is the one"

@@ -45,21 +45,21 @@ def recorded(task_definition: str, outcome: Outcome = "proven") -> Record:
 
 
 def test_tasks_digest_and_targets_are_told(account: DeployedAccount) -> None:
-    seen = live_status(account.plan, clients(account), record())
+    observed = live_status(account.plan, clients(account), record())
     digest = account.ids["digest"]
-    assert (seen.data["running"], seen.data["desired"], seen.data["digests"]) == (2, 2, [digest])
-    assert seen.data["differs_from_record"] is False
-    assert len(seen.lines) == 1
-    assert f"2 of 2 tasks run {digest[:19]}, " in seen.lines[0]
-    assert seen.lines[0].startswith(f"AWS:   {seen.data['task_definition']}, ")
+    assert (observed.data["running"], observed.data["desired"], observed.data["digests"]) == (2, 2, [digest])
+    assert observed.data["differs_from_record"] is False
+    assert len(observed.lines) == 1
+    assert f"2 of 2 tasks run {digest[:19]}, " in observed.lines[0]
+    assert observed.lines[0].startswith(f"AWS:   {observed.data['task_definition']}, ")
 
 
 def test_a_service_that_was_changed_without_the_tool_is_reported(account: DeployedAccount) -> None:
     arn = account.client("ecs").describe_services(cluster=CLUSTER, services=[NAME])["services"][0]["taskDefinition"]
     assert live_status(account.plan, clients(account), recorded(arn)).data["differs_from_record"] is False
-    seen = live_status(account.plan, clients(account), recorded(arn.rpartition(":")[0] + ":7"))
-    assert seen.data["differs_from_record"] is True
-    assert seen.lines[1] == f"       The record expects {arn.rpartition('/')[2].partition(':')[0]}:7: " + (
+    observed = live_status(account.plan, clients(account), recorded(arn.rpartition(":")[0] + ":7"))
+    assert observed.data["differs_from_record"] is True
+    assert observed.lines[1] == f"       The record expects {arn.rpartition('/')[2].partition(':')[0]}:7: " + (
         "the service was changed without this tool."
     )
 
@@ -72,9 +72,9 @@ def test_what_an_attempt_has_brought_that_still_runs_is_its_own(account: Deploye
 
 
 def test_a_desired_count_of_0_is_said(account: DeployedAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = read_snapshot(clients(account), account.plan)
-    none = [one.model_copy(update={"desired": 0}) for one in seen.deployments]
-    monkeypatch.setattr("deploy.rollout.status.read_snapshot", lambda *_: replace(seen, deployments=none))
+    observed = read_snapshot(clients(account), account.plan)
+    none = [deployment.model_copy(update={"desired": 0}) for deployment in observed.deployments]
+    monkeypatch.setattr("deploy.rollout.status.read_snapshot", lambda *_: replace(observed, deployments=none))
     assert (
         live_status(account.plan, clients(account), record()).lines[1]
         == "       The desired count is 0, so nothing serves."
@@ -84,10 +84,11 @@ def test_a_desired_count_of_0_is_said(account: DeployedAccount, monkeypatch: pyt
 def test_an_attempt_that_was_cut_off_and_failed_meanwhile_is_named(
     account: DeployedAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = read_snapshot(clients(account), account.plan)
-    told = f"(service {NAME}) (deployment ecs-svc/7) deployment failed: tasks failed to start."
+    observed = read_snapshot(clients(account), account.plan)
+    output = f"(service {NAME}) (deployment ecs-svc/7) deployment failed: tasks failed to start."
     monkeypatch.setattr(
-        "deploy.rollout.status.read_snapshot", lambda *_: replace(seen, events=[Event(at=datetime.now(UTC), text=told)])
+        "deploy.rollout.status.read_snapshot",
+        lambda *_: replace(observed, events=[Event(at=datetime.now(UTC), text=output)]),
     )
     left = recorded("arn:aws:ecs:us-east-1:1:task-definition/shine:7", "running").attempts[0]
     failed, other = (left.model_copy(update={"deployment": name}) for name in ("ecs-svc/7", "ecs-svc/8"))
@@ -98,8 +99,8 @@ def test_an_attempt_that_was_cut_off_and_failed_meanwhile_is_named(
 
 def test_no_service_is_said(account: DeployedAccount) -> None:
     plan = account.plan.model_copy(update={"service": "nowhere"})
-    seen = live_status(plan, clients(account), record())
-    assert seen.lines == [f"AWS:   there is no service nowhere in the cluster {plan.cluster}."]
+    observed = live_status(plan, clients(account), record())
+    assert observed.lines == [f"AWS:   there is no service nowhere in the cluster {plan.cluster}."]
 
 
 def test_what_may_not_be_asked_is_a_line_and_no_failure(
@@ -112,6 +113,6 @@ def test_what_may_not_be_asked_is_a_line_and_no_failure(
         raise ClientError(message, "DescribeServices")  # as AWS words it
 
     monkeypatch.setattr("deploy.rollout.status.read_snapshot", refused)
-    seen = live_status(account.plan, clients(account), record())
-    assert seen.lines[0].startswith("AWS:   the service cannot be read: ")
-    assert "ecs:DescribeServices" in seen.lines[0]
+    observed = live_status(account.plan, clients(account), record())
+    assert observed.lines[0].startswith("AWS:   the service cannot be read: ")
+    assert "ecs:DescribeServices" in observed.lines[0]

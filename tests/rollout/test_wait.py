@@ -73,8 +73,8 @@ def shows(
 ) -> ServiceSnapshot:
     """The service at one moment."""
     revisions = [{"arn": runs, "requestedTaskCount": 2}]
-    found = {"deployments": list(deployments), "events": list(events), "currentServiceRevisions": revisions}
-    return ServiceSnapshot(later(90), found, ecs.deployments(found), [], [], ecs.events(found))
+    result = {"deployments": list(deployments), "events": list(events), "currentServiceRevisions": revisions}
+    return ServiceSnapshot(later(90), result, ecs.deployments(result), [], [], ecs.events(result))
 
 
 def service_deployment(arn: str = RELEASE, begun: float = 0, status: str = "ROLLBACK_IN_PROGRESS") -> dict[str, Any]:
@@ -146,37 +146,37 @@ def ended(
 
 
 def test_events_tell_a_rollback_of_ecs_from_a_deployment_of_somebody_else(clients: Clients, asked: list[str]) -> None:
-    found = ended(clients, shows(PRIMARY, events=(BACK, FAILED)))
-    assert found is not None
-    assert (found.kind, found.rollback, asked) == ("failed", ROLLBACK, [])
-    assert found.sentence == (
+    result = ended(clients, shows(PRIMARY, events=(BACK, FAILED)))
+    assert result is not None
+    assert (result.kind, result.rollback, asked) == ("failed", ROLLBACK, [])
+    assert result.sentence == (
         f"{OURS} failed: tasks failed to start. ECS rolled back to shine-api-gateway:1 ({ROLLBACK})."
     )
 
 
 def test_a_rollback_is_known_when_it_is_over_and_both_deployments_say_nothing_of_it_any_more(clients: Clients) -> None:
     done = {**PRIMARY, "rolloutState": "COMPLETED", "rolloutStateReason": f"ECS deployment {ROLLBACK} completed."}
-    found = ended(clients, shows(done, events=(event("has reached a steady state.", 80), BACK, FAILED)))
-    assert found is not None
-    assert found.kind == "failed"
+    result = ended(clients, shows(done, events=(event("has reached a steady state.", 80), BACK, FAILED)))
+    assert result is not None
+    assert result.kind == "failed"
 
 
 def test_an_alarm_is_named_as_the_reason(clients: Clients) -> None:
     alarm = event(f"(deployment {OURS}) deployment failed: alarm detected.", 60)
     ours = deployment(OURS, 0, taskDefinition=AFTER, rolloutState="FAILED", rolloutStateReason="alarm detected")
-    found = ended(clients, shows(PRIMARY, ours, events=(BACK, alarm)))
-    assert found is not None
-    assert (found.kind, found.sentence.partition(". ")[0]) == ("failed", f"{OURS} failed: alarm detected")
+    result = ended(clients, shows(PRIMARY, ours, events=(BACK, alarm)))
+    assert result is not None
+    assert (result.kind, result.sentence.partition(". ")[0]) == ("failed", f"{OURS} failed: alarm detected")
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_IN_PROGRESS", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"])
 def test_the_service_deployment_tells_where_events_say_nothing(clients: Clients, status: str) -> None:
     lists(clients, service_deployment(status=status))
     describes(clients)
-    found = ended(clients, shows(PRIMARY))
-    assert found is not None
-    assert (found.kind, found.rollback) == ("failed", ROLLBACK)
-    assert BROKEN.rstrip(".") in found.sentence
+    result = ended(clients, shows(PRIMARY))
+    assert result is not None
+    assert (result.kind, result.rollback) == ("failed", ROLLBACK)
+    assert BROKEN.rstrip(".") in result.sentence
 
 
 @pytest.mark.parametrize(
@@ -187,9 +187,9 @@ def test_the_reason_of_the_new_deployment_tells_where_nothing_else_does(
     clients: Clients, code: str, status: int
 ) -> None:
     refuses(clients, "list_service_deployments", code, status=status)
-    found = ended(clients, shows({**PRIMARY, "rolloutStateReason": NAMED}))
-    assert found is not None
-    assert (found.kind, found.rollback) == ("failed", ROLLBACK)
+    result = ended(clients, shows({**PRIMARY, "rolloutStateReason": NAMED}))
+    assert result is not None
+    assert (result.kind, result.rollback) == ("failed", ROLLBACK)
 
 
 def test_expired_credentials_are_no_answer(clients: Clients) -> None:
@@ -200,10 +200,10 @@ def test_expired_credentials_are_no_answer(clients: Clients) -> None:
 
 def test_a_rollback_under_the_earlier_id_needs_no_question(clients: Clients, asked: list[str]) -> None:
     old = deployment(OLD, -900, status="PRIMARY")
-    found = ended(clients, shows(old, events=(event(f"rolling back to deployment {OLD}.", 61), FAILED)))
-    assert found is not None
-    assert (found.kind, found.rollback, asked) == ("failed", OLD, [])
-    assert "tasks failed to start. ECS rolled back to shine-api-gateway:1" in found.sentence
+    result = ended(clients, shows(old, events=(event(f"rolling back to deployment {OLD}.", 61), FAILED)))
+    assert result is not None
+    assert (result.kind, result.rollback, asked) == ("failed", OLD, [])
+    assert "tasks failed to start. ECS rolled back to shine-api-gateway:1" in result.sentence
 
 
 # --- deployed by somebody else -----------------------------------------------------------------------------------
@@ -211,69 +211,69 @@ def test_a_rollback_under_the_earlier_id_needs_no_question(clients: Clients, ask
 
 def test_another_service_deployment_is_somebody_elses(clients: Clients) -> None:
     lists(clients, service_deployment(ANOTHER, 30, "IN_PROGRESS"), service_deployment(status="STOPPED"))
-    found = ended(clients, shows(deployment(THEIRS, 30, status="PRIMARY")))
-    assert found is not None
-    assert (found.kind, found.rollback) == ("overtaken", None)
-    assert "somebody else has deployed" in found.sentence
+    result = ended(clients, shows(deployment(THEIRS, 30, status="PRIMARY")))
+    assert result is not None
+    assert (result.kind, result.rollback) == ("overtaken", None)
+    assert "somebody else has deployed" in result.sentence
 
 
 def test_somebody_else_may_deploy_after_ours_was_rolled_back(clients: Clients, asked: list[str]) -> None:
     lists(clients, service_deployment(ANOTHER, 70, "IN_PROGRESS"), service_deployment(status="ROLLBACK_SUCCESSFUL"))
-    found = ended(clients, shows(deployment(THEIRS, 70, status="PRIMARY")))
-    assert found is not None
-    assert (found.kind, asked) == ("overtaken", ["ListServiceDeployments"])
+    result = ended(clients, shows(deployment(THEIRS, 70, status="PRIMARY")))
+    assert result is not None
+    assert (result.kind, asked) == ("overtaken", ["ListServiceDeployments"])
 
 
 def test_a_service_deployment_that_was_begun_before_ours_is_not_counted(clients: Clients) -> None:
     lists(clients, service_deployment(), service_deployment(ANOTHER, -900, "SUCCESSFUL"))
     describes(clients)
-    found = ended(clients, shows(PRIMARY))
-    assert found is not None
-    assert found.kind == "failed"
+    result = ended(clients, shows(PRIMARY))
+    assert result is not None
+    assert result.kind == "failed"
 
 
 def test_what_ecs_rolls_back_of_somebody_elses_is_not_ours(clients: Clients) -> None:
     theirs = event(f"(deployment {THEIRS}) deployment failed: tasks failed to start.", 60)
-    found = ended(clients, shows({**PRIMARY, "rolloutStateReason": NAMED}, events=(BACK, theirs)))
-    assert found is not None
-    assert found.kind == "overtaken"
+    result = ended(clients, shows({**PRIMARY, "rolloutStateReason": NAMED}, events=(BACK, theirs)))
+    assert result is not None
+    assert result.kind == "overtaken"
 
 
 def test_an_earlier_failure_says_nothing_of_ours(clients: Clients) -> None:
     lists(clients, service_deployment(status="IN_PROGRESS"))
     before = event("(deployment ecs-svc/0) deployment failed: tasks failed to start.", -900)
-    found = ended(clients, shows(deployment(THEIRS, 30, status="PRIMARY"), events=(before,)))
-    assert found is not None
-    assert found.kind == "overtaken"
+    result = ended(clients, shows(deployment(THEIRS, 30, status="PRIMARY"), events=(before,)))
+    assert result is not None
+    assert result.kind == "overtaken"
 
 
 def test_a_list_that_does_not_show_their_update_yet_deceives_nobody(clients: Clients) -> None:
     lists(clients, service_deployment())
     describes(clients)
-    found = ended(clients, shows(deployment(THEIRS, 70, status="PRIMARY"), runs=NEWER))
-    assert found is not None
-    assert found.kind == "overtaken"
+    result = ended(clients, shows(deployment(THEIRS, 70, status="PRIMARY"), runs=NEWER))
+    assert result is not None
+    assert result.kind == "overtaken"
 
 
 def test_ours_had_failed_when_somebody_else_deployed(clients: Clients) -> None:
     """The cause is ours, what runs is theirs: it is left alone."""
-    seen = shows(deployment(THEIRS, 70, status="PRIMARY"), events=(BACK, FAILED))
+    observed = shows(deployment(THEIRS, 70, status="PRIMARY"), events=(BACK, FAILED))
     both = service_deployment(ANOTHER, 70, "IN_PROGRESS"), service_deployment()
     lists(clients, *both)
-    found = ended(clients, seen)
-    assert found is not None
-    assert (found.kind, found.rollback, found.sentence) == ("failed", None, f"{OURS} failed: tasks failed to start.")
+    result = ended(clients, observed)
+    assert result is not None
+    assert (result.kind, result.rollback, result.sentence) == ("failed", None, f"{OURS} failed: tasks failed to start.")
     lists(clients, *both)
     with pytest.raises(ConcurrentDeploymentError, match=f"{THEIRS} is newer and somebody else's"):
-        rollbacks.refuse_newer_deployment(session_of(clients), seen, {OLD, OURS}, OURS, BEGUN)
+        rollbacks.refuse_newer_deployment(session_of(clients), observed, {OLD, OURS}, OURS, BEGUN)
 
 
 def test_a_rollback_of_ours_is_not_in_the_way(clients: Clients) -> None:
     done = {**PRIMARY, "rolloutState": "COMPLETED", "rolloutStateReason": f"ECS deployment {ROLLBACK} completed."}
-    seen = shows(done, events=(BACK, FAILED))
-    rollbacks.refuse_newer_deployment(session_of(clients), seen, {OLD, OURS}, OURS, BEGUN)
+    observed = shows(done, events=(BACK, FAILED))
+    rollbacks.refuse_newer_deployment(session_of(clients), observed, {OLD, OURS}, OURS, BEGUN)
     with pytest.raises(ConcurrentDeploymentError):
-        rollbacks.refuse_newer_deployment(session_of(clients), seen, {OLD, OURS}, None, BEGUN)
+        rollbacks.refuse_newer_deployment(session_of(clients), observed, {OLD, OURS}, None, BEGUN)
 
 
 def test_each_deployment_of_a_rollback_is_ours_and_so_is_what_ecs_makes_of_it(
@@ -408,14 +408,14 @@ def gone_back(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str, str, set[
 
 
 def test_a_rollback_by_ecs_is_a_failure_of_ours_with_its_cause(clients: Clients, gone_back: list[Any]) -> None:
-    found, made = ended(clients, shows(PRIMARY, events=(BACK, FAILED))), session_of(clients)
-    assert found is not None
-    assert prove.handle_failed_deployment(made, found, {OLD}).exit == exits.PLATFORM
+    result, made = ended(clients, shows(PRIMARY, events=(BACK, FAILED))), session_of(clients)
+    assert result is not None
+    assert prove.handle_failed_deployment(made, result, {OLD}).exit == exits.PLATFORM
     assert gone_back == [
         (exits.PLATFORM, "platform_failed", "Nothing listens: Port 5000 is closed.", {OLD, OURS, ROLLBACK})
     ]
     assert made.attempt is not None
-    assert (made.attempt.cause, made.attempt.evidence) == ("PORT_CLOSED", ["refused", found.sentence])
+    assert (made.attempt.cause, made.attempt.evidence) == ("PORT_CLOSED", ["refused", result.sentence])
 
 
 def test_without_the_permission_to_stop_it_update_service_goes_back(clients: Clients, gone_back: list[Any]) -> None:
@@ -424,20 +424,20 @@ def test_without_the_permission_to_stop_it_update_service_goes_back(clients: Cli
     prove.handle_failed_deployment(
         session_of(clients), DeploymentOutcome("cause", "Nothing listens.", MOVING, CAUSE), {OLD}
     )
-    [(code, outcome, said, mine)] = gone_back
+    [(code, outcome, output, mine)] = gone_back
     assert (code, outcome, mine) == (exits.PLATFORM, "cause_found", {OLD, OURS})
-    assert said.startswith("Nothing listens: Port 5000 is closed. ECS could not stop the deployment: ")
-    assert '"Action": "ecs:StopServiceDeployment", "Resource": "' in said
-    assert said.endswith("It is rolled back by UpdateService instead.")
+    assert output.startswith("Nothing listens: Port 5000 is closed. ECS could not stop the deployment: ")
+    assert '"Action": "ecs:StopServiceDeployment", "Resource": "' in output
+    assert output.endswith("It is rolled back by UpdateService instead.")
 
 
 def test_where_the_listing_fails_update_service_goes_back_and_says_why(clients: Clients, gone_back: list[Any]) -> None:
     refuses(clients, "list_service_deployments", "ServerException", "Service Unavailable.", 500)
     prove.handle_failed_deployment(session_of(clients), DeploymentOutcome("late", "It has not ended.", MOVING), {OLD})
-    [(code, outcome, said, _)] = gone_back
+    [(code, outcome, output, _)] = gone_back
     assert (code, outcome) == (exits.PLATFORM, "cause_found")
-    assert "AWS refuses ecs ListServiceDeployments (ServerException): Service Unavailable." in said
-    assert said.endswith("It is rolled back by UpdateService instead.")
+    assert "AWS refuses ecs ListServiceDeployments (ServerException): Service Unavailable." in output
+    assert output.endswith("It is rolled back by UpdateService instead.")
 
 
 # --- resumed -----------------------------------------------------------------------------------------------------
@@ -467,8 +467,8 @@ def test_resume_takes_no_newer_deployment_for_an_earlier_one(
     clients: Clients, followed: list[set[str]], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """Ours is no longer in the list: what runs may be ECS's rollback of it, or somebody else's deployment."""
-    seen = shows(deployment(name, 61, status="PRIMARY"), deployment(OLD, -900))
-    monkeypatch.setattr(ecs, "read_snapshot", lambda *_: seen)
+    observed = shows(deployment(name, 61, status="PRIMARY"), deployment(OLD, -900))
+    monkeypatch.setattr(ecs, "read_snapshot", lambda *_: observed)
     made = session_of(clients)
     resume.finish(made, left(made))
     assert followed == [{OLD}]

@@ -130,23 +130,27 @@ def fail_with(account: Account, code: int) -> None:
 
 def test_all_parts_of_a_service_are_gathered(account: Account) -> None:
     fail_with(account, 3)
-    seen = account.look()
-    assert seen.cluster_status == "ACTIVE"
-    assert seen.service is not None
-    assert (seen.service.status, seen.service.desired, seen.service.port) == ("ACTIVE", 2, 5000)
-    assert seen.deployment == account.deployment
-    assert [one.id for one in seen.stopped] == [account.ended]
-    assert [one.exit_code for one in seen.failed] == [3]
-    assert [one.id for one in seen.running] == [account.alive]
-    assert seen.definition is not None
-    assert (seen.definition.ports, seen.definition.log_group, seen.definition.status) == ((5000,), GROUP, "ACTIVE")
-    assert [(one.address, one.state) for one in seen.targets] == [("10.0.2.7", "healthy")]
-    assert seen.target_group is not None
-    assert (seen.target_group.path, seen.target_group.type) == ("/health", "ip")
-    assert seen.balancer_groups == (account.good.ids["front"],)
-    assert [rule.covers(5000) for group in seen.security_groups for rule in group.rules] == [True]
-    assert [(one.name, one.state) for one in seen.alarms] == [("shine-5xx", "ALARM")]
-    assert seen.unseen == ()
+    observed = account.look()
+    assert observed.cluster_status == "ACTIVE"
+    assert observed.service is not None
+    assert (observed.service.status, observed.service.desired, observed.service.port) == ("ACTIVE", 2, 5000)
+    assert observed.deployment == account.deployment
+    assert [item.id for item in observed.stopped] == [account.ended]
+    assert [item.exit_code for item in observed.failed] == [3]
+    assert [item.id for item in observed.running] == [account.alive]
+    assert observed.definition is not None
+    assert (observed.definition.ports, observed.definition.log_group, observed.definition.status) == (
+        (5000,),
+        GROUP,
+        "ACTIVE",
+    )
+    assert [(target.address, target.state) for target in observed.targets] == [("10.0.2.7", "healthy")]
+    assert observed.target_group is not None
+    assert (observed.target_group.path, observed.target_group.type) == ("/health", "ip")
+    assert observed.balancer_groups == (account.good.ids["front"],)
+    assert [rule.covers(5000) for group in observed.security_groups for rule in group.rules] == [True]
+    assert [(alarm.name, alarm.state) for alarm in observed.alarms] == [("shine-5xx", "ALARM")]
+    assert observed.unseen == ()
 
 
 def test_the_container_that_the_load_balancer_names_is_looked_at(account: Account) -> None:
@@ -155,11 +159,11 @@ def test_the_container_that_the_load_balancer_names_is_looked_at(account: Accoun
         answer["taskDefinition"]["containerDefinitions"][:0] = beside
 
     account.good.stand_in("ecs", "DescribeTaskDefinition", change)
-    seen = account.look()
-    assert seen.definition is not None
-    assert (seen.definition.container, seen.definition.log_group) == ("shine", GROUP)
-    assert set(seen.logs) == {account.ended, account.alive}
-    assert seen.unseen == ()
+    observed = account.look()
+    assert observed.definition is not None
+    assert (observed.definition.container, observed.definition.log_group) == ("shine", GROUP)
+    assert set(observed.logs) == {account.ended, account.alive}
+    assert observed.unseen == ()
 
 
 def test_that_no_container_can_be_chosen_is_noted(account: Account) -> None:
@@ -167,19 +171,19 @@ def test_that_no_container_can_be_chosen_is_noted(account: Account) -> None:
         answer["taskDefinition"]["containerDefinitions"] = [ROUTER, ADMIN, {**ADMIN, "name": "web"}]
 
     account.good.stand_in("ecs", "DescribeTaskDefinition", change)
-    seen = account.look()
-    assert seen.definition is not None
-    assert (seen.definition.container, seen.definition.ports) == ("", ())
-    [note] = seen.unseen
+    observed = account.look()
+    assert observed.definition is not None
+    assert (observed.definition.container, observed.definition.ports) == ("", ())
+    [note] = observed.unseen
     assert note.startswith("The container: it cannot be determined which container serves. Of the containers ")
     assert 'none has the name "shine" that the load balancer sends to, and none maps port 5000' in note
 
 
 def test_the_last_lines_of_what_failed_and_of_what_runs_are_read(account: Account) -> None:
-    seen = account.look()
-    assert set(seen.logs) == {account.ended, account.alive}
-    for lines in seen.logs.values():
-        assert [one.text for one in lines][-1] == "ValueError: no such thing"
+    observed = account.look()
+    assert set(observed.logs) == {account.ended, account.alive}
+    for lines in observed.logs.values():
+        assert [line.text for line in lines][-1] == "ValueError: no such thing"
         assert len(lines) == 30
         assert lines[-1].at is not None
 
@@ -193,17 +197,17 @@ def test_a_warning_is_kept_though_photos_have_written_many_lines_since(account: 
         ]
 
     account.good.stand_in("logs", "GetLogEvents", change)
-    lines = [one.text for one in account.look().logs[account.alive]]
+    lines = [log.text for log in account.look().logs[account.alive]]
     assert "weights cannot be loaded" in lines[0]
     assert len(lines) == 31
 
 
 def test_tasks_of_the_named_deployment_alone_are_looked_at(account: Account) -> None:
-    seen = account.look(BEFORE)
-    assert seen.deployment == BEFORE
-    assert [one.id for one in seen.stopped] == [account.other]
-    assert seen.running == ()
-    assert seen.definition is not None  # though the service no longer knows the deployment
+    observed = account.look(BEFORE)
+    assert observed.deployment == BEFORE
+    assert [item.id for item in observed.stopped] == [account.other]
+    assert observed.running == ()
+    assert observed.definition is not None  # though the service no longer knows the deployment
 
 
 def test_what_was_over_before_does_not_count(account: Account) -> None:
@@ -252,9 +256,9 @@ def test_subnets_and_routes_are_asked_for_where_a_task_could_not_start(account: 
             task["stoppedReason"] = "CannotPullContainerError: dial tcp: i/o timeout"
 
     account.good.stand_in("ecs", "DescribeTasks", change)
-    seen = account.look()
-    assert {one.way for one in seen.subnets} == {"nat"}
-    assert all(one.free for one in seen.subnets)
+    observed = account.look()
+    assert {subnet.way for subnet in observed.subnets} == {"nat"}
+    assert all(subnet.free for subnet in observed.subnets)
 
 
 def test_many_tasks_are_described_a_hundred_at_a_time(account: Account) -> None:
@@ -293,40 +297,43 @@ def test_service_deployments_tell_of_breaker_and_alarms_where_the_endpoint_knows
 
     for name in answers:
         account.good.session.events.register(f"before-call.ecs.{name}", answer)
-    (found,) = account.look().service_deployments
-    assert (found.breaker, found.failures, found.alarms) == ("TRIGGERED", 3, ("shine-5xx",))
+    (result,) = account.look().service_deployments
+    assert (result.breaker, result.failures, result.alarms) == ("TRIGGERED", 3, ("shine-5xx",))
 
 
 @pytest.mark.parametrize("operation", ["ListServiceDeployments", "DescribeServiceDeployments"])
 def test_an_endpoint_that_knows_no_service_deployments_is_no_trouble(account: Account, operation: str) -> None:
     refuse(account.good, "ecs", operation, 400, "UnknownOperationException")
-    seen = account.look()
-    assert seen.service_deployments == ()
-    assert seen.unseen == ()
+    observed = account.look()
+    assert observed.service_deployments == ()
+    assert observed.unseen == ()
 
 
-@pytest.mark.parametrize(("service", "operation"), [(one, name) for one, names in OPERATIONS.items() for name in names])
+@pytest.mark.parametrize(
+    ("service", "operation"), [(item, name) for item, names in OPERATIONS.items() for name in names]
+)
 def test_a_missing_permission_is_named_and_hides_nothing_else(account: Account, service: str, operation: str) -> None:
     code = "AccessDenied" if service in ("elbv2", "cloudwatch") else "AccessDeniedException"
     refuse(account.good, service, operation, 403, code)
-    seen = account.look()
-    assert seen.unseen
-    assert all(f"the credentials lack {PREFIX.get(service, service)}:{operation}" in one for one in seen.unseen)
+    observed = account.look()
+    assert observed.unseen
+    assert all(f"the credentials lack {PREFIX.get(service, service)}:{operation}" in item for item in observed.unseen)
     parts = {
-        "DescribeServices": seen.service, "DescribeTargetHealth": seen.targets, "DescribeAlarms": seen.alarms,
-        "DescribeTargetGroups": seen.target_group, "DescribeSecurityGroups": seen.security_groups,
-        "DescribeTaskDefinition": seen.definition, "DescribeTasks": seen.stopped, "GetLogEvents": seen.logs,
+        "DescribeServices": observed.service, "DescribeTargetHealth": observed.targets,
+        "DescribeAlarms": observed.alarms,
+        "DescribeTargetGroups": observed.target_group, "DescribeSecurityGroups": observed.security_groups,
+        "DescribeTaskDefinition": observed.definition, "DescribeTasks": observed.stopped, "GetLogEvents": observed.logs,
     }  # fmt: skip
     follows = {"ListTasks": {"DescribeTasks", "GetLogEvents"}, "DescribeTasks": {"GetLogEvents"}}
     follows["DescribeTaskDefinition"] = {"GetLogEvents"}  # it names the streams
     dark = {name for name, part in parts.items() if not part}
     assert dark == ({operation} | follows.get(operation, set())) & parts.keys()
-    assert diagnose(seen)
+    assert diagnose(observed)
 
 
 def test_a_service_that_may_not_be_seen_is_not_said_to_be_missing(account: Account) -> None:
     refuse(account.good, "ecs", "DescribeServices", 403, "AccessDeniedException")
-    assert "SERVICE_MISSING" not in {one.code for one in diagnose(account.look())}
+    assert "SERVICE_MISSING" not in {item.code for item in diagnose(account.look())}
 
 
 def test_what_is_missing_is_told_as_missing(account: Account) -> None:
@@ -365,10 +372,10 @@ def test_an_endpoint_that_does_not_answer_is_asked_once_and_hides_nothing(
 ) -> None:
     endpoint = "http://127.0.0.1:9"
     monkeypatch.setenv("AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2", endpoint)
-    seen = account.look()
-    assert seen.service is not None
-    assert seen.alarms
-    assert seen.unseen == (
+    observed = account.look()
+    assert observed.service is not None
+    assert observed.alarms
+    assert observed.unseen == (
         f"The target group: {endpoint} does not answer (EndpointConnectionError).",
         f"Health of the targets: {endpoint} does not answer (EndpointConnectionError).",
     )
@@ -413,9 +420,9 @@ def test_no_secret_is_kept(account: Account, tmp_path: Path) -> None:
 
 
 def test_evidence_is_the_same_when_it_is_read_again(account: Account, tmp_path: Path) -> None:
-    seen = account.look()
-    save(seen, tmp_path / "evidence.json")
-    assert read(tmp_path / "evidence.json") == seen
+    observed = account.look()
+    save(observed, tmp_path / "evidence.json")
+    assert read(tmp_path / "evidence.json") == observed
 
 
 @pytest.mark.parametrize("content", ["", "no JSON", "[]", '{"stopped": 5}', '{"events": [{"at": "never"}]}'])

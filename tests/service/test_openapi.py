@@ -130,7 +130,7 @@ def test_every_operation_has_a_plain_name(plain: dict[str, Any]) -> None:
 
 def test_error_codes_are_an_enum_of_all_there_are(plain: dict[str, Any]) -> None:
     def kinds(kind: type[ShineError]) -> list[type[ShineError]]:
-        return [kind, *(below for one in kind.__subclasses__() for below in kinds(one))]
+        return [kind, *(below for item in kind.__subclasses__() for below in kinds(item))]
 
     code = plain["components"]["schemas"]["ErrorDetail"]["properties"]["code"]
     assert sorted(code["enum"]) == sorted(kind.code for kind in kinds(ShineError))

@@ -75,9 +75,9 @@ def requirements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
 def test_what_this_service_runs_on_is_found_fine_offline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     listed = tmp_path / "deep" / "licenses.txt"
     code = audit.main(["--offline", "--licenses", str(listed)])
-    said = capsys.readouterr()
-    assert code == NOT_ASKED, said.out
-    assert "advisories NOT checked" in said.err
+    output = capsys.readouterr()
+    assert code == NOT_ASKED, output.out
+    assert "advisories NOT checked" in output.err
     lines = listed.read_text().splitlines()
     assert any(line.startswith("bentoml 1.4.") and line.endswith(": Apache-2.0") for line in lines)
     assert len(lines) == len(audit.pins((audit.REQUIREMENTS / "runtime.txt").read_text())) > 50
@@ -169,9 +169,9 @@ def test_an_index_without_advisories_is_no_clean_bill(
 ) -> None:
     index.status, index.body = status, body
     assert audit.main([], requirements()) == NOT_ASKED
-    said = capsys.readouterr()
-    assert said.err.startswith("advisories NOT checked: asked about httpx, the index answered")
-    assert "127.0.0.1" not in said.out + said.err
+    output = capsys.readouterr()
+    assert output.err.startswith("advisories NOT checked: asked about httpx, the index answered")
+    assert "127.0.0.1" not in output.out + output.err
 
 
 def test_an_index_that_is_not_there_is_no_clean_bill(

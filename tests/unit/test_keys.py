@@ -116,10 +116,10 @@ def test_the_command_refuses_a_key_that_could_be_guessed(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(given))
     assert main(["--hash"]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "shorter than 16 characters" in said.err
-    assert not given.strip() or given not in said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "shorter than 16 characters" in output.err
+    assert not given.strip() or given not in output.err
 
 
 def test_the_command_runs_without_the_framework() -> None:

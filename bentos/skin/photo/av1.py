@@ -130,7 +130,7 @@ def _frame_sizes(item: bytes) -> Iterator[int]:
     Raises:
         ValueError: it has none.
     """
-    position, found = 0, False
+    position, result = 0, False
     while position < len(item):
         header = item[position]
         position += 2 if header & 4 else 1
@@ -144,10 +144,10 @@ def _frame_sizes(item: bytes) -> Iterator[int]:
                 if byte < 128 or shift > 28:
                     break
         if header >> 3 & 15 == _SEQUENCE_HEADER:
-            found = True
+            result = True
             yield _frame_size(_Bits(item[position : position + min(size, 256)]))
         position += size
-    if not found:
+    if not result:
         raise ValueError("no sequence header")
 
 

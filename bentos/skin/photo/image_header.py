@@ -225,7 +225,7 @@ def _png(data: bytes) -> ImageHeader:
     """Reads the chunks (PNG specification, third edition, section 5); checks what the decoder does not check."""
     kept: list[bytes] = [_PNG_MAGIC]
     header: tuple[int, int, int, int] | None = None
-    said: dict[bytes, bytes] = {}  # ancillary chunks that matter, by kind
+    output: dict[bytes, bytes] = {}  # ancillary chunks that matter, by kind
     has_pixels = False
     position = len(_PNG_MAGIC)
     for _ in range(MAX_CHUNKS):
@@ -252,7 +252,7 @@ def _png(data: bytes) -> ImageHeader:
         if critical or (kind == b"tRNS" and intact and header is not None and _plain_transparency(*header[2:])):
             kept.append(data[position:end])
         elif used and intact and not (has_pixels and kind in _PNG_COLOUR):
-            said.setdefault(kind, data[position + 8 : end - 4])
+            output.setdefault(kind, data[position + 8 : end - 4])
         has_pixels |= kind == b"IDAT"
         if kind == b"IEND":
             break
@@ -261,8 +261,8 @@ def _png(data: bytes) -> ImageHeader:
         raise ImageUnreadable(f"The PNG has more than {MAX_CHUNKS:,} chunks.", "Save it again as an ordinary PNG.")
     if header is None or not has_pixels:
         raise ImageUnreadable("The PNG holds no picture data.")
-    profile, full_range = _png_colour(said)
-    orientation = _orientation(said.get(b"eXIf", b""))
+    profile, full_range = _png_colour(output)
+    orientation = _orientation(output.get(b"eXIf", b""))
     return ImageHeader("PNG", header[0], header[1], b"".join(kept), orientation, profile, full_range)
 
 
@@ -404,12 +404,12 @@ def _exif_tag(exif: bytes, path: tuple[int, ...]) -> int | bytes | None:
     value: int | bytes | None = None
     try:
         directory = struct.unpack_from(order + "I", tiff, 4)[0]
-        for wanted in path:
+        for expected in path:
             value = None
             for entry in range(struct.unpack_from(order + "H", tiff, directory)[0]):
                 position = directory + 2 + 12 * entry
                 tag, kind = struct.unpack_from(order + "HH", tiff, position)
-                if tag == wanted:
+                if tag == expected:
                     # SHORT as the standard says; some cameras write LONG; four characters lie in the entry itself.
                     value = {
                         3: struct.unpack_from(order + "H", tiff, position + 8)[0],

@@ -68,7 +68,7 @@ def _scan(stream: bytes) -> tuple[bytes, int | None]:
         elif marker in (0xC0, 0xC1, 0xC9):  # in one scan, as nearly all are that are not progressive
             height, width, components = struct.unpack_from(">HHB", body, 1)
             sampling = [(body[7 + 3 * i] >> 4, body[7 + 3 * i] & 15) for i in range(components)]
-            across, down = (max(one[axis] for one in sampling) if components > 1 else 1 for axis in (0, 1))
+            across, down = (max(item[axis] for item in sampling) if components > 1 else 1 for axis in (0, 1))
             blocks = -(-width // (8 * across)) * -(-height // (8 * down))
         position += 2 + length
     end = stream.find(b"\xff\xd9", position)

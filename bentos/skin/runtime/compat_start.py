@@ -135,28 +135,28 @@ def reload_inside() -> None:
         return arbiter
 
     def watch(arbiter: Any, folder: Path, patterns: Iterable[str]) -> None:
-        seen = times(folder, patterns)
+        observed = times(folder, patterns)
         while True:
             time.sleep(RELOAD_S)
             now = times(folder, patterns)
-            changed = sorted({str(path.relative_to(folder)) for path, _ in seen.items() ^ now.items()})
+            changed = sorted({str(path.relative_to(folder)) for path, _ in observed.items() ^ now.items()})
             if changed:
                 log.warning(
                     "files have changed, all workers are started anew", extra={"fields": {"files": changed[:3]}}
                 )
                 arbiter.loop.add_callback(when_free, arbiter.restart)  # which stops the gateway first
-            seen = now
+            observed = now
 
     circus_utils.create_standalone_arbiter = create_reloading_arbiter
 
 
 def times(folder: Path, patterns: Iterable[str]) -> dict[Path, int]:
     """When each file was changed last that the patterns of bentofile.yaml include, in nanoseconds."""
-    found = {}
+    result = {}
     for pattern in patterns:
         for path in folder.glob(pattern.lstrip("/")):
             try:
-                found[path] = path.stat().st_mtime_ns
+                result[path] = path.stat().st_mtime_ns
             except OSError:  # an editor is replacing it
                 continue
-    return found
+    return result

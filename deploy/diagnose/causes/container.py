@@ -156,24 +156,24 @@ def crashed(evidence: Evidence) -> CauseMatch | None:
 
 def exited(evidence: Evidence) -> CauseMatch | None:
     """The container ended by itself, and its exit code does not say why."""
-    found = [end for end in ends(evidence) if not _out_of_memory(*end)]
-    found = [end for end in found if end[1].exit_code != KILLED and end[1].exit_code not in NATIVE]
-    if not found:
+    result = [end for end in ends(evidence) if not _out_of_memory(*end)]
+    result = [end for end in result if end[1].exit_code != KILLED and end[1].exit_code not in NATIVE]
+    if not result:
         return None
-    task, container = found[0]
+    task, container = result[0]
     log = log_lines(evidence, [task])
     last = f"the last log line: {safe(log_message(log[0].text), 200).rstrip('.')}" if log else "its log is empty"
-    codes = exit_codes(found)
+    codes = exit_codes(result)
     sentence = f"{capital(the_container(container.name))} ended by itself with exit code {container.exit_code}; {last}."
     return matched(sentence, [*codes[:1], *log[:4], *codes[1:]])
 
 
 def sidecar_exited(evidence: Evidence) -> CauseMatch | None:
     """A sidecar ended by itself, and ECS then stopped the task."""
-    found = [end for end in first_ends(evidence) if is_sidecar(evidence, *end) and not _out_of_memory(*end)]
-    if not found:
+    result = [end for end in first_ends(evidence) if is_sidecar(evidence, *end) and not _out_of_memory(*end)]
+    if not result:
         return None
-    task, container = found[0]
+    task, container = result[0]
     how = "was killed, with" if container.exit_code == KILLED else "ended by itself with"
     own = serving(evidence, task)
     after = f", {the_container(own.name)} too" if own is not None else ""
@@ -181,7 +181,7 @@ def sidecar_exited(evidence: Evidence) -> CauseMatch | None:
         f"The sidecar {safe(container.name, 80)} {how} exit code {container.exit_code}; ECS then stopped the "
         f"task{after}{f' (exit code {own.exit_code})' if own is not None and own.exit_code is not None else ''}."
     )
-    return matched(sentence, exit_codes(found))
+    return matched(sentence, exit_codes(result))
 
 
 def out_of_memory(evidence: Evidence) -> CauseMatch | None:
@@ -211,14 +211,14 @@ def out_of_memory(evidence: Evidence) -> CauseMatch | None:
 
 def killed(evidence: Evidence) -> CauseMatch | None:
     """The exit code is that of a kill, and ECS does not say why."""
-    found = [end for end in ends(evidence, (KILLED,)) if not _out_of_memory(*end)]
-    if not found:
+    result = [end for end in ends(evidence, (KILLED,)) if not _out_of_memory(*end)]
+    if not result:
         return None
     sentence = (
-        f"{capital(the_container(found[0][1].name))} was killed (exit code {KILLED}), and ECS names no reason; "
+        f"{capital(the_container(result[0][1].name))} was killed (exit code {KILLED}), and ECS names no reason; "
         f"its memory limit{_limit(evidence)} is the first suspect."
     )
-    return matched(sentence, [*(_stop_quote(*end) for end in found), *log_lines(evidence, [found[0][0]])[:2]])
+    return matched(sentence, [*(_stop_quote(*end) for end in result), *log_lines(evidence, [result[0][0]])[:2]])
 
 
 def stop_timeout(evidence: Evidence) -> CauseMatch | None:

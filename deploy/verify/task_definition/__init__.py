@@ -32,7 +32,7 @@ def run_checks(context: CheckContext) -> list[Finding]:
     checks = [check for check in CHECKS.values() if ours or check.needs != "contract"]
     return [
         *([] if ours else [_not_ours(context)]),
-        *(found for check in checks for found in run_check(check, context)),
+        *(result for check in checks for result in run_check(check, context)),
     ]
 
 

@@ -28,7 +28,9 @@ def missing(context: CheckContext) -> Iterator[Violation]:
             context.in_contract("port", context.contract.port),
         )
     elif not mapped_ports(context):
-        proxies = [one.name for one in context.each if one.part is not context.serving and one.part.get("portMappings")]
+        proxies = [
+            item.name for item in context.each if item.part is not context.serving and item.part.get("portMappings")
+        ]
         make, proxy = (warn, f" Is it reached through {words(proxies)} only?") if proxies else (fail, "")
         yield make(
             f"The container maps no port, but the image listens on {context.port}.{proxy}",

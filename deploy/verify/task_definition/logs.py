@@ -39,13 +39,13 @@ def lets_driver_name_group(context: CheckContext, container: Container) -> bool:
 @check("LOGS")
 def logs(context: CheckContext) -> Iterator[Violation]:
     yield from _drivers(context)
-    lost = [one for one in context.each if _must_log(context, one) and one.part.get("logConfiguration") is None]
+    lost = [item for item in context.each if _must_log(context, item) and item.part.get("logConfiguration") is None]
     if lost and context.fargate:
-        who = "The container has" if lost[0].alone else f"Container {words(one.name for one in lost)}: there is"
+        who = "The container has" if lost[0].alone else f"Container {words(item.name for item in lost)}: there is"
         yield warn(
             f"{who} no logConfiguration, so its log is lost.",
             f'Add logConfiguration with logDriver "awslogs"{"; `trail render` prints one" if context.ours else ""}.',
-            *(one.place("logConfiguration", None) for one in lost[:3]),
+            *(item.place("logConfiguration", None) for item in lost[:3]),
         )
 
 
@@ -53,7 +53,7 @@ def _must_log(context: CheckContext, container: Container) -> bool:
     """Whether a container's log is missed: of Shine's, the serving one; of others, the essential ones but sidecars."""
     if context.ours:
         return context.is_own(container)
-    serves = any(one is container.part for one in candidates(context.task))
+    serves = any(candidate is container.part for candidate in candidates(context.task))
     return serves and container.part.get("essential", True) is not False
 
 
@@ -100,20 +100,20 @@ def creates_group(context: CheckContext, container: Container) -> Iterator[Viola
 
 @check("FIRELENS")
 def firelens(context: CheckContext) -> Iterator[Violation]:
-    routers = [one for one in context.each if one.part.get("firelensConfiguration") is not None]
-    senders = [one for one in context.each if driver_of(one) == FIRELENS]
+    routers = [item for item in context.each if item.part.get("firelensConfiguration") is not None]
+    senders = [item for item in context.each if driver_of(item) == FIRELENS]
     if senders and not routers:
         yield fail(
-            f"Container {words(one.name for one in senders)} logs to {FIRELENS}, but no container of the task has a "
-            "firelensConfiguration: ECS refuses it.",
+            f"Container {words(sender.name for sender in senders)} logs to {FIRELENS}, but no container of the task "
+            "has a firelensConfiguration: ECS refuses it.",
             "Add a log router, such as aws-for-fluent-bit with a firelensConfiguration, or log to awslogs.",
             senders[0].place("logConfiguration.logDriver", FIRELENS),
         )
     if len(routers) > 1:
         yield fail(
-            f"Containers {words(one.name for one in routers)} are log routers; a task has one firelensConfiguration.",
+            f"Containers {words(item.name for item in routers)} are log routers; a task has one firelensConfiguration.",
             "Keep one of them.",
-            *(one.place("firelensConfiguration", "an object") for one in routers[:2]),
+            *(item.place("firelensConfiguration", "an object") for item in routers[:2]),
         )
     if routers and not senders:
         yield warn(

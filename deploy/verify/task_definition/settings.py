@@ -179,19 +179,19 @@ def named(_context: CheckContext, container: Container) -> Iterator[Violation]:
 
 @check("PLACEHOLDER")
 def placeholder(context: CheckContext) -> Iterator[Violation]:
-    found = [
+    result = [
         (container, variable.get("name", ""), masked(variable.get("value", "")))
         for container in context.each
         for variable in container.part.get("environment", [])
         if is_placeholder(variable.get("value", ""))
     ]
-    if found:
-        named = ", ".join(f"{shown(name)} is {shown(value)}" for _, name, value in found[:MOST_NAMED])
+    if result:
+        named = ", ".join(f"{shown(name)} is {shown(value)}" for _, name, value in result[:MOST_NAMED])
         yield warn(
-            f"{named}{', …' if len(found) > MOST_NAMED else ''}: ECS passes such values on as they stand; is this a "
+            f"{named}{', …' if len(result) > MOST_NAMED else ''}: ECS passes such values on as they stand; is this a "
             "template?",
             "Render the template first, or write the values.",
-            *(container.place(f"environment {name}", value) for container, name, value in found[:MOST_NAMED]),
+            *(container.place(f"environment {name}", value) for container, name, value in result[:MOST_NAMED]),
         )
 
 

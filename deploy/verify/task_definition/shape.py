@@ -39,8 +39,8 @@ def types(context: CheckContext) -> Iterator[Violation]:
     for violation in context.shape:
         if violation.kind == "type":
             value = HIDDEN if _is_secret(context, violation) else violation.value
-            said = "null" if value is None else shown(value)
-            sentence = f"{violation.path} is {said}, but the API demands {violation.expected}."
+            output = "null" if value is None else shown(value)
+            sentence = f"{violation.path} is {output}, but the API demands {violation.expected}."
             repair = f"Write {violation.path} as {violation.expected}."
             yield fail(sentence, repair, context.in_task(violation.path, value))
     yield from _nulls(context)

@@ -67,7 +67,7 @@ def mounts(context: CheckContext, container: Container) -> Iterator[Violation]:
                 container.place(f"mountPoints[{index}].containerPath", path),
             )
         earlier.append(path)
-    names = [one.name for one in context.each]
+    names = [item.name for item in context.each]
     for index, other in enumerate(container.part.get("volumesFrom", [])):
         source = other.get("sourceContainer")
         if source not in names or source == container.name:

@@ -186,8 +186,8 @@ class Place:
 
     def live(self, cache: Path) -> str:
         """The version that a service without a pin loads."""
-        found = source(settings({"SHINE_WEIGHTS_URI": self.uri, "SHINE_CACHE_DIR": str(cache)})).fetch()
-        return found.manifest.version
+        result = source(settings({"SHINE_WEIGHTS_URI": self.uri, "SHINE_CACHE_DIR": str(cache)})).fetch()
+        return result.manifest.version
 
 
 @pytest.fixture(params=["S3", "a folder"])
@@ -221,10 +221,10 @@ def test_without_a_readable_current_a_version_is_made_live_again(
     place.harm(content)
     capsys.readouterr()
     assert place.run("--rollback") is None
-    told = capsys.readouterr()
-    assert "is live. It is the newest of 2: without a readable current.json nobody knows which was live." in told.out
-    assert ("It names no live version." in told.err) is (content is not None)
-    newest = told.out.partition("-")[0]
+    output = capsys.readouterr()
+    assert "is live. It is the newest of 2: without a readable current.json nobody knows which was live." in output.out
+    assert ("It names no live version." in output.err) is (content is not None)
+    newest = output.out.partition("-")[0]
     assert place.live(tmp_path / "cache") == newest
     place.harm(content)
     assert place.run("--bundle", bundle(tmp_path, "1.2.0")) is None
