@@ -23,6 +23,7 @@ from tests import properties  # noqa: F401  registers the profiles
 from tests.server import PORTRAIT, Pool, Server
 
 settings.load_profile("everyday")
+gc.disable()  # until all tests are collected
 
 # The tests of a module run in one process, for they share servers and accounts; those of some modules all in the same.
 GROUPS = {
@@ -33,12 +34,20 @@ GROUPS = {
     "tests/unit/runtime/test_runner_client.py": "seconds",
     "tests/unit/runtime/test_watchdog.py": "seconds",
     # One server is enough for them.
+    **dict.fromkeys(
+        (
+            *("tests/service/test_bad_input.py", "tests/service/test_contract.py", "tests/service/test_golden.py"),
+            *("tests/service/test_mutants.py", "tests/service/test_openapi.py", "tests/service/test_upgrades.py"),
+        ),
+        "in phase simple",
+    ),
     "tests/service/test_phases.py": "without weights",
     "tests/watch/test_alerts.py": "without weights",
 }
 # Groups that take longest come first, so that no process begins with one when all others are done.
 FIRST = (
     "seconds",
+    "in phase simple",
     "tests/service/test_compat.py",
     "tests/service/test_tracing.py",
     "tests/deploy/test_account_checks.py",
@@ -87,6 +96,7 @@ def pytest_collection_finish() -> None:
     """Keep the garbage collector from walking, again and again, over what imports and collection left: it all stays."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -71,8 +71,8 @@ def are_right(server: Server, requests: int, concurrency: int) -> None:
     assert all(response.headers["x-request-id"] == response.body["request_id"] for response in responses)
 
 
-def test_300_photos_at_concurrency_32_are_answered_as_if_each_were_alone(with_fake_engine: Server) -> None:
-    are_right(with_fake_engine, 300, CONCURRENCY)
+def test_160_photos_at_concurrency_32_are_answered_as_if_each_were_alone(with_fake_engine: Server) -> None:
+    are_right(with_fake_engine, 160, CONCURRENCY)
     assert set(status_of(with_fake_engine)["breakers"].values()) == {"closed"}
 
 

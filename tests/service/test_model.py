@@ -83,6 +83,7 @@ def test_answers_do_not_depend_on_the_batch_they_were_in(hybrid: Server) -> None
         assert concerns["wrinkles"]["zones"] == pytest.approx(alone["wrinkles"]["zones"], abs=2e-3)
 
 
+@pytest.mark.long
 def test_a_bundle_with_a_flipped_bit_is_not_loaded_and_heuristics_answer(
     tmp_path: Path, bundle: Path, serve: Callable[..., Server]
 ) -> None:

@@ -242,7 +242,8 @@ def test_a_fallback_can_be_refused_for_the_whole_service(serve: Serve, tmp_path:
     engine.behaves("healthy")  # else its end is waited for
 
 
-@pytest.mark.parametrize("loss_s", [2.0, pytest.param(6.0, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("loss_s", [2.0, 6.0])
 def test_phase_full_is_ready_once_the_model_has_loaded_and_stays_so_after_a_loss(
     serve: Serve, tmp_path: Path, loss_s: float
 ) -> None:

@@ -136,7 +136,7 @@ def test_what_is_searched_for_would_be_found(tmp_path: Path) -> None:
     assert holding == kept.keys()
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(28, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(28, marks=pytest.mark.long)])
 def test_no_photo_is_left_on_disk_or_in_the_log(tmp_path: Path, rounds: int) -> None:
     """So many rounds, each of seven requests, and an overlay in each fourth."""
     began = time.time() - 1

@@ -70,12 +70,14 @@ def test_a_misspelt_setting_stops_the_start_with_the_nearest_right_name(name: st
     assert "secret-value" not in output
 
 
+@pytest.mark.long
 def test_a_key_that_no_header_can_carry_stops_the_start_without_being_shown() -> None:
     output = output_of_failed_start(SHINE_API_KEYS="secret key")
     assert "shine: SHINE_API_KEYS cannot be used: entry 1 of 1 has characters other than visible ASCII" in output
     assert "secret" not in output
 
 
+@pytest.mark.long
 def test_a_value_that_cannot_be_stops_the_start() -> None:
     output = output_of_failed_start(SHINE_MAX_PENDING="many")
     assert "SHINE_MAX_PENDING is 'many', which cannot be used" in output

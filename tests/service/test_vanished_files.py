@@ -15,6 +15,7 @@ import pytest
 from tests.server import WORKERS, Server
 from tests.service.traffic import FAKE_ENGINE, Engine, ask, client_of, closed, drawn_photos, until
 
+pytestmark = pytest.mark.long  # workers are killed and come back
 WITHOUT_WORKAROUNDS = "tests.service.without_workarounds:Gateway"
 PHOTO = drawn_photos()[0]
 LAST_RESORT = "shine_last_resort_total"  # measured in the gateway's own process
@@ -119,7 +120,6 @@ def test_no_worker_outlives_a_parent_that_was_killed(service: Server) -> None:
 # --- without the workarounds, which may go once these fail ------------------------------------------------------------
 
 
-@pytest.mark.long
 def test_without_an_open_handle_a_runner_is_lost_with_the_file_of_its_socket(serve: Callable[..., Server]) -> None:
     server = serve(WITHOUT_WORKAROUNDS, SHINE_PHASE="simple", WITHOUT="keep_runner_sockets").wait_for_workers()
     old = server.worker("HeuristicFallback")
@@ -133,7 +133,6 @@ def test_without_an_open_handle_a_runner_is_lost_with_the_file_of_its_socket(ser
     assert counted(server, LAST_RESORT) > 0
 
 
-@pytest.mark.long
 def test_without_a_signal_of_the_kernel_workers_outlive_their_parent(serve: Callable[..., Server]) -> None:
     server = serve(WITHOUT_WORKAROUNDS, SHINE_PHASE="simple", WITHOUT="end_with_parent").wait()
     workers = [server.worker(name) for name in WORKERS]

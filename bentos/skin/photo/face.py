@@ -77,15 +77,20 @@ class FaceDetector:
         self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._anchors = anchors()
 
-    def detect(self, photo: Photo) -> list[Face]:
+    def detect(self, photo: Photo, *, small: bool = True) -> list[Face]:
         """Faces in the photo, largest first; an empty list where there is none.
 
         The whole photo comes first. Where that gives no sure detection, shrunk copies follow, for faces larger than
         the frame, then parts of the photo, for small faces.
+
+        Args:
+            photo: the upright photo.
+            small: whether parts of the photo are looked at, which takes several times as long as all before.
         """
         image = _working_image(photo)
         detections = np.empty((0, COLUMNS))
-        for views, threshold in ((_whole, THRESHOLD_WHOLE), (_shrunk, THRESHOLD_SHRUNK), (_tiles, THRESHOLD_TILES)):
+        steps = ((_whole, THRESHOLD_WHOLE), (_shrunk, THRESHOLD_SHRUNK), (_tiles, THRESHOLD_TILES))
+        for views, threshold in steps if small else steps[:-1]:
             rows = np.concatenate([self._detect_in(image, photo, view, threshold) for view in views(photo)])
             sure = len(rows) > 0 and rows[:, 0].max() >= SURE
             if sure or not len(detections):

@@ -22,6 +22,7 @@ log = logging.getLogger("shine.photo")
 SURE_LOGIT = 16.0  # of presence; from here on a face is upright, see above
 STAYS = 2.0  # that another orientation's logit must be higher by
 MOST_ROLL = 45.0  # degrees; beyond, another orientation of the photo is nearer to upright
+COMPARED_AT = 512  # px of the long side, at least, at which other orientations are compared
 Turn = Literal[0, 90, 180, 270]
 OTHER_TURNS: tuple[Turn, ...] = (90, 180, 270)
 
@@ -86,9 +87,12 @@ class FaceReader:
 
     def read(self, photo: Photo) -> PhotoFaces:
         """The faces of a photo and its crop, in the orientation in which the largest face is surest to be upright."""
-        views = [self._look(photo, 0)]
-        views += [self._look(photo, degrees) for degrees in self._other_turns(views[0])]
+        as_it_is = self._look(photo, 0)
+        small = _reduced(photo)
+        views = [as_it_is, *(self._look(small, degrees) for degrees in self._other_turns(as_it_is))]
         best = max(views, key=lambda view: view.uprightness)  # the first of equals: as it is
+        if best.degrees and small is not photo:
+            best = self._look(photo, best.degrees)
         back = from_turned(photo, best.degrees)
         crop = cut(best.photo, best.faces[0] if best.faces else None)
         crop = replace(crop, to_photo=_composed(back, crop.to_photo))
@@ -103,7 +107,7 @@ class FaceReader:
 
     def _look(self, photo: Photo, degrees: Turn) -> _View:
         turned = photo if degrees == 0 else _turned(photo, degrees)
-        faces = self._detector.detect(turned)
+        faces = self._detector.detect(turned, small=degrees == 0)
         landmarks = self._mesh.locate(turned, faces[0]) if faces and self._mesh else None
         return _View(degrees, turned, faces, landmarks)
 
@@ -138,6 +142,12 @@ def _turned(photo: Photo, degrees: Turn) -> Photo:
     swapped = degrees % 180 == 90
     width, height = (photo.height, photo.width) if swapped else (photo.width, photo.height)
     return replace(photo, pixels=pixels, width=width, height=height)
+
+
+def _reduced(photo: Photo) -> Photo:
+    """The photo with fewer pixels, of the same size: enough to compare orientations, and quickly turned."""
+    stride = max(photo.pixels.shape[:2]) // COMPARED_AT
+    return replace(photo, pixels=photo.pixels[::stride, ::stride]) if stride > 1 else photo
 
 
 def _composed(outer: NDArray[np.float64], inner: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -533,11 +533,12 @@ def mutants(draw: st.DrawFn) -> bytes:
     return with_right_checksums(bytes(data)) if data.startswith(b"\x89PNG") and draw(st.booleans()) else bytes(data)
 
 
-@settings(max_examples=examples(1500), deadline=1000)
+@settings(max_examples=examples(1500), deadline=None)  # the clock of a busy machine says nothing
 @given(data=mutants())
 @example(data=b"\xff\xd8\xff")
 @example(data=b"\0\0\0\x04ftyp")
 def test_a_mutant_ends_in_a_photo_or_a_named_error_quickly_and_without_warnings(data: bytes) -> None:
+    started = time.process_time()
     try:
         photo = decode(data)
     except (
@@ -547,6 +548,8 @@ def test_a_mutant_ends_in_a_photo_or_a_named_error_quickly_and_without_warnings(
         errors.ImageUnreadable,
     ):
         return
+    finally:
+        assert time.process_time() - started < 2
     height, width, _ = photo.pixels.shape
     factor = round(photo.width / width)
     assert (-(-photo.width // factor), -(-photo.height // factor)) == (width, height)
