@@ -192,6 +192,7 @@ def test_the_command_measures_heuristics_alone_into_a_folder(data: Path, tmp_pat
     assert written.read_bytes() == first
 
 
+@pytest.mark.long
 def test_the_command_writes_metrics_into_bundle_and_project_and_the_bundle_stays_valid(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

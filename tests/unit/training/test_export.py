@@ -62,7 +62,7 @@ def test_the_file_is_small_and_has_the_documented_names(path: Path) -> None:
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
 
 
-@pytest.mark.parametrize("number", [10, pytest.param(CROPS, marks=pytest.mark.long)])
+@pytest.mark.parametrize("number", [3, pytest.param(CROPS, marks=pytest.mark.long)])
 def test_the_outputs_are_those_of_torch_and_batches_those_of_single_crops(
     served: ServedNetwork, path: Path, crops: np.ndarray, number: int
 ) -> None:
