@@ -185,6 +185,7 @@ def logged_photos(server: Server) -> dict[str, int]:
 @pytest.mark.long
 def test_sigterm_under_load_loses_only_what_was_never_accepted(serve: Serve, tmp_path: Path) -> None:
     server = serve(FAKE_ENGINE, **Engine(tmp_path).env).wait_for_workers()
+    time.sleep(0.5)  # a line is written after its response was sent
     before = logged_photos(server)
     with crowd(server, PHOTOS) as responses:
         until(lambda: len(responses) > 30, 30, "traffic")
