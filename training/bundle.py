@@ -24,8 +24,9 @@ import numpy as np
 from PIL import Image
 
 from bentos.skin.findings import SEVERITIES, WRINKLE_ZONES
+from bentos.skin.inference import new_session
 from bentos.skin.model.bundle import FORMAT_VERSION, MANIFEST, METRICS, MODEL, BundleError, Manifest, read
-from bentos.skin.model.engine import EMBEDDED, OnnxEngine, new_session, picture
+from bentos.skin.model.engine import EMBEDDED, OnnxEngine, picture
 from bentos.skin.model.output_checks import OUTPUT_SHAPES
 from bentos.skin.photo.crop import CROP_SIZE, cut
 from bentos.skin.photo.decode import decode

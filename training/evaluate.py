@@ -25,10 +25,11 @@ import numpy as np
 from tqdm import tqdm
 
 from bentos.skin.errors import ShineError
+from bentos.skin.inference import new_session
 from bentos.skin.measure import blemishes
 from bentos.skin.model.bundle import MANIFEST, MODEL, Bundle, BundleError, read
 from bentos.skin.model.bundle import METRICS as BUNDLE_METRICS
-from bentos.skin.model.engine import EMBEDDED, OnnxEngine, new_session
+from bentos.skin.model.engine import EMBEDDED, OnnxEngine
 from training import bundle, card, labels, plots, predictions, summary
 from training.crops import CACHE
 from training.distortions import DISTORTIONS

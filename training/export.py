@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from bentos.skin.model.engine import new_session
+from bentos.skin.inference import new_session
 from bentos.skin.model.postprocess import Outputs
 from bentos.skin.photo.crop import CROP_SIZE
 from training import calibrate, checkpoint, data, labels

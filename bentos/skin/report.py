@@ -85,7 +85,7 @@ def build(
     """
     photo, learned, measured = prepared.photo, result.lesions_and_wrinkles, result.measured
     faces = prepared.faces
-    face = faces.faces[0] if faces.faces else None
+    face = faces.largest
     # Confidence was measured on faces; for a photo without a face it is not known.
     confidence = None if face is None else learned.severity_confidence
     wrinkles_confidence = None if face is None else learned.wrinkles_confidence

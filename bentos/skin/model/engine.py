@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bentos.skin.findings import LesionsAndWrinkles
+from bentos.skin.inference import new_session
 from bentos.skin.model.bundle import MODEL, Bundle, BundleError, SelfTest
 from bentos.skin.model.output_checks import OUTPUT_SHAPES, ConstantOutputDetector, check
 from bentos.skin.model.postprocess import Outputs, lesions_and_wrinkles
@@ -110,17 +111,6 @@ class OnnxEngine:
             off = float(np.abs(values - np.array(expected)).max())
             if off > test.tolerance:
                 raise BundleError("self_test_failed", f"{name} differs by {off:.3g} from what was recorded.")
-
-
-def new_session(path: Path, threads: int) -> ort.InferenceSession:
-    """An ONNX Runtime session on the CPU."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Spinning threads would take CPU time from the gateway.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # errors are raised, and logged by this service
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def picture(png: str) -> NDArray[np.uint8]:

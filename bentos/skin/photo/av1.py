@@ -52,14 +52,8 @@ def largest_frame(data: bytes) -> int:
     if b"iinf" not in boxes or b"iloc" not in boxes:
         raise ValueError("no items")
     pictures = set(_av1_items(data, boxes[b"iinf"]))
-    sizes = [
-        max(_frame_sizes(item))
-        for number, item in _items(data, boxes[b"iloc"], boxes.get(b"idat", range(0)))
-        if number in pictures
-    ]
-    if not sizes:
-        raise ValueError("no AV1 picture")
-    return max(sizes)
+    items = _items(data, boxes[b"iloc"], boxes.get(b"idat", range(0)))
+    return max(max(_frame_sizes(item)) for number, item in items if number in pictures)  # none: max() raises
 
 
 def _boxes(data: bytes, start: int, stop: int) -> Iterator[tuple[bytes, range]]:
@@ -125,12 +119,8 @@ def _items(data: bytes, box: range, inline: range) -> Iterator[tuple[int, bytes]
 
 
 def _frame_sizes(item: bytes) -> Iterator[int]:
-    """Width × height by each sequence header of a bitstream (AV1 specification, 5.3).
-
-    Raises:
-        ValueError: it has none.
-    """
-    position, result = 0, False
+    """Width × height by each sequence header of a bitstream (AV1 specification, 5.3)."""
+    position = 0
     while position < len(item):
         header = item[position]
         position += 2 if header & 4 else 1
@@ -144,11 +134,8 @@ def _frame_sizes(item: bytes) -> Iterator[int]:
                 if byte < 128 or shift > 28:
                     break
         if header >> 3 & 15 == _SEQUENCE_HEADER:
-            result = True
             yield _frame_size(_Bits(item[position : position + min(size, 256)]))
         position += size
-    if not result:
-        raise ValueError("no sequence header")
 
 
 def _frame_size(bits: _Bits) -> int:

@@ -67,12 +67,10 @@ class CodePoints:
     Attributes:
         primaries: colours of the primaries.
         transfer: characteristics of the transfer function.
-        full_range: False where samples lie between 16 and 235.
     """
 
     primaries: int
     transfer: int
-    full_range: bool = True
 
 
 def profile_of_code_points(points: CodePoints) -> bytes | None:
@@ -87,9 +85,7 @@ def profile_of_code_points(points: CodePoints) -> bytes | None:
     Raises:
         ImageFormatUnsupported: a transfer function for high dynamic range, by its name.
     """
-    if points.transfer in _UNSUPPORTED_CURVES:
-        name = _UNSUPPORTED_CURVES[points.transfer]
-        raise ImageFormatUnsupported(f"The photo's brightness is {name}, which is not supported.", _HDR_HINT)
+    _refuse_high_range(points.transfer)
     if points.primaries not in PRIMARIES and points.transfer not in CURVES:
         return None
     return _matrix_profile(PRIMARIES.get(points.primaries, _BT709), CURVES.get(points.transfer, _SRGB_CURVE))
@@ -135,9 +131,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """
     if profile is None:
         return image.convert("RGB")
-    points = _code_points_of(profile)
-    if points is not None and points.transfer in _UNSUPPORTED_CURVES:
-        profile_of_code_points(points)
+    _refuse_high_range(_transfer_of(profile))
     if image.mode == "L" and profile[16:20] == b"RGB ":
         image = image.convert("RGB")
     transform = _transform(profile, image.mode)
@@ -163,14 +157,25 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     return transform
 
 
-def _code_points_of(profile: bytes) -> CodePoints | None:
-    """Those of an ICC profile's cicp tag (ICC.1:2022, 9.2.17)."""
+def _refuse_high_range(transfer: int | None) -> None:
+    """Refuse transfer characteristics for which there is no curve.
+
+    Raises:
+        ImageFormatUnsupported: they are such; with their name.
+    """
+    if transfer in _UNSUPPORTED_CURVES:
+        name = _UNSUPPORTED_CURVES[transfer]
+        raise ImageFormatUnsupported(f"The photo's brightness is {name}, which is not supported.", _HDR_HINT)
+
+
+def _transfer_of(profile: bytes) -> int | None:
+    """The transfer characteristics in an ICC profile's cicp tag (ICC.1:2022, 9.2.17); None where it has none."""
     try:
         for tag in range(min(struct.unpack_from(">I", profile, 128)[0], 100)):
             name, offset, size = struct.unpack_from(">4sII", profile, 132 + 12 * tag)
             if name == b"cicp" and size >= 12:
-                primaries, transfer, _, full = struct.unpack_from("4B", profile, offset + 8)
-                return CodePoints(primaries, transfer, bool(full))
+                transfer: int = struct.unpack_from("4B", profile, offset + 8)[1]
+                return transfer
     except struct.error:
         pass
     return None

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 from PIL import Image
 
+from bentos.skin.inference import new_session
 from bentos.skin.photo.decode import Photo
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "face_detection_short_range.onnx"
@@ -69,12 +69,7 @@ class FaceDetector:
     """
 
     def __init__(self, path: Path = WEIGHTS, threads: int = 1) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # Spinning threads would take CPU time from the runners.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = new_session(path, threads)
         self._anchors = anchors()
 
     def detect(self, photo: Photo, *, small: bool = True) -> list[Face]:

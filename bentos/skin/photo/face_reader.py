@@ -43,6 +43,11 @@ class PhotoFaces:
     turned_degrees: Turn
     crop: Crop
 
+    @property
+    def largest(self) -> Face | None:
+        """The largest face; None without one."""
+        return self.faces[0] if self.faces else None
+
 
 @dataclass(frozen=True, slots=True)
 class _View:

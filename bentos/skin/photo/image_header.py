@@ -225,7 +225,7 @@ def _png(data: bytes) -> ImageHeader:
     """Reads the chunks (PNG specification, third edition, section 5); checks what the decoder does not check."""
     kept: list[bytes] = [_PNG_MAGIC]
     header: tuple[int, int, int, int] | None = None
-    output: dict[bytes, bytes] = {}  # ancillary chunks that matter, by kind
+    ancillary: dict[bytes, bytes] = {}  # chunks that matter, by kind
     has_pixels = False
     position = len(_PNG_MAGIC)
     for _ in range(MAX_CHUNKS):
@@ -252,7 +252,7 @@ def _png(data: bytes) -> ImageHeader:
         if critical or (kind == b"tRNS" and intact and header is not None and _plain_transparency(*header[2:])):
             kept.append(data[position:end])
         elif used and intact and not (has_pixels and kind in _PNG_COLOUR):
-            output.setdefault(kind, data[position + 8 : end - 4])
+            ancillary.setdefault(kind, data[position + 8 : end - 4])
         has_pixels |= kind == b"IDAT"
         if kind == b"IEND":
             break
@@ -261,28 +261,28 @@ def _png(data: bytes) -> ImageHeader:
         raise ImageUnreadable(f"The PNG has more than {MAX_CHUNKS:,} chunks.", "Save it again as an ordinary PNG.")
     if header is None or not has_pixels:
         raise ImageUnreadable("The PNG holds no picture data.")
-    profile, full_range = _png_colour(output)
-    orientation = _orientation(output.get(b"eXIf", b""))
+    profile, full_range = _png_colour(ancillary)
+    orientation = _orientation(ancillary.get(b"eXIf", b""))
     return ImageHeader("PNG", header[0], header[1], b"".join(kept), orientation, profile, full_range)
 
 
-def _png_colour(said: dict[bytes, bytes]) -> tuple[bytes | None, bool]:
+def _png_colour(ancillary: dict[bytes, bytes]) -> tuple[bytes | None, bool]:
     """Profile, and whether samples use their full range, by the first chunk that says it (PNG, third edition, 4.3).
 
     Raises:
         ImageFormatUnsupported: brightness follows PQ or HLG.
     """
-    points = said.get(b"cICP", b"")
+    points = ancillary.get(b"cICP", b"")
     if len(points) == 4:
         full_range = points[3] != 0
         profile = colour.profile_of_code_points(CodePoints(points[0], points[1]))
         if profile is not None or not full_range:
             return profile, full_range
-    if b"iCCP" in said and (profile := _png_profile(said[b"iCCP"])) is not None:
+    if b"iCCP" in ancillary and (profile := _png_profile(ancillary[b"iCCP"])) is not None:
         return profile, True
-    if b"sRGB" in said:
+    if b"sRGB" in ancillary:
         return None, True
-    gamma, chromaticities = said.get(b"gAMA", b""), said.get(b"cHRM", b"")
+    gamma, chromaticities = ancillary.get(b"gAMA", b""), ancillary.get(b"cHRM", b"")
     white: colour.Chromaticities | None = None
     if len(chromaticities) == 32:
         numbers = [number / 100_000 for number in struct.unpack(">8I", chromaticities)]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 from PIL import Image
 
+from bentos.skin.inference import new_session
 from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face import Face
 
@@ -53,15 +53,18 @@ class Landmarks:
     Attributes:
         points: float32 (468, 3), read-only: x, y in pixels of the upright photo, which may lie outside of it; z in the
             same unit, smaller is nearer to the camera.
-        presence: the network's probability that it was shown a face, 0..1.
-        presence_logit: its logit, which tells the sure from the surer.
+        presence_logit: of the network's probability that it was shown a face; it tells the sure from the surer.
         pose: of the head.
     """
 
     points: NDArray[np.float32]
-    presence: float
     presence_logit: float
     pose: Pose
+
+    @property
+    def presence(self) -> float:
+        """The network's probability that it was shown a face, 0..1."""
+        return _sigmoid(self.presence_logit)
 
 
 class FaceMesh:
@@ -73,11 +76,7 @@ class FaceMesh:
     """
 
     def __init__(self, path: Path = WEIGHTS, threads: int = 1) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = new_session(path, threads)
 
     def locate(self, photo: Photo, face: Face) -> Landmarks:
         """The landmarks of a detected face, by two passes: the first places the second.
@@ -96,7 +95,7 @@ class FaceMesh:
             points, logit = self._run(photo, (centre[0], centre[1]), float((high - low).max()), level)
         single = points.astype(np.float32)
         single.setflags(write=False)
-        return Landmarks(single, _sigmoid(logit), logit, pose_of(points))
+        return Landmarks(single, logit, pose_of(points))
 
     def _run(
         self, photo: Photo, centre: tuple[float, float], side: float, level: NDArray[np.float64]

