@@ -36,7 +36,8 @@ WHITE_PERCENTILE, HIGHLIGHT_PERCENTILE, HIGHLIGHT_PERCENTILE_ANYWHERE = 85.0, 99
 MAX_BLOWN_SHARE = 0.25  # of the face
 
 # London faces reach 0.4 across, 99 % of ACNE04's (one lamp beside the camera) 0.9; a shadow of 1.5 stops over half of
-# a face has 1.25, one of 2 stops 1.6. What lies above was looked at: one side in the shade, the sun from the side or below a brim.
+# a face has 1.25, one of 2 stops 1.6. What lies above was
+# looked at: one side in the shade, the sun from the side or below a brim.
 MAX_FALL = 1.3  # stops that the light falls by over the distance between the pupils
 CELL = 8  # px; side of the squares whose mean light is compared
 CELL_SHARE = 0.6  # of a square that must count
@@ -260,14 +261,14 @@ def _lit(light: NDArray[np.float32]) -> NDArray[np.float32]:
     """The pixels (n, 3) that are neither in shade nor shine."""
     luma = light @ LUMA
     low, high = np.percentile(luma, LIT)
-    return light[(luma >= low) & (luma <= high)]
+    return np.asarray(light[(luma >= low) & (luma <= high)])
 
 
 def _calm(light: NDArray[np.float32]) -> NDArray[np.float32]:
     """The half of the pixels (n, 3) that is the least magenta."""
     red, green, blue = np.log(light + np.float32(1e-3)).T
     magenta = red + blue - 2 * green
-    return light[magenta <= np.median(magenta)]
+    return np.asarray(light[magenta <= np.median(magenta)])
 
 
 def _white(pixels: Pixels, whites: list[Mask], least: float) -> _Colour | None:
@@ -293,7 +294,7 @@ def _colour(light: NDArray[np.float32]) -> _Colour:
 
 
 def _share(mask: Mask, area: Mask) -> float:
-    return float(np.count_nonzero(mask & area)) / max(np.count_nonzero(area), 1)
+    return float(np.count_nonzero(mask & area)) / max(int(np.count_nonzero(area)), 1)
 
 
 def _percentile(values: NDArray[np.uint8] | NDArray[np.float32], percent: float) -> float:
