@@ -20,7 +20,7 @@ MIN_FACE_SIDE = 128.0  # px of the photo; brows to chin are about 13 cm, so a 2 
 MAX_BLUR = 2.2  # px of standard deviation, see `blur`; of 120 sharp portraits none reached 2.0
 MIN_SECOND_FACE = 0.25  # area over that of the largest face: half its side
 MIN_SKIN_SHARE = 0.15  # of a photo without landmarks
-MIN_BARE_SHARE = 0.3  # of a face's area; of the London faces, bearded ones too, 0.6 is bare
+MIN_BARE_SHARE = 0.3  # of a face's area; of the London faces, bearded ones too, 0.55 is bare
 MAX_YAW = 35.0  # degrees; beyond, the far cheek is not seen (the mesh's yaw repeats within 2)
 # Distances between the pupils that the face reaches beyond the photo. The mesh completes a face that is cut: of London
 # faces with a fifth of that distance cut off, at the chin or at the side, it lacks 0.12, of whole ones 0.03 at most.
