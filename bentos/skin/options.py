@@ -155,9 +155,9 @@ def _legend(name: str, value: object) -> bool:
 def _members(name: str, value: object, known: Collection[str]) -> list[Any]:
     if not isinstance(value, list):
         raise _bad(name, value)
-    wrong = next((item for item in value if not isinstance(item, str) or item not in known), None)
-    if wrong is not None:
-        raise _bad(name, wrong)
+    for item in value:
+        if not isinstance(item, str) or item not in known:
+            raise _bad(name, item)
     return value
 
 
