@@ -30,7 +30,7 @@ from bentos.skin.schema import Analysis
 MAX_SIDE = 1600  # px, the photo's long side in the picture
 MIN_SIDE = 1200  # px; a smaller photo is magnified, so that lines and text keep their proportion to it
 WIDE = 1.3  # width over height from which the legend goes below the photo
-LEGEND_HEIGHT = 790  # units of the legend's one-column form; what is beside a photo is scaled to its height
+LEGEND_HEIGHT = 870  # units of the legend's one-column form, lines of unseen zones included; it fits beside a photo
 MIN_UNIT, MAX_UNIT = 0.95, 2.0  # px; below, text is hard to read, above, it is clumsy
 NARROW_UNIT = 0.5  # px; in a picture whose width was asked for, where less is too little for the legend
 MAX_HEIGHT = 2 * MAX_WIDTH  # px; of a photo whose picture's width was asked for
