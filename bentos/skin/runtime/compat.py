@@ -123,7 +123,7 @@ class Base64Input(UploadInput):
     image: str
     require: Require = None
     min_confidence: float | None = None
-    include: list[str] | None = None
+    include: Any = None  # a list or null; of a list's type, BentoML's client could not send null
 
 
 def apply() -> None:
