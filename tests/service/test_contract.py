@@ -246,8 +246,8 @@ def test_bentoml_probes_agree(client: httpx.Client, path: str) -> None:
 def test_ml_status_tells_the_whole_truth(client: httpx.Client, portrait: bytes) -> None:
     before = client.get("/ml/status").json()
     assert before.keys() >= {
-        "state", "phase", "policy", "landmarks", "model", "attempts", "last_error", "next_retry_s", "breaker", "answers",
-        "batching", "accuracy",
+        "state", "phase", "policy", "landmarks", "model", "attempts", "last_error", "next_retry_s", "breaker",
+        "answers", "batching", "accuracy",
     }  # fmt: skip
     assert before["state"] == "disabled"
     assert before["phase"] == "simple"
