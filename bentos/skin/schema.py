@@ -91,10 +91,10 @@ Box = Annotated[
 ]
 
 Polygon = Annotated[
-    list[tuple[float, float]],
-    WithJsonSchema(
+    list[tuple[float, float]] | None,
+    WithJsonSchema(  # the types as a list: BentoML's client takes an array out of `anyOf` and cannot read null
         {
-            "type": "array",
+            "type": ["array", "null"],
             "items": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
             "minItems": 3,
             "description": "[[x, y], …] in pixels of the upright photo, inside it",
@@ -249,17 +249,17 @@ class Concerns(_Value):
 class Outlines(_Value):
     """The face and its zones as polygons in the photo; null where they are not seen."""
 
-    forehead: Polygon | None
-    crows_feet_left: Polygon | None
-    crows_feet_right: Polygon | None
-    frown: Polygon | None
-    nasolabial_left: Polygon | None
-    nasolabial_right: Polygon | None
-    cheek_left: Polygon | None
-    cheek_right: Polygon | None
-    nose: Polygon | None
-    chin: Polygon | None
-    face: Polygon | None
+    forehead: Polygon
+    crows_feet_left: Polygon
+    crows_feet_right: Polygon
+    frown: Polygon
+    nasolabial_left: Polygon
+    nasolabial_right: Polygon
+    cheek_left: Polygon
+    cheek_right: Polygon
+    nose: Polygon
+    chin: Polygon
+    face: Polygon
 
 
 class Maps(_Value):

@@ -45,13 +45,13 @@ MEASURED = Measured(LEARNED, GRADED, GRADED, GRADED, GRADED, Tone(30.0, "interme
 PHOTO = decode(drawing.PORTRAIT.read_bytes())
 
 
-def prepared(view: FaceView | None = None, face: bool = True, **changes: Any) -> PreparedPhoto:
+def prepared(seen: FaceView | None = None, face: bool = True, **changes: Any) -> PreparedPhoto:
     """The portrait with its view, or another one; without its face if not `face`."""
     faces = drawing.portrait_faces()
     if not face:
         faces = replace(faces, faces=[], landmarks=None)
     quality = Quality(0.9, [], [])
-    return replace(PreparedPhoto(PHOTO, faces, view or drawing.portrait_view(), quality), **changes)
+    return replace(PreparedPhoto(PHOTO, faces, seen or view(), quality), **changes)
 
 
 def analysed(

@@ -6,12 +6,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import cache
 from typing import Any, Protocol, TypeVar
 
 import bentoml
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from bentos.skin import cgroup, overlay
 from bentos.skin.errors import ModelUnavailable, QualityTooLow, ShineError, TimedOut
@@ -25,7 +27,8 @@ from bentos.skin.photo.crop import CROP_SIZE, PADDING, Crop
 from bentos.skin.photo.decode import Photo, decode
 from bentos.skin.photo.face_parts import ZONES
 from bentos.skin.photo.face_reader import FaceReader
-from bentos.skin.photo.skin import SIZE, skin_share
+from bentos.skin.photo.light import measure_light, unjudged
+from bentos.skin.photo.skin import SIZE, shown_mask
 from bentos.skin.photo.view import FaceView, view_of_face
 from bentos.skin.report import PreparedPhoto, RunnerResult, build, maps_of, quality_answer
 from bentos.skin.runtime.breaker import Breaker, log_changes
@@ -181,9 +184,10 @@ class PhotoAnalyzer:
         decoded = time.perf_counter()
         faces = self._reader.read(photo)
         view = view_of_face(photo, faces)
-        assessed = None
-        if self._settings.quality != "off":
-            assessed = quality.assess(photo, faces.faces, faces.crop, skin_share(view.skin, faces.crop))
+        half = np.asarray(Image.fromarray(faces.crop.pixels).reduce(CROP_SIZE // SIZE))
+        light = measure_light(half, view.skin, view.parts, shown_mask(faces.crop))
+        view = replace(view, reasons={**unjudged(light), **view.reasons})
+        assessed = None if self._settings.quality == "off" else quality.assess(photo, faces, view, light)
         prepared = PreparedPhoto(photo, faces, view, assessed)
         return prepared, 1000 * (decoded - began), 1000 * (time.perf_counter() - decoded)
 
