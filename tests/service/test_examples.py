@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,7 +111,7 @@ def test_an_example_explains_an_error(server: Server, name: str, tmp_path: Path)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_an_example_says_what_is_not_judged_and_what_would_be_better(busy: Busy, name: str) -> None:
     values = copy.deepcopy(EXAMPLE_ANALYSIS)
-    nothing = {"score": None, "severity": None, "count": None, "boxes": [], "confidence": None}
+    nothing: dict[str, Any] = {"score": None, "severity": None, "count": None, "boxes": [], "confidence": None}
     values["concerns"]["acne"] |= nothing | {"reason": "no_skin"}
     values["concerns"]["redness"] |= {"score": None, "reason": "no_colour"}
     busy.answers = [(200, json.dumps(values).encode())]

@@ -26,7 +26,7 @@ from bentos.skin.photo import quality
 from bentos.skin.photo.crop import CROP_SIZE, PADDING, Crop
 from bentos.skin.photo.decode import Photo, decode
 from bentos.skin.photo.face_parts import ZONES
-from bentos.skin.photo.face_reader import FaceReader
+from bentos.skin.photo.face_reader import FaceReader, PhotoFaces
 from bentos.skin.photo.light import measure_light, unjudged
 from bentos.skin.photo.skin import SIZE, shown_mask
 from bentos.skin.photo.view import FaceView, view_of_face
@@ -183,12 +183,7 @@ class PhotoAnalyzer:
         photo = decode(data, max_bytes=self._settings.max_photo_bytes, max_pixels=self._settings.max_pixels)
         decoded = time.perf_counter()
         faces = self._reader.read(photo)
-        view = view_of_face(photo, faces)
-        half = np.asarray(Image.fromarray(faces.crop.pixels).reduce(CROP_SIZE // SIZE))
-        light = measure_light(half, view.skin, view.parts, shown_mask(faces.crop))
-        view = replace(view, reasons={**unjudged(light), **view.reasons})
-        assessed = None if self._settings.quality == "off" else quality.assess(photo, faces, view, light)
-        prepared = PreparedPhoto(photo, faces, view, assessed)
+        prepared = prepare(photo, faces, assess=self._settings.quality != "off")
         return prepared, 1000 * (decoded - began), 1000 * (time.perf_counter() - decoded)
 
     def _note(self, context: RequestContext, analysis: Analysis) -> None:
@@ -344,6 +339,21 @@ class PhotoAnalyzer:
     def ready(self) -> bool:
         """Whether requests are answered as the phase demands: only `full` waits for the model's first load."""
         return self._settings.phase != "full" or self.was_ready
+
+
+def prepare(photo: Photo, faces: PhotoFaces, *, assess: bool = True) -> PreparedPhoto:
+    """What is seen of a photo, in which light, and how fit it is.
+
+    Args:
+        photo: decoded and upright.
+        faces: of the photo.
+        assess: whether its quality is.
+    """
+    view = view_of_face(photo, faces)
+    half = np.asarray(Image.fromarray(faces.crop.pixels).reduce(CROP_SIZE // SIZE))
+    light = measure_light(half, view.skin, view.parts, shown_mask(faces.crop))
+    view = replace(view, reasons={**unjudged(light), **view.reasons})
+    return PreparedPhoto(photo, faces, view, quality.assess(photo, faces, view, light) if assess else None)
 
 
 @cache
