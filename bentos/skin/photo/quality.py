@@ -1,7 +1,7 @@
 """Fitness of a photo for analysis. Each issue has one measure, one threshold and one sentence of advice."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,7 @@ class Quality:
     score: float
     issues: list[str]
     advice: list[str]
-    unjudged: dict[str, Unseen]
+    unjudged: dict[str, Unseen] = field(default_factory=dict)
 
 
 def assess(photo: Photo, faces: PhotoFaces, view: FaceView) -> Quality:
