@@ -55,12 +55,15 @@ CHROMA_FLOOR = 16.0  # added to the luma that chroma is divided by, so that nois
 # darker it is; lesions and flushes are magenta, so the calmer half of the face is measured.
 MAX_WARMTH = 1.95  # orange light: London faces have 0.4 to 1.1, lamplight at home up to 1.9
 MIN_MAGENTA = -0.4  # green light: London faces have 0.05 and more
-# Blue light raises magenta and lowers warmth. London faces have 0.06 at most, but a flushed one 0.18.
-MAX_BLUE, WARMTH_SHARE = 0.20, 0.4  # magenta less so much of the warmth
-# Whites of eyes: London faces have magenta -0.1 to 0.25, warmth -0.04 to 0.37.
-RED_SKIN, RED_WHITE = 0.38, 0.25  # red light: magenta of both above; a flushed face has white eyes
-BLUE_WHITE, COOL_SKIN = -0.07, 0.5  # blue light: warmth of both below
-# Eyes are seen open where their whites are much less warm than the skin; else lids are measured.
+# Blue light raises magenta and lowers warmth. London faces have 0.05 at most, but a flushed one 0.15.
+MAX_BLUE, WARMTH_SHARE = 0.18, 0.4  # magenta less so much of the warmth
+MAX_BLUE_ANYWHERE = 0.30  # without landmarks: inflamed cheeks that fill the photo reach 0.25
+# Whites of open eyes confirm a cast that skin alone leaves in doubt: those of London faces have magenta -0.1 to 0.25,
+# warmth -0.04 to 0.37; a flushed face has white eyes.
+RED_WHITE, RED_SKIN, BLUE_SKIN = 0.25, 0.44, 0.15  # red or blue light: magenta of the whites and of the skin, or blue
+YELLOW_WHITE, YELLOW_SKIN = -0.18, 0.10  # yellow or green light: magenta of both below
+BLUE_WHITE, COOL_SKIN = -0.07, 0.5  # blue light, of the sky for example: warmth of both below
+# Eyes are open where their whites are much less warm than the skin; else lids are measured.
 OPEN_WARMTH, OPEN_CONTRAST = 0.65, 0.3
 LIT = (40.0, 90.0)  # percentiles of luma: skin without shade and highlights
 IRIS = 0.11  # radius about the middle of the eye that is left out, in distances between the pupils
@@ -123,11 +126,12 @@ def measure_light(pixels: Pixels, skin: Mask, parts: FaceParts | None, shown: Ma
     no_colour = _colourfulness(ycc, whole, has_face=parts is not None)
     clear = ~(blown | crushed)
     surface = skin if np.count_nonzero(skin & clear) >= ENOUGH or parts is None else face
+    whites = [eye.white & clear for eye in eyes]
     ratios = {
         "too_dark": _brightness(luma, whole, eyes, has_face=parts is not None),
         "too_bright": MAX_BLOWN_SHARE / max(_share(blown, face), 1e-6),
         "uneven_light": 2.0 if parts is None else MAX_FALL / max(_fall(pixels, skin, face, parts), 1e-6),
-        "tinted": 2.0 if no_colour < 1 else _whiteness(pixels, surface & clear, [eye.white & clear for eye in eyes]),
+        "tinted": 2.0 if no_colour < 1 else _whiteness(pixels, surface & clear, whites, has_face=parts is not None),
         "no_colour": no_colour,
     }
     for mask in (crushed, blown):
@@ -243,7 +247,7 @@ def _colourfulness(ycc: Image.Image, whole: Mask, *, has_face: bool) -> float:
     return float(spread) / MIN_COLOUR
 
 
-def _whiteness(pixels: Pixels, surface: Mask, whites: list[Mask]) -> float:
+def _whiteness(pixels: Pixels, surface: Mask, whites: list[Mask], *, has_face: bool) -> float:
     """How far the light is from being coloured: 1 at the threshold of the nearest colour."""
     thinned = pixels[::THINNED, ::THINNED][surface[::THINNED, ::THINNED]]
     if len(thinned) < ENOUGH // THINNED**2:
@@ -254,11 +258,13 @@ def _whiteness(pixels: Pixels, surface: Mask, whites: list[Mask]) -> float:
     ratios = [
         MAX_WARMTH / max(skin.warmth, 1e-6),
         MIN_MAGENTA / min(skin.magenta, -1e-6),
-        MAX_BLUE / max(blue, 1e-6),
+        (MAX_BLUE if has_face else MAX_BLUE_ANYWHERE) / max(blue, 1e-6),
     ]
     white = _white(pixels, whites, DIM_WHITE * float(np.median(lit @ LUMA)))
     if white and white.warmth < OPEN_WARMTH and skin.warmth - white.warmth > OPEN_CONTRAST:
-        ratios.append(max(RED_SKIN / max(skin.magenta, 1e-6), RED_WHITE / max(white.magenta, 1e-6)))
+        reddest = min(RED_SKIN / max(skin.magenta, 1e-6), BLUE_SKIN / max(blue, 1e-6))
+        ratios.append(max(RED_WHITE / max(white.magenta, 1e-6), reddest))
+        ratios.append(max(YELLOW_WHITE / min(white.magenta, -1e-6), skin.magenta / YELLOW_SKIN))
     if white:
         ratios.append(max(BLUE_WHITE / min(white.warmth, -1e-6), skin.warmth / COOL_SKIN))
     return min(ratios)
