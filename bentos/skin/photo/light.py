@@ -146,9 +146,9 @@ def unjudged(light: Light) -> dict[str, Unseen]:
     """
     reasons: tuple[tuple[str, Unseen], ...] = (
         ("no_colour", "no_colour"),
-        ("tinted", "no_colour"),
         ("too_dark", "too_dark"),
         ("too_bright", "too_bright"),
+        ("tinted", "no_colour"),  # the last: channels that are blown look tinted
     )
     for issue, reason in reasons:
         if light.ratios[issue] < 1:
