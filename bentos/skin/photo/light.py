@@ -200,13 +200,13 @@ def _light_ratio(code: float, limit: int) -> float:
 def _fall(pixels: Pixels, skin: Mask, face: Mask, parts: FaceParts) -> float:
     """How steeply the light falls over the face, in stops a distance between the pupils.
 
-    Hair and beards darken both sides alike, but not top and bottom: across, the whole face is measured, so that deep
-    shade counts; down, only what is skin for certain.
+    Skin in deep shade does not look like skin: across, where hair and beards darken both sides alike, the whole face
+    is measured too.
     """
     light = LINEAR[pixels[::THINNED, ::THINNED]] @ LUMA
-    across, _ = _slopes(light, face[::THINNED, ::THINNED], parts)
-    _, down = _slopes(light, skin[::THINNED, ::THINNED], parts)
-    return max(abs(across), abs(down))
+    across, down = _slopes(light, skin[::THINNED, ::THINNED], parts)
+    across_face, _ = _slopes(light, face[::THINNED, ::THINNED], parts)
+    return max(abs(across), abs(across_face), abs(down))
 
 
 def _slopes(light: NDArray[np.float32], area: Mask, parts: FaceParts) -> tuple[float, float]:
