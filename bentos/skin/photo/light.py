@@ -56,11 +56,11 @@ CHROMA_FLOOR = 16.0  # added to the luma that chroma is divided by, so that nois
 MAX_WARMTH = 1.95  # orange light: London faces have 0.4 to 1.1, lamplight at home up to 1.9
 MIN_MAGENTA = -0.4  # green light: London faces have 0.05 and more
 # Blue light raises magenta and lowers warmth. London faces have 0.05 at most, but a flushed one 0.15.
-MAX_BLUE, WARMTH_SHARE = 0.18, 0.4  # magenta less so much of the warmth
+MAX_BLUE, WARMTH_SHARE = 0.22, 0.4  # magenta less so much of the warmth
 MAX_BLUE_ANYWHERE = 0.30  # without landmarks: inflamed cheeks that fill the photo reach 0.25
 # Whites of open eyes confirm a cast that skin alone leaves in doubt: those of London faces have magenta -0.1 to 0.25,
 # warmth -0.04 to 0.37; a flushed face has white eyes.
-RED_WHITE, RED_SKIN, BLUE_SKIN = 0.25, 0.44, 0.15  # red or blue light: magenta of the whites and of the skin, or blue
+RED_WHITE, RED_SKIN, BLUE_SKIN = 0.25, 0.44, 0.12  # red or blue light: magenta of the whites and of the skin, or blue
 YELLOW_WHITE, YELLOW_SKIN = -0.18, 0.10  # yellow or green light: magenta of both below
 BLUE_WHITE, COOL_SKIN = -0.07, 0.5  # blue light, of the sky for example: warmth of both below
 # Eyes are open where their whites are much less warm than the skin; else lids are measured.

@@ -13,15 +13,13 @@ from PIL import Image, ImageFilter
 
 from bentos.skin.findings import Unseen
 from bentos.skin.photo import quality
-from bentos.skin.photo.crop import cut
+from bentos.skin.photo.crop import cut, points_to_photo
 from bentos.skin.photo.decode import Photo, decode
 from bentos.skin.photo.face import Face
 from bentos.skin.photo.face_parts import ZONES
 from bentos.skin.photo.face_reader import PhotoFaces
 from bentos.skin.photo.landmarks import Landmarks, Pose
-from bentos.skin.photo.light import measure_light
 from bentos.skin.photo.quality import Quality
-from bentos.skin.photo.skin import shown_mask
 from bentos.skin.photo.view import FaceView, view_of_face
 from tests.drawing import photo_of, portrait_faces, reader
 
@@ -88,14 +86,18 @@ def faces_of(photo: Photo, faces: list[Face]) -> PhotoFaces:
 
 
 def look(photo: Photo, faces: PhotoFaces, view: FaceView | None = None) -> Quality:
-    view = view or view_of_face(photo, faces)
-    half = np.asarray(Image.fromarray(view.crop.pixels).reduce(2))
-    return quality.assess(photo, faces, view, measure_light(half, view.skin, view.parts, shown_mask(view.crop)))
+    return quality.assess(photo, faces, view or view_of_face(photo, faces))
 
 
 def assessed(pixels: Pixels, faces: list[Face]) -> Quality:
+    """The quality of the astronaut's photo, had she no fringe."""
     photo = photo_of(pixels)
-    return look(photo, faces_of(photo, faces))
+    found = faces_of(photo, faces)
+    return look(photo, found, without_fringe(view_of_face(photo, found)))
+
+
+def without_fringe(view: FaceView) -> FaceView:
+    return replace(view, unseen={zone: reason for zone, reason in view.unseen.items() if zone != "forehead"})
 
 
 def issues(pixels: Pixels, faces: list[Face]) -> list[str]:
@@ -206,6 +208,11 @@ def test_dark_skin_in_good_light_is_not_too_dark() -> None:
     assert "too_dark" not in issues(darker, [NEAR])
 
 
+def test_a_fringe_covers_the_forehead() -> None:
+    photo = photo_of(portrait())
+    assert look(photo, faces_of(photo, [NEAR])).issues == ["covered"]
+
+
 def test_a_photo_without_a_face_says_so() -> None:
     assert "no_face" in issues(portrait(), [])
     assert "no_face" not in issues(portrait(), [NEAR])
@@ -251,7 +258,7 @@ def test_a_head_is_turned_away_where_its_far_side_is_not_seen(yaw: float, expect
     faces = faces_of(photo, [NEAR])
     assert faces.landmarks is not None
     turned = replace(faces, landmarks=replace(faces.landmarks, pose=Pose(yaw, 0.0, 0.0)))
-    assert look(photo, turned).issues == expected
+    assert look(photo, turned, without_fringe(view_of_face(photo, turned))).issues == expected
 
 
 @pytest.mark.parametrize(("reason", "expected"), [("turned_away", ["turned_away"]), ("outside_photo", ["cut_off"])])
@@ -277,7 +284,7 @@ def moved(faces: PhotoFaces, photo: Photo, x: float, y: float) -> PhotoFaces:
         np.clip([left - x, top - y], 0, None),
         np.minimum([left - x + width, top - y + height], photo.pixels.shape[1::-1]),
     )
-    face = Face((*low.tolist(), *(high - low).tolist()), NEAR.confidence, NEAR.keypoints - np.float32([x, y]))
+    face = Face((*low.tolist(), *(high - low).tolist()), NEAR.confidence, NEAR.keypoints - np.array([x, y], np.float32))
     return PhotoFaces([face], replace(faces.landmarks, points=points), 0, cut(photo, face, points))
 
 
@@ -290,7 +297,7 @@ def test_a_face_that_reaches_beyond_the_photo_is_cut_off(edge: str, share: float
     assert faces.landmarks is not None
     view = view_of_face(whole, faces)
     assert view.parts is not None
-    outline = quality.points_to_photo(view.crop, view.parts.outline)
+    outline = points_to_photo(view.crop, view.parts.outline)
     (x0, y0), (x1, y1) = outline.min(axis=0), outline.max(axis=0)
     x, y, right, bottom = 0, 0, 1024, 1024
     if edge == "left":
@@ -377,7 +384,9 @@ def test_real_faces_are_told_when_they_are_compressed_and_only_then() -> None:
         assert faces.largest is not None
         for compression, told in ((10, True), (60, False), (80, False)):
             pixels = resaved(photo.pixels, compression)
-            assert (quality.blockiness(quality.part_of_photo(photo_of(pixels), faces.largest)) > 7) is told
+            assert (
+                quality.blockiness(quality.part_of_photo(photo_of(pixels), faces.largest)) > quality.MAX_BLOCKINESS
+            ) is told
         smaller = resized(photo.pixels, 0.6)
         small = photo_of(resaved(smaller, 65))
         assert quality.blockiness(quality.part_of_photo(small, scaled(faces.largest, 0.6))) < quality.MAX_BLOCKINESS
