@@ -20,6 +20,7 @@ from bentos.skin.photo.face_parts import FaceParts, raster
 SIZE = 256  # px; the crop at half its size
 SCALE = 0.5  # of the crop's pixels
 ENOUGH = 200  # px; fewer say nothing of a face
+MIN_SKIN_SHARE = 0.15  # of what is shown without landmarks; less tells no colour of the light
 THINNED = 2  # every second row and column is enough for means and percentiles
 COLOUR_CONCERNS = ("redness", "pigmentation", "shine", "tone")
 
@@ -33,8 +34,8 @@ MIN_HIGHLIGHT = 106  # 8-bit luma of the brightest hundredth of the face
 MIN_HIGHLIGHT_ANYWHERE = 40  # without landmarks, of the twentieth: very dark skin alone may have 50
 WHITE_PERCENTILE, HIGHLIGHT_PERCENTILE, HIGHLIGHT_PERCENTILE_ANYWHERE = 85.0, 99.0, 95.0
 
-# One stop up, redness of London faces stays within 8 points for 97 % of those below it; no photo of ACNE04 has 0.2.
-MAX_BLOWN_SHARE = 0.25  # of the face
+# One stop up, redness of London faces stays within 8 points for 97 % of those below it; no photo of ACNE04 has it.
+MAX_BLOWN_SHARE = 0.2  # of the face
 
 # London faces reach 0.4 across, 99 % of ACNE04's (one lamp beside the camera) 0.9; a shadow of 1.5 stops over half of
 # a face has 1.25, one of 2 stops 1.6. All 30 faces of the wrinkles' valid photos that lie above
@@ -126,6 +127,8 @@ def measure_light(pixels: Pixels, skin: Mask, parts: FaceParts | None, shown: Ma
     no_colour = _colourfulness(ycc, whole, has_face=parts is not None)
     clear = ~(blown | crushed)
     surface = skin if np.count_nonzero(skin & clear) >= ENOUGH or parts is None else face
+    if parts is None and np.count_nonzero(skin) < MIN_SKIN_SHARE * np.count_nonzero(shown):
+        surface = np.zeros_like(skin)  # pixels that look like skin by chance have no light
     whites = [eye.white & clear for eye in eyes]
     ratios = {
         "too_dark": _brightness(luma, whole, eyes, has_face=parts is not None),

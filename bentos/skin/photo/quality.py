@@ -289,6 +289,11 @@ def _cut_off(photo: Photo, view: FaceView) -> float:
 
 
 def _uncovered(view: FaceView) -> float:
-    """2 where the face is bare, else less than 1, the less the more zones are covered; without landmarks 2."""
-    covered = {zone for zone, reason in view.unseen.items() if reason == "covered"}
+    """2 where the face is bare, else less than 1, the less the more zones are covered; without landmarks 2.
+
+    What is black in a photo that is not dark is covered: by sunglasses, for example.
+    """
+    dark = view.light.get("too_dark", 2.0) < 1
+    covering = {"covered"} if dark else {"covered", "too_dark"}
+    covered = {zone for zone, reason in view.unseen.items() if reason in covering}
     return 0.9 / len(covered) if covered & COVERED or covered >= BOTH_COVERED else 2.0

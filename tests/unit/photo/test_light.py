@@ -197,6 +197,7 @@ def test_pictures_without_a_face_are_judged_by_what_they_show() -> None:
     assert issues(everywhere(flat(128, 128, 128))) == ["no_colour"]
     noise = np.random.default_rng(0).integers(0, 256, (CROP_SIZE, CROP_SIZE, 3), dtype=np.uint8)
     assert issues(everywhere(noise)) == []
+    assert issues(everywhere(flat(200, 40, 40))) == issues(everywhere(flat(40, 160, 60))) == []
 
 
 @pytest.mark.parametrize("colour", [SKIN, (150, 104, 80), DARK_SKIN])

@@ -245,6 +245,7 @@ def test_what_covers_the_face_is_told_but_a_beard_is_no_fault_of_the_photo() -> 
     for zone in ("forehead", "cheek_left", "cheek_right", "nose"):
         assert covered(zone) == ["covered"]
     assert covered("crows_feet_left", "crows_feet_right", "frown") == ["covered"]  # sunglasses
+    assert seen(unseen=dict.fromkeys(("crows_feet_left", "crows_feet_right"), "too_dark")) == ["covered"]  # black ones
     assert covered("chin", "nasolabial_left", "nasolabial_right") == []
     assert covered("crows_feet_left") == []  # a lock of hair, or shade
     assert seen(unseen={"cheek_left": "turned_away"}) == []
