@@ -20,6 +20,7 @@ from bentos.skin.photo.face_parts import FaceParts, raster
 SIZE = 256  # px; the crop at half its size
 SCALE = 0.5  # of the crop's pixels
 ENOUGH = 200  # px; fewer say nothing of a face
+MIN_SKIN_SHARE = 0.15  # of what is shown without landmarks; less tells no colour of the light
 THINNED = 2  # every second row and column is enough for means and percentiles
 COLOUR_CONCERNS = ("redness", "pigmentation", "shine", "tone")
 
@@ -33,8 +34,8 @@ MIN_HIGHLIGHT = 106  # 8-bit luma of the brightest hundredth of the face
 MIN_HIGHLIGHT_ANYWHERE = 40  # without landmarks, of the twentieth: very dark skin alone may have 50
 WHITE_PERCENTILE, HIGHLIGHT_PERCENTILE, HIGHLIGHT_PERCENTILE_ANYWHERE = 85.0, 99.0, 95.0
 
-# One stop up, redness of London faces stays within 8 points for 97 % of those below it; no photo of ACNE04 has 0.2.
-MAX_BLOWN_SHARE = 0.25  # of the face
+# One stop up, redness of London faces stays within 8 points for 97 % of those below it; no photo of ACNE04 has it.
+MAX_BLOWN_SHARE = 0.2  # of the face
 
 # London faces reach 0.4 across, 99 % of ACNE04's (one lamp beside the camera) 0.9; a shadow of 1.5 stops over half of
 # a face has 1.25, one of 2 stops 1.6. All 30 faces of the wrinkles' valid photos that lie above
@@ -55,12 +56,15 @@ CHROMA_FLOOR = 16.0  # added to the luma that chroma is divided by, so that nois
 # darker it is; lesions and flushes are magenta, so the calmer half of the face is measured.
 MAX_WARMTH = 1.95  # orange light: London faces have 0.4 to 1.1, lamplight at home up to 1.9
 MIN_MAGENTA = -0.4  # green light: London faces have 0.05 and more
-# Blue light raises magenta and lowers warmth. London faces have 0.06 at most, but a flushed one 0.18.
-MAX_BLUE, WARMTH_SHARE = 0.20, 0.4  # magenta less so much of the warmth
-# Whites of eyes: London faces have magenta -0.1 to 0.25, warmth -0.04 to 0.37.
-RED_SKIN, RED_WHITE = 0.38, 0.25  # red light: magenta of both above; a flushed face has white eyes
-BLUE_WHITE, COOL_SKIN = -0.07, 0.5  # blue light: warmth of both below
-# Eyes are seen open where their whites are much less warm than the skin; else lids are measured.
+# Blue light raises magenta and lowers warmth. London faces have 0.05 at most, but a flushed one 0.15.
+MAX_BLUE, WARMTH_SHARE = 0.22, 0.4  # magenta less so much of the warmth
+MAX_BLUE_ANYWHERE = 0.30  # without landmarks: inflamed cheeks that fill the photo reach 0.25
+# Whites of open eyes confirm a cast that skin alone leaves in doubt: those of London faces have magenta -0.1 to 0.25,
+# warmth -0.04 to 0.37; a flushed face has white eyes.
+RED_WHITE, RED_SKIN, BLUE_SKIN = 0.25, 0.44, 0.12  # red or blue light: magenta of the whites and of the skin, or blue
+YELLOW_WHITE, YELLOW_SKIN = -0.18, 0.10  # yellow or green light: magenta of both below
+BLUE_WHITE, COOL_SKIN = -0.07, 0.5  # blue light, of the sky for example: warmth of both below
+# Eyes are open where their whites are much less warm than the skin; else lids are measured.
 OPEN_WARMTH, OPEN_CONTRAST = 0.65, 0.3
 LIT = (40.0, 90.0)  # percentiles of luma: skin without shade and highlights
 IRIS = 0.11  # radius about the middle of the eye that is left out, in distances between the pupils
@@ -123,11 +127,14 @@ def measure_light(pixels: Pixels, skin: Mask, parts: FaceParts | None, shown: Ma
     no_colour = _colourfulness(ycc, whole, has_face=parts is not None)
     clear = ~(blown | crushed)
     surface = skin if np.count_nonzero(skin & clear) >= ENOUGH or parts is None else face
+    if parts is None and np.count_nonzero(skin) < MIN_SKIN_SHARE * np.count_nonzero(shown):
+        surface = np.zeros_like(skin)  # pixels that look like skin by chance have no light
+    whites = [eye.white & clear for eye in eyes]
     ratios = {
         "too_dark": _brightness(luma, whole, eyes, has_face=parts is not None),
         "too_bright": MAX_BLOWN_SHARE / max(_share(blown, face), 1e-6),
         "uneven_light": 2.0 if parts is None else MAX_FALL / max(_fall(pixels, skin, face, parts), 1e-6),
-        "tinted": 2.0 if no_colour < 1 else _whiteness(pixels, surface & clear, [eye.white & clear for eye in eyes]),
+        "tinted": 2.0 if no_colour < 1 else _whiteness(pixels, surface & clear, whites, has_face=parts is not None),
         "no_colour": no_colour,
     }
     for mask in (crushed, blown):
@@ -142,9 +149,9 @@ def unjudged(light: Light) -> dict[str, Unseen]:
     """
     reasons: tuple[tuple[str, Unseen], ...] = (
         ("no_colour", "no_colour"),
-        ("tinted", "no_colour"),
         ("too_dark", "too_dark"),
         ("too_bright", "too_bright"),
+        ("tinted", "no_colour"),  # the last: channels that are blown look tinted
     )
     for issue, reason in reasons:
         if light.ratios[issue] < 1:
@@ -196,13 +203,13 @@ def _light_ratio(code: float, limit: int) -> float:
 def _fall(pixels: Pixels, skin: Mask, face: Mask, parts: FaceParts) -> float:
     """How steeply the light falls over the face, in stops a distance between the pupils.
 
-    Hair and beards darken both sides alike, but not top and bottom: across, the whole face is measured, so that deep
-    shade counts; down, only what is skin for certain.
+    Skin in deep shade does not look like skin: across, where hair and beards darken both sides alike, the whole face
+    is measured too.
     """
     light = LINEAR[pixels[::THINNED, ::THINNED]] @ LUMA
-    across, _ = _slopes(light, face[::THINNED, ::THINNED], parts)
-    _, down = _slopes(light, skin[::THINNED, ::THINNED], parts)
-    return max(abs(across), abs(down))
+    across, down = _slopes(light, skin[::THINNED, ::THINNED], parts)
+    across_face, _ = _slopes(light, face[::THINNED, ::THINNED], parts)
+    return max(abs(across), abs(across_face), abs(down))
 
 
 def _slopes(light: NDArray[np.float32], area: Mask, parts: FaceParts) -> tuple[float, float]:
@@ -243,7 +250,7 @@ def _colourfulness(ycc: Image.Image, whole: Mask, *, has_face: bool) -> float:
     return float(spread) / MIN_COLOUR
 
 
-def _whiteness(pixels: Pixels, surface: Mask, whites: list[Mask]) -> float:
+def _whiteness(pixels: Pixels, surface: Mask, whites: list[Mask], *, has_face: bool) -> float:
     """How far the light is from being coloured: 1 at the threshold of the nearest colour."""
     thinned = pixels[::THINNED, ::THINNED][surface[::THINNED, ::THINNED]]
     if len(thinned) < ENOUGH // THINNED**2:
@@ -254,11 +261,13 @@ def _whiteness(pixels: Pixels, surface: Mask, whites: list[Mask]) -> float:
     ratios = [
         MAX_WARMTH / max(skin.warmth, 1e-6),
         MIN_MAGENTA / min(skin.magenta, -1e-6),
-        MAX_BLUE / max(blue, 1e-6),
+        (MAX_BLUE if has_face else MAX_BLUE_ANYWHERE) / max(blue, 1e-6),
     ]
     white = _white(pixels, whites, DIM_WHITE * float(np.median(lit @ LUMA)))
     if white and white.warmth < OPEN_WARMTH and skin.warmth - white.warmth > OPEN_CONTRAST:
-        ratios.append(max(RED_SKIN / max(skin.magenta, 1e-6), RED_WHITE / max(white.magenta, 1e-6)))
+        reddest = min(RED_SKIN / max(skin.magenta, 1e-6), BLUE_SKIN / max(blue, 1e-6))
+        ratios.append(max(RED_WHITE / max(white.magenta, 1e-6), reddest))
+        ratios.append(max(YELLOW_WHITE / min(white.magenta, -1e-6), skin.magenta / YELLOW_SKIN))
     if white:
         ratios.append(max(BLUE_WHITE / min(white.warmth, -1e-6), skin.warmth / COOL_SKIN))
     return min(ratios)

@@ -109,7 +109,7 @@ def assess(photo: Photo, faces: PhotoFaces, view: FaceView) -> Quality:
         "turned_away": _turned(faces, view),
         "cut_off": _cut_off(photo, view),
         "covered": _uncovered(view),
-        "compressed": MAX_BLOCKINESS / max(blockiness(_part_of_photo(photo, face)), 1e-6),
+        "compressed": MAX_BLOCKINESS / max(blockiness(part_of_photo(photo, face)), 1e-6),
     }
     factors = [min(max(ratio / 2, ratio - 0.5), 1.0) for ratio in ratios.values()]  # 0 → 0, 1 → ½, from 1½ on 1
     # A face with a low score may be something else, or lie on its side: its measurements are as uncertain.
@@ -224,7 +224,7 @@ def _face_pixels(face: Face | None, crop: Crop) -> NDArray[np.uint8]:
     return crop.pixels[y0:y1, x0:x1]
 
 
-def _part_of_photo(photo: Photo, face: Face | None) -> NDArray[np.uint8]:
+def part_of_photo(photo: Photo, face: Face | None) -> NDArray[np.uint8]:
     """Luma of the face as it was decoded, or of the middle of the photo; BLOCKINESS_SIDE px of it at most."""
     rows, columns = photo.pixels.shape[:2]
     x, y, width, height = face.box if face else (0.0, 0.0, float(photo.width), float(photo.height))
@@ -289,6 +289,11 @@ def _cut_off(photo: Photo, view: FaceView) -> float:
 
 
 def _uncovered(view: FaceView) -> float:
-    """2 where the face is bare, else less than 1, the less the more zones are covered; without landmarks 2."""
-    covered = {zone for zone, reason in view.unseen.items() if reason == "covered"}
+    """2 where the face is bare, else less than 1, the less the more zones are covered; without landmarks 2.
+
+    What is black in a photo that is not dark is covered: by sunglasses, for example.
+    """
+    dark = view.light.get("too_dark", 2.0) < 1
+    covering = {"covered"} if dark else {"covered", "too_dark"}
+    covered = {zone for zone, reason in view.unseen.items() if reason in covering}
     return 0.9 / len(covered) if covered & COVERED or covered >= BOTH_COVERED else 2.0
