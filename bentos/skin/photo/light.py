@@ -30,7 +30,7 @@ BLOWN = 250  # 8-bit value of any channel from which colour is lost
 # darker they have 89 and 114 at most. Of 385 other faces the darkest has 134 on the face.
 MIN_WHITE = 80  # 8-bit luma of the whites of the eyes
 MIN_HIGHLIGHT = 106  # 8-bit luma of the brightest hundredth of the face
-MIN_HIGHLIGHT_ANYWHERE = 80  # the same without landmarks, of the twentieth
+MIN_HIGHLIGHT_ANYWHERE = 40  # without landmarks, of the twentieth: very dark skin alone may have 50
 WHITE_PERCENTILE, HIGHLIGHT_PERCENTILE, HIGHLIGHT_PERCENTILE_ANYWHERE = 85.0, 99.0, 95.0
 
 # One stop up, redness of London faces stays within 8 points for 97 % of those below it; no photo of ACNE04 has 0.2.
@@ -44,11 +44,12 @@ CELL = 8  # px; side of the squares whose mean light is compared
 CELL_SHARE = 0.6  # of a square that must count
 ENOUGH_CELLS = 30
 
-# Chroma that lightness does not explain, over the brightness: black and white, sepia and tinted prints have 0.006 at
-# most, the least colourful of 420 colour photos has 0.015.
-MIN_COLOUR = 0.010
-MIN_COLOUR_ANYWHERE = 4.0  # without landmarks: median chroma, 8-bit Cb and Cr; skin of one colour is a close-up too
-CHROMA_BINS = 32
+# See `_colourfulness`. London faces have 0.014 and more, ACNE04's 0.018; black and white, sepia and tinted prints have
+# 0.008 (95 %), saved as JPEG at quality 60 or with noise on top too. Half the colour is left with 0.012, the median.
+MIN_COLOUR = 0.0095
+MIN_COLOUR_ANYWHERE = 4.0  # without landmarks: chroma of the most colourful twentieth, 8-bit Cb and Cr
+COLOUR_CELL = 16  # px; side of squares whose mean colours are compared: JPEG keeps finer colour badly
+CHROMA_FLOOR = 16.0  # added to the luma that chroma is divided by, so that noise in the dark is not colour
 
 # Colours are natural logarithms of ratios of linear light: warmth, R/B, and magenta, RB/G². Skin is the warmer the
 # darker it is; lesions and flushes are magenta, so the calmer half of the face is measured.
@@ -117,12 +118,13 @@ def measure_light(pixels: Pixels, skin: Mask, parts: FaceParts | None, shown: Ma
     blown, crushed = peak >= BLOWN, peak < CRUSHED
     whole, face = _areas(skin, parts, shown)
     eyes = [] if parts is None else _eyes(parts, shown)
-    ycc = np.asarray(Image.fromarray(pixels).convert("YCbCr"))
+    ycc = Image.fromarray(pixels).convert("YCbCr")
+    luma = np.asarray(ycc.getchannel(0))
     no_colour = _colourfulness(ycc, whole, has_face=parts is not None)
     clear = ~(blown | crushed)
     surface = skin if np.count_nonzero(skin & clear) >= ENOUGH or parts is None else face
     ratios = {
-        "too_dark": _brightness(ycc[..., 0], whole, eyes, has_face=parts is not None),
+        "too_dark": _brightness(luma, whole, eyes, has_face=parts is not None),
         "too_bright": MAX_BLOWN_SHARE / max(_share(blown, face), 1e-6),
         "uneven_light": 2.0 if parts is None else MAX_FALL / max(_fall(pixels, skin, face, parts), 1e-6),
         "tinted": 2.0 if no_colour < 1 else _whiteness(pixels, surface & clear, [eye.white & clear for eye in eyes]),
@@ -219,27 +221,26 @@ def _slopes(light: NDArray[np.float32], area: Mask, parts: FaceParts) -> tuple[f
     return float(plane[0]), float(plane[1])
 
 
-def _colourfulness(ycc: NDArray[np.uint8], whole: Mask, *, has_face: bool) -> float:
+def _colourfulness(ycc: Image.Image, whole: Mask, *, has_face: bool) -> float:
     """Colour over the least of a colour photo.
 
-    In a sepia print, and in any other that has been tinted, each lightness has its colour. Lips, cheeks, eyes and hair
-    of a face differ in colour where they are equally light.
+    In a sepia print, and in any other that has been tinted, chroma depends on lightness alone. Lips, cheeks, eyes and
+    hair of a face differ in colour where they are equally light: measured is the chroma, over luma, that a cubic
+    polynomial of luma does not explain.
     """
-    small = ycc[::THINNED, ::THINNED][whole[::THINNED, ::THINNED]].astype(np.float32)
-    luma, chroma = small[:, 0], small[:, 1:] - 128.0
-    if not len(luma):
-        return 0.0
     if not has_face:
-        return float(np.median(np.hypot(chroma[:, 0], chroma[:, 1]))) / MIN_COLOUR_ANYWHERE
-    bins = (luma * (CHROMA_BINS / 256)).astype(np.intp)
-    count = np.bincount(bins, minlength=CHROMA_BINS)
-    unexplained = 0.0
-    for channel in chroma.T:
-        total = np.bincount(bins, channel, CHROMA_BINS)
-        squares = np.bincount(bins, channel**2, CHROMA_BINS)
-        unexplained += float((squares - total**2 / np.maximum(count, 1)).sum())
-    spread = float(np.sqrt(max(unexplained, 0.0) / len(luma)))
-    return spread / max(_percentile(luma, HIGHLIGHT_PERCENTILE_ANYWHERE), 16.0) / MIN_COLOUR
+        chroma = np.asarray(ycc)[::THINNED, ::THINNED, 1:][whole[::THINNED, ::THINNED]] - 128.0
+        return _percentile(np.hypot(*chroma.T), 95.0) / MIN_COLOUR_ANYWHERE
+    cells = np.asarray(ycc.reduce(COLOUR_CELL), dtype=np.float64)
+    squares = SIZE // COLOUR_CELL
+    inside = whole.reshape(squares, COLOUR_CELL, squares, COLOUR_CELL).mean(axis=(1, 3)) > 0.5
+    luma, chroma = cells[inside][:, 0], cells[inside][:, 1:] - 128.0
+    if len(luma) < ENOUGH // COLOUR_CELL:
+        return 2.0
+    powers = np.vander(luma / 128.0 - 1.0, 4)
+    rest = chroma - powers @ np.linalg.lstsq(powers, chroma, rcond=None)[0]
+    spread = np.sqrt(np.mean(np.sum(rest**2, axis=1) / (luma + CHROMA_FLOOR) ** 2))
+    return float(spread) / MIN_COLOUR
 
 
 def _whiteness(pixels: Pixels, surface: Mask, whites: list[Mask]) -> float:
@@ -303,7 +304,7 @@ def _share(mask: Mask, area: Mask) -> float:
     return float(np.count_nonzero(mask & area)) / max(int(np.count_nonzero(area)), 1)
 
 
-def _percentile(values: NDArray[np.uint8] | NDArray[np.float32], percent: float) -> float:
+def _percentile(values: NDArray[np.uint8] | NDArray[np.float64], percent: float) -> float:
     """A percentile of one-dimensional values, without interpolation; 0 where there is none."""
     if not values.size:
         return 0.0

@@ -7,22 +7,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bentos.skin.photo.crop import FACE_MARGIN, Crop, points_to_crop, points_to_photo
+from bentos.skin.photo.crop import CROP_SIZE, FACE_MARGIN, Crop, points_to_crop, points_to_photo
 from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face import Face
-from bentos.skin.photo.face_parts import FaceParts
+from bentos.skin.photo.face_parts import raster
 from bentos.skin.photo.face_reader import PhotoFaces
 from bentos.skin.photo.light import Light
-from bentos.skin.photo.skin import face_mask, shown_mask, skin_share
+from bentos.skin.photo.skin import SIZE, shown_mask, skin_share
 from bentos.skin.photo.view import FaceView
 
 MIN_FACE_SIDE = 128.0  # px of the photo; brows to chin are about 13 cm, so a 2 mm lesion has 2 px left
 MAX_BLUR = 2.2  # px of standard deviation, see `blur`; of 120 sharp portraits none reached 2.0
 MIN_SECOND_FACE = 0.25  # area over that of the largest face: half its side
 MIN_SKIN_SHARE = 0.15  # of a photo without landmarks
-MIN_BARE_SHARE = 0.33  # of a face without eyes, brows and lips; of the London faces, bearded ones too, 0.6 is bare
+MIN_BARE_SHARE = 0.3  # of a face's area; of the London faces, bearded ones too, 0.55 is bare
 MAX_YAW = 35.0  # degrees; beyond, the far cheek is not seen (the mesh's yaw repeats within 2)
-MAX_OUTSIDE = 0.03  # of the face's area
+# Distances between the pupils that the face reaches beyond the photo. The mesh completes a face that is cut: of London
+# faces with a fifth of that distance cut off, at the chin or at the side, it lacks 0.12, of whole ones 0.03 at most.
+MAX_BEYOND = 0.11
 # A beard is no fault of the photo, and shade at one temple looks like hair: what covers the face otherwise covers one
 # of the first too, or both of the second.
 COVERED = frozenset({"forehead", "cheek_left", "cheek_right", "nose"})
@@ -38,6 +40,7 @@ COARSE_VARIANCE = 3.0  # px², of the smoothing on top
 NO_EDGES_BLUR = 10.0  # px; the result where there is only noise or a uniform area
 SURE_FACE = 0.8  # detector's confidence; faces from the front score it and more
 BLOCK = 8  # px; side of JPEG's blocks
+FLAT = 0.05  # grey levels; smaller steps inside of blocks are a drawing's, a chessboard's for example
 BLOCKS_NEEDED = 6  # along each side
 BLOCKINESS_SIDE = 512  # px of the photo, at most, that are looked at
 
@@ -152,7 +155,7 @@ def _block_steps(steps: NDArray[np.int16], axis: int) -> float:
     border = int(by_offset.argmax())
     inside = float(np.median(np.delete(by_offset, border)))
     step = float(by_offset[border])
-    return (step - inside) * step / (inside + 0.05)  # levels; so that a flat picture has a ratio
+    return (step - inside) * step / inside if inside > FLAT else 0.0
 
 
 def _edge_blur(fine: NDArray[np.float32], coarse: NDArray[np.float32], axis: int) -> float:
@@ -240,8 +243,9 @@ def _bareness(view: FaceView) -> float:
     """Skin on the face, or in the photo without landmarks, over the least that there must be."""
     if view.parts is None:
         return skin_share(view.skin, view.crop) / MIN_SKIN_SHARE
-    face = face_mask(view.parts) & shown_mask(view.crop)
-    return int((view.skin & face).sum()) / max(int(face.sum()), 1) / MIN_BARE_SHARE
+    face = raster([(view.parts.outline, 0.0)], SIZE, SIZE / CROP_SIZE) & shown_mask(view.crop)
+    bare, whole = int(np.count_nonzero(view.skin & face)), int(np.count_nonzero(face))
+    return bare / max(whole, 1) / MIN_BARE_SHARE
 
 
 def _turned(faces: PhotoFaces, view: FaceView) -> float:
@@ -252,42 +256,13 @@ def _turned(faces: PhotoFaces, view: FaceView) -> float:
 
 
 def _cut_off(photo: Photo, view: FaceView) -> float:
-    """The largest share of the face outside the photo over its share; without landmarks, whether that is the reason."""
+    """How far a face may reach beyond the photo over how far it does; without landmarks, whether that is the reason."""
     if view.parts is None:
         return 0.5 if "outside_photo" in view.unseen.values() else 2.0
-    return MAX_OUTSIDE / max(outside_share(photo, view.crop, view.parts), 1e-6)
-
-
-def outside_share(photo: Photo, crop: Crop, parts: FaceParts) -> float:
-    """Share of the face's area that lies outside the photo, 0..1."""
-    outline = points_to_photo(crop, parts.outline)
-    whole = _area(outline)
-    for axis, sign, limit in ((0, 1.0, 0.0), (0, -1.0, -photo.width), (1, 1.0, 0.0), (1, -1.0, -photo.height)):
-        outline = _clipped(outline, sign * outline[:, axis] - limit)
-    return 1.0 - _area(outline) / max(whole, 1e-6)
-
-
-def _clipped(outline: NDArray[np.float64], inside: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The part of a polygon (n, 2) on one side of a line (Sutherland and Hodgman, CACM 1974).
-
-    Args:
-        outline: the polygon.
-        inside: (n,), distance of each corner from the line, positive inside.
-    """
-    kept = []
-    for i in range(len(outline)):
-        before, after = inside[i - 1], inside[i]
-        if (before < 0) != (after < 0):
-            kept.append(outline[i - 1] + (outline[i] - outline[i - 1]) * (before / (before - after)))
-        if after >= 0:
-            kept.append(outline[i])
-    return np.array(kept, dtype=np.float64).reshape(-1, 2)
-
-
-def _area(outline: NDArray[np.float64]) -> float:
-    """Area of a polygon (n, 2)."""
-    x, y = outline.T
-    return abs(float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))) / 2
+    outline = points_to_photo(view.crop, view.parts.outline)
+    beyond = max(float((-outline).max()), float((outline - (photo.width, photo.height)).max()))
+    unit = view.parts.unit * float(np.sqrt(abs(np.linalg.det(view.crop.to_photo[:, :2]))))
+    return MAX_BEYOND * unit / max(beyond, 1e-6)
 
 
 def _uncovered(view: FaceView) -> float:
