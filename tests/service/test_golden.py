@@ -90,7 +90,7 @@ def test_a_score_rises_with_what_is_drawn(
     if answer.get("unseen") == before.get("unseen"):
         assert answer["score"] > before["score"]
     else:  # a drawing over her fringe may change whether the forehead is seen
-        seen = before["zones"].keys() - before["unseen"] - answer["unseen"]
+        seen = set(before["zones"]) - set(before["unseen"]) - set(answer["unseen"])
         assert sum(answer["zones"][zone] - before["zones"][zone] for zone in seen) > 0
 
 
