@@ -1,8 +1,25 @@
 """What the runners find on a crop: plain values, in crop pixels, before they become an Analysis."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+# Why something cannot be judged. `no_colour`: the photo shows no colours, or not those of the skin (tinted).
+Unseen = Literal[
+    "no_face",
+    "no_skin",
+    "no_colour",
+    "too_dark",
+    "too_bright",
+    "too_blurred",
+    "too_small",
+    "turned_away",
+    "covered",
+    "outside_photo",
+]
 WRINKLE_ZONES = ("forehead", "crows_feet", "frown", "nasolabial")
 COLOUR_ZONES = ("forehead", "nose", "cheek_left", "cheek_right", "chin")
 SEVERITIES = ("clear", "mild", "moderate", "severe", "very_severe")
@@ -30,6 +47,11 @@ def severity_beside(count: int, chances: Sequence[float]) -> tuple[str, float | 
     return SEVERITIES[best], round(float(chances[best - 1]), 4)
 
 
+def grey_map(shares: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Shares 0..1 as a picture, 0..255."""
+    return np.rint(255 * np.clip(shares, 0, 1)).astype(np.uint8)
+
+
 @dataclass(frozen=True, slots=True)
 class Lesion:
     """One lesion.
@@ -48,28 +70,39 @@ class LesionsAndWrinkles:
     """Acne and wrinkles: from the model, or from the heuristics when the model cannot answer.
 
     Attributes:
-        lesions: boxes, best first.
+        lesions: all candidates, best first.
+        min_confidence: from which a candidate is shown by default: where F1 on labelled photos is best.
         count: estimated number of lesions on the face; may differ from the number of boxes.
         severity: one of SEVERITIES.
         severity_confidence: probability that the class is correct, measured; None where not known.
-        wrinkles: WRINKLE_ZONES → 0..1.
-        wrinkles_confidence: measured probability that the zones are judged correctly; None where not known.
+        wrinkles: WRINKLE_ZONES → 0..1; None for a zone that was not measured.
+        acne_map: uint8 (128, 128), of the crop: 255 where the middle of a lesion is certain.
+        wrinkle_map: uint8 (64, 64), of the crop: 255 where a wrinkle of any zone is certain.
     """
 
     lesions: list[Lesion]
+    min_confidence: float
     count: int
     severity: str
     severity_confidence: float | None
-    wrinkles: dict[str, float]
-    wrinkles_confidence: float | None
+    wrinkles: dict[str, float | None]
+    acne_map: NDArray[np.uint8]
+    wrinkle_map: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """A colour or texture measurement: score 0 (none) to 100 (worst), COLOUR_ZONES → 0..1."""
+    """A colour or texture measurement.
 
-    score: float
-    zones: dict[str, float]
+    Attributes:
+        score: 0 (none) to 100 (worst), of the zones that were measured; None where none was.
+        zones: COLOUR_ZONES → 0..1; None for a zone that was not measured.
+        heat: uint8 (128, 128), of the crop: 255 where the degree is full.
+    """
+
+    score: float | None
+    zones: dict[str, float | None]
+    heat: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +123,3 @@ class Measured:
     shine: Graded
     texture: Graded
     tone: Tone | None
-    skin_share: float = field(default=0.0)  # skin pixels over valid pixels, 0..1

@@ -1,42 +1,41 @@
 """The heuristics: all that is measured on a crop without learned weights."""
 
-from bentos.skin.findings import LesionsAndWrinkles, Measured
+from collections.abc import Callable
+
+from bentos.skin.findings import Graded, LesionsAndWrinkles, Measured
 from bentos.skin.measure import blemishes, lines
 from bentos.skin.measure.pigmentation import pigmentation
 from bentos.skin.measure.redness import redness
 from bentos.skin.measure.shine import shine
-from bentos.skin.measure.surface import prepare
+from bentos.skin.measure.surface import Surface, prepare, unmeasured
 from bentos.skin.measure.texture import texture
 from bentos.skin.measure.tone import tone
-from bentos.skin.photo.crop import Crop
-from bentos.skin.photo.skin import skin_mask, skin_share
-from bentos.skin.photo.zones import face_masks
+from bentos.skin.measure.tuned import tuned
+from bentos.skin.photo.view import FaceView
 
 
-def measure(crop: Crop) -> Measured:
-    """Measure everything on a crop; safe to call from several threads.
+def measure(view: FaceView) -> Measured:
+    """Measure everything on a crop; safe to call from several threads."""
+    surface = prepare(view)
 
-    Args:
-        crop: any crop, also without key points or without skin.
-    """
-    masks = face_masks(crop)
-    skin = skin_mask(crop, masks)
-    surface = prepare(crop, skin, masks)
-    acne = blemishes.find(crop, surface.lab, skin, masks)
-    wrinkles = lines.find(crop, masks)
+    def graded(name: str, measurement: Callable[[Surface], Graded]) -> Graded:
+        return unmeasured() if name in view.reasons else measurement(surface)
+
+    acne, wrinkles = blemishes.find(view, surface.lab), lines.find(view)
     return Measured(
         lesions_and_wrinkles=LesionsAndWrinkles(
             lesions=acne.lesions,
+            min_confidence=tuned()["min_confidence"],
             count=acne.count,
             severity=acne.severity,
             severity_confidence=acne.severity_confidence,
             wrinkles=wrinkles.zones,
-            wrinkles_confidence=wrinkles.confidence,
+            acne_map=acne.acne_map,
+            wrinkle_map=wrinkles.wrinkle_map,
         ),
-        redness=redness(surface)[0],
-        pigmentation=pigmentation(surface)[0],
-        shine=shine(surface)[0],
-        texture=texture(surface)[0],
-        tone=tone(surface.lab, surface.skin),
-        skin_share=skin_share(skin, crop),
+        redness=graded("redness", redness),
+        pigmentation=graded("pigmentation", pigmentation),
+        shine=graded("shine", shine),
+        texture=graded("texture", texture),
+        tone=None if "tone" in view.reasons else tone(surface.lab, surface.skin),
     )

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bentos.skin.boxes import nms
-from bentos.skin.findings import SEVERITIES, Lesion, severity_beside
-from bentos.skin.measure import filters
+from bentos.skin.findings import SEVERITIES, Lesion, grey_map, severity_beside
+from bentos.skin import filters
 from bentos.skin.measure.pose import face_coordinates
 from bentos.skin.measure.tuned import Network, sigmoid, softmax, tuned
-from bentos.skin.photo.crop import CROP_SIZE, Crop
-from bentos.skin.photo.zones import FaceMasks
+from bentos.skin.photo.crop import CROP_SIZE
+from bentos.skin.photo.face_parts import raster
+from bentos.skin.photo.view import FaceView
 
 FACTOR = 2  # the crop is reduced by so much: the smallest labelled lesions are still 5 px wide
 SIZE = CROP_SIZE // FACTOR
@@ -36,67 +37,65 @@ PEAK_WIDTH = 5  # px; a peak is the maximum of such a square
 PEAK_FLOOR = 0.02  # of probability; lower peaks are no candidates
 CANDIDATES = 200  # at most, best first; more than any labelled face has lesions
 OVERLAP = 0.3  # intersection over union from which two boxes are one lesion
-SHOWN = 0.2  # confidence from which a candidate is reported as a box
 
 
 @dataclass(frozen=True, slots=True)
 class Acne:
-    """Acne on one crop; lesions, count, severity and severity_confidence as in `LesionsAndWrinkles`."""
+    """Acne on one crop; attributes as in `LesionsAndWrinkles`."""
 
     lesions: list[Lesion]
     count: int
     severity: str
     severity_confidence: float | None
+    acne_map: NDArray[np.uint8]
 
 
-def find(crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_], masks: FaceMasks) -> Acne:
+def find(view: FaceView, lab: NDArray[np.float32]) -> Acne:
     """Lesions, count and severity of one crop.
 
     Args:
-        crop: the crop.
+        view: of the crop.
         lab: float32 (256, 256, 3), `colour.reduced_lab(crop.pixels, blemishes.FACTOR)`.
-        skin: bool (512, 512), of the crop.
-        masks: of the crop.
     """
-    where, rows = pixel_features(crop, lab, skin, masks)
+    where, rows = pixel_features(view, lab)
     if not len(rows):
-        return Acne([], 0, SEVERITIES[0], None)
+        return Acne([], 0, SEVERITIES[0], None, np.zeros((SIZE // 2, SIZE // 2), np.uint8))
     fitted = _fitted()
     logits = fitted.pixels(rows)[:, 0]
-    centres, features = candidates(logits, where, rows)
-    boxes, confidence = place(centres, fitted.boxes(features)), sigmoid(fitted.candidates(features)[:, 0])
-    kept = nms(boxes, confidence, OVERLAP)
-    boxes, confidence = boxes[kept], confidence[kept]
+    boxes, confidence = rated_boxes(logits, where, rows)
     lesions = [
         Lesion((float(x), float(y), float(w), float(h)), round(float(share), 4))
         for (x, y, w, h), share in zip(boxes, confidence, strict=True)
-        if share >= SHOWN
     ]
     face = face_features(logits, confidence)
     count = max(0, round(float(np.expm1(fitted.count(face[None])[0, 0]))))
     severity, chance = severity_beside(count, softmax(fitted.severity(face[None])[0]).tolist())
-    return Acne(lesions, count, severity, chance)
-
-
-def response(crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_], masks: FaceMasks) -> NDArray[np.float32]:
-    """The probability that each pixel is the middle of a lesion, float32 (256, 256), 0..1; arguments as for `find`."""
-    where, rows = pixel_features(crop, lab, skin, masks)
     heat = np.zeros((SIZE, SIZE), np.float32)
-    if len(rows):
-        heat[where] = sigmoid(_fitted().pixels(rows)[:, 0])
-    return heat
+    heat[where] = sigmoid(logits)
+    return Acne(lesions, count, severity, chance, grey_map(filters.downsample(heat, 2)))
 
 
-def pixel_features(
-    crop: Crop, lab: NDArray[np.float32], skin: NDArray[np.bool_], masks: FaceMasks
-) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """The filter bank, on skin.
+def rated_boxes(
+    logits: NDArray[np.float32], where: NDArray[np.bool_], rows: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """All candidates without overlaps: boxes (n, 4) in crop pixels and confidences (n,), best first.
+
+    Arguments as of `candidates`.
+    """
+    fitted = _fitted()
+    centres, features = candidates(logits, where, rows)
+    boxes, confidence = place(centres, fitted.boxes(features)), sigmoid(fitted.candidates(features)[:, 0])
+    kept = nms(boxes, confidence, OVERLAP)
+    return boxes[kept], confidence[kept]
+
+
+def pixel_features(view: FaceView, lab: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """The filter bank, on skin; arguments as of `find`.
 
     Returns:
         (where, rows): bool (256, 256), the pixels of skin; float32 (n, f), their features in reading order.
     """
-    cover = filters.downsample(skin.astype(np.float32), FACTOR)
-    where = cover > 0.5
+    where, cover = view.skin, view.skin.astype(np.float32)
     if not where.any():
         return where, np.empty((0, 0), np.float32)
     channels = np.ascontiguousarray(np.moveaxis(lab, -1, 0))
@@ -114,9 +113,9 @@ def pixel_features(
     maps += list(np.sqrt(filters.gaussian(bands**2, TEXTURE_SCALE)))
     maps += list(levels[-1] - typical[:, None, None])
     maps += [filters.gaussian(cover, sigma) for sigma in SKIN_SCALES]
-    features = masks.features[::FACTOR, ::FACTOR].astype(np.float32)
-    maps.append(filters.gaussian(features, SKIN_SCALES[0]))
-    across, along = face_coordinates(crop, SIZE)
+    features = raster(() if view.parts is None else view.parts.features, SIZE, 1 / FACTOR)
+    maps.append(filters.gaussian(features.astype(np.float32), SKIN_SCALES[0]))
+    across, along = face_coordinates(view.parts, SIZE)
     maps += [across, along, np.abs(across)]
     index = np.flatnonzero(where)
     columns = [values.ravel().take(index) for values in maps]

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bentos.skin.findings import WRINKLE_ZONES
-from bentos.skin.measure import filters
+from bentos.skin.findings import WRINKLE_ZONES, grey_map
+from bentos.skin import filters
 from bentos.skin.measure.pose import face_coordinates, roll
 from bentos.skin.measure.tuned import Network, sigmoid, tuned
-from bentos.skin.photo.crop import CROP_SIZE, Crop
-from bentos.skin.photo.zones import FaceMasks
+from bentos.skin.photo.crop import CROP_SIZE
+from bentos.skin.photo.face_parts import raster
+from bentos.skin.photo.view import FaceView
 
 FACTOR = 2  # the crop is reduced by so much
 CELL = 4  # px at half size; the places of the face are the cells of a grid of 64 × 64
@@ -27,6 +28,7 @@ SCALES = (0.8, 1.4, 2.4)  # px at half size: fine lines to folds
 ANGLES = (0.0, np.pi / 4, np.pi / 2, 3 * np.pi / 4)  # along the line: level, falling outwards, upright, rising
 SHADE_SCALE = 8.0  # px at half size; ridges are measured against the brightness around them
 SHADE_FLOOR = 12.0  # grey levels, so that noise in the dark does not look like contrast
+MOSTLY_SKIN = 0.5  # share of a cell that must be skin
 POOL = 1.0  # cells; over which energy is averaged
 ENERGY_FLOOR = 1e-3  # of contrast; below it there is only noise
 SHARES = (0.01, 0.05)  # of the places: the strongest, which decide, beside the mean
@@ -40,60 +42,52 @@ ZONE_PARTS = {
 
 @dataclass(frozen=True, slots=True)
 class Wrinkles:
-    """Wrinkles on one crop: WRINKLE_ZONES → 0..1, and the probability that the zones are judged correctly."""
+    """Wrinkles on one crop; attributes as in `LesionsAndWrinkles`."""
 
-    zones: dict[str, float]
-    confidence: float | None
+    zones: dict[str, float | None]
+    wrinkle_map: NDArray[np.uint8]
 
 
-def find(crop: Crop, masks: FaceMasks) -> Wrinkles:
-    """The probability of wrinkles in each zone of one crop.
-
-    Args:
-        crop: the crop.
-        masks: of the crop.
-    """
-    where, rows = place_features(crop, masks)
-    if not len(rows):
-        return Wrinkles(dict.fromkeys(WRINKLE_ZONES, 0.0), None)
+def find(view: FaceView) -> Wrinkles:
+    """The probability of wrinkles in each zone of one crop; None for a zone that is not seen."""
+    where, rows = place_features(view)
+    heat = np.zeros((GRID, GRID), np.float32)
+    if not len(rows) or view.parts is None:
+        return Wrinkles(dict.fromkeys(WRINKLE_ZONES), grey_map(heat))
     fitted = _fitted()
-    face = face_features(fitted.places(rows), where, masks)
-    chances = {zone: float(sigmoid(net(face[None])[0, 0])) for zone, net in fitted.zones.items()}
-    sure = float(np.mean([max(chance, 1 - chance) for chance in chances.values()]))
-    # Without key points the zones are not known; that case was not measured.
-    return Wrinkles(
-        {zone: round(chance, 4) for zone, chance in chances.items()},
-        round(sure, 4) if crop.keypoints is not None else None,
-    )
+    logits = fitted.places(rows)
+    heat[where] = sigmoid(logits).max(axis=1)
+    face = face_features(logits, where, view)
+    chances = {
+        zone: round(float(sigmoid(net(face[None])[0, 0])), 4) if seen_parts(view, zone) else None
+        for zone, net in fitted.zones.items()
+    }
+    return Wrinkles(chances, grey_map(heat))
 
 
-def response(crop: Crop, masks: FaceMasks) -> dict[str, NDArray[np.float32]]:
-    """WRINKLE_ZONES → float32 (64, 64), 0..1: the probability that a place shows a wrinkle of that zone."""
-    where, rows = place_features(crop, masks)
-    maps = np.zeros((len(WRINKLE_ZONES), GRID, GRID), np.float32)
-    if len(rows):
-        maps[:, where] = sigmoid(_fitted().places(rows)).T
-    return dict(zip(WRINKLE_ZONES, maps, strict=True))
+def seen_parts(view: FaceView, zone: str) -> list[str]:
+    """The parts of a wrinkle zone that are seen."""
+    return [part for part in ZONE_PARTS[zone] if part not in view.unseen]
 
 
-def place_features(crop: Crop, masks: FaceMasks) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+def place_features(view: FaceView) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """The features of each place of the face.
 
     Returns:
         (where, rows): bool (64, 64), the places on the face; float32 (n, f), their features in reading order.
     """
-    where = _shown(crop) & _at_cells(masks.wide_oval)
+    where = filters.downsample(view.skin.astype(np.float32), CELL) > MOSTLY_SKIN
     if not where.any():
         return where, np.empty((0, 0), np.float32)
-    grey = filters.downsample(np.asarray(Image.fromarray(crop.pixels).convert("L"), np.float32), FACTOR)
+    grey = filters.downsample(np.asarray(Image.fromarray(view.crop.pixels).convert("L"), np.float32), FACTOR)
     shade = filters.gaussian(grey, SHADE_SCALE) + np.float32(SHADE_FLOOR)
     contrast = grey / shade
-    across, along = face_coordinates(crop, GRID)
+    across, along = face_coordinates(view.parts, GRID)
     mirrored = across < 0
     maps: list[NDArray[np.float32]] = []
     for sigma in SCALES:
         curvature = filters.hessian(contrast, sigma)
-        energies = _energies(curvature, roll(crop))
+        energies = _energies(curvature, roll(view.parts))
         # On the person's right side falling and rising lines are swapped, so that both sides have the same features.
         energies[[1, 3]] = np.where(mirrored[None], energies[[3, 1]], energies[[1, 3]])
         energies[[5, 7]] = np.where(mirrored[None], energies[[7, 5]], energies[[5, 7]])
@@ -102,10 +96,11 @@ def place_features(crop: Crop, masks: FaceMasks) -> tuple[NDArray[np.bool_], NDA
         maps += [*(logs - typical), np.full((GRID, GRID), typical, np.float32)]
     busy = filters.downsample((contrast - filters.gaussian(contrast, 3.0)) ** 2, CELL)
     light = filters.downsample(shade, CELL)
+    features = raster(() if view.parts is None else view.parts.features, GRID, 1 / (FACTOR * CELL))
     maps += [
         np.log(np.sqrt(filters.gaussian(busy, POOL)) + np.float32(ENERGY_FLOOR)),
         np.log(light / np.median(light[where])),
-        filters.gaussian(_at_cells(masks.features).astype(np.float32), POOL),
+        filters.gaussian(features.astype(np.float32), POOL),
         across,
         np.abs(across),
         along,
@@ -113,17 +108,18 @@ def place_features(crop: Crop, masks: FaceMasks) -> tuple[NDArray[np.bool_], NDA
     return where, np.stack([values[where] for values in maps], axis=1).astype(np.float32)
 
 
-def face_features(logits: NDArray[np.float32], where: NDArray[np.bool_], masks: FaceMasks) -> NDArray[np.float32]:
+def face_features(logits: NDArray[np.float32], where: NDArray[np.bool_], view: FaceView) -> NDArray[np.float32]:
     """The features that the zones are rated on, float32 (f,): the strongest places and the mean of each, as logits.
 
     Args:
         logits: float32 (n, 4), of the places on the face, one column per WRINKLE_ZONES.
         where: bool (64, 64).
-        masks: of the crop.
+        view: of the crop, with the parts of a face.
     """
     values_by_zone: list[float] = []
     for column, zone in enumerate(WRINKLE_ZONES):
-        own = np.logical_or.reduce([_at_cells(masks.zones[part]) for part in ZONE_PARTS[zone]])
+        outlines = [] if view.parts is None else [(view.parts.zones[part], 0.0) for part in seen_parts(view, zone)]
+        own = raster(outlines, GRID, 1 / (FACTOR * CELL))
         chances = sigmoid(logits[:, column])
         inside = chances[own[where]]
         values = np.sort(chances)[::-1]
@@ -143,21 +139,6 @@ def _energies(curvature: tuple[NDArray[np.float32], ...], turn: float) -> NDArra
     tallest = np.maximum.reduce([responses[:, row::CELL] for row in range(CELL)])
     tallest = np.maximum.reduce([tallest[:, :, column::CELL] for column in range(CELL)])
     return filters.gaussian(np.concatenate([filters.downsample(responses, CELL), tallest]), POOL)
-
-
-def _at_cells(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """A crop mask at the centres of the cells, (64, 64)."""
-    side = FACTOR * CELL
-    return mask[side // 2 :: side, side // 2 :: side]
-
-
-def _shown(crop: Crop) -> NDArray[np.bool_]:
-    """Cells that lie wholly in the photo, bool (64, 64)."""
-    side = FACTOR * CELL
-    x0, y0, x1, y1 = crop.valid
-    shown = np.zeros((GRID, GRID), dtype=np.bool_)
-    shown[-(-y0 // side) : y1 // side, -(-x0 // side) : x1 // side] = True
-    return shown
 
 
 @dataclass(frozen=True, slots=True)

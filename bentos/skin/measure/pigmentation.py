@@ -8,8 +8,18 @@ affects it too, but changes slowly over the face, or is as narrow as a wrinkle: 
 import numpy as np
 
 from bentos.skin.findings import Graded
-from bentos.skin.measure.filters import downsample, masked_gaussian
-from bentos.skin.measure.surface import DENSITY, MIN_SKIN_PIXELS, STEP, Curve, Map, Surface, grade, ramp, surroundings
+from bentos.skin.filters import downsample, masked_gaussian
+from bentos.skin.measure.surface import (
+    DENSITY,
+    MIN_SKIN_PIXELS,
+    STEP,
+    Curve,
+    Surface,
+    grade,
+    ramp,
+    surroundings,
+    unmeasured,
+)
 
 FINE, BROAD = 2.5, 11.0  # px; patches between pores and the shape of the face
 START, FULL = 1.5, 9.0  # density above that of the surroundings: a patch counts from the first, fully from the second
@@ -21,17 +31,11 @@ SHADE = 0.05  # weight of a dark patch that is not brown; black and white photos
 CURVE = Curve(0.0036, 0.0351)  # 5th and 95th percentile of 565 faces of ACNE04 train and wrinkles train
 
 
-def pigmentation(surface: Surface) -> tuple[Graded, Map]:
-    """Pigmented patches: grade and map.
-
-    Returns:
-        The grade; a zone that shows too little skin takes the whole face's value.
-        float32 (256, 256), 0..1, 0 outside the skin.
-    """
+def pigmentation(surface: Surface) -> Graded:
+    """Pigmented patches."""
     where = surface.inner
     if np.count_nonzero(where) < MIN_SKIN_PIXELS:
-        nothing = np.zeros(where.shape, np.float32)
-        return grade(nothing, where, surface, CURVE), nothing
+        return unmeasured()
     red = downsample(surface.density, STEP)
     brown = downsample(DENSITY[surface.pixels[..., 2]], STEP) - red
     dark = masked_gaussian(red, where, FINE)
@@ -41,4 +45,4 @@ def pigmentation(surface: Surface) -> tuple[Graded, Map]:
     browner = masked_gaussian(brown, where, FINE) - surroundings(brown, dull, BROAD)
     pigment = ramp(browner / np.maximum(darker, START), *BROWNER)
     degree = ramp(darker, START, FULL) * (SHADE + (1 - SHADE) * pigment) * where
-    return grade(degree, where, surface, CURVE), degree
+    return grade(degree, where, surface, CURVE)

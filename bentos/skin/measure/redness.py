@@ -8,8 +8,8 @@ together; blood raises a* alone (Stamatas et al., Pigment Cell Research, 2004). 
 import numpy as np
 
 from bentos.skin.findings import Graded
-from bentos.skin.measure.filters import gaussian
-from bentos.skin.measure.surface import MIN_SKIN_PIXELS, Curve, Map, Surface, grade, ramp
+from bentos.skin.filters import gaussian
+from bentos.skin.measure.surface import MIN_SKIN_PIXELS, Curve, Surface, grade, ramp, unmeasured
 
 REFERENCE_LIGHTNESS = 65.0  # L* to which a* and b* are scaled
 LIGHTNESS_MIN = 15.0  # below it a* is noise
@@ -25,17 +25,11 @@ SMOOTH = 1.0  # px; JPEG keeps colour at half resolution
 CURVE = Curve(0.0095, 0.23)  # 5th and 95th percentile of 565 faces of ACNE04 train and wrinkles train
 
 
-def redness(surface: Surface) -> tuple[Graded, Map]:
-    """Redness of the skin: grade and map.
-
-    Returns:
-        The grade; a zone that shows too little skin takes the whole face's value.
-        float32 (256, 256), 0..1, 0 outside the skin.
-    """
+def redness(surface: Surface) -> Graded:
+    """Redness of the skin."""
     skin, lightness = surface.skin, surface.lab[..., 0]
     if np.count_nonzero(skin) < MIN_SKIN_PIXELS:
-        nothing = np.zeros(skin.shape, np.float32)
-        return grade(nothing, skin, surface, CURVE), nothing
+        return unmeasured()
     scale = np.float32(REFERENCE_LIGHTNESS + 16) / (np.maximum(lightness, np.float32(LIGHTNESS_MIN)) + np.float32(16))
     a, b = gaussian(np.stack([surface.lab[..., 1] * scale, surface.lab[..., 2] * scale]), SMOOTH)
     usual_light, usual_a, usual_b = (float(np.median(channel[skin])) for channel in (lightness, a, b))
@@ -47,4 +41,4 @@ def redness(surface: Surface) -> tuple[Graded, Map]:
     calm = min(float(np.percentile(index[matte], CALM_PERCENTILE)), CALM_LIMIT)
     lit = ramp(lightness - np.float32(usual_light), *SHADOW)
     degree = ramp(index - np.float32(calm), START, FULL) * lit * matte
-    return grade(degree, skin, surface, CURVE), degree
+    return grade(degree, skin, surface, CURVE)

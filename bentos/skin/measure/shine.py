@@ -9,37 +9,29 @@ affects.
 import numpy as np
 
 from bentos.skin.findings import Graded
-from bentos.skin.measure.filters import gaussian
-from bentos.skin.measure.surface import MIN_SKIN_PIXELS, Curve, Map, Surface, grade, ramp, surroundings
+from bentos.skin.filters import gaussian
+from bentos.skin.measure.surface import MIN_SKIN_PIXELS, Curve, Surface, grade, ramp, surroundings, unmeasured
 
 BROAD = 28.0  # px; wider than a highlight, narrower than the face
 BRIGHTER = (1.0, 8.0)  # L* above the surroundings: a highlight from the first, a full one from the second
 PALER = (0.1, 0.6)  # loss of b*, as a share of the face's usual: shine from the first, fully from the second
 USUAL = 60.0  # percentile of b* taken as usual: the median of a shiny face is pale already
 COLOURLESS = 4.0  # b* below which a photo is black and white, and paleness means nothing
-BRIGHTER_IN_GREY = (6.0, 24.0)  # L* above the surroundings, for such photos
 LIGHTNESS_MIN = 15.0  # below it b* is noise
 SMOOTH = 1.0  # px
 CURVE = Curve(0.023, 0.18)  # 5th and 95th percentile of 565 faces of ACNE04 train and wrinkles train
 
 
-def shine(surface: Surface) -> tuple[Graded, Map]:
-    """Shine of the skin: grade and map.
-
-    Returns:
-        The grade; a zone that shows too little skin takes the whole face's value.
-        float32 (256, 256), 0..1, 0 outside the skin.
-    """
+def shine(surface: Surface) -> Graded:
+    """Shine of the skin."""
     skin = surface.skin
     if np.count_nonzero(skin) < MIN_SKIN_PIXELS:
-        nothing = np.zeros(skin.shape, np.float32)
-        return grade(nothing, skin, surface, CURVE), nothing
+        return unmeasured()
     lightness, b = gaussian(np.ascontiguousarray(np.moveaxis(surface.lab[..., ::2], -1, 0)), SMOOTH)
     excess = lightness - surroundings(lightness, skin, BROAD)
     yellow = b * (np.float32(81) / (np.maximum(lightness, np.float32(LIGHTNESS_MIN)) + np.float32(16)))
     usual = float(np.percentile(yellow[skin], USUAL))
-    if usual > COLOURLESS:
-        degree = ramp(excess, *BRIGHTER) * ramp(1 - yellow / np.float32(usual), *PALER) * skin
-    else:
-        degree = ramp(excess, *BRIGHTER_IN_GREY) * skin
-    return grade(degree, skin, surface, CURVE), degree
+    if usual <= COLOURLESS:
+        return unmeasured()
+    degree = ramp(excess, *BRIGHTER) * ramp(1 - yellow / np.float32(usual), *PALER) * skin
+    return grade(degree, skin, surface, CURVE)

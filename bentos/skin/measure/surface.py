@@ -5,26 +5,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bentos.skin.findings import COLOUR_ZONES, Graded
+from bentos.skin.findings import COLOUR_ZONES, Graded, grey_map
 from bentos.skin.measure.colour import LINEAR, reduced_lab
-from bentos.skin.measure.filters import box_mean, downsample, gaussian, local_max, masked_gaussian, upsample
-from bentos.skin.photo.crop import CROP_SIZE, Crop
-from bentos.skin.photo.zones import FaceMasks
+from bentos.skin.filters import box_mean, downsample, gaussian, upsample
+from bentos.skin.photo.crop import CROP_SIZE
+from bentos.skin.photo.face_parts import raster
+from bentos.skin.photo.view import FaceView
 
 STEP = 2  # crop pixels per map pixel; colour, unlike texture, has no detail below that
 SIZE = CROP_SIZE // STEP
-MIN_SKIN_PIXELS = 200  # map pixels of skin (0.3 %); with fewer, every score is 0
-ENOUGH_IN_ZONE = 60  # map pixels
+MIN_SKIN_PIXELS = 200  # map pixels of skin (0.3 %); with fewer, nothing is measured
+ENOUGH_IN_ZONE = 20  # map pixels
 PLANE_STEP = 4  # map px; planes are fitted to means of such squares
 # A hundred times the optical density, -log10 of reflectance, by 8-bit code: 30 is half the light. The floor keeps the
 # noise of the dark from having more weight than the light.
 DENSITY = (-100 * np.log10(LINEAR + 0.01)).astype(np.float32)
-DARKER = 14.0  # density above the face's median from which skin may be hair or shade; melasma reaches about 10
-UNEVEN, UNEVEN_LIMIT = 2.0, 10.0  # mean contrast of neighbours there; and the maximum of one pixel
-GROWTH_STEPS = 24  # px at 128; from the border of the skin inwards
 BORDER = 11  # px; side of the square that must be skin
 RIDGE_PENALTY = 0.1  # of the weight, in units of sigma²
-ENOUGH_OF_ZONE = 0.2  # share of the zone that must show skin
 
 Map = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -38,10 +35,10 @@ class Surface:
         pixels: uint8 (512, 512, 3), sRGB.
         density: float32 (512, 512), optical density of the red channel, DENSITY.
         lab: float32 (256, 256, 3), CIELAB.
-        skin: bool (256, 256), of the face alone: ears and neck, which are often redder and darker, and skin under
-            hair or shade are left out.
+        skin: bool (256, 256), of the face alone: ears and neck, which are often redder and darker, are left out.
         inner: bool (256, 256), skin that is not near its border, where hair, brows and lips would be measured too.
-        zones: COLOUR_ZONES → bool (256, 256), the whole zone, skin or not.
+        zones: bool (256, 256) of each of COLOUR_ZONES that is seen, the whole zone, skin or not; empty without a face.
+        judged: bool (256, 256), where scores are measured: the zones, or everything without a face.
     """
 
     pixels: NDArray[np.uint8]
@@ -50,6 +47,7 @@ class Surface:
     skin: Mask
     inner: Mask
     zones: dict[str, Mask]
+    judged: Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,58 +69,31 @@ class Curve:
         return float(-np.expm1(-at_high * (max(raw, 0.0) / self.high) ** shape))
 
 
-def prepare(crop: Crop, skin: Mask, masks: FaceMasks) -> Surface:
-    """The surface of a crop.
-
-    Args:
-        crop: the crop.
-        skin: bool (512, 512), of the crop.
-        masks: of the crop.
-    """
-    density = DENSITY[crop.pixels[..., 0]]
-    coarse = halved(skin & masks.wide_oval)
-    if np.count_nonzero(coarse) < MIN_SKIN_PIXELS:  # key points that miss the face
-        coarse = halved(skin)
-    clear = coarse & ~_hair_and_shade(downsample(density, 2 * STEP), coarse)
-    if np.count_nonzero(clear) >= MIN_SKIN_PIXELS:
-        coarse = clear
+def prepare(view: FaceView) -> Surface:
+    """The surface of a crop."""
+    pixels, skin = view.crop.pixels, view.skin
+    zones = {}
+    if view.parts is not None:
+        seen = [name for name in COLOUR_ZONES if name not in view.unseen]
+        zones = {name: raster([(view.parts.zones[name], 0.0)], SIZE, 1 / STEP) for name in seen}
     return Surface(
-        pixels=crop.pixels,
-        density=density,
-        lab=reduced_lab(crop.pixels, STEP),
-        skin=coarse,
-        inner=eroded(coarse, BORDER),
-        zones={name: masks.zones[name][::STEP, ::STEP] for name in COLOUR_ZONES},
+        pixels=pixels,
+        density=DENSITY[pixels[..., 0]],
+        lab=reduced_lab(pixels, STEP),
+        skin=skin,
+        inner=eroded(skin, BORDER),
+        zones=zones,
+        judged=np.logical_or.reduce([*zones.values(), np.full(skin.shape, view.parts is None)]),
     )
 
 
-def _hair_and_shade(density: Map, skin: Mask) -> Mask:
-    """Fringes, beards, brows and the shaded rim, which have the colour of skin: dark, uneven, and at its border.
-
-    Args:
-        density: float32 (128, 128).
-        skin: bool (256, 256).
-
-    Returns:
-        bool (256, 256).
-    """
-    cover = downsample(skin.astype(np.float32), 2)
-    known = cover > 0.5
-    if np.count_nonzero(known) < MIN_SKIN_PIXELS // 4:
-        return np.zeros_like(skin)
-    level = masked_gaussian(density, known, 2.5)
-    uneven = masked_gaussian(np.minimum(np.abs(density - gaussian(density, 1.5)), UNEVEN_LIMIT), known, 2.5)
-    suspect = known & (level > np.median(density[known]) + DARKER) & (uneven > UNEVEN)
-    region = suspect & (box_mean(known.astype(np.float32), 5) < 0.999)
-    for _ in range(GROWTH_STEPS):
-        region = (local_max(region.astype(np.float32), 3) > 0) & suspect
-    return np.asarray(region.repeat(2, axis=0).repeat(2, axis=1))
+def unmeasured() -> Graded:
+    """What is not judged."""
+    return Graded(None, dict.fromkeys(COLOUR_ZONES), np.zeros((SIZE // 2, SIZE // 2), np.uint8))
 
 
 def grade(degree: Map, where: Mask, surface: Surface, curve: Curve) -> Graded:
-    """Score of a map: its mean over the skin, whole and by zone, on the curve.
-
-    A zone that shows too little skin takes the whole face's value; without skin at all everything is 0.
+    """Score of a map: its mean over the zones that are seen, and over each of them, on the curve.
 
     Args:
         degree: float32 (256, 256), 0 (not at all) to 1.
@@ -130,15 +101,14 @@ def grade(degree: Map, where: Mask, surface: Surface, curve: Curve) -> Graded:
         surface: of the crop.
         curve: raw measure → 0..1.
     """
-    if np.count_nonzero(where) < MIN_SKIN_PIXELS:
-        return Graded(0.0, dict.fromkeys(COLOUR_ZONES, 0.0))
-    whole = curve(float(degree[where].mean()))
-    values = {}
+    judged = where & surface.judged
+    if np.count_nonzero(judged) < MIN_SKIN_PIXELS:
+        return unmeasured()
+    values: dict[str, float | None] = dict.fromkeys(COLOUR_ZONES)
     for name, zone in surface.zones.items():
         pixels = degree[zone & where]
-        enough = max(ENOUGH_IN_ZONE, ENOUGH_OF_ZONE * np.count_nonzero(zone))
-        values[name] = curve(float(pixels.mean())) if pixels.size >= enough else whole
-    return Graded(100.0 * whole, values)
+        values[name] = curve(float(pixels.mean())) if pixels.size >= ENOUGH_IN_ZONE else None
+    return Graded(100.0 * curve(float(degree[judged].mean())), values, grey_map(downsample(degree, 2)))
 
 
 def ramp(values: Map, start: float, full: float) -> Map:
@@ -177,12 +147,6 @@ def surroundings(image: Map, weight: Mask | Map, sigma: float) -> Map:
     near = w > 1e-3
     height = np.where(near, above / np.where(near, below, 1.0), 0.0)
     return upsample(height.astype(np.float32), PLANE_STEP, image.shape)
-
-
-def halved(mask: Mask) -> Mask:
-    """(512, 512) → (256, 256): True where all four pixels are True."""
-    rows = mask[::STEP] & mask[1::STEP]
-    return rows[:, ::STEP] & rows[:, 1::STEP]
 
 
 def eroded(mask: Mask, width: int) -> Mask:

@@ -9,8 +9,18 @@ from itertools import pairwise
 import numpy as np
 
 from bentos.skin.findings import Graded
-from bentos.skin.measure.filters import box_mean, downsample, gaussian, masked_gaussian
-from bentos.skin.measure.surface import MIN_SKIN_PIXELS, STEP, Curve, Map, Surface, eroded, grade, ramp, surroundings
+from bentos.skin.filters import box_mean, downsample, gaussian, masked_gaussian
+from bentos.skin.measure.surface import (
+    MIN_SKIN_PIXELS,
+    STEP,
+    Curve,
+    Surface,
+    eroded,
+    grade,
+    ramp,
+    surroundings,
+    unmeasured,
+)
 
 SIGMAS = (1.0, 2.0, 4.0)  # crop px; differences of neighbours are the bands
 SMOOTH = 4.0  # map px, over which contrast is taken
@@ -22,17 +32,11 @@ MARGIN = 9  # map px; the square around a pixel that must be free of hair and bo
 CURVE = Curve(0.035, 0.436)  # 5th and 95th percentile of 565 faces of ACNE04 train and wrinkles train
 
 
-def texture(surface: Surface) -> tuple[Graded, Map]:
-    """Roughness of the skin: grade and map.
-
-    Returns:
-        The grade; a zone that shows too little skin takes the whole face's value.
-        float32 (256, 256), 0..1, 0 outside the skin.
-    """
+def texture(surface: Surface) -> Graded:
+    """Roughness of the skin."""
     where = eroded(surface.skin & (surface.lab[..., 0] > LIGHTNESS_MIN), MARGIN)
     if np.count_nonzero(where) < MIN_SKIN_PIXELS:
-        nothing = np.zeros(where.shape, np.float32)
-        return grade(nothing, where, surface, CURVE), nothing
+        return unmeasured()
     levels = [gaussian(surface.density, sigma) for sigma in SIGMAS]
     coarse = downsample(levels[-1], STEP)
     hair = coarse - surroundings(coarse, where, BROAD) > HAIR
@@ -44,4 +48,4 @@ def texture(surface: Surface) -> tuple[Graded, Map]:
         energy += np.square(np.clip(fine - broad, -LIMIT, LIMIT))
     contrast = np.sqrt(masked_gaussian(downsample(energy, STEP), where, SMOOTH))
     degree = ramp(contrast, START, FULL) * where
-    return grade(degree, where, surface, CURVE), degree
+    return grade(degree, where, surface, CURVE)

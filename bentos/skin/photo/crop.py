@@ -29,21 +29,22 @@ class Crop:
         pixels: uint8 (512, 512, 3), sRGB. What lies beyond the photo is mid-grey (127).
         to_photo: float64 (2, 3), affine that takes (x, y, 1) in crop pixels to pixels of the upright photo.
         valid: (x0, y0, x1, y1) in crop pixels, half-open: the part that shows the photo.
-        keypoints: float32 (6, 2) in crop pixels, in the order of `Face.keypoints`; None where no face was found.
+        landmarks: float32 (468, 3) in crop pixels, as of `Landmarks.points`; None without a face or without its landmarks.
     """
 
     pixels: NDArray[np.uint8]
     to_photo: NDArray[np.float64]
     valid: tuple[int, int, int, int]
-    keypoints: NDArray[np.float32] | None
+    landmarks: NDArray[np.float32] | None
 
 
-def cut(photo: Photo, face: Face | None) -> Crop:
+def cut(photo: Photo, face: Face | None, landmarks: NDArray[np.float32] | None = None) -> Crop:
     """Cut the square around the face, or the whole photo where there is none, at 512×512.
 
     Args:
         photo: upright photo; its pixels may be fewer than its width × height.
         face: in pixels of the upright photo, or None.
+        landmarks: float32 (468, 3) of the face, in pixels of the upright photo, or None.
     """
     left, top, side = _square(photo, face)
     step = side / CROP_SIZE  # photo pixels per crop pixel
@@ -53,8 +54,20 @@ def cut(photo: Photo, face: Face | None) -> Crop:
     region = (left + x0 * step, top + y0 * step, left + x1 * step, top + y1 * step)
     pixels[y0:y1, x0:x1] = _resample(photo, region, (x1 - x0, y1 - y0))
     to_photo = np.array([[step, 0.0, left], [0.0, step, top]], dtype=np.float64)
-    keypoints = None if face is None else points_to_crop(to_photo, face.keypoints).astype(np.float32)
-    return Crop(pixels, to_photo, (x0, y0, x1, y1), keypoints)
+    return Crop(pixels, to_photo, (x0, y0, x1, y1), landmarks_to_crop(to_photo, landmarks))
+
+
+def landmarks_to_crop(
+    to_photo: NDArray[np.float64], landmarks: NDArray[np.float32] | None
+) -> NDArray[np.float32] | None:
+    """Landmarks (n, 3) in photo pixels, or None → in crop pixels; depth is scaled like the rest."""
+    if landmarks is None:
+        return None
+    scale = np.sqrt(abs(np.linalg.det(to_photo[:, :2])))
+    placed = points_to_crop(to_photo, landmarks[:, :2])
+    moved = np.column_stack([placed, landmarks[:, 2] / scale]).astype(np.float32)
+    moved.setflags(write=False)
+    return moved
 
 
 def points_to_photo(crop: Crop | NDArray[np.float64], points: ArrayLike) -> NDArray[np.float64]:

@@ -15,9 +15,7 @@ BELOW = {21: 71, 54: 68, 103: 104, 67: 69, 109: 108, 10: 151, 338: 337, 297: 299
 RAISED = 1.0  # of that distance; 94 % of frontal faces keep it below the hairline
 
 ZONE_POINTS: dict[str, tuple[int, ...]] = {
-    "forehead": (
-        *(63, 68, 54, 103, 67, 109, 10, 338, 297, 332, 284, 298, 293, 334, 296, 336, 9, 107, 66, 105),
-    ),
+    "forehead": (*(63, 68, 54, 103, 67, 109, 10, 338, 297, 332, 284, 298, 293, 334, 296, 336, 9, 107, 66, 105),),
     "crows_feet_left": (264, 345, 346, 347, 448, 261, 446, 353, 383, 368),
     "crows_feet_right": (139, 156, 124, 226, 31, 228, 118, 117, 116, 34),
     "frown": (108, 151, 337, 336, 285, 417, 351, 6, 122, 193, 55, 107),
@@ -130,9 +128,7 @@ def convex_hull(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([*chains[0], *chains[1]], dtype=np.float64)
 
 
-def raster(
-    outlines: Iterable[tuple[NDArray[np.float64], float]], size: int, scale: float = 1.0
-) -> NDArray[np.bool_]:
+def raster(outlines: Iterable[tuple[NDArray[np.float64], float]], size: int, scale: float = 1.0) -> NDArray[np.bool_]:
     """Outlines as one mask.
 
     Args:

@@ -99,11 +99,13 @@ class FaceReader:
         if best.degrees and small is not photo:
             best = self._look(photo, best.degrees)
         back = from_turned(photo, best.degrees)
-        crop = cut(best.photo, best.faces[0] if best.faces else None)
+        landmarks = best.landmarks
+        if landmarks is not None and landmarks.presence < PRESENT:
+            landmarks = None
+        crop = cut(best.photo, best.faces[0] if best.faces else None, None if landmarks is None else landmarks.points)
         crop = replace(crop, to_photo=_composed(back, crop.to_photo))
         faces = [_moved(face, back) for face in best.faces]
-        landmarks = best.landmarks
-        if landmarks is None or landmarks.presence < PRESENT:
+        if landmarks is None:
             return PhotoFaces(faces, None, best.degrees, crop)
         points = landmarks.points.copy()
         points[:, :2] = landmarks.points[:, :2] @ back[:, :2].T + back[:, 2]

@@ -1,8 +1,8 @@
 """Finds the pixels that show skin.
 
 Colour is measured as log luma and chroma over luma (Cr/Y, Cb/Y of JPEG's YCbCr): a brighter or dimmer light moves only
-the first. With a face, its cheeks, nose and forehead give the colour of its skin in this light, and its outline
-limits where skin may be; without a face, the range of skin colours under daylight and lamps is used.
+the first. On a face, its own cheeks, nose and forehead give the colour of its skin in this light, and its landmarks
+limit where skin may be; without a face, the range of skin colours under daylight and lamps is used.
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from bentos.skin.filters import box_mean
 from bentos.skin.photo.crop import CROP_SIZE, Crop
-from bentos.skin.photo.zones import FaceMasks
+from bentos.skin.photo.face_parts import FaceParts, raster
 
-WORKING_SIZE = 128  # px; skin forms regions, for which a sixteenth of the pixels is enough
+SIZE = CROP_SIZE // 2  # px; of the masks
+WORKING_SIZE = 128  # px; skin forms regions, for which a quarter of the pixels is enough
 STEP = CROP_SIZE // WORKING_SIZE
 SEED_ZONES = ("forehead", "cheek_left", "cheek_right", "nose")  # not the chin: beards
-MUCH = 0.25  # of a faceless photo: from here on its plausible pixels give a colour model of skin
 SEEDS_NEEDED = 60  # working pixels; fewer do not give a colour model
+MUCH = 0.25  # of a faceless photo: from here on its plausible pixels give a colour model of skin
+GROWN = 0.05  # of the face's width: skin beyond its outline by so much is the face's
 
 # Skin of 1st to 99th percentile over 530 faces of ACNE04 and the wrinkle photos, lamplight included, widened by a
 # fifth; the ratio, the 96th percentile, keeps wood out (oak, pine: 1.34), which is yellower for its redness.
@@ -32,10 +35,13 @@ LUMA_FLOOR = 8.0  # added to the luma that chroma is divided by, so that noise i
 SPREAD_FLOOR = np.array([0.25, 0.03, 0.03])
 NEAR_ON_FACE = 3.5  # Mahalanobis distance, in chroma, from the seeds: on the face
 DARKEST, BRIGHTEST = -1.5, 1.2  # log luma from the seeds' median: shaded cheek, specular highlight
-# Beside the outline (jaw, temples, ears) background may look like skin: nearer colours only, up to an edge.
-NEAR_BESIDE = 0.07  # distance in chroma
-LIGHT_BESIDE = 0.8  # distance in log luma
-EDGE = 0.22  # step in log luma between neighbouring working pixels
+# Beyond the outline (jaw, temples) background may look like skin: nearer colours only.
+NEAR_BEYOND = 0.05  # distance in chroma
+LIGHT_BEYOND = 0.6  # distance in log luma
+# Hair, beards and brows have the colour of skin, but are dark, and uneven from pixel to pixel.
+DARK_HAIR = -0.35  # log luma from the seeds' median
+UNEVEN_HAIR = 0.05  # mean contrast of neighbours, in log luma
+UNEVEN_LIMIT = 0.25  # the maximum that one pixel adds
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,35 +59,46 @@ class _Model:
         return np.asarray(np.sqrt(rr * red**2 + 2 * rb * red * blue + bb * blue**2), dtype=np.float64)
 
 
-def skin_mask(crop: Crop, masks: FaceMasks) -> NDArray[np.bool_]:
-    """Skin, bool (512, 512); False on eyes, brows, nostrils, lips, hair, background and padding.
+def skin_mask(crop: Crop, parts: FaceParts | None) -> NDArray[np.bool_]:
+    """Skin, bool (256, 256), read-only; False on eyes, brows, nostrils, lips, hair, cloth, background and padding.
 
-    With a face in the crop: what has the colour of its skin, on the face and next to it. Without: whatever has a
-    colour that skin can have.
+    With a face: what has the colour of its skin, on the face. Without: whatever has a colour that skin can have.
 
     Args:
         crop: the crop.
-        masks: of the crop.
+        parts: of the face, in crop pixels; None without landmarks.
     """
-    shown = masks.shown
     colour = _colour(np.asarray(Image.fromarray(crop.pixels).reduce(STEP)))
-    if crop.keypoints is None:
-        coarse = _anywhere(colour, _small(shown))
-        features = ~shown
-    else:
-        features = masks.features
-        coarse = _on_face(colour, masks, _small(shown & ~features))
+    shown = shown_mask(crop)
+    allowed = shown if parts is None else shown & face_mask(parts)
+    small = allowed[:: STEP // 2, :: STEP // 2]
+    coarse = _anywhere(colour, small) if parts is None else _on_face(colour, parts, small)
     # Closing fills lesions, highlights and hairs; the majority of 5×5 removes specks.
     closed = ~_widened(~_widened(coarse, 2), 2)
     mask = Image.fromarray(closed.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(2))
-    fine = np.asarray(mask.resize((CROP_SIZE, CROP_SIZE), Image.Resampling.BILINEAR)) > 127
-    return np.asarray(fine & shown & ~features, dtype=np.bool_)
+    fine = np.asarray(mask.resize((SIZE, SIZE), Image.Resampling.BILINEAR)) > 127
+    skin = np.asarray(fine & allowed, dtype=np.bool_)
+    skin.setflags(write=False)
+    return skin
+
+
+def shown_mask(crop: Crop) -> NDArray[np.bool_]:
+    """What shows the photo, bool (256, 256); the rest is padding."""
+    shown = np.zeros((SIZE, SIZE), dtype=np.bool_)
+    x0, y0, x1, y1 = crop.valid
+    shown[-(-y0 // 2) : y1 // 2, -(-x0 // 2) : x1 // 2] = True
+    return shown
+
+
+def face_mask(parts: FaceParts) -> NDArray[np.bool_]:
+    """The face without eyes, brows, lips and nostrils, bool (256, 256): its outline grown by GROWN of its width."""
+    rim = GROWN * float(np.ptp(parts.outline[:, 0]))
+    return np.asarray(raster([(parts.outline, rim)], SIZE, 0.5) & ~raster(parts.features, SIZE, 0.5), dtype=np.bool_)
 
 
 def skin_share(mask: NDArray[np.bool_], crop: Crop) -> float:
     """Skin pixels over the pixels that show the photo, 0..1."""
-    x0, y0, x1, y1 = crop.valid
-    return float(np.count_nonzero(mask[y0:y1, x0:x1]) / max((x1 - x0) * (y1 - y0), 1))
+    return float(np.count_nonzero(mask) / max(np.count_nonzero(shown_mask(crop)), 1))
 
 
 def _colour(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -112,18 +129,31 @@ def _anywhere(colour: NDArray[np.float32], shown: NDArray[np.bool_]) -> NDArray[
     return np.asarray((likely | near) & shown, dtype=np.bool_)
 
 
-def _on_face(colour: NDArray[np.float32], masks: FaceMasks, allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _on_face(colour: NDArray[np.float32], parts: FaceParts, allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Skin of the face in the crop."""
-    face = _small(masks.oval) & allowed
-    seeds = np.logical_or.reduce([_small(masks.zones[name]) for name in SEED_ZONES]) & face
+    uneven = _unevenness(colour[..., 0])
+    zones = raster([(parts.zones[name], 0.0) for name in SEED_ZONES], WORKING_SIZE, 1 / STEP) & allowed
+    seeds = zones & _plausible(colour)
+    if np.count_nonzero(seeds) < SEEDS_NEEDED:  # another light, or no colour
+        seeds = zones
+    smooth = seeds & (uneven < UNEVEN_HAIR)
+    if np.count_nonzero(smooth) >= SEEDS_NEEDED:
+        seeds = smooth
     if np.count_nonzero(seeds) < SEEDS_NEEDED:
-        return np.asarray(_plausible(colour) & face, dtype=np.bool_)
+        return np.asarray(_plausible(colour) & allowed, dtype=np.bool_)
     model = _model(colour[seeds])
     distance, light = model.distance(colour), colour[..., 0] - model.luma
-    skin = face & (distance < NEAR_ON_FACE) & (light > DARKEST) & (light < BRIGHTEST)
-    near = np.hypot(*np.moveaxis(colour[..., 1:] - model.chroma, -1, 0)) < NEAR_BESIDE
-    beside = _small(masks.widest_oval) & allowed & near & (np.abs(light) < LIGHT_BESIDE) & ~_edges(colour)
-    return _grown(skin, skin | beside)
+    skin = allowed & (distance < NEAR_ON_FACE) & (light > DARKEST) & (light < BRIGHTEST)
+    near = np.hypot(*np.moveaxis(colour[..., 1:] - model.chroma, -1, 0)) < NEAR_BEYOND
+    within = raster([(parts.outline, 0.0)], WORKING_SIZE, 1 / STEP)
+    skin &= within | (near & (np.abs(light) < LIGHT_BEYOND))
+    hair = (light < DARK_HAIR) & (uneven > UNEVEN_HAIR)
+    return np.asarray(skin & ~_widened(hair & skin, 1), dtype=np.bool_)
+
+
+def _unevenness(luma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean contrast of neighbours around each working pixel, in log luma."""
+    return box_mean(np.minimum(np.abs(luma - box_mean(luma, 3)), np.float32(UNEVEN_LIMIT)), 5)
 
 
 def _model(seeds: NDArray[np.float32]) -> _Model:
@@ -139,29 +169,6 @@ def _model(seeds: NDArray[np.float32]) -> _Model:
     return _Model(float(np.median(kept[:, 0])), np.median(chroma, axis=0), inverse)
 
 
-def _edges(colour: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Steps of log luma between neighbouring pixels: the outlines against hair, background, collar."""
-    luma = colour[..., 0]
-    down, across = np.abs(np.diff(luma, axis=0)) > EDGE, np.abs(np.diff(luma, axis=1)) > EDGE
-    edges = np.zeros(luma.shape, dtype=np.bool_)
-    edges[1:] |= down
-    edges[:-1] |= down
-    edges[:, 1:] |= across
-    edges[:, :-1] |= across
-    return edges
-
-
-def _grown(start: NDArray[np.bool_], within: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The part of `within` that is connected with `start`; background with the colour of skin elsewhere is not."""
-    region = start
-    for _ in range(WORKING_SIZE // 4):
-        wider = _widened(region, 2) & within
-        if np.array_equal(wider, region):
-            break
-        region = wider
-    return region
-
-
 def _widened(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     """Dilation by a square of 2 × radius + 1 pixels."""
     for _ in range(radius):
@@ -172,8 +179,3 @@ def _widened(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
         mask[:, 1:] |= wider[:, :-1]
         mask[:, :-1] |= wider[:, 1:]
     return mask
-
-
-def _small(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """A crop mask at the working size."""
-    return mask[STEP // 2 :: STEP, STEP // 2 :: STEP]

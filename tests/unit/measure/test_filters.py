@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bentos.skin.measure import filters
+from bentos.skin import filters
 from tests.properties import examples
 
 
