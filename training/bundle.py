@@ -50,7 +50,7 @@ def build(exported: Path, target: Path, version: str) -> None:
     """Write a bundle.
 
     Args:
-        exported: folder with model.onnx, calibration.json and figures.json of `training.export`.
+        exported: folder with model.onnx and calibration.json of `training.export`.
         target: folder of the bundle; made if missing.
         version: of the weights.
 
@@ -60,8 +60,6 @@ def build(exported: Path, target: Path, version: str) -> None:
         OSError: the bundle cannot be written; the old one is kept.
     """
     calibration = json.loads((exported / "calibration.json").read_text())
-    figures = json.loads((exported / "figures.json").read_text())
-    calibration["wrinkles_confidence"] = figures["held_out"]["wrinkle_accuracy"]
     with tempfile.TemporaryDirectory() as temporary:
         staged = Path(temporary)
         shutil.copyfile(exported / MODEL, staged / MODEL)

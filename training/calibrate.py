@@ -15,17 +15,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, cohen_kappa_score, roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from bentos.skin.findings import HAYASHI_LIMITS, SEVERITIES, WRINKLE_ZONES, severity_beside
+from bentos.skin.findings import HAYASHI_LIMITS, SEVERITIES, WRINKLE_ZONES, severity_beside, whole_count
 from bentos.skin.model.bundle import Calibration, ConfidenceTable, LesionNumbers
 from bentos.skin.model.postprocess import Outputs, count_of, peaks, severity_chances, severity_features, wrinkle_chances
 from bentos.skin.photo.crop import CROP_SIZE
 from training.crops import Example
-from training.matching import average_precision, match_boxes
+from training.labels import LondonFace
+from training.matching import average_precision, best_threshold, clear_threshold, match_boxes
 
 SCORE_MIN = 0.04  # lower peaks are noise: fewer than one in thirty is correct
 BOXES_MAX = 100  # candidates of a face; no face of ACNE04 has more than 65 lesions
 OVERLAP_MAX = 0.45  # intersection over union from which non-maximum suppression drops the weaker box
-AP_LOSS_MAX = 0.004  # loss of AP at IoU .3 that hiding the weakest boxes may cause
 KNOTS = 12  # of the confidence table, at most; more would fit the noise of the held-out part
 KNOT_BOXES = 30  # least boxes of a knot: its share of correct boxes is too uncertain with fewer
 BIAS_ERRORS = 2.0  # standard errors from which the bias of the count is corrected
@@ -36,7 +36,12 @@ DIGITS = 6  # decimals of the numbers in calibration.json
 
 
 def fit(
-    acne: list[Example], acne_outputs: Outputs, wrinkled: list[Example], wrinkle_outputs: Outputs
+    acne: list[Example],
+    acne_outputs: Outputs,
+    wrinkled: list[Example],
+    wrinkle_outputs: Outputs,
+    london: list[LondonFace],
+    london_outputs: Outputs,
 ) -> dict[str, Any]:
     """Fit the calibration on the held-out part.
 
@@ -45,23 +50,24 @@ def fit(
         acne_outputs: outputs of the exported network for them, name → (n, ...).
         wrinkled: m wrinkle examples.
         wrinkle_outputs: outputs for them, name → (m, ...).
+        london: k mostly clear faces of the fit split.
+        london_outputs: outputs for them, name → (k, ...).
 
     Returns:
-        lesions: score_min, boxes_max, overlap_max of candidates; show_min, the highest score below which boxes can be
-            hidden with a loss of at most AP_LOSS_MAX of AP at IoU .3; confidence: knots score → share of boxes that are
-            correct at IoU .3, linear between the knots, constant outside.
+        lesions: score_min, boxes_max, overlap_max of candidates; confidence: knots score → share of boxes that are
+            correct at IoU .3, linear between the knots, constant outside; min_confidence: from which F1 is best.
         count: count = weights · (density, mean of count_distribution) + bias, at least 0. The weights are the plain
-            mean, whose cross-validated error was lower than that of fitted lines.
+            mean, whose cross-validated error was lower than that of fitted lines. clear_below: `clear_threshold` of the
+            London faces.
         severity: P(worse than mild, moderate, severe) = sigmoid(weights (3, 2) · features + bias (3)), features as
             `severity_features`; strength: the chosen inverse regularisation. The regression is ordinal, since 88 photos
             are too few for the 28 numbers of a multinomial one: cross-validated loss .51 instead of .54.
         wrinkles: for each zone, probability = sigmoid(slope · logit(wrinkles) + bias) (Platt, 1999), the logit clipped
             to ±9.
-        wrinkles_confidence: cross-validated share of zones whose probability is on the correct side of one half.
     """
     candidates = LesionNumbers(
         score_min=SCORE_MIN,
-        show_min=SCORE_MIN,
+        min_confidence=0.0,
         boxes_max=BOXES_MAX,
         overlap_max=OVERLAP_MAX,
         confidence=ConfidenceTable(score=[0.0], right=[0.0]),
@@ -75,18 +81,22 @@ def fit(
     classes = np.array([example.severity for example in acne])
     severity = _fit_ordinal(severity_features(acne_outputs), classes, [example.group for example in acne])
     logits, truth = _logits(wrinkle_outputs), _truth(wrinkled)
+    table = _confidence_table(scores, correct)
+    confidence = np.interp(scores, table["score"], table["right"])
+    bias = _bias_correction(estimates.mean(axis=1) - true)
+    london_counts = np.maximum(_estimates(london_outputs).mean(axis=1) + bias, 0.0).tolist()
+    bounds = [(count, label.least, label.most) for count, label in zip(london_counts, london, strict=True)]
     return {
         "lesions": {
             "score_min": SCORE_MIN,
-            "show_min": _show_threshold(scores, correct, int(true.sum())),
+            "min_confidence": best_threshold(confidence, correct, int(true.sum())),
             "boxes_max": BOXES_MAX,
             "overlap_max": OVERLAP_MAX,
-            "confidence": _confidence_table(scores, correct),
+            "confidence": table,
         },
-        "count": {"weights": [0.5, 0.5], "bias": _bias_correction(estimates.mean(axis=1) - true)},
+        "count": {"weights": [0.5, 0.5], "bias": bias, "clear_below": clear_threshold(bounds)},
         "severity": severity,
         "wrinkles": {zone: _fit_platt(logits[:, k], truth[:, k]) for k, zone in enumerate(WRINKLE_ZONES)},
-        "wrinkles_confidence": _zone_accuracy(logits, truth, [example.group for example in wrinkled]),
     }
 
 
@@ -112,7 +122,8 @@ def measure(
     calibration = Calibration.model_validate(numbers)
     true = np.array([len(example.lesions) for example in acne])
     classes = np.array([example.severity for example in acne])
-    count = np.rint(count_of(acne_outputs, calibration)).astype(int)
+    estimated = count_of(acne_outputs, calibration).tolist()
+    count = np.array([whole_count(value, calibration.count.clear_below) for value in estimated])
     by_class = severity_chances(acne_outputs, calibration)
     served = [severity_beside(int(lesions), row) for lesions, row in zip(count, by_class.tolist(), strict=True)]
     severity = np.array([max(SEVERITIES.index(name) - 1, 0) for name, _ in served])  # clear counts as mild
@@ -121,7 +132,7 @@ def measure(
     predicted = [peaks(acne_outputs, number, calibration) for number in range(len(acne))]
     scores = np.concatenate([box_scores for _, box_scores in predicted])
     confidence = np.interp(scores, calibration.lesions.confidence.score, calibration.lesions.confidence.right)
-    shown = scores >= calibration.lesions.show_min
+    shown = confidence >= calibration.lesions.min_confidence
     correct = {
         iou: np.concatenate([match_boxes(boxes, e.lesions, iou) for (boxes, _), e in zip(predicted, acne, strict=True)])
         for iou in (0.3, 0.5)
@@ -147,9 +158,10 @@ def measure(
         "count_bias_of_density": (density - true).mean(),
         "count_mae_of_distribution": np.abs(distribution - true).mean(),
         "count_bias_of_distribution": (distribution - true).mean(),
-        "box_ap_30": average_precision(scores[shown], correct[0.3][shown], int(true.sum())),
-        "box_ap_50": average_precision(scores[shown], correct[0.5][shown], int(true.sum())),
-        "box_ap_30_of_candidates": average_precision(scores, correct[0.3], int(true.sum())),
+        "box_ap_30": average_precision(scores, correct[0.3], int(true.sum())),
+        "box_ap_50": average_precision(scores, correct[0.5], int(true.sum())),
+        "box_precision_30": correct[0.3][shown].mean(),
+        "box_recall_30": correct[0.3][shown].sum() / true.sum(),
         "box_confidence_ece": expected_calibration_error(confidence[shown], correct[0.3][shown]),
         "boxes_shown_over_lesions": shown.sum() / true.sum(),
         "wrinkle_auc": aucs,
@@ -225,29 +237,9 @@ def _confidence_table(scores: NDArray[np.float64], correct: NDArray[np.bool_]) -
     return {"score": _short([scores[part].mean() for part in parts]), "right": _short(np.maximum.accumulate(values))}
 
 
-def _show_threshold(scores: NDArray[np.float64], correct: NDArray[np.bool_], total: int) -> float:
-    """Find the highest threshold at which hiding the boxes below it costs at most AP_LOSS_MAX of AP."""
-    ap_min = average_precision(scores, correct, total) - AP_LOSS_MAX
-    for score in np.arange(0.5, SCORE_MIN, -0.01):
-        shown = scores >= score
-        if average_precision(scores[shown], correct[shown], total) >= ap_min:
-            return round(float(score), 2)
-    return SCORE_MIN
-
-
 def _fit_platt(logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> dict[str, float]:
     model = LogisticRegression(C=1.0, max_iter=1000).fit(logits[:, None], truth)
     return {"slope": round(float(model.coef_[0, 0]), DIGITS), "bias": round(float(model.intercept_[0]), DIGITS)}
-
-
-def _zone_accuracy(logits: NDArray[np.float64], truth: NDArray[np.bool_], names: list[str]) -> float:
-    """Compute the cross-validated accuracy of the zones after Platt's calibration."""
-    model = LogisticRegression(C=1.0, max_iter=1000)
-    folds = GroupKFold(min(FOLDS, len(set(names))))
-    predicted = [
-        cross_val_predict(model, logits[:, [k]], truth[:, k], groups=names, cv=folds) for k in range(truth.shape[1])
-    ]
-    return round(float((np.stack(predicted, axis=1) == truth).mean()), DIGITS)
 
 
 def _truth(examples: list[Example]) -> NDArray[np.bool_]:

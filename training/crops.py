@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,10 @@ from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.photo import crop as cropping
 from bentos.skin.photo.crop import Crop
 from bentos.skin.photo.decode import Photo, decode
-from bentos.skin.photo.face import FaceDetector
+from bentos.skin.photo.face_reader import FaceReader, PhotoFaces
+from bentos.skin.photo.landmarks import POINTS
 from training import labels
+from training.labels import LondonFace
 
 CACHE = Path(".cache/training")  # ignored by git; delete it when decoding, face detection or cropping has changed
 RUNS = CACHE / "runs"  # one folder for each training run
@@ -32,6 +35,7 @@ class Example:
         severity: 0..3 (ACNE04), or -1 where it is not labelled.
         lesions: float64 (n, 4), x, y, width, height in crop pixels.
         wrinkles: WRINKLE_ZONES → float64 (n, 4) in crop pixels; empty for acne photos.
+        pupils: float64 (2, 2), right and left, in crop pixels; None where no face was found.
     """
 
     crop: Crop
@@ -39,6 +43,7 @@ class Example:
     severity: int
     lesions: NDArray[np.float64]
     wrinkles: dict[str, NDArray[np.float64]]
+    pupils: NDArray[np.float64] | None = None
 
 
 def acne_examples(folder: Path, name: str) -> list[Example]:
@@ -52,14 +57,13 @@ def acne_examples(folder: Path, name: str) -> list[Example]:
         FileNotFoundError, ValueError: as `labels.acne_photos`.
         ShineError: a photo cannot be decoded.
     """
-    detector = FaceDetector()
+    reader = FaceReader()
 
     def examples() -> Iterator[Example]:
         for label in tqdm(labels.acne_photos(folder), desc=name, mininterval=5):
-            photo = decode(label.path.read_bytes())
-            faces = detector.detect(photo)
-            crop = cropping.cut(photo, faces[0] if faces else None)
-            yield Example(crop, label.photo, label.severity, boxes_to_crop(crop, label.boxes), {})
+            faces = reader.read(decode(label.path.read_bytes()))
+            boxes = boxes_to_crop(faces.crop, label.boxes)
+            yield Example(faces.crop, label.photo, label.severity, boxes, {}, pupils(faces))
 
     return cached(name, examples())
 
@@ -75,7 +79,7 @@ def wrinkle_examples(folder: Path, name: str) -> list[Example]:
         FileNotFoundError: as `labels.wrinkle_photos`.
         ShineError: a photo cannot be decoded.
     """
-    detector = FaceDetector()
+    reader = FaceReader()
 
     def examples() -> Iterator[Example]:
         for label in tqdm(labels.wrinkle_photos(folder), desc=name, mininterval=5):
@@ -83,23 +87,48 @@ def wrinkle_examples(folder: Path, name: str) -> list[Example]:
             size = np.array([pixels.shape[1], pixels.shape[0]] * 2)
             for x0, y0, x1, y1 in labels.tiles(pixels):
                 tile = Photo(np.ascontiguousarray(pixels[y0:y1, x0:x1]), x1 - x0, y1 - y0, "JPEG")
-                faces = detector.detect(tile)
-                if not faces or faces[0].box[2] < FACE_SIDE_MIN:
+                faces = reader.read(tile)
+                if faces.largest is None or faces.largest.box[2] < FACE_SIDE_MIN:
                     continue
-                crop = cropping.cut(tile, faces[0])
                 boxes = {
-                    zone: boxes_to_crop(crop, labels.boxes_in(rows * size, (x0, y0, x1, y1), MIN_SHARE_IN_TILE))
+                    zone: boxes_to_crop(faces.crop, labels.boxes_in(rows * size, (x0, y0, x1, y1), MIN_SHARE_IN_TILE))
                     for zone, rows in label.boxes.items()
                 }
-                yield Example(crop, label.path.stem, -1, np.empty((0, 4)), boxes)
+                yield Example(faces.crop, label.path.stem, -1, np.empty((0, 4)), boxes, pupils(faces))
 
     return cached(name, examples())
 
 
+def london_examples(folder: Path, name: str = "london") -> list[tuple[Example, LondonFace]]:
+    """Cut the London faces; raises as `labels.london_faces`.
+
+    Args:
+        folder: holds `faces` and the labels.
+        name: of the cache.
+
+    Returns:
+        Examples without boxes, each with its labels.
+    """
+    reader = FaceReader()
+    faces = labels.london_faces(folder)
+
+    def examples() -> Iterator[Example]:
+        for label in tqdm(faces, desc=name, mininterval=5):
+            found = reader.read(decode(label.path.read_bytes()))
+            yield Example(found.crop, label.path.stem, -1, np.empty((0, 4)), {}, pupils(found))
+
+    return list(zip(cached(name, examples()), faces, strict=True))
+
+
+def pupils(faces: PhotoFaces) -> NDArray[np.float64] | None:
+    """The pupils of the largest face, float64 (2, 2), in crop pixels; None without a face."""
+    return None if faces.largest is None else cropping.points_to_crop(faces.crop, faces.largest.keypoints[:2])
+
+
 def boxes_to_crop(crop: Crop, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Convert boxes (n, 4) in photo pixels to crop pixels; boxes whose centre lies outside the crop are dropped."""
-    low = cropping.points_to_crop(crop, boxes[:, :2])
-    high = cropping.points_to_crop(crop, boxes[:, :2] + boxes[:, 2:])
+    corners = [cropping.points_to_crop(crop, boxes[:, :2] + share * boxes[:, 2:]) for share in (0, 1)]
+    low, high = np.minimum(*corners), np.maximum(*corners)  # a crop may be turned
     centre = (low + high) / 2
     inside = ((centre >= 0) & (centre < cropping.CROP_SIZE)).all(axis=1)
     return np.concatenate([low, high - low], axis=1)[inside]
@@ -127,37 +156,43 @@ def cached(name: str, examples: Iterator[Example]) -> list[Example]:
 
 def _write(pixels_path: Path, table_path: Path, examples: Iterator[Example]) -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
-    rows: list[tuple[str, int, NDArray[np.float64], tuple[int, int, int, int], NDArray[np.float64]]] = []
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("group", "severity", "landmarks", "pupils", "valid", "to_photo")
+    }
     boxes: list[list[float]] = []  # example, kind (0 lesion, then the zones), x, y, width, height
     # Both files appear complete or not at all, also where a run is interrupted or another one runs at the same time.
     pixels_part, table_part = (path.with_name(f"{os.getpid()}-{path.name}") for path in (pixels_path, table_path))
     with pixels_part.open("wb") as file:
-        for example in examples:
-            file.write(example.crop.pixels.tobytes())
-            points = example.crop.keypoints
-            keypoints = np.full((6, 2), np.nan) if points is None else points.astype(np.float64)
+        for number, example in enumerate(examples):
+            crop = example.crop
+            file.write(crop.pixels.tobytes())
             kinds = [example.lesions, *(example.wrinkles.get(zone, np.empty((0, 4))) for zone in WRINKLE_ZONES)]
-            boxes += [[len(rows), kind, *box] for kind, group in enumerate(kinds) for box in group.tolist()]
-            rows.append((example.group, example.severity, keypoints, example.crop.valid, example.crop.to_photo))
-    group, severity, keypoints_, valid, to_photo = map(np.array, zip(*rows, strict=True))
-    table = np.array(boxes).reshape(-1, 6)
-    np.savez(
-        table_part, group=group, severity=severity, keypoints=keypoints_, valid=valid, to_photo=to_photo, boxes=table
-    )
+            boxes += [[number, kind, *box] for kind, group in enumerate(kinds) for box in group.tolist()]
+            columns["group"].append(example.group)
+            columns["severity"].append(example.severity)
+            missing = np.full((POINTS, 3), np.nan, np.float32)
+            columns["landmarks"].append(missing if crop.landmarks is None else crop.landmarks)
+            columns["pupils"].append(np.full((2, 2), np.nan) if example.pupils is None else example.pupils)
+            columns["valid"].append(crop.valid)
+            columns["to_photo"].append(crop.to_photo)
+    table = {name: np.array(values) for name, values in columns.items()}
+    np.savez(table_part, boxes=np.array(boxes).reshape(-1, 6), **table)  # type: ignore[arg-type]  # the names are no option's
     pixels_part.replace(pixels_path)
     table_part.replace(table_path)
 
 
-def _example(index: int, pixels: NDArray[np.uint8], columns: dict[str, NDArray[np.float64]]) -> Example:
-    keypoints = columns["keypoints"][index]
+def _example(index: int, pixels: NDArray[np.uint8], columns: dict[str, NDArray[Any]]) -> Example:
+    landmarks, pupils = columns["landmarks"][index], columns["pupils"][index]
     x0, y0, x1, y1 = (int(edge) for edge in columns["valid"][index])
-    crop = Crop(
-        pixels,
-        columns["to_photo"][index],
-        (x0, y0, x1, y1),
-        None if np.isnan(keypoints).any() else keypoints.astype(np.float32),
-    )
+    crop = Crop(pixels, columns["to_photo"][index], (x0, y0, x1, y1), None if np.isnan(landmarks).any() else landmarks)
     own = columns["boxes"][columns["boxes"][:, 0] == index]
     kinds = [own[own[:, 1] == kind, 2:] for kind in range(1 + len(WRINKLE_ZONES))]
     zones = dict(zip(WRINKLE_ZONES, kinds[1:], strict=True))
-    return Example(crop, str(columns["group"][index]), int(columns["severity"][index]), kinds[0], zones)
+    return Example(
+        crop,
+        str(columns["group"][index]),
+        int(columns["severity"][index]),
+        kinds[0],
+        zones,
+        None if np.isnan(pupils).any() else pupils,
+    )

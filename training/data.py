@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from bentos.skin.photo import crop as cropping
 from bentos.skin.photo.decode import Photo, decode
-from bentos.skin.photo.face import FaceDetector
+from bentos.skin.photo.face_reader import FaceReader
 from training import crops, labels
 from training.crops import Example
 
@@ -191,14 +191,14 @@ def _faceless(folder: Path) -> Iterator[Example]:
 
     They are half faces and close-ups; the 400 of them are a quarter of all labelled tiles.
     """
-    detector = FaceDetector()
+    reader = FaceReader()
     for label in tqdm(labels.wrinkle_photos(folder), desc="faceless", mininterval=5):
         pixels = decode(label.path.read_bytes()).pixels
         size = np.array([pixels.shape[1], pixels.shape[0]] * 2)
         for x0, y0, x1, y1 in labels.tiles(pixels):
             tile = Photo(np.ascontiguousarray(pixels[y0:y1, x0:x1]), x1 - x0, y1 - y0, "JPEG")
-            faces = detector.detect(tile)
-            if min(x1 - x0, y1 - y0) < FACELESS_SIDE_MIN or (faces and faces[0].box[2] >= crops.FACE_SIDE_MIN):
+            face = reader.read(tile).largest
+            if min(x1 - x0, y1 - y0) < FACELESS_SIDE_MIN or (face and face.box[2] >= crops.FACE_SIDE_MIN):
                 continue
             crop = cropping.cut(tile, None)
             boxes = {
@@ -273,11 +273,10 @@ def _patch(example: Example) -> NDArray[np.float32]:
     """Return the face aligned by its pupils, float32 (PATCH²,), grey, of unit norm; without a face, the whole crop."""
     image = Image.fromarray(example.crop.pixels).convert("L").resize((4 * PATCH, 4 * PATCH), Image.Resampling.BOX)
     scale = image.width / cropping.CROP_SIZE
-    points = example.crop.keypoints
-    if points is None:
+    if example.pupils is None:
         small = image.resize((PATCH, PATCH), Image.Resampling.BOX)
     else:
-        right, left = points[0].astype(np.float64) * scale, points[1].astype(np.float64) * scale
+        right, left = example.pupils * scale
         across = (left - right) * PATCH_SPAN / PATCH  # one patch pixel along the line of the pupils
         down = np.array([-across[1], across[0]])
         corner = (right + left) / 2 - across * PATCH / 2 - down * PATCH * 0.38  # more below the eyes than above

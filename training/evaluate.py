@@ -25,7 +25,6 @@ import numpy as np
 from tqdm import tqdm
 
 from bentos.skin.errors import ShineError
-from bentos.skin.inference import new_session
 from bentos.skin.measure import blemishes
 from bentos.skin.model.bundle import MANIFEST, MODEL, Bundle, BundleError, read
 from bentos.skin.model.bundle import METRICS as BUNDLE_METRICS
@@ -56,18 +55,20 @@ class Photos:
         wrinkles: of the valid split.
         distorted_rows: rows of the acne and of the wrinkle photos that are also distorted.
         median_count: lesions of the median train photo.
+        london: all faces; thresholds were chosen on those of the fit split.
     """
 
     acne: list[labels.AcnePhoto]
     wrinkles: list[labels.WrinklePhoto]
     distorted_rows: tuple[Rows, Rows]
     median_count: float
+    london: list[labels.LondonFace]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--data", type=Path, default=labels.DATA, help="folder that holds acne04 and wrinkles (%(default)s)"
+        "--data", type=Path, default=labels.DATA, help="folder that holds acne04, wrinkles and london (%(default)s)"
     )
     parser.add_argument("--bundle", type=Path, default=EMBEDDED, help="folder of the bundle to measure (%(default)s)")
     parser.add_argument("--out", type=Path, help="folder for all files, instead of the project and the bundle")
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--skip-robustness", action="store_true", help="leave the distorted photos out; takes a third of the time"
     )
     options = parser.parse_args(arguments)
-    for name in ("acne04", "wrinkles"):
+    for name in ("acne04", "wrinkles", "london"):
         if not (options.data / name).is_dir():
             parser.error(f"there is no {name} in {options.data}; name the folder of the labelled photos with --data")
     out: Path | None = QUICK_OUT if options.quick and options.out is None else options.out
@@ -118,17 +119,14 @@ def load_model(weights: Bundle) -> Predictor:
     Raises:
         BundleError: the network cannot be loaded or fails its self-test.
     """
-    engine = OnnxEngine(weights, threads=1)
-    session = new_session(weights.folder / MODEL, threads=1)
-    has_maps = predictions.WRINKLE_MAPS in {output.name for output in session.get_outputs()}
-    return predictions.model_predictor(engine, weights.manifest.calibration, session if has_maps else None)
+    return predictions.model_predictor(OnnxEngine(weights, threads=1), weights.manifest.calibration)
 
 
 def select_photos(data: Path, quick: bool) -> Photos:
     """Read the labels of the valid photos and choose, with a fixed seed, the photos to distort.
 
     Args:
-        data: the folder that holds `acne04` and `wrinkles`.
+        data: the folder that holds `acne04`, `wrinkles` and `london`.
         quick: whether to use a part of the photos only.
 
     Raises:
@@ -143,7 +141,7 @@ def select_photos(data: Path, quick: bool) -> Photos:
         wrinkles = [wrinkles[row] for row in random_rows(len(wrinkles), QUICK["wrinkles"])]
     limits = QUICK_DISTORTED if quick else DISTORTED
     distorted_rows = (random_rows(len(acne), limits["acne"]), random_rows(len(wrinkles), limits["wrinkles"]))
-    return Photos(acne, wrinkles, distorted_rows, median_count)
+    return Photos(acne, wrinkles, distorted_rows, median_count, labels.london_faces(data / "london"))
 
 
 def random_rows(count: int, limit: int) -> Rows:
@@ -169,12 +167,14 @@ def measure(
         OSError, ShineError: a photo cannot be read or decoded.
     """
     distortions = DISTORTIONS if robust else {}
-    total = len(photos.acne) + len(photos.wrinkles) + len(distortions) * sum(map(len, photos.distorted_rows))
+    plain = len(photos.acne) + len(photos.wrinkles) + len(photos.london)
+    total = plain + len(distortions) * sum(map(len, photos.distorted_rows))
     acne_part = [photos.acne[row] for row in photos.distorted_rows[0]]
     wrinkle_part = [photos.wrinkles[row] for row in photos.distorted_rows[1]]
     with tqdm(total=total, desc="photos", mininterval=5) as bar:
         acne, acne_faceless = predictions.collect(photos.acne, predictors, on_photo=bar.update)
         wrinkles, wrinkles_faceless = predictions.collect(photos.wrinkles, predictors, on_photo=bar.update)
+        london = predictions.collect_london(photos.london, predictors, bar.update)
         distorted = {
             name: (
                 predictions.collect(acne_part, predictors, distortion, bar.update)[0],
@@ -188,6 +188,7 @@ def measure(
             wrinkles[name].wrinkle_table(),
             {key: (a[name].acne_table(), w[name].wrinkle_table()) for key, (a, w) in distorted.items()},
             photos.distorted_rows,
+            london[name],
         )
         for name in predictors
     }

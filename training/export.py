@@ -30,8 +30,9 @@ from bentos.skin.model.postprocess import Outputs
 from bentos.skin.photo.crop import CROP_SIZE
 from training import calibrate, checkpoint, data, labels
 from training.checkpoint import CheckpointError
-from training.crops import RUNS, Example
+from training.crops import RUNS, Example, london_examples
 from training.data import DataError
+from training.labels import LondonFace
 from training.network import INPUT_MEAN, INPUT_SCALE, LESION_STRIDE, SERVED_SIDE, WRINKLE_STRIDE, Encoder, SkinNetwork
 
 OPSET = 17  # the newest that torch's scripting exporter writes well
@@ -163,6 +164,19 @@ def run(model: ort.InferenceSession, crops: NDArray[np.uint8], batch: int = BATC
     return {name: np.concatenate([row[number] for row in rows]) for number, name in enumerate(names)}
 
 
+def run_london(model: ort.InferenceSession, photos: Path) -> tuple[list[LondonFace], Outputs]:
+    """The labels of the London faces of the fit split, and the outputs of a network for them.
+
+    Raises:
+        DataError: the faces are missing.
+    """
+    try:
+        faces = [pair for pair in london_examples(photos / "london") if pair[1].split == "fit"]
+    except FileNotFoundError as error:
+        raise DataError(f"there are no London faces in {photos}: {error.filename} is missing") from None
+    return [label for _, label in faces], run(model, stack_pixels([example for example, _ in faces]), label="London")
+
+
 def stack_pixels(examples: list[Example]) -> NDArray[np.uint8]:
     """Stack the crops of examples, uint8 (n, 512, 512, 3)."""
     return np.stack([example.crop.pixels for example in examples])
@@ -291,7 +305,7 @@ def export(folder: Path, photos: Path, others: tuple[Path, ...] = (), timed: boo
         check_parity(served, model, stack_pixels((held_out.acne + held_out.wrinkles)[:PARITY_CROPS]))
         acne = run(model, stack_pixels(held_out.acne), label="held-out acne")
         wrinkles = run(model, stack_pixels(held_out.wrinkles), label="held-out wrinkles")
-        numbers = calibrate.fit(held_out.acne, acne, held_out.wrinkles, wrinkles)
+        numbers = calibrate.fit(held_out.acne, acne, held_out.wrinkles, wrinkles, *run_london(model, photos))
         figures: dict[str, Any] = {
             "runs": {
                 run.name: {"steps": content["step"], "settings": content["settings"]}
@@ -318,7 +332,7 @@ def export(folder: Path, photos: Path, others: tuple[Path, ...] = (), timed: boo
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--data", type=Path, default=labels.DATA, help="folder that holds acne04 and wrinkles (%(default)s)"
+        "--data", type=Path, default=labels.DATA, help="folder that holds acne04, wrinkles and london (%(default)s)"
     )
     parser.add_argument("--run", default="main", help="name of the run (%(default)s)")
     parser.add_argument(

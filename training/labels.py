@@ -105,6 +105,60 @@ def wrinkle_photos(folder: Path) -> list[WrinklePhoto]:
     return photos
 
 
+@dataclass(frozen=True, slots=True)
+class LondonFace:
+    """A face of the Face Research Lab London Set, labelled by eye.
+
+    Attributes:
+        path: of the photo.
+        split: "fit" or "check".
+        lesions: the likeliest number; `least` and `most` bound it.
+        monk: skin tone by eye on the Monk scale, 1..10, ±1.
+        ethnicity: as the person said.
+        beard, hair_forehead: 0 (none) to 2 (covers the skin).
+    """
+
+    path: Path
+    split: str
+    lesions: int
+    least: int
+    most: int
+    monk: int
+    ethnicity: str
+    beard: int
+    hair_forehead: int
+
+
+def london_faces(folder: Path) -> list[LondonFace]:
+    """Read the labels of the London faces, sorted by file name.
+
+    Args:
+        folder: holds `faces`, `labels.csv` and `info.csv`.
+
+    Raises:
+        FileNotFoundError: the folder or its tables are missing.
+        KeyError, ValueError: a table lacks a column or holds another value.
+    """
+    with (folder / "info.csv").open(newline="") as file:
+        people = {row["face_id"]: row for row in csv.DictReader(file)}
+    with (folder / "labels.csv").open(newline="") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: row["file"])
+    return [
+        LondonFace(
+            path=folder / "faces" / row["file"],
+            split=row["split"],
+            lesions=int(row["lesions"]),
+            least=int(row["lesions_min"]),
+            most=int(row["lesions_max"]),
+            monk=int(row["monk"]),
+            ethnicity=people[row["file"].partition("_")[0]]["face_eth"],
+            beard=int(row["beard"]),
+            hair_forehead=int(row["hair_forehead"]),
+        )
+        for row in rows
+    ]
+
+
 def tiles(pixels: NDArray[np.uint8]) -> list[tuple[int, int, int, int]]:
     """Find the photos of which a mosaic is made.
 

@@ -1,5 +1,7 @@
 """Matches predicted boxes with labelled ones, and computes average precision from the matches."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -46,3 +48,48 @@ def average_precision(confidence: ArrayLike, correct: ArrayLike, total: int) -> 
     precision = hits / np.arange(1, len(hits) + 1)
     best_from_here = np.maximum.accumulate(precision[::-1])[::-1]
     return float(np.sum(np.diff(hits / total, prepend=0.0) * best_from_here))
+
+
+def best_threshold(confidence: ArrayLike, correct: ArrayLike, total: int) -> float:
+    """Find the confidence from which the boxes of all photos together have the best F1.
+
+    Args:
+        confidence: (n,), of all predicted boxes of all photos, 0..1.
+        correct: (n,), from `match_boxes`.
+        total: number of labelled boxes.
+
+    Returns:
+        A hundredth, 0..1; 0 where nothing was predicted.
+    """
+    values, hits = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.bool_)
+    thresholds = np.arange(100) / 100
+    scores = [
+        2 * int((hits & (values >= limit)).sum()) / max(int((values >= limit).sum()) + total, 1) for limit in thresholds
+    ]
+    return float(thresholds[int(np.argmax(scores))])
+
+
+def clear_threshold(faces: Sequence[tuple[float, int, int]]) -> float:
+    """Find the estimated count below which a face is called clear.
+
+    Args:
+        faces: estimate, and the least and most lesions that a face was labelled with.
+
+    Returns:
+        The hundredth, up to 3, at which most counts lie within their bounds, the share of spotted faces (a least of 1
+        or more) that keep a count, and that of clear ones (most of 1 or less) that get none, counted as much. Of equal
+        ones the middle.
+    """
+    estimates, least, most = (np.array(column, dtype=np.float64) for column in zip(*faces, strict=True))
+    spotted, clear = least >= 1, (least == 0) & (most <= 1)
+    limits = np.arange(50, 300) / 100
+
+    def merit(limit: float) -> float:
+        count = np.where(estimates < limit, 0, np.maximum(np.rint(estimates), 1))
+        within = ((count >= least) & (count <= most)).mean()
+        kept = (count[spotted] > 0).mean() if spotted.any() else 0.0
+        none = (count[clear] == 0).mean() if clear.any() else 0.0
+        return round(float(within + kept + none), 9)
+
+    merits = np.array([merit(limit) for limit in limits])
+    return round(float(np.median(limits[merits == merits.max()])), 2)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from bentos.skin.findings import SEVERITIES, WRINKLE_ZONES
+from training.labels import LondonFace
 from training.matching import match_boxes
 
 RESAMPLES = 1000  # of the bootstrap; the usual number for intervals (Efron and Tibshirani, 1993)
@@ -36,25 +37,21 @@ class AcneTable:
     Attributes:
         true_count: int (n,), boxes labelled by the dermatologists.
         true_severity: int (n,), 0..3, as the dermatologists judged it.
-        tone: (n,), group of the photo's skin tone, "" where none was measured.
         count: int (n,), predicted.
         severity: int (n,), 0..3, predicted; clear counts as mild.
         severity_confidence: float (n,), probability that `severity` is correct; NaN where none was predicted.
         box_photo: int (m,), row of each candidate's photo.
-        box_score: float (m,), by which candidates are ranked.
-        box_confidence: float (m,), as served; 0 where the candidate is not served.
-        box_shown: bool (m,), whether the candidate is served.
+        box_confidence: float (m,), as served with min_confidence 0.
+        box_shown: bool (m,), whether the candidate is served by default.
         box_correct: least intersection over union → bool (m,).
     """
 
     true_count: NDArray[np.int64]
     true_severity: NDArray[np.int64]
-    tone: NDArray[np.str_]
     count: NDArray[np.int64]
     severity: NDArray[np.int64]
     severity_confidence: NDArray[np.float64]
     box_photo: NDArray[np.intp]
-    box_score: NDArray[np.float64]
     box_confidence: NDArray[np.float64]
     box_shown: NDArray[np.bool_]
     box_correct: dict[float, NDArray[np.bool_]]
@@ -66,18 +63,64 @@ class WrinkleTable:
 
     Attributes:
         truth: bool (n, 4), whether a zone has a labelled wrinkle; the columns are WRINKLE_ZONES.
-        tone: (n,), as in `AcneTable`.
-        probabilities: float (n, 4), predicted.
-        confidence: float (n,), of the four zones together; NaN where none was predicted.
+        probabilities: float (n, 4), predicted; NaN where the zone is not seen.
+        shown_boxes: int (n,), lesions that are served by default; most of these faces have none.
         map_cells: int (n, 4, LEVELS + 1, 2), the wrinkle map's cells by level of probability: all cells, and the cells
             in a labelled box; None where the predictor has no map.
     """
 
     truth: NDArray[np.bool_]
-    tone: NDArray[np.str_]
     probabilities: NDArray[np.float64]
-    confidence: NDArray[np.float64]
+    shown_boxes: NDArray[np.int64]
     map_cells: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LondonTable:
+    """The labels of n London faces and one predictor's predictions for them.
+
+    Attributes:
+        faces: n labels.
+        count: int (n,), predicted.
+        shown_boxes: int (n,), lesions that are served by default.
+        unseen_zones: int (n,), of the ten.
+    """
+
+    faces: list[LondonFace]
+    count: NDArray[np.int64]
+    shown_boxes: NDArray[np.int64]
+    unseen_zones: NDArray[np.int64]
+
+
+def london_metrics(
+    table: LondonTable, split: str | None = None, where: NDArray[np.bool_] | None = None
+) -> dict[str, Any]:
+    """Compute the figures of the London faces.
+
+    Args:
+        table: of one predictor.
+        split: "fit" or "check"; None: all.
+        where: bool (n,), the faces to use; None: all.
+
+    Returns:
+        faces; count_within: share whose count lies within the labelled least and most; clear and called_clear: faces
+        that surely are (least 0, most 1 or less), and those of them with a count of 0; spotted and called_spotted:
+        faces with a least of 1 or more, and those with a count above 0; shown_boxes: mean.
+    """
+    chosen = np.array([split is None or face.split == split for face in table.faces])
+    chosen = chosen if where is None else chosen & where
+    least, most = (np.array([getattr(face, name) for face in table.faces])[chosen] for name in ("least", "most"))
+    count = table.count[chosen]
+    clear, spotted = (least == 0) & (most <= 1), least >= 1
+    return {
+        "faces": len(count),
+        "count_within": rounded(((count >= least) & (count <= most)).mean()),
+        "clear": int(clear.sum()),
+        "called_clear": int((count[clear] == 0).sum()),
+        "spotted": int(spotted.sum()),
+        "called_spotted": int((count[spotted] > 0).sum()),
+        "shown_boxes": rounded(table.shown_boxes[chosen].mean()),
+    }
 
 
 def acne_metrics(table: AcneTable, median_count: float) -> dict[str, Metric]:
@@ -106,10 +149,7 @@ def acne_metrics(table: AcneTable, median_count: float) -> dict[str, Metric]:
     }
     for min_iou, name in MIN_IOUS.items():
         correct = table.box_correct[min_iou]
-        metrics[f"box_ap_{name}"] = box_precision(table.box_photo, table.box_score, correct, table.true_count)
-        metrics[f"box_ap_{name}_shown"] = box_precision(
-            table.box_photo[shown], table.box_confidence[shown], correct[shown], table.true_count
-        )
+        metrics[f"box_ap_{name}"] = box_precision(table.box_photo, table.box_confidence, correct, table.true_count)
         hits, predicted = (np.bincount(table.box_photo[part], minlength=photos) for part in (shown & correct, shown))
         metrics[f"box_precision_{name}"] = _ratio(hits, predicted)
         metrics[f"box_recall_{name}"] = _ratio(hits, table.true_count)
@@ -133,20 +173,20 @@ def wrinkle_metrics(table: WrinkleTable) -> dict[str, Metric]:
     """
 
     def zone_auc(column: int) -> Metric:
-        return lambda rows: roc_auc(table.probabilities[rows, column], table.truth[rows, column])
+        return lambda rows: _seen_auc(table.probabilities[rows, column], table.truth[rows, column])
 
     aucs = {zone: zone_auc(column) for column, zone in enumerate(WRINKLE_ZONES)}
-    correct = (table.probabilities > 0.5) == table.truth
-    known = ~np.isnan(table.confidence)
-    excess = np.where(known, table.confidence - correct.mean(axis=1), 0.0)
-    photo = np.repeat(np.arange(len(table.truth)), len(WRINKLE_ZONES))
+    seen = ~np.isnan(table.probabilities)
+    correct = seen & ((table.probabilities > 0.5) == table.truth)
+    photo = np.repeat(np.arange(len(table.truth)), len(WRINKLE_ZONES))[seen.ravel()]
     metrics: dict[str, Metric] = {f"auc/{zone}": auc for zone, auc in aucs.items()}
     metrics |= {
         "auc_mean": lambda rows: float(np.mean([auc(rows) for auc in aucs.values()])),
-        "accuracy": lambda rows: float(correct[rows].mean()),
+        "accuracy": lambda rows: float(correct[rows].sum() / max(seen[rows].sum(), 1)),
         "accuracy_of_majority": lambda rows: float(table.truth[rows].mean()),
-        "zone_chance_ece": calibration_error(photo, table.probabilities.ravel(), table.truth.ravel(), len(table.truth)),
-        "confidence_minus_accuracy": lambda rows: float(excess[rows].sum() / max(known[rows].sum(), 1)),
+        "unseen_zones": lambda rows: float(1 - seen[rows].mean()),
+        "shown_boxes": lambda rows: float(table.shown_boxes[rows].mean()),
+        "zone_chance_ece": calibration_error(photo, table.probabilities[seen], table.truth[seen], len(table.truth)),
     }
     if table.map_cells is not None:
         aps = {zone: _map_precision(table.map_cells[:, column]) for column, zone in enumerate(WRINKLE_ZONES)}
@@ -236,6 +276,12 @@ def roc_auc(probabilities: NDArray[np.float64], truth: NDArray[np.bool_]) -> flo
     if not positive or not negative:
         return math.nan
     return float(rankdata(probabilities)[truth].sum() - positive * (positive + 1) / 2) / (positive * negative)
+
+
+def _seen_auc(probabilities: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+    """`roc_auc` of the zones that are seen."""
+    seen = ~np.isnan(probabilities)
+    return roc_auc(probabilities[seen], truth[seen])
 
 
 def box_precision(

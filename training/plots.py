@@ -102,7 +102,7 @@ def _precision_recall(tables: Mapping[str, Tables]) -> Any:
     figure, axes = _axes(1, 2, 8, 4)
     for axis, min_iou in zip(axes[0], (0.3, 0.5), strict=True):
         for name, table in tables.items():
-            order = np.argsort(-table.acne.box_score, kind="stable")
+            order = np.argsort(-table.acne.box_confidence, kind="stable")
             hits = np.cumsum(table.acne.box_correct[min_iou][order])
             precision, recall = hits / np.arange(1, len(hits) + 1), hits / max(table.acne.true_count.sum(), 1)
             if not len(hits):

@@ -1,7 +1,7 @@
 """Collects the predictions of the model and of the heuristics for labelled photos, with the code of the service.
 
 Each photo passes decoding, face detection, cropping and prediction, and the boxes are converted back to photo pixels.
-Beside the served predictions all candidate boxes are kept with their scores, for average precision.
+Boxes of any confidence are kept, as a client gets them with min_confidence=0, for average precision.
 """
 
 import time
@@ -11,28 +11,21 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from bentos.skin.boxes import nms
 from bentos.skin.findings import SEVERITIES, WRINKLE_ZONES, LesionsAndWrinkles
-from bentos.skin.measure import blemishes, lines
+from bentos.skin.measure import blemishes, lesions_and_wrinkles
 from bentos.skin.measure.colour import reduced_lab
-from bentos.skin.measure.surface import prepare
-from bentos.skin.measure.tone import tone
-from bentos.skin.measure.tuned import sigmoid
+from bentos.skin.model import postprocess
 from bentos.skin.model.bundle import Calibration
-from bentos.skin.model.postprocess import Outputs, lesions_and_wrinkles, peaks
-from bentos.skin.photo import zones
-from bentos.skin.photo.crop import CROP_SIZE, Crop, boxes_to_photo, cut, points_to_crop
+from bentos.skin.model.postprocess import Outputs
+from bentos.skin.photo.crop import CROP_SIZE, Crop, boxes_to_photo, points_to_crop
 from bentos.skin.photo.decode import Photo, decode
-from bentos.skin.photo.face import FaceDetector
-from bentos.skin.photo.skin import skin_mask
+from bentos.skin.photo.face_reader import FaceReader
+from bentos.skin.photo.view import FaceView, on_skin, unseen_wrinkles, view_of_face
 from training import metrics
 from training.distortions import Distortion, distort
-from training.labels import AcnePhoto, WrinklePhoto
-
-WRINKLE_MAPS = "wrinkle_maps"  # output of the network that serving does not read: each cell's probability, by zone
+from training.labels import AcnePhoto, LondonFace, WrinklePhoto
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +33,17 @@ class Prediction:
     """A predictor's result for one crop.
 
     Attributes:
-        served: the result as served; its lesions are the first of the candidates.
-        boxes: float64 (n, 4), all candidates, x, y, width, height in crop pixels, best first.
-        scores: float64 (n,), by which the candidates are ranked.
+        served: the result as served.
         wrinkle_maps: computes the maps, float32 (cells, cells, 4), 0..1; None where the predictor has no maps.
         milliseconds: CPU time of the served result.
     """
 
     served: LesionsAndWrinkles
-    boxes: NDArray[np.float64]
-    scores: NDArray[np.float64]
     wrinkle_maps: Callable[[], NDArray[np.float32]] | None
     milliseconds: float
 
 
-Predictor = Callable[[Crop], Prediction]
+Predictor = Callable[[FaceView], Prediction]
 
 
 class NetworkRunner(Protocol):
@@ -63,50 +52,28 @@ class NetworkRunner(Protocol):
     def run(self, crops: NDArray[np.uint8]) -> Outputs: ...
 
 
-def predict_with_heuristics(crop: Crop) -> Prediction:
-    """Predict acne and wrinkles with the heuristics, as `measure.measure` does, and keep all candidate boxes."""
-    lab, masks = reduced_lab(crop.pixels, blemishes.FACTOR), zones.face_masks(crop)
-    skin = skin_mask(crop, masks)
+def predict_with_heuristics(view: FaceView) -> Prediction:
+    """Predict acne and wrinkles with the heuristics, as `measure.measure` does."""
+    lab = reduced_lab(view.crop.pixels, blemishes.FACTOR)
     start = time.thread_time()
-    acne, wrinkles = blemishes.find(crop, lab, skin, masks), lines.find(crop, masks)
-    milliseconds = 1000 * (time.thread_time() - start)
-    served = LesionsAndWrinkles(
-        acne.lesions, acne.count, acne.severity, acne.severity_confidence, wrinkles.zones, wrinkles.confidence
-    )
-    mask, rows = blemishes.pixel_features(crop, lab, skin, masks)
-    if not len(rows):
-        return Prediction(served, np.empty((0, 4)), np.empty(0), None, milliseconds)
-    fitted = blemishes._fitted()
-    centres, features = blemishes.candidates(fitted.pixels(rows)[:, 0], mask, rows)
-    boxes = blemishes.place(centres, fitted.boxes(features))
-    scores = sigmoid(fitted.candidates(features)[:, 0])
-    kept = nms(boxes, scores, blemishes.OVERLAP)
-    return Prediction(served, boxes[kept].astype(np.float64), scores[kept].astype(np.float64), None, milliseconds)
+    served = lesions_and_wrinkles(view, lab)
+    return Prediction(served, None, 1000 * (time.thread_time() - start))
 
 
-def model_predictor(
-    engine: NetworkRunner, calibration: Calibration, session: ort.InferenceSession | None = None
-) -> Predictor:
+def model_predictor(engine: NetworkRunner, calibration: Calibration) -> Predictor:
     """Make the predictor that runs a bundle's network as the service does.
 
     Args:
         engine: runs the network.
         calibration: of the bundle's manifest.
-        session: of the same network, for the output WRINKLE_MAPS; None: the maps are not measured.
     """
 
-    def predict(crop: Crop) -> Prediction:
+    def predict(view: FaceView) -> Prediction:
         start = time.thread_time()
-        outputs = engine.run(crop.pixels[None])
-        served = lesions_and_wrinkles(outputs, 0, calibration)
+        outputs = engine.run(view.crop.pixels[None])
+        served = postprocess.lesions_and_wrinkles(outputs, 0, calibration)
         milliseconds = 1000 * (time.thread_time() - start)
-        boxes, scores = peaks(outputs, 0, calibration)
-        wrinkle_maps = None if session is None else lambda: run_maps(session, crop)
-        return Prediction(served, boxes, scores, wrinkle_maps, milliseconds)
-
-    def run_maps(session: ort.InferenceSession, crop: Crop) -> NDArray[np.float32]:
-        maps: NDArray[np.float32] = session.run([WRINKLE_MAPS], {session.get_inputs()[0].name: crop.pixels[None]})[0][0]
-        return maps
+        return Prediction(served, lambda: outputs["wrinkle_maps"][0], milliseconds)
 
     return predict
 
@@ -129,67 +96,64 @@ class Predictions:
         self,
         label: AcnePhoto,
         labelled_boxes: NDArray[np.float64],
-        tone_group: str,
         prediction: Prediction,
-        boxes: NDArray[np.float64],
+        view: FaceView,
+        photo: Photo,
     ) -> None:
         """Add the prediction for one acne photo.
 
         Args:
             label: of the photo; its boxes are not used.
             labelled_boxes: (m, 4) in px of the photo that was sent.
-            tone_group: of the photo's skin tone, or "".
-            prediction: for its crop.
-            boxes: (n, 4), the prediction's boxes in px of the photo that was sent.
+            prediction: for its view.
+            view: of the photo.
+            photo: as decoded.
         """
         columns, served = self.acne, prediction.served
-        shown = np.arange(len(boxes)) < len(served.lesions)
-        confidence = np.zeros(len(boxes))
-        confidence[shown] = [lesion.confidence for lesion in served.lesions]
+        boxes, confidence = boxes_on_skin(view, served)
+        boxes = boxes_to_photo(view.crop.to_photo, boxes, photo.width, photo.height)
         columns["box_photo"].append(np.full(len(boxes), len(columns["true_count"]), dtype=np.intp))
         columns["true_count"].append(len(labelled_boxes))
         columns["true_severity"].append(label.severity)
-        columns["tone"].append(tone_group)
         columns["count"].append(served.count)
         columns["severity"].append(max(SEVERITIES.index(served.severity) - 1, 0))
         columns["severity_confidence"].append(
             np.nan if served.severity_confidence is None else served.severity_confidence
         )
-        columns["box_score"].append(prediction.scores)
         columns["box_confidence"].append(confidence)
-        columns["box_shown"].append(shown)
+        columns["box_shown"].append(confidence >= served.min_confidence)
         for min_iou, correct in metrics.correct_boxes(boxes, labelled_boxes).items():
             columns[f"box_correct {min_iou}"].append(correct)
 
     def add_wrinkles(
-        self, label: WrinklePhoto, tone_group: str, prediction: Prediction, crop: Crop, photo: Photo, with_maps: bool
+        self, label: WrinklePhoto, prediction: Prediction, view: FaceView, photo: Photo, with_maps: bool
     ) -> None:
         """Add the prediction for one wrinkle photo.
 
         Args:
             label: of the photo.
-            tone_group: of the photo's skin tone, or "".
-            prediction: for its crop.
-            crop: of the photo.
+            prediction: for its view.
+            view: of the photo.
             photo: as decoded.
             with_maps: whether to compare the wrinkle maps with the labelled boxes; they must not have moved.
         """
         columns, served = self.wrinkles, prediction.served
         columns["truth"].append([len(label.boxes[zone]) > 0 for zone in WRINKLE_ZONES])
-        columns["tone"].append(tone_group)
-        columns["probabilities"].append([served.wrinkles[zone] for zone in WRINKLE_ZONES])
-        columns["confidence"].append(np.nan if served.wrinkles_confidence is None else served.wrinkles_confidence)
+        unseen = unseen_wrinkles(view)
+        chances = [None if zone in unseen else served.wrinkles[zone] for zone in WRINKLE_ZONES]
+        columns["probabilities"].append([np.nan if chance is None else chance for chance in chances])
+        columns["shown_boxes"].append(int((boxes_on_skin(view, served)[1] >= served.min_confidence).sum()))
         if prediction.wrinkle_maps is not None and with_maps:
             size = np.array([photo.width, photo.height] * 2)
             maps = np.moveaxis(prediction.wrinkle_maps(), -1, 0)
-            labelled = [labelled_cells(crop, label.boxes[zone] * size, maps.shape[1]) for zone in WRINKLE_ZONES]
+            labelled = [labelled_cells(view.crop, label.boxes[zone] * size, maps.shape[1]) for zone in WRINKLE_ZONES]
             columns["map_cells"].append([metrics.count_levels(*pair) for pair in zip(maps, labelled, strict=True)])
 
     def acne_table(self) -> metrics.AcneTable:
         """Make the table of the acne photos, in the order in which they were added."""
         columns = self.acne
-        by_photo = ("true_count", "true_severity", "tone", "count", "severity", "severity_confidence")
-        by_box = ("box_photo", "box_score", "box_confidence", "box_shown")
+        by_photo = ("true_count", "true_severity", "count", "severity", "severity_confidence")
+        by_box = ("box_photo", "box_confidence", "box_shown")
         return metrics.AcneTable(
             **{name: np.array(columns[name]) for name in by_photo},
             **{name: np.concatenate(columns[name]) for name in by_box},
@@ -200,11 +164,7 @@ class Predictions:
         """Make the table of the wrinkle photos, in the order in which they were added."""
         columns = {name: np.array(values) for name, values in self.wrinkles.items()}
         return metrics.WrinkleTable(
-            columns["truth"],
-            columns["tone"],
-            columns["probabilities"],
-            columns["confidence"],
-            columns.get("map_cells"),
+            columns["truth"], columns["probabilities"], columns["shown_boxes"], columns.get("map_cells")
         )
 
 
@@ -219,7 +179,7 @@ def collect(
     Args:
         photos: labels of the photos.
         predictors: name → predictor.
-        distortion: applied to each photo before it is decoded; the skin tone is measured without it only.
+        distortion: applied to each photo before it is decoded.
         on_photo: called after each photo, for progress.
 
     Returns:
@@ -229,7 +189,7 @@ def collect(
         OSError: a photo cannot be read.
         ShineError: a photo cannot be decoded.
     """
-    detector = FaceDetector()
+    reader = FaceReader()
     collected = {name: Predictions() for name in predictors}
     faceless = 0
     for label in photos:
@@ -240,28 +200,58 @@ def collect(
         if distortion is not None:
             data, labelled_boxes = distort(distortion, data, labelled_boxes)
         photo = decode(data)
-        faces = detector.detect(photo)
-        crop = cut(photo, faces[0] if faces else None)
-        faceless += not faces
-        group = "" if distortion is not None else tone_group(crop)
+        faces = reader.read(photo)
+        view = view_of_face(photo, faces)
+        faceless += faces.largest is None
         for name, predict in predictors.items():
-            prediction = predict(crop)
+            prediction = predict(view)
             collected[name].milliseconds.append(prediction.milliseconds)
             if isinstance(label, AcnePhoto):
-                boxes = boxes_to_photo(crop.to_photo, prediction.boxes, photo.width, photo.height)
-                collected[name].add_acne(label, labelled_boxes, group, prediction, boxes)
+                collected[name].add_acne(label, labelled_boxes, prediction, view, photo)
             else:
-                collected[name].add_wrinkles(label, group, prediction, crop, photo, with_maps=distortion is None)
+                collected[name].add_wrinkles(label, prediction, view, photo, with_maps=distortion is None)
         on_photo()
     return collected, faceless
 
 
-def tone_group(crop: Crop) -> str:
-    """Return the group of the skin tone as the service does; "" where the tone cannot be measured."""
-    masks = zones.face_masks(crop)
-    surface = prepare(crop, skin_mask(crop, masks), masks)
-    measured = tone(surface.lab, surface.skin)
-    return "" if measured is None else measured.group
+def collect_london(
+    faces: Sequence[LondonFace], predictors: Mapping[str, Predictor], on_photo: Callable[[], object] = lambda: None
+) -> dict[str, metrics.LondonTable]:
+    """Run predictors on the London faces.
+
+    Args:
+        faces: labels of the photos.
+        predictors: name → predictor.
+        on_photo: called after each photo, for progress.
+
+    Raises:
+        OSError, ShineError: as `collect`.
+    """
+    reader = FaceReader()
+    counts: dict[str, list[int]] = defaultdict(list)
+    shown: dict[str, list[int]] = defaultdict(list)
+    unseen = []
+    for label in faces:
+        photo = decode(label.path.read_bytes())
+        view = view_of_face(photo, reader.read(photo))
+        unseen.append(len(view.unseen))
+        for name, predict in predictors.items():
+            served = predict(view).served
+            counts[name].append(served.count)
+            shown[name].append(int((boxes_on_skin(view, served)[1] >= served.min_confidence).sum()))
+        on_photo()
+    return {
+        name: metrics.LondonTable(list(faces), np.array(counts[name]), np.array(shown[name]), np.array(unseen))
+        for name in predictors
+    }
+
+
+def boxes_on_skin(view: FaceView, served: LesionsAndWrinkles) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """All boxes that are served of a view with min_confidence 0: (n, 4) in crop pixels, and confidences (n,)."""
+    boxes = np.array([lesion.box for lesion in served.lesions], dtype=np.float64).reshape(-1, 4)
+    confidence = np.array([lesion.confidence for lesion in served.lesions], dtype=np.float64)
+    kept = on_skin(view, boxes)
+    return boxes[kept], confidence[kept]
 
 
 def labelled_cells(crop: Crop, boxes: NDArray[np.float64], cells: int) -> NDArray[np.bool_]:

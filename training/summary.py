@@ -1,7 +1,7 @@
 """Summarises the tables of one predictor as the content of metrics.json.
 
-The content: all metrics with intervals, by severity, by skin tone, under distortions, the reliability of confidences,
-and for the model the paired differences to the heuristics.
+The content: all metrics with intervals, by severity, on the London faces, under distortions, the reliability of
+confidences, and for the model the paired differences to the heuristics.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bentos.skin.findings import WRINKLE_ZONES
-from bentos.skin.measure.tone import GROUPS
 from training import metrics
 from training.metrics import LABELLED_SEVERITIES, Metric, Rows, Sample, rounded
 
 # Metrics that are written without an interval.
-SCALARS = ("box_confidence_ece", "severity_confidence_ece", "zone_chance_ece", "confidence_minus_accuracy")
+SCALARS = ("box_confidence_ece", "severity_confidence_ece", "zone_chance_ece")
 CONSTANT = ("_of_train_median", "_of_majority")  # metrics of constant predictions, the same for both predictors
 BY_GROUP = ("severity_accuracy", "count_mae", "count_bias", "box_ap_30", "box_ap_50", "box_recall_30")
 ROBUST_ACNE = ("count_spearman", "severity_accuracy", "box_ap_30")
@@ -25,6 +24,7 @@ ROBUST_WRINKLES = ("auc_mean",)
 LARGEST = 5  # number of the largest count errors that are listed
 DATASET = {
     "acne": "ACNE04 (Wu et al., ICCV 2019) in a re-export: {} faces with acne, judged by dermatologists",
+    "london": "Face Research Lab London Set (DeBruine and Jones, 2017): {} adults, mostly clear, labelled by eye",
     "wrinkles": "public collection of {} wrinkle photos; a photo without a box of a zone is its negative",
 }
 
@@ -38,12 +38,14 @@ class Tables:
         wrinkles: of the wrinkle photos.
         distorted: distortion → tables of the distorted photos.
         distorted_rows: rows of the acne and of the wrinkle photos that were distorted.
+        london: of the London faces; None where they were not measured.
     """
 
     acne: metrics.AcneTable
     wrinkles: metrics.WrinkleTable
     distorted: dict[str, tuple[metrics.AcneTable, metrics.WrinkleTable]]
     distorted_rows: tuple[Rows, Rows]
+    london: metrics.LondonTable | None = None
 
 
 def samples(tables: Tables, median_count: float, resamples: int) -> dict[str, Sample]:
@@ -64,10 +66,6 @@ def samples(tables: Tables, median_count: float, resamples: int) -> dict[str, Sa
     severities = np.array(LABELLED_SEVERITIES)[tables.acne.true_severity]
     for name, rows in metrics.groups(severities, LABELLED_SEVERITIES).items():
         sampled |= _prefixed(f"by_severity/{name}", _sample_group(acne, BY_GROUP, rows, resamples))
-    for name, rows in metrics.groups(tables.acne.tone, GROUPS).items():
-        sampled |= _prefixed(f"by_tone/{name}", _sample_group(acne, BY_GROUP, rows, resamples))
-    for name, rows in metrics.groups(tables.wrinkles.tone, GROUPS).items():
-        sampled |= _prefixed(f"by_tone/{name}", _sample_group(wrinkles, ROBUST_WRINKLES, rows, resamples))
     if not tables.distorted:
         return sampled
     before = metrics.sample(_select(acne, ROBUST_ACNE), tables.distorted_rows[0], resamples)
@@ -113,21 +111,18 @@ def summarise(
     }
     for name, group in tree.get("by_severity", {}).items():
         group["photos"] = int((acne.true_severity == LABELLED_SEVERITIES.index(name)).sum())
-    for name, group in tree.get("by_tone", {}).items():
-        group["photos"] = {
-            "acne": int((acne.tone == name).sum()),
-            "wrinkles": int((wrinkles.tone == name).sum()),
-        }
+    if tables.london is not None:
+        tree["london"] = london(tables.london)
     if tables.distorted:
         tree["robustness"]["photos"] = {
             "acne": len(tables.distorted_rows[0]),
             "wrinkles": len(tables.distorted_rows[1]),
         }
-    known = ~np.isnan(acne.severity_confidence)
+    known, seen = ~np.isnan(acne.severity_confidence), ~np.isnan(wrinkles.probabilities)
     tree["reliability"] = {
         "boxes": _bins(acne.box_confidence[acne.box_shown], acne.box_correct[0.3][acne.box_shown]),
         "severity": _bins(acne.severity_confidence[known], (acne.severity == acne.true_severity)[known]),
-        "zones": _bins(wrinkles.probabilities.ravel(), wrinkles.truth.ravel()),
+        "zones": _bins(wrinkles.probabilities[seen], wrinkles.truth[seen]),
     }
     if others is not None:
         tree["minus_heuristic"] = metrics.nested(_differences(sampled, others))
@@ -135,9 +130,35 @@ def summarise(
         "dataset": {
             "acne": DATASET["acne"].format(len(acne.true_count)),
             "wrinkles": DATASET["wrinkles"].format(len(wrinkles.truth)),
+            **({} if tables.london is None else {"london": DATASET["london"].format(len(tables.london.faces))}),
         },
         "interval": f"95 % of {resamples:,} bootstrap resamples of the photos",
         **tree,
+    }
+
+
+MONK_GROUPS = {"1-3": (1, 3), "4-6": (4, 6), "7-10": (7, 10)}
+
+
+def london(table: metrics.LondonTable) -> dict[str, Any]:
+    """The figures of the London faces: on the check split, which nothing was chosen on, and by group on all faces.
+
+    Zones of faces without beard and fringe must all be seen.
+    """
+    bare = np.array([face.beard < 2 and face.hair_forehead < 2 for face in table.faces])
+    monk = np.array([face.monk for face in table.faces])
+    ethnicity = np.array([face.ethnicity for face in table.faces])
+    return {
+        "check": metrics.london_metrics(table, "check"),
+        "by_monk": {
+            name: metrics.london_metrics(table, where=(monk >= low) & (monk <= high))
+            for name, (low, high) in MONK_GROUPS.items()
+        },
+        "by_ethnicity": {
+            name: metrics.london_metrics(table, where=ethnicity == name) for name in sorted(set(ethnicity.tolist()))
+        },
+        "bare_faces": int(bare.sum()),
+        "bare_faces_with_unseen_zones": int((table.unseen_zones[bare] > 0).sum()),
     }
 
 
@@ -154,14 +175,14 @@ def better(name: str, difference: Mapping[str, float | None]) -> bool | None:
     low, high = difference["low"], difference["high"]
     if low is None or high is None or low <= 0 <= high:
         return None
-    return (high < 0) == name.endswith(("_mae", "_ece", "_size"))
+    return (high < 0) == name.endswith(("_mae", "_ece", "_size", "shown_boxes", "unseen_zones"))
 
 
 def _differences(sampled: Mapping[str, Sample], others: Mapping[str, Sample]) -> dict[str, Any]:
     """Compute the paired differences of the common metrics; of a bias, the difference of the absolute values."""
     differences = {}
     for name, value in sampled.items():
-        if name not in others or name.endswith((*CONSTANT, "confidence_minus_accuracy")) or "/change/" in name:
+        if name not in others or name.endswith(CONSTANT) or "/change/" in name:
             continue
         if name.endswith("_bias"):
             differences[f"{name}_size"] = metrics.interval(np.abs(value) - np.abs(others[name]))

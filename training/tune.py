@@ -5,7 +5,8 @@
     python -m training.evaluate                                # then measure the heuristics on the valid photos
 
 The crops are cached in .cache/training; delete that folder when decoding, face detection or cropping has changed. Only
-the train splits are read. The seeds are fixed: the same photos give the same numbers.
+the train splits are read, and of the London faces those of the fit split. The seeds are fixed: the same photos give
+the same numbers.
 """
 
 import argparse
@@ -23,18 +24,21 @@ from training import crops, labels, tune_blemishes, tune_lines
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--data", type=Path, default=labels.DATA, help="folder that holds acne04 and wrinkles (%(default)s)"
+        "--data", type=Path, default=labels.DATA, help="folder that holds acne04, wrinkles and london (%(default)s)"
     )
     parser.add_argument(
         "--only", choices=("blemishes", "lines"), help="fit acne (blemishes) or wrinkles (lines) and keep the other"
     )
     options = parser.parse_args()
     warnings.filterwarnings("ignore", category=ConvergenceWarning)  # the number of epochs is the regularisation
-    if not (options.data / "acne04").is_dir():
-        parser.error(f"there is no acne04 in {options.data}; name the folder of the labelled photos with --data")
+    for name in ("acne04", "wrinkles", "london"):
+        if not (options.data / name).is_dir():
+            parser.error(f"there is no {name} in {options.data}; name the folder of the labelled photos with --data")
     fitted: dict[str, Any] = json.loads(TUNED.read_text()) if TUNED.exists() else {}
     if options.only != "lines":
-        fitted["blemishes"] = tune_blemishes.fit(crops.acne_examples(options.data / "acne04/train", "acne-train"))
+        acne = crops.acne_examples(options.data / "acne04/train", "acne-train")
+        london = [pair for pair in crops.london_examples(options.data / "london") if pair[1].split == "fit"]
+        fitted["blemishes"] = tune_blemishes.fit(acne, london)
     if options.only != "blemishes":
         fitted["lines"] = tune_lines.fit(crops.wrinkle_examples(options.data / "wrinkles/train", "wrinkles-train"))
     TUNED.write_text(json.dumps(fitted, separators=(",", ":"), sort_keys=True) + "\n")

@@ -17,10 +17,10 @@ from bentos.skin.boxes import nms, overlaps
 from bentos.skin.measure import blemishes
 from bentos.skin.measure.colour import reduced_lab
 from bentos.skin.measure.tuned import Network, sigmoid
-from bentos.skin.photo.skin import skin_mask
-from bentos.skin.photo.zones import face_masks
+from bentos.skin.photo.view import view_of
 from training.crops import Example
-from training.matching import average_precision, match_boxes
+from training.labels import LondonFace
+from training.matching import average_precision, best_threshold, clear_threshold, match_boxes
 from training.sklearn_export import group_folds, round_significant, to_numbers
 
 FOLDS = 2  # of the pixel perceptron: the later models are fitted on its predictions out of fold
@@ -28,6 +28,7 @@ LATE_FOLDS = 4  # of the models of candidates and faces
 MIDDLE = 0.2  # of the box's side; a pixel nearer to the centre is a positive
 NEAR = 0.55  # of the box's side; a pixel between MIDDLE and NEAR is neither positive nor negative
 PER_LESION, PER_FACE, RED_PER_FACE = 5, 150, 150  # pixels sampled: positives, negatives, negatives among the reddest
+CLEAR_WEIGHT = 5  # so many times as many of a face without lesions: there are few, and ACNE04 has none
 RED_BAND = 4  # column of pixel_features: the band of a* from 1.2 to 2 px
 HIDDEN = (32, 16)  # units of the perceptron; a few thousand numbers in tuned.json
 MIN_IOU = 0.3  # least intersection over union of a correct box
@@ -36,15 +37,19 @@ EPOCHS = 14  # the number of epochs is the regularisation
 SEED = 0  # of folds, samples and initial weights
 
 
-def fit(examples: list[Example]) -> dict[str, Any]:
+def fit(acne: list[Example], london: list[tuple[Example, LondonFace]]) -> dict[str, Any]:
     """Fit the numbers and print cross-validated metrics on the way.
 
     Args:
-        examples: the acne crops of the train split.
+        acne: the acne crops of the train split.
+        london: the London faces of the fit split, mostly clear, with their labels. Those without lesions are examples
+            of what is no lesion; all count for the count.
 
     Returns:
         The content of "blemishes" in tuned.json.
     """
+    examples = acne + [example for example, label in london if not label.lesions]
+    spotted = [example for example, label in london if label.lesions]
     fold = group_folds([example.group for example in examples], FOLDS, SEED)
     features, target, example_of = _sample_pixels(examples)
     print(f"{len(features):,} pixels, {target.sum():,} of them in lesions; {features.shape[1]} features")
@@ -70,14 +75,34 @@ def fit(examples: list[Example]) -> dict[str, Any]:
     candidates = _Candidates(examples, centres, np.concatenate(candidate_features))
     late = group_folds([example.group for example in examples], LATE_FOLDS, SEED + 1)
     confidence, fitted = _fit_candidates(candidates, late)
+    rate = Network(fitted["candidates"]), Network(fitted["boxes"])
+    for example in spotted:  # none of them was fitted on, so any of the networks will do
+        mask, rows = _features(example)
+        logits.append(nets[0](rows)[:, 0])
+        own_centres, own_features = blemishes.candidates(logits[-1], mask, rows)
+        own_boxes, scores = blemishes.place(own_centres, rate[1](own_features)), sigmoid(rate[0](own_features)[:, 0])
+        confidence.append(scores[nms(own_boxes, scores, blemishes.OVERLAP)])
 
+    label_of = {example.group: label for example, label in london}
+    everyone = examples + spotted
     with_skin = np.array([len(values) > 0 for values in logits])
     faces = np.stack([blemishes.face_features(v, c) for v, c in zip(logits, confidence, strict=True) if len(v)])
-    counts = np.array([len(example.lesions) for example in examples])[with_skin]
-    severities = np.array([example.severity for example in examples])[with_skin]
-    _report(faces, counts, severities, late[with_skin])
+    labels = [label_of.get(example.group) for example in everyone]
+    counts = np.array(
+        [len(e.lesions) if label is None else label.lesions for e, label in zip(everyone, labels, strict=True)]
+    )[with_skin]
+    severities = np.array([example.severity for example in everyone])[with_skin]
+    late = group_folds([example.group for example in everyone], LATE_FOLDS, SEED + 1)[with_skin]
+    estimate = _report(faces, counts, severities, late)
+    bounds = [
+        (float(value), label.least, label.most)
+        for value, label in zip(estimate, np.array(labels, object)[with_skin], strict=True)
+        if label is not None
+    ]
+    graded = severities >= 0
+    fitted["clear_below"] = clear_threshold(bounds)
     fitted["count"] = to_numbers(_count_model().fit(faces, np.log1p(counts)))
-    fitted["severity"] = to_numbers(_logistic(SEVERITY_C).fit(faces, severities))
+    fitted["severity"] = to_numbers(_logistic(SEVERITY_C).fit(faces[graded], severities[graded]))
     fitted["pixels"] = to_numbers(_perceptron(HIDDEN).fit(features, target))
     return fitted
 
@@ -140,11 +165,17 @@ def _fit_candidates(
         f"AUC {roc_auc_score(correct, all_logits):.3f}, AP {average_precision(all_logits, correct, total):.3f}; "
         f"Platt {slope:.2f}, {offset:.2f}"
     )
+    share = sigmoid((slope * all_logits + offset).astype(np.float32))
+    threshold = best_threshold(share, correct, total)
     final = to_numbers(_logistic(CANDIDATE_C).fit(features, target))
     last = final["layers"][-1]
     last["weights"] = round_significant(slope * np.array(last["weights"]))
     last["bias"] = round_significant(slope * np.array(last["bias"]) + offset)
-    fitted = {"candidates": final, "boxes": to_numbers(_box_model().fit(features[near], shifts[near]))}
+    fitted = {
+        "min_confidence": threshold,
+        "candidates": final,
+        "boxes": to_numbers(_box_model().fit(features[near], shifts[near])),
+    }
     return [sigmoid(np.float32(slope) * score + np.float32(offset)) for score in logits], fitted
 
 
@@ -176,9 +207,12 @@ def _sample_pixels(
         distance = _lesion_distance(mask, example.lesions)
         positive = np.flatnonzero(distance < MIDDLE)
         negative = np.flatnonzero(distance > NEAR)
+        weight = 1 if len(example.lesions) else CLEAR_WEIGHT
         positive = rng.permutation(positive)[: PER_LESION * len(example.lesions)]
         red = negative[np.argsort(-rows[negative, RED_BAND])][: len(negative) // 12]
-        indices = np.concatenate([positive, rng.permutation(negative)[:PER_FACE], rng.permutation(red)[:RED_PER_FACE]])
+        indices = np.concatenate(
+            [positive, rng.permutation(negative)[: weight * PER_FACE], rng.permutation(red)[: weight * RED_PER_FACE]]
+        )
         target = (np.arange(len(indices)) < len(positive)).astype(np.int64)
         samples.append((rows[indices], target, np.full(len(indices), number)))
     features, target, example_of = (np.concatenate(column) for column in zip(*samples, strict=True))
@@ -196,9 +230,8 @@ def _lesion_distance(mask: NDArray[np.bool_], lesions: NDArray[np.float64]) -> N
 
 
 def _features(example: Example) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    crop, masks = example.crop, face_masks(example.crop)
-    lab = reduced_lab(crop.pixels, blemishes.FACTOR)
-    return blemishes.pixel_features(crop, lab, skin_mask(crop, masks), masks)
+    view = view_of(example.crop)
+    return blemishes.pixel_features(view, reduced_lab(example.crop.pixels, blemishes.FACTOR))
 
 
 def _train_masks(fold: NDArray[np.int64], count: int = FOLDS) -> list[NDArray[np.bool_]]:
@@ -228,13 +261,16 @@ def _count_model() -> Pipeline:
 
 def _report(
     faces: NDArray[np.float32], counts: NDArray[np.int64], severities: NDArray[np.int64], fold: NDArray[np.int64]
-) -> None:
-    """Print the cross-validated metrics of count and severity."""
+) -> NDArray[np.float64]:
+    """Print the cross-validated metrics of count and severity; returns the counts, predicted out of fold."""
     log_count, predicted = np.empty(len(counts)), np.empty(len(counts), np.int64)
+    graded = severities >= 0
     for train in _train_masks(fold, LATE_FOLDS):
         log_count[~train] = _count_model().fit(faces[train], np.log1p(counts[train])).predict(faces[~train])
-        predicted[~train] = _logistic(SEVERITY_C).fit(faces[train], severities[train]).predict(faces[~train])
-    estimate = np.maximum(np.expm1(log_count), 0)
+        known = train & graded
+        predicted[~train] = _logistic(SEVERITY_C).fit(faces[known], severities[known]).predict(faces[~train])
+    all_estimates = np.maximum(np.expm1(log_count), 0)
+    estimate, counts, predicted, severities = (v[graded] for v in (all_estimates, counts, predicted, severities))
     error, of_median = np.abs(estimate - counts).mean(), np.abs(np.median(counts) - counts).mean()
     print(f"count: MAE {error:.2f}, of the median {of_median:.2f}, Spearman {spearmanr(estimate, counts)[0]:.3f}")
     kappa = cohen_kappa_score(predicted, severities, weights="quadratic")
@@ -242,3 +278,4 @@ def _report(
     print(
         f"severity: accuracy {(predicted == severities).mean():.3f}, of the majority {majority:.3f}, kappa {kappa:.3f}"
     )
+    return all_estimates

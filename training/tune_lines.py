@@ -14,13 +14,12 @@ from tqdm import tqdm
 from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.measure import lines
 from bentos.skin.measure.tuned import Network
-from bentos.skin.photo import zones
+from bentos.skin.photo.view import view_of
 from training.crops import Example
 from training.sklearn_export import group_folds, to_numbers
 
 FOLDS = 3  # of the cross-validation: the zones are fitted on cells that were predicted out of fold
 PER_ZONE, PER_FACE = 40, 300  # cells sampled from each face: in the boxes of each zone, and outside all boxes
-VISIBLE_MIN = 0.6  # share of a zone inside the tile; a zone that is cut off is neither positive nor negative
 HIDDEN = (32, 16)  # units of the perceptron; a few thousand numbers in tuned.json
 EPOCHS = 12  # the number of epochs is the regularisation
 REGULARISATION_C = 0.03  # of the zones' logistic regression: chosen by cross-validation among .003 … 1
@@ -38,10 +37,8 @@ def fit(examples: list[Example]) -> dict[str, Any]:
     """
     fold = group_folds([example.group for example in examples], FOLDS, SEED)
     rng = np.random.default_rng(SEED)
-    cells = [
-        lines.place_features(example.crop, zones.face_masks(example.crop))
-        for example in tqdm(examples, desc="cells", mininterval=5)
-    ]
+    views = [view_of(example.crop) for example in examples]
+    cells = [lines.place_features(view) for view in tqdm(views, desc="cells", mininterval=5)]
     targets = [_targets(mask, example) for (mask, _), example in zip(cells, examples, strict=True)]
     samples = [_sample(target, rng) for target in targets]
     features = np.concatenate([own[indices] for (_, own), indices in zip(cells, samples, strict=True)])
@@ -60,14 +57,14 @@ def fit(examples: list[Example]) -> dict[str, Any]:
         nets.append(Network(to_numbers(fitted)))
     faces = np.stack(
         [
-            lines.face_features(nets[number](own), mask, zones.face_masks(example.crop))
-            for (mask, own), number, example in zip(cells, fold, examples, strict=True)
+            lines.face_features(nets[number](own), mask, view)
+            for (mask, own), number, view in zip(cells, fold, views, strict=True)
         ]
     )
     fitted_zones = {}
     for zone in WRINKLE_ZONES:
         wrinkled = np.array([len(example.wrinkles[zone]) > 0 for example in examples])
-        usable = wrinkled | np.array([_visible(example, zone) for example in examples])
+        usable = np.array([len(lines.seen_parts(view, zone)) > 0 for view in views])
         probability = np.full(len(examples), np.nan)
         for number in range(FOLDS):
             train, test = (fold != number) & usable, fold == number
@@ -94,20 +91,6 @@ def _sample(target: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.i
     """Choose the indices of the cells to train on."""
     in_boxes = [rng.permutation(np.flatnonzero(column))[:PER_ZONE] for column in target.T]
     return np.concatenate([*in_boxes, rng.permutation(np.flatnonzero(~target.any(axis=1)))[:PER_FACE]])
-
-
-def _visible(example: Example, zone: str) -> bool:
-    """Decide whether enough of the zone, or of the better of its two sides, lies in the tile."""
-    if example.crop.keypoints is None:
-        return False
-    outlines = zones.polygons(example.crop.keypoints)
-    x0, y0, x1, y1 = example.crop.valid
-    visible = [
-        float(((outline >= (x0, y0)) & (outline < (x1, y1))).all(axis=1).mean())
-        for part in lines.ZONE_PARTS[zone]
-        if (outline := outlines.get(part)) is not None
-    ]
-    return max(visible, default=0.0) >= VISIBLE_MIN
 
 
 def _perceptron() -> Pipeline:

@@ -21,6 +21,12 @@ Unseen = Literal[
     "outside_photo",
 ]
 WRINKLE_ZONES = ("forehead", "crows_feet", "frown", "nasolabial")
+WRINKLE_PARTS = {  # wrinkle zone → the zones of the face that it is made of
+    "forehead": ("forehead",),
+    "crows_feet": ("crows_feet_left", "crows_feet_right"),
+    "frown": ("frown",),
+    "nasolabial": ("nasolabial_left", "nasolabial_right"),
+}
 COLOUR_ZONES = ("forehead", "nose", "cheek_left", "cheek_right", "chin")
 SEVERITIES = ("clear", "mild", "moderate", "severe", "very_severe")
 HAYASHI_LIMITS = (0, 5, 20, 50)  # upper lesion count of clear, mild, moderate, severe (Hayashi et al., J Dermatol 2008)
@@ -29,6 +35,11 @@ HAYASHI_LIMITS = (0, 5, 20, 50)  # upper lesion count of clear, mild, moderate, 
 def severity_of(count: int) -> str:
     """Class on Hayashi's scale for the lesion count of a whole face."""
     return SEVERITIES[sum(count > limit for limit in HAYASHI_LIMITS)]
+
+
+def whole_count(estimate: float, clear_below: float) -> int:
+    """Lesions as a whole number: 0 below the estimate that clear faces have, else at least 1."""
+    return 0 if estimate < clear_below else max(1, round(estimate))
 
 
 def severity_beside(count: int, chances: Sequence[float]) -> tuple[str, float | None]:

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bentos.skin.findings import Graded, LesionsAndWrinkles, Measured
 from bentos.skin.measure import blemishes, lines
 from bentos.skin.measure.pigmentation import pigmentation
@@ -21,21 +24,31 @@ def measure(view: FaceView) -> Measured:
     def graded(name: str, measurement: Callable[[Surface], Graded]) -> Graded:
         return unmeasured() if name in view.reasons else measurement(surface)
 
-    acne, wrinkles = blemishes.find(view, surface.lab), lines.find(view)
     return Measured(
-        lesions_and_wrinkles=LesionsAndWrinkles(
-            lesions=acne.lesions,
-            min_confidence=tuned()["min_confidence"],
-            count=acne.count,
-            severity=acne.severity,
-            severity_confidence=acne.severity_confidence,
-            wrinkles=wrinkles.zones,
-            acne_map=acne.acne_map,
-            wrinkle_map=wrinkles.wrinkle_map,
-        ),
+        lesions_and_wrinkles=lesions_and_wrinkles(view, surface.lab),
         redness=graded("redness", redness),
         pigmentation=graded("pigmentation", pigmentation),
         shine=graded("shine", shine),
         texture=graded("texture", texture),
         tone=None if "tone" in view.reasons else tone(surface.lab, surface.skin),
+    )
+
+
+def lesions_and_wrinkles(view: FaceView, lab: NDArray[np.float32]) -> LesionsAndWrinkles:
+    """Acne and wrinkles of a crop.
+
+    Args:
+        view: of the crop.
+        lab: float32 (256, 256, 3), `colour.reduced_lab(crop.pixels, blemishes.FACTOR)`.
+    """
+    acne, wrinkles = blemishes.find(view, lab), lines.find(view)
+    return LesionsAndWrinkles(
+        lesions=acne.lesions,
+        min_confidence=tuned()["blemishes"]["min_confidence"],
+        count=acne.count,
+        severity=acne.severity,
+        severity_confidence=acne.severity_confidence,
+        wrinkles=wrinkles.zones,
+        acne_map=acne.acne_map,
+        wrinkle_map=wrinkles.wrinkle_map,
     )

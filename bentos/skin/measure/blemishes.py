@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bentos.skin.boxes import nms
-from bentos.skin.findings import SEVERITIES, Lesion, grey_map, severity_beside
 from bentos.skin import filters
+from bentos.skin.boxes import nms
+from bentos.skin.findings import SEVERITIES, Lesion, grey_map, severity_beside, whole_count
 from bentos.skin.measure.pose import face_coordinates
 from bentos.skin.measure.tuned import Network, sigmoid, softmax, tuned
 from bentos.skin.photo.crop import CROP_SIZE
@@ -68,7 +68,7 @@ def find(view: FaceView, lab: NDArray[np.float32]) -> Acne:
         for (x, y, w, h), share in zip(boxes, confidence, strict=True)
     ]
     face = face_features(logits, confidence)
-    count = max(0, round(float(np.expm1(fitted.count(face[None])[0, 0]))))
+    count = whole_count(float(np.expm1(fitted.count(face[None])[0, 0])), fitted.clear_below)
     severity, chance = severity_beside(count, softmax(fitted.severity(face[None])[0]).tolist())
     heat = np.zeros((SIZE, SIZE), np.float32)
     heat[where] = sigmoid(logits)
@@ -210,9 +210,11 @@ class _Fitted:
     candidates: Network  # candidate features → logit of being correct
     count: Network  # face features → log(1 + count)
     severity: Network  # face features → logits of mild … very severe
+    clear_below: float  # estimated lesions below which a face is clear
 
 
 @lru_cache(maxsize=1)
 def _fitted() -> _Fitted:
     numbers: dict[str, Any] = tuned()["blemishes"]
-    return _Fitted(**{name: Network(numbers[name]) for name in _Fitted.__dataclass_fields__})
+    networks = {name: Network(numbers[name]) for name in ("pixels", "boxes", "candidates", "count", "severity")}
+    return _Fitted(**networks, clear_below=numbers["clear_below"])

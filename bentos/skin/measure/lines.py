@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bentos.skin.findings import WRINKLE_ZONES, grey_map
 from bentos.skin import filters
+from bentos.skin.findings import WRINKLE_PARTS, WRINKLE_ZONES, grey_map
 from bentos.skin.measure.pose import face_coordinates, roll
 from bentos.skin.measure.tuned import Network, sigmoid, tuned
 from bentos.skin.photo.crop import CROP_SIZE
@@ -32,12 +32,6 @@ MOSTLY_SKIN = 0.5  # share of a cell that must be skin
 POOL = 1.0  # cells; over which energy is averaged
 ENERGY_FLOOR = 1e-3  # of contrast; below it there is only noise
 SHARES = (0.01, 0.05)  # of the places: the strongest, which decide, beside the mean
-ZONE_PARTS = {
-    "forehead": ("forehead",),
-    "crows_feet": ("crows_feet_left", "crows_feet_right"),
-    "frown": ("frown",),
-    "nasolabial": ("nasolabial_left", "nasolabial_right"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +61,7 @@ def find(view: FaceView) -> Wrinkles:
 
 def seen_parts(view: FaceView, zone: str) -> list[str]:
     """The parts of a wrinkle zone that are seen."""
-    return [part for part in ZONE_PARTS[zone] if part not in view.unseen]
+    return [part for part in WRINKLE_PARTS[zone] if part not in view.unseen]
 
 
 def place_features(view: FaceView) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:

@@ -7,8 +7,8 @@ affects it too, but changes slowly over the face, or is as narrow as a wrinkle: 
 
 import numpy as np
 
-from bentos.skin.findings import Graded
 from bentos.skin.filters import downsample, masked_gaussian
+from bentos.skin.findings import Graded
 from bentos.skin.measure.surface import (
     DENSITY,
     MIN_SKIN_PIXELS,

@@ -7,8 +7,8 @@ together; blood raises a* alone (Stamatas et al., Pigment Cell Research, 2004). 
 
 import numpy as np
 
-from bentos.skin.findings import Graded
 from bentos.skin.filters import gaussian
+from bentos.skin.findings import Graded
 from bentos.skin.measure.surface import MIN_SKIN_PIXELS, Curve, Surface, grade, ramp, unmeasured
 
 REFERENCE_LIGHTNESS = 65.0  # L* to which a* and b* are scaled

@@ -8,8 +8,8 @@ affects.
 
 import numpy as np
 
-from bentos.skin.findings import Graded
 from bentos.skin.filters import gaussian
+from bentos.skin.findings import Graded
 from bentos.skin.measure.surface import MIN_SKIN_PIXELS, Curve, Surface, grade, ramp, surroundings, unmeasured
 
 BROAD = 28.0  # px; wider than a highlight, narrower than the face

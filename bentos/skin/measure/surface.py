@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bentos.skin.filters import box_mean, downsample, gaussian, upsample
 from bentos.skin.findings import COLOUR_ZONES, Graded, grey_map
 from bentos.skin.measure.colour import LINEAR, reduced_lab
-from bentos.skin.filters import box_mean, downsample, gaussian, upsample
 from bentos.skin.photo.crop import CROP_SIZE
 from bentos.skin.photo.face_parts import raster
 from bentos.skin.photo.view import FaceView

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from bentos.skin.findings import Graded
 from bentos.skin.filters import box_mean, downsample, gaussian, masked_gaussian
+from bentos.skin.findings import Graded
 from bentos.skin.measure.surface import (
     MIN_SKIN_PIXELS,
     STEP,

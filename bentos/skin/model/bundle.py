@@ -71,23 +71,24 @@ class LesionNumbers(Strict):
 
     Attributes:
         score_min: from which a peak is a candidate.
-        show_min: from which a candidate is shown; where F1 is best.
+        min_confidence: from which a candidate is shown by default; where F1 is best.
         boxes_max: of a face.
         overlap_max: intersection over union from which the weaker of two boxes is dropped.
     """
 
     score_min: Share
-    show_min: Share
+    min_confidence: Share
     boxes_max: Annotated[int, Field(ge=1, le=1000)]
     overlap_max: Share
     confidence: ConfidenceTable
 
 
-class Linear(Strict):
-    """weights · (density, mean of count_distribution) + bias = lesions."""
+class CountNumbers(Strict):
+    """weights · (density, mean of count_distribution) + bias = lesions; below `clear_below` the face is clear."""
 
     weights: Annotated[list[Finite], Field(min_length=2, max_length=2)]
     bias: Finite
+    clear_below: Annotated[float, Field(ge=0, le=5)]
 
 
 class SeverityNumbers(Strict):
@@ -115,10 +116,9 @@ class Calibration(Strict):
     """The numbers that turn outputs into findings, fitted on photos that were not used for training."""
 
     lesions: LesionNumbers
-    count: Linear
+    count: CountNumbers
     severity: SeverityNumbers
     wrinkles: dict[str, Platt]
-    wrinkles_confidence: Share
 
 
 class SelfTest(Strict):

@@ -15,8 +15,9 @@ OUTPUT_SHAPES = {  # the outputs that are decoded, by their shape without the ba
     "severity": (4,),
     "count_distribution": (66,),
     "wrinkles": (4,),
+    "wrinkle_maps": (64, 64, 4),
 }
-PROBABILITIES = ("heat", "severity", "count_distribution", "wrinkles")  # shares: 0 to 1
+PROBABILITIES = ("heat", "severity", "count_distribution", "wrinkles", "wrinkle_maps")  # shares: 0 to 1
 SLACK = 1e-3  # beyond their range; for rounding errors of float32 sums
 DENSITY_MAX = 10_000.0  # lesions on a face; the labelled maximum is 65
 SAME_MAX = 8  # different crops with the same outputs, in a row; a working network never gave two

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bentos.skin.boxes import nms
-from bentos.skin.findings import WRINKLE_ZONES, Lesion, LesionsAndWrinkles, severity_beside
+from bentos.skin.findings import WRINKLE_ZONES, Lesion, LesionsAndWrinkles, grey_map, severity_beside, whole_count
 from bentos.skin.model.bundle import Calibration
 from bentos.skin.photo.crop import CROP_SIZE
 
@@ -19,32 +19,34 @@ def lesions_and_wrinkles(outputs: Outputs, number: int, calibration: Calibration
 
     Args:
         outputs: of the network for a batch, by name: heat (batch, 128, 128), size and offset (batch, 128, 128, 2),
-            density (batch,), severity (batch, 4), count_distribution (batch, 66), wrinkles (batch, 4).
+            density (batch,), severity (batch, 4), count_distribution (batch, 66), wrinkles (batch, 4), wrinkle_maps
+            (batch, 64, 64, 4).
         number: of the crop in the batch.
         calibration: of the bundle.
     """
     numbers = calibration.lesions
     boxes, scores = peaks(outputs, number, calibration)
     confidence = np.interp(scores, numbers.confidence.score, numbers.confidence.right)
-    shown = scores >= numbers.show_min
-    count = round(count_of(outputs, calibration)[number])
+    count = whole_count(float(count_of(outputs, calibration)[number]), calibration.count.clear_below)
     severity, chance = severity_beside(count, severity_chances(outputs, calibration)[number].tolist())
     zones = wrinkle_chances(outputs, calibration)[number]
     return LesionsAndWrinkles(
         lesions=[
             Lesion((float(x), float(y), float(w), float(h)), round(float(share), 4))
-            for (x, y, w, h), share in zip(boxes[shown], confidence[shown], strict=True)
+            for (x, y, w, h), share in zip(boxes, confidence, strict=True)
         ],
+        min_confidence=numbers.min_confidence,
         count=count,
         severity=severity,
         severity_confidence=chance,
         wrinkles={zone: round(float(value), 4) for zone, value in zip(WRINKLE_ZONES, zones, strict=True)},
-        wrinkles_confidence=calibration.wrinkles_confidence,
+        acne_map=grey_map(np.interp(outputs["heat"][number], numbers.confidence.score, numbers.confidence.right)),
+        wrinkle_map=grey_map(outputs["wrinkle_maps"][number].max(axis=2)),
     )
 
 
 def peaks(outputs: Outputs, number: int, calibration: Calibration) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Boxes in crop pixels, float64 (n, 4), and their scores, (n,), best first; all candidates, shown or not."""
+    """Boxes in crop pixels, float64 (n, 4), and their scores, (n,), best first; all candidates."""
     numbers = calibration.lesions
     heat, size, offset = (outputs[name][number].astype(np.float64) for name in ("heat", "size", "offset"))
     rows, columns = np.nonzero(heat >= numbers.score_min)

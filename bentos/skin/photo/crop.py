@@ -29,7 +29,7 @@ class Crop:
         pixels: uint8 (512, 512, 3), sRGB. What lies beyond the photo is mid-grey (127).
         to_photo: float64 (2, 3), affine that takes (x, y, 1) in crop pixels to pixels of the upright photo.
         valid: (x0, y0, x1, y1) in crop pixels, half-open: the part that shows the photo.
-        landmarks: float32 (468, 3) in crop pixels, as of `Landmarks.points`; None without a face or without its landmarks.
+        landmarks: float32 (468, 3) in crop pixels, as of `Landmarks.points`; None without a face or its landmarks.
     """
 
     pixels: NDArray[np.uint8]

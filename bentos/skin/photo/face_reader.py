@@ -36,12 +36,14 @@ class PhotoFaces:
         landmarks: of the largest; None without a face, where the mesh did not load, or where it sees no face.
         turned_degrees: 0, 90, 180 or 270: how the photo was turned, clockwise, to read them.
         crop: around the largest face, or the whole photo; turned like the photo.
+        has_mesh: whether landmarks could be looked for: the mesh has loaded.
     """
 
     faces: list[Face]
     landmarks: Landmarks | None
     turned_degrees: Turn
     crop: Crop
+    has_mesh: bool = True
 
     @property
     def largest(self) -> Face | None:
@@ -106,7 +108,7 @@ class FaceReader:
         crop = replace(crop, to_photo=_composed(back, crop.to_photo))
         faces = [_moved(face, back) for face in best.faces]
         if landmarks is None:
-            return PhotoFaces(faces, None, best.degrees, crop)
+            return PhotoFaces(faces, None, best.degrees, crop, self.has_mesh)
         points = landmarks.points.copy()
         points[:, :2] = landmarks.points[:, :2] @ back[:, :2].T + back[:, 2]
         points.setflags(write=False)

@@ -98,7 +98,7 @@ def face_mask(parts: FaceParts) -> NDArray[np.bool_]:
 
 def skin_share(mask: NDArray[np.bool_], crop: Crop) -> float:
     """Skin pixels over the pixels that show the photo, 0..1."""
-    return float(np.count_nonzero(mask) / max(np.count_nonzero(shown_mask(crop)), 1))
+    return int(mask.sum()) / max(int(shown_mask(crop).sum()), 1)
 
 
 def _colour(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

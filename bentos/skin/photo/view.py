@@ -4,16 +4,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
-from bentos.skin.findings import Unseen
+from bentos.skin.filters import box_mean, local_max
+from bentos.skin.findings import WRINKLE_PARTS, Unseen
 from bentos.skin.photo.crop import Crop
+from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face_parts import ZONES, FaceParts, face_parts, raster
-from bentos.skin.photo.skin import SIZE, shown_mask, skin_mask
+from bentos.skin.photo.face_reader import PhotoFaces
+from bentos.skin.photo.skin import SIZE, face_mask, shown_mask, skin_mask, skin_share
 
+CONCERNS = ("acne", "wrinkles", "redness", "pigmentation", "shine", "texture")
 TURNED_AWAY = 0.25  # cosine between zone and camera; below it silhouette and background are seen, not skin
 INSIDE = 0.6  # share of a zone that must lie in the photo
-SKIN_IN_ZONE = 0.44  # share of what lies in the photo that must be skin
+# Share of what lies in the photo that must be skin: of London's chins, beards leave .38 and less, stubble .75 and more;
+# of foreheads, a fringe leaves .23, single strands .49 and more.
+SKIN_IN_ZONE = 0.44
+SKIN_ON_FACE = 0.15  # share of a face that must be skin, or nothing is judged on it
+SKIN_ALONE = 0.5  # share of a photo without a face that must be skin: a close-up
+# Mean contrast of neighbouring pixels, in grey levels, of a close-up: below it is one flat colour, above it a pattern.
+SKIN_CONTRAST = (0.4, 12.0)
+LESION_RIM = 5  # px of the mask: a lesion at the border of the skin may not have its colour
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +47,91 @@ class FaceView:
     reasons: Mapping[str, Unseen]
 
 
-def view_of(crop: Crop, without_parts: Unseen = "no_face") -> FaceView:
+def view_of_face(photo: Photo, faces: PhotoFaces) -> FaceView:
+    """The view of the largest face of a photo, or of its skin where there is none."""
+    face = faces.largest
+    if face is None or faces.landmarks is not None:
+        return view_of(faces.crop)
+    if not faces.has_mesh:
+        return view_of(faces.crop, "no_face")
+    x, y, width, height = face.box
+    corners = np.concatenate([face.keypoints, [(x - 1, y - 1), (x + width + 1, y + height + 1)]])
+    outside = (corners < 0).any() or (corners > (photo.width, photo.height)).any()
+    return view_of(faces.crop, "outside_photo" if outside else "turned_away")
+
+
+def view_of(crop: Crop, face_without_landmarks: Unseen | None = None) -> FaceView:
     """The view of a crop.
 
     Args:
         crop: the crop.
-        without_parts: why there are no landmarks, where there are none.
+        face_without_landmarks: why there are no landmarks of a face that was found; None where none was found.
     """
     parts = None if crop.landmarks is None else face_parts(crop.landmarks)
     skin = skin_mask(crop, parts)
     if parts is None:
-        return FaceView(crop, None, skin, dict.fromkeys(ZONES, without_parts), {})
-    shares = zone_shares(crop, parts, skin)
+        return _without_parts(crop, skin, face_without_landmarks)
     unseen: dict[str, Unseen] = {}
-    for name, (inside, covered) in shares.items():
+    for name, (inside, bare) in zone_shares(crop, parts, skin).items():
         if parts.facing[name] < TURNED_AWAY:
             unseen[name] = "turned_away"
         elif inside < INSIDE:
             unseen[name] = "outside_photo"
-        elif covered < SKIN_IN_ZONE:
+        elif bare < SKIN_IN_ZONE:
             unseen[name] = "covered"
-    return FaceView(crop, parts, skin, unseen, {})
+    face = face_mask(parts) & shown_mask(crop)
+    reasons: dict[str, Unseen] = {}
+    if np.count_nonzero(skin) < SKIN_ON_FACE * np.count_nonzero(face):
+        reasons = dict.fromkeys((*CONCERNS, "tone"), "no_skin")
+    return FaceView(crop, parts, skin, unseen, reasons)
+
+
+def _without_parts(crop: Crop, skin: NDArray[np.bool_], face: Unseen | None) -> FaceView:
+    """The view of a crop without landmarks: of a face seen from the side, of a close-up of skin, or of neither."""
+    unseen = dict.fromkeys(ZONES, face or "no_face")
+    if face is not None:
+        enough = skin_share(skin, crop) >= SKIN_ON_FACE
+        reasons = dict.fromkeys([*CONCERNS, "tone"][1 if enough else 0 :], face)
+        return FaceView(crop, None, skin, unseen, reasons | ({} if enough else {"acne": "no_skin"}))
+    if _is_close_up(crop, skin):
+        return FaceView(crop, None, skin, unseen, {"wrinkles": "no_face"})
+    return FaceView(crop, None, np.zeros_like(skin), unseen, dict.fromkeys((*CONCERNS, "tone"), "no_skin"))
+
+
+def _is_close_up(crop: Crop, skin: NDArray[np.bool_]) -> bool:
+    """Whether skin fills the photo: its colour does, and it is neither flat nor a pattern."""
+    if skin_share(skin, crop) < SKIN_ALONE:
+        return False
+    grey = np.asarray(Image.fromarray(crop.pixels).convert("L").reduce(2), dtype=np.float32)
+    contrast = np.abs(grey - box_mean(grey, 3))[skin].mean()
+    return bool(SKIN_CONTRAST[0] <= contrast <= SKIN_CONTRAST[1])
+
+
+def unseen_wrinkles(view: FaceView) -> dict[str, Unseen]:
+    """The wrinkle zones that cannot be judged → why: those of which neither side is seen."""
+    return {
+        zone: view.unseen[parts[0]]
+        for zone, parts in WRINKLE_PARTS.items()
+        if all(part in view.unseen for part in parts)
+    }
+
+
+def on_skin(view: FaceView, boxes: ArrayLike) -> NDArray[np.bool_]:
+    """Which boxes, (n, 4), x, y, width, height in crop pixels, have their middle on the skin of `lesion_mask`."""
+    rows = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+    middles = np.clip((rows[:, :2] + rows[:, 2:] / 2) / 2, 0, SIZE - 1).astype(int)
+    return np.asarray(lesion_mask(view)[middles[:, 1], middles[:, 0]], dtype=np.bool_)
+
+
+def lesion_mask(view: FaceView) -> NDArray[np.bool_]:
+    """Where a lesion's middle may lie, bool (256, 256): on skin and at its border, not on eyes, brows and lips.
+
+    Everywhere on a face without landmarks: its outline is not known.
+    """
+    if view.parts is None and "no_face" not in view.unseen.values():
+        return np.ones_like(view.skin)
+    near = local_max(view.skin.astype(np.float32), 2 * LESION_RIM + 1) > 0
+    return np.asarray(near if view.parts is None else near & face_mask(view.parts), dtype=np.bool_)
 
 
 def zone_shares(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_]) -> dict[str, tuple[float, float]]:
@@ -71,6 +147,6 @@ def zone_shares(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_]) -> dict[s
         bare = inside & ~features
         shares[name] = (
             min(np.count_nonzero(inside) / max(area, 1.0), 1.0),
-            np.count_nonzero(bare & skin) / max(np.count_nonzero(bare), 1),
+            int((bare & skin).sum()) / max(int(bare.sum()), 1),
         )
     return shares
