@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from bentos.skin.measure.tuned import TUNED
 from training import crops, labels, tune_blemishes, tune_lines
+from training.files import replace_files
 
 
 def main() -> None:
@@ -39,9 +40,15 @@ def main() -> None:
         acne = crops.acne_examples(options.data / "acne04/train", "acne-train")
         london = [pair for pair in crops.london_examples(options.data / "london") if pair[1].split == "fit"]
         fitted["blemishes"] = tune_blemishes.fit(acne, london)
+        write(fitted)
     if options.only != "blemishes":
         fitted["lines"] = tune_lines.fit(crops.wrinkle_examples(options.data / "wrinkles/train", "wrinkles-train"))
-    TUNED.write_text(json.dumps(fitted, separators=(",", ":"), sort_keys=True) + "\n")
+        write(fitted)
+
+
+def write(fitted: dict[str, Any]) -> None:
+    """Replace tuned.json."""
+    replace_files({TUNED: (json.dumps(fitted, separators=(",", ":"), sort_keys=True) + "\n").encode()})
     print(f"wrote {TUNED.name}, {TUNED.stat().st_size:,} bytes")
 
 

@@ -35,6 +35,7 @@ def fit(examples: list[Example]) -> dict[str, Any]:
     Returns:
         The content of "lines" in tuned.json.
     """
+    examples = [example for example in examples if view_of(example.crop).skin.any()]
     fold = group_folds([example.group for example in examples], FOLDS, SEED)
     rng = np.random.default_rng(SEED)
     views = [view_of(example.crop) for example in examples]

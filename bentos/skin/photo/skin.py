@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from bentos.skin.filters import box_mean
+from bentos.skin.filters import box_mean, downsample
 from bentos.skin.photo.crop import CROP_SIZE, Crop
 from bentos.skin.photo.face_parts import FaceParts, raster
 
@@ -38,9 +38,11 @@ DARKEST, BRIGHTEST = -1.5, 1.2  # log luma from the seeds' median: shaded cheek,
 # Beyond the outline (jaw, temples) background may look like skin: nearer colours only.
 NEAR_BEYOND = 0.05  # distance in chroma
 LIGHT_BEYOND = 0.6  # distance in log luma
-# Hair, beards and brows have the colour of skin, but are dark, and uneven from pixel to pixel.
+# Hair, beards and brows may have the colour of skin, but are darker or paler, and uneven from pixel to pixel.
 DARK_HAIR = -0.35  # log luma from the seeds' median
-UNEVEN_HAIR = 0.05  # mean contrast of neighbours, in log luma
+WHITE_HAIR = 0.7  # the same, of white beards on dark skin; half the unevenness tells them from highlights
+FAR_HAIR = 2.0  # Mahalanobis distance, in chroma, from the seeds
+UNEVEN_HAIR = 0.045  # mean contrast of neighbours at half the crop's size, in log luma; wrinkles are broader
 UNEVEN_LIMIT = 0.25  # the maximum that one pixel adds
 
 
@@ -72,7 +74,7 @@ def skin_mask(crop: Crop, parts: FaceParts | None) -> NDArray[np.bool_]:
     shown = shown_mask(crop)
     allowed = shown if parts is None else shown & face_mask(parts)
     small = allowed[:: STEP // 2, :: STEP // 2]
-    coarse = _anywhere(colour, small) if parts is None else _on_face(colour, parts, small)
+    coarse = _anywhere(colour, small) if parts is None else _on_face(colour, _unevenness(crop), parts, small)
     # Closing fills lesions, highlights and hairs; the majority of 5×5 removes specks.
     closed = ~_widened(~_widened(coarse, 2), 2)
     mask = Image.fromarray(closed.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(2))
@@ -129,9 +131,10 @@ def _anywhere(colour: NDArray[np.float32], shown: NDArray[np.bool_]) -> NDArray[
     return np.asarray((likely | near) & shown, dtype=np.bool_)
 
 
-def _on_face(colour: NDArray[np.float32], parts: FaceParts, allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _on_face(
+    colour: NDArray[np.float32], uneven: NDArray[np.float32], parts: FaceParts, allowed: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
     """Skin of the face in the crop."""
-    uneven = _unevenness(colour[..., 0])
     zones = raster([(parts.zones[name], 0.0) for name in SEED_ZONES], WORKING_SIZE, 1 / STEP) & allowed
     seeds = zones & _plausible(colour)
     if np.count_nonzero(seeds) < SEEDS_NEEDED:  # another light, or no colour
@@ -147,13 +150,17 @@ def _on_face(colour: NDArray[np.float32], parts: FaceParts, allowed: NDArray[np.
     near = np.hypot(*np.moveaxis(colour[..., 1:] - model.chroma, -1, 0)) < NEAR_BEYOND
     within = raster([(parts.outline, 0.0)], WORKING_SIZE, 1 / STEP)
     skin &= within | (near & (np.abs(light) < LIGHT_BEYOND))
-    hair = (light < DARK_HAIR) & (uneven > UNEVEN_HAIR)
+    other = (light < DARK_HAIR) | (distance > FAR_HAIR)
+    hair = (other & (uneven > UNEVEN_HAIR)) | ((light > WHITE_HAIR) & (uneven > UNEVEN_HAIR / 2))
     return np.asarray(skin & ~_widened(hair & skin, 1), dtype=np.bool_)
 
 
-def _unevenness(luma: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean contrast of neighbours around each working pixel, in log luma."""
-    return box_mean(np.minimum(np.abs(luma - box_mean(luma, 3)), np.float32(UNEVEN_LIMIT)), 5)
+def _unevenness(crop: Crop) -> NDArray[np.float32]:
+    """Mean contrast of neighbours around each working pixel, in log luma, float32 (128, 128)."""
+    grey = np.asarray(Image.fromarray(crop.pixels).convert("L").reduce(2), dtype=np.float32)
+    luma = np.log(grey + np.float32(LUMA_FLOOR))
+    contrast = np.minimum(np.abs(luma - box_mean(luma, 3)), np.float32(UNEVEN_LIMIT))
+    return box_mean(downsample(contrast, STEP // 2), 5)
 
 
 def _model(seeds: NDArray[np.float32]) -> _Model:
