@@ -72,6 +72,7 @@ class Row:
         judged: concerns (and "tone") that must not be null.
         landmarks: whether there must be some; None for either.
         turned: `image.turned_degrees`.
+        quick: whether it is tried every time; the others resemble one that is.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Row:
     judged: frozenset[str] = frozenset()
     landmarks: bool | None = True
     turned: int = 0
+    quick: bool = True
 
     def zones(
         self, subject: Subject, picture: Altered, landmarks: NDArray[np.float32] | None
@@ -160,8 +162,8 @@ def _nothing(name: str, draw: Callable[[Subject], Altered], landmarks: bool | No
     return Row(name, draw, zones, issues=issues, reasons=NO_FINDING, landmarks=landmarks)
 
 
-def _cover(name: str, draw: Callable[[Subject], Altered], landmarks: bool | None = True) -> Row:
-    return Row(name, draw, issues=frozenset({"covered"}), never=STRANGE, landmarks=landmarks)
+def _cover(name: str, draw: Callable[[Subject], Altered], landmarks: bool | None = True, quick: bool = True) -> Row:
+    return Row(name, draw, issues=frozenset({"covered"}), never=STRANGE, landmarks=landmarks, quick=quick)
 
 
 def _null(concerns: tuple[str, ...], *codes: str) -> dict[str, frozenset[str]]:
@@ -331,7 +333,7 @@ WHOLE = (
 
 COVERS = (
     *(
-        _cover(f"{name} mask", partial(mask, colour=CLOTH[name]), None)
+        _cover(f"{name} mask", partial(mask, colour=CLOTH[name]), None, quick=name != "brown")
         for name in ("blue", "white", "beige", "brown", "black")
     ),
     _cover("sunglasses", partial(glasses, dark=True)),
@@ -342,8 +344,14 @@ COVERS = (
     _cover("black headscarf", partial(headscarf, colour=CLOTH["black"])),
     _cover("beige headscarf", headscarf),
     _cover("checked headscarf", partial(headscarf, colour=CLOTH["red"], checked=True)),
-    *(_cover(f"{name} fringe", partial(fringe, colour=colour)) for name, colour in HAIR.items()),
-    *(_cover(f"{name} beard", partial(beard, colour=colour)) for name, colour in HAIR.items()),
+    *(
+        _cover(f"{name} fringe", partial(fringe, colour=colour), quick=name in ("black", "blond"))
+        for name, colour in HAIR.items()
+    ),
+    *(
+        _cover(f"{name} beard", partial(beard, colour=colour), quick=name in ("black", "blond"))
+        for name, colour in HAIR.items()
+    ),
     _cover("hand on the left cheek", hand),
     _cover("hand on the right cheek", partial(hand, side=-1)),
     _cover("darker hand", partial(hand, tone=(128, 84, 62))),

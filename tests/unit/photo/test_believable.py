@@ -1,0 +1,138 @@
+"""Nothing is said of what was not seen: the table of drawn and altered photos, in process."""
+
+import csv
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from bentos.skin.photo.crop import points_to_photo
+from bentos.skin.photo.decode import Photo
+from bentos.skin.photo.face_reader import PhotoFaces
+from bentos.skin.photo.quality import assess
+from bentos.skin.photo.view import FaceView, view_of_face
+from tests.altered import COVERS, LONDON, TABLE, WHOLE, Row, astronaut, londoner, reader
+from tests.paint import Altered, Subject
+
+MOST_FOREIGN = 0.03  # of what is taken for skin; outlines are as exact as the mask's pixels
+MOST_WRONG = 0.1  # of the faces that a thing is drawn on
+LABELS = LONDON / "labels.csv"
+# Women and men of all tones, without beard and with a bare forehead.
+LONDONERS = ("006", "012", "032", "064", "082", "083", "105", "126", "135", "137")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is seen of a picture."""
+
+    picture: Altered
+    faces: PhotoFaces
+    view: FaceView
+    issues: frozenset[str]
+
+
+def look(row: Row, subject: Subject) -> Seen:
+    """Draw a row's picture and look at it."""
+    picture = row.draw(subject)
+    height, width = picture.pixels.shape[:2]
+    photo = Photo(np.ascontiguousarray(picture.pixels), width, height, "PNG")
+    faces = reader().read(photo)
+    view = view_of_face(photo, faces)
+    return Seen(picture, faces, view, frozenset(assess(photo, faces, view).issues))
+
+
+def wrong_zones(row: Row, subject: Subject, seen: Seen) -> list[str]:
+    """Zones that are null and should not be, or the other way round, or for another reason."""
+    landmarks = None if seen.faces.landmarks is None else seen.faces.landmarks.points
+    must, must_not = row.zones(subject, seen.picture, landmarks)
+    unseen = seen.view.unseen
+    wrong = [f"{zone} is not null" for zone in must if zone not in unseen]
+    wrong += [f"{zone} is {unseen[zone]}" for zone in must if zone in unseen and unseen[zone] not in must[zone]]
+    wrong += [f"{zone} is null: {unseen[zone]}" for zone in sorted(must_not) if zone in unseen]
+    if row.others is not None and landmarks is not None:
+        rest = unseen.keys() - must.keys() - must_not & subject.bare
+        wrong += [f"{zone} is {unseen[zone]}" for zone in sorted(rest) if unseen[zone] not in row.others]
+    if row.landmarks is not None and (landmarks is not None) != row.landmarks:
+        wrong.append(f"landmarks: {landmarks is not None}")
+    if seen.faces.turned_degrees != row.turned:
+        wrong.append(f"turned by {seen.faces.turned_degrees}")
+    return wrong
+
+
+def wrong_skin(_row: Row, _subject: Subject, seen: Seen) -> list[str]:
+    """Skin where something else is."""
+    rows, columns = np.nonzero(seen.view.skin)
+    if seen.picture.foreign is None or not len(rows):
+        return []
+    height, width = seen.picture.foreign.shape
+    places = points_to_photo(seen.view.crop, np.column_stack([2 * columns + 1, 2 * rows + 1])).astype(int)
+    x, y = np.clip(places, 0, (width - 1, height - 1)).T
+    share = float(seen.picture.foreign[y, x].mean())
+    return [] if share <= MOST_FOREIGN else [f"{share:.2f} of the skin is none"]
+
+
+def wrong_concerns(row: Row, _subject: Subject, seen: Seen) -> list[str]:
+    """Concerns that are judged and should not be, or the other way round, or for another reason."""
+    reasons = seen.view.reasons
+    wrong = [f"{name} is {reasons.get(name)}" for name, codes in row.reasons.items() if reasons.get(name) not in codes]
+    return wrong + [f"{name} is {reasons[name]}" for name in sorted(row.judged) if name in reasons]
+
+
+def wrong_issues(row: Row, subject: Subject, seen: Seen) -> list[str]:
+    """Issues that are not told, or told and not there."""
+    if row.landmarks is None and seen.faces.landmarks is None:
+        told = seen.issues & {"no_face", "turned_away", "cut_off", "covered"}
+        return [] if told else [f"no landmarks, and {sorted(seen.issues)}"]
+    landmarks = None if seen.faces.landmarks is None else seen.faces.landmarks.points
+    must, _ = row.zones(subject, seen.picture, landmarks)
+    # A zone that is hidden in part may be null or not.
+    needed = row.issues if must or row.issues != {"covered"} else frozenset[str]()
+    never = row.never if len(subject.bare) == 10 else row.never - {"covered"}
+    wrong = [f"{issue} is not told" for issue in sorted(needed - seen.issues)]
+    return wrong + [f"{issue} is told" for issue in sorted(never & seen.issues)]
+
+
+CHECKS = {"zones": wrong_zones, "skin": wrong_skin, "concerns": wrong_concerns, "issues": wrong_issues}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(row, id=row.name, marks=() if row.quick else pytest.mark.long) for row in TABLE],
+)
+def drawn(request: pytest.FixtureRequest) -> tuple[Row, Seen]:
+    return request.param, look(request.param, astronaut())
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_picture_of_the_portrait_is_judged_by_what_is_seen(drawn: tuple[Row, Seen], check: str) -> None:
+    row, seen = drawn
+    assert CHECKS[check](row, astronaut(), seen) == []
+
+
+@pytest.fixture(scope="module")
+def londoners() -> list[Subject]:
+    if not LABELS.is_file():
+        pytest.skip("shared/data/london is not here")
+    with LABELS.open(newline="") as file:
+        labels = {line["file"]: line for line in csv.DictReader(file)}
+    files = [f"{number}_03.jpg" for number in LONDONERS]
+    assert all(labels[file]["beard"] in "01" and labels[file]["hair_forehead"] in "01" for file in files)
+    return [londoner(file) for file in files]
+
+
+def test_a_bare_face_from_the_front_is_seen_whole(londoners: list[Subject]) -> None:
+    row = WHOLE[0]
+    for subject in londoners[::3]:
+        seen = look(row, subject)
+        assert [fault for check in CHECKS.values() for fault in check(row, subject, seen)] == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("row", [*WHOLE, *COVERS], ids=lambda row: row.name)
+def test_faces_of_all_tones_are_judged_by_what_is_seen(londoners: list[Subject], row: Row) -> None:
+    wrong = {}
+    for number, subject in zip(LONDONERS, londoners, strict=True):
+        seen = look(row, subject)
+        wrong[number] = [fault for check in CHECKS.values() for fault in check(row, subject, seen)]
+    wrong = {number: faults for number, faults in wrong.items() if faults}
+    assert len(wrong) <= MOST_WRONG * len(LONDONERS), wrong
