@@ -1,11 +1,11 @@
-"""Drawn skin findings: seeded, in linear light, on any face with key points; the portrait is the usual one.
+"""Drawn skin findings: seeded, in linear light, on any face with landmarks; the portrait is the usual one.
 
-Every function takes the pixels and the key points (as of `Face` for a photo, of `Crop` for a crop) and returns a copy
-with the finding drawn in, and where. Sizes are in distances between the pupils; `strength` 1 is plain to see.
+Every function takes the pixels and the landmarks (of `Landmarks.points` for a photo, of `Crop` for a crop) and returns
+a copy with the finding drawn in, and where. Sizes are in distances between the pupils; `strength` 1 is plain to see.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from io import BytesIO
 from itertools import pairwise
@@ -18,8 +18,10 @@ from scipy.ndimage import gaussian_filter
 
 from bentos.skin.photo.crop import Crop, cut
 from bentos.skin.photo.decode import decode
-from bentos.skin.photo.face import Face, FaceDetector
-from bentos.skin.photo.zones import polygons
+from bentos.skin.photo.face import Face
+from bentos.skin.photo.face_parts import FaceParts, face_parts
+from bentos.skin.photo.face_reader import FaceReader, PhotoFaces
+from bentos.skin.photo.view import FaceView, view_of
 
 PORTRAIT = Path(__file__).resolve().parent / "photos" / "astronaut.png"
 ZONES = ("forehead", "cheek_left", "cheek_right", "chin", "nose")
@@ -57,30 +59,77 @@ class Drawn:
 
 
 @cache
-def detector() -> FaceDetector:
-    """One detector for all tests."""
-    return FaceDetector()
+def reader() -> FaceReader:
+    """One reader of faces for all tests."""
+    return FaceReader()
 
 
 @cache
-def portrait(side: int = 512) -> tuple[NDArray[np.uint8], Face]:
-    """The astronaut at `side` × `side`, uint8, and her face."""
+def portrait(side: int = 512) -> tuple[NDArray[np.uint8], Face, NDArray[np.float32]]:
+    """The astronaut at `side` × `side`, uint8, her face, and its landmarks, (468, 3)."""
     image = Image.open(PORTRAIT).convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
     pixels = np.asarray(image)
-    return pixels, detector().detect(decode(png(pixels)))[0]
+    faces = reader().read(decode(png(pixels)))
+    assert faces.landmarks is not None
+    return pixels, faces.faces[0], faces.landmarks.points
 
 
 @cache
+def portrait_faces() -> PhotoFaces:
+    """The astronaut's photo as it is read."""
+    return reader().read(decode(PORTRAIT.read_bytes()))
+
+
 def portrait_crop() -> Crop:
+    """The astronaut's face."""
+    return portrait_faces().crop
+
+
+def portrait_view() -> FaceView:
     """The astronaut's face as the runners get it."""
-    photo = decode(PORTRAIT.read_bytes())
-    return cut(photo, detector().detect(photo)[0])
+    return view_of(portrait_crop())
+
+
+def face_landmarks(
+    yaw: float = 0.0, unit: float = 110.0, centre: tuple[float, float] = (256.0, 230.0)
+) -> NDArray[np.float32]:
+    """The astronaut's face shape, upright and turned by `yaw` degrees, float32 (468, 3).
+
+    Args:
+        yaw: positive to the right of the picture.
+        unit: distance between the pupils, px, of the head that is not turned.
+        centre: between the eyes, px.
+    """
+    faces = portrait_faces()
+    assert faces.landmarks is not None
+    pose, points = faces.landmarks.pose, faces.landmarks.points.astype(np.float64)
+    parts = parts_of(points)
+    points = points - [*parts.axes[:, 2], points[168, 2]]
+    level = _rotation(2, -pose.roll)
+    straight = _rotation(1, pose.yaw - yaw)
+    placed = points @ level.T @ straight.T * (unit / parts.unit)
+    return (placed + [*centre, 0.0]).astype(np.float32)
+
+
+def _rotation(axis: int, degrees: float) -> NDArray[np.float64]:
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turned = np.eye(3)
+    a, b = (0, 1) if axis == 2 else (2, 0)
+    turned[[a, a, b, b], [a, b, a, b]] = cos, -sin, sin, cos
+    return turned
+
+
+def parts_of(landmarks: ArrayLike) -> FaceParts:
+    """The parts of a face whose landmarks make one."""
+    parts = face_parts(landmarks)
+    assert parts is not None
+    return parts
 
 
 def redrawn(crop: Crop, draw: Callable[..., Drawn], *args: object, **kwargs: object) -> tuple[Crop, Drawn]:
-    """The crop with `draw(pixels, keypoints, *args, **kwargs)` applied."""
-    drawn = draw(crop.pixels, crop.keypoints, *args, **kwargs)
-    return Crop(drawn.pixels, crop.to_photo, crop.valid, crop.keypoints), drawn
+    """The crop with `draw(pixels, landmarks, *args, **kwargs)` applied."""
+    drawn = draw(crop.pixels, crop.landmarks, *args, **kwargs)
+    return replace(crop, pixels=drawn.pixels), drawn
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
@@ -92,7 +141,7 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 
 def lesions(
     pixels: NDArray[np.uint8],
-    keypoints: ArrayLike,
+    landmarks: ArrayLike,
     count: int = 12,
     strength: float = 1.0,
     seed: int = 0,
@@ -100,9 +149,9 @@ def lesions(
 ) -> Drawn:
     """Red soft blobs, every third with a bright head."""
     random = np.random.default_rng(seed)
-    unit = _unit(keypoints)
+    unit = _unit(landmarks)
     light, boxes = _linear(pixels), []
-    for number, (x, y) in enumerate(_places(pixels, keypoints, zones, count, 0.16 * unit, random)):
+    for number, (x, y) in enumerate(_places(pixels, landmarks, zones, count, 0.16 * unit, random)):
         radius = random.uniform(0.05, 0.09) * unit
         distance = _distance(pixels, x, y, radius, random.uniform(0.8, 1.0), random.uniform(0, np.pi))
         halo = np.exp(-0.5 * (distance / 0.9) ** 2)
@@ -114,15 +163,15 @@ def lesions(
     return Drawn(_bytes(light), np.array(boxes).reshape(-1, 4))
 
 
-def flush(pixels: NDArray[np.uint8], keypoints: ArrayLike, strength: float = 1.0) -> Drawn:
+def flush(pixels: NDArray[np.uint8], landmarks: ArrayLike, strength: float = 1.0) -> Drawn:
     """Red cheeks and nose, with soft borders."""
     zones = ("cheek_left", "cheek_right", "nose")
-    return _tinted(pixels, keypoints, zones, BLOOD * strength)
+    return _tinted(pixels, landmarks, zones, BLOOD * strength)
 
 
 def patches(
     pixels: NDArray[np.uint8],
-    keypoints: ArrayLike,
+    landmarks: ArrayLike,
     count: int = 4,
     strength: float = 1.0,
     seed: int = 0,
@@ -130,9 +179,9 @@ def patches(
 ) -> Drawn:
     """Brown patches of irregular outline, larger than lesions."""
     random = np.random.default_rng(seed)
-    unit = _unit(keypoints)
+    unit = _unit(landmarks)
     light, boxes = _linear(pixels), []
-    for x, y in _places(pixels, keypoints, zones, count, 0.2 * unit, random):
+    for x, y in _places(pixels, landmarks, zones, count, 0.2 * unit, random):
         radius = random.uniform(0.1, 0.15) * unit
         parts = [
             _distance(pixels, x + dx, y + dy, 0.75 * radius, random.uniform(0.7, 1.0), random.uniform(0, np.pi))
@@ -144,24 +193,24 @@ def patches(
 
 
 def wrinkles(
-    pixels: NDArray[np.uint8], keypoints: ArrayLike, zones: Sequence[str] = tuple(LINES), strength: float = 1.0
+    pixels: NDArray[np.uint8], landmarks: ArrayLike, zones: Sequence[str] = tuple(LINES), strength: float = 1.0
 ) -> Drawn:
     """Dark, narrow lines: along the forehead, between the brows, at the outer corners of the eyes, beside the mouth."""
-    unit = _unit(keypoints)
-    curves = [_on_face(keypoints, line) for zone in zones for line in LINES[zone]]
+    unit = _unit(landmarks)
+    curves = [_on_face(landmarks, line) for zone in zones for line in LINES[zone]]
     depth = np.max([_along(pixels, curve, 0.018 * unit) for curve in curves], axis=0)
     boxes = [(*curve.min(axis=0), *np.ptp(curve, axis=0)) for curve in curves]
     return Drawn(_bytes(_absorb(_linear(pixels), SHADE * strength, depth)), np.array(boxes).reshape(-1, 4))
 
 
-def shine(pixels: NDArray[np.uint8], keypoints: ArrayLike, strength: float = 1.0) -> Drawn:
+def shine(pixels: NDArray[np.uint8], landmarks: ArrayLike, strength: float = 1.0) -> Drawn:
     """White highlights on forehead, nose and cheeks."""
-    unit = _unit(keypoints)
+    unit = _unit(landmarks)
     spots = [(-0.25, -0.72, 0.3, 0.5), (0.3, -0.68, 0.22, 0.6), (0.0, 0.42, 0.12, 0.6)]
     spots += [(-0.68, 0.62, 0.18, 0.7), (0.68, 0.62, 0.18, 0.7), (0.02, 1.62, 0.14, 0.7)]
     light, boxes = _linear(pixels), []
     for u, v, size, flat in spots:
-        ((x, y),) = _on_face(keypoints, [(u, v)])
+        ((x, y),) = _on_face(landmarks, [(u, v)])
         radius = size * unit
         distance = _distance(pixels, x, y, radius, flat, 0.0)
         light = light + GLOSS * strength * np.exp(-0.5 * (distance / 0.5) ** 2)[..., None]
@@ -171,53 +220,50 @@ def shine(pixels: NDArray[np.uint8], keypoints: ArrayLike, strength: float = 1.0
 
 def roughness(
     pixels: NDArray[np.uint8],
-    keypoints: ArrayLike,
+    landmarks: ArrayLike,
     strength: float = 1.0,
     seed: int = 0,
     zones: Sequence[str] = ZONES,
 ) -> Drawn:
     """Pores and bumps: noise about as fine as a fiftieth of the pupils' distance."""
     random = np.random.default_rng(seed)
-    size = 0.02 * _unit(keypoints)
+    size = 0.02 * _unit(landmarks)
     noise = _blurred(random.normal(size=pixels.shape[:2]), size) - _blurred(
         random.normal(size=pixels.shape[:2]), 2 * size
     )
-    where, boxes = _area(pixels, keypoints, zones)
+    where, boxes = _area(pixels, landmarks, zones)
     depth = where * noise / noise.std()
     return Drawn(_bytes(_absorb(_linear(pixels), SHADE * 0.25 * strength, depth)), boxes)
 
 
 def _tinted(
-    pixels: NDArray[np.uint8], keypoints: ArrayLike, zones: Sequence[str], density: NDArray[np.float64]
+    pixels: NDArray[np.uint8], landmarks: ArrayLike, zones: Sequence[str], density: NDArray[np.float64]
 ) -> Drawn:
-    where, boxes = _area(pixels, keypoints, zones)
+    where, boxes = _area(pixels, landmarks, zones)
     return Drawn(_bytes(_absorb(_linear(pixels), density, where)), boxes)
 
 
-def _unit(keypoints: ArrayLike) -> float:
+def _unit(landmarks: ArrayLike) -> float:
     """Distance between the pupils."""
-    points = np.asarray(keypoints, dtype=np.float64)
-    return float(np.hypot(*(points[1] - points[0])))
+    return parts_of(landmarks).unit
 
 
-def _on_face(keypoints: ArrayLike, points: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
+def _on_face(landmarks: ArrayLike, points: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
     """Points in the face's axes → pixels, (n, 2)."""
-    eyes = np.asarray(keypoints, dtype=np.float64)
-    middle = (eyes[0] + eyes[1]) / 2
-    axes = np.array([eyes[1] - eyes[0], (eyes[3] - middle) / 1.13])
-    return np.asarray(middle + np.array(points, dtype=np.float64) @ axes)
+    axes = parts_of(landmarks).axes
+    return np.asarray(np.array(points, dtype=np.float64) @ axes[:, :2].T + axes[:, 2])
 
 
 def _places(
     pixels: NDArray[np.uint8],
-    keypoints: ArrayLike,
+    landmarks: ArrayLike,
     zones: Sequence[str],
     count: int,
     apart: float,
     random: np.random.Generator,
 ) -> list[tuple[float, float]]:
     """Places inside the zones, apart from each other and from the zones' borders, one zone after the other."""
-    outlines = polygons(keypoints)
+    outlines = parts_of(landmarks).zones
     inside = []
     for zone in zones:
         height, width = pixels.shape[:2]
@@ -239,14 +285,14 @@ def _places(
 
 
 def _area(
-    pixels: NDArray[np.uint8], keypoints: ArrayLike, zones: Sequence[str]
+    pixels: NDArray[np.uint8], landmarks: ArrayLike, zones: Sequence[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Zones as one soft mask, 0..1, and their boxes."""
-    outlines = [outline for name, outline in polygons(keypoints).items() if name in zones]
+    outlines = [outline for name, outline in parts_of(landmarks).zones.items() if name in zones]
     canvas = Image.new("L", (pixels.shape[1], pixels.shape[0]))
     for outline in outlines:
         ImageDraw.Draw(canvas).polygon([(float(x), float(y)) for x, y in outline], fill=255)
-    soft = _blurred(np.asarray(canvas, dtype=np.float64) / 255, 0.08 * _unit(keypoints))
+    soft = _blurred(np.asarray(canvas, dtype=np.float64) / 255, 0.08 * _unit(landmarks))
     return soft, np.array([(*outline.min(axis=0), *np.ptp(outline, axis=0)) for outline in outlines])
 
 

@@ -221,8 +221,8 @@ def _london(metrics: Mapping[str, Any]) -> str:
     return (
         f"{metrics['model']['dataset']['london']}, with a least and a most number of lesions each. Skin tone is by eye "
         "on the Monk scale, ethnicity as the people said; the groups are small. Surely clear: a most of 1 or less; "
-        "spotted: a least of 1 or more. The threshold below which a face is called clear was set on the fit split, of which no "
-        f"face is in the check split. Of {bare['bare_faces']} faces without beard and fringe, "
+        "spotted: a least of 1 or more. The threshold below which a face is called clear was set on the fit split, "
+        f"which has no face of the check split. Of {bare['bare_faces']} faces without beard and fringe, "
         f"{bare['bare_faces_with_unseen_zones']} have a zone that is called unseen.\n\n" + _table(head, rows)
     )
 

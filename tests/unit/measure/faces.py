@@ -5,22 +5,20 @@ from numpy.typing import NDArray
 from skimage.color import lab2rgb
 
 from bentos.skin.measure.surface import Surface, prepare
-from bentos.skin.photo import zones
 from bentos.skin.photo.crop import CROP_SIZE, Crop
-from bentos.skin.photo.skin import skin_mask
+from bentos.skin.photo.view import view_of
 
 AS_IT_IS = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
-def painted(pixels: NDArray[np.uint8], keypoints: NDArray[np.float32] | None = None) -> Crop:
+def painted(pixels: NDArray[np.uint8], landmarks: NDArray[np.float32] | None = None) -> Crop:
     """A crop that shows these pixels, all of them valid."""
-    return Crop(pixels, AS_IT_IS, (0, 0, CROP_SIZE, CROP_SIZE), keypoints)
+    return Crop(pixels, AS_IT_IS, (0, 0, CROP_SIZE, CROP_SIZE), landmarks)
 
 
 def surface_of(crop: Crop) -> Surface:
     """The crop made ready to be measured."""
-    masks = zones.face_masks(crop)
-    return prepare(crop, skin_mask(crop, masks), masks)
+    return prepare(view_of(crop))
 
 
 def flat(lightness: float, a: float, b: float) -> NDArray[np.uint8]:
