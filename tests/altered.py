@@ -106,7 +106,7 @@ class Row:
             # Where the zones lie in truth, and where they are placed in what is left of the face.
             true = hidden_shares(subject.parts.zones, picture.hidden)
             placed = hidden_shares(parts.zones, picture.hidden, picture.origin)
-            unseen |= {z: frozenset({picture.code}) for z in ZONES if min(true[z], placed[z]) >= HIDDEN}
+            unseen |= {z: picture.codes for z in ZONES if min(true[z], placed[z]) >= HIDDEN}
             seen = {z for z in ZONES if max(true[z], placed[z]) <= BARE}
         return unseen, frozenset(seen & subject.bare - unseen.keys())
 

@@ -89,14 +89,14 @@ class Altered:
     Attributes:
         pixels: uint8 (height, width, 3).
         hidden: bool, of the subject's pixels: which are not seen any more.
-        code: why.
+        codes: that may say why.
         origin: x, y of the picture's first pixel among the subject's.
         foreign: bool (height, width): what is no skin of the subject and must be neither measured nor boxed.
     """
 
     pixels: Pixels
     hidden: NDArray[np.bool_] | None = None
-    code: str = "covered"
+    codes: frozenset[str] = frozenset({"covered"})
     origin: tuple[int, int] = (0, 0)
     foreign: NDArray[np.bool_] | None = None
 

@@ -122,7 +122,7 @@ def without_chin(subject: Subject) -> Altered:
     end = int(subject.place([(0, 1.28)])[0, 1])
     hidden = np.ones(subject.pixels.shape[:2], dtype=np.bool_)
     hidden[:end] = False
-    return Altered(np.ascontiguousarray(subject.pixels[:end]), hidden, "outside_photo")
+    return Altered(np.ascontiguousarray(subject.pixels[:end]), hidden, frozenset({"outside_photo"}))
 
 
 def half_outside(side: int, at: float, subject: Subject) -> Altered:
@@ -138,7 +138,9 @@ def half_outside(side: int, at: float, subject: Subject) -> Altered:
     kept = slice(None, end) if side > 0 else slice(end, None)
     hidden[:, kept] = False
     origin = (0, 0) if side > 0 else (end, 0)
-    return Altered(np.ascontiguousarray(subject.pixels[:, kept]), hidden, "outside_photo", origin)
+    return Altered(
+        np.ascontiguousarray(subject.pixels[:, kept]), hidden, frozenset({"outside_photo", "turned_away"}), origin
+    )
 
 
 def two_people(scale: float, blended: bool, subject: Subject) -> Altered:
