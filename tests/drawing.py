@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 
-from bentos.skin.photo.crop import Crop, cut
-from bentos.skin.photo.decode import decode
+from bentos.skin.photo.crop import Crop
+from bentos.skin.photo.decode import Photo, decode
 from bentos.skin.photo.face import Face
 from bentos.skin.photo.face_parts import FaceParts, face_parts
 from bentos.skin.photo.face_reader import FaceReader, PhotoFaces
@@ -108,7 +108,7 @@ def face_landmarks(
     level = _rotation(2, -pose.roll)
     straight = _rotation(1, pose.yaw - yaw)
     placed = points @ level.T @ straight.T * (unit / parts.unit)
-    return (placed + [*centre, 0.0]).astype(np.float32)
+    return np.asarray(placed + np.array([*centre, 0.0])).astype(np.float32)
 
 
 def _rotation(axis: int, degrees: float) -> NDArray[np.float64]:
@@ -124,6 +124,11 @@ def parts_of(landmarks: ArrayLike) -> FaceParts:
     parts = face_parts(landmarks)
     assert parts is not None
     return parts
+
+
+def photo_of(pixels: NDArray[np.uint8]) -> Photo:
+    """Pixels as a photo."""
+    return Photo(pixels, pixels.shape[1], pixels.shape[0], "PNG")
 
 
 def redrawn(crop: Crop, draw: Callable[..., Drawn], *args: object, **kwargs: object) -> tuple[Crop, Drawn]:

@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.color import lab2rgb
 
+from bentos.skin.filters import upsample
+from bentos.skin.findings import Graded
 from bentos.skin.measure.surface import Surface, prepare
 from bentos.skin.photo.crop import CROP_SIZE, Crop
 from bentos.skin.photo.view import view_of
@@ -19,6 +21,11 @@ def painted(pixels: NDArray[np.uint8], landmarks: NDArray[np.float32] | None = N
 def surface_of(crop: Crop) -> Surface:
     """The crop made ready to be measured."""
     return prepare(view_of(crop))
+
+
+def heat_of(graded: Graded) -> NDArray[np.float32]:
+    """The map of a measurement, 0..1, float32 (256, 256)."""
+    return upsample(graded.heat.astype(np.float32) / np.float32(255), 2)
 
 
 def flat(lightness: float, a: float, b: float) -> NDArray[np.uint8]:

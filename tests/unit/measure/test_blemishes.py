@@ -1,24 +1,21 @@
 """Lesions on a NASA portrait with spots painted in, and the rules about what is said of them."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from bentos.skin.boxes import nms
 from bentos.skin.findings import HAYASHI_LIMITS, SEVERITIES, severity_beside, severity_of
 from bentos.skin.measure import blemishes
 from bentos.skin.measure.colour import reduced_lab
-from bentos.skin.photo.crop import CROP_SIZE, Crop, cut
-from bentos.skin.photo.decode import decode
-from bentos.skin.photo.face import FaceDetector
-from bentos.skin.photo.skin import skin_mask
-from bentos.skin.photo.zones import face_masks
+from bentos.skin.photo.crop import CROP_SIZE, Crop
+from bentos.skin.photo.face_parts import EYES
+from bentos.skin.photo.view import FaceView, view_of
+from tests import drawing
 
-ASTRONAUT = Path(__file__).resolve().parents[2] / "photos" / "astronaut.png"
 SPOT_SIGMA = 5.0  # px; a box of about 22 px, as the median labelled lesion
 # Bare skin of this portrait, in distances between the pupils: across (her left positive), down from the pupils.
 PLACES = [
@@ -30,8 +27,7 @@ PLACES = [
 
 @pytest.fixture(scope="module")
 def portrait() -> Crop:
-    photo = decode(ASTRONAUT.read_bytes())
-    return cut(photo, FaceDetector().detect(photo)[0])
+    return drawing.portrait_crop()
 
 
 def with_spots(crop: Crop, centres: list[tuple[float, float]]) -> Crop:
@@ -41,21 +37,24 @@ def with_spots(crop: Crop, centres: list[tuple[float, float]]) -> Crop:
     for across, down in centres:
         bump = np.exp(-0.5 * ((x - across) ** 2 + (y - down) ** 2) / SPOT_SIGMA**2)[..., None]
         pixels -= bump * np.array([25.0, 65.0, 55.0])
-    return Crop(np.clip(pixels, 0, 255).astype(np.uint8), crop.to_photo, crop.valid, crop.keypoints)
+    return replace(crop, pixels=np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 def cheeks(crop: Crop, count: int) -> list[tuple[float, float]]:
     """The first `count` of PLACES in crop pixels."""
-    assert crop.keypoints is not None
-    right, left = crop.keypoints[0].astype(float), crop.keypoints[1].astype(float)
+    assert crop.landmarks is not None
+    right, left = (crop.landmarks[list(eye), :2].astype(float).mean(axis=0) for eye in EYES)
     unit, middle = left - right, (left + right) / 2
     down = np.array([-unit[1], unit[0]])
     return [tuple(middle + across * unit + along * down) for across, along in PLACES[:count]]
 
 
-def find_acne(crop: Crop, skin: NDArray[np.bool_] | None = None) -> blemishes.Acne:
-    lab, masks = reduced_lab(crop.pixels, blemishes.FACTOR), face_masks(crop)
-    return blemishes.find(crop, lab, skin_mask(crop, masks) if skin is None else skin, masks)
+def find_acne(crop: Crop) -> blemishes.Acne:
+    return find_in(view_of(crop))
+
+
+def find_in(view: FaceView) -> blemishes.Acne:
+    return blemishes.find(view, reduced_lab(view.crop.pixels, blemishes.FACTOR))
 
 
 def test_most_painted_spots_are_boxed(portrait: Crop) -> None:
@@ -79,33 +78,34 @@ def test_more_spots_count_more(portrait: Crop) -> None:
 def test_boxes_come_best_first_with_confidences_that_are_chances(portrait: Crop) -> None:
     confidences = [lesion.confidence for lesion in find_acne(with_spots(portrait, cheeks(portrait, 12))).lesions]
     assert confidences == sorted(confidences, reverse=True)
-    assert all(blemishes.SHOWN <= chance <= 1 for chance in confidences)
+    assert all(0 <= chance <= 1 for chance in confidences)
 
 
 def test_without_skin_nothing_is_found(portrait: Crop) -> None:
-    nothing = find_acne(portrait, np.zeros((CROP_SIZE, CROP_SIZE), dtype=np.bool_))
-    assert nothing == blemishes.Acne([], 0, "clear", None)
+    view = view_of(portrait)
+    nothing = find_in(replace(view, skin=np.zeros_like(view.skin)))
+    assert (nothing.lesions, nothing.count, nothing.severity, nothing.severity_confidence) == ([], 0, "clear", None)
+    assert not nothing.acne_map.any()
 
 
-def test_a_crop_without_key_points_is_measured_too(portrait: Crop) -> None:
-    bare = with_spots(Crop(portrait.pixels, portrait.to_photo, portrait.valid, None), cheeks(portrait, 8))
-    assert find_acne(bare).count > 0
+def test_a_face_without_landmarks_is_measured_too(portrait: Crop) -> None:
+    bare = replace(with_spots(portrait, cheeks(portrait, 8)), landmarks=None)
+    assert find_in(view_of(bare, "turned_away")).count > 0
 
 
 def test_the_same_crop_gives_the_same_findings(portrait: Crop) -> None:
     spotted = with_spots(portrait, cheeks(portrait, 8))
-    assert find_acne(spotted) == find_acne(spotted)
+    once, again = find_acne(spotted), find_acne(spotted)
+    assert (once.lesions, once.count, once.severity) == (again.lesions, again.count, again.severity)
+    np.testing.assert_array_equal(once.acne_map, again.acne_map)
 
 
-def test_the_response_is_high_on_a_spot_and_low_beside_it(portrait: Crop) -> None:
+def test_the_map_is_high_on_a_spot_and_low_beside_it(portrait: Crop) -> None:
     (x, y), *_ = spots = cheeks(portrait, 2)
-    spotted = with_spots(portrait, spots)
-    lab, masks = reduced_lab(spotted.pixels, blemishes.FACTOR), face_masks(spotted)
-    heat = blemishes.response(spotted, lab, skin_mask(spotted, masks), masks)
-    row, column = int(y / blemishes.FACTOR), int(x / blemishes.FACTOR)
-    assert heat.shape == (blemishes.SIZE, blemishes.SIZE)
-    assert heat[row - 4 : row + 5, column - 4 : column + 5].max() > 0.5
-    assert np.median(heat) < 0.1
+    heat = find_acne(with_spots(portrait, spots)).acne_map
+    row, column = int(y * len(heat) / CROP_SIZE), int(x * len(heat) / CROP_SIZE)
+    assert heat[row - 2 : row + 3, column - 2 : column + 3].max() > 100
+    assert np.median(heat) < 25
 
 
 @given(st.integers(0, 120), st.lists(st.floats(0.01, 1), min_size=4, max_size=4))

@@ -1,8 +1,9 @@
 """Everything at once: any crop is measured, in range, without a warning, from many threads."""
 
 import math
+import pickle
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from bentos.skin.findings import COLOUR_ZONES, SEVERITIES, WRINKLE_ZONES, Measur
 from bentos.skin.measure import measure
 from bentos.skin.measure.surface import Curve, surroundings
 from bentos.skin.measure.tone import GROUPS
-from bentos.skin.photo import zones
 from bentos.skin.photo.crop import CROP_SIZE, Crop
+from bentos.skin.photo.landmarks import POINTS
+from bentos.skin.photo.view import view_of
 from tests import drawing
 from tests.properties import examples
 from tests.unit.measure.faces import AS_IT_IS, flat, painted, surface_of
@@ -25,21 +27,21 @@ PORTRAIT = drawing.portrait_crop()
 
 
 def hold_to_the_contract(measured: Measured) -> None:
-    """Every number is there, finite and in its range."""
+    """Every number is finite and in its range, or not there."""
     for graded in (measured.redness, measured.pigmentation, measured.shine, measured.texture):
-        assert 0 <= graded.score <= 100
+        assert graded.score is None or 0 <= graded.score <= 100
         assert tuple(graded.zones) == COLOUR_ZONES
-        assert all(0 <= value <= 1 for value in graded.zones.values())
+        assert all(value is None or 0 <= value <= 1 for value in graded.zones.values())
+        assert graded.heat.shape == (128, 128)
     learned = measured.lesions_and_wrinkles
     assert tuple(learned.wrinkles) == WRINKLE_ZONES
-    assert all(0 <= value <= 1 for value in learned.wrinkles.values())
+    assert all(value is None or 0 <= value <= 1 for value in learned.wrinkles.values())
     assert learned.count >= 0
     assert learned.severity in SEVERITIES
     for lesion in learned.lesions:
         assert 0 <= lesion.confidence <= 1
         assert all(math.isfinite(value) for value in lesion.box)
         assert min(lesion.box[2:]) > 0
-    assert 0 <= measured.skin_share <= 1
     if measured.tone is not None:
         assert -90 <= measured.tone.ita_degrees <= 90
         assert measured.tone.group in GROUPS
@@ -68,9 +70,9 @@ def pixels(draw: st.DrawFn) -> NDArray[np.uint8]:
 def crops(draw: st.DrawFn) -> Crop:
     x0, x1 = sorted(draw(st.tuples(st.integers(0, CROP_SIZE - 1), st.integers(0, CROP_SIZE - 1))))
     y0, y1 = sorted(draw(st.tuples(st.integers(0, CROP_SIZE - 1), st.integers(0, CROP_SIZE - 1))))
-    anywhere = arrays.arrays(np.float32, (6, 2), elements=st.floats(-2000, 2000, width=32))
-    same = st.builds(lambda x: np.full((6, 2), x, np.float32), st.floats(0, 512, width=32))
-    points = draw(st.one_of(st.none(), st.just(PORTRAIT.keypoints), same, anywhere))
+    anywhere = arrays.arrays(np.float32, (POINTS, 3), elements=st.floats(-2000, 2000, width=32))
+    same = st.builds(lambda x: np.full((POINTS, 3), x, np.float32), st.floats(0, 512, width=32))
+    points = draw(st.one_of(st.none(), st.just(PORTRAIT.landmarks), same, anywhere))
     return Crop(draw(pixels()), AS_IT_IS, (x0, y0, x1 + 1, y1 + 1), points)
 
 
@@ -78,39 +80,62 @@ def crops(draw: st.DrawFn) -> Crop:
 @given(crops())
 def test_any_crop_is_measured(crop: Crop) -> None:
     with np.errstate(all="raise", under="ignore"):
-        measured = measure(crop)
+        measured = measure(view_of(crop))
 
     hold_to_the_contract(measured)
 
 
 @pytest.mark.parametrize("grey", [0, 127, 255])
-@pytest.mark.parametrize("keypoints", [None, PORTRAIT.keypoints])
-def test_nothing_to_see_measures_nothing(grey: int, keypoints: NDArray[np.float32] | None) -> None:
-    measured = measure(painted(np.full((CROP_SIZE, CROP_SIZE, 3), grey, np.uint8), keypoints))
+@pytest.mark.parametrize("landmarks", [None, PORTRAIT.landmarks], ids=["no face", "face"])
+def test_nothing_to_see_measures_nothing(grey: int, landmarks: NDArray[np.float32] | None) -> None:
+    measured = measure(view_of(painted(np.full((CROP_SIZE, CROP_SIZE, 3), grey, np.uint8), landmarks)))
 
     hold_to_the_contract(measured)
-    assert measured.redness.score == measured.pigmentation.score == measured.texture.score == 0
+    assert not measured.redness.score
+    assert not measured.pigmentation.score
     assert measured.tone is None
 
 
-def test_skin_without_a_face_is_measured() -> None:
-    measured = measure(painted(flat(65, 14, 18)))
+def test_skin_without_a_face_is_measured_and_has_no_zones() -> None:
+    noise = np.random.default_rng(0).normal(0, 4, (CROP_SIZE, CROP_SIZE, 1))
+    measured = measure(view_of(painted(np.clip(flat(65, 14, 18) + noise, 0, 255).astype(np.uint8))))
 
     hold_to_the_contract(measured)
-    assert measured.skin_share > 0.9
     assert measured.tone is not None
-    assert len(set(measured.redness.zones.values())) == 1
+    assert measured.redness.score is not None
+    assert set(measured.redness.zones.values()) == {None}
 
 
-def test_a_zone_that_is_not_seen_takes_the_value_of_the_face() -> None:
+def test_a_zone_that_is_not_seen_is_not_measured() -> None:
     x0, y0, x1, _ = PORTRAIT.valid
-    assert PORTRAIT.keypoints is not None
-    nose = int(PORTRAIT.keypoints[2, 1])
-    upper = Crop(PORTRAIT.pixels, PORTRAIT.to_photo, (x0, y0, x1, nose + 20), PORTRAIT.keypoints)
+    assert PORTRAIT.landmarks is not None
+    upper = replace(PORTRAIT, valid=(x0, y0, x1, int(PORTRAIT.landmarks[1, 1]) + 20))
 
-    redness = measure(upper).redness
+    redness = measure(view_of(upper)).redness
 
-    assert redness.zones["chin"] == redness.score / 100
+    assert redness.zones["chin"] is None
+    assert redness.zones["forehead"] is not None
+
+
+def test_a_score_is_of_the_zones_that_are_seen() -> None:
+    red, _ = drawing.redrawn(PORTRAIT, drawing.flush, strength=2.0)
+    view = view_of(red)
+    calm = replace(view, unseen={"nose": "covered", "cheek_left": "covered", "cheek_right": "covered"})
+
+    everything, rest = measure(view).redness.score, measure(calm).redness.score
+
+    assert everything is not None
+    assert rest is not None
+    assert rest < everything - 10
+
+
+def test_what_has_a_reason_is_not_measured() -> None:
+    reasons = dict.fromkeys(("redness", "pigmentation", "shine", "tone"), "no_colour")
+    measured = measure(replace(view_of(PORTRAIT), reasons=reasons))
+
+    assert measured.redness.score is measured.pigmentation.score is measured.shine.score is measured.tone is None
+    assert set(measured.shine.zones.values()) == {None}
+    assert measured.texture.score is not None
 
 
 def test_a_fringe_of_the_skins_colour_is_not_measured() -> None:
@@ -120,55 +145,25 @@ def test_a_fringe_of_the_skins_colour_is_not_measured() -> None:
     assert surface.skin[120:135, 85:95].all()  # her cheek
 
 
-def test_each_part_of_a_face_is_rasterised_once_a_crop(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[list[bytes]] = []
-    outlined: list[Any] = []
-    fill, outline = zones._filled, zones.polygons
-
-    def counted_fill(outlines: Any) -> Any:
-        drawn.append([np.round(outline, 6).tobytes() for outline in outlines])
-        return fill(outlines)
-
-    def counted_outline(keypoints: Any) -> Any:
-        outlined.append(keypoints)
-        return outline(keypoints)
-
-    monkeypatch.setattr(zones, "_filled", counted_fill)
-    monkeypatch.setattr(zones, "polygons", counted_outline)
-
-    measure(PORTRAIT)
-
-    assert len(outlined) == 1
-    features = [outlines for outlines in drawn if len(outlines) > 1]
-    assert len(features) == 1
-    assert len(drawn) == len(zones.ZONES) + 1 + 3  # each zone, the features, the oval in its three sizes
-    assert len({tuple(outlines) for outlines in drawn}) == len(drawn)
-
-
-def test_masks_that_are_handed_on_cannot_be_changed() -> None:
-    masks = zones.face_masks(PORTRAIT)
-
-    for mask in (masks.shown, masks.features, masks.oval, masks.wide_oval, masks.widest_oval, *masks.zones.values()):
-        with pytest.raises(ValueError, match="read-only"):
-            mask[0, 0] = True
-
-
 def test_threads_do_not_disturb_each_other() -> None:
-    drawn = [drawing.redrawn(PORTRAIT, drawing.flush, strength=strength)[0] for strength in (0.0, 0.5, 1.0, 1.5)]
-    alone = [measure(crop) for crop in drawn]
+    views = [view_of(drawing.redrawn(PORTRAIT, drawing.flush, strength=strength)[0]) for strength in (0.0, 1.0, 1.5)]
+    alone = [pickle.dumps(measure(view)) for view in views]
 
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(measure, drawn * 4))
+        together = list(pool.map(measure, views * 4))
 
-    assert together == alone * 4
+    assert [pickle.dumps(measured) for measured in together] == alone * 4
 
 
 def test_boxes_land_on_drawn_lesions() -> None:
     crop, drawn = drawing.redrawn(PORTRAIT, drawing.lesions, strength=1.5)
-    before, after = measure(PORTRAIT).lesions_and_wrinkles, measure(crop).lesions_and_wrinkles
+    before, after = (measure(view_of(shown)).lesions_and_wrinkles for shown in (PORTRAIT, crop))
     centres = drawn.boxes[:, :2] + drawn.boxes[:, 2:] / 2
     hits = [
-        any(x <= u <= x + width and y <= v <= y + height for x, y, width, height in (box.box for box in after.lesions))
+        any(
+            x <= u <= x + width and y <= v <= y + height
+            for x, y, width, height in (box.box for box in after.lesions if box.confidence >= after.min_confidence)
+        )
         for u, v in centres
     ]
 

@@ -7,16 +7,28 @@ import numpy as np
 import pytest
 
 from bentos.skin.measure.pigmentation import pigmentation
+from bentos.skin.photo.crop import Crop
 from tests import drawing
-from tests.unit.measure.faces import surface_of
+from tests.unit.measure.faces import heat_of, surface_of
 
-PLAIN = pigmentation(surface_of(drawing.portrait_crop()))[0].score
+
+def score_of(crop: Crop) -> float:
+    score = pigmentation(surface_of(crop)).score
+    assert score is not None
+    return score
+
+
+def zones_of(crop: Crop) -> dict[str, float]:
+    return {name: value for name, value in pigmentation(surface_of(crop)).zones.items() if value is not None}
+
+
+PLAIN = score_of(drawing.portrait_crop())
 
 
 def drawn_score(draw: Callable[..., Any], strength: float, seed: int | None = None) -> float:
     options = {} if seed is None else {"seed": seed}
     crop, _ = drawing.redrawn(drawing.portrait_crop(), draw, strength=strength, **options)
-    return pigmentation(surface_of(crop))[0].score
+    return score_of(crop)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -35,7 +47,7 @@ def test_what_is_not_brown_leaves_pigmentation_alone(draw: Callable[..., Any]) -
 def test_the_map_shows_the_patches() -> None:
     crop, drawn = drawing.redrawn(drawing.portrait_crop(), drawing.patches, strength=2.0, seed=1)
     surface = surface_of(crop)
-    gain = pigmentation(surface)[1] - pigmentation(surface_of(drawing.portrait_crop()))[1]
+    gain = heat_of(pigmentation(surface)) - heat_of(pigmentation(surface_of(drawing.portrait_crop())))
     centres = ((drawn.boxes[:, :2] + drawn.boxes[:, 2:] / 2) / 2).astype(int)
     gains = [gain[y, x] for x, y in centres if surface.inner[y, x]]
 
@@ -45,8 +57,8 @@ def test_the_map_shows_the_patches() -> None:
 
 def test_patches_on_the_cheeks_are_told_from_the_chin() -> None:
     crop, _ = drawing.redrawn(drawing.portrait_crop(), drawing.patches, strength=2.0)
-    before = pigmentation(surface_of(drawing.portrait_crop()))[0].zones
-    after = pigmentation(surface_of(crop))[0].zones
+    before = zones_of(drawing.portrait_crop())
+    after = zones_of(crop)
 
     assert after["cheek_right"] > before["cheek_right"] + 0.1
     assert after["chin"] == pytest.approx(before["chin"], abs=0.1)

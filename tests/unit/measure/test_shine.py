@@ -8,15 +8,23 @@ import pytest
 from PIL import Image
 
 from bentos.skin.measure.shine import shine
+from bentos.skin.photo.crop import Crop
 from tests import drawing
-from tests.unit.measure.faces import painted, surface_of
+from tests.unit.measure.faces import heat_of, painted, surface_of
 
-PLAIN = shine(surface_of(drawing.portrait_crop()))[0].score
+
+def score_of(crop: Crop) -> float:
+    score = shine(surface_of(crop)).score
+    assert score is not None
+    return score
+
+
+PLAIN = score_of(drawing.portrait_crop())
 
 
 def drawn_score(draw: Callable[..., Any], strength: float) -> float:
     crop, _ = drawing.redrawn(drawing.portrait_crop(), draw, strength=strength)
-    return shine(surface_of(crop))[0].score
+    return score_of(crop)
 
 
 def test_more_gloss_scores_higher() -> None:
@@ -33,7 +41,7 @@ def test_what_does_not_glisten_leaves_shine_alone(draw: Callable[..., Any]) -> N
 
 def test_the_map_shows_the_highlight_on_the_cheek() -> None:
     crop, drawn = drawing.redrawn(drawing.portrait_crop(), drawing.shine, strength=2.0)
-    gain = shine(surface_of(crop))[1] - shine(surface_of(drawing.portrait_crop()))[1]
+    gain = heat_of(shine(surface_of(crop))) - heat_of(shine(surface_of(drawing.portrait_crop())))
     x, y, width, height = drawn.boxes[4] / 2
 
     assert gain[int(y + height / 2), int(x + width / 2)] > 0.3
@@ -43,14 +51,11 @@ def test_a_matte_and_even_face_does_not_shine() -> None:
     crop = drawing.portrait_crop()
     even = np.full_like(crop.pixels, (205, 160, 135))
 
-    assert shine(surface_of(painted(even, crop.keypoints)))[0].score == 0
+    assert score_of(painted(even, crop.landmarks)) == 0
 
 
-def test_a_black_and_white_photo_shines_by_its_brightness() -> None:
-    crop, _ = drawing.redrawn(drawing.portrait_crop(), drawing.shine, strength=2.0)
-    scores = []
-    for source in (drawing.portrait_crop(), crop):
-        grey = np.asarray(Image.fromarray(source.pixels).convert("L").convert("RGB"))
-        scores.append(shine(surface_of(painted(grey, crop.keypoints)))[0].score)
+def test_a_black_and_white_photo_has_no_shine() -> None:
+    crop = drawing.portrait_crop()
+    grey = np.asarray(Image.fromarray(crop.pixels).convert("L").convert("RGB"))
 
-    assert scores[0] < scores[1]
+    assert shine(surface_of(painted(grey, crop.landmarks))).score is None

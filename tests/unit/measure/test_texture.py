@@ -7,15 +7,27 @@ import numpy as np
 import pytest
 
 from bentos.skin.measure.texture import texture
+from bentos.skin.photo.crop import Crop
 from tests import drawing
 from tests.unit.measure.faces import painted, surface_of
 
-PLAIN = texture(surface_of(drawing.portrait_crop()))[0].score
+
+def score_of(crop: Crop) -> float:
+    score = texture(surface_of(crop)).score
+    assert score is not None
+    return score
+
+
+def zones_of(crop: Crop) -> dict[str, float]:
+    return {name: value for name, value in texture(surface_of(crop)).zones.items() if value is not None}
+
+
+PLAIN = score_of(drawing.portrait_crop())
 
 
 def drawn_score(draw: Callable[..., Any], strength: float) -> float:
     crop, _ = drawing.redrawn(drawing.portrait_crop(), draw, strength=strength)
-    return texture(surface_of(crop))[0].score
+    return score_of(crop)
 
 
 @pytest.mark.parametrize("draw", [drawing.roughness, drawing.wrinkles])
@@ -36,8 +48,8 @@ def test_patches_count_by_their_borders_only() -> None:
 
 def test_a_rough_chin_is_told_from_the_cheeks() -> None:
     crop, _ = drawing.redrawn(drawing.portrait_crop(), drawing.roughness, strength=2.0, zones=("chin",))
-    before = texture(surface_of(drawing.portrait_crop()))[0].zones
-    after = texture(surface_of(crop))[0].zones
+    before = zones_of(drawing.portrait_crop())
+    after = zones_of(crop)
 
     assert after["chin"] > before["chin"] + 0.3
     assert after["cheek_left"] == pytest.approx(before["cheek_left"], abs=0.1)
@@ -47,4 +59,4 @@ def test_smooth_skin_has_no_texture() -> None:
     crop = drawing.portrait_crop()
     smooth = np.full_like(crop.pixels, (205, 160, 135))
 
-    assert texture(surface_of(painted(smooth, crop.keypoints)))[0].score == 0
+    assert score_of(painted(smooth, crop.landmarks)) == 0

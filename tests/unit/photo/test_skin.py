@@ -9,11 +9,11 @@ import skimage.color
 from numpy.typing import NDArray
 from PIL import Image
 
-from bentos.skin.photo.crop import CROP_SIZE, PADDING, Crop, cut, points_to_crop
-from bentos.skin.photo.decode import Photo
-from bentos.skin.photo.face import FaceDetector
-from bentos.skin.photo.skin import skin_mask, skin_share
-from bentos.skin.photo.zones import KEYPOINTS, face_masks
+from bentos.skin.photo.crop import CROP_SIZE, PADDING, Crop, points_to_crop
+from bentos.skin.photo.decode import Photo, decode
+from bentos.skin.photo.face_parts import raster
+from bentos.skin.photo.skin import SIZE, face_mask, skin_mask, skin_share
+from tests.drawing import face_landmarks, parts_of, portrait_crop, reader
 
 ROOT = Path(__file__).resolve().parents[3]
 PORTRAIT = ROOT / "tests/photos/astronaut.png"
@@ -33,7 +33,6 @@ TONES = {
 # Gains on linear RGB: a lamp, open shade.
 LIGHTS = {"daylight": (1.0, 1.0, 1.0), "warm": (1.1, 1.0, 0.8), "cool": (0.95, 1.0, 1.08)}
 WHOLE = (0, 0, CROP_SIZE, CROP_SIZE)
-FRONT = KEYPOINTS[:, :2] * 110 + (256, 230)
 
 
 def _tone(name: str, light: str = "daylight") -> tuple[int, int, int]:
@@ -51,16 +50,27 @@ def _noisy(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _drawn(inner: tuple[int, int, int], outer: tuple[int, int, int], face: bool) -> tuple[Crop, NDArray[np.bool_]]:
-    """A crop of one colour inside (an oval face, or a square) and another outside."""
-    empty = np.zeros((CROP_SIZE, CROP_SIZE, 3), dtype=np.uint8)
-    keypoints = FRONT.astype(np.float32) if face else None
-    if face:
-        inside = face_masks(Crop(empty, np.eye(2, 3), WHOLE, keypoints)).oval
-    else:
-        inside = np.zeros((CROP_SIZE, CROP_SIZE), dtype=np.bool_)
-        inside[100:400, 120:420] = True
+    """A crop of one colour inside (a face, or a square) and another outside; and the inside at half its size."""
+    landmarks = face_landmarks() if face else None
+    inside = np.zeros((CROP_SIZE, CROP_SIZE), dtype=np.bool_)
+    inside[100:400, 120:420] = True
+    if landmarks is not None:
+        inside = raster([(parts_of(landmarks).outline, 0.0)], CROP_SIZE)
     pixels = np.where(inside[..., None], np.array(inner), np.array(outer)).astype(np.uint8)
-    return Crop(_noisy(pixels), np.eye(2, 3), WHOLE, keypoints), inside
+    return Crop(_noisy(pixels), np.eye(2, 3), WHOLE, landmarks), inside[::2, ::2]
+
+
+def _mask(crop: Crop) -> NDArray[np.bool_]:
+    return skin_mask(crop, None if crop.landmarks is None else parts_of(crop.landmarks))
+
+
+def _features(crop: Crop) -> NDArray[np.bool_]:
+    return raster(() if crop.landmarks is None else parts_of(crop.landmarks).features, SIZE, 0.5)
+
+
+def _zone(crop: Crop, name: str) -> NDArray[np.bool_]:
+    assert crop.landmarks is not None
+    return raster([(parts_of(crop.landmarks).zones[name], 0.0)], SIZE, 0.5)
 
 
 @pytest.mark.parametrize("light", LIGHTS)
@@ -68,10 +78,10 @@ def _drawn(inner: tuple[int, int, int], outer: tuple[int, int, int], face: bool)
 @pytest.mark.parametrize("face", [False, True], ids=["no face", "face"])
 def test_skin_of_every_tone_under_every_light_is_skin(tone: str, light: str, face: bool) -> None:
     crop, inside = _drawn(_tone(tone, light), BLUE, face)
-    mask = skin_mask(crop, face_masks(crop))
-    assert mask.shape == (CROP_SIZE, CROP_SIZE)
+    mask = _mask(crop)
+    assert mask.shape == (SIZE, SIZE)
     assert mask.dtype == np.bool_
-    expected = inside & ~face_masks(crop).features
+    expected = inside & ~_features(crop)
     assert (mask & expected).sum() > 0.95 * expected.sum()
     assert (mask & ~inside).sum() < 0.03 * inside.sum()
 
@@ -79,75 +89,78 @@ def test_skin_of_every_tone_under_every_light_is_skin(tone: str, light: str, fac
 @pytest.mark.parametrize("colour", [BLUE, GREEN, GREY, BLACK, WHITE, OAK, PINE, OCHRE])
 def test_what_is_not_skin_is_not_skin(colour: tuple[int, int, int]) -> None:
     crop, _ = _drawn(colour, colour, face=False)
-    assert skin_share(skin_mask(crop, face_masks(crop)), crop) < 0.01
+    assert skin_share(_mask(crop), crop) < 0.01
 
 
 @pytest.mark.parametrize("background", [BLUE, GREEN, GREY, BLACK, WHITE, OAK])
 @pytest.mark.parametrize("tone", TONES)
 def test_the_background_of_a_face_is_not_skin(tone: str, background: tuple[int, int, int]) -> None:
     crop, inside = _drawn(_tone(tone), background, face=True)
-    assert (skin_mask(crop, face_masks(crop)) & ~inside).sum() < 0.05 * inside.sum()
+    assert (_mask(crop) & ~inside).sum() < 0.05 * inside.sum()
 
 
 @pytest.mark.parametrize("tone", TONES)
 def test_eyes_brows_lips_and_hair_on_the_forehead_are_left_out(tone: str) -> None:
     crop, _ = _drawn(_tone(tone), BLUE, face=True)
-    fringe = face_masks(crop).zones["forehead"].copy()
-    fringe[:, 200:] = False
-    crop.pixels[fringe] = (18, 16, 15)
-    mask = skin_mask(crop, face_masks(crop))
-    assert not (mask & face_masks(crop).features).any()
+    fringe = _zone(crop, "forehead").copy()
+    fringe[:, 100:] = False
+    crop.pixels[fringe.repeat(2, axis=0).repeat(2, axis=1)] = (18, 16, 15)
+    mask = _mask(crop)
+    assert not (mask & _features(crop)).any()
     assert (mask & fringe).sum() < 0.25 * fringe.sum()  # its rim may be closed over
 
 
 def test_highlights_and_lesions_stay_skin() -> None:
     crop, _ = _drawn(_tone("intermediate"), BLUE, face=True)
     y, x = np.mgrid[:CROP_SIZE, :CROP_SIZE]
-    cheek = FRONT[1] + (0, 80)
+    cheek = face_landmarks()[425, :2]
     for shift, colour in ((-15, (246, 236, 228)), (20, (176, 92, 84))):
         crop.pixels[np.hypot(x - cheek[0] - shift, y - cheek[1]) < 8] = colour
-    mask = skin_mask(crop, face_masks(crop))
+    mask = _mask(crop)
     for shift in (-15, 20):
-        assert mask[int(cheek[1]), int(cheek[0]) + shift]
+        assert mask[int(cheek[1]) // 2, int(cheek[0] + shift) // 2]
 
 
 def test_a_black_and_white_face_is_skin_all_the_same() -> None:
-    grey = Image.open(PORTRAIT).convert("L").convert("RGB")
-    photo = Photo(np.asarray(grey), grey.width, grey.height, "PNG")
-    crop = cut(photo, FaceDetector().detect(photo)[0])
-    mask, zones = skin_mask(crop, face_masks(crop)), face_masks(crop).zones
+    grey = np.asarray(Image.open(PORTRAIT).convert("L").convert("RGB"))
+    crop = reader().read(Photo(grey, grey.shape[1], grey.shape[0], "PNG")).crop
+    mask = _mask(crop)
     for name in ("cheek_left", "cheek_right", "nose"):
-        assert (mask & zones[name]).sum() > 0.85 * zones[name].sum(), name
+        zone = _zone(crop, name) & ~_features(crop)
+        assert (mask & zone).sum() > 0.85 * zone.sum(), name
 
 
 def test_the_portraits_cheeks_are_skin_and_suit_and_wall_are_not() -> None:
-    image = Image.open(PORTRAIT).convert("RGB")
-    photo = Photo(np.asarray(image), image.width, image.height, "PNG")
-    crop = cut(photo, FaceDetector().detect(photo)[0])
-    mask, zones = skin_mask(crop, face_masks(crop)), face_masks(crop).zones
+    crop = portrait_crop()
+    mask = _mask(crop)
     for name in ("cheek_left", "cheek_right", "nose", "chin"):
-        assert (mask & zones[name] & ~face_masks(crop).features).sum() > 0.9 * (
-            zones[name] & ~face_masks(crop).features
-        ).sum(), name
-    suit, hair, wall = points_to_crop(crop, [(180, 185), (285, 110), (285, 150)]).astype(int)
-    for x, y in (suit, hair, wall):
-        assert not mask[y, x]
+        zone = _zone(crop, name) & ~_features(crop)
+        assert (mask & zone).sum() > 0.9 * zone.sum(), name
+    for x, y in points_to_crop(crop, [(180, 185), (285, 110), (285, 150)]) / 2:  # suit, hair, wall
+        assert not mask[int(y), int(x)]
     assert 0.2 < skin_share(mask, crop) < 0.5
+
+
+def test_skin_lies_on_the_face_alone() -> None:
+    crop, _ = _drawn(_tone("light"), _tone("light"), face=True)
+    assert crop.landmarks is not None
+    face = face_mask(parts_of(crop.landmarks))
+    assert (_mask(crop) == face).mean() > 0.99
 
 
 def test_padding_is_neither_skin_nor_counted() -> None:
     pixels = np.full((CROP_SIZE, CROP_SIZE, 3), PADDING, dtype=np.uint8)
     pixels[:, 100:300] = _tone("light")
     crop = Crop(pixels, np.eye(2, 3), (100, 0, 300, CROP_SIZE), None)
-    mask = skin_mask(crop, face_masks(crop))
-    assert not mask[:, :100].any()
-    assert not mask[:, 300:].any()
+    mask = _mask(crop)
+    assert not mask[:, :50].any()
+    assert not mask[:, 150:].any()
     assert skin_share(mask, crop) > 0.95
 
 
 def test_share_counts_the_shown_part_only() -> None:
-    mask = np.zeros((CROP_SIZE, CROP_SIZE), dtype=np.bool_)
-    mask[:100, :50] = True
+    mask = np.zeros((SIZE, SIZE), dtype=np.bool_)
+    mask[:50, :25] = True
     crop = Crop(np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8), np.eye(2, 3), (0, 0, 100, 100), None)
     assert skin_share(mask, crop) == 0.5
 
@@ -160,15 +173,12 @@ def test_labelled_lesions_lie_on_skin() -> None:
         for row in csv.DictReader(table):
             middle = (float(row["xmin"]) + float(row["xmax"])) / 2, (float(row["ymin"]) + float(row["ymax"])) / 2
             boxes.setdefault(row["filename"], []).append(middle)
-    detector, on_skin, shares = FaceDetector(), [], []
+    on_skin, shares = [], []
     for name in sorted(boxes)[::4]:
-        image = Image.open(ACNE / name).convert("RGB")
-        photo = Photo(np.asarray(image), image.width, image.height, "JPEG")
-        faces = detector.detect(photo)
-        crop = cut(photo, faces[0] if faces else None)
-        mask = skin_mask(crop, face_masks(crop))
-        shares.append(skin_share(mask, crop))
-        places = points_to_crop(crop, boxes[name]).astype(int).clip(0, CROP_SIZE - 1)
+        faces = reader().read(decode((ACNE / name).read_bytes()))
+        mask = _mask(faces.crop)
+        shares.append(skin_share(mask, faces.crop))
+        places = (points_to_crop(faces.crop, boxes[name]) / 2).astype(int).clip(0, SIZE - 1)
         on_skin += [bool(mask[y, x]) for x, y in places]
     assert np.mean(on_skin) > 0.8
     assert 0.3 < np.median(shares) < 0.6
