@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bentos.skin.photo.face_parts import ZONES, face_parts, raster
-from bentos.skin.photo.face_reader import FaceReader
 from tests.covers import CLOTH, HAIR, beard, fringe, glasses, hand, headscarf, mask, scarf
 from tests.paint import Altered, Subject, read
 from tests.pictures import (
@@ -130,16 +129,10 @@ def hidden_shares(
 
 
 @cache
-def reader() -> FaceReader:
-    """One reader for all tests."""
-    return FaceReader()
-
-
-@cache
 def astronaut() -> Subject:
     """The portrait that is part of the project; hair hides about half of her forehead."""
     pixels = np.asarray(Image.open(PORTRAIT).convert("RGB").crop((97, 0, 353, 256)))
-    return read(reader(), pixels, ALL - {"forehead"})
+    return read(pixels, ALL - {"forehead"})
 
 
 @cache
@@ -147,7 +140,7 @@ def londoner(file: str) -> Subject:
     """A face of the London set, by its file's name; one without beard and with a bare forehead."""
     with Image.open(LONDON / "faces" / file) as image:
         small = image.convert("RGB").resize((LONDON_SIDE, LONDON_SIDE), Image.Resampling.LANCZOS)
-    return read(reader(), np.asarray(small), ALL)
+    return read(np.asarray(small), ALL)
 
 
 # --- the table ------------------------------------------------------------------------------------------------------

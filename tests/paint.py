@@ -13,9 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline, LinearNDInterpolator, NearestNDInterpolator
 from scipy.ndimage import gaussian_filter, shift, zoom
 
-from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face_parts import FaceParts, face_parts, raster
-from bentos.skin.photo.face_reader import FaceReader
+from tests.drawing import photo_of, reader
 
 Colour = tuple[int, int, int]
 Pixels = NDArray[np.uint8]
@@ -101,9 +100,9 @@ class Altered:
     foreign: NDArray[np.bool_] | None = None
 
 
-def read(reader: FaceReader, pixels: Pixels, bare: frozenset[str]) -> Subject:
+def read(pixels: Pixels, bare: frozenset[str]) -> Subject:
     """The largest face of a photo, which must have landmarks, and the zones that nothing hides."""
-    faces = reader.read(Photo(pixels, pixels.shape[1], pixels.shape[0], "PNG"))
+    faces = reader().read(photo_of(pixels))
     assert faces.landmarks is not None
     return Subject(pixels, faces.landmarks.points.astype(np.float64), bare)
 

@@ -5,13 +5,12 @@ from io import BytesIO
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from PIL import Image
 
 from bentos.skin.findings import COLOUR_ZONES, WRINKLE_PARTS
-from bentos.skin.photo.decode import Photo
-from tests.altered import CONCERNS, TABLE, Row, astronaut, reader
+from tests.altered import CONCERNS, TABLE, Row, astronaut
+from tests.drawing import photo_of, reader
 from tests.paint import Altered
 from tests.server import Server
 from tests.service.expect import encoded, is_analysis
@@ -78,8 +77,7 @@ def test_every_concern_is_an_object_with_all_its_keys(analysis: dict[str, Any]) 
 
 def test_what_was_not_seen_is_null_with_its_reason(drawn: tuple[Row, Altered, bytes], analysis: dict[str, Any]) -> None:
     row, picture, _ = drawn
-    height, width = picture.pixels.shape[:2]
-    landmarks = reader().read(Photo(np.ascontiguousarray(picture.pixels), width, height, "PNG")).landmarks
+    landmarks = reader().read(photo_of(picture.pixels)).landmarks
     must, must_not = row.zones(astronaut(), picture, None if landmarks is None else landmarks.points)
     wrong = []
     for name, codes in row.reasons.items():

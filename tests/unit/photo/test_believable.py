@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from bentos.skin.photo.crop import points_to_photo
-from bentos.skin.photo.decode import Photo, decode
+from bentos.skin.photo.decode import decode
 from bentos.skin.photo.face_parts import ZONES
 from bentos.skin.photo.face_reader import PhotoFaces
 from bentos.skin.photo.quality import assess
 from bentos.skin.photo.view import FaceView, view_of_face
-from tests.altered import CONCERNS, COVERS, LONDON, TABLE, WHOLE, Row, astronaut, londoner, reader
+from tests.altered import CONCERNS, COVERS, LONDON, TABLE, WHOLE, Row, astronaut, londoner
+from tests.drawing import photo_of, reader
 from tests.paint import Altered, Subject
 
 MOST_FOREIGN = 0.05  # of what is taken for skin; outlines are as exact as the mask's pixels
@@ -38,8 +39,7 @@ class Seen:
 def look(row: Row, subject: Subject) -> Seen:
     """Draw a row's picture and look at it."""
     picture = row.draw(subject)
-    height, width = picture.pixels.shape[:2]
-    photo = Photo(np.ascontiguousarray(picture.pixels), width, height, "PNG")
+    photo = photo_of(picture.pixels)
     faces = reader().read(photo)
     view = view_of_face(photo, faces)
     return Seen(picture, faces, view, frozenset(assess(photo, faces, view).issues))
