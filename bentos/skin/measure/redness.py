@@ -22,7 +22,7 @@ START, FULL = 3.0, 14.0  # excess: it counts from the first, fully from the seco
 SHADOW = (-40.0, -15.0)  # L* from the face's median; between them redness fades out, because shadows are reddish
 PALE = 0.7  # of the face's b*: skin that is paler and brighter than the median is gloss, and does not count
 SMOOTH = 1.0  # px; JPEG keeps colour at half resolution
-CURVE = Curve(0.0095, 0.23)  # 5th and 95th percentile of 565 faces of ACNE04 train and wrinkles train
+CURVE = Curve(0.0135, 0.278)  # 5th and 95th percentile of 535 faces of ACNE04 train and wrinkles train
 
 
 def redness(surface: Surface) -> Graded:

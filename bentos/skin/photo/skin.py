@@ -40,9 +40,14 @@ NEAR_BEYOND = 0.05  # distance in chroma
 LIGHT_BEYOND = 0.6  # distance in log luma
 # Hair, beards and brows may have the colour of skin, but are darker or paler, and uneven from pixel to pixel.
 DARK_HAIR = -0.35  # log luma from the seeds' median
+DARK_AT_BORDER = -0.2  # the same, at the border of the skin
 WHITE_HAIR = 0.7  # the same, of white beards on dark skin; half the unevenness tells them from highlights
 FAR_HAIR = 2.0  # Mahalanobis distance, in chroma, from the seeds
-UNEVEN_HAIR = 0.045  # mean contrast of neighbours at half the crop's size, in log luma; wrinkles are broader
+# Mean contrast of neighbours at half the crop's size, in log luma, from which it is hair: by that of the seeds, since
+# hair in a small, magnified face is smoother; wrinkles are broader.
+UNEVEN_TO_SKIN = 5.0
+UNEVEN_HAIR = (0.012, 0.045)
+GROWTH_STEPS = 24  # working px
 UNEVEN_LIMIT = 0.25  # the maximum that one pixel adds
 
 
@@ -139,7 +144,7 @@ def _on_face(
     seeds = zones & _plausible(colour)
     if np.count_nonzero(seeds) < SEEDS_NEEDED:  # another light, or no colour
         seeds = zones
-    smooth = seeds & (uneven < UNEVEN_HAIR)
+    smooth = seeds & (uneven < UNEVEN_HAIR[1])
     if np.count_nonzero(smooth) >= SEEDS_NEEDED:
         seeds = smooth
     if np.count_nonzero(seeds) < SEEDS_NEEDED:
@@ -151,8 +156,13 @@ def _on_face(
     within = raster([(parts.outline, 0.0)], WORKING_SIZE, 1 / STEP)
     skin &= within | (near & (np.abs(light) < LIGHT_BEYOND))
     other = (light < DARK_HAIR) | (distance > FAR_HAIR)
-    hair = (other & (uneven > UNEVEN_HAIR)) | ((light > WHITE_HAIR) & (uneven > UNEVEN_HAIR / 2))
-    return np.asarray(skin & ~_widened(hair & skin, 1), dtype=np.bool_)
+    limit = float(np.clip(UNEVEN_TO_SKIN * np.median(uneven[seeds]), *UNEVEN_HAIR))
+    hair = skin & ((other & (uneven > limit)) | ((light > WHITE_HAIR) & (uneven > limit / 2)))
+    # From the border inwards less is enough: fringes and beards begin there, wrinkles and lesions do not.
+    suspect = skin & (light < DARK_AT_BORDER) & (uneven > limit / 2)
+    border = suspect & (box_mean(skin.astype(np.float32), 5) < 0.999)
+    hair = _widened(hair, 1) | _grown(border, suspect)
+    return np.asarray(skin & ~hair, dtype=np.bool_)
 
 
 def _unevenness(crop: Crop) -> NDArray[np.float32]:
@@ -174,6 +184,17 @@ def _model(seeds: NDArray[np.float32]) -> _Model:
     covariance = np.cov(chroma, rowvar=False) + np.diag(SPREAD_FLOOR[1:] ** 2) / 2
     inverse = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
     return _Model(float(np.median(kept[:, 0])), np.median(chroma, axis=0), inverse)
+
+
+def _grown(start: NDArray[np.bool_], within: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The part of `within` that is connected with `start`, by GROWTH_STEPS steps at most."""
+    region = start
+    for _ in range(GROWTH_STEPS):
+        wider = _widened(region, 1) & within
+        if np.array_equal(wider, region):
+            break
+        region = wider
+    return region
 
 
 def _widened(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
