@@ -63,6 +63,7 @@ class Row:
         name: of the test.
         draw: subject → picture.
         unseen: zones that must be null, with the codes allowed, beside those that the picture hides.
+        hides: zones that the picture hides on every subject; it may hide more.
         seen: zones that must not be null, where the picture does not say what is hidden.
         others: codes allowed for the remaining zones.
         issues: that must be told.
@@ -77,6 +78,7 @@ class Row:
     name: str
     draw: Callable[[Subject], Altered]
     unseen: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    hides: frozenset[str] = frozenset()
     seen: frozenset[str] = frozenset()
     others: frozenset[str] | None = None
     issues: frozenset[str] = frozenset()
@@ -146,6 +148,9 @@ def londoner(file: str) -> Subject:
 # --- the table ------------------------------------------------------------------------------------------------------
 
 RIGHT = frozenset({"crows_feet_right", "nasolabial_right", "cheek_right"})
+LOWER = frozenset({"nose", "chin", "cheek_left", "cheek_right", "nasolabial_left", "nasolabial_right"})
+OUTER = frozenset({"crows_feet_left", "crows_feet_right"})
+FOREHEAD, CHIN = frozenset({"forehead"}), frozenset({"chin"})
 LEFT = frozenset({"crows_feet_left", "nasolabial_left", "cheek_left"})
 
 
@@ -155,8 +160,14 @@ def _nothing(name: str, draw: Callable[[Subject], Altered], landmarks: bool | No
     return Row(name, draw, zones, issues=issues, reasons=NO_FINDING, landmarks=landmarks)
 
 
-def _cover(name: str, draw: Callable[[Subject], Altered], landmarks: bool | None = True, quick: bool = True) -> Row:
-    return Row(name, draw, issues=frozenset({"covered"}), never=STRANGE, landmarks=landmarks, quick=quick)
+def _cover(
+    name: str,
+    draw: Callable[[Subject], Altered],
+    hides: frozenset[str],
+    landmarks: bool | None = True,
+    quick: bool = True,
+) -> Row:
+    return Row(name, draw, hides=hides, issues=frozenset({"covered"}), never=STRANGE, landmarks=landmarks, quick=quick)
 
 
 def _null(concerns: tuple[str, ...], *codes: str) -> dict[str, frozenset[str]]:
@@ -287,10 +298,18 @@ WHOLE = (
         )
         for turned in (90, 180, 270)
     ),
-    Row("chin outside", without_chin, issues=frozenset({"cut_off"}), never=STRANGE - {"cut_off"}),
-    Row("left half outside", partial(half_outside, 1, 0.0), issues=frozenset({"cut_off"}), landmarks=None),
-    Row("right half outside", partial(half_outside, -1, 0.0), issues=frozenset({"cut_off"}), landmarks=None),
-    Row("left cheek outside", partial(half_outside, 1, 0.42), issues=frozenset({"cut_off"}), landmarks=None),
+    Row("chin outside", without_chin, hides=CHIN, issues=frozenset({"cut_off"}), never=STRANGE - {"cut_off"}),
+    Row("left half outside", partial(half_outside, 1, 0.0), hides=LEFT, issues=frozenset({"cut_off"}), landmarks=None),
+    Row(
+        "right half outside", partial(half_outside, -1, 0.0), hides=RIGHT, issues=frozenset({"cut_off"}), landmarks=None
+    ),
+    Row(
+        "left cheek outside",
+        partial(half_outside, 1, 0.42),
+        hides=LEFT - {"nasolabial_left"},
+        issues=frozenset({"cut_off"}),
+        landmarks=None,
+    ),
     *(
         Row(
             name,
@@ -326,29 +345,29 @@ WHOLE = (
 
 COVERS = (
     *(
-        _cover(f"{name} mask", partial(mask, colour=CLOTH[name]), None, quick=name != "brown")
+        _cover(f"{name} mask", partial(mask, colour=CLOTH[name]), LOWER, None, quick=name != "brown")
         for name in ("blue", "white", "beige", "brown", "black")
     ),
-    _cover("sunglasses", partial(glasses, dark=True)),
+    _cover("sunglasses", partial(glasses, dark=True), OUTER),
     Row("glasses", partial(glasses, dark=False), never=STRANGE),
-    _cover("scarf", scarf, None),
-    _cover("beige scarf", partial(scarf, colour=CLOTH["beige"]), None),
-    _cover("checked scarf", partial(scarf, colour=CLOTH["white"], checked=True), None),
-    _cover("black headscarf", partial(headscarf, colour=CLOTH["black"])),
-    _cover("beige headscarf", headscarf),
-    _cover("checked headscarf", partial(headscarf, colour=CLOTH["red"], checked=True)),
+    _cover("scarf", scarf, CHIN, None),
+    _cover("beige scarf", partial(scarf, colour=CLOTH["beige"]), CHIN, None),
+    _cover("checked scarf", partial(scarf, colour=CLOTH["white"], checked=True), CHIN, None),
+    _cover("black headscarf", partial(headscarf, colour=CLOTH["black"]), FOREHEAD),
+    _cover("beige headscarf", headscarf, FOREHEAD),
+    _cover("checked headscarf", partial(headscarf, colour=CLOTH["red"], checked=True), FOREHEAD),
     *(
-        _cover(f"{name} fringe", partial(fringe, colour=colour), quick=name in ("black", "blond"))
+        _cover(f"{name} fringe", partial(fringe, colour=colour), FOREHEAD, quick=name in ("black", "blond"))
         for name, colour in HAIR.items()
     ),
     *(
-        _cover(f"{name} beard", partial(beard, colour=colour), quick=name in ("black", "blond"))
+        _cover(f"{name} beard", partial(beard, colour=colour), CHIN, quick=name in ("black", "blond"))
         for name, colour in HAIR.items()
     ),
-    _cover("hand on the left cheek", hand),
-    _cover("hand on the right cheek", partial(hand, side=-1)),
-    _cover("darker hand", partial(hand, tone=(128, 84, 62))),
-    _cover("lighter hand", partial(hand, side=-1, tone=(236, 200, 182))),
+    _cover("hand on the left cheek", hand, frozenset({"cheek_left"})),
+    _cover("hand on the right cheek", partial(hand, side=-1), frozenset({"cheek_right"})),
+    _cover("darker hand", partial(hand, tone=(128, 84, 62)), frozenset({"cheek_left"})),
+    _cover("lighter hand", partial(hand, side=-1, tone=(236, 200, 182)), frozenset({"cheek_right"})),
 )
 
 TABLE = (*NOTHING_THERE, *WHOLE, *COVERS)

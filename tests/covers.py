@@ -141,7 +141,7 @@ def glasses(subject: Subject, dark: bool, colour: Colour = (28, 26, 28)) -> Alte
     # Lenses are rounded boxes that tilt a little outwards.
     inside = [
         1
-        - ((np.abs(side * u - 0.53) / 0.44) ** 3.2 + (np.abs(v - 0.07 - 0.04 * (side * u - 0.5)) / 0.34) ** 3.2)
+        - ((np.abs(side * u - 0.56) / 0.48) ** 3.2 + (np.abs(v - 0.07 - 0.04 * (side * u - 0.5)) / 0.34) ** 3.2)
         ** (1 / 3.2)
         for side in (-1, 1)
     ]

@@ -12,7 +12,7 @@ from bentos.skin.photo.face_parts import ZONES
 from bentos.skin.photo.face_reader import PhotoFaces
 from bentos.skin.photo.quality import assess
 from bentos.skin.photo.view import FaceView, view_of_face
-from tests.altered import CONCERNS, COVERS, LONDON, TABLE, WHOLE, Row, astronaut, londoner
+from tests.altered import CONCERNS, COVERS, HIDDEN, LONDON, TABLE, WHOLE, Row, astronaut, hidden_shares, londoner
 from tests.drawing import photo_of, reader
 from tests.paint import Altered, Subject
 
@@ -113,6 +113,17 @@ def test_a_picture_of_the_portrait_is_judged_by_what_is_seen(drawn: tuple[Row, S
     assert CHECKS[check](row, astronaut(), seen) == []
 
 
+def hides_what_it_should(row: Row, subject: Subject, picture: Altered) -> bool:
+    assert picture.hidden is not None
+    shares = hidden_shares(subject.parts.zones, picture.hidden)
+    return min(shares[zone] for zone in row.hides) >= HIDDEN
+
+
+def test_what_is_drawn_hides_what_it_should(drawn: tuple[Row, Seen]) -> None:
+    row, seen = drawn
+    assert not row.hides or hides_what_it_should(row, astronaut(), seen.picture)
+
+
 @pytest.fixture(scope="module")
 def londoners() -> list[Subject]:
     if not LABELS.is_file():
@@ -154,6 +165,7 @@ def test_faces_of_all_tones_are_judged_by_what_is_seen(londoners: list[Subject],
     wrong = {}
     for number, subject in zip(LONDONERS, londoners, strict=True):
         seen = look(row, subject)
+        assert not row.hides or hides_what_it_should(row, subject, seen.picture), number
         wrong[number] = [fault for check in CHECKS.values() for fault in check(row, subject, seen)]
     wrong = {number: faults for number, faults in wrong.items() if faults}
     assert len(wrong) <= MOST_WRONG * len(LONDONERS), wrong
