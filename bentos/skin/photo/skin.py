@@ -18,7 +18,7 @@ from bentos.skin.photo.face_parts import FaceParts, raster
 SIZE = CROP_SIZE // 2  # px; of the masks
 WORKING_SIZE = 128  # px; skin forms regions, for which a quarter of the pixels is enough
 STEP = CROP_SIZE // WORKING_SIZE
-SEED_ZONES = ("forehead", "cheek_left", "cheek_right", "nose")  # not the chin: beards
+SEED_ZONES = ("cheek_left", "cheek_right", "nose")  # not the chin: beards; the forehead, where they are covered
 SEEDS_NEEDED = 60  # working pixels; fewer do not give a colour model
 MUCH = 0.25  # of a faceless photo: from here on its plausible pixels give a colour model of skin
 GROWN = 0.05  # of the face's width: skin beyond its outline by so much is the face's
@@ -34,19 +34,21 @@ LUMA_FLOOR = 8.0  # added to the luma that chroma is divided by, so that noise i
 # Median absolute deviations of one face's seeds: luma 0.2, chroma 0.04; the floors stand for flatly lit faces.
 SPREAD_FLOOR = np.array([0.25, 0.03, 0.03])
 NEAR_ON_FACE = 3.5  # Mahalanobis distance, in chroma, from the seeds: on the face
+NEAR_REDDER = 6.0  # the same, of what is redder than the seeds: lesions
+SURE = 1.5  # the same; what is farther must be connected with what is nearer
 DARKEST, BRIGHTEST = -1.5, 1.2  # log luma from the seeds' median: shaded cheek, specular highlight
 # Beyond the outline (jaw, temples) background may look like skin: nearer colours only.
 NEAR_BEYOND = 0.05  # distance in chroma
 LIGHT_BEYOND = 0.6  # distance in log luma
 # Hair, beards and brows may have the colour of skin, but are darker or paler, and uneven from pixel to pixel.
 DARK_HAIR = -0.35  # log luma from the seeds' median
-DARK_AT_BORDER = -0.2  # the same, at the border of the skin
+DARK_FRINGE = -0.2  # the same, of fringes
 WHITE_HAIR = 0.7  # the same, of white beards on dark skin; half the unevenness tells them from highlights
 FAR_HAIR = 2.0  # Mahalanobis distance, in chroma, from the seeds
-# Mean contrast of neighbours at half the crop's size, in log luma, from which it is hair: by that of the seeds, since
-# hair in a small, magnified face is smoother; wrinkles are broader.
-UNEVEN_TO_SKIN = 5.0
-UNEVEN_HAIR = (0.012, 0.045)
+UNEVEN_HAIR = 0.045  # mean contrast of neighbours at half the crop's size, in log luma; wrinkles are broader
+UNEVEN_TO_SKIN = 2.5  # of a fringe: times that of the seeds, since hair in a magnified face is smoother
+UNEVEN_FRINGE = (0.006, 0.0225)
+FRINGE = 0.25  # distances between the pupils around the forehead where a fringe is looked for
 GROWTH_STEPS = 24  # working px
 UNEVEN_LIMIT = 0.25  # the maximum that one pixel adds
 
@@ -140,29 +142,34 @@ def _on_face(
     colour: NDArray[np.float32], uneven: NDArray[np.float32], parts: FaceParts, allowed: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Skin of the face in the crop."""
+    plausible = _plausible(colour)
     zones = raster([(parts.zones[name], 0.0) for name in SEED_ZONES], WORKING_SIZE, 1 / STEP) & allowed
-    seeds = zones & _plausible(colour)
+    seeds = zones & plausible
+    if np.count_nonzero(seeds) < SEEDS_NEEDED:
+        seeds = raster([(parts.zones["forehead"], 0.0)], WORKING_SIZE, 1 / STEP) & allowed & plausible
     if np.count_nonzero(seeds) < SEEDS_NEEDED:  # another light, or no colour
         seeds = zones
-    smooth = seeds & (uneven < UNEVEN_HAIR[1])
+    smooth = seeds & (uneven < UNEVEN_HAIR)
     if np.count_nonzero(smooth) >= SEEDS_NEEDED:
         seeds = smooth
     if np.count_nonzero(seeds) < SEEDS_NEEDED:
-        return np.asarray(_plausible(colour) & allowed, dtype=np.bool_)
+        return np.asarray(plausible & allowed, dtype=np.bool_)
     model = _model(colour[seeds])
     distance, light = model.distance(colour), colour[..., 0] - model.luma
-    skin = allowed & (distance < NEAR_ON_FACE) & (light > DARKEST) & (light < BRIGHTEST)
-    near = np.hypot(*np.moveaxis(colour[..., 1:] - model.chroma, -1, 0)) < NEAR_BEYOND
+    near = (distance < NEAR_ON_FACE) | (plausible & (distance < NEAR_REDDER) & (colour[..., 1] > model.chroma[0]))
+    skin = allowed & near & (light > DARKEST) & (light < BRIGHTEST)
+    nearest = np.hypot(*np.moveaxis(colour[..., 1:] - model.chroma, -1, 0)) < NEAR_BEYOND
     within = raster([(parts.outline, 0.0)], WORKING_SIZE, 1 / STEP)
-    skin &= within | (near & (np.abs(light) < LIGHT_BEYOND))
+    skin &= within | (nearest & (np.abs(light) < LIGHT_BEYOND))
     other = (light < DARK_HAIR) | (distance > FAR_HAIR)
-    limit = float(np.clip(UNEVEN_TO_SKIN * np.median(uneven[seeds]), *UNEVEN_HAIR))
-    hair = skin & ((other & (uneven > limit)) | ((light > WHITE_HAIR) & (uneven > limit / 2)))
-    # From the border inwards less is enough: fringes and beards begin there, wrinkles and lesions do not.
-    suspect = skin & (light < DARK_AT_BORDER) & (uneven > limit / 2)
+    hair = skin & ((other & (uneven > UNEVEN_HAIR)) | ((light > WHITE_HAIR) & (uneven > UNEVEN_HAIR / 2)))
+    # Of a fringe less is enough: it comes down over the forehead from the border, wrinkles and lesions do not.
+    limit = np.clip(UNEVEN_TO_SKIN * float(np.median(uneven[seeds])), *UNEVEN_FRINGE)
+    forehead = raster([(parts.zones["forehead"], FRINGE * parts.unit)], WORKING_SIZE, 1 / STEP)
+    suspect = skin & forehead & (light < DARK_FRINGE) & (uneven > limit)
     border = suspect & (box_mean(skin.astype(np.float32), 5) < 0.999)
-    hair = _widened(hair, 1) | _grown(border, suspect)
-    return np.asarray(skin & ~hair, dtype=np.bool_)
+    skin &= ~(_widened(hair, 1) | _grown(border, suspect))
+    return _grown(skin & (distance < SURE) & ((light > DARK_FRINGE) | ~forehead), skin)
 
 
 def _unevenness(crop: Crop) -> NDArray[np.float32]:

@@ -18,9 +18,9 @@ from bentos.skin.photo.skin import SIZE, face_mask, shown_mask, skin_mask, skin_
 CONCERNS = ("acne", "wrinkles", "redness", "pigmentation", "shine", "texture")
 TURNED_AWAY = 0.25  # cosine between zone and camera; below it silhouette and background are seen, not skin
 INSIDE = 0.6  # share of a zone that must lie in the photo
-# Share of what lies in the photo that must be skin: of London's chins, beards leave .12 and less, stubble .5 and more;
-# of foreheads, fringes leave .32 and less, single strands .41 and more.
-SKIN_IN_ZONE = 0.36
+# Share of what lies in the photo that must be skin: of London's chins, beards leave .28 and less, stubble .66 and more;
+# of foreheads, fringes leave .23 and less, single strands .4 and more.
+SKIN_IN_ZONE = 0.34
 SKIN_ON_FACE = 0.15  # share of a face that must be skin, or nothing is judged on it
 SKIN_ALONE = 0.5  # share of a photo without a face that must be skin: a close-up
 # Mean contrast of neighbouring pixels, in grey levels, of a close-up: below it is one flat colour, above it a pattern.

@@ -1,5 +1,7 @@
 """Crops and surfaces for the tests of the measurements."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from skimage.color import lab2rgb
@@ -9,6 +11,7 @@ from bentos.skin.findings import Graded
 from bentos.skin.measure.surface import Surface, prepare
 from bentos.skin.photo.crop import CROP_SIZE, Crop
 from bentos.skin.photo.view import view_of
+from tests import drawing
 
 AS_IT_IS = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
@@ -19,8 +22,10 @@ def painted(pixels: NDArray[np.uint8], landmarks: NDArray[np.float32] | None = N
 
 
 def surface_of(crop: Crop) -> Surface:
-    """The crop made ready to be measured."""
-    return prepare(view_of(crop))
+    """The crop made ready to be measured; what is drawn on the portrait does not change what is seen of it."""
+    portrait = drawing.portrait_view()
+    drawn_on = crop.landmarks is not None and crop.landmarks is portrait.crop.landmarks
+    return prepare(replace(portrait, crop=crop) if drawn_on else view_of(crop))
 
 
 def heat_of(graded: Graded) -> NDArray[np.float32]:

@@ -10,7 +10,8 @@ from bentos.skin.measure import lines
 from bentos.skin.measure.pose import face_coordinates, roll
 from bentos.skin.photo.crop import CROP_SIZE, Crop
 from bentos.skin.photo.face_parts import EYES, raster
-from bentos.skin.photo.view import view_of
+from bentos.skin.photo.skin import face_mask, shown_mask
+from bentos.skin.photo.view import FaceView, view_of
 from tests import drawing
 
 
@@ -20,7 +21,15 @@ def portrait() -> Crop:
 
 
 def find_wrinkles(crop: Crop) -> lines.Wrinkles:
-    return lines.find(view_of(crop))
+    return lines.find(bare_view(crop))
+
+
+def bare_view(crop: Crop) -> FaceView:
+    """The view of the crop, had she no fringe."""
+    view = view_of(crop)
+    if view.parts is None:
+        return view
+    return replace(view, skin=face_mask(view.parts) & shown_mask(crop), unseen={})
 
 
 def chances(crop: Crop) -> dict[str, float]:
@@ -84,8 +93,8 @@ def test_the_mirror_image_is_judged_much_alike(portrait: Crop) -> None:
 
 
 def test_falling_and_rising_lines_change_places_on_the_other_side(portrait: Crop) -> None:
-    where, rows = lines.place_features(view_of(portrait))
-    other, mirror_rows = lines.place_features(view_of(mirrored(portrait)))
+    where, rows = lines.place_features(bare_view(portrait))
+    other, mirror_rows = lines.place_features(bare_view(mirrored(portrait)))
     both = where & other[:, ::-1]
     maps, mirror_maps = (np.zeros((*where.shape, rows.shape[1]), np.float32) for _ in range(2))
     maps[where], mirror_maps[other] = rows, mirror_rows

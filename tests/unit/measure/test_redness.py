@@ -35,7 +35,7 @@ def drawn_score(draw: Callable[..., Any], strength: float) -> float:
 def test_more_red_scores_higher(draw: Callable[..., Any]) -> None:
     scores = [PLAIN, *(drawn_score(draw, strength) for strength in (0.5, 1.0, 2.0))]
 
-    assert all(np.diff(scores) > 4)
+    assert all(np.diff(scores) > 2)  # a strong flush comes near to 100
 
 
 def test_more_lesions_score_higher() -> None:

@@ -1,13 +1,16 @@
 """Texture rises with drawn pores and lines, and hardly with colour."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bentos.skin.measure.surface import prepare
 from bentos.skin.measure.texture import texture
 from bentos.skin.photo.crop import Crop
+from bentos.skin.photo.face_parts import raster
 from tests import drawing
 from tests.unit.measure.faces import painted, surface_of
 
@@ -30,11 +33,22 @@ def drawn_score(draw: Callable[..., Any], strength: float) -> float:
     return score_of(crop)
 
 
-@pytest.mark.parametrize("draw", [drawing.roughness, drawing.wrinkles])
-def test_rougher_skin_scores_higher(draw: Callable[..., Any]) -> None:
-    scores = [PLAIN, *(drawn_score(draw, strength) for strength in (0.5, 1.0, 2.0))]
+def test_rougher_skin_scores_higher() -> None:
+    scores = [PLAIN, *(drawn_score(drawing.roughness, strength) for strength in (0.5, 1.0, 2.0))]
 
     assert all(np.diff(scores) > 2)
+
+
+def test_wrinkles_on_the_forehead_are_texture() -> None:
+    scores = []
+    for strength in (0.0, 1.0, 2.0, 3.0):
+        crop, _ = drawing.redrawn(drawing.portrait_crop(), drawing.wrinkles, strength=strength)
+        view = drawing.portrait_view()
+        assert view.parts is not None
+        skin = view.skin | raster([(view.parts.zones["forehead"], 0.0)], 256, 0.5)  # had she no fringe
+        scores.append(texture(prepare(replace(view, crop=crop, skin=skin, unseen={}))).zones["forehead"] or 0.0)
+
+    assert all(np.diff(scores) > 0.01)
 
 
 @pytest.mark.parametrize("draw", [drawing.lesions, drawing.flush, drawing.shine])
