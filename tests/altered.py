@@ -50,7 +50,6 @@ CONCERNS = ("acne", "wrinkles", "redness", "pigmentation", "shine", "texture")
 COLOURS = ("redness", "pigmentation", "shine", "tone")
 NOTHING = frozenset({"no_face", "no_skin"})
 NO_LANDMARKS = frozenset({"no_face", "turned_away", "outside_photo"})
-NO_FINDING: Mapping[str, frozenset[str]] = dict.fromkeys((*CONCERNS, "tone"), NOTHING)
 # Issues that none of these pictures has unless its row says so.
 STRANGE = frozenset({"several_faces", "turned_away", "cut_off", "no_colour", "tinted", "compressed", "no_face"})
 
@@ -156,8 +155,10 @@ LEFT = frozenset({"crows_feet_left", "nasolabial_left", "cheek_left"})
 
 def _nothing(name: str, draw: Callable[[Subject], Altered], landmarks: bool | None = False) -> Row:
     issues = frozenset({"no_face"}) if landmarks is False else frozenset[str]()
-    zones = dict.fromkeys(ZONES, NOTHING if landmarks is False else NOTHING | {"covered"})
-    return Row(name, draw, zones, issues=issues, reasons=NO_FINDING, landmarks=landmarks)
+    # Where a face is found, the reason may be what seems to be amiss with it.
+    codes = NOTHING if landmarks is False else NOTHING | NO_LANDMARKS | {"covered"}
+    reasons = dict.fromkeys((*CONCERNS, "tone"), codes)
+    return Row(name, draw, dict.fromkeys(ZONES, codes), issues=issues, reasons=reasons, landmarks=landmarks)
 
 
 def _cover(
@@ -223,7 +224,7 @@ WHOLE = (
             ("blue", (0.6, 0.95, 1.5)),
             ("warm", (1.25, 1.0, 0.5)),
             ("green", (0.75, 1.15, 0.75)),
-            ("red", (1.3, 0.6, 0.6)),
+            ("red", (1.0, 0.5, 0.5)),
         )
     ),
     *(
@@ -252,7 +253,7 @@ WHOLE = (
         others=frozenset({"too_bright"}),
         issues=frozenset({"too_bright"}),
         never=frozenset({"too_dark", "cut_off", "several_faces"}),
-        reasons=_null(("redness", "pigmentation", "tone"), "too_bright"),
+        reasons=_null(("redness", "pigmentation", "tone"), "too_bright", "no_colour"),
     ),
     Row(
         "four stops darker",
@@ -330,7 +331,7 @@ WHOLE = (
             partial(aside, yaw),
             seen=near,
             others=frozenset({"turned_away", "covered"}),
-            never=STRANGE,
+            never=STRANGE - {"turned_away"},
         )
         for yaw, near in (
             (15, ALL - {"crows_feet_left"}),
