@@ -358,7 +358,7 @@ COVERS = (
     _cover("beige headscarf", headscarf, FOREHEAD),
     _cover("checked headscarf", partial(headscarf, colour=CLOTH["red"], checked=True), FOREHEAD),
     *(
-        _cover(f"{name} fringe", partial(fringe, colour=colour), FOREHEAD, quick=name in ("black", "blond"))
+        _cover(f"{name} fringe", partial(fringe, colour=colour), FOREHEAD, quick=name in ("brown", "blond"))
         for name, colour in HAIR.items()
     ),
     *(
