@@ -30,6 +30,7 @@ WRINKLE_PARTS = {  # wrinkle zone → the zones of the face that it is made of
 COLOUR_ZONES = ("forehead", "nose", "cheek_left", "cheek_right", "chin")
 SEVERITIES = ("clear", "mild", "moderate", "severe", "very_severe")
 HAYASHI_LIMITS = (0, 5, 20, 50)  # upper lesion count of clear, mild, moderate, severe (Hayashi et al., J Dermatol 2008)
+NEAR_LIMIT = 0.25  # of a limit: a count so near to it may belong to either class; best on photos held out of train
 
 
 def severity_of(count: int) -> str:
@@ -42,8 +43,12 @@ def whole_count(estimate: float, clear_below: float) -> int:
     return 0 if estimate < clear_below else max(1, round(estimate))
 
 
+def _is_near(count: int, limit: int) -> bool:
+    return abs(count - limit - 0.5) <= max(1.5, NEAR_LIMIT * limit)
+
+
 def severity_beside(count: int, chances: Sequence[float]) -> tuple[str, float | None]:
-    """Class and its measured probability: the most probable among the count's own class and its two neighbours.
+    """Class and its measured probability: the most probable of the count's own class and of one whose limit is near.
 
     Args:
         count: estimated lesions.
@@ -53,7 +58,10 @@ def severity_beside(count: int, chances: Sequence[float]) -> tuple[str, float | 
     if count == 0:
         return SEVERITIES[0], None
     own = SEVERITIES.index(severity_of(count))
-    allowed = [grade for grade in (own - 1, own, own + 1) if 1 <= grade < len(SEVERITIES)]
+    allowed = [own]
+    for grade, limit in ((own - 1, own - 1), (own + 1, own)):
+        if 1 <= grade < len(SEVERITIES) and _is_near(count, HAYASHI_LIMITS[limit]):
+            allowed.append(grade)
     best = max(allowed, key=lambda grade: chances[grade - 1])
     return SEVERITIES[best], round(float(chances[best - 1]), 4)
 

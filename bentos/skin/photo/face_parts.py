@@ -45,6 +45,7 @@ FEATURES: tuple[tuple[tuple[int, ...], float], ...] = (
 )
 NASION, MOUTH_CORNERS = 168, (61, 291)
 MOUTH_BELOW = 1.13  # of the mouth below the eyes, in distances between the pupils: the median of 1,100 faces
+DIRECTIONS = 96  # of the convex outline
 MIN_UNIT = 2.0  # px between the pupils; points that lie closer make no face
 
 
@@ -112,20 +113,10 @@ def _facing(outline: NDArray[np.float64]) -> float:
 
 
 def convex_hull(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Convex hull of (n, 2) points, clockwise on the screen (Andrew's monotone chain)."""
-    ordered = sorted(map(tuple, points.tolist()))
-    chains: list[list[tuple[float, float]]] = []
-    for run in (ordered, ordered[::-1]):
-        chain: list[tuple[float, float]] = []
-        for x, y in run:
-            while len(chain) > 1:
-                (ax, ay), (bx, by) = chain[-2:]
-                if (bx - ax) * (y - ay) - (by - ay) * (x - ax) > 0:
-                    break
-                chain.pop()
-            chain.append((x, y))
-        chains.append(chain[:-1])
-    return np.array([*chains[0], *chains[1]], dtype=np.float64)
+    """Convex outline of (n, 2) points, clockwise on the screen: the farthest point in each of DIRECTIONS."""
+    angles = np.linspace(0.0, 2 * np.pi, DIRECTIONS, endpoint=False)
+    farthest = (points @ np.stack([np.cos(angles), np.sin(angles)])).argmax(axis=0)
+    return points[farthest[farthest != np.roll(farthest, 1)]]
 
 
 def raster(outlines: Iterable[tuple[NDArray[np.float64], float]], size: int, scale: float = 1.0) -> NDArray[np.bool_]:
@@ -147,7 +138,7 @@ def raster(outlines: Iterable[tuple[NDArray[np.float64], float]], size: int, sca
             continue
         draw.polygon(points, fill=1)
         if rim > 0:
-            draw.line([*points, *points[:2]], fill=1, width=max(round(2 * rim * scale), 1), joint="curve")
+            draw.line([*points, points[0]], fill=1, width=max(round(2 * rim * scale), 1))
     mask = np.asarray(canvas, dtype=np.bool_)
     mask.setflags(write=False)
     return mask

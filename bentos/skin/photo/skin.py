@@ -27,6 +27,7 @@ GROWN = 0.05  # of the face's width: skin beyond its outline by so much is the f
 # fifth; the ratio, the 96th percentile, keeps wood out (oak, pine: 1.34), which is yellower for its redness.
 RED_RANGE = (0.045, 0.36)  # Cr/Y
 BLUE_RANGE = (-0.28, -0.02)  # Cb/Y
+TINTED_RED_MIN, TINTED_BLUE_MAX = -0.05, 0.1  # skin in tinted light, or without colour, is beyond those ranges
 YELLOW_TO_RED = 1.25  # -Cb/Cr
 LUMA_MIN = 22.0  # of 255; below it colour is noise
 LUMA_FLOOR = 8.0  # added to the luma that chroma is divided by, so that noise in the dark does not look like colour
@@ -148,7 +149,7 @@ def _on_face(
     if np.count_nonzero(seeds) < SEEDS_NEEDED:
         seeds = raster([(parts.zones["forehead"], 0.0)], WORKING_SIZE, 1 / STEP) & allowed & plausible
     if np.count_nonzero(seeds) < SEEDS_NEEDED:  # another light, or no colour
-        seeds = zones
+        seeds = zones & (colour[..., 1] > TINTED_RED_MIN) & (colour[..., 2] < TINTED_BLUE_MAX)
     smooth = seeds & (uneven < UNEVEN_HAIR)
     if np.count_nonzero(smooth) >= SEEDS_NEEDED:
         seeds = smooth

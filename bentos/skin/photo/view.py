@@ -23,8 +23,9 @@ INSIDE = 0.6  # share of a zone that must lie in the photo
 SKIN_IN_ZONE = 0.34
 SKIN_ON_FACE = 0.15  # share of a face that must be skin, or nothing is judged on it
 SKIN_ALONE = 0.5  # share of a photo without a face that must be skin: a close-up
-# Mean contrast of neighbouring pixels, in grey levels, of a close-up: below it is one flat colour, above it a pattern.
-SKIN_CONTRAST = (0.4, 12.0)
+# Contrast of neighbouring pixels, in grey levels, of a close-up: a lower median is of flat colours, a higher mean of a
+# pattern.
+LEAST_CONTRAST, MOST_CONTRAST = 0.25, 12.0
 LESION_RIM = 5  # px of the mask: a lesion at the border of the skin may not have its colour
 
 
@@ -103,8 +104,8 @@ def _is_close_up(crop: Crop, skin: NDArray[np.bool_]) -> bool:
     if skin_share(skin, crop) < SKIN_ALONE:
         return False
     grey = np.asarray(Image.fromarray(crop.pixels).convert("L").reduce(2), dtype=np.float32)
-    contrast = np.abs(grey - box_mean(grey, 3))[skin].mean()
-    return bool(SKIN_CONTRAST[0] <= contrast <= SKIN_CONTRAST[1])
+    contrast = np.abs(grey - box_mean(grey, 3))[skin]
+    return bool(np.median(contrast) >= LEAST_CONTRAST and contrast.mean() <= MOST_CONTRAST)
 
 
 def unseen_wrinkles(view: FaceView) -> dict[str, Unseen]:

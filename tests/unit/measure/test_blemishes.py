@@ -118,7 +118,9 @@ def test_severity_is_the_counts_class_or_one_beside_it(count: int, weights: list
 
 def test_severity_follows_its_own_evidence_near_a_limit() -> None:
     assert severity_beside(6, [0.7, 0.3, 0.0, 0.0]) == ("mild", 0.7)
-    assert severity_beside(6, [0.0, 0.2, 0.3, 0.5]) == ("severe", 0.3)
+    assert severity_beside(24, [0.0, 0.7, 0.3, 0.0]) == ("moderate", 0.7)
+    assert severity_beside(12, [0.5, 0.1, 0.4, 0.0]) == ("moderate", 0.1)  # no limit is near
+    assert severity_beside(45, [0.0, 0.1, 0.3, 0.6]) == ("very_severe", 0.6)
 
 
 def test_of_overlapping_boxes_the_surest_stays() -> None:
