@@ -168,7 +168,9 @@ def _cover(
     landmarks: bool | None = True,
     quick: bool = True,
 ) -> Row:
-    return Row(name, draw, hides=hides, issues=frozenset({"covered"}), never=STRANGE, landmarks=landmarks, quick=quick)
+    # A beard is no fault of the photo, and a scarf that hides no more than a beard does cannot be told from one.
+    issues = frozenset({"covered"}) if hides != CHIN else frozenset[str]()
+    return Row(name, draw, hides=hides, issues=issues, never=STRANGE, landmarks=landmarks, quick=quick)
 
 
 def _null(concerns: tuple[str, ...], *codes: str) -> dict[str, frozenset[str]]:
