@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 
 JPEG_QUALITY = 30  # strong compression
 BLUR_SIGMA = 2.0  # px of a 640 px photo: the lesions' edges vanish, the lesions stay
+CAST = 0.15  # of one channel: a lamp in a room lit by daylight, plainly seen
 ROTATION = 30.0  # degrees, counter-clockwise on the screen
 FILL = (127, 127, 127)  # of the corners that rotation leaves empty; the same grey as the crop's padding
 
@@ -38,7 +39,7 @@ def distort(distortion: Distortion, data: bytes, boxes: Boxes) -> tuple[bytes, B
     """Apply a distortion to a photo and its boxes.
 
     Args:
-        distortion: one of DISTORTIONS.
+        distortion: one of DISTORTIONS or LIGHTS.
         data: bytes of an image file.
         boxes: float64 (n, 4), x, y, width, height in px.
 
@@ -56,14 +57,42 @@ def distort(distortion: Distortion, data: bytes, boxes: Boxes) -> tuple[bytes, B
     return buffer.getvalue(), distortion.move(boxes, image.size)
 
 
-def _expose(stops: float) -> Callable[[Image.Image], Image.Image]:
-    """Multiply linear light by 2 ** stops and clip it, with the sRGB transfer function (IEC 61966-2-1)."""
+def _gains(red: float, green: float, blue: float) -> Callable[[Image.Image], Image.Image]:
+    """Multiply the linear light of each channel and clip it, with the sRGB transfer function (IEC 61966-2-1)."""
     level = np.arange(256) / 255
-    light = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4) * 2.0**stops
-    light = np.minimum(light, 1.0)
-    encoded = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
-    table = np.rint(255 * encoded).astype(int).tolist()
-    return lambda image: image.point(3 * table)
+    linear = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
+    tables = []
+    for gain in (red, green, blue):
+        light = np.minimum(linear * gain, 1.0)
+        encoded = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+        tables += np.rint(255 * encoded).astype(int).tolist()
+    return lambda image: image.point(tables)
+
+
+def _encoded_gains(red: float, green: float, blue: float) -> Callable[[Image.Image], Image.Image]:
+    """Multiply the code values of each channel, as programs that edit photos do."""
+    tables = [min(round(gain * code), 255) for gain in (red, green, blue) for code in range(256)]
+    return lambda image: image.point(tables)
+
+
+def _expose(stops: float) -> Callable[[Image.Image], Image.Image]:
+    return _gains(*[2.0**stops] * 3)
+
+
+def _casts() -> dict[str, Distortion]:
+    """Casts of CAST, blue and warm, by one channel that is raised or lowered, in linear light and in code values."""
+    up, down = 1 + CAST, 1 - CAST
+    sides = {
+        "blue": {"more blue": (1.0, 1.0, up), "less red": (down, 1.0, 1.0)},
+        "warm": {"more red": (up, 1.0, 1.0), "less blue": (1.0, 1.0, down)},
+    }
+    casts = {}
+    for side, channels in sides.items():
+        for label, gains in channels.items():
+            for kind, change in (("light", _gains), ("code", _encoded_gains)):
+                name = f"{side}_{label.replace(' ', '_')}_{kind}"
+                casts[name] = Distortion(f"{side} cast: {CAST:.0%} {label} {kind}", change(*gains), _keep_boxes)
+    return casts
 
 
 def _rotate(image: Image.Image) -> Image.Image:
@@ -108,3 +137,5 @@ DISTORTIONS = {
     "turned": Distortion(f"rotated by {ROTATION:g}°", _rotate, _rotate_boxes),
     "half_size": Distortion("half the size", _halve, _halve_boxes),
 }
+# What the limits of the light are measured with, on faces taken in white light.
+LIGHTS = {name: DISTORTIONS[name] for name in ("stop_up", "stop_down")} | _casts()

@@ -103,7 +103,7 @@ def london_metrics(
         where: bool (n,), the faces to use; None: all.
 
     Returns:
-        faces; count_within: share whose count lies within the labelled least and most; clear and called_clear: faces
+        faces; where there are any: count_within: share whose count lies within the labelled least and most; clear and called_clear: faces
         that surely are (least 0, most 1 or less), and those of them with a count of 0; spotted and called_spotted:
         faces with a least of 1 or more, and those with a count above 0; shown_boxes: mean.
     """
@@ -111,6 +111,8 @@ def london_metrics(
     chosen = chosen if where is None else chosen & where
     least, most = (np.array([getattr(face, name) for face in table.faces])[chosen] for name in ("least", "most"))
     count = table.count[chosen]
+    if not len(count):
+        return {"faces": 0}
     clear, spotted = (least == 0) & (most <= 1), least >= 1
     return {
         "faces": len(count),

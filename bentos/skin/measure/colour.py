@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from bentos.skin.photo.colour import LINEAR as LINEAR
+
 WHITE = (0.95047, 1.0, 1.08883)  # XYZ of D65, 2° observer (ASTM E308)
 TO_XYZ = np.array(  # linear sRGB → XYZ (IEC 61966-2-1), D65
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
@@ -11,8 +13,6 @@ TO_XYZ = np.array(  # linear sRGB → XYZ (IEC 61966-2-1), D65
 KNEE = 0.008856  # below it CIELAB's cube root is a straight line (CIE 15)
 SLOPE, OFFSET = 7.787, 16.0 / 116.0
 
-_CODE = np.arange(256) / 255.0
-LINEAR = np.where(_CODE <= 0.04045, _CODE / 12.92, ((_CODE + 0.055) / 1.055) ** 2.4).astype(np.float32)
 _FROM_LINEAR = (TO_XYZ / np.array(WHITE)[:, None]).T.astype(np.float32)
 
 

@@ -57,6 +57,9 @@ CURVES: dict[int, tuple[float, ...]] = {
     17: (2.6,),
 }
 _UNSUPPORTED_CURVES = {9: "logarithmic", 10: "logarithmic", 16: "PQ (HDR)", 18: "HLG (HDR)"}
+_CODE = np.arange(256) / 255.0
+LINEAR = np.where(_CODE <= 0.04045, _CODE / 12.92, ((_CODE + 0.055) / 1.055) ** 2.4).astype(np.float32)
+"""Linear light, 0 to 1, by 8-bit code of sRGB (IEC 61966-2-1)."""
 _HDR_HINT = "Send the photo in standard dynamic range: sRGB or Display P3, as phones share it by default."
 
 

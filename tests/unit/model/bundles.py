@@ -31,6 +31,7 @@ def answers() -> dict[str, NDArray[np.float32]]:
     outputs["severity"][:] = [0.1, 0.7, 0.1, 0.1]
     outputs["count_distribution"][12] = 1.0
     outputs["wrinkles"][:] = [0.9, 0.5, 0.1, 0.5]
+    outputs["wrinkle_maps"][10, 20] = [0.8, 0.1, 0.1, 0.1]
     return outputs
 
 
@@ -93,19 +94,18 @@ def content(outputs: dict[str, NDArray[np.float32]] | None = None) -> dict[str, 
         "calibration": {
             "lesions": {
                 "score_min": 0.1,
-                "show_min": 0.2,
+                "min_confidence": 0.3,
                 "boxes_max": 100,
                 "overlap_max": 0.45,
                 "confidence": {"score": [0.2, 0.8], "right": [0.25, 0.75]},
             },
-            "count": {"weights": [0.5, 0.5], "bias": 0.0},
+            "count": {"weights": [0.5, 0.5], "bias": 0.0, "clear_below": 1.0},
             "severity": {
                 "weights": [[0.0, 1.0]] * 3,
                 "bias": [0.0] * 3,
                 "strength": 1.0,
             },
             "wrinkles": {zone: {"slope": 1.0, "bias": 0.0} for zone in WRINKLE_ZONES},
-            "wrinkles_confidence": 0.8,
         },
         "self_test": {
             "png": png((180, 140, 120)),

@@ -27,15 +27,17 @@ def test_an_honest_bundle_answers_for_each_crop_of_a_batch(tmp_path: Path) -> No
     running = OnnxEngine(read(bundles.write(tmp_path)), threads=1)
     answers = running.predict(CROPS)
     assert len(answers) == 3
-    assert answers[0] == answers[2]
-    first = answers[0]
+    first, other = answers[0], answers[2]
+    assert (first.lesions, first.count, first.wrinkles) == (other.lesions, other.count, other.wrinkles)
     assert [lesion.box for lesion in first.lesions] == [(232.0, 152.0, 20.0, 20.0), (112.0, 312.0, 20.0, 20.0)]
     assert [lesion.confidence for lesion in first.lesions] == [0.75, pytest.approx(0.3333, abs=1e-3)]
     assert (first.count, first.severity, first.severity_confidence) == (12, "moderate", 0.7)
     assert first.wrinkles == pytest.approx(
         {"forehead": 0.9, "crows_feet": 0.5, "frown": 0.1, "nasolabial": 0.5}, abs=1e-3
     )
-    assert first.wrinkles_confidence == 0.8
+    assert first.min_confidence == 0.3
+    assert (first.acne_map[40, 60], first.acne_map[0, 0]) == (191, 64)  # the table's confidence of .9 and of 0
+    assert (first.wrinkle_map[10, 20], first.wrinkle_map[0, 0]) == (204, 0)
     assert running.info.version == "1.0.0"
 
 

@@ -40,7 +40,10 @@ def test_the_second_time_the_examples_come_from_the_cache_unchanged(folder: Path
         path.write_bytes(b"no image any more")
     again = crops.acne_examples(folder, "made")
     assert [(example.group, example.severity) for example in again] == [("0_3", 0), ("2_7", 2), ("2_7", 2)]
-    assert again[0].crop.keypoints is None
+    assert again[0].crop.landmarks is again[0].pupils is None
+    assert again[1].crop.landmarks is not None
+    np.testing.assert_array_equal(made[1].crop.landmarks, again[1].crop.landmarks)
+    np.testing.assert_array_equal(made[1].pupils, again[1].pupils)
     for cut, cached in zip(made, again, strict=True):
         np.testing.assert_array_equal(cut.crop.pixels, cached.crop.pixels)
         np.testing.assert_array_equal(cut.lesions, cached.lesions)

@@ -34,8 +34,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def example(pixels: np.ndarray, group: str) -> Example:
-    eyes = np.array([[200, 200], [310, 205], [255, 270], [255, 330], [130, 220], [380, 220]], dtype=np.float32)
-    return Example(Crop(pixels, np.eye(2, 3), (0, 0, CROP_SIZE, CROP_SIZE), eyes), group, 0, np.empty((0, 4)), {})
+    crop, pupils = Crop(pixels, np.eye(2, 3), (0, 0, CROP_SIZE, CROP_SIZE), None), np.array([[200.0, 200], [310, 205]])
+    return Example(crop, group, 0, np.empty((0, 4)), {}, pupils)
 
 
 def face(seed: int) -> np.ndarray:
@@ -110,12 +110,11 @@ def test_a_relit_mirrored_copy_is_the_same_photo_and_other_faces_are_not() -> No
     photos = [example(face(seed), f"{seed}") for seed in range(6)]
     image = Image.fromarray(photos[2].crop.pixels)
     relit = example(np.asarray(ImageEnhance.Brightness(image).enhance(0.6)), "relit")
-    keypoints = photos[4].crop.keypoints
-    assert keypoints is not None
-    turned = np.array([[CROP_SIZE, 0]], dtype=np.float32) + keypoints * np.array([-1, 1], dtype=np.float32)
-    turned = turned[[1, 0, 2, 3, 5, 4]]  # the person's right eye is on the other side now
+    pupils = photos[4].pupils
+    assert pupils is not None
+    turned = (np.array([[CROP_SIZE, 0]]) + pupils * np.array([-1, 1]))[::-1]  # the right eye is on the other side now
     pixels = np.ascontiguousarray(photos[4].crop.pixels[:, ::-1])
-    mirrored = Example(Crop(pixels, np.eye(2, 3), (0, 0, 512, 512), turned), "mirrored", 0, np.empty((0, 4)), {})
+    mirrored = Example(Crop(pixels, np.eye(2, 3), (0, 0, 512, 512), None), "mirrored", 0, np.empty((0, 4)), {}, turned)
     pairs = [(i, j) for i, j, _ in data.near_duplicates(photos, [relit, mirrored, example(face(9), "other")])]
     assert pairs == [(2, 0), (4, 1)]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.distortions import DISTORTIONS, distort
+from training.distortions import CAST, DISTORTIONS, LIGHTS, distort
 
 BOX = np.array([[40.0, 100.0, 20.0, 20.0]])
 
@@ -40,6 +40,21 @@ def test_a_stop_doubles_or_halves_the_light() -> None:
     before = ((100 / 255 + 0.055) / 1.055) ** 2.4
     assert means["stop_up"] == pytest.approx(2 * before, rel=0.03)
     assert means["stop_down"] == pytest.approx(before / 2, rel=0.03)
+
+
+def first_pixel(name: str) -> list[int]:
+    return list(Image.open(BytesIO(distort(LIGHTS[name], photo(), BOX)[0])).getpixel((0, 0)))  # type: ignore[arg-type]
+
+
+def test_a_cast_changes_one_channel_by_its_share_in_light_or_in_code_values() -> None:
+    assert first_pixel("blue_more_blue_code") == [100, 100, round(100 * (1 + CAST))]
+    assert first_pixel("blue_less_red_code") == [round(100 * (1 - CAST)), 100, 100]
+    red, green, blue = first_pixel("warm_more_red_light")
+    assert (green, blue) == (100, 100)
+    assert ((red / 255 + 0.055) / 1.055) ** 2.4 == pytest.approx(
+        (1 + CAST) * ((100 / 255 + 0.055) / 1.055) ** 2.4, 0.01
+    )
+    assert len({tuple(first_pixel(name)) for name in LIGHTS}) == len(LIGHTS) == 10
 
 
 def test_half_the_size_is_half_the_size_and_rotation_loses_no_corner() -> None:

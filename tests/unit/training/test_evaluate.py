@@ -19,7 +19,8 @@ from bentos.skin.model.engine import OnnxEngine
 from bentos.skin.model.output_checks import OUTPUT_SHAPES
 from bentos.skin.model.postprocess import Outputs
 from bentos.skin.photo.crop import Crop
-from tests.drawing import lesions, portrait_crop, redrawn
+from bentos.skin.photo.view import view_of
+from tests.drawing import lesions, portrait_crop, portrait_view, redrawn
 from tests.unit.model import bundles
 from training import bundle, card, evaluate, labels, plots, predictions
 from training.distortions import DISTORTIONS
@@ -54,6 +55,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         skin(rng).save(folder / f"wrinkles/valid/images/{number}.jpg")
         lines = [f"{zone} 0.5 0.5 0.25 0.125" for zone in range(4) if (number + zone) % 3]
         (folder / f"wrinkles/valid/labels/{number}.txt").write_text("\n".join(lines) + "\n")
+    (folder / "london/faces").mkdir(parents=True)
+    rows = ["file,lesions,lesions_min,lesions_max,monk,beard,hair_forehead,split"]
+    for number in range(4):
+        skin(rng).save(folder / f"london/faces/{number}_03.jpg")
+        rows.append(
+            f"{number}_03.jpg,{number},{number},{number + 1},{2 * number + 2},0,0,{('fit', 'check')[number % 2]}"
+        )
+    (folder / "london/labels.csv").write_text("\n".join(rows) + "\n")
+    people = [f"{number},30,female,{('white', 'black')[number % 2]}" for number in range(4)]
+    (folder / "london/info.csv").write_text("\n".join(["face_id,face_age,face_gender,face_eth", *people]) + "\n")
     return folder
 
 
@@ -101,6 +112,8 @@ def test_both_predictors_are_measured_on_the_same_photos(measured: tuple[Any, An
     assert difference == pytest.approx(
         metrics["model"]["acne"]["count_mae"]["value"] - metrics["heuristic"]["acne"]["count_mae"]["value"], abs=2e-4
     )
+    assert metrics["model"]["london"]["check"]["faces"] == 2
+    assert metrics["model"]["london"]["by_ethnicity"]["black"]["faces"] == 2
     json.dumps(metrics, allow_nan=False)
 
 
@@ -118,7 +131,7 @@ def test_the_card_contains_every_metric_of_both_predictors_and_the_terms(measure
     text = card.text(metrics, manifest)
     for label in card.LABELS.values():
         assert label in text
-    for word in ("research", "Medical diagnosis", "academic use", "By skin tone", "half the size", "LICENSE.weights"):
+    for word in ("research", "Medical diagnosis", "academic use", "Clear skin", "half the size", "LICENSE.weights"):
         assert word in text
     value = metrics["heuristic"]["acne"]["count_mae"]["value"]
     assert f"{value:.2f} [" in text
@@ -138,23 +151,23 @@ def test_plots_are_the_same_bytes_every_time(measured: tuple[Any, Any, Any]) -> 
     assert files == plots.render(tables, metrics)
 
 
-def test_the_measured_heuristics_are_the_served_ones_and_shown_boxes_come_first() -> None:
-    crop, _ = redrawn(portrait_crop(), lesions, count=14)
-    prediction = predictions.predict_with_heuristics(crop)
-    assert prediction.served == measure(crop).lesions_and_wrinkles
-    shown = [lesion.box for lesion in prediction.served.lesions]
-    assert len(prediction.boxes) > len(shown) > 5
-    assert np.allclose(prediction.boxes[: len(shown)], shown)
-    assert (np.diff(prediction.scores) <= 0).all()
+def test_the_measured_heuristics_are_the_served_ones() -> None:
+    view = view_of(redrawn(portrait_crop(), lesions, count=14)[0])
+    served, expected = predictions.predict_with_heuristics(view).served, measure(view).lesions_and_wrinkles
+    assert (served.lesions, served.count, served.wrinkles) == (expected.lesions, expected.count, expected.wrinkles)
+    boxes, confidence = predictions.boxes_on_skin(view, served)
+    assert len(boxes) > (confidence >= served.min_confidence).sum() > 4
+    assert (np.diff(confidence) <= 0).all()
 
 
-def test_the_measured_model_is_the_served_one_and_shown_boxes_come_first(tmp_path: Path) -> None:
+def test_the_measured_model_is_the_served_one(tmp_path: Path) -> None:
     weights = read(bundles.write(tmp_path / "bundle"))
     engine = OnnxEngine(weights, threads=1)
-    crop = portrait_crop()
-    prediction = predictions.model_predictor(engine, weights.manifest.calibration)(crop)
-    assert [prediction.served] == engine.predict(crop.pixels[None])
-    assert np.allclose(prediction.boxes[:2], [lesion.box for lesion in prediction.served.lesions])
+    view = portrait_view()
+    served = predictions.model_predictor(engine, weights.manifest.calibration)(view).served
+    (expected,) = engine.predict(view.crop.pixels[None])
+    assert (served.lesions, served.count, served.wrinkles) == (expected.lesions, expected.count, expected.wrinkles)
+    crop = view.crop
     assert set(engine.run(crop.pixels[None])) == set(OUTPUT_SHAPES)
 
 

@@ -19,6 +19,7 @@ from bentos.skin.model.bundle import Calibration
 from bentos.skin.model.postprocess import Outputs, count_of, severity_chances, wrinkle_chances
 from training import calibrate, export, loop
 from training.export import OUTPUTS, ExportError, ServedNetwork
+from training.labels import LondonFace
 from training.synthetic import synthetic_dataset
 
 CROPS = 50  # of which the everyday tests use the first
@@ -183,6 +184,7 @@ def maps(*boxes: tuple[float, float, float, float, float]) -> Outputs:
         "severity": np.array([[0.7, 0.2, 0.05, 0.05]], dtype=np.float32),
         "count_distribution": distribution,
         "wrinkles": np.array([[0.9, 0.1, 0.5, 0.2]], dtype=np.float32),
+        "wrinkle_maps": np.zeros((1, 64, 64, 4), dtype=np.float32),
     }
 
 
@@ -205,7 +207,12 @@ def test_the_fitted_numbers_are_plain_json_and_near_the_labels() -> None:
     outputs = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     true = np.array([[len(example.wrinkles[zone]) > 0 for zone in WRINKLE_ZONES] for example in wrinkled])
     wrinkle_outputs = {"wrinkles": np.where(true, 0.4, 0.2).astype(np.float32)}
-    numbers = json.loads(json.dumps(calibrate.fit(acne, outputs, wrinkled, wrinkle_outputs)))
+    london = [LondonFace(Path("a.jpg"), "fit", 0, 0, 1, 3, "white", 0, 0)] * 3
+    clear = maps()
+    clear["density"][:], clear["count_distribution"][0, 0] = 0.4, 1.0
+    london_outputs = {name: np.repeat(values, 3, axis=0) for name, values in clear.items()}
+    fitted = calibrate.fit(acne, outputs, wrinkled, wrinkle_outputs, london, london_outputs)
+    numbers = json.loads(json.dumps(fitted))
     calibration = Calibration.model_validate(numbers)
     counts = count_of(outputs, calibration)
     assert np.mean(counts - [len(example.lesions) for example in acne]) == pytest.approx(0, abs=0.1)
@@ -213,7 +220,8 @@ def test_the_fitted_numbers_are_plain_json_and_near_the_labels() -> None:
     severities = severity_chances(outputs, calibration).argmax(axis=1)
     assert severities.tolist() == [example.severity for example in acne]
     assert ((wrinkle_chances(wrinkle_outputs, calibration) > 0.5) == true).all()
-    assert numbers["wrinkles_confidence"] == 1
+    assert count_of(london_outputs, calibration).max() < numbers["count"]["clear_below"]
+    assert 0.3 < numbers["lesions"]["min_confidence"] < 0.6  # F1 is best where half of the boxes are right
     # A peak of score s was made correct with probability s.
     knots = numbers["lesions"]["confidence"]
     np.testing.assert_allclose(knots["right"], knots["score"], atol=0.12)

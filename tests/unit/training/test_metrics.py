@@ -1,6 +1,7 @@
 """Metrics equal values computed by hand and by scikit-learn, and their intervals are correct."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from sklearn.metrics import average_precision_score, cohen_kappa_score, roc_auc_
 
 from bentos.skin.findings import WRINKLE_ZONES
 from training import metrics, summary
+from training.labels import LondonFace
 from training.matching import average_precision
 
 RNG = np.random.default_rng(0)
@@ -26,12 +28,10 @@ def acne_table(
     return metrics.AcneTable(
         true_count=np.array(true_count),
         true_severity=np.array(true_severity),
-        tone=np.array(["light"] * len(true_count)),
         count=np.array(count),
         severity=np.array(severity),
         severity_confidence=np.full(len(true_count), 0.9),
         box_photo=photo.astype(np.intp),
-        box_score=score.astype(np.float64),
         box_confidence=score.astype(np.float64),
         box_shown=score >= 0.5,
         box_correct={min_iou: correct.astype(bool) for min_iou in metrics.MIN_IOUS},
@@ -55,7 +55,6 @@ def test_count_severity_and_boxes_are_compared_with_the_truth() -> None:
     assert values["box_precision_30"] == pytest.approx(2 / 3)
     assert values["box_recall_30"] == pytest.approx(2 / 35)
     assert values["box_ap_30"] == pytest.approx((1 / 35) + (2 / 35) * 3 / 4)
-    assert values["box_ap_30_shown"] == pytest.approx(1 / 35 + (1 / 35) * 2 / 3)
     assert values["box_confidence_ece"] == pytest.approx((0.1 + 0.8 + 0.4) / 3)
 
 
@@ -108,14 +107,43 @@ def test_maps_are_measured_by_level_as_scikit_learn_does_by_cell() -> None:
 def test_metrics_of_perfect_wrinkle_predictions() -> None:
     truth = RNG.random((60, 4)) > 0.5
     cells = np.stack([metrics.count_levels(np.array([[0.9, 0.1]], np.float32), np.array([[True, False]]))] * 4)
-    table = metrics.WrinkleTable(
-        truth, np.array(["light"] * 60), np.where(truth, 0.9, 0.1), np.full(60, 0.9), np.stack([cells] * 60)
-    )
+    table = metrics.WrinkleTable(truth, np.where(truth, 0.9, 0.1), np.arange(60) % 2, np.stack([cells] * 60))
     values = on_all_photos(metrics.wrinkle_metrics(table), 60)
     assert values["auc_mean"] == values["accuracy"] == values["pixel_ap_mean"] == 1.0
     assert values["zone_chance_ece"] == pytest.approx(0.1)
-    assert values["confidence_minus_accuracy"] == pytest.approx(-0.1)
+    assert values["unseen_zones"] == 0.0
+    assert values["shown_boxes"] == 0.5
     assert [name for name in values if name.startswith("auc/")] == [f"auc/{zone}" for zone in WRINKLE_ZONES]
+
+
+def test_zones_that_are_not_seen_are_left_out_and_counted() -> None:
+    truth = RNG.random((60, 4)) > 0.5
+    chances = np.where(truth, 0.9, 0.1)
+    chances[:15, 0] = np.nan
+    truth[:15, 0] = ~truth[:15, 0]
+    values = on_all_photos(metrics.wrinkle_metrics(metrics.WrinkleTable(truth, chances, np.zeros(60, int), None)), 60)
+    assert values["auc_mean"] == values["accuracy"] == 1.0
+    assert values["unseen_zones"] == pytest.approx(15 / 240)
+    assert values["zone_chance_ece"] == pytest.approx(0.1)
+
+
+def test_the_london_faces_are_held_to_their_bounds() -> None:
+    def face(least: int, most: int, split: str = "check", monk: int = 3) -> LondonFace:
+        return LondonFace(Path("a.jpg"), split, least, least, most, monk, "white", 0, 0)
+
+    faces = [face(0, 1), face(0, 1), face(0, 3), face(2, 5), face(3, 9, monk=8), face(0, 0, "fit")]
+    table = metrics.LondonTable(faces, np.array([0, 1, 4, 1, 0, 7]), np.array([0, 2, 0, 0, 0, 9]), np.zeros(6, int))
+    assert metrics.london_metrics(table, "check") == {
+        "faces": 5,
+        "count_within": 0.4,
+        "clear": 2,
+        "called_clear": 1,
+        "spotted": 2,
+        "called_spotted": 1,
+        "shown_boxes": 0.4,
+    }
+    by_monk = summary.london(table)["by_monk"]
+    assert (by_monk["1-3"]["faces"], by_monk["4-6"], by_monk["7-10"]["faces"]) == (5, {"faces": 0}, 1)
 
 
 def test_an_interval_contains_the_value_narrows_with_more_photos_and_is_repeatable() -> None:
@@ -150,7 +178,8 @@ def test_differences_are_paired_so_a_constant_gain_has_no_interval() -> None:
         ("acne/count_mae", -2.0, -1.0, True),
         ("acne/count_bias_size", 0.1, 0.2, False),
         ("wrinkles/zone_chance_ece", -0.2, -0.1, True),
-        ("by_tone/dark/auc_mean", None, None, None),
+        ("by_severity/mild/count_mae", None, None, None),
+        ("wrinkles/shown_boxes", 0.1, 0.2, False),
     ],
 )
 def test_smaller_errors_are_better_and_larger_shares(
