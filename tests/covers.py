@@ -87,7 +87,7 @@ def mask(subject: Subject, colour: Colour = CLOTH["blue"], seed: int = 0) -> Alt
         for corner in corners:
             line = stroke(subject, [points[ear], (points[ear] + points[corner]) / 2, points[corner]], 0.02)
             pixels = laid_over(subject, pixels, line, light_of(colour) * 0.8, shadow=0.0)
-    return covered(laid_over(subject, pixels, alpha, light[..., None] * light_of(colour)), alpha > 0.5)
+    return covered(subject, laid_over(subject, pixels, alpha, light[..., None] * light_of(colour)), alpha > 0.5)
 
 
 def scarf(subject: Subject, colour: Colour = CLOTH["red"], checked: bool = False, seed: int = 0) -> Altered:
@@ -128,7 +128,7 @@ def _draped(subject: Subject, alpha: Field, folds: Field, colour: Colour, checke
             wide = 0.09 if dark < 0.5 else 0.03
             line = soft((wide / 2 - np.abs((along % 0.3) - 0.15)) * subject.parts.unit)[..., None]
             cloth = cloth * (1 - line) + line * (dark * cloth + 0.02)
-    return covered(laid_over(subject, subject.pixels, alpha, light[..., None] * cloth), alpha > 0.5)
+    return covered(subject, laid_over(subject, subject.pixels, alpha, light[..., None] * cloth), alpha > 0.5)
 
 
 # --- glasses --------------------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def glasses(subject: Subject, dark: bool, colour: Colour = (28, 26, 28)) -> Alte
         pixels = encoded(linear(pixels) * (1 - 0.08 * lens[..., None]) + 0.06 * (streak * lens)[..., None])
     shine = light_of(colour) * (1 + 0.8 * np.exp(-(((depth + 0.02) / 0.01) ** 2)))[..., None]
     hidden = np.maximum(frame, lens) if dark else frame
-    return covered(laid_over(subject, pixels, frame, shine), hidden > 0.5)
+    return covered(subject, laid_over(subject, pixels, frame, shine), hidden > 0.5)
 
 
 # --- hair -----------------------------------------------------------------------------------------------------------
@@ -172,13 +172,13 @@ def fringe(subject: Subject, colour: Colour = HAIR["brown"], seed: int = 0) -> A
     """A fringe of drawn strands from above the hairline to the brows."""
     random = np.random.default_rng(seed)
     strands = []
-    for start in random.uniform(-1.2, 1.2, 2800):
+    for start in random.uniform(-1.2, 1.2, int(32 * subject.parts.unit)):
         # Longer beside the face than over it.
         end = -0.34 + 0.9 * max(abs(start) - 0.85, 0.0) + 0.06 * np.sin(9 * start + seed) + random.normal(0, 0.06)
         top = -1.85 + 0.6 * start**2 + random.uniform(0, 0.15)
         bend = random.normal(0.02, 0.05)
         strands.append([(start, top), (1.04 * start + bend / 2, (top + end) / 2), (1.02 * start + 2 * bend, end)])
-    return covered(*_hairy(subject, strands, colour, random, width=0.012))
+    return covered(subject, *_hairy(subject, strands, colour, random, width=0.012))
 
 
 def beard(subject: Subject, colour: Colour = HAIR["brown"], seed: int = 0) -> Altered:
@@ -192,7 +192,7 @@ def beard(subject: Subject, colour: Colour = HAIR["brown"], seed: int = 0) -> Al
     v, u = np.nonzero(region > random.uniform(0.2, 0.9, region.shape))
     strands = []
     to_face = np.linalg.inv(subject.parts.axes[:, :2])
-    for place in random.integers(0, len(u), 6000):
+    for place in random.integers(0, len(u), int(65 * subject.parts.unit)):
         x, y = to_face @ (np.array([u[place], v[place]]) + 0.5 - subject.parts.axes[:, 2])
         length = random.uniform(0.08, 0.16)
         angle = 0.9 * x + random.normal(0, 0.25)
@@ -200,7 +200,7 @@ def beard(subject: Subject, colour: Colour = HAIR["brown"], seed: int = 0) -> Al
         strands.append([(x, y), (x + way[0] / 2 + random.normal(0, 0.01), y + way[1] / 2), (x + way[0], y + way[1])])
     pixels, hidden = _hairy(subject, strands, colour, random, width=0.01)
     keep = region > 0.1
-    return covered(np.where(keep[..., None], pixels, subject.pixels), hidden & keep)
+    return covered(subject, np.where(keep[..., None], pixels, subject.pixels), hidden & keep)
 
 
 def _hairy(
@@ -288,4 +288,4 @@ def hand(subject: Subject, side: int = 1, tone: Colour | None = None, seed: int 
             finger = finger * (1 - nail) + nail * (1.12 * skin + 0.02) * light[..., None]
         pixels = laid_over(subject, pixels, alpha, finger, shadow=0.6)
         hidden |= alpha > 0.5
-    return covered(pixels, hidden)
+    return covered(subject, pixels, hidden)

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline, LinearNDInterpolator, NearestNDInterpolator
-from scipy.ndimage import gaussian_filter, shift, zoom
+from scipy.ndimage import binary_erosion, gaussian_filter, shift, zoom
 
 from bentos.skin.photo.face_parts import FaceParts, face_parts, raster
 from tests.drawing import photo_of, reader
@@ -21,6 +21,7 @@ Pixels = NDArray[np.uint8]
 Field = NDArray[np.float64]
 
 EARS = (127, 356)
+RIM = 0.05  # of what is laid over the face
 CHEEK = (50, 280, 205, 425, 101, 330)  # where the colour of a face is taken
 
 
@@ -120,8 +121,10 @@ def encoded(light: Field) -> Pixels:
     return np.asarray(np.rint(255 * code), dtype=np.uint8)
 
 
-def covered(pixels: Pixels, hidden: NDArray[np.bool_]) -> Altered:
-    return Altered(pixels, hidden, foreign=hidden)
+def covered(subject: Subject, pixels: Pixels, hidden: NDArray[np.bool_]) -> Altered:
+    """A picture in which something lies over the face; its rim may be taken for either."""
+    rim = max(round(RIM * subject.parts.unit), 1)
+    return Altered(pixels, hidden, foreign=binary_erosion(hidden, iterations=rim))
 
 
 def laid_over(subject: Subject, pixels: Pixels, alpha: Field, light: Field, shadow: float = 0.4) -> Pixels:

@@ -15,7 +15,10 @@ from tests.paint import Altered
 from tests.server import Server
 from tests.service.expect import encoded, is_analysis
 
-ZONES_OF = {"wrinkles": WRINKLE_PARTS, **{name: {zone: (zone,) for zone in COLOUR_ZONES} for name in CONCERNS[2:]}}
+ZONES_OF: dict[str, dict[str, tuple[str, ...]]] = {
+    "wrinkles": WRINKLE_PARTS,
+    **{name: {zone: (zone,) for zone in COLOUR_ZONES} for name in CONCERNS[2:]},
+}
 KEYS = {
     "acne": {"score", "reason", "severity", "count", "boxes", "confidence", "source"},
     **{name: {"score", "reason", "zones", "unseen", "confidence", "source"} for name in CONCERNS[1:]},
