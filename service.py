@@ -14,15 +14,13 @@ from starlette.responses import Response
 
 from bentos.skin import settings as config
 from bentos.skin.contract import refuse_too_little_memory
-from bentos.skin.findings import Measured
 from bentos.skin.measure import measure
 from bentos.skin.model.lifecycle import Lifecycle
-from bentos.skin.model.status import ModelAnswer
-from bentos.skin.photo.crop import Crop
 from bentos.skin.runtime import compat
 from bentos.skin.runtime.api_key import ApiKeyMiddleware
 from bentos.skin.runtime.compat_workers import on_sighup
-from bentos.skin.runtime.gateway import PhotoAnalyzer, blank_crop
+from bentos.skin.runtime.forms import Upload
+from bentos.skin.runtime.gateway import PhotoAnalyzer, blank_view
 from bentos.skin.runtime.logs import configure_logging
 from bentos.skin.runtime.middleware import CorsMiddleware, RequestContextMiddleware
 from bentos.skin.runtime.routes import MAX_LATENCY_MS, routes
@@ -30,7 +28,8 @@ from bentos.skin.runtime.telemetry import LoadTelemetry, Telemetry
 from bentos.skin.runtime.tracing import tracing
 from bentos.skin.runtime.uploads import UploadMiddleware
 from bentos.skin.runtime.watchdog import STUCK_BATCHES, WatchdogMiddleware
-from bentos.skin.schema import Analysis
+from bentos.skin.runtime.wire import view_from
+from bentos.skin.schema import Analysis, QualityAnswer
 from bentos.skin.threads import limit_pools, thread_count
 
 settings = config.settings()
@@ -66,8 +65,8 @@ class SkinModel:
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     @bentoml.api(**BATCHED)
-    async def predict(self, crops: np.ndarray) -> list[ModelAnswer]:
-        """uint8 (batch, 512, 512, 3) → acne and wrinkles of each crop."""
+    async def predict(self, crops: np.ndarray) -> list[Any]:
+        """uint8 (batch, 512, 512, 3) → acne and wrinkles of each crop, a ModelAnswer; see `wire`."""
         return await asyncio.get_running_loop().run_in_executor(self.thread, self.lifecycle.predict, crops)
 
     @bentoml.api
@@ -82,13 +81,14 @@ class HeuristicFallback:
 
     def __init__(self) -> None:
         self.threads = ThreadPoolExecutor(thread_count(settings), thread_name_prefix="measure")
-        self.threads.submit(measure, blank_crop())  # fills caches without delaying the start
+        self.threads.submit(measure, blank_view())  # fills caches without delaying the start
 
     @bentoml.api(**{**BATCHED, "max_batch_size": max(2, thread_count(settings))})
-    async def measure(self, crops: list[Any]) -> list[Measured]:
-        """The fields of `Crop`, batched → measurements; pydantic cannot describe arrays in a dataclass."""
+    async def measure(self, views: list[Any]) -> list[Any]:
+        """The fields of a FaceView, batched → what is measured on each, a Measured; see `wire`."""
         loop = asyncio.get_running_loop()
-        return await asyncio.gather(*(loop.run_in_executor(self.threads, measure, Crop(**fields)) for fields in crops))
+        calls = [loop.run_in_executor(self.threads, measure, view_from(fields)) for fields in views]
+        return await asyncio.gather(*calls)
 
 
 @bentoml.service(
@@ -120,25 +120,30 @@ class Gateway:
         return self.analyzer.ready
 
     @bentoml.api(route="/analyze", input_spec=compat.PhotoInput)
-    async def analyze(self, image: bytes, require: compat.Require = None) -> Analysis:
+    async def analyze(self, upload: Upload) -> Analysis:
         """Findings on one photo: multipart/form-data with the file in `image`."""
-        return await self.analyzer.analyze(image, require)
+        return await self.analyzer.analyze(upload.photos[0], upload.options)
+
+    @bentoml.api(route="/quality", input_spec=compat.QualityInput)
+    async def quality(self, upload: Upload) -> QualityAnswer:
+        """Whether a photo is fit for analysis, and what would make it so; quick enough to guide a camera."""
+        return await self.analyzer.quality(upload.photos[0])
 
     @bentoml.api(route="/analyze_base64", input_spec=compat.Base64Input)
-    async def analyze_base64(self, image: bytes, require: compat.Require = None) -> Analysis:
+    async def analyze_base64(self, upload: Upload) -> Analysis:
         """Findings on one photo: JSON with base64 or a data: URL in `image`."""
-        return await self.analyzer.analyze(image, require)
+        return await self.analyzer.analyze(upload.photos[0], upload.options)
 
     @bentoml.api(route="/analyze_batch", input_spec=compat.BatchInput)
-    async def analyze_batch(self, images: list[bytes], require: compat.Require = None) -> dict[str, Any]:
+    async def analyze_batch(self, upload: Upload) -> dict[str, Any]:
         """Findings on 1 to 16 photos in `images`, in the order sent; one bad photo never fails the others."""
         # Declared as a dict: BentoML's client keeps only the fields of a union's first member, so errors arrive empty.
-        return (await self.analyzer.batch(images, require)).model_dump(mode="json")
+        return (await self.analyzer.batch(upload.photos, upload.options)).model_dump(mode="json")
 
-    @bentoml.api(route="/overlay", input_spec=compat.PhotoInput)
-    async def overlay(self, image: bytes, require: compat.Require = None) -> compat.PngImage:
-        """The upright photo as PNG, with boxes, zones and a legend drawn in."""
-        return Response(await self.analyzer.overlay(image, require), media_type="image/png")
+    @bentoml.api(route="/overlay", input_spec=compat.OverlayInput)
+    async def overlay(self, upload: Upload) -> compat.PngImage:
+        """The upright photo as PNG, with boxes, zones, heat maps and a legend drawn in."""
+        return Response(await self.analyzer.overlay(upload.photos[0], upload.options), media_type="image/png")
 
 
 # `@bentoml.service` makes a Service of each class, which mypy does not see.

@@ -39,6 +39,7 @@ GROUPS = {
             "tests/service/test_believable.py",
             *("tests/service/test_bad_input.py", "tests/service/test_contract.py", "tests/service/test_golden.py"),
             *("tests/service/test_mutants.py", "tests/service/test_openapi.py", "tests/service/test_upgrades.py"),
+            "tests/service/test_options.py",
         ),
         "in phase simple",
     ),

@@ -103,9 +103,9 @@ def london_metrics(
         where: bool (n,), the faces to use; None: all.
 
     Returns:
-        faces; where there are any: count_within: share whose count lies within the labelled least and most; clear and called_clear: faces
-        that surely are (least 0, most 1 or less), and those of them with a count of 0; spotted and called_spotted:
-        faces with a least of 1 or more, and those with a count above 0; shown_boxes: mean.
+        faces; where there are any: count_within, the share whose count lies within the labelled least and most; clear
+        and called_clear, faces that surely are (least 0, most 1 or less), and those of them with a count of 0; spotted
+        and called_spotted, faces with a least of 1 or more, and those with a count above 0; shown_boxes, their mean.
     """
     chosen = np.array([split is None or face.split == split for face in table.faces])
     chosen = chosen if where is None else chosen & where

@@ -81,7 +81,10 @@ class BatchTooLarge(ShineError):
 
 class ContentTypeUnsupported(ShineError):
     status, code = 415, "content_type_unsupported"
-    hint = "Send multipart/form-data to /analyze, /analyze_batch and /overlay, application/json to /analyze_base64."
+    hint = (
+        "Send multipart/form-data to /analyze, /quality, /analyze_batch and /overlay, application/json to "
+        "/analyze_base64."
+    )
 
 
 class ImageFormatUnsupported(ShineError):

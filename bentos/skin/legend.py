@@ -7,6 +7,7 @@ from typing import get_args
 
 from PIL import Image, ImageDraw, ImageFont
 
+from bentos.skin.options import USUAL_LAYERS
 from bentos.skin.schema import Acne, Analysis, Measurement, ToneGroup, Wrinkles
 
 Colour = tuple[int, int, int]
@@ -20,6 +21,15 @@ FACE: Colour = (255, 255, 255)
 LESION: Colour = (255, 77, 109)
 WRINKLE_ZONE: Colour = (255, 200, 87)
 COLOUR_ZONE: Colour = (104, 196, 255)
+
+HEAT: dict[str, Colour] = {  # of each concern's heat map; none is a colour of skin
+    "acne": (255, 60, 140),
+    "wrinkles": (255, 214, 0),
+    "redness": (255, 20, 20),
+    "pigmentation": (150, 70, 255),
+    "shine": (40, 150, 255),
+    "texture": (0, 220, 180),
+}
 
 MODEL: Colour = (52, 211, 153)
 HEURISTIC: Colour = (148, 170, 205)
@@ -103,23 +113,27 @@ class _Pen:
 Block = Callable[[_Pen, Analysis], None]
 
 
-def draw_legend(analysis: Analysis, width: int, unit: float, columns: int) -> Image.Image:
+def draw_legend(
+    analysis: Analysis, width: int, unit: float, columns: int, layers: Sequence[str] = USUAL_LAYERS
+) -> Image.Image:
     """The legend, as high as its content needs.
 
     Args:
         analysis: shown.
         width: of the picture, in px.
         unit: px per unit; text is 12 to 24 units high.
-        columns: 1 (beside a photo) or 3 (below a wide one).
+        columns: 1 (beside a photo, or below a narrow one) or 3 (below a wide one).
+        layers: that are drawn into the photo.
     """
     concerns: list[Block] = [_acne, _wrinkles]
     measurements: list[Block] = [_measurement(name) for name in ("redness", "pigmentation", "shine", "texture")]
-    layout: list[list[Block]] = [[_source, *concerns, *measurements, _quality, _tone, _key, _notice]]
+    key = _key(layers)
+    layout: list[list[Block]] = [[_source, *concerns, *measurements, _quality, _tone, key, _notice]]
     if columns == 3:
-        layout = [[_source, _quality, _tone], [*concerns, _key, _notice], measurements]
+        layout = [[_source, _quality, _tone], [*concerns, key, _notice], measurements]
     margin = MARGIN * unit
     column = (width - margin * (columns + 1)) / columns
-    canvas = Image.new("RGB", (width, round((1100 if columns == 1 else 600) * unit)), BACKGROUND)
+    canvas = Image.new("RGB", (width, round((1400 if columns == 1 else 800) * unit)), BACKGROUND)
     bottom = 0.0
     for i, blocks in enumerate(layout):
         pen = _Pen(canvas, margin + i * (column + margin), margin, column, unit)
@@ -157,18 +171,29 @@ def _source(pen: _Pen, analysis: Analysis) -> None:
 
 def _concern(pen: _Pen, name: str, finding: Acne | Wrinkles | Measurement, detail: str) -> None:
     pen.text(name, 18, bold=True)
+    if finding.score is None:
+        pen.text("not judged", 15, FAINT, right=True)
+        pen.down(26)
+        pen.text(_label(finding.reason) if finding.reason else "", 12.5, FAINT)
+        pen.down(28)
+        return
     pen.text(str(finding.score), 18, right=True, bold=True)
     pen.down(26)
     pen.bar(finding.score / 100, _score_colour(finding.score))
     pen.down(6)
     pen.text(detail, 12.5, FAINT)
+    unseen = "" if isinstance(finding, Acne) else _unseen(finding)
+    if unseen:
+        pen.down(17)
+        pen.text(unseen, 12.5, FAINT)
     pen.down(28)
 
 
 def _acne(pen: _Pen, analysis: Analysis) -> None:
     acne = analysis.concerns.acne
     lesions = f"{acne.count} lesion" + ("" if acne.count == 1 else "s")
-    _concern(pen, "Acne", acne, f"{_label(acne.severity)} · {lesions} · {acne.source}{_sure(acne)}")
+    severity = _label(acne.severity) if acne.severity else ""
+    _concern(pen, "Acne", acne, f"{severity} · {lesions} · {acne.source}{_sure(acne)}")
 
 
 def _wrinkles(pen: _Pen, analysis: Analysis) -> None:
@@ -187,6 +212,10 @@ def _measurement(name: str) -> Block:
 def _quality(pen: _Pen, analysis: Analysis) -> None:
     quality = analysis.quality
     pen.text("Photo quality", 15)
+    if quality.score is None:
+        pen.text("not assessed", 15, FAINT, right=True)
+        pen.down(36)
+        return
     pen.text(f"{quality.score:.2f}", 15, right=True)
     pen.down(22)
     pen.bar(quality.score, _score_colour(100 - 100 * quality.score), 6)
@@ -214,7 +243,7 @@ def _quality(pen: _Pen, analysis: Analysis) -> None:
 def _tone(pen: _Pen, analysis: Analysis) -> None:
     tone = analysis.tone
     pen.text("Skin tone", 15)
-    pen.text(_label(tone.group) if tone else "too little skin seen", 15, right=True)
+    pen.text(_label(tone.group) if tone else "not judged", 15, right=True)
     pen.down(24)
     groups = get_args(ToneGroup)
     gap = 5 * pen.unit
@@ -234,24 +263,28 @@ def _tone(pen: _Pen, analysis: Analysis) -> None:
         pen.down(8)
 
 
-def _key(pen: _Pen, _: Analysis) -> None:
-    """The meaning of the lines in the photo."""
-    half = replace(pen, x=pen.x, width=pen.width / 2)
-    entries = (
-        ("face", FACE),
-        ("lesion, bold: sure", LESION),
-        ("wrinkle zone", WRINKLE_ZONE),
-        ("skin zone", COLOUR_ZONE),
-    )
-    for i, (label, colour) in enumerate(entries):
-        half.x = pen.x + (i % 2) * pen.width / 2
-        half.pill(0, 6 * pen.unit, 18 * pen.unit, 3.5 * pen.unit, colour)
-        half.x += 26 * pen.unit
-        half.text(label, 12.5, FAINT)
-        if i % 2:
-            half.down(20)
-    pen.y = half.y
-    pen.down(10)
+def _key(layers: Sequence[str]) -> Block:
+    """The meaning of the lines and colours in the photo."""
+    entries: list[tuple[str, Colour]] = []
+    if "boxes" in layers:
+        entries += [("face", FACE), ("lesion, bold: sure", LESION)]
+    if "zones" in layers:
+        entries += [("wrinkle zone", WRINKLE_ZONE), ("skin zone", COLOUR_ZONE)]
+    entries += [(f"map of {name}", HEAT[name]) for name in layers if name in HEAT]
+
+    def block(pen: _Pen, _: Analysis) -> None:
+        half = replace(pen, x=pen.x, width=pen.width / 2)
+        for i, (label, colour) in enumerate(entries):
+            half.x = pen.x + (i % 2) * pen.width / 2
+            half.pill(0, 6 * pen.unit, 18 * pen.unit, 3.5 * pen.unit, colour)
+            half.x += 26 * pen.unit
+            half.text(label, 12.5, FAINT)
+            if i % 2 or i == len(entries) - 1:
+                half.down(20)
+        pen.y = half.y
+        pen.down(10)
+
+    return block
 
 
 def _notice(pen: _Pen, analysis: Analysis) -> None:
@@ -259,10 +292,22 @@ def _notice(pen: _Pen, analysis: Analysis) -> None:
 
 
 def _strongest(finding: Wrinkles | Measurement) -> str:
-    """The two zones with the highest values."""
-    zones = sorted(finding.zones.model_dump().items(), key=lambda item: -item[1])
+    """The two zones with the highest values, of those that are seen."""
+    seen = [(name, share) for name, share in finding.zones.model_dump().items() if share is not None]
+    if not seen:
+        return "all skin that is seen"
+    zones = sorted(seen, key=lambda item: -item[1])
     strongest = [f"{_label(name)} {share:.2f}" for name, share in zones[:2] if share >= 0.005]
     return ", ".join(strongest) or "no zone stands out"
+
+
+def _unseen(finding: Wrinkles | Measurement) -> str:
+    """The zones that are not seen, by why; nothing where there is no face to have zones."""
+    by_reason: dict[str, list[str]] = {}
+    for zone, reason in finding.unseen.items():
+        if reason != "no_face":
+            by_reason.setdefault(_label(reason), []).append(_label(zone))
+    return "; ".join(f"{reason}: {', '.join(zones)}" for reason, zones in by_reason.items())
 
 
 def _sure(finding: Acne | Wrinkles) -> str:

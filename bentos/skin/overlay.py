@@ -1,5 +1,6 @@
 """Analysis + photo → picture: the findings drawn into the photo, with a legend."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -7,11 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from bentos.skin.layers import HeatMaps
+from bentos.skin.layers import Point as PhotoPoint
 from bentos.skin.legend import (
     BACKGROUND,
     COLOUR_ZONE,
     COLUMN,
     FACE,
+    HEAT,
     LESION,
     MARGIN,
     WRINKLE_ZONE,
@@ -19,21 +23,23 @@ from bentos.skin.legend import (
     draw_legend,
     source_colour,
 )
+from bentos.skin.options import MAX_WIDTH, Options
 from bentos.skin.photo.decode import Photo
-from bentos.skin.photo.zones import polygons
 from bentos.skin.schema import Analysis
 
 MAX_SIDE = 1600  # px, the photo's long side in the picture
 MIN_SIDE = 1200  # px; a smaller photo is magnified, so that lines and text keep their proportion to it
 WIDE = 1.3  # width over height from which the legend goes below the photo
-LEGEND_HEIGHT = 790  # units of the legend's one-column form; what is beside a photo is scaled to its height
+LEGEND_HEIGHT = 870  # units of the legend's one-column form, lines of unseen zones included; it fits beside a photo
 MIN_UNIT, MAX_UNIT = 0.95, 2.0  # px; below, text is hard to read, above, it is clumsy
+NARROW_UNIT = 0.5  # px; in a picture whose width was asked for, where less is too little for the legend
+MAX_HEIGHT = 2 * MAX_WIDTH  # px; of a photo whose picture's width was asked for
 SUPERSAMPLING = 2  # lines are drawn so many times larger and averaged
 LINE = 1 / 500  # width over the photo's long side, ...
 FACE_LINE = 1 / 140  # ... and at most this over the face's, or small faces vanish behind their boxes
 HALO = 0.55  # opacity of the dark rim that sets every line off from light skin
 FRAME = 8  # px, around a degraded answer
-ZONE_OPACITY, TINT_OPACITY = 0.8, 0.35
+ZONE_OPACITY, TINT_OPACITY, HEAT_OPACITY = 0.8, 0.35, 0.8
 
 Points = list[tuple[float, float]]
 
@@ -84,27 +90,42 @@ class _Layer:
         self._picture.paste(colour, (self._left, self._top), mask.reduce(SUPERSAMPLING))
 
 
-def draw(photo: Photo, analysis: Analysis, keypoints: NDArray[np.float32] | None) -> bytes:
-    """Draws face, lesions and zones into the photo, and the legend beside or below it.
+Outlines = Mapping[str, Sequence[PhotoPoint] | None]
+
+
+def draw(
+    photo: Photo, analysis: Analysis, outlines: Outlines, heat: HeatMaps | None = None, options: Options | None = None
+) -> bytes:
+    """Draws face, lesions, zones and heat maps into the photo, and the legend beside or below it.
 
     Args:
         photo: the upright photo.
         analysis: its findings; boxes in pixels of the upright photo.
-        keypoints: float32 (6, 2), of the face, in pixels of the upright photo, in the order of `Face.keypoints`; None
-            for no zones.
+        outlines: zone → polygon in pixels of the upright photo, or None for one that is not seen; as of
+            `layers.outlines`.
+        heat: the heat maps; None where no layer needs them.
+        options: what to draw, whether with a legend, and how wide.
 
     Returns:
-        A PNG, RGB. The photo is at most MAX_SIDE px long in it.
+        A PNG, RGB. Without a width, the photo is at most MAX_SIDE px long in it; with one, the picture is as wide.
     """
-    picture = _shown(photo)
+    options = options or Options()
+    picture = _shown(photo, options.width)
     scale = np.array([picture.width / photo.width, picture.height / photo.height])
     line = max(picture.size) * LINE
     if analysis.face and analysis.face.box[2] > 0:
         line = max(min(line, float(analysis.face.box[2] * scale[0]) * FACE_LINE), 1.0)
-    if keypoints is not None and np.isfinite(keypoints).all():
-        _draw_zones(picture, analysis, keypoints * scale, line)
-    _draw_boxes(picture, analysis, scale, line)
-    picture = _with_legend(picture, analysis)
+    for name in options.layers:
+        if heat is not None and heat.pictures.get(name) is not None:
+            _draw_heat(picture, heat, name, scale)
+    if "zones" in options.layers:
+        _draw_zones(picture, analysis, outlines, scale, line)
+    if "boxes" in options.layers:
+        _draw_boxes(picture, analysis, scale, line)
+    if options.legend:
+        picture = _with_legend(picture, analysis, options)
+    elif options.width is not None and picture.width < options.width:  # a photo much higher than wide
+        picture = _centred(picture, (options.width, picture.height))
     if analysis.degraded:
         ImageDraw.Draw(picture).rectangle(
             (0, 0, picture.width - 1, picture.height - 1), outline=source_colour(analysis), width=FRAME
@@ -114,34 +135,54 @@ def draw(photo: Photo, analysis: Analysis, keypoints: NDArray[np.float32] | None
     return buffer.getvalue()
 
 
-def _shown(photo: Photo) -> Image.Image:
-    """The photo at the size it is shown."""
-    side = max(photo.width, photo.height)
-    factor = min(max(side, MIN_SIDE), MAX_SIDE) / side
+def _shown(photo: Photo, width: int | None) -> Image.Image:
+    """The photo at the size it is shown: in its usual size, or `width` px wide if that is not too high."""
+    if width is None:
+        side = max(photo.width, photo.height)
+        factor = min(max(side, MIN_SIDE), MAX_SIDE) / side
+    else:
+        factor = min(width / photo.width, MAX_HEIGHT / photo.height)
     size = max(1, round(photo.width * factor)), max(1, round(photo.height * factor))
     picture = Image.fromarray(photo.pixels)
     return picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0) if size != picture.size else picture.copy()
 
 
-def _draw_zones(picture: Image.Image, analysis: Analysis, keypoints: NDArray[np.float64], line: float) -> None:
-    """Outlines of the zones; wrinkle zones are tinted as strongly as they are wrinkled."""
+def _draw_heat(picture: Image.Image, heat: HeatMaps, name: str, scale: NDArray[np.float64]) -> None:
+    """A heat map in its concern's colour; the stronger, the denser."""
+    shares = heat.pictures[name]
+    corners = _rectangle(heat.box, scale, picture.size, 0.0)
+    if shares is None or corners is None:
+        return
+    (left, top), (right, bottom) = (tuple(round(value) for value in corner) for corner in (corners[0], corners[2]))
+    size = max(1, right - left + 1), max(1, bottom - top + 1)
+    mask = Image.fromarray(np.ascontiguousarray(shares)).resize(size, Image.Resampling.BICUBIC)
+    picture.paste(HEAT[name], (left, top), mask.point([round(HEAT_OPACITY * value) for value in range(256)]))
+
+
+def _draw_zones(
+    picture: Image.Image, analysis: Analysis, outlines: Outlines, scale: NDArray[np.float64], line: float
+) -> None:
+    """Outlines of the zones that are seen; wrinkle zones are tinted as strongly as they are wrinkled."""
     shares = analysis.concerns.wrinkles.zones.model_dump()
     layers: dict[Colour, list[Points]] = {COLOUR_ZONE: [], WRINKLE_ZONE: []}
     tints: list[tuple[Points, float]] = []
-    for name, outline in polygons(keypoints).items():
-        if not np.isfinite(outline).all() or np.abs(outline).max() > 1e5:  # Pillow counts in 32 bits
+    for name, outline in outlines.items():
+        zone = name.removesuffix("_left").removesuffix("_right")
+        if outline is None or name == "face":
             continue
-        points = _rounded(outline)
-        share = shares.get(name.removesuffix("_left").removesuffix("_right"))
-        layers[COLOUR_ZONE if share is None else WRINKLE_ZONE].append(points)
-        if share:
+        corners = np.array(outline, dtype=np.float64) * scale
+        if not np.isfinite(corners).all() or np.abs(corners).max() > 1e5:  # Pillow counts in 32 bits
+            continue
+        points = _rounded(corners)
+        layers[WRINKLE_ZONE if zone in shares else COLOUR_ZONE].append(points)
+        if share := shares.get(zone):
             tints.append((points, share))
-    every = [points for outlines in layers.values() for points in outlines]
+    every = [points for found in layers.values() for points in found]
     layer = _Layer(picture, every, line)
     layer.paint(WRINKLE_ZONE, [_Mark(points, 0, share * TINT_OPACITY) for points, share in tints])
     layer.paint((0, 0, 0), [_Mark(points, 1.6 * line, HALO * 0.6) for points in every])
-    for colour, outlines in layers.items():
-        layer.paint(colour, [_Mark(points, 0.8 * line, ZONE_OPACITY) for points in outlines])
+    for colour, found in layers.items():
+        layer.paint(colour, [_Mark(points, 0.8 * line, ZONE_OPACITY) for points in found])
 
 
 def _rounded(outline: NDArray[np.float64]) -> Points:
@@ -183,19 +224,31 @@ def _rectangle(
     return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
 
 
-def _with_legend(picture: Image.Image, analysis: Analysis) -> Image.Image:
-    """The picture and its legend side by side; one below the other where the photo is wide."""
-    if picture.width >= WIDE * picture.height:
-        unit = min(max(picture.width / (3 * COLUMN + 4 * MARGIN), MIN_UNIT), MAX_UNIT)
-        legend = draw_legend(analysis, picture.width, unit, columns=3)
-        size, place = (picture.width, picture.height + legend.height), (0, picture.height)
-        photo_top = 0
-    else:
-        unit = min(max(picture.height / LEGEND_HEIGHT, MIN_UNIT), MAX_UNIT)
-        legend = draw_legend(analysis, round((COLUMN + 2 * MARGIN) * unit), unit, columns=1)
-        size, place = (picture.width + legend.width, max(picture.height, legend.height)), (picture.width, 0)
-        photo_top = (size[1] - picture.height) // 2
+def _with_legend(picture: Image.Image, analysis: Analysis, options: Options) -> Image.Image:
+    """The picture and its legend side by side; one below the other where the photo is wide, or its width is asked for.
+
+    A legend beside it would be as wide again, and one of a given width would leave the photo little of it.
+    """
+    asked, (width, height) = options.width, picture.size
+    if asked is not None or width >= WIDE * height:
+        full = asked or width
+        columns = 3 if full >= (3 * COLUMN + 4 * MARGIN) * MIN_UNIT or asked is None else 1
+        across = 3 * COLUMN + 4 * MARGIN if columns == 3 else COLUMN + 2 * MARGIN
+        unit = min(max(full / across, MIN_UNIT if asked is None else NARROW_UNIT), MAX_UNIT)
+        legend = draw_legend(analysis, full, unit, columns, options.layers)
+        whole = _centred(picture, (full, height + legend.height))
+        whole.paste(legend, (0, height))
+        return whole
+    unit = min(max(height / LEGEND_HEIGHT, MIN_UNIT), MAX_UNIT)
+    legend = draw_legend(analysis, round((COLUMN + 2 * MARGIN) * unit), unit, 1, options.layers)
+    whole = Image.new("RGB", (width + legend.width, max(height, legend.height)), BACKGROUND)
+    whole.paste(picture, (0, (whole.height - height) // 2))
+    whole.paste(legend, (width, 0))
+    return whole
+
+
+def _centred(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The picture at the top of a larger one, in the middle of its width."""
     whole = Image.new("RGB", size, BACKGROUND)
-    whole.paste(picture, (0, photo_top))
-    whole.paste(legend, place)
+    whole.paste(picture, ((size[0] - picture.width) // 2, 0))
     return whole

@@ -1,15 +1,31 @@
-"""Measurements and predictions → Analysis: boxes into pixels of the upright photo, shares into scores."""
+"""Measurements and predictions → Analysis: boxes into pixels of the upright photo, shares into scores.
+
+Nothing is said of what was not seen: a zone that is not seen is null, and so is a concern without a zone.
+"""
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from bentos.skin.findings import Graded, LesionsAndWrinkles, Measured
+from bentos.skin.findings import (
+    COLOUR_ZONES,
+    WRINKLE_PARTS,
+    WRINKLE_ZONES,
+    Graded,
+    Lesion,
+    LesionsAndWrinkles,
+    Measured,
+    Unseen,
+)
+from bentos.skin.layers import HeatMaps, box_on_grid, data_url, heat_maps, outlines
+from bentos.skin.options import CONCERNS, Options
 from bentos.skin.photo.crop import boxes_to_photo
 from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face_reader import PhotoFaces
-from bentos.skin.photo.landmarks import Landmarks
 from bentos.skin.photo.quality import Quality as PhotoQuality
+from bentos.skin.photo.view import FaceView, lesion_mask
 from bentos.skin.schema import (
     NOTICE,
     WEIGHTS_NOTICE,
@@ -20,10 +36,13 @@ from bentos.skin.schema import (
     FaceInfo,
     ImageInfo,
     LesionBox,
+    Maps,
     Measurement,
     ModelInfo,
+    Outlines,
     PoseInfo,
     Quality,
+    QualityAnswer,
     Reason,
     Source,
     Timing,
@@ -33,14 +52,24 @@ from bentos.skin.schema import (
 )
 
 ACNE_COUNT_SCALE = 29.0  # lesions at which the acne score reaches 63; 12 lesions score 34, 50 score 82
+NOT_MEASURED: Unseen = "covered"  # a zone that is seen, but of which too few pixels are skin
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedPhoto:
-    """A photo before anything is measured on it: decoded, its faces, and the crop of the largest."""
+    """A photo before anything is measured on it.
+
+    Attributes:
+        photo: decoded and upright.
+        faces: in it.
+        view: of the largest face, or of a close-up.
+        quality: how fit it is; None where the service does not assess it.
+    """
 
     photo: Photo
     faces: PhotoFaces
+    view: FaceView
+    quality: PhotoQuality | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,36 +89,32 @@ def acne_score(count: int) -> int:
     return round(100 * (1 - math.exp(-count / ACNE_COUNT_SCALE)))
 
 
-def wrinkle_score(zones: dict[str, float]) -> int:
-    """0..100: the mean over the zones."""
-    return round(100 * sum(zones.values()) / len(zones))
+def wrinkle_score(zones: Iterable[float | None]) -> int | None:
+    """0..100: the mean over the zones that are seen; None without one."""
+    seen = [share for share in zones if share is not None]
+    return round(100 * sum(seen) / len(seen)) if seen else None
 
 
-def build(
-    prepared: PreparedPhoto,
-    result: RunnerResult,
-    quality: PhotoQuality,
-    request_id: str,
-    timing: Timing,
-    report_issues: bool = True,
-) -> Analysis:
+def build(prepared: PreparedPhoto, result: RunnerResult, options: Options, request_id: str, timing: Timing) -> Analysis:
     """The answer to one photo.
 
     Args:
-        prepared: the photo, its faces and the crop that was analysed.
+        prepared: the photo, its faces and what is seen of the largest.
         result: of the runners.
-        quality: how fit the photo is.
+        options: of the request.
         request_id: of the request.
         timing: milliseconds by stage.
-        report_issues: whether quality issues are listed.
     """
-    photo, learned, measured = prepared.photo, result.lesions_and_wrinkles, result.measured
-    faces = prepared.faces
-    face = faces.largest
-    # Confidence was measured on faces; for a photo without a face it is not known.
-    confidence = None if face is None else learned.severity_confidence
-    wrinkles_confidence = None if face is None else learned.wrinkles_confidence
-    boxes = boxes_to_photo(faces.crop.to_photo, [lesion.box for lesion in learned.lesions], photo.width, photo.height)
+    learned, measured, view = result.lesions_and_wrinkles, result.measured, prepared.view
+    tone = None if "tone" in view.reasons else measured.tone
+    concerns = Concerns(
+        acne=_acne(prepared, learned, options.min_confidence, result.source),
+        wrinkles=_wrinkles(view, learned.wrinkles, result.source),
+        redness=_measurement(view, "redness", measured.redness),
+        pigmentation=_measurement(view, "pigmentation", measured.pigmentation),
+        shine=_measurement(view, "shine", measured.shine),
+        texture=_measurement(view, "texture", measured.texture),
+    )
     return Analysis(
         request_id=request_id,
         notice=f"{NOTICE} {WEIGHTS_NOTICE}" if result.source == "model" else NOTICE,
@@ -97,66 +122,176 @@ def build(
         degraded=result.degraded,
         reason=result.reason,
         model=result.model,
-        image=ImageInfo(
-            width=photo.width, height=photo.height, format=photo.format, turned_degrees=faces.turned_degrees
-        ),
-        quality=Quality(score=_share(quality.score), issues=list(quality.issues) if report_issues else []),
-        face=None
-        if face is None
-        else FaceInfo(box=_box(face.box), confidence=_share(face.confidence), pose=_pose(faces.landmarks)),
-        tone=None
-        if measured.tone is None
-        else ToneInfo(ita_degrees=round(measured.tone.ita_degrees, 1), group=measured.tone.group),
-        concerns=Concerns(
-            acne=Acne(
-                score=acne_score(learned.count),
-                severity=learned.severity,
-                count=learned.count,
-                boxes=[
-                    LesionBox(box=_box(box), confidence=_share(lesion.confidence))
-                    for box, lesion in zip(boxes, learned.lesions, strict=True)
-                ],
-                confidence=_optional_share(confidence),
-                source=result.source,
-            ),
-            wrinkles=Wrinkles(
-                score=wrinkle_score(learned.wrinkles),
-                zones=WrinkleZones(**{zone: _share(value) for zone, value in learned.wrinkles.items()}),
-                confidence=_optional_share(wrinkles_confidence),
-                source=result.source,
-            ),
-            redness=_measurement(measured.redness),
-            pigmentation=_measurement(measured.pigmentation),
-            shine=_measurement(measured.shine),
-            texture=_measurement(measured.texture),
-        ),
+        image=_image(prepared),
+        quality=_quality(prepared.quality),
+        advice=_advice(prepared.quality),
+        face=_face(prepared),
+        tone=None if tone is None else ToneInfo(ita_degrees=round(tone.ita_degrees, 1), group=tone.group),
+        concerns=concerns,
+        outlines=_outlines(prepared) if "outlines" in options.include else None,
+        maps=_maps(maps_of(prepared, result, concerns)) if "maps" in options.include else None,
         timing_ms=timing,
     )
 
 
-def _pose(landmarks: Landmarks | None) -> PoseInfo | None:
-    if landmarks is None:
-        return None
-    pose = landmarks.pose
-    return PoseInfo(yaw=round(pose.yaw), pitch=round(pose.pitch), roll=round(pose.roll))
-
-
-def _measurement(graded: Graded) -> Measurement:
-    return Measurement(
-        score=round(graded.score), zones=ColourZones(**{zone: _share(value) for zone, value in graded.zones.items()})
+def quality_answer(prepared: PreparedPhoto, request_id: str) -> QualityAnswer:
+    """How fit a photo is, without findings."""
+    return QualityAnswer(
+        request_id=request_id,
+        image=_image(prepared),
+        quality=_quality(prepared.quality),
+        advice=_advice(prepared.quality),
+        face=_face(prepared),
     )
+
+
+def maps_of(prepared: PreparedPhoto, result: RunnerResult, concerns: Concerns) -> HeatMaps:
+    """The heat maps of the concerns that are judged."""
+    judged = [name for name in CONCERNS if getattr(concerns, name).score is not None]
+    turned = prepared.faces.turned_degrees
+    return heat_maps(prepared.view, result.measured, result.lesions_and_wrinkles, judged, turned)
+
+
+def shown_lesions(view: FaceView, lesions: Sequence[Lesion], min_confidence: float) -> list[Lesion]:
+    """The lesions of at least a confidence, as it is reported, whose middle lies on the skin of the face."""
+    mask = lesion_mask(view)
+    last = len(mask) - 1
+    shown = []
+    for lesion in lesions:
+        x, y, width, height = lesion.box
+        column, row = (min(max(int(middle / 2), 0), last) for middle in (x + width / 2, y + height / 2))
+        if mask[row, column] and _share(lesion.confidence) >= min_confidence:
+            shown.append(lesion)
+    return shown
+
+
+def _acne(prepared: PreparedPhoto, learned: LesionsAndWrinkles, min_confidence: float | None, source: Source) -> Acne:
+    view, photo = prepared.view, prepared.photo
+    reason = view.reasons.get("acne")
+    if reason is not None:
+        return Acne(score=None, reason=reason, severity=None, count=None, boxes=[], confidence=None, source=source)
+    lesions = shown_lesions(view, learned.lesions, learned.min_confidence if min_confidence is None else min_confidence)
+    boxes = boxes_to_photo(view.crop.to_photo, [lesion.box for lesion in lesions], photo.width, photo.height)
+    # The class's probability was measured on faces; for skin without a face it is not known.
+    chance = learned.severity_confidence if prepared.faces.faces else None
+    return Acne(
+        score=acne_score(learned.count),
+        reason=None,
+        severity=learned.severity,
+        count=learned.count,
+        boxes=[
+            LesionBox(box=_box(box), confidence=_share(lesion.confidence))
+            for box, lesion in zip(boxes.tolist(), lesions, strict=True)
+        ],
+        confidence=None if chance is None else _share(chance),
+        source=source,
+    )
+
+
+def _wrinkles(view: FaceView, values: Mapping[str, float | None], source: Source) -> Wrinkles:
+    # Of two sides one that is seen is enough.
+    hidden = {
+        zone: view.unseen[WRINKLE_PARTS[zone][0]]
+        for zone in WRINKLE_ZONES
+        if all(part in view.unseen for part in WRINKLE_PARTS[zone])
+    }
+    reason = view.reasons.get("wrinkles")
+    zones, unseen = _zones(WRINKLE_ZONES, values, hidden, reason)
+    score = wrinkle_score(zones.values())
+    return Wrinkles(
+        score=score,
+        reason=reason or (_commonest(unseen) if score is None else None),
+        zones=WrinkleZones(**zones),
+        unseen=unseen,
+        confidence=None,  # one that is measured photo by photo is not there yet
+        source=source,
+    )
+
+
+def _measurement(view: FaceView, name: str, graded: Graded) -> Measurement:
+    hidden = {zone: view.unseen[zone] for zone in COLOUR_ZONES if zone in view.unseen}
+    reason = view.reasons.get(name)
+    if reason is None and graded.score is None and view.parts is None:
+        reason = "no_skin"
+    values = graded.zones if graded.score is not None else dict.fromkeys(COLOUR_ZONES)
+    zones, unseen = _zones(COLOUR_ZONES, values, hidden, reason)
+    if reason is None and view.parts is not None and len(unseen) == len(COLOUR_ZONES):
+        reason = _commonest(unseen)
+    return Measurement(
+        score=None if reason is not None or graded.score is None else round(graded.score),
+        reason=reason,
+        zones=ColourZones(**zones),
+        unseen=unseen,
+    )
+
+
+def _zones(
+    names: Sequence[str], values: Mapping[str, float | None], hidden: Mapping[str, Unseen], reason: Unseen | None
+) -> tuple[dict[str, float | None], dict[Any, Unseen]]:
+    """The value of each zone, and of each without one why.
+
+    Args:
+        names: of the zones.
+        values: that were measured.
+        hidden: the zones that are not seen → why.
+        reason: why none of them is judged; None where they are.
+    """
+    zones: dict[str, float | None] = {}
+    unseen: dict[Any, Unseen] = {}
+    for name in names:
+        value = None if reason is not None or name in hidden else values[name]
+        zones[name] = None if value is None else _share(value)
+        if value is None:
+            unseen[name] = hidden.get(name) or reason or NOT_MEASURED
+    return zones, unseen
+
+
+def _commonest(unseen: Mapping[Any, Unseen]) -> Unseen:
+    return Counter(unseen.values()).most_common(1)[0][0]
+
+
+def _outlines(prepared: PreparedPhoto) -> Outlines:
+    return Outlines(**outlines(prepared.view, prepared.photo.width, prepared.photo.height))
+
+
+def _maps(heat: HeatMaps) -> Maps:
+    urls = {name: None if picture is None else data_url(picture) for name, picture in heat.pictures.items()}
+    return Maps(box=heat.box, **urls)
+
+
+def _image(prepared: PreparedPhoto) -> ImageInfo:
+    photo = prepared.photo
+    return ImageInfo(
+        width=photo.width, height=photo.height, format=photo.format, turned_degrees=prepared.faces.turned_degrees
+    )
+
+
+def _quality(quality: PhotoQuality | None) -> Quality:
+    if quality is None:
+        return Quality(score=None, issues=[])
+    return Quality(score=_share(quality.score), issues=list(quality.issues))
+
+
+def _advice(quality: PhotoQuality | None) -> list[str]:
+    return [] if quality is None else list(quality.advice)
+
+
+def _face(prepared: PreparedPhoto) -> FaceInfo | None:
+    face = prepared.faces.largest
+    if face is None:
+        return None
+    landmarks = prepared.faces.landmarks
+    pose = None
+    if landmarks is not None and prepared.view.parts is not None:
+        turned = landmarks.pose
+        pose = PoseInfo(yaw=round(turned.yaw), pitch=round(turned.pitch), roll=round(turned.roll))
+    return FaceInfo(box=_box(face.box), confidence=_share(face.confidence), pose=pose)
 
 
 def _share(value: float) -> float:
     return round(min(1.0, max(0.0, float(value))), 3)
 
 
-def _optional_share(value: float | None) -> float | None:
-    return None if value is None else _share(value)
-
-
 def _box(box: Sequence[float]) -> tuple[float, float, float, float]:
-    # Quarters of a pixel are exact in binary, so that no rounding error makes x + width exceed the photo.
-    x, y, width, height = (float(value) for value in box)
-    left, top, right, bottom = (round(edge * 4) / 4 for edge in (x, y, x + width, y + height))
-    return left, top, right - left, bottom - top
+    x, y, width, height = box
+    return box_on_grid(x, y, x + width, y + height)

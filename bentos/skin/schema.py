@@ -3,7 +3,9 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
 
+from bentos.skin.findings import Unseen
 from bentos.skin.settings import Phase
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -16,7 +18,24 @@ WEIGHTS_NOTICE = "The model's weights are for research and evaluation only."
 Source = Literal["model", "heuristic"]
 Severity = Literal["clear", "mild", "moderate", "severe", "very_severe"]
 ToneGroup = Literal["very_light", "light", "intermediate", "tan", "brown", "dark"]
-QualityIssue = Literal["too_small", "blurred", "too_dark", "too_bright", "no_face", "several_faces", "little_skin"]
+QualityIssue = Literal[
+    "too_small",
+    "blurred",
+    "too_dark",
+    "too_bright",
+    "uneven_light",
+    "tinted",
+    "no_colour",
+    "no_face",
+    "several_faces",
+    "little_skin",
+    "turned_away",
+    "cut_off",
+    "covered",
+    "compressed",
+]
+WrinkleZone = Literal["forehead", "crows_feet", "frown", "nasolabial"]
+ColourZone = Literal["forehead", "nose", "cheek_left", "cheek_right", "chin"]
 Reason = Literal[
     "model_disabled",
     "model_loading",
@@ -57,6 +76,7 @@ ModelState = Literal["disabled", "loading", "ready", "degraded"]
 BreakerState = Literal["closed", "open", "half_open"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Score = Annotated[int, Field(ge=0, le=100, description="0 (none) to 100 (worst seen)")]
+Why = Annotated[Unseen | None, Field(description="why this cannot be judged; null where it is")]
 Box = Annotated[
     tuple[float, float, float, float],
     WithJsonSchema(  # as a list: not all generators of clients understand the schema of a tuple (prefixItems)
@@ -69,6 +89,36 @@ Box = Annotated[
         }
     ),
 ]
+
+Polygon = Annotated[
+    list[tuple[float, float]] | None,
+    WithJsonSchema(  # the types as a list: BentoML's client takes an array out of `anyOf` and cannot read null
+        {
+            "type": ["array", "null"],
+            "items": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+            "minItems": 3,
+            "description": "[[x, y], …] in pixels of the upright photo, inside it",
+        }
+    ),
+]
+HeatMap = Annotated[
+    str,
+    Field(
+        pattern="^data:image/png;base64,",
+        description="a data: URL of an 8-bit grey PNG, to be drawn over `box`; 0: nothing, 255: the most",
+    ),
+]
+Advice = Annotated[
+    list[str], Field(description="one sentence for each issue of the photo, for the person who takes it")
+]
+
+
+def _no_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
+# A key that is left out, and never null.
+ONLY_WHEN_ASKED: Any = Field(exclude_if=lambda value: value is None, json_schema_extra=_no_default)
 
 
 class _Value(BaseModel):
@@ -89,9 +139,9 @@ class ImageInfo(_Value):
 
 
 class Quality(_Value):
-    """How fit the photo is for analysis."""
+    """How fit the photo is for analysis; `score` is null where the service does not assess it."""
 
-    score: Share
+    score: Share | None
     issues: list[QualityIssue]
 
 
@@ -130,50 +180,59 @@ class LesionBox(_Value):
 
 
 class Acne(_Value):
-    """Lesions. `severity` is on Hayashi's scale, estimated for itself; `count` may differ from the number of boxes."""
+    """Lesions. `severity` is on Hayashi's scale, estimated for itself; `count` may differ from the number of boxes.
 
-    score: Score
-    severity: Severity
-    count: Annotated[int, Field(ge=0)]
+    `boxes` are those of at least `min_confidence`; `count`, `score` and `severity` do not depend on it.
+    """
+
+    score: Score | None
+    reason: Why
+    severity: Severity | None
+    count: Annotated[int, Field(ge=0)] | None
     boxes: list[LesionBox]
     confidence: Share | None
     source: Source
 
 
 class WrinkleZones(_Value):
-    forehead: Share
-    crows_feet: Share
-    frown: Share
-    nasolabial: Share
+    forehead: Share | None
+    crows_feet: Share | None
+    frown: Share | None
+    nasolabial: Share | None
 
 
 class Wrinkles(_Value):
-    """Wrinkles by zone."""
+    """Wrinkles by zone; `unseen` says of each zone that is null why. Of two sides, one that is seen is enough."""
 
-    score: Score
+    score: Score | None
+    reason: Why
     zones: WrinkleZones
+    unseen: dict[WrinkleZone, Unseen]
     confidence: Share | None
     source: Source
 
 
 class ColourZones(_Value):
-    """Left and right are the person's own, in a photo that is not mirrored.
+    """Left and right are the person's own, in a photo that is not mirrored."""
 
-    A zone that shows too little skin has the whole face's value.
-    """
-
-    forehead: Share
-    nose: Share
-    cheek_left: Share
-    cheek_right: Share
-    chin: Share
+    forehead: Share | None
+    nose: Share | None
+    cheek_left: Share | None
+    cheek_right: Share | None
+    chin: Share | None
 
 
 class Measurement(_Value):
-    """A colour or texture measurement; no labelled data exist for it, so its confidence is null."""
+    """A colour or texture measurement; no labelled data exist for it, so its confidence is null.
 
-    score: Score
+    `score` is of the zones that are seen, in a close-up without a face of all skin. `unseen` says of each zone that is
+    null why.
+    """
+
+    score: Score | None
+    reason: Why
     zones: ColourZones
+    unseen: dict[ColourZone, Unseen]
     confidence: Share | None = None
     source: Literal["heuristic"] = "heuristic"
 
@@ -185,6 +244,34 @@ class Concerns(_Value):
     pigmentation: Measurement
     shine: Measurement
     texture: Measurement
+
+
+class Outlines(_Value):
+    """The face and its zones as polygons in the photo; null where they are not seen."""
+
+    forehead: Polygon
+    crows_feet_left: Polygon
+    crows_feet_right: Polygon
+    frown: Polygon
+    nasolabial_left: Polygon
+    nasolabial_right: Polygon
+    cheek_left: Polygon
+    cheek_right: Polygon
+    nose: Polygon
+    chin: Polygon
+    face: Polygon
+
+
+class Maps(_Value):
+    """Heat maps of one part of the photo; null for a concern that is not judged."""
+
+    box: Annotated[Box, Field(description="[x, y, width, height] of that part, in pixels of the upright photo")]
+    acne: HeatMap | None
+    wrinkles: HeatMap | None
+    redness: HeatMap | None
+    pigmentation: HeatMap | None
+    shine: HeatMap | None
+    texture: HeatMap | None
 
 
 class ModelInfo(_Value):
@@ -215,11 +302,26 @@ class Analysis(_Value):
     model: ModelInfo | None
     image: ImageInfo
     quality: Quality
+    advice: Advice
     face: FaceInfo | None
-    tone: ToneInfo | None
+    tone: Annotated[ToneInfo | None, Field(description="null where light, colour or too little skin do not allow it")]
     concerns: Concerns
+    outlines: Annotated[Outlines | SkipJsonSchema[None], ONLY_WHEN_ASKED] = Field(
+        None, description="only with include=outlines"
+    )
+    maps: Annotated[Maps | SkipJsonSchema[None], ONLY_WHEN_ASKED] = Field(None, description="only with include=maps")
     timing_ms: Timing
     notice: str = NOTICE
+
+
+class QualityAnswer(_Value):
+    """How fit a photo is, and what would make it so; nothing is measured on it, and no model is asked."""
+
+    request_id: str
+    image: ImageInfo
+    quality: Quality
+    advice: Advice
+    face: FaceInfo | None
 
 
 class ErrorDetail(_Value):
@@ -317,28 +419,34 @@ EXAMPLE_ANALYSIS: dict[str, Any] = {
     "reason": "model_disabled",
     "model": None,
     "image": {"width": 1080, "height": 1350, "format": "JPEG", "turned_degrees": 0},
-    "quality": {"score": 0.91, "issues": []},
+    "quality": {"score": 0.47, "issues": ["cut_off"]},
+    "advice": ["Move back a little, so that the whole face from hair to chin is in the photo."],
     "face": {"box": [301.0, 402.5, 480.0, 480.0], "confidence": 0.97, "pose": {"yaw": -12, "pitch": 3, "roll": 1}},
     "tone": {"ita_degrees": 31.2, "group": "intermediate", "calibrated": False},
     "concerns": {
         "acne": {
             "score": 34,
+            "reason": None,
             "severity": "moderate",
             "count": 12,
-            "boxes": [{"box": [410.2, 655.0, 18.4, 17.9], "confidence": 0.71}],
+            "boxes": [{"box": [410.25, 655.0, 18.5, 18.0], "confidence": 0.71}],
             "confidence": 0.8,
             "source": "heuristic",
         },
         "wrinkles": {
-            "score": 35,
-            "zones": {"forehead": 0.7, "crows_feet": 0.2, "frown": 0.1, "nasolabial": 0.4},
-            "confidence": 0.7,
+            "score": 43,
+            "reason": None,
+            "zones": {"forehead": 0.7, "crows_feet": 0.2, "frown": None, "nasolabial": 0.4},
+            "unseen": {"frown": "covered"},
+            "confidence": None,
             "source": "heuristic",
         },
         **{
             name: {
                 "score": score,
-                "zones": {"forehead": 0.2, "nose": 0.5, "cheek_left": 0.4, "cheek_right": 0.4, "chin": 0.3},
+                "reason": None,
+                "zones": {"forehead": 0.2, "nose": 0.5, "cheek_left": 0.4, "cheek_right": 0.4, "chin": None},
+                "unseen": {"chin": "outside_photo"},
                 "confidence": None,
                 "source": "heuristic",
             }

@@ -33,17 +33,17 @@ class Findings(BaseModel):
 
     Attributes:
         face: x, y, width, height in pixels; None if no face is found.
-        severity: of acne.
-        count: of lesions.
-        scores: of each concern, 0 to 100.
+        severity: of acne; None if it is not judged.
+        count: of lesions; None if they are not.
+        scores: of each concern, 0 to 100; None for one that is not judged.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     face: tuple[float, float, float, float] | None
-    severity: Severity
-    count: Annotated[int, Field(ge=0)]
-    scores: dict[str, Score]
+    severity: Severity | None
+    count: Annotated[int, Field(ge=0)] | None
+    scores: dict[str, Score | None]
 
 
 class Golden(BaseModel):
@@ -121,15 +121,31 @@ def differences(expected: Findings, actual: Findings) -> list[str]:
         phrases.append("a face is found" if actual.face else "no face is found")
     elif expected.face and actual.face and (share := overlap(expected.face, actual.face)) < FACE_IOU:
         phrases.append(f"the face's box overlaps by {share:.2f} (at least {FACE_IOU})")
-    if abs(SEVERITIES.index(expected.severity) - SEVERITIES.index(actual.severity)) > SEVERITY_STEPS:
-        phrases.append(f"severity is {actual.severity}, not {expected.severity}")
-    if abs(expected.count - actual.count) > max(COUNT_LEAST, COUNT_SHARE * expected.count):
-        phrases.append(f"count is {actual.count}, not {expected.count}")
+    if beyond(step(expected.severity), step(actual.severity), SEVERITY_STEPS):
+        phrases.append(f"severity is {shown(actual.severity)}, not {shown(expected.severity)}")
+    if beyond(expected.count, actual.count, max(COUNT_LEAST, COUNT_SHARE * (expected.count or 0))):
+        phrases.append(f"count is {shown(actual.count)}, not {shown(expected.count)}")
     for name, score in expected.scores.items():
-        actual_score = actual.scores.get(name)
-        if actual_score is None or abs(actual_score - score) > SCORE_POINTS:
-            phrases.append(f"{name} is {actual_score}, not {score}")
+        if beyond(score, actual.scores.get(name), SCORE_POINTS):
+            phrases.append(f"{name} is {shown(actual.scores.get(name))}, not {shown(score)}")
     return phrases
+
+
+def beyond(expected: int | None, actual: int | None, tolerance: float) -> bool:
+    """Whether two numbers differ by more than a tolerance; one that is missing differs from every number."""
+    if expected is None or actual is None:
+        return expected is not actual
+    return abs(expected - actual) > tolerance
+
+
+def step(severity: Severity | None) -> int | None:
+    """The place of a class among the classes."""
+    return None if severity is None else SEVERITIES.index(severity)
+
+
+def shown(value: object) -> str:
+    """A finding as JSON has it, without quotes."""
+    return "null" if value is None else str(value)
 
 
 def overlap(first: tuple[float, float, float, float], second: tuple[float, float, float, float]) -> float:

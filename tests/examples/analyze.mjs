@@ -35,6 +35,10 @@ if (!answer.ok) {
 }
 console.log(`answered by the ${body.source}${body.degraded ? `, in place of the model: ${body.reason}` : ""}`);
 console.log("quality", body.quality.score, body.quality.issues.join(", "));
-for (const [name, { score }] of Object.entries(body.concerns)) console.log(name, score);
-console.log(`${body.concerns.acne.count} lesions, ${body.concerns.acne.severity}`);
+for (const advice of body.advice) console.log(advice);
+// What cannot be judged is null, and says why.
+for (const [name, { score, reason }] of Object.entries(body.concerns))
+  console.log(name, score ?? `not judged: ${reason}`);
+const { count, severity } = body.concerns.acne;
+if (count !== null) console.log(`${count} lesions, ${severity}`);
 console.log(body.notice);

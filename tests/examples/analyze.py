@@ -42,9 +42,14 @@ def main() -> None:
     instead = f", in place of the model: {result['reason']}" if result["degraded"] else ""
     print(f"answered by the {result['source']}{instead}")
     print("quality", result["quality"]["score"], ", ".join(result["quality"]["issues"]))
+    for advice in result["advice"]:
+        print(advice)
     for name, concern in result["concerns"].items():
-        print(name, concern["score"])
-    print(f"{result['concerns']['acne']['count']} lesions, {result['concerns']['acne']['severity']}")
+        # What cannot be judged is null, and says why.
+        print(name, concern["score"] if concern["reason"] is None else f"not judged: {concern['reason']}")
+    acne = result["concerns"]["acne"]
+    if acne["reason"] is None:
+        print(f"{acne['count']} lesions, {acne['severity']}")
     print(result["notice"])
 
 

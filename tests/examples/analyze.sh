@@ -27,6 +27,7 @@ fi
 jq -r '
   "answered by the \(.source)" + (if .degraded then ", in place of the model: \(.reason)" else "" end),
   "quality \(.quality.score) \(.quality.issues | join(", "))",
-  (.concerns | to_entries[] | "\(.key) \(.value.score)"),
-  "\(.concerns.acne.count) lesions, \(.concerns.acne.severity)",
+  .advice[],
+  (.concerns | to_entries[] | "\(.key) \(.value.score // "not judged: \(.value.reason)")"),
+  (.concerns.acne | select(.count != null) | "\(.count) lesions, \(.severity)"),
   .notice' "$answer"

@@ -17,9 +17,9 @@ from pathlib import Path
 import httpx
 
 from bentos.skin.measure import measure
-from bentos.skin.photo import crop, quality
 from bentos.skin.photo.decode import decode
-from bentos.skin.photo.face import FaceDetector
+from bentos.skin.photo.face_reader import FaceReader
+from bentos.skin.runtime.gateway import prepare
 from tests.server import PORTRAIT, Server
 
 
@@ -36,16 +36,15 @@ def milliseconds(work: Callable[[], object], times: int) -> list[float]:
 
 def stages(data: bytes, times: int) -> dict[str, float]:
     """Median milliseconds of each stage, called directly in one thread."""
-    detector = FaceDetector()
+    reader = FaceReader()
     photo = decode(data)
-    faces = detector.detect(photo)
-    face_crop = crop.cut(photo, faces[0] if faces else None)
+    faces = reader.read(photo)
+    prepared = prepare(photo, faces)
     work: dict[str, Callable[[], object]] = {
         "decode": lambda: decode(data),
-        "face": lambda: detector.detect(photo),
-        "crop": lambda: crop.cut(photo, faces[0] if faces else None),
-        "measure": lambda: measure(face_crop),
-        "quality": lambda: quality.assess(photo, faces, face_crop, 0.5),
+        "faces, landmarks": lambda: reader.read(photo),
+        "view, light, quality": lambda: prepare(photo, faces),
+        "measure": lambda: measure(prepared.view),
     }
     return {stage: statistics.median(milliseconds(call, times)) for stage, call in work.items()}
 

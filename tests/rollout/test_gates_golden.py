@@ -38,7 +38,7 @@ def test_the_committed_file_knows_the_heuristics_and_the_embedded_weights() -> N
         ({"severity": "severe"}, {"severity": "very_severe"}, "severity is very_severe, not moderate"),
         ({"scores": {**SCORES, "shine": 56}}, {"scores": {**SCORES, "shine": 57}}, "shine is 57, not 50"),
         ({"scores": {**SCORES, "acne": 44}}, {"scores": {**SCORES, "acne": 43}}, "acne is 43, not 50"),
-        ({"scores": SCORES}, {"scores": {}}, "texture is None, not 50"),
+        ({"scores": SCORES}, {"scores": {}}, "texture is null, not 50"),
         ({"face": (100, 110, 100, 100)}, {"face": (100, 112, 100, 100)}, "the face's box overlaps by 0.79"),
         ({"face": (100, 100, 100, 124)}, {"face": None}, "no face is found"),
     ],
@@ -53,6 +53,21 @@ def test_a_small_count_may_be_two_off_and_a_face_from_nowhere_is_seen() -> None:
     assert differences(few, few.model_copy(update={"count": 3})) == []
     assert differences(few, few.model_copy(update={"count": 4})) == ["count is 4, not 1"]
     assert differences(few, few.model_copy(update={"face": (1, 1, 1, 1)})) == ["a face is found"]
+
+
+def test_what_is_not_judged_differs_from_what_is() -> None:
+    unjudged = WANTED.model_copy(update={"severity": None, "count": None, "scores": {**SCORES, "acne": None}})
+    assert differences(unjudged, unjudged) == []
+    assert differences(unjudged, WANTED) == [
+        "severity is moderate, not null",
+        "count is 20, not null",
+        "acne is 50, not null",
+    ]
+    assert differences(WANTED, unjudged) == [
+        "severity is null, not moderate",
+        "count is null, not 20",
+        "acne is null, not 50",
+    ]
 
 
 def test_a_file_of_another_probe_photo_is_refused(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from bentos.skin import measure as measure_package
 from bentos.skin.findings import COLOUR_ZONES, WRINKLE_ZONES, Graded, Lesion, LesionsAndWrinkles, Measured, Tone
 from bentos.skin.model import engine, source
-from bentos.skin.photo.crop import Crop
+from bentos.skin.photo.view import FaceView
 from bentos.skin.schema import ModelInfo
 
 BEHAVIOUR = Path(os.environ["FAKE_ENGINE_BEHAVIOUR"])
@@ -45,12 +45,14 @@ class FakeEngine:
         behave()
         return [
             LesionsAndWrinkles(
-                lesions=[Lesion((100.0, 100.0, 20.0, 20.0), 0.5)],
+                lesions=[Lesion((246.0, 300.0, 20.0, 20.0), 0.5), Lesion((300.0, 290.0, 20.0, 20.0), 0.1)],
+                min_confidence=0.3,
                 count=COUNT,
                 severity="moderate",
                 severity_confidence=None,
                 wrinkles=dict.fromkeys(WRINKLE_ZONES, float(pixels.mean()) / 255),
-                wrinkles_confidence=None,
+                acne_map=np.full((128, 128), 200, np.uint8),
+                wrinkle_map=np.full((64, 64), 100, np.uint8),
             )
             for pixels in crops
         ]
@@ -97,13 +99,22 @@ def only_memory(*_: object) -> source.Source:
     return Memory()
 
 
-def measure(crop: Crop) -> Measured:
+def measure(view: FaceView) -> Measured:
     """Measurements that tell photos apart, in MEASURE_S."""
     time.sleep(MEASURE_S)
-    share = float(crop.pixels.mean()) / 255
-    graded = Graded(100 * share, dict.fromkeys(COLOUR_ZONES, share))
-    learned = LesionsAndWrinkles([], 0, "clear", None, dict.fromkeys(WRINKLE_ZONES, 1 - share), None)
-    return Measured(learned, graded, graded, graded, graded, Tone(30.0, "intermediate"), skin_share=0.5)
+    share = float(view.crop.pixels.mean()) / 255
+    graded = Graded(100 * share, dict.fromkeys(COLOUR_ZONES, share), np.zeros((128, 128), np.uint8))
+    learned = LesionsAndWrinkles(
+        lesions=[],
+        min_confidence=0.3,
+        count=0,
+        severity="clear",
+        severity_confidence=None,
+        wrinkles=dict.fromkeys(WRINKLE_ZONES, 1 - share),
+        acne_map=np.zeros((128, 128), np.uint8),
+        wrinkle_map=np.zeros((64, 64), np.uint8),
+    )
+    return Measured(learned, graded, graded, graded, graded, Tone(30.0, "intermediate"))
 
 
 engine.load = load  # type: ignore[assignment]  # which takes whatever the real one does

@@ -98,6 +98,7 @@ def test_a_file_that_is_no_good_photo(client: httpx.Client, name: str) -> None:
 def test_the_other_endpoints_say_the_same(client: httpx.Client, name: str) -> None:
     data, status, code = FILES[name]
     is_error(client.post("/overlay", files={"image": data}), status, code)
+    is_error(client.post("/quality", files={"image": data}), status, code)
     is_error(client.post("/analyze_base64", json={"image": base64.b64encode(data).decode()}), status, code)
     answer = client.post("/analyze_batch", files=[("images", data)])
     assert answer.status_code == 200
@@ -138,7 +139,7 @@ def test_two_files_in_image_are_refused(client: httpx.Client) -> None:
     assert "/analyze_batch" in error["hint"]
 
 
-@pytest.mark.parametrize("path", ["/analyze", "/overlay", "/analyze_batch"])
+@pytest.mark.parametrize("path", ["/analyze", "/quality", "/overlay", "/analyze_batch"])
 @pytest.mark.parametrize(
     ("content_type", "status", "code"),
     [
@@ -291,7 +292,7 @@ def test_a_plus_that_became_a_space_is_told_so_and_never_analysed(client: httpx.
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, br", "nonsense"])
-@pytest.mark.parametrize("path", ["/analyze", "/analyze_base64", "/analyze_batch", "/overlay"])
+@pytest.mark.parametrize("path", ["/analyze", "/quality", "/analyze_base64", "/analyze_batch", "/overlay"])
 def test_a_coding_that_is_not_read_is_named(client: httpx.Client, path: str, coding: str) -> None:
     headers = {"content-type": FORM_TYPE, "content-encoding": coding}
     error = is_error(client.post(path, content=b"x" * 1000, headers=headers), 415, "content_type_unsupported")
@@ -303,7 +304,7 @@ def test_a_bomb_is_cut_at_the_limit(server: Server, client: httpx.Client) -> Non
     bomb = gzip.compress(bytes(2**28))
     gateway = server.worker("Gateway")
     before = gateway.memory_info().rss
-    for path in ("/analyze", "/analyze_base64", "/analyze_batch", "/overlay"):
+    for path in ("/analyze", "/quality", "/analyze_base64", "/analyze_batch", "/overlay"):
         headers = {"content-type": FORM_TYPE, "content-encoding": "gzip"}
         is_error(client.post(path, content=bomb, headers=headers), 413, "body_too_large")
     assert gateway.memory_info().rss - before < 200 * MIB
@@ -372,7 +373,7 @@ def test_a_url_in_place_of_a_file_is_never_fetched(
     address, calls = listener
     # Whoever read the file would find a good photo there, and answer 200.
     url = PORTRAIT.as_uri() if scheme == "file" else address.replace("http", scheme)
-    for path, field in (("/analyze", "image"), ("/overlay", "image")):
+    for path, field in (("/analyze", "image"), ("/quality", "image"), ("/overlay", "image")):
         is_error(client.post(path, files={field: (None, url)}), 415, "image_format_unsupported")
         is_error(client.post(path, files={field: ("a.url", url)}), 415, "image_format_unsupported")
         is_error(client.post(path, data={field: url}), 415, "content_type_unsupported")

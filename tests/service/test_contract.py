@@ -18,12 +18,20 @@ import pytest
 from PIL import Image
 
 from tests.server import PORTRAIT, Server
-from tests.service.expect import JSON, encoded, is_analysis, is_error, is_error_body, turned
+from tests.service.expect import (
+    JSON,
+    encoded,
+    is_analysis,
+    is_error,
+    is_error_body,
+    is_quality_answer,
+    turned,
+)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of BentoML's own imports
     from bentoml import SyncHTTPClient
-    from bentoml.exceptions import ServiceUnavailable
+    from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 
 
 @pytest.fixture(scope="module")
@@ -238,11 +246,12 @@ def test_bentoml_probes_agree(client: httpx.Client, path: str) -> None:
 def test_ml_status_tells_the_whole_truth(client: httpx.Client, portrait: bytes) -> None:
     before = client.get("/ml/status").json()
     assert before.keys() >= {
-        "state", "phase", "policy", "model", "attempts", "last_error", "next_retry_s", "breaker", "answers", "batching",
-        "accuracy",
+        "state", "phase", "policy", "landmarks", "model", "attempts", "last_error", "next_retry_s", "breaker",
+        "answers", "batching", "accuracy",
     }  # fmt: skip
     assert before["state"] == "disabled"
     assert before["phase"] == "simple"
+    assert before["landmarks"] is True
     assert before["model"] is None
     assert before["attempts"] == 0
     assert before["last_error"] is None
@@ -289,7 +298,7 @@ def test_docs_json_knows_the_endpoints(client: httpx.Client) -> None:
     paths = client.get("/docs.json").json()["paths"]
     posts = {path for path, item in paths.items() if "post" in item}
     gets = {path for path, item in paths.items() if "get" in item}
-    assert posts == {"/analyze", "/analyze_base64", "/analyze_batch", "/overlay"}
+    assert posts == {"/analyze", "/quality", "/analyze_base64", "/analyze_batch", "/overlay"}
     assert gets >= {"/health", "/ready", "/ml/status", "/version"}
 
 
@@ -378,3 +387,27 @@ def test_bentoml_client_requires_the_model(bento_client: Any, portrait: bytes) -
 def test_bentoml_client_sees_the_error_of_an_item(bento_client: Any) -> None:
     results = bento_client.analyze_batch(images=[PORTRAIT], require="model")["results"]
     assert [result["error"]["code"] for result in results] == ["model_unavailable"]
+
+
+def test_bentoml_client_sends_options(bento_client: Any, portrait: bytes) -> None:
+    asked: dict[str, Any] = {"min_confidence": 0.0, "require": None}
+    for include in ("outlines,maps", "maps, outlines"):
+        analysis = bento_client.analyze(image=PORTRAIT, include=include, **asked)
+        is_analysis(analysis, include=("outlines", "maps"))
+    image = base64.b64encode(portrait).decode()
+    is_analysis(bento_client.analyze_base64(image=image, include=["maps"], **asked), include=("maps",))
+    is_analysis(bento_client.analyze_base64(image=image, include=None))
+    results = bento_client.analyze_batch(images=[PORTRAIT], **asked)["results"]
+    assert len([is_analysis(result) for result in results]) == 1
+    drawn = bento_client.overlay(image=PORTRAIT, layers="zones,redness", legend=False, width=320, include=None, **asked)
+    with Image.open(Path(drawn)) as picture:
+        assert picture.size == (320, 320)
+
+
+def test_bentoml_client_assesses_quality(bento_client: Any) -> None:
+    is_quality_answer(bento_client.quality(image=PORTRAIT))
+
+
+def test_bentoml_client_is_told_of_a_wrong_option(bento_client: Any) -> None:
+    with pytest.raises(InvalidArgument, match="min_confidence"):
+        bento_client.analyze(image=PORTRAIT, min_confidence=2)

@@ -1,5 +1,6 @@
 """The examples do what they say: print findings, explain errors, retry when they are asked to."""
 
+import copy
 import json
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,6 +106,21 @@ def test_an_example_explains_an_error(server: Server, name: str, tmp_path: Path)
     assert done.returncode == 1
     assert done.stderr.startswith("image_format_unsupported: The file is text, not a photo. Send ")
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_example_says_what_is_not_judged_and_what_would_be_better(busy: Busy, name: str) -> None:
+    values = copy.deepcopy(EXAMPLE_ANALYSIS)
+    nothing: dict[str, Any] = {"score": None, "severity": None, "count": None, "boxes": [], "confidence": None}
+    values["concerns"]["acne"] |= nothing | {"reason": "no_skin"}
+    values["concerns"]["redness"] |= {"score": None, "reason": "no_colour"}
+    busy.answers = [(200, json.dumps(values).encode())]
+    done = run(name, PORTRAIT, busy.url)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert values["advice"][0] in lines
+    assert {"acne not judged: no_skin", "redness not judged: no_colour", "shine 18"} <= set(lines)
+    assert not [line for line in lines if "null" in line or "None" in line or "lesions" in line]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

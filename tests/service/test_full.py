@@ -80,7 +80,7 @@ def test_without_a_key_every_endpoint_is_closed(client: httpx.Client, path: str)
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("path", ["/analyze", "/analyze_base64", "/analyze_batch", "/overlay"])
+@pytest.mark.parametrize("path", ["/analyze", "/quality", "/analyze_base64", "/analyze_batch", "/overlay"])
 def test_without_a_key_no_photo_is_taken(client: httpx.Client, portrait: bytes, path: str) -> None:
     is_error(client.post(path, files={"image": portrait}), 401, "api_key_missing")
 

@@ -27,9 +27,10 @@ PYTHON = """
 import base64, io, json, sys
 from pathlib import Path
 from client import Client
-from client.api.analysis import analyze, analyze_base64, analyze_batch, overlay
+from client.api.analysis import analyze, analyze_base64, analyze_batch, overlay, quality
 from client.api.operation import health, ml_status, ready, version
 from client.models import AnalyzeBase64Body, AnalyzeBatchBody, AnalyzeBody, ErrorAnswer, ErrorDetailCode, OverlayBody
+from client.models import QualityBody
 from client.types import File
 
 server = Client(base_url=sys.argv[1], timeout=60)
@@ -47,8 +48,15 @@ spoiled = analyze_base64.sync(client=server, body=AnalyzeBase64Body(image="/9j/ 
 assert spoiled.error.code is ErrorDetailCode.BAD_BASE64
 status = ml_status.sync(client=server)
 running = version.sync(client=server)
+asked = AnalyzeBody(image=file(photo), min_confidence=0.0, include="outlines,maps")
+drawn = analyze.sync(client=server, body=asked)
+wrong = analyze.sync(client=server, body=AnalyzeBody(image=file(photo), min_confidence=2.0))
+small = OverlayBody(image=file(photo), layers="zones,redness", legend=False, width=64)
 print(json.dumps({
     "analyze": seen(analyze.sync(client=server, body=AnalyzeBody(image=file(photo)))),
+    "options": [len(drawn.outlines.nose) > 2, drawn.maps.acne[:10], len(drawn.maps.box), wrong.error.code],
+    "small": overlay.sync(client=server, body=small).payload.read(24)[-5:].hex(),
+    "quality": len(quality.sync(client=server, body=QualityBody(image=file(photo))).face.box),
     "batch": [one.error.code if isinstance(one, ErrorAnswer) else seen(one) for one in batch.results],
     "base64": seen(analyze_base64.sync(client=server, body=AnalyzeBase64Body(image=text))),
     "spoiled": spoiled.error.code,
@@ -108,11 +116,30 @@ const spoiled = await server.POST("/analyze_base64", { body: { image: "/9j/ AAA"
 const code: Schemas["ErrorDetail"]["code"] = spoiled.error!.error.code;
 const drawn = await server.POST("/overlay", { body: { image: photo }, bodySerializer, parseAs: "blob" });
 const picture: Blob = drawn.data!;
+const include = "outlines,maps";
+const asked = { image: photo, min_confidence: 0, include };
+const found = (await server.POST("/analyze", { body: asked, bodySerializer })).data!;
+const wrong = await server.POST("/analyze", { body: { image: photo, min_confidence: 2 }, bodySerializer });
+const wanted = { image: photo, layers: "zones,redness", legend: false, width: 64 };
+const small = await server.POST("/overlay", { body: wanted, bodySerializer, parseAs: "arrayBuffer" });
+const quality = (await server.POST("/quality", { body: { image: photo }, bodySerializer })).data!;
+// @ts-expect-error it may be null: not every zone is seen
+const outline: number[][] = found.outlines!.nose;
+const score: number | null = found.concerns.redness.score;
+const zone: number | null = found.concerns.wrinkles.zones.frown;
 const status = (await server.GET("/ml/status")).data!;
 const running = (await server.GET("/version")).data!;
 console.log(
   JSON.stringify({
     analyze: seen(analysis.data!),
+    options: [
+      found.outlines!.nose!.length > 2,
+      found.maps!.acne!.slice(0, 10),
+      found.maps!.box.length,
+      wrong.error!.error.code,
+    ],
+    small: Buffer.from(small.data!).subarray(19, 24).toString("hex"),
+    quality: quality.face!.box.length,
     batch: batch.data!.results.map((one) => ("error" in one ? one.error.code : seen(one))),
     base64: seen(base64.data!),
     spoiled: code,
@@ -128,6 +155,9 @@ console.log(
 ANALYSIS = [1, True, "heuristic", 4]
 EXPECTED = {
     "analyze": ANALYSIS,
+    "options": [True, "data:image", 4, "bad_request"],
+    "small": "4000000040",  # the last bytes of width and height in a PNG's header
+    "quality": 4,
     "batch": [ANALYSIS, "image_format_unsupported"],
     "base64": ANALYSIS,
     "spoiled": "bad_base64",

@@ -47,8 +47,8 @@ def jpeg(pixels: NDArray[np.uint8], orientation: int = 1) -> bytes:
 
 @cache
 def drawn(draw: Callable[..., Drawn], **options: Any) -> Drawn:
-    pixels, face = drawing.portrait(SIDE)
-    return draw(pixels, face.keypoints, **options)
+    pixels, _, landmarks = drawing.portrait(SIDE)
+    return draw(pixels, landmarks, **options)
 
 
 @pytest.fixture(scope="module")

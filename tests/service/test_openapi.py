@@ -33,7 +33,7 @@ CONFORMANCE = [
     response_schema_conformance,
 ]
 pytestmark = pytest.mark.hypothesis  # as its own plugin marks other properties
-POSTS = ("/analyze", "/analyze_base64", "/analyze_batch", "/overlay")
+POSTS = ("/analyze", "/quality", "/analyze_base64", "/analyze_batch", "/overlay")
 GETS = ("/health", "/ready", "/ml/status", "/version", "/metrics", "/livez", "/readyz")
 
 
@@ -90,7 +90,15 @@ def test_real_answers_conform(server: Server, document: Any, portrait: bytes) ->
         ("/analyze_base64", 400, {"json": {"image": "%"}}),
         ("/analyze_batch", 200, {"files": [("images", portrait), ("images", b""), ("images", wall)]}),
         ("/analyze_batch", 413, {"files": [("images", wall)] * 17}),
+        ("/analyze", 200, {"files": {"image": portrait}, "data": {"include": "outlines,maps", "min_confidence": "0"}}),
+        ("/analyze", 200, {"files": {"image": wall}, "data": {"include": "maps,outlines"}}),
+        ("/analyze", 400, {"files": {"image": wall}, "data": {"min_confidence": "2"}}),
+        ("/analyze_base64", 200, {"json": {"image": base64_text, "include": ["maps"]}}),
+        ("/quality", 200, {"files": {"image": portrait}}),
+        ("/quality", 200, {"files": {"image": wall}}),
+        ("/quality", 422, {"files": {"image": portrait[:1000]}}),
         ("/overlay", 200, {"files": {"image": portrait}}),
+        ("/overlay", 200, {"files": {"image": portrait}, "data": {"layers": "acne", "legend": "false", "width": "64"}}),
     ]
     for path, status, request in asked:
         answer = httpx.post(server.url + path, timeout=60, **request)
@@ -122,7 +130,12 @@ def operations_of(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_every_operation_has_a_plain_name(plain: dict[str, Any]) -> None:
     names = {path: operation["operationId"] for path, operation in operations_of(plain).items()}
     assert names == {
-        **{"/analyze": "analyze", "/analyze_base64": "analyze_base64", "/analyze_batch": "analyze_batch"},
+        **{
+            "/analyze": "analyze",
+            "/quality": "quality",
+            "/analyze_base64": "analyze_base64",
+            "/analyze_batch": "analyze_batch",
+        },
         **{"/overlay": "overlay", "/health": "health", "/ready": "ready", "/ml/status": "ml_status"},
         **{"/version": "version", "/metrics": "metrics", "/livez": "livez", "/readyz": "readyz"},
     }
@@ -137,8 +150,12 @@ def test_error_codes_are_an_enum_of_all_there_are(plain: dict[str, Any]) -> None
 
 
 def test_what_is_always_sent_is_required(plain: dict[str, Any]) -> None:
+    when_asked = {"Analysis": {"outlines", "maps"}}
     for name, schema in plain["components"]["schemas"].items():
-        assert sorted(schema["required"]) == sorted(schema["properties"]), name
+        assert set(schema["required"]) == set(schema["properties"]) - when_asked.get(name, set()), name
+        for left_out in when_asked.get(name, ()):
+            assert "default" not in schema["properties"][left_out]
+            assert "null" not in str(schema["properties"][left_out])
 
 
 def test_every_json_answer_names_its_schema(plain: dict[str, Any]) -> None:
@@ -152,12 +169,27 @@ def test_every_json_answer_names_its_schema(plain: dict[str, Any]) -> None:
                     assert content["schema"]["type"] == "string", (path, status)
 
 
+def test_the_options_of_each_endpoint_are_documented_and_no_others(plain: dict[str, Any]) -> None:
+    def fields(path: str) -> dict[str, Any]:
+        (content,) = plain["paths"][path]["post"]["requestBody"]["content"].values()
+        assert content["schema"]["additionalProperties"] is False
+        properties: dict[str, Any] = content["schema"]["properties"]
+        return properties
+
+    findings = ("require", "min_confidence", "include")
+    assert tuple(fields("/analyze")) == tuple(fields("/analyze_base64")) == ("image", *findings)
+    assert tuple(fields("/quality")) == ("image",)
+    assert tuple(fields("/analyze_batch")) == ("images", "require", "min_confidence")
+    assert tuple(fields("/overlay")) == ("image", *findings, "layers", "legend", "width")
+
+
 def test_photos_are_typed_as_binary(plain: dict[str, Any]) -> None:
     def form(path: str) -> Any:
         body = plain["paths"][path]["post"]["requestBody"]
         return body["content"]["multipart/form-data"]["schema"]["properties"]
 
-    for photo in (form("/analyze")["image"], form("/overlay")["image"], form("/analyze_batch")["images"]["items"]):
+    photos = [form(path)["image"] for path in ("/analyze", "/quality", "/overlay")]
+    for photo in (*photos, form("/analyze_batch")["images"]["items"]):
         assert (photo["type"], photo["format"]) == ("string", "binary")
         assert photo["contentMediaType"] == "application/octet-stream"
     picture = plain["paths"]["/overlay"]["post"]["responses"]["200"]["content"]["image/png"]["schema"]

@@ -13,14 +13,27 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bentos.skin import legend
-from bentos.skin.overlay import MAX_SIDE, MIN_SIDE, draw
+from bentos.skin.findings import Unseen
+from bentos.skin.layers import HeatMaps, Point
+from bentos.skin.options import MAX_WIDTH, MIN_WIDTH, Layer, Options
+from bentos.skin.overlay import MAX_HEIGHT, MAX_SIDE, MIN_SIDE, Outlines, draw
 from bentos.skin.photo.decode import Photo
+from bentos.skin.photo.face_parts import ZONES
 from bentos.skin.schema import EXAMPLE_ANALYSIS, Analysis, QualityIssue, Reason, Severity, ToneGroup
 from tests.properties import examples
 
 ASTRONAUT = Path(__file__).resolve().parents[1] / "photos/astronaut.png"
 GREY = (128, 128, 128)
-KEYPOINTS = np.array([(400, 400), (600, 400), (500, 520), (500, 640), (290, 440), (710, 440)], np.float32)
+NOTHING: Outlines = {}
+PLACES = {
+    **{"forehead": (500, 260), "frown": (500, 380), "crows_feet_left": (660, 400), "crows_feet_right": (340, 400)},
+    **{"nasolabial_left": (590, 600), "nasolabial_right": (410, 600), "cheek_left": (650, 520)},
+    **{"cheek_right": (350, 520), "nose": (500, 500), "chin": (500, 740)},
+}
+SQUARES: Outlines = {
+    name: [(x - 30.0, y - 30.0), (x + 30.0, y - 30.0), (x + 30.0, y + 30.0), (x - 30.0, y + 30.0)]
+    for name, (x, y) in PLACES.items()
+}
 
 
 def plain(width: int, height: int, colour: tuple[int, int, int] = GREY) -> Photo:
@@ -35,13 +48,17 @@ def analysis(**changes: Any) -> Analysis:
     return Analysis.model_validate(values | changes)
 
 
-def picture(photo: Photo, findings: Analysis, keypoints: NDArray[np.float32] | None = None) -> NDArray[np.uint8]:
-    with Image.open(BytesIO(draw(photo, findings, keypoints))) as image:
+def picture(
+    photo: Photo, findings: Analysis, outlines: Outlines = NOTHING, heat: HeatMaps | None = None, **options: Any
+) -> NDArray[np.uint8]:
+    with Image.open(BytesIO(draw(photo, findings, outlines, heat, Options(**options)))) as image:
         assert (image.format, image.mode) == ("PNG", "RGB")
         return np.asarray(image)
 
 
-def lines_of(findings: Analysis, monkeypatch: pytest.MonkeyPatch, photo: Photo | None = None) -> list[str]:
+def lines_of(
+    findings: Analysis, monkeypatch: pytest.MonkeyPatch, photo: Photo | None = None, **options: Any
+) -> list[str]:
     """All lines of the legend."""
     lines: list[str] = []
     write = legend._Pen.text
@@ -51,7 +68,7 @@ def lines_of(findings: Analysis, monkeypatch: pytest.MonkeyPatch, photo: Photo |
         write(pen, words, *args, **options)
 
     monkeypatch.setattr(legend._Pen, "text", text)
-    draw(photo or plain(1200, 1200), findings, None)
+    draw(photo or plain(1200, 1200), findings, NOTHING, options=Options(**options))
     return lines
 
 
@@ -93,25 +110,33 @@ def test_a_lesion_stays_visible_inside_its_box() -> None:
     assert (pixels[502:518, 502:518] == 128).all()
 
 
-def test_zones_are_drawn_with_key_points_only() -> None:
-    without = picture(plain(1200, 1200), analysis())[:, :1200]
+def changed_at(pixels: NDArray[np.uint8], name: str) -> bool:
+    """Whether something is drawn about the place of a zone."""
+    x, y = PLACES[name]
+    return bool((pixels[y - 40 : y + 40, x - 40 : x + 40] != 128).any())
+
+
+def test_zones_are_drawn_where_they_are_seen_only() -> None:
+    without = picture(plain(1200, 1200), analysis(), dict.fromkeys(ZONES))[:, :1200]
     assert (without == 128).all()
-    with_zones = picture(plain(1200, 1200), analysis(), KEYPOINTS)[:, :1200].astype(int)
-    changed = (with_zones != 128).any(axis=2)
-    rows, columns = np.nonzero(changed)
-    assert 250 < columns.min() < columns.max() < 750
-    assert 150 < rows.min() < rows.max() < 850
+    some: Outlines = {**SQUARES, "chin": None, "crows_feet_left": None, "face": SQUARES["chin"]}
+    pixels = picture(plain(1200, 1200), analysis(), some)[:, :1200]
+    assert {name for name in ZONES if not changed_at(pixels, name)} == {"chin", "crows_feet_left"}
+    rows, columns = np.nonzero((pixels != 128).any(axis=2))
+    assert 300 < columns.min() < columns.max() < 700
+    assert 220 < rows.min() < rows.max() < 780
 
 
 def test_a_wrinkled_zone_is_tinted_more() -> None:
-    def tint(share: float) -> float:
+    def tint(share: float | None) -> float:
         zones = {"forehead": share, "crows_feet": 0.0, "frown": 0.0, "nasolabial": 0.0}
         values = copy.deepcopy(EXAMPLE_ANALYSIS)
         values["concerns"]["wrinkles"]["zones"] = zones
-        pixels = picture(plain(1200, 1200), Analysis.model_validate(values), KEYPOINTS).astype(int)
+        values["concerns"]["wrinkles"]["unseen"] = {} if share is not None else {"forehead": "covered"}
+        pixels = picture(plain(1200, 1200), Analysis.model_validate(values), SQUARES).astype(int)
         return float(np.abs(pixels[240:280, 480:520] - 128).mean())
 
-    assert tint(0.0) < tint(0.3) < tint(0.9)
+    assert tint(None) == tint(0.0) < tint(0.3) < tint(0.9)
 
 
 @pytest.mark.parametrize("background", [(10, 10, 10), (245, 245, 245)])
@@ -174,7 +199,7 @@ def test_the_legend_tells_every_finding(photo: Photo, monkeypatch: pytest.Monkey
         "Shine",
         "Texture",
         "34",
-        "35",
+        "43",
         "41",
         "22",
         "18",
@@ -182,7 +207,9 @@ def test_the_legend_tells_every_finding(photo: Photo, monkeypatch: pytest.Monkey
     ):
         assert words in lines
     assert "moderate · 12 lesions · heuristic · confidence 0.80" in lines
-    assert "forehead 0.70, nasolabial 0.40 · heuristic · confidence 0.70" in lines
+    assert "forehead 0.70, nasolabial 0.40 · heuristic" in lines
+    assert "covered: frown" in lines
+    assert "outside photo: chin" in lines
     assert {"0.42", "blurred", "several faces", "intermediate"} <= set(lines)
     assert "ITA 31° in this photo, uncalibrated" in lines
     assert EXAMPLE_ANALYSIS["notice"] in " ".join(lines)
@@ -203,8 +230,105 @@ def test_a_line_too_long_is_cut_and_stays_inside() -> None:
     assert (pixels[:, -10:] == legend.BACKGROUND).all()
 
 
-def test_key_points_out_of_all_bounds_draw_nothing() -> None:
-    assert (picture(plain(1200, 1200), analysis(), (KEYPOINTS - 500) * 1e7)[:, :1200] == 128).all()
+def test_outlines_out_of_all_bounds_draw_nothing() -> None:
+    far: Outlines = {name: [(x * 1e7, y * 1e7) for x, y in outline or ()] for name, outline in SQUARES.items()}
+    assert (picture(plain(1200, 1200), analysis(), far)[:, :1200] == 128).all()
+
+
+def test_what_is_not_judged_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = copy.deepcopy(EXAMPLE_ANALYSIS) | {"tone": None, "quality": {"score": None, "issues": []}}
+    acne: dict[str, Any] = {"score": None, "severity": None, "count": None, "boxes": [], "confidence": None}
+    values["concerns"]["acne"] |= acne | {"reason": "no_skin"}
+    for name, reason in (("wrinkles", "covered"), ("redness", "no_colour"), ("texture", "too_blurred")):
+        concern = values["concerns"][name]
+        zones = dict.fromkeys(concern["zones"])
+        concern |= {"score": None, "reason": reason, "zones": zones, "unseen": dict.fromkeys(zones, reason)}
+    lines = lines_of(Analysis.model_validate(values), monkeypatch)
+    assert lines.count("not judged") == 5  # with the tone
+    assert {"no skin", "covered", "no colour", "too blurred", "not assessed"} <= set(lines)
+    assert not [line for line in lines if "None" in line or "null" in line]
+
+
+def test_a_close_up_is_said_to_be_judged_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = copy.deepcopy(EXAMPLE_ANALYSIS) | {"face": None}
+    for name in ("redness", "pigmentation", "shine", "texture"):
+        zones = dict.fromkeys(values["concerns"][name]["zones"])
+        values["concerns"][name] |= {"zones": zones, "unseen": dict.fromkeys(zones, "no_face")}
+    lines = lines_of(Analysis.model_validate(values), monkeypatch)
+    assert lines.count("all skin that is seen") == 4
+    assert not [line for line in lines if "no face" in line]
+
+
+# Layers, legend and width
+
+HEAT = HeatMaps(
+    (300.0, 200.0, 600.0, 600.0),
+    {name: np.pad(np.full((32, 32), 255, np.uint8), 48) for name in ("acne", "wrinkles", "redness", "shine", "texture")}
+    | {"pigmentation": None},
+)
+FACE = {"box": [300.0, 200.0, 400.0, 600.0], "confidence": 0.9, "pose": None}
+
+
+def layered(*layers: Layer) -> NDArray[np.uint8]:
+    """What is drawn into a grey photo by some layers."""
+    boxes = [{"box": [100.0, 100.0, 60.0, 60.0], "confidence": 0.9}]
+    findings = analysis(face=FACE, acne={"boxes": boxes})
+    return picture(plain(1200, 1200), findings, SQUARES, HEAT, layers=layers, legend=False)
+
+
+def test_only_the_layers_that_are_asked_for_are_drawn() -> None:
+    face, lesion, heat = (500, 300), (130, 100), (500, 600)  # y, x: on the face's box, on a lesion's, in the heat
+    usual, boxes, zones, redness = layered("boxes", "zones"), layered("boxes"), layered("zones"), layered("redness")
+    assert tuple(boxes[face]) == legend.FACE
+    assert (boxes[lesion] != 128).any()
+    assert not changed_at(boxes, "chin")
+    assert (zones[face] == 128).all()
+    assert changed_at(zones, "chin")
+    np.testing.assert_array_equal(usual[:180], boxes[:180])
+    assert (redness[face] == 128).all()
+    assert redness[heat][0] > 200 > 60 > redness[heat][1]
+    assert (layered("pigmentation") == 128).all()
+    assert (layered() == 128).all()
+
+
+def test_a_heat_map_lies_in_its_box() -> None:
+    pixels = layered("shine")
+    rows, columns = np.nonzero((np.abs(pixels.astype(int) - 128) > 20).any(axis=2))
+    found = np.array([columns.min(), columns.max() + 1, rows.min(), rows.max() + 1])
+    assert np.abs(found - [525, 675, 425, 575]).max() <= 6  # the middle quarter
+
+
+def test_every_concern_has_a_colour_of_its_own() -> None:
+    names: tuple[Layer, ...] = ("acne", "wrinkles", "redness", "shine", "texture")
+    colours = {tuple(layered(name)[500, 600].tolist()) for name in names}
+    assert len(colours) == 5
+    assert set(legend.HEAT) == set(EXAMPLE_ANALYSIS["concerns"])
+
+
+def test_the_legend_explains_the_layers_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = lines_of(analysis(), monkeypatch, layers=("zones", "redness"))
+    assert {"wrinkle zone", "skin zone", "map of redness"} <= set(lines)
+    assert not {"face", "lesion, bold: sure", "map of acne"} & set(lines)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 4000), (4000, 64), (1080, 1350), (2400, 1600)])
+@pytest.mark.parametrize("width", [MIN_WIDTH, 400, 1000, MAX_WIDTH])
+@pytest.mark.parametrize("with_legend", [True, False])
+def test_a_picture_is_as_wide_as_it_is_asked_to_be(size: tuple[int, int], width: int, with_legend: bool) -> None:
+    photo = Photo(plain(max(size[0] // 4, 16), max(size[1] // 4, 16)).pixels, *size, "PNG")
+    pixels = picture(photo, analysis(), width=width, legend=with_legend)
+    high = round(min(width * size[1] / size[0], MAX_HEIGHT))
+    assert pixels.shape[1] == width
+    assert pixels.shape[0] > high + 100 if with_legend else abs(pixels.shape[0] - max(high, 1)) <= 1
+    assert tuple(pixels[0, width // 2]) == GREY
+    assert has(pixels, legend.BACKGROUND) or not with_legend
+
+
+def test_without_a_legend_a_degraded_answer_is_still_marked() -> None:
+    degraded = analysis(degraded=True, reason="weights_missing")
+    pixels = picture(plain(1200, 1200), degraded, legend=False)
+    assert pixels.shape == (1200, 1200, 3)
+    assert tuple(pixels[0, 0]) == tuple(pixels[-1, -1]) == legend.DEGRADED
 
 
 def test_a_bar_is_as_long_as_its_score() -> None:
@@ -232,7 +356,7 @@ def analyses(draw: st.DrawFn) -> Analysis:
     model = st.fixed_dictionaries({"name": st.text(), "version": st.text(), "sha256": st.text()})
     values["model"] = draw(st.none() | model)
     values["quality"] = {
-        "score": draw(SHARES),
+        "score": draw(st.none() | SHARES),
         "issues": draw(st.lists(st.sampled_from(get_args(QualityIssue)), max_size=20)),
     }
     values["face"] = draw(st.none() | st.fixed_dictionaries({"box": ANY_BOX, "confidence": SHARES, "pose": st.none()}))
@@ -247,17 +371,36 @@ def analyses(draw: st.DrawFn) -> Analysis:
         st.lists(st.fixed_dictionaries({"box": ANY_BOX, "confidence": SHARES, "pose": st.none()}), max_size=20)
     )
     acne["confidence"] = draw(st.none() | SHARES)
+    for concern in values["concerns"].values():
+        if draw(st.booleans()):
+            concern |= {"score": None, "reason": draw(st.sampled_from(get_args(Unseen)))}
+        for zone in concern.get("zones", ()):
+            concern["zones"][zone] = draw(st.none() | SHARES)
+    for field in ("severity", "count"):
+        acne[field] = draw(st.sampled_from([None, acne[field]]))
     return Analysis.model_validate(values)
+
+
+@st.composite
+def any_options(draw: st.DrawFn) -> Options:
+    """Any options of a picture; of a width that is drawn in no long time."""
+    return Options(
+        layers=draw(st.lists(st.sampled_from(get_args(Layer)), unique=True).map(tuple)),
+        legend=draw(st.booleans()),
+        width=draw(st.none() | st.integers(MIN_WIDTH, 300)),
+    )
 
 
 @settings(max_examples=examples(40))
 @given(
     findings=analyses(),
     size=st.sampled_from([(64, 64), (300, 64), (64, 600)]),
-    keypoints=st.none() | st.lists(st.floats(width=32), min_size=12, max_size=12),
+    outlines=st.dictionaries(
+        st.sampled_from(ZONES), st.none() | st.lists(st.tuples(*[st.floats(width=32)] * 2), min_size=3, max_size=5)
+    ),
+    options=any_options(),
 )
 def test_it_never_fails_for_a_valid_analysis(
-    findings: Analysis, size: tuple[int, int], keypoints: list[float] | None
+    findings: Analysis, size: tuple[int, int], outlines: dict[str, list[Point] | None], options: Options
 ) -> None:
-    points = None if keypoints is None else np.array(keypoints, np.float32).reshape(6, 2)
-    assert picture(plain(*size), findings, points).ndim == 3
+    assert Image.open(BytesIO(draw(plain(*size), findings, outlines, HEAT, options))).mode == "RGB"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import bentoml
 from _bentoml_sdk.io_models import IODescriptor
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -45,6 +45,7 @@ from bentos.skin.runtime.compat_workers import (
 )
 from bentos.skin.runtime.context import current
 from bentos.skin.runtime.error_responses import error_for, error_response
+from bentos.skin.runtime.forms import Upload
 from bentos.skin.runtime.tracing import sampler_name
 from bentos.skin.settings import KEEP_ALIVE_S
 
@@ -67,13 +68,13 @@ Require = Literal["model"] | None
 
 
 class UploadInput(IODescriptor):  # type: ignore[misc]  # BentoML is untyped to mypy
-    """The input of an API of the gateway: the photos that UploadMiddleware has parsed; the body is not parsed again.
+    """The input of an API of the gateway: what UploadMiddleware has parsed; the body is not parsed again.
 
     BentoML's own parsing answers 500 to a malformed form, spools photos to disk, and fetches an upload field that
     holds a URL from inside the network. Can be removed when all three can be switched off.
 
     The fields of the subclasses are what the OpenAPI document and BentoML's own client see, docstrings included;
-    handlers get bytes.
+    handlers get an Upload.
     """
 
     model_config = ConfigDict(title="Input")
@@ -84,31 +85,45 @@ class UploadInput(IODescriptor):  # type: ignore[misc]  # BentoML is untyped to 
         upload = current().upload
         if upload is None:
             raise LookupError("the route of this API is missing in upload_specs")
-        return cls.model_construct(**cls.arguments(upload.photos), require=upload.require)
+        return _Arguments.model_construct(upload=upload)
 
-    @classmethod
-    def arguments(cls, photos: list[bytes]) -> dict[str, Any]:
-        """The photos by the name of the handler's parameter."""
-        return {"image": photos[0]}
+
+class _Arguments(BaseModel):
+    """Of every handler, by the names of its parameters."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    upload: Upload
+
+
+class QualityInput(UploadInput):
+    image: Photo
 
 
 class PhotoInput(UploadInput):
     image: Photo
     require: Require = None
+    min_confidence: float | None = None
+    include: str | None = None
+
+
+class OverlayInput(PhotoInput):
+    layers: str | None = None
+    legend: bool | None = None
+    width: int | None = None
 
 
 class BatchInput(UploadInput):
     images: list[Photo]
     require: Require = None
-
-    @classmethod
-    def arguments(cls, photos: list[bytes]) -> dict[str, Any]:
-        return {"images": photos}
+    min_confidence: float | None = None
 
 
 class Base64Input(UploadInput):
     image: str
     require: Require = None
+    min_confidence: float | None = None
+    include: Any = None  # a list or null; of a list's type, BentoML's client could not send null
 
 
 def apply() -> None:

@@ -12,13 +12,14 @@ NAMESPACE = "Shine"
 # Each metric is billed once for each value of its dimensions: here one dimension, with four values. The other fields of
 # the line (reason, stage times, trace id) can be queried with Logs Insights at no extra cost.
 DIMENSION = "phase"
+QUALITY_PATH = "/quality"
 
 
 def embedded(context: RequestContext, phase: str, status: int, seconds: float) -> dict[str, Any]:
     """The metrics of a photo request, as fields of its log line.
 
-    Latency (milliseconds) covers answers and failures, not refusals (4xx), which are quick and would lower it; Degraded
-    is present once a photo was analysed. Counts are 0 or 1, so that their average is a ratio.
+    Latency (milliseconds) covers answers and failures, not refusals (4xx) nor assessments of quality, which are quick
+    and would lower it; Degraded is present once a photo was analysed. Counts are 0 or 1: their average is a ratio.
 
     Args:
         context: of the request.
@@ -32,7 +33,7 @@ def embedded(context: RequestContext, phase: str, status: int, seconds: float) -
         "ClientErrors": (int(400 <= status < 500), "Count"),
         "Overloaded": (int(status == 429), "Count"),
     }
-    if not 400 <= status < 500:
+    if not 400 <= status < 500 and context.endpoint != QUALITY_PATH:
         metrics["Latency"] = (round(1000 * seconds, 1), "Milliseconds")
     if context.degraded is not None:
         metrics["Degraded"] = (int(context.degraded), "Count")

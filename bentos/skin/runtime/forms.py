@@ -4,6 +4,7 @@ import base64
 import binascii
 import codecs
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -18,21 +19,20 @@ from bentos.skin.errors import (
     ContentTypeUnsupported,
     ImageMissing,
 )
+from bentos.skin.options import ANALYZE, BATCH, WHITESPACE, Options, of_form, of_json, refuse_unknown
 from bentos.skin.settings import MAX_BATCH_PHOTOS
 
-MAX_PARTS = 64  # parts of a form; a photo form has two
-MAX_FIELD_BYTES = 1024  # of a text field we know
-WHITESPACE = " \t\r\n\f"
+MAX_PARTS = 64  # parts of a form; a batch has 16 photos
 DATA_URL_HEAD = re.compile(r"data:[^,]*;\s*base64\s*", re.IGNORECASE)
 URL_SAFE = bytes.maketrans(b"-_", b"+/")  # RFC 4648, section 5; which of the two alphabets it is does not matter
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """The photos of a request as bytes, and "model" where the model is required."""
+    """The photos of a request as bytes, and its options."""
 
     photos: list[bytes]
-    require: str | None
+    options: Options
 
 
 @dataclass(slots=True)
@@ -132,15 +132,24 @@ def _without_preamble(body: bytes, boundary: bytes) -> tuple[bytes, ...]:
     return delimiter, body[first.end() :]
 
 
-def parse_photo_form(body: bytes, content_type: str) -> Upload:
-    """The form of /analyze and /overlay: exactly one file in `image`; raises as `parse_multipart`, and ImageMissing."""
+def parse_photo_form(body: bytes, content_type: str, options: Sequence[str] = ANALYZE) -> Upload:
+    """The form of an endpoint for one photo: exactly one file in `image`, and options.
+
+    Args:
+        body: of the request.
+        content_type: of the request.
+        options: names of those that the endpoint has.
+
+    Raises:
+        ShineError: as `parse_multipart`; ImageMissing; BadRequest for a second file, an unknown field or a wrong value.
+    """
     parts = parse_multipart(body, content_type)
     files = _files(parts, "image")
     if len(files) > 1:
         raise BadRequest(
             f"The field 'image' holds {len(files)} files.", "Send one file in 'image'; use /analyze_batch for several."
         )
-    return Upload(files, _require(parts))
+    return Upload(files, _options(parts, "image", options))
 
 
 def parse_batch_form(body: bytes, content_type: str) -> Upload:
@@ -149,11 +158,11 @@ def parse_batch_form(body: bytes, content_type: str) -> Upload:
     files = _files(parts, "images")
     if len(files) > MAX_BATCH_PHOTOS:
         raise BatchTooLarge(f"The batch holds {len(files)} photos; {MAX_BATCH_PHOTOS} are the most.")
-    return Upload(files, _require(parts))
+    return Upload(files, _options(parts, "images", BATCH))
 
 
 def parse_base64(body: bytes, content_type: str) -> Upload:
-    """The JSON of /analyze_base64: {"image": "<base64 or data: URL>", "require": "model"?}.
+    """The JSON of /analyze_base64: {"image": "<base64 or data: URL>"}, and options.
 
     Raises:
         ContentTypeUnsupported, BadRequest, ImageMissing, BadBase64.
@@ -169,12 +178,12 @@ def parse_base64(body: bytes, content_type: str) -> Upload:
         raise BadRequest("The JSON body is not an object.", BadBase64.hint)
     if "image" not in value:
         raise ImageMissing("The JSON body has no 'image'.", BadBase64.hint)
-    image, require = value["image"], value.get("require")
+    image = value["image"]
     if not isinstance(image, str):
         raise BadBase64("'image' is not a string.")
-    if require is not None and require != "model":
-        raise _bad_require()
-    return Upload([decode_base64(image)], require)
+    refuse_unknown(value, ("image", *ANALYZE))
+    options = of_json({name: value[name] for name in ANALYZE if name in value})
+    return Upload([decode_base64(image)], options)
 
 
 def decode_base64(text: str) -> bytes:
@@ -221,14 +230,14 @@ def _files(parts: list[Part], name: str) -> list[bytes]:
     return files
 
 
-def _require(parts: list[Part]) -> str | None:
-    values = {bytes(part.content[:MAX_FIELD_BYTES]) for part in parts if part.name == "require"}
-    # BentoML's own client sends form fields as JSON: "model" with its quotes, or null.
-    required = {value.strip(WHITESPACE.encode()).strip(b'"') for value in values} - {b"null", b""}
-    if required - {b"model"}:
-        raise _bad_require()
-    return "model" if required else None
-
-
-def _bad_require() -> BadRequest:
-    return BadRequest("'require' is not 'model'.", "Leave 'require' out, or send require=model.")
+def _options(parts: list[Part], photos: str, known: Sequence[str]) -> Options:
+    """The options of a form whose photos are in the field `photos`."""
+    refuse_unknown([part.name for part in parts], (photos, *known))
+    given: dict[str, bytes] = {}
+    for part in parts:
+        if part.name == photos:
+            continue
+        if part.name in given:
+            raise BadRequest(f"The field {part.name!r} is sent more than once.", f"Send {part.name!r} once.")
+        given[part.name] = bytes(part.content)
+    return of_form(given)

@@ -6,28 +6,38 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 import bentoml
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from bentos.skin import cgroup, overlay
 from bentos.skin.errors import ModelUnavailable, QualityTooLow, ShineError, TimedOut
 from bentos.skin.findings import Measured
+from bentos.skin.layers import outlines
 from bentos.skin.measure import measure
 from bentos.skin.model.status import ModelAnswer, ModelNotReady, ModelStatus
+from bentos.skin.options import CONCERNS, Options
 from bentos.skin.photo import quality
-from bentos.skin.photo.crop import CROP_SIZE, Crop
+from bentos.skin.photo.crop import CROP_SIZE, PADDING, Crop
 from bentos.skin.photo.decode import Photo, decode
-from bentos.skin.photo.face_reader import FaceReader
-from bentos.skin.report import PreparedPhoto, RunnerResult, build
+from bentos.skin.photo.face_parts import ZONES
+from bentos.skin.photo.face_reader import FaceReader, PhotoFaces
+from bentos.skin.photo.light import measure_light, unjudged
+from bentos.skin.photo.skin import SIZE, shown_mask
+from bentos.skin.photo.view import FaceView, view_of_face
+from bentos.skin.report import PreparedPhoto, RunnerResult, build, maps_of, quality_answer
 from bentos.skin.runtime.breaker import Breaker, log_changes
 from bentos.skin.runtime.context import RequestContext, current
 from bentos.skin.runtime.error_responses import error_body
 from bentos.skin.runtime.runner_client import RunnerClient, RunnerFailed, known_reason
 from bentos.skin.runtime.telemetry import Telemetry
-from bentos.skin.schema import Analysis, BatchAnswer, ErrorAnswer, ModelState, Reason, Timing
+from bentos.skin.runtime.wire import Fields, answer_from, measured_from
+from bentos.skin.schema import Analysis, BatchAnswer, ErrorAnswer, ModelState, QualityAnswer, Reason, Timing
 from bentos.skin.settings import Settings
 from bentos.skin.threads import thread_count
 
@@ -43,7 +53,7 @@ HEURISTIC_SHARE = 0.4  # of the request's deadline, for a heuristic batch; the r
 class ModelRunner(Protocol):
     """The APIs of SkinModel, as BentoML calls them from another process."""
 
-    async def predict(self, crops: NDArray[np.uint8]) -> list[ModelAnswer]: ...
+    async def predict(self, crops: NDArray[np.uint8]) -> list[Fields]: ...
 
     async def status(self, known: str | None) -> dict[str, Any]: ...
 
@@ -51,7 +61,7 @@ class ModelRunner(Protocol):
 class HeuristicRunner(Protocol):
     """The API of HeuristicFallback."""
 
-    async def measure(self, crops: list[Crop]) -> list[Measured]: ...
+    async def measure(self, views: list[FaceView]) -> list[Fields]: ...
 
 
 class PhotoAnalyzer:
@@ -90,31 +100,40 @@ class PhotoAnalyzer:
 
     # --- photos -------------------------------------------------------------------------------------------------
 
-    async def analyze(self, data: bytes, require: str | None) -> Analysis:
+    async def analyze(self, data: bytes, options: Options) -> Analysis:
         """Findings on one photo.
 
         Raises:
             ShineError: the photo cannot be analysed, the model was required and did not answer, or time ran out.
         """
         async with self._deadline():
-            analysis, _ = await self._analyze(data, require)
+            analysis, _, _ = await self._analyze(data, options)
             return analysis
 
-    async def overlay(self, data: bytes, require: str | None) -> bytes:
+    async def quality(self, data: bytes) -> QualityAnswer:
+        """How fit one photo is; no runner is asked.
+
+        Raises:
+            ShineError: the photo cannot be read, or time ran out.
+        """
+        context = current()
+        async with self._deadline():
+            prepared, decode_ms, face_ms = await self._in_thread(self._preprocess, data)
+        context.stages_ms = {"decode": round(decode_ms, 1), "face": round(face_ms, 1)}
+        return quality_answer(prepared, context.request_id)
+
+    async def overlay(self, data: bytes, options: Options) -> bytes:
         """The photo as PNG with its findings drawn in; raises as `analyze`."""
         async with self._deadline():
-            analysis, photo = await self._analyze(data, require)
-            face = photo.faces.largest
-            keypoints = None if face is None else face.keypoints
-            return await self._in_thread(overlay.draw, photo.photo, analysis, keypoints)
+            return await self._in_thread(_drawn, *await self._analyze(data, options), options)
 
-    async def batch(self, photos: Sequence[bytes], require: str | None) -> BatchAnswer:
+    async def batch(self, photos: Sequence[bytes], options: Options) -> BatchAnswer:
         """Findings on several photos; the failure of one is its own result."""
         context = current()
 
         async def analyze_one(data: bytes) -> Analysis | ErrorAnswer:
             try:
-                return await self.analyze(data, require)
+                return await self.analyze(data, options)
             except ShineError as error:
                 if not context.drill:
                     self.telemetry.photo_refused(error.code)
@@ -134,33 +153,38 @@ class PhotoAnalyzer:
     async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
-    async def _analyze(self, data: bytes, require: str | None) -> tuple[Analysis, PreparedPhoto]:
+    async def _analyze(self, data: bytes, options: Options) -> tuple[Analysis, PreparedPhoto, RunnerResult]:
         context = current()
-        photo, decode_ms, face_ms = await self._in_thread(self._preprocess, data)
+        prepared, decode_ms, face_ms = await self._in_thread(self._preprocess, data)
+        if self._settings.quality == "strict" and prepared.quality is not None and prepared.quality.issues:
+            raise QualityTooLow(f"The photo is not fit for analysis: {', '.join(prepared.quality.issues)}.")
         began = time.monotonic()
-        result = await self._infer(photo.faces.crop, require)
+        result = await self._infer(prepared.view, options.require)
         ended = time.monotonic()
-        assessed = quality.assess(photo.photo, photo.faces.faces, photo.faces.crop, result.measured.skin_share)
-        if self._settings.quality == "strict" and assessed.issues:
-            raise QualityTooLow(f"The photo is not fit for analysis: {', '.join(assessed.issues)}.")
         timing = Timing(
             decode=round(decode_ms, 1),
             face=round(face_ms, 1),
             analysis=round(1000 * (ended - began), 1),
             total=round(1000 * (ended - context.received_at), 1),
         )
-        report_issues = self._settings.quality != "off"
-        analysis = build(photo, result, assessed, context.request_id, timing, report_issues=report_issues)
+        if options.include:  # pictures are written, which takes some milliseconds
+            analysis = await self._in_thread(build, prepared, result, options, context.request_id, timing)
+        else:
+            analysis = build(prepared, result, options, context.request_id, timing)
         self._note(context, analysis)
-        return analysis, photo
+        return analysis, prepared, result
 
     def _preprocess(self, data: bytes) -> tuple[PreparedPhoto, float, float]:
-        """Decode, read the faces, cut the crop; with milliseconds of decoding and of the rest. Runs in a thread."""
+        """Decode, read the faces and what is seen of them; with milliseconds of decoding and of the rest.
+
+        Runs in a thread.
+        """
         began = time.perf_counter()
         photo = decode(data, max_bytes=self._settings.max_photo_bytes, max_pixels=self._settings.max_pixels)
         decoded = time.perf_counter()
         faces = self._reader.read(photo)
-        return PreparedPhoto(photo, faces), 1000 * (decoded - began), 1000 * (time.perf_counter() - decoded)
+        prepared = prepare(photo, faces, assess=self._settings.quality != "off")
+        return prepared, 1000 * (decoded - began), 1000 * (time.perf_counter() - decoded)
 
     def _note(self, context: RequestContext, analysis: Analysis) -> None:
         context.source, context.reason = analysis.source, analysis.reason
@@ -171,14 +195,14 @@ class PhotoAnalyzer:
 
     # --- which runner answers -----------------------------------------------------------------------------------
 
-    async def _infer(self, crop: Crop, require: str | None) -> RunnerResult:
+    async def _infer(self, view: FaceView, require: str | None) -> RunnerResult:
         """Call both runners at once: the heuristic runner always measures, the model answers when it can."""
         required = require == "model" or self._settings.require_model
         if required and self._absence_reason is not None:
             raise self._unavailable(self._absence_reason)
-        measuring = asyncio.ensure_future(self._call_heuristic(crop))
+        measuring = asyncio.ensure_future(self._call_heuristic(view))
         try:
-            answer, reason = await self._call_model(crop)
+            answer, reason = await self._call_model(view.crop)
             if answer is None and required:
                 raise self._unavailable(reason)
             measured = await measuring
@@ -209,19 +233,19 @@ class PhotoAnalyzer:
         except ModelNotReady as refusal:
             return None, known_reason(str(refusal))
 
-    async def _call_heuristic(self, crop: Crop) -> Measured:
+    async def _call_heuristic(self, view: FaceView) -> Measured:
         """The heuristic runner's measurements; made in this process where that runner does not answer."""
         try:
-            return await self.heuristic_runner(crop)
+            return await self.heuristic_runner(view)
         except RunnerFailed as failure:
             self.telemetry.last_resort(failure.reason)
-            return await asyncio.get_running_loop().run_in_executor(self._last_resort_threads, measure, crop)
+            return await asyncio.get_running_loop().run_in_executor(self._last_resort_threads, measure, view)
 
     async def _send_to_model(self, crop: Crop) -> ModelAnswer:
-        return (await self._model.predict(crop.pixels[np.newaxis]))[0]
+        return answer_from((await self._model.predict(crop.pixels[np.newaxis]))[0])
 
-    async def _send_to_heuristic(self, crop: Crop) -> Measured:
-        return (await self._heuristic.measure([crop]))[0]
+    async def _send_to_heuristic(self, view: FaceView) -> Measured:
+        return measured_from((await self._heuristic.measure([view]))[0])
 
     @property
     def _absence_reason(self) -> Reason | None:
@@ -242,7 +266,7 @@ class PhotoAnalyzer:
     def start(self) -> None:
         """Watch the runners from now on, on the running event loop."""
         self._watch = asyncio.get_running_loop().create_task(self._watch_runners())
-        blank = Photo(blank_crop().pixels, CROP_SIZE, CROP_SIZE, "PNG")
+        blank = Photo(blank_view().crop.pixels, CROP_SIZE, CROP_SIZE, "PNG")
         self._threads.submit(self._reader.read, blank)  # the first call takes longer: it sets up
 
     def stop(self) -> None:
@@ -255,9 +279,10 @@ class PhotoAnalyzer:
             try:
                 if self._settings.wants_model:
                     await self._ask_model()
-                for runner in (self.model_runner, self.heuristic_runner):
+                blank = blank_view()
+                for runner, item in ((self.model_runner, blank.crop), (self.heuristic_runner, blank)):
                     if runner.breaker.wants_probe:
-                        await self._probe(runner)
+                        await self._probe(runner, item)
                 self.telemetry.model_state(self.state)
                 self.telemetry.memory(cgroup.memory())
                 self.telemetry.breakers(
@@ -280,10 +305,10 @@ class PhotoAnalyzer:
         self.model = status
         self.was_ready = self.was_ready or status.state == "ready"
 
-    async def _probe(self, runner: RunnerClient[Any]) -> None:
+    async def _probe(self, runner: RunnerClient[Any], blank: object) -> None:
         """Find out with a blank crop, not with a user's photo, whether the runner is back."""
         try:
-            await runner(blank_crop(), probe=True)
+            await runner(blank, probe=True)
         except (RunnerFailed, ModelNotReady) as failure:
             log.debug("probe: %s", failure)
 
@@ -291,6 +316,11 @@ class PhotoAnalyzer:
     def answers(self) -> dict[str, int]:
         """Photos answered by source, and those refused because the model was required, since the start."""
         return dict(self.telemetry.answers)
+
+    @property
+    def has_landmarks(self) -> bool:
+        """Whether the face mesh is loaded, without which no zone is seen."""
+        return self._reader.has_mesh
 
     # --- readiness ----------------------------------------------------------------------------------------------
 
@@ -311,10 +341,34 @@ class PhotoAnalyzer:
         return self._settings.phase != "full" or self.was_ready
 
 
-def blank_crop() -> Crop:
-    """A crop that shows nothing: to probe a runner, and to warm one up."""
-    pixels = np.full((CROP_SIZE, CROP_SIZE, 3), 127, dtype=np.uint8)
-    return Crop(pixels, to_photo=np.eye(2, 3), valid=(0, 0, CROP_SIZE, CROP_SIZE), keypoints=None)
+def prepare(photo: Photo, faces: PhotoFaces, *, assess: bool = True) -> PreparedPhoto:
+    """What is seen of a photo, in which light, and how fit it is.
+
+    Args:
+        photo: decoded and upright.
+        faces: of the photo.
+        assess: whether its quality is.
+    """
+    view = view_of_face(photo, faces)
+    half = np.asarray(Image.fromarray(faces.crop.pixels).reduce(CROP_SIZE // SIZE))
+    light = measure_light(half, view.skin, view.parts, shown_mask(faces.crop))
+    view = replace(view, reasons={**unjudged(light), **view.reasons})
+    return PreparedPhoto(photo, faces, view, quality.assess(photo, faces, view, light) if assess else None)
+
+
+@cache
+def blank_view() -> FaceView:
+    """A view that shows nothing, all of it skin: to probe a runner, and to warm one up."""
+    pixels = np.full((CROP_SIZE, CROP_SIZE, 3), PADDING, dtype=np.uint8)
+    crop = Crop(pixels, np.eye(2, 3), (0, 0, CROP_SIZE, CROP_SIZE), None)
+    return FaceView(crop, None, np.ones((SIZE, SIZE), dtype=np.bool_), dict.fromkeys(ZONES, "no_face"), {})
+
+
+def _drawn(analysis: Analysis, prepared: PreparedPhoto, result: RunnerResult, options: Options) -> bytes:
+    """The picture of an analysis; with the heat maps only where they are asked for."""
+    photo = prepared.photo
+    heat = maps_of(prepared, result, analysis.concerns) if set(options.layers) & set(CONCERNS) else None
+    return overlay.draw(photo, analysis, outlines(prepared.view, photo.width, photo.height), heat, options)
 
 
 def current_analyzer() -> PhotoAnalyzer:

@@ -4,14 +4,18 @@ BentoML writes OpenAPI 3.0 and loses "or null" in the schemas; this document is 
 schemas.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import models_json_schema
 
 from bentos.skin import __version__, errors
+from bentos.skin import options as options_of
 from bentos.skin.errors import ShineError
 from bentos.skin.model.status import LastError, LoadedModel
+from bentos.skin.options import INCLUDES, LAYERS, MAX_WIDTH, MIN_WIDTH, USUAL_LAYERS
+from bentos.skin.overlay import MAX_SIDE, MIN_SIDE
 from bentos.skin.runtime.error_responses import error_body
 from bentos.skin.schema import (
     EXAMPLE_ANALYSIS,
@@ -26,6 +30,7 @@ from bentos.skin.schema import (
     Health,
     ModelState,
     Policy,
+    QualityAnswer,
     Readiness,
     Reason,
     Version,
@@ -33,16 +38,19 @@ from bentos.skin.schema import (
 from bentos.skin.settings import DRILL, DRILL_HEADER, HEALTH_PATH, MAX_BATCH_PHOTOS, OPEN_PATHS, Phase
 
 ANALYSIS, OPERATION = "Analysis", "Operation"
+ID = "x-request-id"
 REF = "#/components/schemas/"
 EXAMPLE_ID = EXAMPLE_ANALYSIS["request_id"]
+EXAMPLE_QUALITY = {name: EXAMPLE_ANALYSIS[name] for name in QualityAnswer.model_fields}
 DESCRIPTION = (
     "Skin analysis of a photo: acne, wrinkles, redness, pigmentation, shine, texture. Every answer says who found it: "
-    "the model, or the heuristics that stand in for it. Not a medical diagnosis."
+    "the model, or the heuristics that stand in for it; what cannot be seen is null, with the reason. Not a medical "
+    "diagnosis."
 )
 
 # Errors, each with an example of its message. Those of COMMON belong to every POST endpoint.
 COMMON: tuple[tuple[type[ShineError], str], ...] = (
-    (errors.BadRequest, "'require' is not 'model'."),
+    (errors.BadRequest, "This endpoint has no field 'confidence'."),
     (errors.ImageMissing, "No file in the field 'image'."),
     (errors.ApiKeyMissing, "This service requires an API key."),
     (errors.ApiKeyWrong, "This API key is not known."),
@@ -52,17 +60,63 @@ COMMON: tuple[tuple[type[ShineError], str], ...] = (
     (errors.Overloaded, "The service is answering as many photos as it can at the moment."),
     (errors.RateLimited, "This request goes beyond the 60 photos a minute that its API key may send."),
     (errors.ShuttingDown, "This instance is shutting down."),
-    (errors.ModelUnavailable, "The model is required and does not answer (weights_missing)."),
     (errors.TimedOut, "The photo could not be analysed within 10 seconds."),
+)
+# Of the endpoints that ask the runners for findings; a batch has them in its results.
+FINDINGS: tuple[tuple[type[ShineError], str], ...] = (
+    (errors.ModelUnavailable, "The model is required and does not answer (weights_missing)."),
 )
 PHOTO: tuple[tuple[type[ShineError], str], ...] = (
     (errors.ImageTooManyPixels, "The photo has 2500 megapixels; 40 are the most."),
     (errors.ImageFormatUnsupported, "The file is HEIC, which is not supported."),
     (errors.ImageUnreadable, "The JPEG file is truncated."),
     (errors.ImageTooSmall, "The photo is 1 × 1 pixels."),
+)
+STRICT: tuple[tuple[type[ShineError], str], ...] = (
     (errors.QualityTooLow, "The photo is not fit for analysis: blurred."),
 )
+
+
+def _comma_list(names: Sequence[str], description: str) -> dict[str, Any]:
+    one = f"({'|'.join(names)})"
+    return {"type": "string", "pattern": f"^{one}(,{one})*$", "description": description}
+
+
+INCLUDED = "`outlines`: the face and its zones as polygons; `maps`: a heat map of each concern"
 REQUIRE = {"type": "string", "enum": ["model"], "description": "answer 503 instead of falling back to heuristics"}
+MIN_CONFIDENCE = {
+    "type": "number",
+    "minimum": 0,
+    "maximum": 1,
+    "description": "of the boxes that are listed; by default where F1 on labelled photos is best; 0: all candidates",
+}
+FORM_OPTIONS: dict[str, dict[str, Any]] = {
+    "require": REQUIRE,
+    "min_confidence": MIN_CONFIDENCE,
+    "include": _comma_list(INCLUDES, f"comma list, what is added to the Analysis. {INCLUDED}"),
+    "layers": _comma_list(
+        LAYERS,
+        "comma list, what is drawn in: `boxes` of face and lesions, `zones`, the heat map of a concern; by default "
+        f"{','.join(USUAL_LAYERS)}",
+    ),
+    "legend": {"type": "boolean", "description": "whether the findings are written beside or below the photo"},
+    "width": {
+        "type": "integer",
+        "minimum": MIN_WIDTH,
+        "maximum": MAX_WIDTH,
+        "description": "of the picture in pixels, a legend is then below the photo; by default the photo's long side "
+        f"has {MIN_SIDE} to {MAX_SIDE}",
+    },
+}
+JSON_OPTIONS: dict[str, dict[str, Any]] = {
+    "require": REQUIRE,
+    "min_confidence": MIN_CONFIDENCE,
+    "include": {
+        "type": "array",
+        "items": {"type": "string", "enum": list(INCLUDES)},
+        "description": f"what is added to the Analysis. {INCLUDED}",
+    },
+}
 DRILL_PARAMETER = {
     "name": DRILL_HEADER,
     "in": "header",
@@ -78,7 +132,8 @@ FILE = {**BINARY, "description": "JPEG, PNG, WebP, HEIC or AVIF, at most 10 MiB 
 class MlStatus(BaseModel):
     """The whole truth about the model. It is here and not in schema.py, since it has parts of the model runner's state.
 
-    `breaker` is the model's; `next_retry_s` are seconds until loading is tried again.
+    `breaker` is the model's; `next_retry_s` are seconds until loading is tried again; without `landmarks` the face mesh
+    could not be loaded, and no zone is seen.
     """
 
     model_config = ConfigDict(protected_namespaces=(), json_schema_serialization_defaults_required=True)
@@ -87,6 +142,7 @@ class MlStatus(BaseModel):
     reason: Reason | None
     phase: Phase
     policy: Policy
+    landmarks: bool
     model: LoadedModel | None
     attempts: int
     last_error: LastError | None
@@ -98,7 +154,7 @@ class MlStatus(BaseModel):
     accuracy: Accuracy
 
 
-MODELS = (Analysis, BatchAnswer, ErrorAnswer, Health, Readiness, MlStatus, Version)
+MODELS = (Analysis, QualityAnswer, BatchAnswer, ErrorAnswer, Health, Readiness, MlStatus, Version)
 
 
 def complete(spec: dict[str, Any]) -> dict[str, Any]:
@@ -133,53 +189,66 @@ def complete(spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _form(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    content = {"type": "object", "required": [name], "properties": {name: schema, "require": REQUIRE}}
+def _form(name: str, schema: dict[str, Any], options: Sequence[str]) -> dict[str, Any]:
+    properties = {name: schema, **{option: FORM_OPTIONS[option] for option in options}}
+    content = {"type": "object", "required": [name], "properties": properties, "additionalProperties": False}
     return {"required": True, "content": {"multipart/form-data": {"schema": content}}}
 
 
 def _json() -> dict[str, Any]:
     image = {"type": "string", "description": "base64 of the file, or a data: URL of it"}
-    require = {"anyOf": [REQUIRE, {"type": "null"}]}
-    content = {"type": "object", "required": ["image"], "properties": {"image": image, "require": require}}
-    example = {"image": "data:image/jpeg;base64,/9j/4AAQSkZJRgABAQ…"}
+    options = {name: {"anyOf": [JSON_OPTIONS[name], {"type": "null"}]} for name in options_of.ANALYZE}
+    content = {
+        "type": "object",
+        "required": ["image"],
+        "properties": {"image": image, **options},
+        "additionalProperties": False,
+    }
+    example = {"image": "data:image/jpeg;base64,/9j/4AAQSkZJRgABAQ…", "min_confidence": 0.5, "include": ["outlines"]}
     return {"required": True, "content": {"application/json": {"schema": content, "example": example}}}
 
 
 REQUESTS: dict[str, dict[str, Any]] = {
-    "/analyze": _form("image", FILE),
+    "/analyze": _form("image", FILE, options_of.ANALYZE),
+    "/quality": _form("image", FILE, ()),
     "/analyze_base64": _json(),
-    "/analyze_batch": _form("images", {"type": "array", "items": FILE, "minItems": 1, "maxItems": MAX_BATCH_PHOTOS}),
-    "/overlay": _form("image", FILE),
+    "/analyze_batch": _form(
+        "images", {"type": "array", "items": FILE, "minItems": 1, "maxItems": MAX_BATCH_PHOTOS}, options_of.BATCH
+    ),
+    "/overlay": _form("image", FILE, options_of.OVERLAY),
+}
+# What an endpoint answers with beyond its own errors, by its path.
+PROBLEMS: dict[str, tuple[tuple[type[ShineError], str], ...]] = {
+    "/analyze": (*FINDINGS, *PHOTO, *STRICT),
+    "/quality": PHOTO,
+    "/analyze_base64": (*FINDINGS, *PHOTO, *STRICT, (errors.BadBase64, "'image' is not valid base64.")),
+    "/analyze_batch": (*FINDINGS, (errors.BatchTooLarge, "The batch holds 17 photos; 16 are the most.")),
+    "/overlay": (*FINDINGS, *PHOTO, *STRICT),
 }
 
 
 def _post(path: str, given: dict[str, Any]) -> dict[str, Any]:
-    batch = path == "/analyze_batch"
-    problems = [
-        *COMMON,
-        *(((errors.BatchTooLarge, "The batch holds 17 photos; 16 are the most."),) if batch else PHOTO),
-    ]
-    if path == "/analyze_base64":
-        problems.append((errors.BadBase64, "'image' is not valid base64."))
     return {
         **{name: given[name] for name in ("x-bentoml-name", "description")},
         "operationId": _operation_id(path),
         "tags": [ANALYSIS],
-        "parameters": [DRILL_PARAMETER],
+        "parameters": [] if path == "/quality" else [DRILL_PARAMETER],
         "requestBody": REQUESTS[path],
-        "responses": {"200": _success(path), **_failures(problems)},
+        "responses": {"200": _success(path), **_failures([*COMMON, *PROBLEMS[path]])},
     }
 
 
 def _success(path: str) -> dict[str, Any]:
     headers = {
-        "x-request-id": {"description": "the caller's own if it sent a sane one", "schema": {"type": "string"}},
+        ID: {"description": "the caller's own if it sent a sane one", "schema": {"type": "string"}},
         "x-analysis-source": {"description": "model or heuristic", "schema": {"type": "string"}},
         "x-degraded": {"description": "true or false", "schema": {"type": "string"}},
     }
+    if path == "/quality":
+        content = _content("QualityAnswer", EXAMPLE_QUALITY)
+        return {"description": "how fit the photo is", "headers": {ID: headers[ID]}, "content": content}
     if path == "/overlay":
-        content: dict[str, Any] = {"image/png": {"schema": {**BINARY, "contentMediaType": "image/png"}}}
+        content = {"image/png": {"schema": {**BINARY, "contentMediaType": "image/png"}}}
     elif path == "/analyze_batch":
         failed = error_body(errors.ImageUnreadable("The JPEG file is truncated."), EXAMPLE_ID).model_dump()
         content = _content("BatchAnswer", {"results": [EXAMPLE_ANALYSIS, failed]})
@@ -270,6 +339,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             "model_deadline_ms": 2000,
             "request_deadline_ms": 10000,
         },
+        "landmarks": True,
         "model": None,
         "attempts": 3,
         "last_error": {"code": "weights_missing", "message": "There is no bundle.", "at": "2026-01-31T12:00:00+00:00"},

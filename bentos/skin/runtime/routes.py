@@ -114,6 +114,7 @@ def ml_status(settings: Settings, analyzer: PhotoAnalyzer) -> MlStatus:
             model_deadline_ms=settings.model_deadline_ms,
             request_deadline_ms=settings.request_deadline_ms,
         ),
+        landmarks=analyzer.has_landmarks,
         model=status.model if status is not None else None,
         attempts=status.attempts if status is not None else 0,
         last_error=status.last_error if status is not None else None,

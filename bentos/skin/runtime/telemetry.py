@@ -16,7 +16,7 @@ LOAD_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
 SCORE_BUCKETS = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 COUNT_BUCKETS = (0, 1, 2, 5, 10, 20, 35, 50, 100)
 SHARE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-PHOTO_PATHS = frozenset({"/analyze", "/analyze_base64", "/analyze_batch", "/overlay"})
+PHOTO_PATHS = frozenset({"/analyze", "/analyze_base64", "/analyze_batch", "/overlay", "/quality"})
 PROBED = frozenset({HEALTH_PATH, "/livez", "/ready", "/readyz", "/metrics"})
 MODEL_STATES = ("disabled", "loading", "degraded", "ready")
 BREAKER_STATES = ("closed", "half_open", "open")
@@ -65,6 +65,7 @@ class Telemetry:
         self._quality = Histogram("shine_quality_score", "Quality of photos", buckets=SHARE_BUCKETS)
         self._issues = Count("shine_quality_issues", "Quality issues seen", ["issue"])
         self._scores = Histogram("shine_concern_score", "Scores by concern", ["concern"], buckets=SCORE_BUCKETS)
+        self._unjudged = Count("shine_concern_unjudged", "Concerns that could not be judged", ["concern", "reason"])
         self._counts = Histogram("shine_lesion_count", "Lesion counts", buckets=COUNT_BUCKETS)
 
     def answered(self, analysis: Analysis) -> None:
@@ -74,12 +75,18 @@ class Telemetry:
         for stage, milliseconds in analysis.timing_ms.model_dump().items():
             self._stages.labels(stage).observe(milliseconds / 1000)
         self._faces.labels("none" if analysis.face is None else "found").inc()
-        self._quality.observe(analysis.quality.score)
+        if analysis.quality.score is not None:
+            self._quality.observe(analysis.quality.score)
         for issue in analysis.quality.issues:
             self._issues.labels(issue).inc()
         for name in type(analysis.concerns).model_fields:
-            self._scores.labels(name).observe(getattr(analysis.concerns, name).score)
-        self._counts.observe(analysis.concerns.acne.count)
+            concern = getattr(analysis.concerns, name)
+            if concern.score is None:
+                self._unjudged.labels(name, concern.reason).inc()
+            else:
+                self._scores.labels(name).observe(concern.score)
+        if analysis.concerns.acne.count is not None:
+            self._counts.observe(analysis.concerns.acne.count)
 
     def refused(self) -> None:
         """The model was required and did not answer."""

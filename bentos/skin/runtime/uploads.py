@@ -4,10 +4,13 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bentos.skin.errors import BadRequest, Overloaded, ShineError
+from bentos.skin.options import OVERLAY
 from bentos.skin.runtime import forms
 from bentos.skin.runtime.body import Body, after_body, content_codings, inflate
 from bentos.skin.runtime.concurrency_limiter import ConcurrencyLimiter
@@ -36,7 +39,8 @@ def upload_specs(settings: Settings) -> dict[str, UploadSpec]:
     base64_length = photo * 4 // 3
     return {
         "/analyze": UploadSpec(photo + OVERHEAD, forms.parse_photo_form),
-        "/overlay": UploadSpec(photo + OVERHEAD, forms.parse_photo_form),
+        "/overlay": UploadSpec(photo + OVERHEAD, partial(forms.parse_photo_form, options=OVERLAY)),
+        "/quality": UploadSpec(photo + OVERHEAD, partial(forms.parse_photo_form, options=())),
         # Line breaks every 64 characters, %0D%0A in a data: URL, and + and / as three characters each add 16 %.
         "/analyze_base64": UploadSpec(base64_length + base64_length // 4 + OVERHEAD, forms.parse_base64),
         "/analyze_batch": UploadSpec(max(MAX_BATCH_BODY_MIB * 2**20, photo) + OVERHEAD, forms.parse_batch_form),
@@ -82,8 +86,7 @@ class UploadMiddleware:
             await self._app(scope, after_body(receive), send if body.complete else _closing(send))
             return
         try:
-            if b"require" in scope.get("query_string", b""):
-                raise BadRequest("'require' has no effect in the query.", "Send it in the form, or in the JSON.")
+            refuse_options_in_query(scope.get("query_string", b""))
             headers, context = headers_of(scope), current()
             context.drill = wants_drill(headers)
             if context.api_key is not None:
@@ -122,6 +125,17 @@ class UploadMiddleware:
 
 def _parse(data: bytes, spec: UploadSpec, content_type: str, codings: list[str]) -> Upload:
     return spec.parse(inflate(data, codings, spec.limit), content_type)
+
+
+def refuse_options_in_query(query: bytes) -> None:
+    """Refuse options in the query of a URL: they would be ignored.
+
+    Raises:
+        BadRequest: the first, by its name.
+    """
+    names = {name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)}
+    if found := next((name for name in OVERLAY if name in names), None):
+        raise BadRequest(f"'{found}' has no effect in the query.", "Send it in the form, or in the JSON.")
 
 
 def wants_drill(headers: dict[bytes, bytes]) -> bool:

@@ -3,7 +3,9 @@
 import base64
 import codecs
 import json
+import re
 import time
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
@@ -11,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bentos.skin.errors import BadBase64, BadRequest, ShineError
-from bentos.skin.runtime.forms import decode_base64, parse_base64, parse_multipart, parse_photo_form
+from bentos.skin.options import OVERLAY, Options
+from bentos.skin.runtime.forms import (
+    decode_base64,
+    parse_base64,
+    parse_batch_form,
+    parse_multipart,
+    parse_photo_form,
+)
 
 # All 64 digits, `+` and `/` more than once; JPEG's first bytes, and not a multiple of three long.
 PHOTO = b"\xff\xd8\xff\0\0" + bytes(range(256)) * 3 + b"\xfb\xef\xbe\xff\xff\xfe\xff\xd9"
@@ -197,3 +206,73 @@ def test_a_preamble_of_ten_mebibytes_takes_no_long_time() -> None:
         with pytest.raises(BadRequest):
             parse_multipart(line * (10 * 2**20 // len(line)), TYPE)
         assert time.monotonic() - began < 2
+
+
+# --- options --------------------------------------------------------------------------------------------------------
+
+
+def form(*fields: tuple[str, bytes], photo: str = "image") -> bytes:
+    """A form with a photo and text fields."""
+    parts = [FORM[: -len(b"--b--\r\n")].replace(b'"image"', f'"{photo}"'.encode())]
+    head = '--b\r\nContent-Disposition: form-data; name="{}"\r\n\r\n'
+    parts += [head.format(name).encode() + text + b"\r\n" for name, text in fields]
+    return b"".join(parts) + b"--b--\r\n"
+
+
+def test_a_form_without_options_has_the_usual_ones() -> None:
+    assert parse_photo_form(form(), TYPE).options == Options()
+    assert parse_batch_form(form(photo="images"), TYPE).options == Options()
+    assert parse_base64(json.dumps({"image": TEXT}).encode(), "application/json").options == Options()
+
+
+def test_the_options_of_each_endpoint_are_read() -> None:
+    fields = [("require", b"model"), ("min_confidence", b"0.25"), ("include", b"outlines,maps")]
+    asked = Options("model", 0.25, frozenset({"outlines", "maps"}))
+    assert parse_photo_form(form(*fields), TYPE).options == asked
+    assert parse_batch_form(form(*fields[:2], photo="images"), TYPE).options == Options("model", 0.25)
+    drawn = [*fields, ("layers", b"redness,zones"), ("legend", b"false"), ("width", b"640")]
+    assert parse_photo_form(form(*drawn), TYPE, OVERLAY).options == replace(
+        asked, layers=("redness", "zones"), legend=False, width=640
+    )
+    body = {"image": TEXT, "require": "model", "min_confidence": 0.25, "include": ["outlines", "maps"]}
+    assert parse_base64(json.dumps(body).encode(), "application/json").options == asked
+    nulls = {"image": TEXT, "require": None, "min_confidence": None, "include": None}
+    assert parse_base64(json.dumps(nulls).encode(), "application/json").options == Options()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("min_confidance", "Did you mean 'min_confidence'?"),
+        ("Include", "Did you mean 'include'?"),
+        ("legend", "It knows image, require, min_confidence, include."),
+        ("images", "Did you mean 'image'?"),
+        ("", "It knows image"),
+        ("\u2028" + "x" * 1000, "It knows image"),
+    ],
+)
+def test_an_unknown_field_of_a_form_is_refused_by_its_name(name: str, hint: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        parse_photo_form(form((name, b"1")), TYPE)
+    assert repr(name[:40]) in refused.value.message
+    assert hint in refused.value.hint
+
+
+def test_an_unknown_field_of_json_is_refused_by_its_name() -> None:
+    for name in ("includes", "layers", ""):
+        body = json.dumps({"image": TEXT, name: None}).encode()
+        with pytest.raises(BadRequest, match=re.escape(repr(name))):
+            parse_base64(body, "application/json")
+
+
+def test_an_option_that_has_no_effect_on_an_endpoint_is_unknown_to_it() -> None:
+    with pytest.raises(BadRequest, match="'include'"):
+        parse_batch_form(form(("include", b"maps"), photo="images"), TYPE)
+    with pytest.raises(BadRequest, match="'require'"):
+        parse_photo_form(form(("require", b"model")), TYPE, ())
+
+
+def test_a_field_that_is_sent_twice_is_refused_by_its_name() -> None:
+    for text in (b"maps", b""):
+        with pytest.raises(BadRequest, match="'include' is sent more than once"):
+            parse_photo_form(form(("include", b"maps"), ("include", text)), TYPE)

@@ -104,7 +104,8 @@ def test_both_predictors_are_measured_on_the_same_photos(measured: tuple[Any, An
     assert np.array_equal(tables["model"].acne.true_count, tables["heuristic"].acne.true_count)
     assert tables["model"].acne.count.tolist() == [12] * 12
     assert metrics["model"]["acne"]["severity_accuracy"]["value"] == 0.5  # it says moderate of every face
-    assert metrics["model"]["wrinkles"]["auc_mean"]["value"] == 0.5
+    assert metrics["model"]["wrinkles"]["auc_mean"]["value"] is None  # no zone is seen where there is no face
+    assert metrics["model"]["wrinkles"]["unseen_zones"]["value"] == 1.0
     assert metrics["model"]["acne"]["count_mae"]["value"] == pytest.approx(
         np.abs(12 - tables["model"].acne.true_count).mean()
     )
@@ -259,7 +260,7 @@ def test_a_bundle_keeps_its_metrics_and_manifest_when_one_cannot_be_written(
 def test_a_missing_bundle_and_broken_annotations_are_explained(data: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"no weights bundle .*--bundle"):
         evaluate.main(["--data", str(data), "--bundle", str(tmp_path / "none"), "--quick"])
-    for name in ("acne04/valid", "acne04/train", "wrinkles/valid/images", "wrinkles/valid/labels"):
+    for name in ("acne04/valid", "acne04/train", "wrinkles/valid/images", "wrinkles/valid/labels", "london"):
         (tmp_path / "data" / name).mkdir(parents=True)
     with pytest.raises(SystemExit, match="cannot be measured"):
         evaluate.main(["--data", str(tmp_path / "data"), "--only", "heuristic", "--quick"])
@@ -273,6 +274,12 @@ def test_the_shipped_metrics_reach_the_goals() -> None:
     assert acne["severity_accuracy"]["low"] > acne["severity_accuracy_of_majority"]["high"]
     assert wrinkles["auc_mean"]["low"] > 0.7
     assert tuple(wrinkles["auc"]) == WRINKLE_ZONES
+    assert wrinkles["unseen_zones"]["value"] <= 0.15
+    assert acne["box_precision_30"]["value"] >= 0.46
+    check = metrics["london"]["check"]
+    assert check["count_within"] >= 0.75
+    assert check["clear"] - check["called_clear"] <= 1
+    assert check["called_spotted"] >= 0.8 * check["spotted"]
 
 
 @pytest.mark.parametrize("script", ["training.evaluate", "training.tune"])
