@@ -116,7 +116,7 @@ def convex_hull(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Convex outline of (n, 2) points, clockwise on the screen: the farthest point in each of DIRECTIONS."""
     angles = np.linspace(0.0, 2 * np.pi, DIRECTIONS, endpoint=False)
     farthest = (points @ np.stack([np.cos(angles), np.sin(angles)])).argmax(axis=0)
-    return points[farthest[farthest != np.roll(farthest, 1)]]
+    return np.asarray(points[farthest[farthest != np.roll(farthest, 1)]])
 
 
 def raster(outlines: Iterable[tuple[NDArray[np.float64], float]], size: int, scale: float = 1.0) -> NDArray[np.bool_]:

@@ -1,18 +1,18 @@
 """Fitness of a photo for analysis. Each issue has one measure, one threshold and one sentence of advice."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bentos.skin.findings import Unseen
 from bentos.skin.photo.crop import CROP_SIZE, FACE_MARGIN, Crop, points_to_crop, points_to_photo
 from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face import Face
 from bentos.skin.photo.face_parts import raster
 from bentos.skin.photo.face_reader import PhotoFaces
-from bentos.skin.photo.light import Light
 from bentos.skin.photo.skin import SIZE, shown_mask, skin_share
 from bentos.skin.photo.view import FaceView
 
@@ -32,6 +32,10 @@ BOTH_COVERED = frozenset({"crows_feet_left", "crows_feet_right"})
 # See `blockiness`. Of 44 faces in four sizes none has less than 12 saved at quality 10, a tenth less than 6 at 20; none
 # has more than 4.9 at 50, more than 3.3 at 70 or as it came.
 MAX_BLOCKINESS = 7.0
+
+# What of a face can be judged at all: px of its side, and blur as a share of that.
+LEAST_SIDE = {"wrinkles": 64.0, "texture": 64.0, "acne": 40.0}
+MOST_BLUR = {"wrinkles": 0.03, "texture": 0.03, "acne": 0.06}
 
 EDGE_SHARE = 0.02  # of the pixels, the steepest, taken for edges
 EDGE_PERCENTILE = 75  # of their sharpness: some edges of a sharp face are soft, no edge of a blurred one is sharp
@@ -72,31 +76,33 @@ class Quality:
             most ½ with any issue.
         issues: keys of ADVICE, in its order.
         advice: one sentence for each issue, for the person who takes the photo.
+        unjudged: the concerns of which so blurred or small a face shows nothing → why.
     """
 
     score: float
     issues: list[str]
     advice: list[str]
+    unjudged: dict[str, Unseen] = field(default_factory=dict)
 
 
-def assess(photo: Photo, faces: PhotoFaces, view: FaceView, light: Light) -> Quality:
+def assess(photo: Photo, faces: PhotoFaces, view: FaceView) -> Quality:
     """Assess a photo by its largest face, or by the whole crop where there is none.
 
     Args:
         photo: the upright photo.
         faces: of the photo.
         view: of its largest face.
-        light: on it.
     """
     face = faces.largest
     # Decoded pixels per crop pixel; the crop may be turned by quarters.
     step = float(np.abs(view.crop.to_photo[0, :2]).max()) * photo.pixels.shape[1] / photo.width
     luma = _luma(_face_pixels(face, view.crop), min(step, 1.0))
+    side, spread = _face_side(photo, face), blur(luma)
     # Everything as "more is better": 1 at the threshold.
     ratios = {
-        "too_small": _face_side(photo, face) / MIN_FACE_SIDE,
-        "blurred": MAX_BLUR / max(blur(luma), 1e-6),
-        **light.ratios,
+        "too_small": side / MIN_FACE_SIDE,
+        "blurred": MAX_BLUR / max(spread, 1e-6),
+        **view.light,
         "no_face": 2.0 if face else 0.5,
         "several_faces": MIN_SECOND_FACE / max(_second_face(faces.faces), 1e-6),
         "little_skin": _bareness(view),
@@ -109,7 +115,24 @@ def assess(photo: Photo, faces: PhotoFaces, view: FaceView, light: Light) -> Qua
     # A face with a low score may be something else, or lie on its side: its measurements are as uncertain.
     factors.append(min(face.confidence / SURE_FACE, 1.0) if face else 1.0)
     issues = [issue for issue in ADVICE if ratios[issue] < 1.0]
-    return Quality(round(float(np.prod(factors)), 3), issues, [ADVICE[issue] for issue in issues])
+    unjudged = _unjudged(side, spread) if face else {}
+    return Quality(round(float(np.prod(factors)), 3), issues, [ADVICE[issue] for issue in issues], unjudged)
+
+
+def _unjudged(side: float, spread: float) -> dict[str, Unseen]:
+    """The concerns that such a face does not show.
+
+    Args:
+        side: of the face, px of the photo.
+        spread: of the blur, px of the photo.
+    """
+    unjudged: dict[str, Unseen] = {}
+    for concern in ("wrinkles", "texture", "acne"):
+        if side < LEAST_SIDE[concern]:
+            unjudged[concern] = "too_small"
+        elif spread > MOST_BLUR[concern] * side:
+            unjudged[concern] = "too_blurred"
+    return unjudged
 
 
 def blur(luma: NDArray[np.float32]) -> float:

@@ -1,7 +1,7 @@
 """What is seen of a face: its skin, and which zones can be judged. Worked out once a photo, for all that follows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,7 @@ from bentos.skin.photo.crop import Crop
 from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face_parts import ZONES, FaceParts, face_parts, raster
 from bentos.skin.photo.face_reader import PhotoFaces
+from bentos.skin.photo.light import Light, measure_light, unjudged
 from bentos.skin.photo.skin import SIZE, face_mask, shown_mask, skin_mask, skin_share
 
 CONCERNS = ("acne", "wrinkles", "redness", "pigmentation", "shine", "texture")
@@ -21,6 +22,7 @@ INSIDE = 0.6  # share of a zone that must lie in the photo
 # Share of what lies in the photo that must be skin: of London's chins, beards leave .28 and less, stubble .66 and more;
 # of foreheads, fringes leave .23 and less, single strands .4 and more.
 SKIN_IN_ZONE = 0.34
+LOST_IN_ZONE = 0.5  # share of a zone that may be crushed or blown
 SKIN_ON_FACE = 0.15  # share of a face that must be skin, or nothing is judged on it
 SKIN_ALONE = 0.5  # share of a photo without a face that must be skin: a close-up
 # Contrast of neighbouring pixels, in grey levels, of a close-up: a lower median is of flat colours, a higher mean of a
@@ -39,6 +41,7 @@ class FaceView:
         skin: bool (256, 256), of the crop at half its size, read-only: skin of this face, or of a close-up.
         unseen: the zones of ZONES that cannot be judged → why; without landmarks all.
         reasons: the concerns, and "tone", that cannot be judged at all → why.
+        light: issue → how far the photo is from it, as of `Light.ratios`.
     """
 
     crop: Crop
@@ -46,6 +49,7 @@ class FaceView:
     skin: NDArray[np.bool_]
     unseen: Mapping[str, Unseen]
     reasons: Mapping[str, Unseen]
+    light: Mapping[str, float] = field(default_factory=dict)
 
 
 def view_of_face(photo: Photo, faces: PhotoFaces) -> FaceView:
@@ -70,33 +74,44 @@ def view_of(crop: Crop, face_without_landmarks: Unseen | None = None) -> FaceVie
     """
     parts = None if crop.landmarks is None else face_parts(crop.landmarks)
     skin = skin_mask(crop, parts)
+    light = measure_light(np.asarray(Image.fromarray(crop.pixels).reduce(2)), skin, parts, shown_mask(crop))
     if parts is None:
-        return _without_parts(crop, skin, face_without_landmarks)
+        view = _without_parts(crop, skin, light, face_without_landmarks)
+    else:
+        view = FaceView(crop, parts, skin, _unseen_zones(crop, parts, skin, light), {}, light.ratios)
+        face = face_mask(parts) & shown_mask(crop)
+        if np.count_nonzero(skin) < SKIN_ON_FACE * np.count_nonzero(face):
+            return replace(view, reasons=dict.fromkeys((*CONCERNS, "tone"), "no_skin"))
+    return replace(view, reasons={**unjudged(light), **view.reasons})
+
+
+def _unseen_zones(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_], light: Light) -> dict[str, Unseen]:
     unseen: dict[str, Unseen] = {}
-    for name, (inside, bare) in zone_shares(crop, parts, skin).items():
+    for name, zone in zone_shares(crop, parts, skin, light).items():
         if parts.facing[name] < TURNED_AWAY:
             unseen[name] = "turned_away"
-        elif inside < INSIDE:
+        elif zone.inside < INSIDE:
             unseen[name] = "outside_photo"
-        elif bare < SKIN_IN_ZONE:
+        elif zone.blown > LOST_IN_ZONE:
+            unseen[name] = "too_bright"
+        elif zone.crushed > LOST_IN_ZONE:
+            unseen[name] = "too_dark"
+        elif zone.skin < SKIN_IN_ZONE:
             unseen[name] = "covered"
-    face = face_mask(parts) & shown_mask(crop)
-    reasons: dict[str, Unseen] = {}
-    if np.count_nonzero(skin) < SKIN_ON_FACE * np.count_nonzero(face):
-        reasons = dict.fromkeys((*CONCERNS, "tone"), "no_skin")
-    return FaceView(crop, parts, skin, unseen, reasons)
+    return unseen
 
 
-def _without_parts(crop: Crop, skin: NDArray[np.bool_], face: Unseen | None) -> FaceView:
+def _without_parts(crop: Crop, skin: NDArray[np.bool_], light: Light, face: Unseen | None) -> FaceView:
     """The view of a crop without landmarks: of a face seen from the side, of a close-up of skin, or of neither."""
     unseen = dict.fromkeys(ZONES, face or "no_face")
     if face is not None:
         enough = skin_share(skin, crop) >= SKIN_ON_FACE
         reasons = dict.fromkeys([*CONCERNS, "tone"][1 if enough else 0 :], face)
-        return FaceView(crop, None, skin, unseen, reasons | ({} if enough else {"acne": "no_skin"}))
+        return FaceView(crop, None, skin, unseen, reasons | ({} if enough else {"acne": "no_skin"}), light.ratios)
     if _is_close_up(crop, skin):
-        return FaceView(crop, None, skin, unseen, {"wrinkles": "no_face"})
-    return FaceView(crop, None, np.zeros_like(skin), unseen, dict.fromkeys((*CONCERNS, "tone"), "no_skin"))
+        return FaceView(crop, None, skin, unseen, {"wrinkles": "no_face"}, light.ratios)
+    nothing: dict[str, Unseen] = dict.fromkeys((*CONCERNS, "tone"), "no_skin")
+    return FaceView(crop, None, np.zeros_like(skin), unseen, nothing, light.ratios)
 
 
 def _is_close_up(crop: Crop, skin: NDArray[np.bool_]) -> bool:
@@ -135,8 +150,18 @@ def lesion_mask(view: FaceView) -> NDArray[np.bool_]:
     return np.asarray(near if view.parts is None else near & face_mask(view.parts), dtype=np.bool_)
 
 
-def zone_shares(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_]) -> dict[str, tuple[float, float]]:
-    """ZONES → share of the zone that lies in the photo, and share of that which is skin; features are left out."""
+@dataclass(frozen=True, slots=True)
+class ZoneShares:
+    """Shares of a zone, 0..1: of it in the photo (`inside`); of that, without features, skin, crushed and blown."""
+
+    inside: float
+    skin: float
+    crushed: float
+    blown: float
+
+
+def zone_shares(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_], light: Light) -> dict[str, ZoneShares]:
+    """ZONES → shares of what is seen of the zone."""
     shown = shown_mask(crop)
     features = raster(parts.features, SIZE, 0.5)
     shares = {}
@@ -146,8 +171,11 @@ def zone_shares(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_]) -> dict[s
         area = abs(float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))) / 8  # of the polygon, in mask pixels
         inside = zone & shown
         bare = inside & ~features
-        shares[name] = (
-            min(np.count_nonzero(inside) / max(area, 1.0), 1.0),
-            int((bare & skin).sum()) / max(int(bare.sum()), 1),
+        pixels = max(int(bare.sum()), 1)
+        shares[name] = ZoneShares(
+            inside=min(int(inside.sum()) / max(area, 1.0), 1.0),
+            skin=int((bare & skin).sum()) / pixels,
+            crushed=int((bare & light.crushed).sum()) / pixels,
+            blown=int((bare & light.blown).sum()) / pixels,
         )
     return shares

@@ -13,7 +13,6 @@ from typing import Any, Protocol, TypeVar
 import bentoml
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from bentos.skin import cgroup, overlay
 from bentos.skin.errors import ModelUnavailable, QualityTooLow, ShineError, TimedOut
@@ -27,8 +26,7 @@ from bentos.skin.photo.crop import CROP_SIZE, PADDING, Crop
 from bentos.skin.photo.decode import Photo, decode
 from bentos.skin.photo.face_parts import ZONES
 from bentos.skin.photo.face_reader import FaceReader, PhotoFaces
-from bentos.skin.photo.light import measure_light, unjudged
-from bentos.skin.photo.skin import SIZE, shown_mask
+from bentos.skin.photo.skin import SIZE
 from bentos.skin.photo.view import FaceView, view_of_face
 from bentos.skin.report import PreparedPhoto, RunnerResult, build, maps_of, quality_answer
 from bentos.skin.runtime.breaker import Breaker, log_changes
@@ -350,10 +348,9 @@ def prepare(photo: Photo, faces: PhotoFaces, *, assess: bool = True) -> Prepared
         assess: whether its quality is.
     """
     view = view_of_face(photo, faces)
-    half = np.asarray(Image.fromarray(faces.crop.pixels).reduce(CROP_SIZE // SIZE))
-    light = measure_light(half, view.skin, view.parts, shown_mask(faces.crop))
-    view = replace(view, reasons={**unjudged(light), **view.reasons})
-    return PreparedPhoto(photo, faces, view, quality.assess(photo, faces, view, light) if assess else None)
+    assessed = quality.assess(photo, faces, view)
+    view = replace(view, reasons={**assessed.unjudged, **view.reasons})
+    return PreparedPhoto(photo, faces, view, assessed if assess else None)
 
 
 @cache
