@@ -1,20 +1,17 @@
 """Nothing is said of what was not seen: the table of drawn and altered photos, in process."""
 
 import csv
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from bentos.skin.photo.crop import CROP_SIZE, points_to_photo
+from bentos.skin.photo.crop import points_to_photo
 from bentos.skin.photo.decode import Photo, decode
 from bentos.skin.photo.face_parts import ZONES
 from bentos.skin.photo.face_reader import PhotoFaces
-from bentos.skin.photo.light import measure_light, unjudged
-from bentos.skin.photo.quality import assess
-from bentos.skin.photo.skin import SIZE, shown_mask
-from bentos.skin.photo.view import FaceView, view_of_face
+from bentos.skin.photo.view import FaceView
+from bentos.skin.runtime.gateway import prepare
 from tests.altered import (
     CONCERNS,
     COVERS,
@@ -60,11 +57,9 @@ def look(row: Row, subject: Subject) -> Seen:
 def seen_of(picture: Altered, photo: Photo) -> Seen:
     """Look at a photo as the gateway does."""
     faces = reader().read(photo)
-    view = view_of_face(photo, faces)
-    half = np.asarray(Image.fromarray(faces.crop.pixels).reduce(CROP_SIZE // SIZE))
-    light = measure_light(half, view.skin, view.parts, shown_mask(faces.crop))
-    view = replace(view, reasons={**unjudged(light), **view.reasons})
-    return Seen(picture, faces, view, frozenset(assess(photo, faces, view, light).issues))
+    prepared = prepare(photo, faces)
+    assert prepared.quality is not None
+    return Seen(picture, faces, prepared.view, frozenset(prepared.quality.issues))
 
 
 def wrong_zones(row: Row, subject: Subject, seen: Seen) -> list[str]:
