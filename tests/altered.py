@@ -71,6 +71,7 @@ class Row:
         judged: concerns (and "tone") that must not be null.
         landmarks: whether there must be some; None for either.
         turned: `image.turned_degrees`.
+        recoloured: whether colours were altered, so that they must be null, or those of the photo as it was taken.
         quick: whether it is tried every time; the others resemble one that is.
     """
 
@@ -86,6 +87,7 @@ class Row:
     judged: frozenset[str] = frozenset()
     landmarks: bool | None = True
     turned: int = 0
+    recoloured: bool = False
     quick: bool = True
 
     def zones(
@@ -216,6 +218,7 @@ WHOLE = (
         Row(
             f"{name} cast",
             partial(cast, gains),
+            recoloured=True,
             seen=ALL,
             issues=frozenset({"tinted"}),
             never=STRANGE - {"tinted"},
@@ -223,9 +226,9 @@ WHOLE = (
             judged=frozenset({"wrinkles"}),
         )
         for name, gains in (
-            ("blue", (0.6, 0.95, 1.5)),
-            ("warm", (1.25, 1.0, 0.5)),
-            ("green", (0.75, 1.15, 0.75)),
+            ("blue", (0.4, 0.65, 1.0)),
+            ("warm", (1.0, 0.8, 0.4)),
+            ("green", (0.65, 1.0, 0.65)),
             ("red", (1.0, 0.5, 0.5)),
         )
     ),
@@ -233,17 +236,19 @@ WHOLE = (
         Row(
             f"slight {name} cast",
             partial(cast, gains),
+            recoloured=True,
             seen=ALL,
             never=STRANGE - {"tinted"},
             judged=frozenset({"wrinkles"}),
         )
         for name, gains in (("blue", (0.85, 1.0, 1.15)), ("warm", (1.15, 1.0, 0.85)))
     ),
-    Row("one stop darker", partial(exposed, -1), others=frozenset({"too_dark"}), never=STRANGE),
-    Row("one stop brighter", partial(exposed, 1), others=frozenset({"too_bright"}), never=STRANGE),
+    Row("one stop darker", partial(exposed, -1), recoloured=True, others=frozenset({"too_dark"}), never=STRANGE),
+    Row("one stop brighter", partial(exposed, 1), recoloured=True, others=frozenset({"too_bright"}), never=STRANGE),
     Row(
         "two stops darker",
         partial(exposed, -2),
+        recoloured=True,
         others=frozenset({"too_dark"}),
         issues=frozenset({"too_dark"}),
         never=frozenset({"too_bright", "cut_off", "several_faces"}),
@@ -252,6 +257,7 @@ WHOLE = (
     Row(
         "two stops brighter",
         partial(exposed, 2),
+        recoloured=True,
         others=frozenset({"too_bright"}),
         issues=frozenset({"too_bright"}),
         never=frozenset({"too_dark", "cut_off", "several_faces"}),
@@ -260,6 +266,7 @@ WHOLE = (
     Row(
         "four stops darker",
         partial(exposed, -4),
+        recoloured=True,
         issues=frozenset({"too_dark"}),
         reasons=_null(COLOURS, "too_dark", "no_face", "no_skin", "no_colour"),
         landmarks=None,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from bentos.skin.measure import measure
 from bentos.skin.photo.crop import points_to_photo
 from bentos.skin.photo.decode import Photo, decode
 from bentos.skin.photo.face_parts import ZONES
@@ -29,6 +30,8 @@ from tests.drawing import photo_of, reader
 from tests.paint import Altered, Subject
 
 MOST_FOREIGN = 0.05  # of what is taken for skin; outlines are as exact as the mask's pixels
+MOST_REDNESS = 8.0  # points that a cast or an exposure may change
+MOST_ITA = 20.0  # degrees; a class of tone is about as wide
 MOST_WRONG = 0.1  # of the faces that a thing is drawn on
 LABELS = LONDON / "labels.csv"
 WRINKLES = LONDON.parent / "wrinkles"
@@ -116,7 +119,34 @@ def wrong_issues(row: Row, subject: Subject, seen: Seen) -> list[str]:
     return wrong + [f"{issue} is told" for issue in sorted(never & seen.issues)]
 
 
-CHECKS = {"zones": wrong_zones, "skin": wrong_skin, "concerns": wrong_concerns, "issues": wrong_issues}
+def wrong_colours(row: Row, subject: Subject, seen: Seen) -> list[str]:
+    """Colours of the skin that are told and are not those of the photo as it was taken."""
+    if not row.recoloured:
+        return []
+    redness, ita = colours(seen.view)
+    true_redness, true_ita = colours(look(WHOLE[0], subject).view)
+    wrong = []
+    if redness is not None and true_redness is not None and abs(redness - true_redness) > MOST_REDNESS:
+        wrong.append(f"redness {true_redness:.0f} became {redness:.0f}")
+    if ita is not None and true_ita is not None and abs(ita - true_ita) > MOST_ITA:
+        wrong.append(f"ITA {true_ita:.0f} became {ita:.0f}")
+    return wrong
+
+
+def colours(view: FaceView) -> tuple[float | None, float | None]:
+    """Score of redness, and ITA; None where they are not told."""
+    redness = None if "redness" in view.reasons else measure(view).redness.score
+    tone = None if "tone" in view.reasons else measure(view).tone
+    return redness, None if tone is None else tone.ita_degrees
+
+
+CHECKS = {
+    "zones": wrong_zones,
+    "skin": wrong_skin,
+    "concerns": wrong_concerns,
+    "issues": wrong_issues,
+    "colours": wrong_colours,
+}
 
 
 @pytest.fixture(
