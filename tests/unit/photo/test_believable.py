@@ -158,8 +158,12 @@ def drawn(request: pytest.FixtureRequest) -> tuple[Row, Seen]:
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_a_picture_of_the_portrait_is_judged_by_what_is_seen(drawn: tuple[Row, Seen], check: str) -> None:
+def test_a_picture_of_the_portrait_is_judged_by_what_is_seen(
+    request: pytest.FixtureRequest, drawn: tuple[Row, Seen], check: str
+) -> None:
     row, seen = drawn
+    if row.untold:
+        request.applymarker(pytest.mark.xfail(reason=row.untold))
     wrong = CHECKS[check](row, astronaut(), seen)
     assert not wrong, "; ".join(wrong)
 
@@ -212,7 +216,11 @@ def test_the_far_side_of_a_profile_is_turned_away(name: str, side: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("row", [*WHOLE, *COVERS], ids=lambda row: row.name)
-def test_faces_of_all_tones_are_judged_by_what_is_seen(londoners: list[str], row: Row) -> None:
+def test_faces_of_all_tones_are_judged_by_what_is_seen(
+    request: pytest.FixtureRequest, londoners: list[str], row: Row
+) -> None:
+    if row.untold:
+        request.applymarker(pytest.mark.xfail(reason=row.untold))
     wrong = {}
     for number, file in zip(LONDONERS, londoners, strict=True):
         subject = londoner(file)
