@@ -182,7 +182,7 @@ def _null(concerns: tuple[str, ...], *codes: str) -> dict[str, frozenset[str]]:
 
 
 # Needs no face to draw on.
-NOTHING_THERE = (
+NOTHING_THERE: tuple[Row, ...] = (
     _nothing("black", partial(flat, (0, 0, 0))),
     _nothing("white", partial(flat, (255, 255, 255))),
     _nothing("one grey", partial(flat, (127, 127, 127))),
@@ -205,7 +205,7 @@ NOTHING_THERE = (
     ),
 )
 
-WHOLE = (
+WHOLE: tuple[Row, ...] = (
     Row("as it is", as_it_is, seen=ALL, never=STRANGE | {"covered"}, judged=frozenset({*CONCERNS, "tone"})),
     Row(
         "black and white",
@@ -355,7 +355,7 @@ WHOLE = (
     ),
 )
 
-COVERS = (
+COVERS: tuple[Row, ...] = (
     *(
         _cover(f"{name} mask", partial(mask, colour=CLOTH[name]), LOWER, None, quick=name != "brown")
         for name in ("blue", "white", "beige", "brown", "black")
