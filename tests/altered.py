@@ -383,11 +383,16 @@ COVERS: tuple[Row, ...] = (
 )
 
 SKIN_COLOURED = "what has the colour of the skin is told from it neither by its texture nor by its outline"
-DIM = "how bright the skin is tells nothing of how bright the light was"
+DIM = "up to two stops, a dimmer or brighter light is not always told from a darker or lighter skin"
+CAST = "the colour of a strong light is taken for that of the skin"
 UNTOLD = {
     "red discs on one colour of skin": "a face is detected in the discs at the edge",
     "drawing of a face": "flat colours of skin between eyes and a mouth are taken for skin",
     **dict.fromkeys(("beige mask", "brown mask", "beige scarf", "beige headscarf"), SKIN_COLOURED),
+    **dict.fromkeys(("warm cast", "red cast"), CAST),
+    "blue cast": "shade on skin in a strong blue light is taken for hair",
+    **dict.fromkeys(("one stop darker", "one stop brighter", "two stops darker", "two stops brighter"), DIM),
+    "blond beard": "fair hair on fair skin, a few pixels wide, is taken for skin",
     **dict.fromkeys(
         ("hand on the left cheek", "hand on the right cheek", "darker hand", "lighter hand"), SKIN_COLOURED
     ),
