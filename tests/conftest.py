@@ -36,6 +36,7 @@ GROUPS = {
     # One server is enough for them.
     **dict.fromkeys(
         (
+            "tests/service/test_believable.py",
             *("tests/service/test_bad_input.py", "tests/service/test_contract.py", "tests/service/test_golden.py"),
             *("tests/service/test_mutants.py", "tests/service/test_openapi.py", "tests/service/test_upgrades.py"),
             "tests/service/test_options.py",

@@ -39,7 +39,8 @@ def main() -> None:
     if options.only != "lines":
         acne = crops.acne_examples(options.data / "acne04/train", "acne-train")
         london = [pair for pair in crops.london_examples(options.data / "london") if pair[1].split == "fit"]
-        fitted["blemishes"] = tune_blemishes.fit(acne, london)
+        wrinkled = crops.wrinkle_examples(options.data / "wrinkles/train", "wrinkles-train")[::2]
+        fitted["blemishes"] = tune_blemishes.fit(acne, london, wrinkled)
         write(fitted)
     if options.only != "blemishes":
         fitted["lines"] = tune_lines.fit(crops.wrinkle_examples(options.data / "wrinkles/train", "wrinkles-train"))

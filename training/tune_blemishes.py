@@ -1,6 +1,6 @@
 """Fits the numbers of `bentos/skin/measure/blemishes.py`: pixels, boxes, candidates, count and severity."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,18 +37,21 @@ EPOCHS = 14  # the number of epochs is the regularisation
 SEED = 0  # of folds, samples and initial weights
 
 
-def fit(acne: list[Example], london: list[tuple[Example, LondonFace]]) -> dict[str, Any]:
+def fit(acne: list[Example], london: list[tuple[Example, LondonFace]], wrinkled: list[Example]) -> dict[str, Any]:
     """Fit the numbers and print cross-validated metrics on the way.
 
     Args:
         acne: the acne crops of the train split.
         london: the London faces of the fit split, mostly clear, with their labels. Those without lesions are examples
             of what is no lesion; all count for the count.
+        wrinkled: wrinkle crops of the train split. Their faces have hardly a lesion: examples of what is none, for
+            pixels and boxes alone.
 
     Returns:
         The content of "blemishes" in tuned.json.
     """
-    examples = acne + [example for example, label in london if not label.lesions]
+    background = [replace(example, wrinkles={}) for example in wrinkled if example.crop.landmarks is not None]
+    examples = acne + [example for example, label in london if not label.lesions] + background
     spotted = [example for example, label in london if label.lesions]
     fold = group_folds([example.group for example in examples], FOLDS, SEED)
     features, target, example_of = _sample_pixels(examples)
@@ -74,7 +77,7 @@ def fit(acne: list[Example], london: list[tuple[Example, LondonFace]]) -> dict[s
             centres.append(np.empty((0, 2), np.float32))
     candidates = _Candidates(examples, centres, np.concatenate(candidate_features))
     late = group_folds([example.group for example in examples], LATE_FOLDS, SEED + 1)
-    confidence, fitted = _fit_candidates(candidates, late)
+    confidence, fitted = _fit_candidates(candidates, late, len(examples) - len(background))
     rate = Network(fitted["candidates"]), Network(fitted["boxes"])
     for example in spotted:  # none of them was fitted on, so any of the networks will do
         mask, rows = _features(example)
@@ -83,6 +86,10 @@ def fit(acne: list[Example], london: list[tuple[Example, LondonFace]]) -> dict[s
         own_boxes, scores = blemishes.place(own_centres, rate[1](own_features)), sigmoid(rate[0](own_features)[:, 0])
         confidence.append(scores[nms(own_boxes, scores, blemishes.OVERLAP)])
 
+    # From here on without the background, of whose lesions nobody counted.
+    examples = examples[: len(examples) - len(background)]
+    logits = logits[: len(examples)] + logits[len(logits) - len(spotted) :]
+    confidence = confidence[: len(examples)] + confidence[len(confidence) - len(spotted) :]
     label_of = {example.group: label for example, label in london}
     everyone = examples + spotted
     with_skin = np.array([len(values) > 0 for values in logits])
@@ -132,9 +139,12 @@ class _Candidates:
 
 
 def _fit_candidates(
-    candidates: _Candidates, fold: NDArray[np.int64]
+    candidates: _Candidates, fold: NDArray[np.int64], labelled: int
 ) -> tuple[list[NDArray[np.float32]], dict[str, Any]]:
-    """Return each example's confidences, predicted out of fold, without overlapping boxes; and the fitted numbers."""
+    """Return each example's confidences, predicted out of fold, without overlapping boxes; and the fitted numbers.
+
+    Confidence and threshold are those of the first `labelled` examples; the others are background.
+    """
     features, own_fold = candidates.features, fold[candidates.example_of]
     shifts, near = _shifts(candidates)
     predicted = np.empty((len(features), 3), np.float32)
@@ -156,7 +166,7 @@ def _fit_candidates(
     boxes = [b[index] for b, index in zip(boxes, kept, strict=True)]
     logits = [score[index] for score, index in zip(logits, kept, strict=True)]
     matched = [match_boxes(b, e.lesions, MIN_IOU) for b, e in zip(boxes, candidates.examples, strict=True)]
-    all_logits, correct = np.concatenate(logits), np.concatenate(matched)
+    all_logits, correct = np.concatenate(logits[:labelled]), np.concatenate(matched[:labelled])
     platt = LogisticRegression(C=1e4).fit(all_logits[:, None], correct)
     slope, offset = float(platt.coef_[0, 0]), float(platt.intercept_[0])
     total = sum(len(example.lesions) for example in candidates.examples)

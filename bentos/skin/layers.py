@@ -54,6 +54,8 @@ def outlines(view: FaceView, width: int, height: int) -> dict[str, list[Point] |
 
 def clip(polygon: NDArray[np.float64], width: float, height: float) -> NDArray[np.float64]:
     """The part of a polygon, (n, 2), that lies in 0..width × 0..height (Sutherland and Hodgman, CACM 1974)."""
+    if (polygon >= 0).all() and (polygon <= (width, height)).all():
+        return polygon
     for axis, limit, sign in ((0, 0.0, 1.0), (1, 0.0, 1.0), (0, width, -1.0), (1, height, -1.0)):
         kept: list[NDArray[np.float64]] = []
         for start, end in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):

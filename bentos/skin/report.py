@@ -11,7 +11,6 @@ from typing import Any
 
 from bentos.skin.findings import (
     COLOUR_ZONES,
-    WRINKLE_PARTS,
     WRINKLE_ZONES,
     Graded,
     Lesion,
@@ -25,7 +24,7 @@ from bentos.skin.photo.crop import boxes_to_photo
 from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face_reader import PhotoFaces
 from bentos.skin.photo.quality import Quality as PhotoQuality
-from bentos.skin.photo.view import FaceView, lesion_mask
+from bentos.skin.photo.view import FaceView, on_skin, unseen_wrinkles
 from bentos.skin.schema import (
     NOTICE,
     WEIGHTS_NOTICE,
@@ -154,15 +153,12 @@ def maps_of(prepared: PreparedPhoto, result: RunnerResult, concerns: Concerns) -
 
 def shown_lesions(view: FaceView, lesions: Sequence[Lesion], min_confidence: float) -> list[Lesion]:
     """The lesions of at least a confidence, as it is reported, whose middle lies on the skin of the face."""
-    mask = lesion_mask(view)
-    last = len(mask) - 1
-    shown = []
-    for lesion in lesions:
-        x, y, width, height = lesion.box
-        column, row = (min(max(int(middle / 2), 0), last) for middle in (x + width / 2, y + height / 2))
-        if mask[row, column] and _share(lesion.confidence) >= min_confidence:
-            shown.append(lesion)
-    return shown
+    lie = on_skin(view, [lesion.box for lesion in lesions])
+    return [
+        lesion
+        for lesion, lies in zip(lesions, lie, strict=True)
+        if lies and _share(lesion.confidence) >= min_confidence
+    ]
 
 
 def _acne(prepared: PreparedPhoto, learned: LesionsAndWrinkles, min_confidence: float | None, source: Source) -> Acne:
@@ -189,14 +185,8 @@ def _acne(prepared: PreparedPhoto, learned: LesionsAndWrinkles, min_confidence: 
 
 
 def _wrinkles(view: FaceView, values: Mapping[str, float | None], source: Source) -> Wrinkles:
-    # Of two sides one that is seen is enough.
-    hidden = {
-        zone: view.unseen[WRINKLE_PARTS[zone][0]]
-        for zone in WRINKLE_ZONES
-        if all(part in view.unseen for part in WRINKLE_PARTS[zone])
-    }
     reason = view.reasons.get("wrinkles")
-    zones, unseen = _zones(WRINKLE_ZONES, values, hidden, reason)
+    zones, unseen = _zones(WRINKLE_ZONES, values, unseen_wrinkles(view), reason)
     score = wrinkle_score(zones.values())
     return Wrinkles(
         score=score,

@@ -69,7 +69,7 @@ class Settings(BaseModel):
     rate_per_minute: Annotated[int, Field(ge=0)] = 0  # photos a minute for each key, in each instance; 0: no limit
     cors_origins: tuple[str, ...] = ()  # comma separated, exact; none: browsers stay outside
     cors_private_network: bool = False  # true: those pages may call a service in the user's own network
-    quality: Literal["off", "normal", "strict"] = "normal"  # strict: a photo with quality issues is refused by 422
+    quality: Literal["off", "normal", "strict"] = "normal"  # strict: issues are refused by 422; off: none are told
     log_format: Literal["json", "text"] = "json"  # text for people at a terminal
     log_emf: bool = False  # true: photo requests' lines carry CloudWatch metrics (EMF), where no agent scrapes /metrics
 

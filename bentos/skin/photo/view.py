@@ -28,7 +28,7 @@ SKIN_ALONE = 0.5  # share of a photo without a face that must be skin: a close-u
 # Contrast of neighbouring pixels, in grey levels, of a close-up: a lower median is of flat colours, a higher mean of a
 # pattern.
 LEAST_CONTRAST, MOST_CONTRAST = 0.25, 12.0
-LESION_RIM = 5  # px of the mask: a lesion at the border of the skin may not have its colour
+LESION_RIM = 7  # px of the mask: a lesion at the border of the skin may not have its colour
 
 
 @dataclass(frozen=True, slots=True)

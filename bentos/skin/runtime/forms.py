@@ -3,12 +3,12 @@
 import base64
 import binascii
 import codecs
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-import pydantic_core
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
@@ -171,8 +171,11 @@ def parse_base64(body: bytes, content_type: str) -> Upload:
         shown = media_type(content_type)[:80] or "missing"
         raise ContentTypeUnsupported(f"The Content-Type is {shown}, where application/json is expected.")
     try:
-        value = pydantic_core.from_json(body.removeprefix(codecs.BOM_UTF8))  # as RFC 8259 (8.1) lets parsers do
-    except ValueError:
+        # A byte order mark is ignored, as RFC 8259 (8.1) lets parsers do.
+        value = json.loads(body.removeprefix(codecs.BOM_UTF8).decode(), object_pairs_hook=_without_repetition)
+        if b"\\u" in body:
+            json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+    except (ValueError, RecursionError):
         raise BadRequest("The body is not valid JSON.", BadBase64.hint) from None
     if not isinstance(value, dict):
         raise BadRequest("The JSON body is not an object.", BadBase64.hint)
@@ -184,6 +187,24 @@ def parse_base64(body: bytes, content_type: str) -> Upload:
     refuse_unknown(value, ("image", *ANALYZE))
     options = of_json({name: value[name] for name in ANALYZE if name in value})
     return Upload([decode_base64(image)], options)
+
+
+def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """The members of a JSON object.
+
+    Raises:
+        BadRequest: one is there more than once, of which parsers keep the first or the last.
+    """
+    members: dict[str, object] = {}
+    for name, value in pairs:
+        if name in members:
+            raise _repeated(name)
+        members[name] = value
+    return members
+
+
+def _repeated(name: str) -> BadRequest:
+    return BadRequest(f"The field {name[:40]!r} is sent more than once.", f"Send {name[:40]!r} once.")
 
 
 def decode_base64(text: str) -> bytes:
@@ -238,6 +259,6 @@ def _options(parts: list[Part], photos: str, known: Sequence[str]) -> Options:
         if part.name == photos:
             continue
         if part.name in given:
-            raise BadRequest(f"The field {part.name!r} is sent more than once.", f"Send {part.name!r} once.")
+            raise _repeated(part.name)
         given[part.name] = bytes(part.content)
     return of_form(given)

@@ -272,6 +272,27 @@ def test_an_option_that_has_no_effect_on_an_endpoint_is_unknown_to_it() -> None:
         parse_photo_form(form(("require", b"model")), TYPE, ())
 
 
+def test_a_field_that_stands_twice_in_json_is_refused_by_its_name() -> None:
+    image = json.dumps(TEXT)
+    for body in (
+        f'{{"image": {image}, "require": "model", "require": null}}',
+        f'{{"image": {image}, "require": null, "require": null}}',
+    ):
+        with pytest.raises(BadRequest, match="'require' is sent more than once"):
+            parse_base64(body.encode(), "application/json")
+    with pytest.raises(BadRequest, match="'image' is sent more than once"):
+        parse_base64(f'{{"image": {image}, "image": {image}}}'.encode(), "application/json")
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b'{"image":' * 100_000, b'{"image": "\\ud800"}', b'{"image": "\xff"}']
+)
+def test_json_that_parsers_stumble_over_is_refused(body: bytes) -> None:
+    with pytest.raises(ShineError) as refused:
+        parse_base64(body, "application/json")
+    assert refused.value.status == 400
+
+
 def test_a_field_that_is_sent_twice_is_refused_by_its_name() -> None:
     for text in (b"maps", b""):
         with pytest.raises(BadRequest, match="'include' is sent more than once"):
