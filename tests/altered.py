@@ -387,8 +387,7 @@ DIM = "up to two stops, a dimmer or brighter light is not always told from a dar
 CAST = "the colour of a strong light is taken for that of the skin"
 UNTOLD = {
     "red discs on one colour of skin": "a face is detected in the discs at the edge",
-    "drawing of a face": "flat colours of skin between eyes and a mouth are taken for skin",
-    **dict.fromkeys(("beige mask", "brown mask", "beige scarf", "beige headscarf"), SKIN_COLOURED),
+    "beige headscarf": SKIN_COLOURED,
     **dict.fromkeys(("warm cast", "red cast"), CAST),
     "blue cast": "shade on skin in a strong blue light is taken for hair",
     **dict.fromkeys(("one stop darker", "one stop brighter", "two stops darker", "two stops brighter"), DIM),

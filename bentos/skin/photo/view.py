@@ -27,7 +27,7 @@ SKIN_IN_ZONE = 0.34
 FEATURE_DARKER = -0.16
 AROUND = 0.15  # distances between the pupils around a feature
 FEATURE_PIXELS = 12  # px of the mask
-LOWER_ZONES = ("chin", "nasolabial_left", "nasolabial_right")
+BELOW_NOSE, BELOW_EYES = 0.75, 0.3  # distances between the pupils below them
 FLAT_SKIN = 0.5  # share of the skin without any contrast: 0.87 of a drawing, 0.08 at most of photos
 LOST_IN_ZONE = 0.5  # share of a zone that may be crushed or blown
 SKIN_ON_FACE = 0.15  # share of a face that must be skin, or nothing is judged on it
@@ -81,20 +81,24 @@ def view_of(crop: Crop, face_without_landmarks: Unseen | None = None) -> FaceVie
     """
     parts = None if crop.landmarks is None else face_parts(crop.landmarks)
     skin = skin_mask(crop, parts)
+    hidden = None if parts is None else _hidden_below(crop, parts)
+    if parts is not None and hidden is not None:
+        skin = skin & (_along(parts) < hidden)
+        skin.setflags(write=False)
     light = measure_light(np.asarray(Image.fromarray(crop.pixels).reduce(2)), skin, parts, shown_mask(crop))
     if parts is None:
         view = _without_parts(crop, skin, light, face_without_landmarks)
-    else:
-        view = FaceView(crop, parts, skin, _unseen_zones(crop, parts, skin, light), {}, light.ratios)
-        face = face_mask(parts) & shown_mask(crop)
-        if np.count_nonzero(skin) < SKIN_ON_FACE * np.count_nonzero(face) or _is_drawn(crop, skin):
-            return replace(view, reasons=dict.fromkeys((*CONCERNS, "tone"), "no_skin"))
-    return replace(view, reasons={**unjudged(light), **view.reasons})
+        return replace(view, reasons={**unjudged(light), **view.reasons})
+    unseen = _unseen_zones(crop, parts, skin, light)
+    face = face_mask(parts) & shown_mask(crop)
+    if np.count_nonzero(skin) < SKIN_ON_FACE * np.count_nonzero(face) or _is_drawn(crop, skin):
+        nothing: dict[str, Unseen] = dict.fromkeys((*CONCERNS, "tone"), "no_skin")
+        return FaceView(crop, parts, skin, {**dict.fromkeys(ZONES, "no_skin"), **unseen}, nothing, light.ratios)
+    return FaceView(crop, parts, skin, unseen, unjudged(light), light.ratios)
 
 
 def _unseen_zones(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_], light: Light) -> dict[str, Unseen]:
     unseen: dict[str, Unseen] = {}
-    hidden = _hidden_zones(crop, parts)
     for name, zone in zone_shares(crop, parts, skin, light).items():
         if parts.facing[name] < TURNED_AWAY:
             unseen[name] = "turned_away"
@@ -104,13 +108,19 @@ def _unseen_zones(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_], light: 
             unseen[name] = "too_bright"
         elif zone.crushed > LOST_IN_ZONE:
             unseen[name] = "too_dark" if light.ratios["too_dark"] < 1 else "covered"  # by sunglasses, for example
-        elif zone.skin < SKIN_IN_ZONE or name in hidden:
+        elif zone.skin < SKIN_IN_ZONE:
             unseen[name] = "covered"
     return unseen
 
 
-def _hidden_zones(crop: Crop, parts: FaceParts) -> tuple[str, ...]:
-    """The zones under a mask or scarf in the colour of skin: where no mouth, or no nostril either, is seen."""
+def _hidden_below(crop: Crop, parts: FaceParts) -> float | None:
+    """From where down a mask or scarf in the colour of skin covers the face; None where there is none.
+
+    It is told by the mouth, or mouth and nostrils, that are not seen.
+
+    Returns:
+        Distances between the pupils below them.
+    """
     grey = np.asarray(Image.fromarray(crop.pixels).convert("L").reduce(2), dtype=np.float32)
     shown = shown_mask(crop)
     _, _, _, _, (lips, rim), *nostrils = parts.features
@@ -125,10 +135,16 @@ def _hidden_zones(crop: Crop, parts: FaceParts) -> tuple[str, ...]:
         return bool(np.log((dark + 8) / (light + 8)) < FEATURE_DARKER)
 
     if stands_out([lips]):
-        return ()
-    if stands_out([outline for outline, _ in nostrils]):
-        return LOWER_ZONES
-    return (*LOWER_ZONES, "nose", "cheek_left", "cheek_right")
+        return None
+    return BELOW_NOSE if stands_out([outline for outline, _ in nostrils]) else BELOW_EYES
+
+
+def _along(parts: FaceParts) -> NDArray[np.float64]:
+    """How far down the face each pixel of the mask lies, in distances between the pupils below them."""
+    back = np.linalg.inv(parts.axes[:, :2])
+    centres = (np.arange(SIZE) + 0.5) * 2
+    x, y = centres - parts.axes[0, 2], centres - parts.axes[1, 2]
+    return np.asarray(back[1, 0] * x[None] + back[1, 1] * y[:, None])
 
 
 def _is_drawn(crop: Crop, skin: NDArray[np.bool_]) -> bool:

@@ -26,6 +26,7 @@ def face(
     rows = np.linspace(-1, 1, CROP_SIZE)[:, None, None]
     skin = np.array(SKIN) + np.array([6, -6, 0]) * np.cos(8 * rows) + np.array([0, 4, -12]) * rows
     pixels = np.where(inside[..., None], skin, np.array(background)) + noise
+    pixels[raster(parts_of(landmarks).features, CROP_SIZE)] *= 0.6
     return Crop(pixels.clip(0, 255).astype(np.uint8), np.eye(2, 3), (0, 0, CROP_SIZE, CROP_SIZE), landmarks)
 
 
@@ -67,8 +68,29 @@ def test_what_lies_outside_the_photo_is_not_seen() -> None:
 def test_a_wholly_covered_face_has_no_skin() -> None:
     crop = face()
     view = view_of(replace(crop, pixels=np.full_like(crop.pixels, BLUE)))
-    assert set(view.unseen.values()) == {"covered"}
+    assert set(view.unseen) == set(ZONES)
     assert view.reasons == dict.fromkeys((*CONCERNS, "tone"), "no_skin")
+
+
+def test_a_mask_in_the_colour_of_skin_is_told_by_the_mouth_that_is_not_seen() -> None:
+    crop = face()
+    assert crop.landmarks is not None
+    parts = parts_of(crop.landmarks)
+    pixels = crop.pixels.copy()
+    pixels[raster([(parts.features[4][0], 12.0)], CROP_SIZE)] = SKIN
+    view = view_of(replace(crop, pixels=pixels))
+    assert set(view.unseen) >= {"chin"}
+    assert not set(view.unseen) & {"forehead", "nose", "crows_feet_left"}
+
+
+def test_a_drawing_of_a_face_has_no_skin() -> None:
+    crop = face()
+    assert crop.landmarks is not None
+    drawn = np.full_like(crop.pixels, SKIN)
+    drawn[raster(parts_of(crop.landmarks).features, CROP_SIZE)] = (60, 40, 40)
+    view = view_of(replace(crop, pixels=drawn))
+    assert set(view.reasons) == {*CONCERNS, "tone"}
+    assert set(view.unseen) == set(ZONES)
 
 
 def noise(mean: tuple[int, int, int], sigma: float) -> NDArray[np.uint8]:
