@@ -392,7 +392,7 @@ UNTOLD = {
     **dict.fromkeys(("warm cast", "red cast"), CAST),
     "blue cast": "shade on skin in a strong blue light is taken for hair",
     **dict.fromkeys(("one stop darker", "one stop brighter", "two stops darker", "two stops brighter"), DIM),
-    "blond beard": "fair hair on fair skin, a few pixels wide, is taken for skin",
+    **dict.fromkeys(("brown beard", "blond beard", "grey beard"), "hairs about a pixel wide are taken for skin"),
     **dict.fromkeys(
         ("hand on the left cheek", "hand on the right cheek", "darker hand", "lighter hand"), SKIN_COLOURED
     ),

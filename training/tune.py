@@ -39,7 +39,7 @@ def main() -> None:
     if options.only != "lines":
         acne = crops.acne_examples(options.data / "acne04/train", "acne-train")
         london = [pair for pair in crops.london_examples(options.data / "london") if pair[1].split == "fit"]
-        wrinkled = crops.wrinkle_examples(options.data / "wrinkles/train", "wrinkles-train")[::2]
+        wrinkled = crops.wrinkle_examples(options.data / "wrinkles/train", "wrinkles-train")[::3]
         fitted["blemishes"] = tune_blemishes.fit(acne, london, wrinkled)
         write(fitted)
     if options.only != "blemishes":

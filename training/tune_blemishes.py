@@ -28,7 +28,7 @@ LATE_FOLDS = 4  # of the models of candidates and faces
 MIDDLE = 0.2  # of the box's side; a pixel nearer to the centre is a positive
 NEAR = 0.55  # of the box's side; a pixel between MIDDLE and NEAR is neither positive nor negative
 PER_LESION, PER_FACE, RED_PER_FACE = 5, 150, 150  # pixels sampled: positives, negatives, negatives among the reddest
-CLEAR_WEIGHT = 5  # so many times as many of a face without lesions: there are few, and ACNE04 has none
+CLEAR_WEIGHT = 5  # so many times as many of a clear face: there are few, and ACNE04 has none
 RED_BAND = 4  # column of pixel_features: the band of a* from 1.2 to 2 px
 HIDDEN = (32, 16)  # units of the perceptron; a few thousand numbers in tuned.json
 MIN_IOU = 0.3  # least intersection over union of a correct box
@@ -54,7 +54,8 @@ def fit(acne: list[Example], london: list[tuple[Example, LondonFace]], wrinkled:
     examples = acne + [example for example, label in london if not label.lesions] + background
     spotted = [example for example, label in london if label.lesions]
     fold = group_folds([example.group for example in examples], FOLDS, SEED)
-    features, target, example_of = _sample_pixels(examples)
+    clear = {example.group for example, label in london if not label.lesions}
+    features, target, example_of = _sample_pixels(examples, clear)
     print(f"{len(features):,} pixels, {target.sum():,} of them in lesions; {features.shape[1]} features")
     perceptrons = [_perceptron(HIDDEN).fit(features[t], target[t]) for t in _train_masks(fold[example_of])]
     for number in range(FOLDS):
@@ -205,7 +206,7 @@ def _shifts(candidates: _Candidates) -> tuple[NDArray[np.float64], NDArray[np.bo
 
 
 def _sample_pixels(
-    examples: list[Example],
+    examples: list[Example], clear: set[str]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
     """Sample the pixels to train on: features (n, f), target (n,), 1 in the middle of a lesion, example index (n,)."""
     rng = np.random.default_rng(SEED)
@@ -217,7 +218,7 @@ def _sample_pixels(
         distance = _lesion_distance(mask, example.lesions)
         positive = np.flatnonzero(distance < MIDDLE)
         negative = np.flatnonzero(distance > NEAR)
-        weight = 1 if len(example.lesions) else CLEAR_WEIGHT
+        weight = CLEAR_WEIGHT if example.group in clear else 1
         positive = rng.permutation(positive)[: PER_LESION * len(example.lesions)]
         red = negative[np.argsort(-rows[negative, RED_BAND])][: len(negative) // 12]
         indices = np.concatenate(

@@ -55,6 +55,7 @@ CHROMA_FLOOR = 16.0  # added to the luma that chroma is divided by, so that nois
 # Colours are natural logarithms of ratios of linear light: warmth, R/B, and magenta, RB/G². Skin is the warmer the
 # darker it is; lesions and flushes are magenta, so the calmer half of the face is measured.
 MAX_WARMTH = 1.95  # orange light: London faces have 0.4 to 1.1, lamplight at home up to 1.9
+MIN_WARMTH = 0.15  # the light of the sky: London faces have 0.47 and more
 MIN_MAGENTA = -0.4  # green light: London faces have 0.05 and more
 # Blue light raises magenta and lowers warmth. London faces have 0.05 at most, but a flushed one 0.15.
 MAX_BLUE, WARMTH_SHARE = 0.22, 0.4  # magenta less so much of the warmth
@@ -260,6 +261,7 @@ def _whiteness(pixels: Pixels, surface: Mask, whites: list[Mask], *, has_face: b
     blue = skin.magenta - WARMTH_SHARE * skin.warmth
     ratios = [
         MAX_WARMTH / max(skin.warmth, 1e-6),
+        skin.warmth / MIN_WARMTH,
         MIN_MAGENTA / min(skin.magenta, -1e-6),
         (MAX_BLUE if has_face else MAX_BLUE_ANYWHERE) / max(blue, 1e-6),
     ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from bentos.skin.filters import box_mean, local_max
 from bentos.skin.findings import WRINKLE_PARTS, Unseen
@@ -22,6 +22,13 @@ INSIDE = 0.6  # share of a zone that must lie in the photo
 # Share of what lies in the photo that must be skin: of London's chins, beards leave .28 and less, stubble .66 and more;
 # of foreheads, fringes leave .23 and less, single strands .4 and more.
 SKIN_IN_ZONE = 0.34
+# Of 233 faces in photos the darkest of the mouth is darker than the skin around it by 0.19 and more (natural logarithm
+# of luma); of masks and scarves over it, by 0.14 and less.
+FEATURE_DARKER = -0.16
+AROUND = 0.15  # distances between the pupils around a feature
+FEATURE_PIXELS = 12  # px of the mask
+LOWER_ZONES = ("chin", "nasolabial_left", "nasolabial_right")
+FLAT_SKIN = 0.5  # share of the skin without any contrast: 0.87 of a drawing, 0.08 at most of photos
 LOST_IN_ZONE = 0.5  # share of a zone that may be crushed or blown
 SKIN_ON_FACE = 0.15  # share of a face that must be skin, or nothing is judged on it
 SKIN_ALONE = 0.5  # share of a photo without a face that must be skin: a close-up
@@ -80,13 +87,14 @@ def view_of(crop: Crop, face_without_landmarks: Unseen | None = None) -> FaceVie
     else:
         view = FaceView(crop, parts, skin, _unseen_zones(crop, parts, skin, light), {}, light.ratios)
         face = face_mask(parts) & shown_mask(crop)
-        if np.count_nonzero(skin) < SKIN_ON_FACE * np.count_nonzero(face):
+        if np.count_nonzero(skin) < SKIN_ON_FACE * np.count_nonzero(face) or _is_drawn(crop, skin):
             return replace(view, reasons=dict.fromkeys((*CONCERNS, "tone"), "no_skin"))
     return replace(view, reasons={**unjudged(light), **view.reasons})
 
 
 def _unseen_zones(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_], light: Light) -> dict[str, Unseen]:
     unseen: dict[str, Unseen] = {}
+    hidden = _hidden_zones(crop, parts)
     for name, zone in zone_shares(crop, parts, skin, light).items():
         if parts.facing[name] < TURNED_AWAY:
             unseen[name] = "turned_away"
@@ -95,10 +103,42 @@ def _unseen_zones(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_], light: 
         elif zone.blown > LOST_IN_ZONE:
             unseen[name] = "too_bright"
         elif zone.crushed > LOST_IN_ZONE:
-            unseen[name] = "too_dark"
-        elif zone.skin < SKIN_IN_ZONE:
+            unseen[name] = "too_dark" if light.ratios["too_dark"] < 1 else "covered"  # by sunglasses, for example
+        elif zone.skin < SKIN_IN_ZONE or name in hidden:
             unseen[name] = "covered"
     return unseen
+
+
+def _hidden_zones(crop: Crop, parts: FaceParts) -> tuple[str, ...]:
+    """The zones under a mask or scarf in the colour of skin: where no mouth, or no nostril either, is seen."""
+    grey = np.asarray(Image.fromarray(crop.pixels).convert("L").reduce(2), dtype=np.float32)
+    shown = shown_mask(crop)
+    _, _, _, _, (lips, rim), *nostrils = parts.features
+
+    def stands_out(outlines: list[NDArray[np.float64]]) -> bool:
+        """Whether the darkest of a feature is much darker than what is around it."""
+        inside = raster([(outline, rim) for outline in outlines], SIZE, 0.5) & shown
+        around = raster([(outline, AROUND * parts.unit) for outline in outlines], SIZE, 0.5) & shown & ~inside
+        if np.count_nonzero(inside) < FEATURE_PIXELS or np.count_nonzero(around) < FEATURE_PIXELS:
+            return True
+        dark, light = np.percentile(grey[inside], 5), np.median(grey[around])
+        return bool(np.log((dark + 8) / (light + 8)) < FEATURE_DARKER)
+
+    if stands_out([lips]):
+        return ()
+    if stands_out([outline for outline, _ in nostrils]):
+        return LOWER_ZONES
+    return (*LOWER_ZONES, "nose", "cheek_left", "cheek_right")
+
+
+def _is_drawn(crop: Crop, skin: NDArray[np.bool_]) -> bool:
+    """Whether the skin is of flat colours, as in a drawing: photos have noise, JPEG's too."""
+    grey = Image.fromarray(crop.pixels).convert("L")
+    highest, lowest = (
+        np.asarray(grey.filter(kind(5)))[1::2, 1::2] for kind in (ImageFilter.MaxFilter, ImageFilter.MinFilter)
+    )
+    flat = (highest.astype(np.int16) - lowest)[skin] <= 1
+    return bool(flat.size) and float(flat.mean()) > FLAT_SKIN
 
 
 def _without_parts(crop: Crop, skin: NDArray[np.bool_], light: Light, face: Unseen | None) -> FaceView:

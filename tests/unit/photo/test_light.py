@@ -154,6 +154,27 @@ def test_coloured_light_is_seen(gains: tuple[float, float, float]) -> None:
     assert unjudged(light_of(tinted)) == dict.fromkeys(COLOUR_CONCERNS, "no_colour")
 
 
+def closed_eyes() -> Crop:
+    """The portrait with skin instead of eyes."""
+    crop = portrait_crop()
+    assert crop.landmarks is not None
+    pixels = crop.pixels.copy()
+    pixels[raster([(outline, 6.0) for outline, _ in parts_of(crop.landmarks).features[:2]], CROP_SIZE)] = SKIN
+    return changed(pixels)
+
+
+@pytest.mark.parametrize(
+    "gains", [(1, 1, 2), (0.7, 1, 1.6), (0.7, 1, 0.7), (1, 0.7, 0.15)], ids=["blue", "sky", "green", "orange"]
+)
+def test_coloured_light_is_seen_on_skin_alone(gains: tuple[float, float, float]) -> None:
+    assert issues(closed_eyes()) == []
+    assert issues(changed(gained(closed_eyes().pixels, *gains))) == ["tinted"]
+    close_up = np.asarray(Image.fromarray(texture(SKIN)).reduce(2))
+    everything = np.ones(close_up.shape[:2], dtype=np.bool_)
+    assert measure_light(close_up, everything, None, everything).ratios["tinted"] >= 1
+    assert measure_light(gained(close_up, *gains), everything, None, everything).ratios["tinted"] < 1
+
+
 def test_a_flushed_face_and_the_light_of_a_living_room_are_not_tinted() -> None:
     crop = portrait_crop()
     assert crop.landmarks is not None
