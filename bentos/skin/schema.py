@@ -420,7 +420,7 @@ EXAMPLE_ANALYSIS: dict[str, Any] = {
     "model": None,
     "image": {"width": 1080, "height": 1350, "format": "JPEG", "turned_degrees": 0},
     "quality": {"score": 0.47, "issues": ["cut_off"]},
-    "advice": ["Move back a little, so that the whole face from hair to chin is in the photo."],
+    "advice": ["Move back or lower the camera, so that the whole face fits into the photo."],
     "face": {"box": [301.0, 402.5, 480.0, 480.0], "confidence": 0.97, "pose": {"yaw": -12, "pitch": 3, "roll": 1}},
     "tone": {"ita_degrees": 31.2, "group": "intermediate", "calibrated": False},
     "concerns": {

@@ -242,6 +242,13 @@ def test_quality_takes_one_photo(client: httpx.Client, portrait: bytes) -> None:
     is_error(client.get("/quality"), 405, "method_not_allowed")
 
 
+def test_what_is_not_judged_is_counted_by_its_reason(client: httpx.Client) -> None:
+    analysed(client, WALL)
+    lines = client.get("/metrics").text.splitlines()
+    for name in CONCERNS:
+        assert any(f'shine_concern_unjudged_total{{concern="{name}",reason="no_' in line for line in lines), name
+
+
 # --- pictures -------------------------------------------------------------------------------------------------------
 
 

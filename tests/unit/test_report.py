@@ -19,12 +19,12 @@ from bentos.skin.findings import (
 from bentos.skin.options import CONCERNS, Include, Options
 from bentos.skin.photo.decode import decode
 from bentos.skin.photo.face_parts import ZONES
-from bentos.skin.photo.quality import Quality
+from bentos.skin.photo.quality import ADVICE, Quality
 from bentos.skin.photo.view import FaceView
 from bentos.skin.report import PreparedPhoto, RunnerResult, build, quality_answer
-from bentos.skin.schema import Timing
+from bentos.skin.schema import EXAMPLE_ANALYSIS, QualityIssue, Timing
 from tests import drawing
-from tests.service.expect import is_analysis, is_quality_answer
+from tests.service.expect import ISSUES, is_analysis, is_quality_answer
 
 COLOURS = ("redness", "pigmentation", "shine", "texture")
 GRADED = Graded(40.0, dict.fromkeys(COLOUR_ZONES, 0.5), np.full((128, 128), 100, np.uint8))
@@ -225,6 +225,14 @@ def test_a_quality_that_is_not_assessed_is_null() -> None:
     answer = analysed(prepared(quality=None))
     assert (answer["quality"], answer["advice"]) == ({"score": None, "issues": []}, [])
     assert is_quality_answer(quality_answer(prepared(quality=None), "id").model_dump(mode="json"))["advice"] == []
+
+
+def test_the_example_of_an_answer_gives_the_advice_of_its_issue() -> None:
+    assert EXAMPLE_ANALYSIS["advice"] == [ADVICE[issue] for issue in EXAMPLE_ANALYSIS["quality"]["issues"]]
+
+
+def test_every_issue_of_the_schema_has_advice_in_the_same_order() -> None:
+    assert tuple(ADVICE) == get_args(QualityIssue) == ISSUES
 
 
 def test_each_issue_has_its_advice() -> None:

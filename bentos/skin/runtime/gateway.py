@@ -122,8 +122,9 @@ class PhotoAnalyzer:
 
     async def overlay(self, data: bytes, options: Options) -> bytes:
         """The photo as PNG with its findings drawn in; raises as `analyze`."""
+        plain = replace(options, include=frozenset())  # the picture has no place for what is added to an Analysis
         async with self._deadline():
-            return await self._in_thread(_drawn, *await self._analyze(data, options), options)
+            return await self._in_thread(_drawn, *await self._analyze(data, plain), options)
 
     async def batch(self, photos: Sequence[bytes], options: Options) -> BatchAnswer:
         """Findings on several photos; the failure of one is its own result."""

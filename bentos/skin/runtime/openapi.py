@@ -191,6 +191,11 @@ def complete(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _form(name: str, schema: dict[str, Any], options: Sequence[str]) -> dict[str, Any]:
     properties = {name: schema, **{option: FORM_OPTIONS[option] for option in options}}
+    if "layers" in options:
+        properties["include"] = {
+            **properties["include"],
+            "description": "as for /analyze; it does not change a picture",
+        }
     content = {"type": "object", "required": [name], "properties": properties, "additionalProperties": False}
     return {"required": True, "content": {"multipart/form-data": {"schema": content}}}
 

@@ -72,9 +72,9 @@ def values_of(line: dict[str, Any]) -> dict[str, float]:
     return values
 
 
-def line(status: int, degraded: bool | None) -> dict[str, Any]:
+def line(status: int, degraded: bool | None, endpoint: str = "/analyze") -> dict[str, Any]:
     """The line of a request as the log has it."""
-    context = RequestContext("id", "0" * 32, "/analyze", photos=1, degraded=degraded)
+    context = RequestContext("id", "0" * 32, endpoint, photos=1, degraded=degraded)
     record = logging.makeLogRecord({"fields": emf.embedded(context, "full", status, 0.25)})
     text = JsonLines().format(record)
     assert "\n" not in text
@@ -97,6 +97,11 @@ ZERO = {"Photos": 1, "ServerErrors": 0, "ClientErrors": 0, "Overloaded": 0}
 )
 def test_a_line_has_the_metrics_of_its_request(status: int, degraded: bool | None, values: dict[str, float]) -> None:
     assert values_of(line(status, degraded)) == values
+
+
+def test_the_quick_answers_about_quality_do_not_lower_the_latency() -> None:
+    assert values_of(line(200, None, "/quality")) == ZERO
+    assert values_of(line(504, None, "/quality")) == {**ZERO, "ServerErrors": 1}
 
 
 def test_the_paths_with_metrics_are_those_that_take_photos() -> None:
