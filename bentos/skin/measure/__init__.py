@@ -30,7 +30,7 @@ def measure(view: FaceView) -> Measured:
         pigmentation=graded("pigmentation", pigmentation),
         shine=graded("shine", shine),
         texture=graded("texture", texture),
-        tone=None if "tone" in view.reasons else tone(surface.lab, surface.skin),
+        tone=None if "tone" in view.reasons else tone(surface.lab, surface.skin, view.exposure),
     )
 
 

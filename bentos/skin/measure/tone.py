@@ -13,12 +13,16 @@ COLOURLESS = 3.0  # b* below which the photo is black and white or lit in blue, 
 CLIPPED = 97.0  # L* from which the sensor is saturated
 
 
-def tone(lab: Map, skin: Mask) -> Tone | None:
+def tone(lab: Map, skin: Mask, exposure: float = 1.0) -> Tone | None:
     """Typology angle and group of the skin, by the uncalibrated colours of the photo.
+
+    A photo that is too dim or too bright, by the whites of the eyes, is corrected: XYZ are multiplied, so that L* + 16,
+    a* and b* are by the cube root (CIE 15, above the knee).
 
     Args:
         lab: float32 (height, width, 3), CIELAB.
         skin: bool (height, width).
+        exposure: what linear light is multiplied by.
 
     Returns:
         None where the photo shows too little skin, or no colour.
@@ -32,7 +36,8 @@ def tone(lab: Map, skin: Mask) -> Tone | None:
     yellow = float(np.median(lit[:, 2]))
     if yellow < COLOURLESS:
         return None
-    angle = float(ita_degrees(np.median(lit[:, 0]), yellow))
+    root = exposure ** (1 / 3)
+    angle = float(ita_degrees((np.median(lit[:, 0]) + 16) * root - 16, yellow * root))
     return Tone(angle, group_of(angle))
 
 

@@ -32,6 +32,8 @@ BLOWN = 250  # 8-bit value of any channel from which colour is lost
 MIN_WHITE = 80  # 8-bit luma of the whites of the eyes
 MIN_HIGHLIGHT = 106  # 8-bit luma of the brightest hundredth of the face
 MIN_HIGHLIGHT_ANYWHERE = 40  # without landmarks, of the twentieth: very dark skin alone may have 50
+# Whites of open eyes of London faces, 8-bit luma: median 132, from 101 to 170; one stop darker 96, one brighter 182.
+USUAL_WHITE, DIM_WHITES, GLARING_WHITES = 132, (98, 112), (168, 180)
 WHITE_PERCENTILE, HIGHLIGHT_PERCENTILE, HIGHLIGHT_PERCENTILE_ANYWHERE = 85.0, 99.0, 95.0
 
 # One stop up, redness of London faces stays within 8 points for 97 % of those below it; no photo of ACNE04 has it.
@@ -87,11 +89,13 @@ class Light:
             below 1 it has it.
         crushed: bool (256, 256), pixels whose colour is lost in the dark.
         blown: bool (256, 256), pixels whose colour is lost in the light.
+        exposure: what linear light must be multiplied by to be that of a well exposed photo; 1 where that is not known.
     """
 
     ratios: Mapping[str, float]
     crushed: Mask
     blown: Mask
+    exposure: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +135,31 @@ def measure_light(pixels: Pixels, skin: Mask, parts: FaceParts | None, shown: Ma
     if parts is None and np.count_nonzero(skin) < MIN_SKIN_SHARE * np.count_nonzero(shown):
         surface = np.zeros_like(skin)  # pixels that look like skin by chance have no light
     whites = [eye.white & clear for eye in eyes]
+    tinted, eyes_are_open = _whiteness(pixels, surface & clear, whites, has_face=parts is not None)
     ratios = {
         "too_dark": _brightness(luma, whole, eyes, has_face=parts is not None),
         "too_bright": MAX_BLOWN_SHARE / max(_share(blown, face), 1e-6),
         "uneven_light": 2.0 if parts is None else MAX_FALL / max(_fall(pixels, skin, face, parts), 1e-6),
-        "tinted": 2.0 if no_colour < 1 else _whiteness(pixels, surface & clear, whites, has_face=parts is not None),
+        "tinted": 2.0 if no_colour < 1 else tinted,
         "no_colour": no_colour,
     }
     for mask in (crushed, blown):
         mask.setflags(write=False)
-    return Light({issue: float(np.clip(ratio, 0.0, 2.0)) for issue, ratio in ratios.items()}, crushed, blown)
+    exposure = _exposure(luma, eyes) if eyes_are_open else 1.0
+    clipped = {issue: float(np.clip(ratio, 0.0, 2.0)) for issue, ratio in ratios.items()}
+    return Light(clipped, crushed, blown, exposure)
+
+
+def _exposure(luma: NDArray[np.uint8], eyes: list[_Eye]) -> float:
+    """What linear light must be multiplied by, so that the whites of open eyes are as bright as in good light.
+
+    1 where they nearly are: whites differ between people by half a stop.
+    """
+    code = max(_percentile(luma[eye.whole], WHITE_PERCENTILE) for eye in eyes)
+    factor = float(LINEAR[USUAL_WHITE] / LINEAR[int(code)]) if code > 0 else 1.0
+    (dark, dim), (bright, glaring) = DIM_WHITES, GLARING_WHITES
+    weight = np.interp(code, (dark, dim, bright, glaring), (1.0, 0.0, 0.0, 1.0))
+    return float(factor ** float(weight))
 
 
 def unjudged(light: Light) -> dict[str, Unseen]:
@@ -251,11 +270,11 @@ def _colourfulness(ycc: Image.Image, whole: Mask, *, has_face: bool) -> float:
     return float(spread) / MIN_COLOUR
 
 
-def _whiteness(pixels: Pixels, surface: Mask, whites: list[Mask], *, has_face: bool) -> float:
-    """How far the light is from being coloured: 1 at the threshold of the nearest colour."""
+def _whiteness(pixels: Pixels, surface: Mask, whites: list[Mask], *, has_face: bool) -> tuple[float, bool]:
+    """How far the light is from being coloured, 1 at the threshold of the nearest colour; and whether eyes are open."""
     thinned = pixels[::THINNED, ::THINNED][surface[::THINNED, ::THINNED]]
     if len(thinned) < ENOUGH // THINNED**2:
-        return 2.0
+        return 2.0, False
     lit = _lit(LINEAR[thinned])
     skin = _colour(_calm(lit))
     blue = skin.magenta - WARMTH_SHARE * skin.warmth
@@ -266,13 +285,14 @@ def _whiteness(pixels: Pixels, surface: Mask, whites: list[Mask], *, has_face: b
         (MAX_BLUE if has_face else MAX_BLUE_ANYWHERE) / max(blue, 1e-6),
     ]
     white = _white(pixels, whites, DIM_WHITE * float(np.median(lit @ LUMA)))
-    if white and white.warmth < OPEN_WARMTH and skin.warmth - white.warmth > OPEN_CONTRAST:
+    is_open = bool(white and white.warmth < OPEN_WARMTH and skin.warmth - white.warmth > OPEN_CONTRAST)
+    if white and is_open:
         reddest = min(RED_SKIN / max(skin.magenta, 1e-6), BLUE_SKIN / max(blue, 1e-6))
         ratios.append(max(RED_WHITE / max(white.magenta, 1e-6), reddest))
         ratios.append(max(YELLOW_WHITE / min(white.magenta, -1e-6), skin.magenta / YELLOW_SKIN))
     if white:
         ratios.append(max(BLUE_WHITE / min(white.warmth, -1e-6), skin.warmth / COOL_SKIN))
-    return min(ratios)
+    return min(ratios), is_open
 
 
 def _lit(light: NDArray[np.float32]) -> NDArray[np.float32]:

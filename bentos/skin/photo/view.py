@@ -49,6 +49,7 @@ class FaceView:
         unseen: the zones of ZONES that cannot be judged → why; without landmarks all.
         reasons: the concerns, and "tone", that cannot be judged at all → why.
         light: issue → how far the photo is from it, as of `Light.ratios`.
+        exposure: as of `Light`.
     """
 
     crop: Crop
@@ -57,6 +58,7 @@ class FaceView:
     unseen: Mapping[str, Unseen]
     reasons: Mapping[str, Unseen]
     light: Mapping[str, float] = field(default_factory=dict)
+    exposure: float = 1.0
 
 
 def view_of_face(photo: Photo, faces: PhotoFaces) -> FaceView:
@@ -94,7 +96,7 @@ def view_of(crop: Crop, face_without_landmarks: Unseen | None = None) -> FaceVie
     if np.count_nonzero(skin) < SKIN_ON_FACE * np.count_nonzero(face) or _is_drawn(crop, skin):
         nothing: dict[str, Unseen] = dict.fromkeys((*CONCERNS, "tone"), "no_skin")
         return FaceView(crop, parts, skin, {**dict.fromkeys(ZONES, "no_skin"), **unseen}, nothing, light.ratios)
-    return FaceView(crop, parts, skin, unseen, unjudged(light), light.ratios)
+    return FaceView(crop, parts, skin, unseen, unjudged(light), light.ratios, light.exposure)
 
 
 def _unseen_zones(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_], light: Light) -> dict[str, Unseen]:
