@@ -163,7 +163,7 @@ def _without_parts(crop: Crop, skin: NDArray[np.bool_], light: Light, face: Unse
     """The view of a crop without landmarks: of a face seen from the side, of a close-up of skin, or of neither."""
     unseen = dict.fromkeys(ZONES, face or "no_face")
     if face is not None:
-        enough = skin_share(skin, crop) >= SKIN_ON_FACE
+        enough = skin_share(skin, crop) >= SKIN_ON_FACE or light.ratios["no_colour"] < 1
         reasons = dict.fromkeys([*CONCERNS, "tone"][1 if enough else 0 :], face)
         return FaceView(crop, None, skin, unseen, reasons | ({} if enough else {"acne": "no_skin"}), light.ratios)
     if _is_close_up(crop, skin):
