@@ -51,7 +51,8 @@ from bentos.skin.schema import (
 )
 
 ACNE_COUNT_SCALE = 29.0  # lesions at which the acne score reaches 63; 12 lesions score 34, 50 score 82
-NOT_MEASURED: Unseen = "covered"  # a zone that is seen, but of which too few pixels are skin
+NOT_MEASURED: Unseen = "covered"  # a zone that is seen, but of which too few pixels are skin ...
+NOT_MEASURED_OF_TEXTURE: Unseen = "too_dark"  # ... or bright enough to have a texture
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,8 @@ def _measurement(view: FaceView, name: str, graded: Graded) -> Measurement:
     if reason is None and graded.score is None and view.parts is None:
         reason = "no_skin"
     values = graded.zones if graded.score is not None else dict.fromkeys(COLOUR_ZONES)
-    zones, unseen = _zones(COLOUR_ZONES, values, hidden, reason)
+    not_measured = NOT_MEASURED_OF_TEXTURE if name == "texture" else NOT_MEASURED
+    zones, unseen = _zones(COLOUR_ZONES, values, hidden, reason, not_measured)
     if reason is None and view.parts is not None and len(unseen) == len(COLOUR_ZONES):
         reason = _commonest(unseen)
     return Measurement(
@@ -216,7 +218,11 @@ def _measurement(view: FaceView, name: str, graded: Graded) -> Measurement:
 
 
 def _zones(
-    names: Sequence[str], values: Mapping[str, float | None], hidden: Mapping[str, Unseen], reason: Unseen | None
+    names: Sequence[str],
+    values: Mapping[str, float | None],
+    hidden: Mapping[str, Unseen],
+    reason: Unseen | None,
+    not_measured: Unseen = NOT_MEASURED,
 ) -> tuple[dict[str, float | None], dict[Any, Unseen]]:
     """The value of each zone, and of each without one why.
 
@@ -225,6 +231,7 @@ def _zones(
         values: that were measured.
         hidden: the zones that are not seen → why.
         reason: why none of them is judged; None where they are.
+        not_measured: why a zone that is seen could not be measured.
     """
     zones: dict[str, float | None] = {}
     unseen: dict[Any, Unseen] = {}
@@ -232,7 +239,7 @@ def _zones(
         value = None if reason is not None or name in hidden else values[name]
         zones[name] = None if value is None else _share(value)
         if value is None:
-            unseen[name] = hidden.get(name) or reason or NOT_MEASURED
+            unseen[name] = hidden.get(name) or reason or not_measured
     return zones, unseen
 
 

@@ -45,6 +45,9 @@ LIGHT_BEYOND = 0.6  # distance in log luma
 # Hair, beards and brows may have the colour of skin, but are darker or paler, and uneven from pixel to pixel.
 DARK_HAIR = -0.35  # log luma from the seeds' median
 DARK_FRINGE = -0.2  # the same, of fringes
+DARK_HAIR_IN_GREY, COLOURLESS = -0.9, 0.03  # the same in black-and-white photos, and chroma of their skin
+UNEVEN_WHITE_BEARD, UNEVEN_BEARD = 1.7, 0.03  # times the unevenness of the seeds; contrast, as below
+BEARD, PALE_HAIR = 0.25, 0.6  # distances between the pupils around the chin; share of the skin's chroma
 WHITE_HAIR = 0.7  # the same, of white beards on dark skin; half the unevenness tells them from highlights
 FAR_HAIR = 2.0  # Mahalanobis distance, in chroma, from the seeds
 UNEVEN_HAIR = 0.045  # mean contrast of neighbours at half the crop's size, in log luma; wrinkles are broader
@@ -163,13 +166,22 @@ def _on_face(
     nearest = np.hypot(*np.moveaxis(colour[..., 1:] - model.chroma, -1, 0)) < NEAR_BEYOND
     within = raster([(parts.outline, 0.0)], WORKING_SIZE, 1 / STEP)
     skin &= within | (nearest & (np.abs(light) < LIGHT_BEYOND))
-    other = (light < DARK_HAIR) | (distance > FAR_HAIR)
+    colourless = float(np.hypot(*model.chroma)) < COLOURLESS
+    other = (light < (DARK_HAIR_IN_GREY if colourless else DARK_HAIR)) | (distance > FAR_HAIR)
     hair = skin & ((other & (uneven > UNEVEN_HAIR)) | ((light > WHITE_HAIR) & (uneven > UNEVEN_HAIR / 2)))
     # Of a fringe less is enough: it comes down over the forehead from the border, wrinkles and lesions do not.
     limit = np.clip(UNEVEN_TO_SKIN * float(np.median(uneven[seeds])), *UNEVEN_FRINGE)
     forehead = raster([(parts.zones["forehead"], FRINGE * parts.unit)], WORKING_SIZE, 1 / STEP)
-    suspect = skin & forehead & (light < DARK_FRINGE) & (uneven > limit)
+    dark = DARK_HAIR_IN_GREY if colourless else DARK_FRINGE
+    suspect = skin & forehead & (light < dark) & (uneven > limit)
     border = suspect & (box_mean(skin.astype(np.float32), 5) < 0.999)
+    # Beards may be less uneven, but are darker or paler than the skin.
+    below = raster([(parts.zones["chin"], BEARD * parts.unit)], WORKING_SIZE, 1 / STEP)
+    pale = np.hypot(colour[..., 1], colour[..., 2]) < PALE_HAIR * np.hypot(*model.chroma)
+    usual = float(np.median(uneven[seeds]))
+    white = pale & (uneven > max(UNEVEN_HAIR / 2, UNEVEN_WHITE_BEARD * usual))
+    brown = (light < DARK_FRINGE) & (uneven > max(UNEVEN_BEARD, UNEVEN_TO_SKIN * usual))
+    hair |= skin & below & (white | (brown & ~np.array(colourless)))
     skin &= ~(_widened(hair, 1) | _grown(border, suspect))
     return _grown(skin & (distance < SURE) & ((light > DARK_FRINGE) | ~forehead), skin)
 

@@ -29,6 +29,8 @@ AROUND = 0.15  # distances between the pupils around a feature
 FEATURE_PIXELS = 12  # px of the mask
 BELOW_NOSE, BELOW_EYES = 0.75, 0.3  # distances between the pupils below them
 FLAT_SKIN = 0.5  # share of the skin without any contrast: 0.87 of a drawing, 0.08 at most of photos
+SHADE = 0.4  # luma of a zone over that of the skin: the shaded side of a face in uneven light
+HAIRY = ("forehead", "chin")
 LOST_IN_ZONE = 0.5  # share of a zone that may be crushed or blown
 SKIN_ON_FACE = 0.15  # share of a face that must be skin, or nothing is judged on it
 SKIN_ALONE = 0.5  # share of a photo without a face that must be skin: a close-up
@@ -111,7 +113,8 @@ def _unseen_zones(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_], light: 
         elif zone.crushed > LOST_IN_ZONE:
             unseen[name] = "too_dark" if light.ratios["too_dark"] < 1 else "covered"  # by sunglasses, for example
         elif zone.skin < SKIN_IN_ZONE:
-            unseen[name] = "covered"
+            in_shade = light.ratios["uneven_light"] < 1 and zone.light < SHADE and name not in HAIRY
+            unseen[name] = "too_dark" if in_shade else "covered"
     return unseen
 
 
@@ -183,11 +186,13 @@ def _is_close_up(crop: Crop, skin: NDArray[np.bool_]) -> bool:
 
 def unseen_wrinkles(view: FaceView) -> dict[str, Unseen]:
     """The wrinkle zones that cannot be judged → why: those of which neither side is seen."""
-    return {
-        zone: view.unseen[parts[0]]
-        for zone, parts in WRINKLE_PARTS.items()
-        if all(part in view.unseen for part in parts)
-    }
+    unseen = {}
+    for zone, parts in WRINKLE_PARTS.items():
+        codes = [view.unseen[part] for part in parts if part in view.unseen]
+        if len(codes) == len(parts):
+            # Of a turned head the side that faces the camera tells.
+            unseen[zone] = next((code for code in codes if code != "turned_away"), codes[0])
+    return unseen
 
 
 def on_skin(view: FaceView, boxes: ArrayLike) -> NDArray[np.bool_]:
@@ -210,18 +215,24 @@ def lesion_mask(view: FaceView) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True)
 class ZoneShares:
-    """Shares of a zone, 0..1: of it in the photo (`inside`); of that, without features, skin, crushed and blown."""
+    """Shares of a zone, 0..1: of it in the photo (`inside`); of that, without features, skin, crushed and blown.
+
+    `light`: its mean luma over that of all skin.
+    """
 
     inside: float
     skin: float
     crushed: float
     blown: float
+    light: float
 
 
 def zone_shares(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_], light: Light) -> dict[str, ZoneShares]:
     """ZONES → shares of what is seen of the zone."""
     shown = shown_mask(crop)
     features = raster(parts.features, SIZE, 0.5)
+    luma = np.asarray(Image.fromarray(crop.pixels).convert("L").reduce(2), dtype=np.float32)
+    usual = float(luma[skin].mean()) if skin.any() else 255.0
     shares = {}
     for name, outline in parts.zones.items():
         zone = raster([(outline, 0.0)], SIZE, 0.5)
@@ -235,5 +246,6 @@ def zone_shares(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_], light: Li
             skin=int((bare & skin).sum()) / pixels,
             crushed=int((bare & light.crushed).sum()) / pixels,
             blown=int((bare & light.blown).sum()) / pixels,
+            light=float(luma[bare].sum()) / pixels / max(usual, 1.0),
         )
     return shares

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from bentos.skin.findings import COLOUR_ZONES, SEVERITIES, WRINKLE_ZONES, Measured
+from bentos.skin.findings import COLOUR_ZONES, SEVERITIES, WRINKLE_ZONES, Measured, Unseen
 from bentos.skin.measure import measure
 from bentos.skin.measure.surface import Curve, surroundings
 from bentos.skin.measure.tone import GROUPS
@@ -130,10 +130,11 @@ def test_a_score_is_of_the_zones_that_are_seen() -> None:
 
 
 def test_what_has_a_reason_is_not_measured() -> None:
-    reasons = dict.fromkeys(("redness", "pigmentation", "shine", "tone"), "no_colour")
+    reasons: dict[str, Unseen] = dict.fromkeys(("redness", "pigmentation", "shine", "tone"), "no_colour")
     measured = measure(replace(view_of(PORTRAIT), reasons=reasons))
 
-    assert measured.redness.score is measured.pigmentation.score is measured.shine.score is measured.tone is None
+    assert (measured.redness.score, measured.pigmentation.score, measured.shine.score) == (None, None, None)
+    assert measured.tone is None
     assert set(measured.shine.zones.values()) == {None}
     assert measured.texture.score is not None
 

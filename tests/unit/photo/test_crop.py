@@ -75,10 +75,13 @@ def test_any_face_is_cut_whole_and_points_come_back(
     side = max(size * min(width, height), 4.0)
     face = _face(at[0] * (width - side), at[1] * (height - side), side)
     photo = Photo(np.zeros((max(height // 16, 1), max(width // 16, 1), 3), dtype=np.uint8), width, height, "JPEG")
-    crop = cut(photo, face)
+    landmarks = np.column_stack([face.keypoints, np.full(6, side)]).astype(np.float32)
+    crop = cut(photo, face, landmarks)
     assert crop.pixels.shape == (CROP_SIZE, CROP_SIZE, 3)
-    assert crop.keypoints is not None
-    np.testing.assert_allclose(points_to_photo(crop, crop.keypoints), face.keypoints, atol=1e-3 * side + 1e-3)
+    assert crop.landmarks is not None
+    back = points_to_photo(crop, crop.landmarks[:, :2])
+    np.testing.assert_allclose(back, face.keypoints, atol=1e-3 * side + 1e-3)
+    np.testing.assert_allclose(crop.landmarks[:, 2] * crop.to_photo[0, 0], side, rtol=1e-4)  # depth in the same unit
     points = np.array([(0.0, 0.0), (17.25, 400.5), (512.0, 512.0)])
     np.testing.assert_allclose(points_to_crop(crop.to_photo, points_to_photo(crop.to_photo, points)), points, atol=1e-6)
     x, y, w, h = face.box
@@ -92,7 +95,7 @@ def test_any_face_is_cut_whole_and_points_come_back(
 def test_without_a_face_the_whole_photo_is_shown_in_the_middle(width: int, height: int) -> None:
     crop = cut(Photo(np.full((3, 5, 3), 9, dtype=np.uint8), width, height, "PNG"), None)
     x0, y0, x1, y1 = crop.valid
-    assert crop.keypoints is None
+    assert crop.landmarks is None
     assert x1 > x0
     assert y1 > y0
     assert abs(x0 - (CROP_SIZE - x1)) <= 1

@@ -70,8 +70,9 @@ def test_a_photo_that_is_stored_turned_is_turned_back(reader: FaceReader, uprigh
     # ... and the crop shows the face upright.
     difference = np.abs(faces.crop.pixels.astype(int) - upright.crop.pixels)
     assert difference.mean() < 6
-    assert faces.crop.keypoints is not None
-    np.testing.assert_allclose(points_to_photo(faces.crop, faces.crop.keypoints), faces.faces[0].keypoints, atol=0.1)
+    assert faces.crop.landmarks is not None
+    back_in_photo = points_to_photo(faces.crop, faces.crop.landmarks[:, :2])
+    np.testing.assert_allclose(back_in_photo, faces.landmarks.points[:, :2], atol=0.1)
 
 
 @pytest.mark.parametrize("turned", OTHERS)
@@ -111,7 +112,7 @@ def test_without_a_face_there_are_no_landmarks_and_nothing_is_turned(reader: Fac
     for pixels in (np.zeros((300, 200, 3), np.uint8), np.full((64, 64, 3), 127, np.uint8)):
         faces = reader.read(Photo(pixels, pixels.shape[1], pixels.shape[0], "PNG"))
         assert (faces.faces, faces.landmarks, faces.turned_degrees) == ([], None, 0)
-        assert faces.crop.keypoints is None
+        assert faces.crop.landmarks is None
 
 
 def test_a_mesh_that_cannot_be_loaded_leaves_faces_without_landmarks(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bentos.skin.findings import Unseen
 from bentos.skin.photo.crop import CROP_SIZE, Crop
 from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face_parts import ZONES, raster
@@ -135,7 +136,7 @@ def test_what_is_no_skin_has_no_finding(pixels: NDArray[np.uint8]) -> None:
 
 
 @pytest.mark.parametrize("reason", ["turned_away", "outside_photo"])
-def test_a_face_without_landmarks_is_judged_by_its_acne_alone(reason: str) -> None:
+def test_a_face_without_landmarks_is_judged_by_its_acne_alone(reason: Unseen) -> None:
     view = view_of(replace(portrait_crop(), landmarks=None), reason)
     assert view.unseen == dict.fromkeys(ZONES, reason)
     assert view.reasons == dict.fromkeys((*CONCERNS[1:], "tone"), reason)

@@ -221,7 +221,7 @@ def test_the_fitted_numbers_are_plain_json_and_near_the_labels() -> None:
     assert severities.tolist() == [example.severity for example in acne]
     assert ((wrinkle_chances(wrinkle_outputs, calibration) > 0.5) == true).all()
     assert 0.5 <= numbers["count"]["clear_below"] <= 3
-    assert 0.3 < numbers["lesions"]["min_confidence"] < 0.6  # F1 is best where half of the boxes are right
+    assert 0.15 < numbers["lesions"]["min_confidence"] < 0.6  # F1 is best somewhat below one half
     # A peak of score s was made correct with probability s.
     knots = numbers["lesions"]["confidence"]
     np.testing.assert_allclose(knots["right"], knots["score"], atol=0.12)
