@@ -277,6 +277,7 @@ def test_dark_skin_is_no_dark_photo() -> None:
 
 
 @needs_london
+@pytest.mark.long
 def test_casts_and_exposures_are_told_or_leave_redness_as_it_is() -> None:
     """In nine of ten London faces that no threshold was chosen on: within 8 points, or not judged."""
     told: dict[str, list[bool]] = {name: [] for name in LIGHTS}
@@ -295,6 +296,7 @@ def test_casts_and_exposures_are_told_or_leave_redness_as_it_is() -> None:
 
 
 @pytest.mark.skipif(not LONDON.is_dir() or not (DATA / "wrinkles").is_dir(), reason="needs shared/data")
+@pytest.mark.long
 def test_photos_as_they_are_are_hardly_ever_called_tinted_or_badly_exposed() -> None:
     paths = [
         *sorted((DATA / "acne04/valid").glob("*.jpg"))[::6],

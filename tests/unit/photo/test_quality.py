@@ -394,6 +394,7 @@ def test_real_faces_are_told_when_they_are_compressed_and_only_then() -> None:
 
 
 @pytest.mark.skipif(not ACNE04.is_dir(), reason="needs shared/data/acne04")
+@pytest.mark.long
 def test_sharp_portraits_are_told_from_blurred_ones() -> None:
     sharp, soft, compressed = [], [], []
     for path in sorted(ACNE04.glob("*.jpg"))[::14]:
