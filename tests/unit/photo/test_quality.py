@@ -21,6 +21,8 @@ from bentos.skin.photo.face_reader import PhotoFaces
 from bentos.skin.photo.landmarks import Landmarks, Pose
 from bentos.skin.photo.quality import Quality
 from bentos.skin.photo.view import FaceView, view_of_face
+from bentos.skin.runtime.gateway import prepare
+from tests import drawing
 from tests.drawing import photo_of, portrait_faces, reader
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -412,3 +414,19 @@ def test_sharp_portraits_are_told_from_blurred_ones() -> None:
     assert np.mean(sharp) <= 0.05
     assert np.mean(soft) >= 0.95
     assert not any(compressed)
+
+
+def test_a_blurred_face_is_not_called_clear_and_a_small_one_has_no_wrinkles() -> None:
+    pixels, face, _ = drawing.portrait(1024)
+    reasons = []
+    for share in (0.0, 0.005, 0.02):
+        soft = Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(share * face.box[2]))
+        photo = photo_of(np.asarray(soft))
+        reasons.append(prepare(photo, reader().read(photo)).view.reasons)
+    assert "acne" not in reasons[0]
+    assert "acne" not in reasons[1]
+    assert reasons[2]["acne"] == reasons[2]["wrinkles"] == reasons[2]["texture"] == "too_blurred"
+    small = photo_of(np.asarray(Image.fromarray(pixels).resize((220, 220), Image.Resampling.LANCZOS)))
+    reasons = [prepare(small, reader().read(small)).view.reasons]
+    assert reasons[0]["wrinkles"] == reasons[0]["texture"] == "too_small"
+    assert "acne" not in reasons[0]
