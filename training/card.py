@@ -73,7 +73,11 @@ LIMITS = """\
   lesions are many they join neighbouring ones.
 - Closed or screwed-up eyes, beards and glasses cause wrong wrinkle predictions beside them.
 - ACNE04 has no clear face, and the London faces that are were labelled by eye: a count of 0 has no confidence.
-- A close-up of skin without a face is analysed as a whole; its zones have no position.
+- A close-up of skin without a face is analysed as a whole; its zones have no position. So are a neck, a hand, or hair
+  that has the colour of skin.
+- A hand in the tone of the face is taken for its skin. A headscarf in the colour of skin that leaves the mouth free is
+  taken for forehead and temples.
+- Dark skin one stop brighter or darker may be told from lighter or darker skin by the whites of the eyes alone.
 - The skin tone group is the uncalibrated colour of the photo: dim or coloured light changes the group.
 - Few photos lack wrinkles in a zone, so the intervals of its AUC are wide.
 """

@@ -34,8 +34,8 @@ BOTH_COVERED = frozenset({"crows_feet_left", "crows_feet_right"})
 MAX_BLOCKINESS = 7.0
 
 # What of a face can be judged at all. Of valid faces shrunk to 64 px the wrinkles' AUC is .89 (.93 unshrunk), to 48 px
-# .85, to 32 px .80; counts keep a Spearman of .93 at 48 and 32. Blurred by .01 of the face's side AUC is .88, Spearman .89;
-# by .02, which measures as .0167, .67 and .54: lesions vanish, and the face is called clear.
+# .85, to 32 px .80; counts keep a Spearman of .93 at 48 and 32. Blurred by .01 of the face's side AUC is .88, Spearman
+# .89; by .02, which measures as .0167, .67 and .54: lesions vanish, and the face is called clear.
 LEAST_SIDE = {"wrinkles": 48.0, "texture": 64.0, "acne": 32.0}  # px of the photo
 MOST_BLUR = 0.0135  # of the face's side, where it is an issue too: a small face has little detail without being blurred
 
