@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from bentos.skin.boxes import overlaps
 
 
+KEPT = 0.8  # share of spotted faces that must not be called clear
+
+
 def match_boxes(predicted: ArrayLike, labelled: ArrayLike, min_iou: float) -> NDArray[np.bool_]:
     """Decide for each predicted box of one photo whether it is correct.
 
@@ -77,8 +80,8 @@ def clear_threshold(faces: Sequence[tuple[float, int, int]]) -> float:
 
     Returns:
         The hundredth, up to 3, at which most counts lie within their bounds, the share of spotted faces (a least of 1
-        or more) that keep a count, and that of clear ones (most of 1 or less) that get none, counted as much. Of equal
-        ones the middle.
+        or more) that keep a count, and that of clear ones (most of 1 or less) that get none, counted as much; of those
+        at which KEPT of the spotted faces keep one. Of equal ones the middle.
     """
     estimates, least, most = (np.array(column, dtype=np.float64) for column in zip(*faces, strict=True))
     spotted, clear = least >= 1, (least == 0) & (most <= 1)
@@ -89,7 +92,8 @@ def clear_threshold(faces: Sequence[tuple[float, int, int]]) -> float:
         within = ((count >= least) & (count <= most)).mean()
         kept = (count[spotted] > 0).mean() if spotted.any() else 0.0
         none = (count[clear] == 0).mean() if clear.any() else 0.0
-        return round(float(within + kept + none), 9)
+        enough = kept >= KEPT or not spotted.any()
+        return round(float(within + kept + none), 9) if enough else 0.0
 
     merits = np.array([merit(limit) for limit in limits])
     return round(float(np.median(limits[merits == merits.max()])), 2)
