@@ -51,6 +51,7 @@ BEARD, PALE_HAIR = 0.25, 0.6  # distances between the pupils around the chin; sh
 WHITE_HAIR = 0.7  # the same, of white beards on dark skin; half the unevenness tells them from highlights
 FAR_HAIR = 2.0  # Mahalanobis distance, in chroma, from the seeds
 UNEVEN_HAIR = 0.045  # mean contrast of neighbours at half the crop's size, in log luma; wrinkles are broader
+UNEVEN_TO_ROUGH_SKIN = 1.6  # times that of the seeds: old skin in a sharpened photo is as uneven as hair in others
 UNEVEN_TO_SKIN = 2.5  # of a fringe: times that of the seeds, since hair in a magnified face is smoother
 UNEVEN_FRINGE = (0.006, 0.0225)
 FRINGE = 0.25  # distances between the pupils around the forehead where a fringe is looked for
@@ -154,7 +155,9 @@ def _on_face(
         seeds = raster([(parts.zones["forehead"], 0.0)], WORKING_SIZE, 1 / STEP) & allowed & plausible
     if np.count_nonzero(seeds) < SEEDS_NEEDED:  # another light, or no colour
         seeds = zones & (colour[..., 1] > TINTED_RED_MIN) & (colour[..., 2] < TINTED_BLUE_MAX)
-    smooth = seeds & (uneven < UNEVEN_HAIR)
+    usual = float(np.median(uneven[seeds])) if seeds.any() else 0.0
+    rough = max(UNEVEN_HAIR, UNEVEN_TO_ROUGH_SKIN * usual)
+    smooth = seeds & (uneven < rough)
     if np.count_nonzero(smooth) >= SEEDS_NEEDED:
         seeds = smooth
     if np.count_nonzero(seeds) < SEEDS_NEEDED:
@@ -168,9 +171,9 @@ def _on_face(
     skin &= within | (nearest & (np.abs(light) < LIGHT_BEYOND))
     colourless = float(np.hypot(*model.chroma)) < COLOURLESS
     other = (light < (DARK_HAIR_IN_GREY if colourless else DARK_HAIR)) | (distance > FAR_HAIR)
-    hair = skin & ((other & (uneven > UNEVEN_HAIR)) | ((light > WHITE_HAIR) & (uneven > UNEVEN_HAIR / 2)))
+    hair = skin & ((other & (uneven > rough)) | ((light > WHITE_HAIR) & (uneven > rough / 2)))
     # Of a fringe less is enough: it comes down over the forehead from the border, wrinkles and lesions do not.
-    limit = np.clip(UNEVEN_TO_SKIN * float(np.median(uneven[seeds])), *UNEVEN_FRINGE)
+    limit = np.clip(UNEVEN_TO_SKIN * usual, *UNEVEN_FRINGE)
     forehead = raster([(parts.zones["forehead"], FRINGE * parts.unit)], WORKING_SIZE, 1 / STEP)
     dark = DARK_HAIR_IN_GREY if colourless else DARK_FRINGE
     suspect = skin & forehead & (light < dark) & (uneven > limit)
@@ -178,7 +181,6 @@ def _on_face(
     # Beards may be less uneven, but are darker or paler than the skin.
     below = raster([(parts.zones["chin"], BEARD * parts.unit)], WORKING_SIZE, 1 / STEP)
     pale = np.hypot(colour[..., 1], colour[..., 2]) < PALE_HAIR * np.hypot(*model.chroma)
-    usual = float(np.median(uneven[seeds]))
     white = pale & (uneven > max(UNEVEN_HAIR / 2, UNEVEN_WHITE_BEARD * usual))
     brown = (light < DARK_FRINGE) & (uneven > max(UNEVEN_BEARD, UNEVEN_TO_SKIN * usual))
     hair |= skin & below & (white | (brown & ~np.array(colourless)))
