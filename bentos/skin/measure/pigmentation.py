@@ -28,7 +28,7 @@ START, FULL = 1.5, 9.0  # density above that of the surroundings: a patch counts
 BROWNER = (0.7, 1.4)
 GLOSS = 6.0  # density below that of the surroundings from which a pixel is a highlight
 SHADE = 0.05  # weight of a dark patch that is not brown; black and white photos have no other
-CURVE = Curve(0.0019, 0.046)  # 5th and 99th percentile of 493 faces of ACNE04 and wrinkles train; the 95th is still shade
+CURVE = Curve(0.0019, 0.046)  # 5th and 99th percentile of 493 faces of ACNE04 and wrinkles train; the 95th is shade
 
 
 def pigmentation(surface: Surface) -> Graded:
