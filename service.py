@@ -24,11 +24,11 @@ from bentos.skin.runtime.gateway import PhotoAnalyzer, blank_view
 from bentos.skin.runtime.logs import configure_logging
 from bentos.skin.runtime.middleware import CorsMiddleware, RequestContextMiddleware
 from bentos.skin.runtime.routes import MAX_LATENCY_MS, routes
+from bentos.skin.runtime.runner_messages import view_from
 from bentos.skin.runtime.telemetry import LoadTelemetry, Telemetry
 from bentos.skin.runtime.tracing import tracing
 from bentos.skin.runtime.uploads import UploadMiddleware
 from bentos.skin.runtime.watchdog import STUCK_BATCHES, WatchdogMiddleware
-from bentos.skin.runtime.wire import view_from
 from bentos.skin.schema import Analysis, QualityAnswer
 from bentos.skin.threads import limit_pools, thread_count
 
@@ -66,7 +66,7 @@ class SkinModel:
 
     @bentoml.api(**BATCHED)
     async def predict(self, crops: np.ndarray) -> list[Any]:
-        """uint8 (batch, 512, 512, 3) → acne and wrinkles of each crop, a ModelAnswer; see `wire`."""
+        """uint8 (batch, 512, 512, 3) → acne and wrinkles of each crop, a ModelAnswer; see `runner_messages`."""
         return await asyncio.get_running_loop().run_in_executor(self.thread, self.lifecycle.predict, crops)
 
     @bentoml.api
@@ -85,7 +85,7 @@ class HeuristicFallback:
 
     @bentoml.api(**{**BATCHED, "max_batch_size": max(2, thread_count(settings))})
     async def measure(self, views: list[Any]) -> list[Any]:
-        """The fields of a FaceView, batched → what is measured on each, a Measured; see `wire`."""
+        """The fields of a FaceView, batched → what is measured on each, a Measured; see `runner_messages`."""
         loop = asyncio.get_running_loop()
         calls = [loop.run_in_executor(self.threads, measure, view_from(fields)) for fields in views]
         return await asyncio.gather(*calls)

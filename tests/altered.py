@@ -73,7 +73,7 @@ class Row:
         turned: `image.turned_degrees`.
         recoloured: whether colours were altered, so that they must be null, or those of the photo as it was taken.
         quick: whether it is tried every time; the others resemble one that is.
-        untold: what the code cannot tell of it, so that its tests may fail.
+        known_failure: what the code cannot tell of it, so that its tests may fail.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Row:
     turned: int = 0
     recoloured: bool = False
     quick: bool = True
-    untold: str = ""
+    known_failure: str = ""
 
     def zones(
         self, subject: Subject, picture: Altered, landmarks: NDArray[np.float32] | None
@@ -385,7 +385,7 @@ COVERS: tuple[Row, ...] = (
 SKIN_COLOURED = "what has the colour of the skin is told from it neither by its texture nor by its outline"
 DIM = "up to two stops, a dimmer or brighter light is not always told from a darker or lighter skin"
 CAST = "the colour of a strong light is taken for that of the skin"
-UNTOLD = {
+KNOWN_FAILURES = {
     "red discs on one colour of skin": "a face is detected in the discs at the edge",
     "beige headscarf": SKIN_COLOURED,
     **dict.fromkeys(("warm cast", "red cast"), CAST),
@@ -398,9 +398,13 @@ UNTOLD = {
 }
 
 
-def _told(rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    return tuple(replace(row, untold=UNTOLD.get(row.name, "")) for row in rows)
+def _with_known_failures(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    return tuple(replace(row, known_failure=KNOWN_FAILURES.get(row.name, "")) for row in rows)
 
 
-NOTHING_THERE, WHOLE, COVERS = _told(NOTHING_THERE), _told(WHOLE), _told(COVERS)
+NOTHING_THERE, WHOLE, COVERS = (
+    _with_known_failures(NOTHING_THERE),
+    _with_known_failures(WHOLE),
+    _with_known_failures(COVERS),
+)
 TABLE = (*NOTHING_THERE, *WHOLE, *COVERS)

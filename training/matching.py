@@ -7,7 +7,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from bentos.skin.boxes import overlaps
 
-
 KEPT = 0.8  # share of spotted faces that must not be called clear
 
 

@@ -114,8 +114,8 @@ def test_what_was_not_seen_is_null_with_its_reason(drawn: tuple[Row, Altered, by
                 wrong.append(f"{name} of {zone} is {concern['zones'][zone]}, {code}")
             if any(part in must_not for part in parts) and code is not None:
                 wrong.append(f"{name} of {zone} is null: {code}")
-    if wrong and row.untold:
-        pytest.xfail(row.untold)
+    if wrong and row.known_failure:
+        pytest.xfail(row.known_failure)
     assert not wrong, "; ".join(wrong)
     assert analysis["image"]["turned_degrees"] == row.turned
 

@@ -33,8 +33,8 @@ from bentos.skin.runtime.breaker import Breaker, log_changes
 from bentos.skin.runtime.context import RequestContext, current
 from bentos.skin.runtime.error_responses import error_body
 from bentos.skin.runtime.runner_client import RunnerClient, RunnerFailed, known_reason
+from bentos.skin.runtime.runner_messages import Fields, answer_from, measured_from
 from bentos.skin.runtime.telemetry import Telemetry
-from bentos.skin.runtime.wire import Fields, answer_from, measured_from
 from bentos.skin.schema import Analysis, BatchAnswer, ErrorAnswer, ModelState, QualityAnswer, Reason, Timing
 from bentos.skin.settings import Settings
 from bentos.skin.threads import thread_count

@@ -164,8 +164,8 @@ def drawn(request: pytest.FixtureRequest) -> tuple[Row, Seen]:
 def test_a_picture_of_the_portrait_is_judged_by_what_is_seen(drawn: tuple[Row, Seen], check: str) -> None:
     row, seen = drawn
     wrong = CHECKS[check](row, astronaut(), seen)
-    if wrong and row.untold:
-        pytest.xfail(row.untold)
+    if wrong and row.known_failure:
+        pytest.xfail(row.known_failure)
     assert not wrong, "; ".join(wrong)
 
 
@@ -225,6 +225,6 @@ def test_faces_of_all_tones_are_judged_by_what_is_seen(londoners: list[str], row
         assert not row.hides or hides_what_it_should(row, subject, seen.picture), number
         wrong[number] = [fault for check in CHECKS.values() for fault in check(row, subject, seen)]
     wrong = {number: faults for number, faults in wrong.items() if faults}
-    if len(wrong) > MOST_WRONG * len(LONDONERS) and row.untold:
-        pytest.xfail(row.untold)
+    if len(wrong) > MOST_WRONG * len(LONDONERS) and row.known_failure:
+        pytest.xfail(row.known_failure)
     assert len(wrong) <= MOST_WRONG * len(LONDONERS), wrong

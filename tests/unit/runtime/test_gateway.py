@@ -18,8 +18,8 @@ from bentos.skin.photo.face_reader import FaceReader
 from bentos.skin.photo.view import FaceView
 from bentos.skin.runtime.context import begin
 from bentos.skin.runtime.gateway import PhotoAnalyzer, blank_view
+from bentos.skin.runtime.runner_messages import Fields, answer_from, measured_from, view_from
 from bentos.skin.runtime.telemetry import Telemetry
-from bentos.skin.runtime.wire import Fields, answer_from, measured_from, view_from
 from bentos.skin.settings import Settings
 from tests import drawing
 from tests.server import PORTRAIT

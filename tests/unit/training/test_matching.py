@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bentos.skin.boxes import overlaps
-from training.matching import average_precision, match_boxes
+from training.matching import average_precision, best_threshold, clear_threshold, match_boxes
 
 
 def test_overlap_is_intersection_over_union() -> None:
@@ -27,3 +27,19 @@ def test_average_precision_equals_a_value_computed_by_hand() -> None:
     # precision 1, 1/2, 2/3 at recalls 1/4, 1/4, 2/4; made monotone 1, 2/3, 2/3
     assert average_precision([0.9, 0.8, 0.7], [True, False, True], 4) == pytest.approx(0.25 * 1 + 0.25 * 2 / 3)
     assert average_precision([0.7, 0.9], [False, True], 1) == 1.0
+
+
+def test_the_best_threshold_has_the_best_f1() -> None:
+    confidence = [0.9, 0.8, 0.7, 0.6, 0.2, 0.1]
+    assert 0.6 < best_threshold(confidence, [True, True, True, False, False, False], 3) <= 0.7
+    assert best_threshold([], [], 3) == 0.0
+
+
+def test_the_threshold_of_clear_faces_lies_between_clear_and_spotted_ones() -> None:
+    clear, spotted = [(0.4, 0, 1), (0.6, 0, 0), (0.8, 0, 1)], [(1.6, 1, 3), (2.5, 2, 5)]
+    assert 0.8 < clear_threshold(clear + spotted) < 1.6
+
+
+def test_a_threshold_that_calls_spotted_faces_clear_is_not_taken() -> None:
+    clear, spotted = [(1.9, 0, 1)] * 20, [(0.9, 1, 3)] * 2
+    assert clear_threshold(clear + spotted) <= 0.9
