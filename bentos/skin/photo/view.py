@@ -21,7 +21,7 @@ TURNED_AWAY = 0.25  # cosine between zone and camera; below it silhouette and ba
 INSIDE = 0.6  # share of a zone that must lie in the photo
 # Share of what lies in the photo that must be skin: of London's chins, beards leave .28 and less, stubble .66 and more;
 # of foreheads, fringes leave .23 and less, single strands .4 and more.
-SKIN_IN_ZONE = 0.34
+SKIN_IN_ZONE = 0.37
 # Of 233 faces in photos the darkest of the mouth is darker than the skin around it by 0.19 and more (natural logarithm
 # of luma); of masks and scarves over it, by 0.14 and less.
 FEATURE_DARKER = -0.16
