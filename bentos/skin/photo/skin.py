@@ -74,7 +74,7 @@ class _Model:
         return np.asarray(np.sqrt(rr * red**2 + 2 * rb * red * blue + bb * blue**2), dtype=np.float64)
 
 
-def skin_mask(crop: Crop, parts: FaceParts | None) -> NDArray[np.bool_]:
+def skin_mask(crop: Crop, parts: FaceParts | None, bare: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
     """Skin, bool (256, 256), read-only; False on eyes, brows, nostrils, lips, hair, cloth, background and padding.
 
     With a face: what has the colour of its skin, on the face. Without: whatever has a colour that skin can have.
@@ -82,10 +82,13 @@ def skin_mask(crop: Crop, parts: FaceParts | None) -> NDArray[np.bool_]:
     Args:
         crop: the crop.
         parts: of the face, in crop pixels; None without landmarks.
+        bare: bool (256, 256), what no mask or scarf covers; None where nothing is known of one.
     """
     colour = _colour(np.asarray(Image.fromarray(crop.pixels).reduce(STEP)))
     shown = shown_mask(crop)
     allowed = shown if parts is None else shown & face_mask(parts)
+    if bare is not None:
+        allowed = allowed & bare
     small = allowed[:: STEP // 2, :: STEP // 2]
     coarse = _anywhere(colour, small) if parts is None else _on_face(colour, _unevenness(crop), parts, small)
     # Closing fills lesions, highlights and hairs; the majority of 5×5 removes specks.

@@ -84,11 +84,8 @@ def view_of(crop: Crop, face_without_landmarks: Unseen | None = None) -> FaceVie
         face_without_landmarks: why there are no landmarks of a face that was found; None where none was found.
     """
     parts = None if crop.landmarks is None else face_parts(crop.landmarks)
-    skin = skin_mask(crop, parts)
     hidden = None if parts is None else _hidden_below(crop, parts)
-    if parts is not None and hidden is not None:
-        skin = skin & (_along(parts) < hidden)
-        skin.setflags(write=False)
+    skin = skin_mask(crop, parts, None if parts is None or hidden is None else _along(parts) < hidden)
     light = measure_light(np.asarray(Image.fromarray(crop.pixels).reduce(2)), skin, parts, shown_mask(crop))
     if parts is None:
         view = _without_parts(crop, skin, light, face_without_landmarks)
