@@ -166,6 +166,7 @@ def _without_parts(crop: Crop, skin: NDArray[np.bool_], light: Light, face: Unse
     unseen = dict.fromkeys(ZONES, face or "no_face")
     if face is not None:
         enough = skin_share(skin, crop) >= SKIN_ON_FACE or light.ratios["no_colour"] < 1
+        enough = enough and not _is_drawn(crop, skin)
         reasons = dict.fromkeys([*CONCERNS, "tone"][1 if enough else 0 :], face)
         return FaceView(crop, None, skin, unseen, reasons | ({} if enough else {"acne": "no_skin"}), light.ratios)
     if _is_close_up(crop, skin):
