@@ -37,10 +37,12 @@ Serve = Callable[..., Server]
 def with_fake_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service whose model answers, so that each photo passes both runners."""
     folder = tmp_path_factory.mktemp("load")
-    running = Server(folder, FAKE_ENGINE, **Engine(folder).env)
+    engine = Engine(folder)
+    running = Server(folder, FAKE_ENGINE, **engine.env)
     try:
         running.wait_for_workers()
         until(lambda: closed(running), 30, "the model answers")
+        engine.behaves("slow 0.05")  # an engine of no time at all would never find two photos waiting
         yield running
     finally:
         running.stop()
