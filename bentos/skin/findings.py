@@ -20,6 +20,7 @@ Unseen = Literal[
     "covered",
     "outside_photo",
 ]
+CONCERNS = ("acne", "wrinkles", "redness", "pigmentation", "shine", "texture")
 WRINKLE_ZONES = ("forehead", "crows_feet", "frown", "nasolabial")
 WRINKLE_PARTS = {  # wrinkle zone → the zones of the face that it is made of
     "forehead": ("forehead",),

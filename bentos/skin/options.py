@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from bentos.skin.errors import BadRequest
-from bentos.skin.schema import Concerns
 
 Include = Literal["outlines", "maps"]
 Layer = Literal["boxes", "zones", "acne", "wrinkles", "redness", "pigmentation", "shine", "texture"]
-CONCERNS = tuple(Concerns.model_fields)
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 INCLUDES: tuple[Include, ...] = get_args(Include)
 USUAL_LAYERS: tuple[Layer, ...] = ("boxes", "zones")

@@ -11,6 +11,7 @@ from typing import Any
 
 from bentos.skin.findings import (
     COLOUR_ZONES,
+    CONCERNS,
     WRINKLE_ZONES,
     Graded,
     Lesion,
@@ -19,7 +20,7 @@ from bentos.skin.findings import (
     Unseen,
 )
 from bentos.skin.layers import HeatMaps, box_on_grid, data_url, heat_maps, outlines
-from bentos.skin.options import CONCERNS, Options
+from bentos.skin.options import Options
 from bentos.skin.photo.crop import boxes_to_photo
 from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face_reader import PhotoFaces

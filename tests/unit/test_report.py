@@ -8,6 +8,7 @@ import pytest
 
 from bentos.skin.findings import (
     COLOUR_ZONES,
+    CONCERNS,
     WRINKLE_ZONES,
     Graded,
     Lesion,
@@ -16,7 +17,7 @@ from bentos.skin.findings import (
     Tone,
     Unseen,
 )
-from bentos.skin.options import CONCERNS, Include, Options
+from bentos.skin.options import Include, Options
 from bentos.skin.photo.decode import decode
 from bentos.skin.photo.face_parts import ZONES
 from bentos.skin.photo.quality import ADVICE, Quality

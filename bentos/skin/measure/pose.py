@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from bentos.skin.photo import face_parts
 from bentos.skin.photo.crop import CROP_SIZE
 from bentos.skin.photo.face_parts import FaceParts
 
@@ -22,12 +23,7 @@ def face_coordinates(parts: FaceParts | None, size: int) -> tuple[NDArray[np.flo
     Returns:
         Two float32 (size, size), in distances between the pupils.
     """
-    affine = USUAL if parts is None else parts.axes
-    back = np.linalg.inv(affine[:, :2])
-    centres = (np.arange(size) + 0.5) * (CROP_SIZE / size)
-    x, y = centres - affine[0, 2], centres - affine[1, 2]
-    across = back[0, 0] * x[None] + back[0, 1] * y[:, None]
-    along = back[1, 0] * x[None] + back[1, 1] * y[:, None]
+    across, along = face_parts.face_coordinates(USUAL if parts is None else parts.axes, size, CROP_SIZE / size)
     limited = np.clip(across, -ACROSS_LIMIT, ACROSS_LIMIT), np.clip(along, *ALONG_LIMITS)
     return limited[0].astype(np.float32), limited[1].astype(np.float32)
 

@@ -112,6 +112,22 @@ def _facing(outline: NDArray[np.float64]) -> float:
     return float(normal[2]) / length if length > 0 else 0.0
 
 
+def face_coordinates(
+    axes: NDArray[np.float64], size: int, step: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Each pixel's place on the face, two (size, size): across and along, as of `FaceParts.axes`.
+
+    Args:
+        axes: as of `FaceParts`.
+        size: side of the maps.
+        step: of a map's pixel, in the unit of the axes.
+    """
+    back = np.linalg.inv(axes[:, :2])
+    centres = (np.arange(size) + 0.5) * step
+    x, y = centres - axes[0, 2], centres - axes[1, 2]
+    return back[0, 0] * x[None] + back[0, 1] * y[:, None], back[1, 0] * x[None] + back[1, 1] * y[:, None]
+
+
 def convex_hull(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Convex outline of (n, 2) points, clockwise on the screen: the farthest point in each of DIRECTIONS."""
     angles = np.linspace(0.0, 2 * np.pi, DIRECTIONS, endpoint=False)

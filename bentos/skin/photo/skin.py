@@ -52,7 +52,7 @@ WHITE_HAIR = 0.7  # the same, of white beards on dark skin; half the unevenness 
 FAR_HAIR = 2.0  # Mahalanobis distance, in chroma, from the seeds
 UNEVEN_HAIR = 0.045  # mean contrast of neighbours at half the crop's size, in log luma; wrinkles are broader
 UNEVEN_TO_ROUGH_SKIN = 1.6  # times that of the seeds: old skin in a sharpened photo is as uneven as hair in others
-UNEVEN_TO_SKIN = 2.5  # of a fringe: times that of the seeds, since hair in a magnified face is smoother
+UNEVEN_TO_SKIN = 2.5  # of fringes and brown beards: times that of the seeds, since hair in a magnified face is smoother
 UNEVEN_FRINGE = (0.006, 0.0225)
 FRINGE = 0.25  # distances between the pupils around the forehead where a fringe is looked for
 GROWTH_STEPS = 24  # working px
@@ -106,6 +106,11 @@ def shown_mask(crop: Crop) -> NDArray[np.bool_]:
     x0, y0, x1, y1 = crop.valid
     shown[-(-y0 // 2) : y1 // 2, -(-x0 // 2) : x1 // 2] = True
     return shown
+
+
+def half_grey(crop: Crop) -> NDArray[np.float32]:
+    """Luma 0..255 of the crop at half its size, float32 (256, 256)."""
+    return np.asarray(Image.fromarray(crop.pixels).convert("L").reduce(2), dtype=np.float32)
 
 
 def face_mask(parts: FaceParts) -> NDArray[np.bool_]:
@@ -193,8 +198,7 @@ def _on_face(
 
 def _unevenness(crop: Crop) -> NDArray[np.float32]:
     """Mean contrast of neighbours around each working pixel, in log luma, float32 (128, 128)."""
-    grey = np.asarray(Image.fromarray(crop.pixels).convert("L").reduce(2), dtype=np.float32)
-    luma = np.log(grey + np.float32(LUMA_FLOOR))
+    luma = np.log(half_grey(crop) + np.float32(LUMA_FLOOR))
     contrast = np.minimum(np.abs(luma - box_mean(luma, 3)), np.float32(UNEVEN_LIMIT))
     return box_mean(downsample(contrast, STEP // 2), 5)
 

@@ -8,15 +8,15 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from bentos.skin.filters import box_mean, local_max
-from bentos.skin.findings import WRINKLE_PARTS, Unseen
+from bentos.skin.findings import CONCERNS, WRINKLE_PARTS, Unseen
 from bentos.skin.photo.crop import Crop
 from bentos.skin.photo.decode import Photo
-from bentos.skin.photo.face_parts import ZONES, FaceParts, face_parts, raster
+from bentos.skin.photo.face_parts import ZONES, FaceParts, face_coordinates, face_parts, raster
 from bentos.skin.photo.face_reader import PhotoFaces
 from bentos.skin.photo.light import Light, measure_light, unjudged
-from bentos.skin.photo.skin import SIZE, face_mask, shown_mask, skin_mask, skin_share
+from bentos.skin.photo.skin import SIZE, face_mask, half_grey, shown_mask, skin_mask, skin_share
 
-CONCERNS = ("acne", "wrinkles", "redness", "pigmentation", "shine", "texture")
+NO_SKIN: dict[str, Unseen] = dict.fromkeys((*CONCERNS, "tone"), "no_skin")  # reasons where there is none
 TURNED_AWAY = 0.25  # cosine between zone and camera; below it silhouette and background are seen, not skin
 INSIDE = 0.6  # share of a zone that must lie in the photo
 # Share of what lies in the photo that must be skin: of London's chins, beards leave .28 and less, stubble .66 and more;
@@ -84,8 +84,7 @@ def view_of(crop: Crop, face_without_landmarks: Unseen | None = None) -> FaceVie
         face_without_landmarks: why there are no landmarks of a face that was found; None where none was found.
     """
     parts = None if crop.landmarks is None else face_parts(crop.landmarks)
-    hidden = None if parts is None else _hidden_below(crop, parts)
-    skin = skin_mask(crop, parts, None if parts is None or hidden is None else _along(parts) < hidden)
+    skin = skin_mask(crop, parts, None if parts is None else _bare_mask(crop, parts))
     light = measure_light(np.asarray(Image.fromarray(crop.pixels).reduce(2)), skin, parts, shown_mask(crop))
     if parts is None:
         view = _without_parts(crop, skin, light, face_without_landmarks)
@@ -93,8 +92,7 @@ def view_of(crop: Crop, face_without_landmarks: Unseen | None = None) -> FaceVie
     unseen = _unseen_zones(crop, parts, skin, light)
     face = face_mask(parts) & shown_mask(crop)
     if np.count_nonzero(skin) < SKIN_ON_FACE * np.count_nonzero(face) or _is_drawn(crop, skin):
-        nothing: dict[str, Unseen] = dict.fromkeys((*CONCERNS, "tone"), "no_skin")
-        return FaceView(crop, parts, skin, {**dict.fromkeys(ZONES, "no_skin"), **unseen}, nothing, light.ratios)
+        return FaceView(crop, parts, skin, {**dict.fromkeys(ZONES, "no_skin"), **unseen}, NO_SKIN, light.ratios)
     return FaceView(crop, parts, skin, unseen, unjudged(light), light.ratios, light.exposure)
 
 
@@ -115,15 +113,12 @@ def _unseen_zones(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_], light: 
     return unseen
 
 
-def _hidden_below(crop: Crop, parts: FaceParts) -> float | None:
-    """From where down a mask or scarf in the colour of skin covers the face; None where there is none.
+def _bare_mask(crop: Crop, parts: FaceParts) -> NDArray[np.bool_] | None:
+    """What lies above a mask or scarf in the colour of skin, bool (256, 256); None where there is none.
 
     It is told by the mouth, or mouth and nostrils, that are not seen.
-
-    Returns:
-        Distances between the pupils below them.
     """
-    grey = np.asarray(Image.fromarray(crop.pixels).convert("L").reduce(2), dtype=np.float32)
+    grey = half_grey(crop)
     shown = shown_mask(crop)
     _, _, _, _, (lips, rim), *nostrils = parts.features
 
@@ -138,15 +133,9 @@ def _hidden_below(crop: Crop, parts: FaceParts) -> float | None:
 
     if stands_out([lips]):
         return None
-    return BELOW_NOSE if stands_out([outline for outline, _ in nostrils]) else BELOW_EYES
-
-
-def _along(parts: FaceParts) -> NDArray[np.float64]:
-    """How far down the face each pixel of the mask lies, in distances between the pupils below them."""
-    back = np.linalg.inv(parts.axes[:, :2])
-    centres = (np.arange(SIZE) + 0.5) * 2
-    x, y = centres - parts.axes[0, 2], centres - parts.axes[1, 2]
-    return np.asarray(back[1, 0] * x[None] + back[1, 1] * y[:, None])
+    covered_from = BELOW_NOSE if stands_out([outline for outline, _ in nostrils]) else BELOW_EYES
+    _, along = face_coordinates(parts.axes, SIZE, 2.0)
+    return np.asarray(along < covered_from)
 
 
 def _is_drawn(crop: Crop, skin: NDArray[np.bool_]) -> bool:
@@ -171,15 +160,14 @@ def _without_parts(crop: Crop, skin: NDArray[np.bool_], light: Light, face: Unse
         return FaceView(crop, None, skin, unseen, reasons | ({} if enough else {"acne": "no_skin"}), light.ratios)
     if _is_close_up(crop, skin):
         return FaceView(crop, None, skin, unseen, {"wrinkles": "no_face"}, light.ratios)
-    nothing: dict[str, Unseen] = dict.fromkeys((*CONCERNS, "tone"), "no_skin")
-    return FaceView(crop, None, np.zeros_like(skin), unseen, nothing, light.ratios)
+    return FaceView(crop, None, np.zeros_like(skin), unseen, NO_SKIN, light.ratios)
 
 
 def _is_close_up(crop: Crop, skin: NDArray[np.bool_]) -> bool:
     """Whether skin fills the photo: its colour does, and it is neither flat nor a pattern."""
     if skin_share(skin, crop) < SKIN_ALONE:
         return False
-    grey = np.asarray(Image.fromarray(crop.pixels).convert("L").reduce(2), dtype=np.float32)
+    grey = half_grey(crop)
     contrast = np.abs(grey - box_mean(grey, 3))[skin]
     return bool(np.median(contrast) >= LEAST_CONTRAST and contrast.mean() <= MOST_CONTRAST)
 
@@ -231,7 +219,7 @@ def zone_shares(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_], light: Li
     """ZONES → shares of what is seen of the zone."""
     shown = shown_mask(crop)
     features = raster(parts.features, SIZE, 0.5)
-    luma = np.asarray(Image.fromarray(crop.pixels).convert("L").reduce(2), dtype=np.float32)
+    luma = half_grey(crop)
     usual = float(luma[skin].mean()) if skin.any() else 255.0
     shares = {}
     for name, outline in parts.zones.items():

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from bentos.skin import cgroup, overlay
 from bentos.skin.errors import ModelUnavailable, QualityTooLow, ShineError, TimedOut
-from bentos.skin.findings import Measured
+from bentos.skin.findings import CONCERNS, Measured
 from bentos.skin.layers import outlines
 from bentos.skin.measure import measure
 from bentos.skin.model.status import ModelAnswer, ModelNotReady, ModelStatus
-from bentos.skin.options import CONCERNS, Options
+from bentos.skin.options import Options
 from bentos.skin.photo import quality
 from bentos.skin.photo.crop import CROP_SIZE, PADDING, Crop
 from bentos.skin.photo.decode import Photo, decode

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bentos.skin.findings import Unseen
+from bentos.skin.findings import CONCERNS, Unseen
 from bentos.skin.photo.crop import CROP_SIZE, Crop
 from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face_parts import ZONES, raster
 from bentos.skin.photo.face_reader import FaceReader, PhotoFaces
-from bentos.skin.photo.view import CONCERNS, lesion_mask, on_skin, unseen_wrinkles, view_of, view_of_face
+from bentos.skin.photo.view import lesion_mask, on_skin, unseen_wrinkles, view_of, view_of_face
 from tests.drawing import face_landmarks, parts_of, photo_of, portrait, portrait_crop, portrait_faces, portrait_view
 
 SKIN, BLUE, BLACK = (205, 160, 135), (40, 80, 200), (20, 20, 22)
