@@ -10,6 +10,13 @@ DEV_ORIGINS := http://localhost:3000,http://localhost:5173,http://localhost:8080
 PROCESSES ?= 3
 PYTEST = $(BIN)/python -m pytest --durations 10
 SPREAD = -n $(PROCESSES)
+# Labelled photos to train on: ACNE04, or your own (docs/training.md). STEPS=8 tries the whole way in minutes.
+DATA ?= ../shared/data
+STEPS ?=
+RUN := $(if $(STEPS),trial,main)
+# A trial, and weights of your own photos, never replace those of the project.
+RUN_BUNDLE := $(or $(SHINE_TRAIN_CACHE),.cache/training)/runs/$(RUN)/bundle
+TRAINED := $(or $(BUNDLE),$(if $(STEPS)$(wildcard $(DATA)/lesions),$(RUN_BUNDLE),bentos/skin/weights))
 export BENTOML_DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Compiled modules are kept: tests start some sixty servers of four processes each.
@@ -95,20 +102,22 @@ key: setup ## make an API key, and its entry for SHINE_API_KEYS
 tune: setup-training ## fit the heuristics' constants on the train split
 	$(BIN)/python -m training.tune
 
-train: setup-training ## train, export, bundle and measure the skin model (about 90 minutes); goes on where it stopped
-	$(BIN)/python -m training.train
-	$(BIN)/python -m training.train --run halves --branch main --seed 1 --halved 0.4
-	$(BIN)/python -m training.export --average halves
-	$(BIN)/python -m training.bundle
-	$(BIN)/python -m training.evaluate
+train: setup-training ## train, export, bundle and measure (about 90 minutes); goes on where it stopped; DATA=, STEPS=, BUNDLE=
+	$(BIN)/python -m training.train --data "$(DATA)" --run $(RUN) $(if $(STEPS),--steps $(STEPS))
+ifeq ($(STEPS),)
+	$(BIN)/python -m training.train --data "$(DATA)" --run halves --branch main --seed 1 --halved 0.4
+endif
+	$(BIN)/python -m training.export --data "$(DATA)" --run $(RUN) $(if $(STEPS),,--average halves)
+	$(BIN)/python -m training.bundle --run $(RUN) --out "$(TRAINED)"
+	$(BIN)/python -m training.evaluate --data "$(DATA)" --bundle "$(TRAINED)" $(if $(STEPS),--quick --skip-robustness)
 
 train-smoke: setup-training ## the same way in two minutes, good for nothing else
 	$(BIN)/python -m training.train --smoke
 	$(BIN)/python -m training.export --run smoke
 	$(BIN)/python -m training.bundle --run smoke --out .cache/training/runs/smoke/bundle
 
-evaluate: setup-training ## measure model and heuristics on photos they never saw
-	$(BIN)/python -m training.evaluate
+evaluate: setup-training ## measure model and heuristics on photos they never saw; DATA=, BUNDLE=
+	$(BIN)/python -m training.evaluate --data "$(DATA)" --bundle "$(TRAINED)"
 
 publish: setup ## publish weights: TO=s3://bucket/prefix or a folder; BUNDLE=DIR, ARGS=--list, --rollback: docs/weights.md
 	@test -n "$(TO)" || { echo 'name the place: make publish TO=s3://bucket/prefix, or TO=/a/folder'; exit 1; }

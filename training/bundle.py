@@ -8,7 +8,11 @@ The image of the self-test is a portrait that may be redistributed, never a trai
 replaced only after all of them are written and the new bundle has passed its self-test.
 """
 
-import argparse
+from training import commands
+
+if __name__ == "__main__":  # before what --help does not need
+    commands.bundle(__doc__).parse_args()
+
 import base64
 import datetime
 import hashlib
@@ -26,12 +30,13 @@ from PIL import Image
 from bentos.skin.findings import SEVERITIES, WRINKLE_ZONES
 from bentos.skin.inference import new_session
 from bentos.skin.model.bundle import FORMAT_VERSION, MANIFEST, METRICS, MODEL, BundleError, Manifest, read
-from bentos.skin.model.engine import EMBEDDED, OnnxEngine, picture
+from bentos.skin.model.engine import OnnxEngine, picture
 from bentos.skin.model.output_checks import OUTPUT_SHAPES
 from bentos.skin.photo.crop import CROP_SIZE, cut
 from bentos.skin.photo.decode import decode
 from bentos.skin.photo.face import FaceDetector
 from training.crops import RUNS
+from training.data import PHOTOS
 from training.files import replace_files
 
 PORTRAIT = Path(__file__).resolve().parents[1] / "tests" / "photos" / "astronaut.png"
@@ -41,18 +46,22 @@ NOTICE = (
     "For research and evaluation only: trained on photographs whose terms allow no more. Not a medical device. "
     "See LICENSE.weights beside this file."
 )
+OWN_LICENSE = "LicenseRef-Owner"
+OWN_NOTICE = "Made from photographs of its owner, who decides what it may be used for. Not a medical device."
 SELF_TEST_SIZE = 128  # px; the image is enlarged by repeating pixels, so that no resampling can differ
 SELF_TEST_OUTPUTS = ("density", "severity", "count_distribution", "wrinkles")
 TOLERANCE = 0.02  # other processors sum in another order; another network differs by far more
 
 
-def build(exported: Path, target: Path, version: str) -> None:
+def build(exported: Path, target: Path, version: str, licence: str = LICENSE, notice: str = NOTICE) -> None:
     """Write a bundle.
 
     Args:
         exported: folder with model.onnx and calibration.json of `training.export`.
         target: folder of the bundle; made if missing.
         version: of the weights.
+        licence: of the weights: an SPDX expression or a LicenseRef; that of weights from ACNE04 by default.
+        notice: what the weights may be used for.
 
     Raises:
         FileNotFoundError: the run was not exported.
@@ -68,8 +77,8 @@ def build(exported: Path, target: Path, version: str) -> None:
             "format_version": FORMAT_VERSION,
             "name": NAME,
             "version": version,
-            "license": LICENSE,
-            "notice": NOTICE,
+            "license": licence,
+            "notice": notice,
             "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "files": {},
             "input": {"name": "crops", "layout": "NHWC", "dtype": "uint8", "size": CROP_SIZE},
@@ -83,6 +92,16 @@ def build(exported: Path, target: Path, version: str) -> None:
         OnnxEngine(read(staged), threads=2)
         # The manifest comes last: until then the old one refuses the new files by their checksums.
         replace_files({target / name: (staged / name).read_bytes() for name in (MODEL, METRICS, MANIFEST)})
+
+
+def terms(run: Path) -> tuple[str, str]:
+    """License and notice of the weights of a run: those of ACNE04, or of your own photos where it was trained on them.
+
+    Raises:
+        OSError: the note of the run cannot be read.
+    """
+    note = run / PHOTOS
+    return (OWN_LICENSE, OWN_NOTICE) if note.exists() and note.read_text() else (LICENSE, NOTICE)
 
 
 def make_self_test(model: Path) -> dict[str, Any]:
@@ -134,16 +153,13 @@ def _manifest(content: dict[str, Any]) -> bytes:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", default="main", help="name of the exported run (%(default)s)")
-    parser.add_argument("--out", type=Path, default=EMBEDDED, help="folder of the bundle (%(default)s)")
-    parser.add_argument("--version", default="1.0.0", help="version of the weights (%(default)s)")
-    options = parser.parse_args()
+    options = commands.bundle(__doc__).parse_args()
     exported = RUNS / options.run / "export"
     if not (exported / MODEL).exists():
         sys.exit(f"there is no {exported / MODEL}; run python -m training.export first")
     try:
-        build(exported, options.out, options.version)
+        licence, notice = terms(RUNS / options.run)
+        build(exported, options.out, options.version, options.license or licence, options.notice or notice)
     except BundleError as error:
         sys.exit(error.message)
     except OSError as error:

@@ -1,16 +1,20 @@
-"""Reads the labelled photos: lesion boxes and severity (ACNE04), wrinkle boxes by zone, and the tiles of mosaics."""
+"""Reads the labelled photos: lesion boxes and severity, wrinkle boxes by zone, and the tiles of mosaics."""
 
 import csv
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bentos.skin.findings import WRINKLE_ZONES
+from bentos.skin.findings import HAYASHI_LIMITS, WRINKLE_ZONES
+from training import annotations
+from training.annotations import DataError
 
+OWN = "lesions"  # folder of your own lesion photos
 DATA = Path("../shared/data")  # from the project's root; --data names another folder
 WRINKLE_CLASSES = {
     "forehead": "forehead",
@@ -18,6 +22,13 @@ WRINKLE_CLASSES = {
     "frown_line": "frown",
     "gummy_smile": "nasolabial",
 }
+LONDON_WRINKLES = {
+    "wrinkle_forehead": "forehead",
+    "wrinkle_crow": "crows_feet",
+    "wrinkle_frown": "frown",
+    "wrinkle_nasolabial": "nasolabial",
+}
+VARIANT = ".rf."  # what Roboflow puts between a photo's name and that of its augmented variant
 ACNE_NAME = re.compile(r"levle(?P<severity>[0-3])_(?P<photo>\d+)_")
 MOSAIC_SIZE = (640, 640)  # px; only files of this size are mosaics
 SEAM_MARGIN = 40  # px from the border; no seam is searched there
@@ -32,7 +43,7 @@ class AcnePhoto:
     Attributes:
         path: of the file.
         photo: name of the original photo; all variants of one photo share it.
-        severity: 0..3, mild to very severe (Hayashi et al. 2008), as the dermatologists judged it.
+        severity: 0..3, mild to very severe (Hayashi et al. 2008); in ACNE04 the official class, of the official count.
         boxes: float64 (n, 4), the lesions: x, y, width, height in px of the photo.
     """
 
@@ -55,54 +66,171 @@ class WrinklePhoto:
     boxes: dict[str, NDArray[np.float64]]
 
 
+def lesions_folder(data: Path) -> Path:
+    """Name the folder of the lesion photos: `lesions`, your own, or ACNE04 where there is none."""
+    return data / (OWN if is_own(data) else "acne04")
+
+
+def is_own(data: Path) -> bool:
+    """Whether a folder of labelled photos holds your own lesion photos, not ACNE04."""
+    return (data / OWN).is_dir()
+
+
 def acne_photos(folder: Path) -> list[AcnePhoto]:
-    """Read the labels of one ACNE04 split, sorted by file name.
+    """Read the labels of one split, sorted by file name; all categories are lesions.
+
+    The severity is that of `severity.csv`, else that of the file name (levle0_ … levle3_), else, of your own photos,
+    that of the number of boxes.
 
     Args:
-        folder: holds the photos and `_annotations.csv`.
+        folder: holds the photos and `_annotations.csv`, `annotations.json` (COCO) or `labels` (YOLO); `../labels` may
+            name photos of another class than their file's.
 
     Raises:
-        FileNotFoundError: the folder or its annotations are missing.
-        ValueError: a file name contains no severity.
+        DataError: the folder or its labels are missing or broken, or a severity of ACNE04 is unknown.
+        KeyError, ValueError: a row of `_annotations.csv` is broken.
     """
+    form = annotations.form(folder)
+    if form == "csv":
+        marked = _of_table(folder)
+    else:
+        read = annotations.coco if form == "coco" else annotations.yolo
+        marked = {photo.path: [list(box[1:]) for box in photo.boxes] for photo in read(folder)}
+    official, given = official_severities(folder.parent), _given_severities(folder)
+    photos = []
+    for path, rows in marked.items():
+        name = ACNE_NAME.match(path.name)
+        if name is None and folder.parent.name != OWN:
+            raise DataError(
+                f"{path.name} does not begin with levle0_ … levle3_ and a number, so its severity is unknown; "
+                f"photos of your own belong in {OWN}"
+            )
+        if name is None:
+            photo, severity = path.name.partition(VARIANT)[0], hayashi_class(len(rows))
+        else:
+            photo = f"{name['severity']}_{name['photo']}"
+            severity = official.get(photo, int(name["severity"]))
+        boxes = np.array(rows, dtype=np.float64).reshape(-1, 4)
+        photos.append(AcnePhoto(path, photo, given.get(path.name, severity), boxes))
+    return photos
+
+
+def hayashi_class(count: int) -> int:
+    """The severity of a face with so many lesions, 0..3 (Hayashi et al. 2008); of a clear face 0, as of a mild one."""
+    return int(np.searchsorted(HAYASHI_LIMITS[1:], count, side="left"))
+
+
+def persons(folder: Path) -> dict[str, str]:
+    """Read the person of each photo of a split from `people.csv`: file name → person; nothing without the table.
+
+    Raises:
+        DataError: the table is broken.
+    """
+    return {file: person for file, (person, _) in annotations.column(folder, "people.csv", "person").items()}
+
+
+def _of_table(folder: Path) -> dict[Path, list[list[float]]]:
+    """Read `_annotations.csv`: photo → its boxes, x, y, width, height in px."""
     boxes: dict[str, list[list[float]]] = defaultdict(list)
-    with (folder / "_annotations.csv").open(newline="") as file:
+    with (folder / annotations.TABLE).open(newline="", encoding="utf-8-sig") as file:
         for row in csv.DictReader(file):
             x0, y0, x1, y1 = (float(row[key]) for key in ("xmin", "ymin", "xmax", "ymax"))
             boxes[row["filename"]].append([x0, y0, x1 - x0, y1 - y0])
-    photos = []
-    for path in sorted(folder.glob("*.jpg")):
-        name = ACNE_NAME.match(path.name)
-        if name is None:
-            raise ValueError(
-                f"{path.name} does not begin with levle0_ … levle3_ and a number, so its severity is unknown"
-            )
-        rows = np.array(boxes.get(path.name, []), dtype=np.float64).reshape(-1, 4)
-        photos.append(AcnePhoto(path, f"{name['severity']}_{name['photo']}", int(name["severity"]), rows))
-    return photos
+    return {path: boxes.get(path.name, []) for path in annotations.photos(folder)}
+
+
+def _given_severities(folder: Path) -> dict[str, int]:
+    """Read `severity.csv`: file name → 0..3; nothing without the table."""
+    severities = {}
+    for file, (value, where) in annotations.column(folder, "severity.csv", "severity").items():
+        if value not in ("0", "1", "2", "3"):
+            raise DataError(f"{where}: {value} is no severity; it is 0 (mild or clear) to 3 (very severe)")
+        severities[file] = int(value)
+    return severities
+
+
+def official_severities(folder: Path) -> dict[str, int]:
+    """Read the official class of the photos whose file name says another one.
+
+    Args:
+        folder: of ACNE04; without `labels/severity_official_differs.csv` there is no such photo.
+
+    Returns:
+        Photo, as `AcnePhoto.photo` → 0..3.
+    """
+    table = folder / "labels" / "severity_official_differs.csv"
+    if not table.is_file():
+        return {}
+    with table.open(newline="") as file:
+        return {row["photo"].removeprefix("levle"): int(row["official_severity"]) for row in csv.DictReader(file)}
+
+
+def doctors(folder: Path) -> dict[str, list[int]]:
+    """Read the severities that single doctors gave to the ACNE04 photos, beside the official one.
+
+    Args:
+        folder: of ACNE04; without `labels/doctors.csv` there are none.
+
+    Returns:
+        Photo, as `AcnePhoto.photo` → 0..3 of two to four doctors.
+    """
+    table = folder / "labels" / "doctors.csv"
+    if not table.is_file():
+        return {}
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = ("photo", "official_severity", "split")
+    return {
+        row["photo"].removeprefix("levle"): [int(value) for key, value in row.items() if key not in names and value]
+        for row in rows
+    }
+
+
+def wrinkle_zone(name: str) -> str | None:
+    """The zone that a class of the wrinkle photos stands for, by its name there or here; None: it is not used."""
+    return WRINKLE_CLASSES.get(name, name if name in WRINKLE_ZONES else None)
 
 
 def wrinkle_photos(folder: Path) -> list[WrinklePhoto]:
-    """Read the labels of one wrinkle split, sorted by file name.
+    """Read the labels of one wrinkle split, sorted by file name; classes without a zone are left out.
 
     Args:
-        folder: holds `images` and `labels`; its parent folder holds `classes.txt`, the names of the classes.
+        folder: holds `annotations.json` (COCO); or `images` and `labels` (YOLO), with `classes.txt`, the names of the
+            classes, in its parent folder.
 
     Raises:
-        FileNotFoundError: a folder, `classes.txt` or the labels of a photo are missing.
+        DataError: a folder, a file or the labels of a photo are missing or broken.
     """
-    classes = (folder.parent / "classes.txt").read_text().split()
     photos = []
-    for path in sorted((folder / "images").iterdir()):
+    for path, marked in _wrinkles(folder):
         boxes: dict[str, list[list[float]]] = {zone: [] for zone in WRINKLE_ZONES}
-        for line in (folder / "labels" / f"{path.stem}.txt").read_text().splitlines():
-            number, *values = line.split()
-            zone = WRINKLE_CLASSES.get(classes[int(number)])
+        for name, *box in marked:
+            zone = wrinkle_zone(name)
             if zone is not None:
-                x, y, width, height = map(float, values)
-                boxes[zone].append([x - width / 2, y - height / 2, width, height])
+                boxes[zone].append(box)
         photos.append(WrinklePhoto(path, {zone: np.array(rows).reshape(-1, 4) for zone, rows in boxes.items()}))
     return photos
+
+
+def _wrinkles(folder: Path) -> Iterator[tuple[Path, list[tuple[str, float, float, float, float]]]]:
+    """Yield the photos with their boxes: class, x, y, width, height as fractions of the photo."""
+    form = annotations.form(folder)
+    if form == "csv":
+        raise DataError(f"{folder / annotations.TABLE} cannot hold wrinkles: use {annotations.COCO[0]} or labels")
+    if form == "coco":
+        for photo in annotations.coco(folder):
+            across, down = photo.size
+            yield (
+                photo.path,
+                [(name, x / across, y / down, w / across, h / down) for name, x, y, w, h in photo.boxes],
+            )
+        return
+    classes = annotations.class_names(folder)
+    if classes is None:
+        raise DataError(f"there is no {folder.parent / 'classes.txt'}, which names the classes")
+    for path in annotations.photos(folder):
+        rows = annotations.yolo_rows(annotations.yolo_file(folder, path), classes)
+        yield path, [(name, x - w / 2, y - h / 2, w, h) for name, x, y, w, h in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +244,7 @@ class LondonFace:
         monk: skin tone by eye on the Monk scale, 1..10, ±1.
         ethnicity: as the person said.
         beard, hair_forehead: 0 (none) to 2 (covers the skin).
+        wrinkles: WRINKLE_ZONES → 0 (none) to 2 (deep) by eye; zones that cannot be judged are missing.
     """
 
     path: Path
@@ -127,6 +256,7 @@ class LondonFace:
     ethnicity: str
     beard: int
     hair_forehead: int
+    wrinkles: dict[str, int]
 
 
 def london_faces(folder: Path) -> list[LondonFace]:
@@ -154,6 +284,9 @@ def london_faces(folder: Path) -> list[LondonFace]:
             ethnicity=people[row["file"].partition("_")[0]]["face_eth"],
             beard=int(row["beard"]),
             hair_forehead=int(row["hair_forehead"]),
+            wrinkles={
+                zone: int(row[column]) for column, zone in LONDON_WRINKLES.items() if row.get(column, "NA") != "NA"
+            },
         )
         for row in rows
     ]

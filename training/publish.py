@@ -14,7 +14,11 @@ anew. Services without a pinned version follow it. Credentials and endpoint of S
 boto3 does. docs/weights.md explains the bundle, its checks and the settings of the service.
 """
 
-import argparse
+from training import commands
+
+if __name__ == "__main__":  # before what --help does not need
+    commands.publish(__doc__).parse_args()
+
 import hashlib
 import json
 import sys
@@ -24,7 +28,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL, BundleError, parse, read
-from bentos.skin.model.engine import EMBEDDED, OnnxEngine
+from bentos.skin.model.engine import OnnxEngine
 from bentos.skin.model.pointer import CURRENT, Pointer, pointer, version_folder
 from training.location import Conflict, Location, PublishError, parse_location
 
@@ -183,23 +187,7 @@ def _describe(error: Exception, uri: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("uri", help="s3://bucket/prefix or a folder, the value of SHINE_WEIGHTS_URI")
-    parser.add_argument("--bundle", type=Path, default=EMBEDDED, help="folder of the bundle (%(default)s)")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="check the bundle and run its self-test, but write nothing"
-    )
-    action = parser.add_mutually_exclusive_group()
-    action.add_argument("--list", action="store_true", help="list the versions instead of publishing")
-    action.add_argument(
-        "--rollback",
-        nargs="?",
-        const="",
-        metavar="FOLDER",
-        help="make an earlier version live instead of publishing; without FOLDER, the previous one",
-    )
-    parser.add_argument("--json", action="store_true", help="print the list as JSON")
-    options = parser.parse_args(arguments)
+    options = commands.publish(__doc__).parse_args(arguments)
     try:
         location = parse_location(options.uri)
         if options.list:

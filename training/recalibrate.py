@@ -4,7 +4,11 @@ python -m training.recalibrate --version 1.1.0     # the embedded bundle; a minu
 python -m training.evaluate                        # then measure it; writes the bundle's metrics.json
 """
 
-import argparse
+from training import commands
+
+if __name__ == "__main__":  # before torch, which --help does not need
+    commands.recalibrate(__doc__).parse_args()
+
 import json
 import shutil
 import sys
@@ -13,8 +17,7 @@ from pathlib import Path
 
 from bentos.skin.inference import new_session
 from bentos.skin.model.bundle import MODEL, BundleError, read
-from bentos.skin.model.engine import EMBEDDED
-from training import bundle, calibrate, data, export, labels
+from training import bundle, calibrate, data, export
 from training.data import DataError
 
 
@@ -23,7 +26,7 @@ def recalibrate(folder: Path, photos: Path, version: str) -> None:
 
     Args:
         folder: of the bundle.
-        photos: folder that holds acne04, wrinkles and london.
+        photos: folder that holds lesions or acne04, and wrinkles; `london`, where there is one, is used too.
         version: of the new bundle.
 
     Raises:
@@ -46,13 +49,7 @@ def recalibrate(folder: Path, photos: Path, version: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data", type=Path, default=labels.DATA, help="folder that holds acne04, wrinkles and london (%(default)s)"
-    )
-    parser.add_argument("--bundle", type=Path, default=EMBEDDED, help="folder of the bundle (%(default)s)")
-    parser.add_argument("--version", required=True, help="version of the new bundle")
-    options = parser.parse_args()
+    options = commands.recalibrate(__doc__).parse_args()
     try:
         recalibrate(options.bundle, options.data, options.version)
     except BundleError as error:

@@ -3,6 +3,7 @@
     python -m training.train                       # the first run, 53 minutes on two cores
     python -m training.train --run halves --branch main --seed 1 --halved 0.4    # its last half again, 28 minutes
     python -m training.export --average halves     # then calibrate and export the mean of both
+    python -m training.train --data /photos        # your own photos: docs/training.md
     python -m training.train --smoke               # a dozen steps on synthetic crops: does training still work?
 
 Each run has a folder in .cache/training/runs: `checkpoint.pt` (all that is needed to continue), `level.pt` (before the
@@ -11,7 +12,11 @@ random numbers of a step depend on the seed and the step's number only, so a run
 the same weights as one that was not.
 """
 
-import argparse
+from training import commands
+
+if __name__ == "__main__":  # before torch, which --help does not need
+    commands.train(__doc__).parse_args()
+
 import ctypes
 import os
 import sys
@@ -21,7 +26,7 @@ from pathlib import Path
 
 import torch
 
-from training import curves, data, labels
+from training import curves, data
 from training.checkpoint import CheckpointError
 from training.crops import RUNS
 from training.data import DataError
@@ -41,20 +46,7 @@ ENVIRONMENT = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data", type=Path, default=labels.DATA, help="folder that holds acne04 and wrinkles (%(default)s)"
-    )
-    parser.add_argument("--run", default="main", help="name of the run (%(default)s)")
-    parser.add_argument("--steps", type=int, help="number of steps of the optimiser (5400)")
-    parser.add_argument("--branch", metavar="RUN", help="start from the state of that run before its cool-down")
-    parser.add_argument("--seed", type=int, default=0, help="seed of order, augmentation and dropout (%(default)s)")
-    parser.add_argument(
-        "--halved", type=float, default=0.0, help="share of acne crops that are joined from two faces (%(default)s)"
-    )
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of torch (%(default)s)")
-    parser.add_argument("--smoke", action="store_true", help="train 12 steps on synthetic crops, in the run `smoke`")
-    options = parser.parse_args()
+    options = commands.train(__doc__).parse_args()
     _restart_with_environment()
     torch.set_num_threads(options.threads)
     start = time.monotonic()
@@ -66,18 +58,41 @@ def main() -> None:
         else:
             settings = Settings(seed=options.seed, halved=options.halved)
             settings = replace(settings, steps=options.steps or settings.steps)
-            labelled, run = data.load(options.data), RUNS / options.run
+            run = RUNS / options.run
+            data.check(options.data, "train")
+            require_same_photos(run, data.state(options.data))
+            labelled = data.load(options.data)
             if options.branch:
                 branch(RUNS / options.branch / "level.pt", run / "checkpoint.pt", settings)
             print(f"training on {len(labelled.fit.acne)} acne and {len(labelled.fit.wrinkles)} wrinkle crops")
-            run.mkdir(parents=True, exist_ok=True)
             left_out = "".join(f"{line}\n" for line in labelled.left_out)
             write_atomically(run / "left_out.txt", lambda part: part.write_text(left_out))
-        state = train(labelled, run, settings)
+        state = train(labelled, run, settings, seconds=60 * options.minutes)
     except (DataError, CheckpointError) as error:
         sys.exit(str(error))
     curves.draw(state.history, run / "curves.png")
-    print(f"{state.step} steps done, {(time.monotonic() - start) / 60:.1f} minutes; results are in {run}")
+    minutes = (time.monotonic() - start) / 60
+    print(f"{state.step} of {settings.steps} steps done, {minutes:.1f} minutes; results are in {run}")
+
+
+def require_same_photos(run: Path, state: str) -> None:
+    """Require that a run goes on with the photos that it began with, and note them in a new run's folder.
+
+    Args:
+        run: folder of the run; made if missing.
+        state: of the photos, from `data.state`.
+
+    Raises:
+        DataError: the run began with others.
+    """
+    note = run / data.PHOTOS
+    began = note.read_text() if note.exists() else ""  # runs without a note are of ACNE04
+    if (run / "checkpoint.pt").exists() and began != state:
+        raise DataError(
+            f"{run} was trained on other photos, or on these before they changed: name another --run, or delete it"
+        )
+    run.mkdir(parents=True, exist_ok=True)
+    note.write_text(state)
 
 
 def _restart_with_environment() -> None:
