@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, cohen_kappa_score, roc_auc_score
+from sklearn.metrics import average_precision_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from bentos.skin.findings import HAYASHI_LIMITS, SEVERITIES, WRINKLE_ZONES, severity_beside, whole_count
@@ -22,16 +21,20 @@ from bentos.skin.photo.crop import CROP_SIZE
 from training.crops import Example
 from training.labels import LondonFace
 from training.matching import average_precision, best_threshold, clear_threshold, match_boxes
+from training.metrics import quadratic_kappa, rank_correlation, roc_auc
 
 SCORE_MIN = 0.04  # lower peaks are noise: fewer than one in thirty is correct
 BOXES_MAX = 100  # candidates of a face; no face of ACNE04 has more than 65 lesions
 OVERLAP_MAX = 0.45  # intersection over union from which non-maximum suppression drops the weaker box
 KNOTS = 12  # of the confidence table, at most; more would fit the noise of the held-out part
+STEP = 2e-4  # least difference between two knots, so that a better score never has the same confidence
 KNOT_BOXES = 30  # least boxes of a knot: its share of correct boxes is too uncertain with fewer
 BIAS_ERRORS = 2.0  # standard errors from which the bias of the count is corrected
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)  # inverse regularisation of the severity regression, chosen by likelihood
 LOGIT_SCALE = 0.3  # scales the network's logits to the spread of the log counts, so that both are regularised alike
+LIMIT_SLOPE = 5.0  # on log(1 + density), of a limit that cannot be fitted: with twice as many lesions it is .97
 FOLDS = 5  # of the cross-validation on the held-out part, by group
+CLEAR_BELOW = 1.0  # without London: less than one lesion is none; the shipped weights, fitted on London, have 1.13
 DIGITS = 6  # decimals of the numbers in calibration.json
 
 
@@ -50,7 +53,7 @@ def fit(
         acne_outputs: outputs of the exported network for them, name → (n, ...).
         wrinkled: m wrinkle examples.
         wrinkle_outputs: outputs for them, name → (m, ...).
-        london: k mostly clear faces of the fit split.
+        london: k mostly clear faces of the fit split; none where they are not there.
         london_outputs: outputs for them, name → (k, ...).
 
     Returns:
@@ -58,7 +61,7 @@ def fit(
             correct at IoU .3, linear between the knots, constant outside; min_confidence: from which F1 is best.
         count: count = weights · (density, mean of count_distribution) + bias, at least 0. The weights are the plain
             mean, whose cross-validated error was lower than that of fitted lines. clear_below: `clear_threshold` of the
-            London faces.
+            London faces, CLEAR_BELOW without them.
         severity: P(worse than mild, moderate, severe) = sigmoid(weights (3, 2) · features + bias (3)), features as
             `severity_features`; strength: the chosen inverse regularisation. The regression is ordinal, since 88 photos
             are too few for the 28 numbers of a multinomial one: cross-validated loss .51 instead of .54.
@@ -83,9 +86,12 @@ def fit(
     logits, truth = _logits(wrinkle_outputs), _truth(wrinkled)
     table = _confidence_table(scores, correct)
     confidence = np.interp(scores, table["score"], table["right"])
-    bias = _bias_correction(estimates.mean(axis=1) - true)
-    london_counts = np.maximum(_estimates(london_outputs).mean(axis=1) + bias, 0.0).tolist()
-    bounds = [(count, label.least, label.most) for count, label in zip(london_counts, london, strict=True)]
+    bias = _bias_correction(estimates.mean(axis=1) - true, len({example.group for example in acne}))
+    clear_below = CLEAR_BELOW
+    if london:
+        london_counts = np.maximum(_estimates(london_outputs).mean(axis=1) + bias, 0.0).tolist()
+        bounds = [(count, label.least, label.most) for count, label in zip(london_counts, london, strict=True)]
+        clear_below = clear_threshold(bounds)
     return {
         "lesions": {
             "score_min": SCORE_MIN,
@@ -94,7 +100,7 @@ def fit(
             "overlap_max": OVERLAP_MAX,
             "confidence": table,
         },
-        "count": {"weights": [0.5, 0.5], "bias": bias, "clear_below": clear_threshold(bounds)},
+        "count": {"weights": [0.5, 0.5], "bias": bias, "clear_below": clear_below},
         "severity": severity,
         "wrinkles": {zone: _fit_platt(logits[:, k], truth[:, k]) for k, zone in enumerate(WRINKLE_ZONES)},
     }
@@ -117,7 +123,7 @@ def measure(
         wrinkle_outputs: outputs for them, name → (m, ...).
 
     Returns:
-        Name → metric, rounded to four decimals.
+        Name → metric, rounded to four decimals; None where the photos do not define it.
     """
     calibration = Calibration.model_validate(numbers)
     true = np.array([len(example.lesions) for example in acne])
@@ -139,7 +145,7 @@ def measure(
     }
     chances, truth = wrinkle_chances(wrinkle_outputs, calibration), _truth(wrinkled)
     density, distribution = _estimates(acne_outputs).T
-    aucs = {zone: round(float(roc_auc_score(truth[:, k], chances[:, k])), 4) for k, zone in enumerate(WRINKLE_ZONES)}
+    aucs = {zone: _rounded(roc_auc(chances[:, k], truth[:, k])) for k, zone in enumerate(WRINKLE_ZONES)}
     metrics: dict[str, Any] = {
         "photos": {"acne": len(acne), "wrinkles": len(wrinkled)},
         "severity_accuracy": (severity == classes).mean(),
@@ -147,25 +153,25 @@ def measure(
         "severity_accuracy_unbound": (by_class.argmax(axis=1) == classes).mean(),
         "severity_accuracy_by_head": (acne_outputs["severity"].argmax(axis=1) == classes).mean(),
         "severity_accuracy_by_count": (np.searchsorted(HAYASHI_LIMITS[1:], count) == classes).mean(),
-        "severity_kappa": cohen_kappa_score(severity, classes, weights="quadratic"),
+        "severity_kappa": quadratic_kappa(severity, classes),
         "severity_confidence_ece": expected_calibration_error(probability[known], (severity == classes)[known]),
-        "severity_recall": [(severity[classes == k] == k).mean() for k in range(4)],
+        "severity_recall": [_share(severity[classes == k] == k) for k in range(4)],
         "count_mae": np.abs(count - true).mean(),
         "count_mae_95": _interval(np.abs(count - true)),
         "count_bias": (count - true).mean(),
-        "count_spearman": spearmanr(count, true)[0],
+        "count_spearman": rank_correlation(count, true),
         "count_mae_of_density": np.abs(density - true).mean(),
         "count_bias_of_density": (density - true).mean(),
         "count_mae_of_distribution": np.abs(distribution - true).mean(),
         "count_bias_of_distribution": (distribution - true).mean(),
         "box_ap_30": average_precision(scores, correct[0.3], int(true.sum())),
         "box_ap_50": average_precision(scores, correct[0.5], int(true.sum())),
-        "box_precision_30": correct[0.3][shown].mean(),
-        "box_recall_30": correct[0.3][shown].sum() / true.sum(),
+        "box_precision_30": _share(correct[0.3][shown]),
+        "box_recall_30": correct[0.3][shown].sum() / true.sum() if true.any() else np.nan,
         "box_confidence_ece": expected_calibration_error(confidence[shown], correct[0.3][shown]),
-        "boxes_shown_over_lesions": shown.sum() / true.sum(),
+        "boxes_shown_over_lesions": shown.sum() / true.sum() if true.any() else np.nan,
         "wrinkle_auc": aucs,
-        "wrinkle_auc_mean": np.mean(list(aucs.values())),
+        "wrinkle_auc_mean": np.mean([np.nan if auc is None else auc for auc in aucs.values()]),
         "wrinkle_chance_ece": expected_calibration_error(chances.ravel(), truth.ravel()),
         "wrinkle_accuracy": ((chances > 0.5) == truth).mean(),
         "wrinkle_cell_ap": _cell_precision(wrinkled, wrinkle_outputs["wrinkle_maps"]),
@@ -180,7 +186,12 @@ def expected_calibration_error(probability: NDArray[np.float64], correct: NDArra
         probability: (n,), 0..1.
         correct: (n,).
         bins: number of bins.
+
+    Returns:
+        0..1; NaN where there is no prediction.
     """
+    if not len(probability):
+        return float("nan")
     numbers = np.minimum((probability * bins).astype(int), bins - 1)
     parts = [numbers == number for number in np.unique(numbers)]
     gaps = [part.sum() * abs(probability[part].mean() - correct[part].mean()) for part in parts]
@@ -194,50 +205,75 @@ def _estimates(outputs: Outputs) -> NDArray[np.float64]:
     return np.stack([outputs["density"].astype(np.float64), mean], axis=1)
 
 
-def _bias_correction(errors: NDArray[np.float64]) -> float:
+def _bias_correction(errors: NDArray[np.float64], photos: int) -> float:
     """Return what to add to the counts; 0 where the bias of the held-out part may be random.
 
-    The network was trained on ten times as many faces, so without clear evidence its own bias is the better estimate.
+    The network was trained on many more faces, so without clear evidence its own bias is the better estimate. Crops of
+    one photo count once: `photos` are all that there are.
     """
-    mean, error = float(errors.mean()), float(errors.std(ddof=1) / np.sqrt(len(errors) / 2))  # two crops of each photo
+    if photos < 2:
+        return 0.0
+    mean, error = float(errors.mean()), float(errors.std(ddof=1) / np.sqrt(photos))
     return round(-mean, DIGITS) if abs(mean) > BIAS_ERRORS * error else 0.0
 
 
 def _fit_ordinal(features: NDArray[np.float64], classes: NDArray[np.int64], names: list[str]) -> dict[str, Any]:
-    """Fit a logistic regression for each limit between classes, with the regularisation of the best likelihood."""
+    """Fit a logistic regression for each limit between classes, with the regularisation of the best likelihood.
+
+    Where too few photos lie on one side of a limit to be held out in turn, the density decides by Hayashi's limit.
+    """
     scaled = features * (1.0, LOGIT_SCALE)
-    folds = GroupKFold(min(FOLDS, len(set(names))))
+    parts = min(FOLDS, len(set(names)))
+    folds = list(GroupKFold(parts).split(scaled, groups=names)) if parts > 1 else []
     limits = range(features.shape[1])
+    fitted = [k for k in limits if folds and all(len(set(classes[train] > k)) == 2 for train, _ in folds)]
 
     def loss(strength: float) -> float:
         model = LogisticRegression(C=strength, max_iter=5000)
         total = 0.0
-        for k in limits:
+        for k in fitted:
             worse = (classes > k).astype(int)
             chances = cross_val_predict(model, scaled[:, k], worse > 0, groups=names, cv=folds, method="predict_proba")
             total -= float(np.log(np.maximum(chances[np.arange(len(classes)), worse], 1e-6)).sum())
         return total
 
     best = min(STRENGTHS, key=loss)
-    fits = [LogisticRegression(C=best, max_iter=5000).fit(scaled[:, k], classes > k) for k in limits]
-    return {
-        "weights": _short([fit.coef_[0] * (1.0, LOGIT_SCALE) for fit in fits]),
-        "bias": _short([fit.intercept_[0] for fit in fits]),
-        "strength": best,
-    }
+    weights, biases = [], []
+    for k in limits:
+        if k in fitted:
+            fit = LogisticRegression(C=best, max_iter=5000).fit(scaled[:, k], classes > k)
+            weights.append(fit.coef_[0] * (1.0, LOGIT_SCALE))
+            biases.append(fit.intercept_[0])
+        else:
+            weights.append(np.array([LIMIT_SLOPE, 0.0]))
+            biases.append(-LIMIT_SLOPE * np.log1p(HAYASHI_LIMITS[k + 1] + 0.5))
+    return {"weights": _short(weights), "bias": _short(biases), "strength": best}
 
 
 def _confidence_table(scores: NDArray[np.float64], correct: NDArray[np.bool_]) -> dict[str, list[float]]:
     """Fit an isotonic regression of score → share of correct boxes, and reduce it to KNOTS bins of equal width."""
+    if not len(scores):  # a network that was hardly trained finds none
+        return {"score": [SCORE_MIN], "right": [0.0]}
     isotonic = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(scores, correct.astype(np.float64))
     edges = np.linspace(scores.min(), scores.max(), KNOTS + 1)
     parts = [(scores >= low) & (scores <= high) for low, high in pairwise(edges)]
     parts = [part for part in parts if part.sum() >= KNOT_BOXES] or [np.ones(len(scores), dtype=np.bool_)]
-    values = np.array([isotonic.predict(scores[part]).mean() for part in parts])
-    return {"score": _short([scores[part].mean() for part in parts]), "right": _short(np.maximum.accumulate(values))}
+    places = np.array([scores[part].mean() for part in parts])
+    values = np.maximum.accumulate([isotonic.predict(scores[part]).mean() for part in parts])
+    if len(parts) > 1:  # the outermost boxes are told apart too, else they are ranked by chance
+        ends = np.array([scores.min(), 1.0])
+        slopes = np.array([values[1] - values[0], values[-1] - values[-2]]) / (places[[1, -1]] - places[[0, -2]])
+        outer = values[[0, -1]] + slopes * (ends - places[[0, -1]])
+        places = np.concatenate([ends[:1], places, ends[1:]])
+        values = np.concatenate([outer[:1], values, outer[1:]])
+    values = np.clip(values, 0.0, 1.0 - STEP * len(values)) + STEP * np.arange(len(values))
+    return {"score": _short(places), "right": _short(np.maximum.accumulate(values))}
 
 
 def _fit_platt(logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> dict[str, float]:
+    """Fit slope and bias; where all or no photos have wrinkles the network's own probability stays."""
+    if len(set(truth.tolist())) < 2:
+        return {"slope": 1.0, "bias": 0.0}
     model = LogisticRegression(C=1.0, max_iter=1000).fit(logits[:, None], truth)
     return {"slope": round(float(model.coef_[0, 0]), DIGITS), "bias": round(float(model.intercept_[0]), DIGITS)}
 
@@ -253,16 +289,16 @@ def _logits(outputs: Outputs) -> NDArray[np.float64]:
     return np.clip(np.log(probability / (1 - probability)), -9, 9)
 
 
-def _cell_precision(examples: list[Example], maps: NDArray[np.float32]) -> dict[str, float]:
+def _cell_precision(examples: list[Example], maps: NDArray[np.float32]) -> dict[str, float | None]:
     """Compute the average precision of the wrinkle maps' cells for each zone; maps are (n, cells, cells, 4)."""
     cell = CROP_SIZE / maps.shape[1]
-    precision: dict[str, float] = {}
+    precision: dict[str, float | None] = {}
     for k, zone in enumerate(WRINKLE_ZONES):
         true = np.zeros(maps.shape[:3], dtype=bool)
         for number, example in enumerate(examples):
             for x, y, width, height in np.maximum(np.rint(example.wrinkles[zone] / cell), 0).astype(int):
                 true[number, y : y + max(height, 1), x : x + max(width, 1)] = True
-        precision[zone] = round(float(average_precision_score(true.ravel(), maps[..., k].ravel())), 4)
+        precision[zone] = _rounded(average_precision_score(true.ravel(), maps[..., k].ravel())) if true.any() else None
     return precision
 
 
@@ -277,7 +313,13 @@ def _short(values: Any) -> Any:
     return np.round(np.asarray(values, dtype=np.float64), DIGITS).tolist()
 
 
+def _share(values: NDArray[np.bool_]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
 def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return value
-    return [round(float(item), 4) for item in value] if isinstance(value, list) else round(float(value), 4)
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return None if np.isnan(value) else round(float(value), 4)

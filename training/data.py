@@ -1,16 +1,22 @@
 """Checks and cuts the labelled photos, leaves out duplicates across the splits, and holds a part of train out.
 
     python -m training.data                            # check, cut, list near-duplicates; a minute, then seconds
-    python -m training.data --data /photos             # photos in another folder
+    python -m training.data --data /photos             # your own photos: docs/training.md
 
 A photo may occur several times: as variants of one export, in several mosaics, or in both splits. Photos whose aligned
 faces match form one group. A group is never split, and a train photo that matches a valid photo is not trained on.
 """
 
-import argparse
+from training import commands
+
+if __name__ == "__main__":  # before what --help does not need
+    commands.data(__doc__).parse_args()
+
 import csv
+import hashlib
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,32 +25,42 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
+from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.photo import crop as cropping
-from bentos.skin.photo.decode import Photo, decode
+from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face_reader import FaceReader
-from training import crops, labels
+from training import annotations, crops, labels, pasting, people
+from training.annotations import DataError as DataError
 from training.crops import Example
+from training.labels import AcnePhoto, LondonFace
 
-HELD_OUT = 0.1  # share of train, by group: calibration and choices are made on it, never on valid
+HELD_OUT = 0.1  # share of the wrinkle photos, by group: calibration and choices are made on it, never on valid
+HELD_OUT_PEOPLE = 0.12  # share of the acne photos, with all others of their people .15: 130 photos
+RUN = 12  # acne photos with neighbouring numbers that are held out together
+MANY_LESIONS = 2  # least severity of the photos that are trained on twice: a fifth of all has it
+PASTED = 600  # faces with lesions pasted in
+PHOTOS = "photos.txt"  # in a run's folder: the `state` of the photos that it was trained on
 SEED = 0  # of the choice of the held-out part
 FACELESS_SIDE_MIN = 150  # px; smaller tiles without a face show a chin or a wall
-OVERHANG = 0.5  # of a box's side outside its photo; exporters round and rotate, more is an error of the annotation
 PATCH = 48  # px; side of the aligned face that is compared
 PATCH_BLUR = 3.0  # px; coarser structure is removed: light, and the shape that all faces share
 PATCH_SPAN = 3.4  # side of the aligned face over the pupils' distance: brows to chin, little background
 SAME_PHOTO = 0.6  # least correlation of aligned faces that show the same photo; see `near_duplicates`
 
 
-class DataError(Exception):
-    """The labelled photos cannot be used; the message names the file and the reason."""
-
-
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Crops for training or for measurement."""
+    """Crops for training or for measurement.
+
+    Attributes:
+        acne: with their lesions marked.
+        wrinkles: with the wrinkles of each zone marked.
+        clear: mostly clear faces, some with lesions pasted in; for training only.
+    """
 
     acne: list[Example]
     wrinkles: list[Example]
+    clear: list[Example] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +79,99 @@ class Labelled:
 
 
 def load(data: Path) -> Labelled:
-    """Check, cut and divide the train splits; takes a minute or two the first time, then reads the cache.
+    """Check, cut and divide the train splits; takes ten minutes the first time, then reads the cache.
+
+    Acne photos are divided by person: nobody occurs in both parts. A photo without the exporter's changes stands for
+    its two variants, whose boxes lie beside the lesions where they were turned. The training part has photos of many
+    lesions twice, since they are few. Lesions pasted into other faces come from the training part.
 
     Args:
-        data: the folder that holds `acne04` and `wrinkles`.
+        data: the folder that holds `lesions` or `acne04`, and `wrinkles`; `london`, where there is one, is used too.
 
     Raises:
         DataError: a folder is missing, an annotation is broken, or a split is empty.
     """
-    train = Split(_acne(data, "train"), _wrinkles(data, "train"))
+    _check_people(labels.lesions_folder(data))
+    variants, wrinkles = _acne(data, "train"), _wrinkles(data, "train")
+    originals = _originals(data)
     valid = load_valid(data)
     left_out: list[str] = []
-    kept = []
-    for examples, valid_examples in ((train.acne, valid.acne), (train.wrinkles, valid.wrinkles)):
+    dropped: set[str] = set()
+    for examples, valid_examples in (
+        (variants, valid.acne),
+        (originals, valid.acne),
+        (wrinkles, valid.wrinkles),
+    ):
         pairs = near_duplicates(examples, valid_examples)
         left_out += [
             f"{examples[i].group} shows the valid photo {valid_examples[j].group} (correlation {c:.3f})"
             for i, j, c in pairs
         ]
-        dropped = {examples[i].group for i, _, _ in pairs}
-        kept.append([example for example in examples if example.group not in dropped])
+        dropped |= {examples[i].group for i, _, _ in pairs}
+    variants, originals, wrinkles = (
+        [example for example in examples if example.group not in dropped]
+        for examples in (variants, originals, wrinkles)
+    )
     fit, held_out = Split([], []), Split([], [])
-    for examples, fit_examples, held_out_examples in (
-        (kept[0], fit.acne, held_out.acne),
-        (kept[1], fit.wrinkles, held_out.wrinkles),
-    ):
-        for example, is_held_out in zip(examples, hold_out(groups(examples)), strict=True):
-            (held_out_examples if is_held_out else fit_examples).append(example)
+    taken = {example.group for example in originals}  # photos that are there as they were taken
+    unknown = held_out_photos(data)
+    for example in originals + [example for example in variants if example.group not in taken]:
+        if example.group in unknown:
+            held_out.acne.append(example)
+        else:  # an original stands for its two variants
+            times = (2 if example.group in taken else 1) * (2 if example.severity >= MANY_LESIONS else 1)
+            fit.acne.extend([example] * times)
+    for example, is_held_out in zip(wrinkles, hold_out(groups(wrinkles)), strict=True):
+        (held_out if is_held_out else fit).wrinkles.append(example)
+    fit.clear.extend(_clear(data, fit))
+    for part, purpose in ((fit, "train on"), (held_out, "hold out")):
+        for kind, examples in (("lesion", part.acne), ("wrinkle", part.wrinkles)):
+            if not examples:
+                raise DataError(
+                    f"{data} has no {kind} photo to {purpose}: train needs photos of two people at least that do not "
+                    f"show the same as those of valid; {len(left_out)} were left out because they do"
+                )
     return Labelled(fit, held_out, left_out)
+
+
+def held_out_photos(data: Path) -> set[str]:
+    """Choose the acne photos of the held-out people, as `AcnePhoto.photo`; nobody of them is trained on.
+
+    Who a photo shows says `people.csv` beside it, or for ACNE04 `people.people`; else it shows a person of its own.
+
+    Raises:
+        FileNotFoundError, ValueError: as `labels.acne_photos` and `people.people`.
+    """
+    folder = labels.lesions_folder(data) / "train"
+    listed, known = labels.persons(folder), {} if labels.is_own(data) else people.people()
+    person = {
+        photo.photo: listed.get(photo.path.name, known.get(f"levle{photo.photo}", photo.photo))
+        for photo in labels.acne_photos(folder)
+    }
+    photos = sorted(person)
+    if labels.is_own(data):
+        is_held_out = hold_out([person[photo] for photo in photos], HELD_OUT_PEOPLE)
+    else:  # photos of one sitting have neighbouring numbers, so runs of them are chosen, and all of the same people
+        photos.sort(key=lambda photo: tuple(int(part) for part in photo.split("_")))
+        is_held_out = hold_out([str(position // RUN) for position in range(len(photos))], HELD_OUT_PEOPLE)
+    chosen = {person[photo] for photo, is_out in zip(photos, is_held_out, strict=True) if is_out}
+    return {photo for photo in photos if person[photo] in chosen}
+
+
+def by_person(data: Path) -> list[AcnePhoto]:
+    """List the photos of the held-out people for measurement: as they were taken, else the first variant.
+
+    Raises:
+        FileNotFoundError, ValueError: as `labels.acne_photos`.
+    """
+    unknown, photos = held_out_photos(data), labels.acne_photos(labels.lesions_folder(data) / "train")
+    listed = {photo.photo: photo for photo in reversed(photos) if photo.photo in unknown}  # the first one wins
+    if _has_originals(data):
+        for original in crops.carried_originals(data):
+            name = original.photo.removeprefix("levle")
+            if name in listed and original.to_variant:
+                listed[name] = AcnePhoto(original.path, name, original.severity, original.boxes)
+    return [listed[name] for name in sorted(listed)]
 
 
 def load_valid(data: Path) -> Split:
@@ -102,23 +183,60 @@ def load_valid(data: Path) -> Split:
     return Split(_acne(data, "valid"), _wrinkles(data, "valid"))
 
 
+def london(data: Path) -> list[tuple[Example, LondonFace]]:
+    """Load the London faces with their labels.
+
+    Raises:
+        DataError: a table or a photo is missing or broken.
+    """
+    try:
+        return crops.london_examples(data / "london", _cache(data, "london"))
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"there is no {error.filename}") from None
+    except (KeyError, ValueError) as error:
+        raise DataError(f"a table in {data / 'london'} lacks a column or holds another value: {error}") from None
+
+
 def check(data: Path, split: str) -> None:
     """Check the folders, tables and boxes of one split.
 
     Args:
-        data: the folder that holds `acne04` and `wrinkles`.
+        data: the folder that holds `lesions` or `acne04`, and `wrinkles`.
         split: "train" or "valid".
 
     Raises:
         DataError: a folder or file is missing or empty, a row is broken, or a box lies outside its photo.
     """
-    for folder in (data / "acne04" / split, data / "wrinkles" / split / "images", data / "wrinkles" / split / "labels"):
-        if not folder.is_dir():
-            raise DataError(f"there is no folder {folder}; --data names the one that holds acne04 and wrinkles")
-        if not any(folder.iterdir()):
-            raise DataError(f"the folder {folder} is empty")
-    _check_acne(data / "acne04" / split)
-    _check_wrinkles(data / "wrinkles", split)
+    lesions, wrinkles = labels.lesions_folder(data) / split, data / "wrinkles" / split
+    if not lesions.is_dir():
+        raise DataError(
+            f"there is no folder {lesions}; --data names the one that holds lesions or acne04, and wrinkles"
+        )
+    if not (data / "wrinkles").is_dir():
+        raise DataError(
+            f"there is no folder {data / 'wrinkles'}: without it the model would answer wrinkles at random; "
+            "a few dozen labelled faces are enough to begin with (docs/training.md)"
+        )
+    if annotations.form(lesions) == "csv":
+        _check_table(lesions)
+    labels.acne_photos(lesions)
+    _check_wrinkles(wrinkles)
+
+
+def state(data: Path) -> str:
+    """Name the state of your own photos and labels: another one after any change; empty for ACNE04, which stays.
+
+    Crops are cached under this name, and a run goes on only with the photos that it began with.
+    """
+    if not labels.is_own(data):
+        return ""
+    files = sorted(path for part in ("lesions", "wrinkles", "london") for path in (data / part).rglob("*"))
+    listed = [
+        (str(path.relative_to(data)), path.stat().st_size, path.stat().st_mtime_ns) for path in files if path.is_file()
+    ]
+    return hashlib.sha256(repr(listed).encode()).hexdigest()[:12]
 
 
 def near_duplicates(examples: list[Example], others: list[Example]) -> list[tuple[int, int, float]]:
@@ -157,7 +275,7 @@ def groups(examples: list[Example]) -> list[str]:
 
 
 def hold_out(names: list[str], share: float = HELD_OUT, seed: int = SEED) -> NDArray[np.bool_]:
-    """Choose the examples to hold out; a group is never split.
+    """Choose the examples to hold out; a group is never split, and each part has one where there are two.
 
     Args:
         names: the group of each of n examples.
@@ -169,21 +287,55 @@ def hold_out(names: list[str], share: float = HELD_OUT, seed: int = SEED) -> NDA
     """
     unique = sorted(set(names))
     shuffled = np.random.default_rng(seed).permutation(len(unique))
-    held_out = {unique[number] for number in shuffled[: round(share * len(unique))]}
+    count = min(max(round(share * len(unique)), 1), len(unique) - 1)
+    held_out = {unique[number] for number in shuffled[:count]}
     return np.array([name in held_out for name in names], dtype=np.bool_)
 
 
 def _acne(data: Path, split: str) -> list[Example]:
     check(data, split)
-    return crops.acne_examples(data / "acne04" / split, f"acne-{split}")
+    own = labels.is_own(data)
+    return crops.acne_examples(
+        labels.lesions_folder(data) / split, _cache(data, f"acne-{split}"), speckled=split == "train" and not own
+    )
+
+
+def _has_originals(data: Path) -> bool:
+    return not labels.is_own(data) and (data / "acne04" / "train_1024").is_dir()
+
+
+def _originals(data: Path) -> list[Example]:
+    """Return the photos of ACNE04 as they were taken; none where their folder is missing."""
+    return crops.original_examples(data, "acne-originals") if _has_originals(data) else []
+
+
+def _clear(data: Path, fit: Split) -> list[Example]:
+    """Return the London faces of the fit split and as many faces with lesions pasted in; none without London."""
+    if not (data / "london").is_dir():
+        return []
+    faces = [example for example, label in london(data) if label.split == "fit"]
+    receivers = [example for example in fit.wrinkles if example.lesions_known == "beside"]
+    # Half of them are pasted into London's faces, whose other lesions are counted.
+    receivers = faces * (PASTED // 2 // max(len(faces), 1)) + receivers
+    donors = [example for example in fit.acne if example.crop.landmarks is not None]  # the others have another scale
+    if not any(len(donor.lesions) for donor in donors):
+        return faces
+    pasted = crops.cached(_cache(data, "pasted"), pasting.pasted_examples(receivers, donors, PASTED, SEED))
+    return [example for pair in zip(itertools.cycle(faces), pasted) for example in pair]
 
 
 def _wrinkles(data: Path, split: str) -> list[Example]:
     check(data, split)
-    examples = crops.wrinkle_examples(data / "wrinkles" / split, f"wrinkles-{split}")
+    folder = data / "wrinkles" / split
+    examples = crops.wrinkle_examples(folder, _cache(data, f"wrinkles-{split}"))
     if split == "train":
-        examples = examples + crops.cached("wrinkles-train-faceless", _faceless(data / "wrinkles" / split))
+        examples = examples + crops.cached(_cache(data, "wrinkles-train-faceless"), _faceless(folder))
     return examples
+
+
+def _cache(data: Path, name: str) -> str:
+    """Name a cache of crops by what it holds and by the state of the photos."""
+    return "-".join(filter(None, (name, state(data))))
 
 
 def _faceless(folder: Path) -> Iterator[Example]:
@@ -193,7 +345,7 @@ def _faceless(folder: Path) -> Iterator[Example]:
     """
     reader = FaceReader()
     for label in tqdm(labels.wrinkle_photos(folder), desc="faceless", mininterval=5):
-        pixels = decode(label.path.read_bytes()).pixels
+        pixels = annotations.decoded(label.path).pixels
         size = np.array([pixels.shape[1], pixels.shape[0]] * 2)
         for x0, y0, x1, y1 in labels.tiles(pixels):
             tile = Photo(np.ascontiguousarray(pixels[y0:y1, x0:x1]), x1 - x0, y1 - y0, "JPEG")
@@ -206,67 +358,59 @@ def _faceless(folder: Path) -> Iterator[Example]:
                 for zone, rows in label.boxes.items()
             }
             if any(len(rows) for rows in boxes.values()):
-                yield Example(crop, label.path.stem, -1, np.empty((0, 4)), boxes)
+                yield Example(crop, label.path.stem, -1, np.empty((0, 4)), boxes, lesions_known="nowhere")
 
 
-def _check_acne(folder: Path) -> None:
-    table = folder / "_annotations.csv"
-    if not table.is_file():
-        raise DataError(f"there is no {table}, which holds the boxes of the lesions")
-    known = {path.name for path in folder.glob("*.jpg")}
-    with table.open(newline="") as file:
+def _check_people(folder: Path) -> None:
+    """Require that nobody whom both tables of people name is in train and in valid."""
+    train, valid = (set(labels.persons(folder / split).values()) for split in ("train", "valid"))
+    if train & valid:
+        raise DataError(
+            f"{folder / 'valid' / 'people.csv'}: {min(train & valid)} has photos in train too; "
+            "a person's photos belong in one split, or valid flatters"
+        )
+
+
+def _check_table(folder: Path) -> None:
+    table = folder / annotations.TABLE
+    known = {path.name: path for path in annotations.photos(folder)}
+    own = labels.is_own(folder.parents[1])
+    with table.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         missing = {"filename", "width", "height", "xmin", "ymin", "xmax", "ymax"} - set(rows.fieldnames or ())
         if missing:
             raise DataError(f"{table} has no column {', '.join(sorted(missing))}")
         for number, row in enumerate(rows, start=2):
+            where = f"{table}, line {number}"
             if row["filename"] not in known:
-                raise DataError(f"{table}, line {number}: there is no photo {row['filename']}")
+                raise DataError(f"{where}: there is no photo {row['filename']}")
             try:
                 keys = ("xmin", "ymin", "xmax", "ymax", "width", "height")
                 x0, y0, x1, y1, width, height = (float(row[key]) for key in keys)
                 box = (x0 / width, y0 / height, x1 / width, y1 / height)
             except (TypeError, ValueError, ZeroDivisionError):
-                raise DataError(f"{table}, line {number}: a box needs six numbers, this row is broken") from None
-            _check_box(box, f"{table}, line {number}")
+                raise DataError(f"{where}: a box needs six numbers, this row is broken") from None
+            annotations.check_box(box, where)
+            if own:  # ACNE04's photos all have the size that the table says
+                annotations.require_size(known[row["filename"]], (int(width), int(height)), where)
 
 
-def _check_wrinkles(folder: Path, split: str) -> None:
-    if not (folder / "classes.txt").is_file():
-        raise DataError(f"there is no {folder / 'classes.txt'}, which names the classes")
-    classes = (folder / "classes.txt").read_text().split()
-    missing = set(labels.WRINKLE_CLASSES) - set(classes)
-    if missing:
-        raise DataError(f"{folder / 'classes.txt'} does not name {', '.join(sorted(missing))}")
-    used_classes = set()
-    for image in sorted((folder / split / "images").iterdir()):
-        path = folder / split / "labels" / f"{image.stem}.txt"
-        if not path.is_file():
-            raise DataError(f"{image.name} has no labels: there is no {path}")
-        for number, line in enumerate(path.read_text().splitlines(), start=1):
-            try:
-                kind, x, y, width, height = (float(value) for value in line.split())
-                used_classes.add(dict(enumerate(classes))[int(kind)])
-            except (ValueError, KeyError):
-                raise DataError(
-                    f"{path}, line {number}: expected a class below {len(classes)} and four fractions"
-                ) from None
-            _check_box((x - width / 2, y - height / 2, x + width / 2, y + height / 2), f"{path}, line {number}")
-    without_box = set(labels.WRINKLE_CLASSES) - used_classes
+def _check_wrinkles(folder: Path) -> None:
+    if not any((folder / name).is_file() for name in annotations.COCO):
+        for path in (folder / "images", folder / "labels"):
+            if not path.is_dir():
+                raise DataError(f"there is no folder {path}, and no {annotations.COCO[0]} beside it")
+            if not any(path.iterdir()):
+                raise DataError(f"the folder {path} is empty")
+        classes = annotations.class_names(folder)
+        named = {labels.wrinkle_zone(name) for name in classes or ()}
+        missing = [zone for zone in WRINKLE_ZONES if zone not in named]
+        if classes is not None and missing:
+            raise DataError(f"{folder.parent / 'classes.txt'} does not name {', '.join(missing)}")
+    photos = labels.wrinkle_photos(folder)
+    without_box = [zone for zone in WRINKLE_ZONES if not any(len(photo.boxes[zone]) for photo in photos)]
     if without_box:
-        raise DataError(f"no photo of {folder / split} has a box of {', '.join(sorted(without_box))}")
-
-
-def _check_box(corners: tuple[float, float, float, float], where: str) -> None:
-    """Check a box whose corners are fractions of the photo; `where` names its file and line."""
-    x0, y0, x1, y1 = corners
-    if not (x1 >= x0 and y1 >= y0):
-        raise DataError(f"{where}: the box ends before it begins")
-    if (
-        min(x0, y0) < -OVERHANG * max(x1 - x0, y1 - y0) - 1e-6
-        or max(x1, y1) > 1 + OVERHANG * max(x1 - x0, y1 - y0) + 1e-6
-    ):
-        raise DataError(f"{where}: the box lies outside its photo")
+        raise DataError(f"no photo of {folder} has a box of {', '.join(without_box)}")
 
 
 def _patch(example: Example) -> NDArray[np.float32]:
@@ -297,10 +441,7 @@ def _mirrored(patches: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data", type=Path, default=labels.DATA, help="folder that holds acne04 and wrinkles (%(default)s)"
-    )
+    parser = commands.data(__doc__)
     try:
         labelled = load(parser.parse_args().data)
     except DataError as error:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from training.despeckle import despeckle
+
 JPEG_QUALITY = 30  # strong compression
 BLUR_SIGMA = 2.0  # px of a 640 px photo: the lesions' edges vanish, the lesions stay
 CAST = 0.15  # of one channel: a lamp in a room lit by daylight, plainly seen
@@ -136,6 +138,10 @@ DISTORTIONS = {
     "stop_down": Distortion("one stop darker", _expose(-1.0), _keep_boxes),
     "turned": Distortion(f"rotated by {ROTATION:g}°", _rotate, _rotate_boxes),
     "half_size": Distortion("half the size", _halve, _halve_boxes),
+    "warm": Distortion(f"tint, {CAST:.0%} more red", _gains(1 + CAST, 1.0, 1.0), _keep_boxes),
+    "cold": Distortion(f"tint, {CAST:.0%} more blue", _gains(1.0, 1.0, 1 + CAST), _keep_boxes),
 }
 # What the limits of the light are measured with, on faces taken in white light.
 LIGHTS = {name: DISTORTIONS[name] for name in ("stop_up", "stop_down")} | _casts()
+# The exporter's noise is taken out of the train photos that are measured; those as they were taken hardly change.
+CLEANED = Distortion("despeckled", lambda image: Image.fromarray(despeckle(np.asarray(image))), _keep_boxes)

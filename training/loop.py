@@ -3,6 +3,8 @@
 import json
 import math
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from tqdm import tqdm
 
 from bentos.skin.findings import WRINKLE_ZONES
 from training import augment, checkpoint, losses
+from training.augment import View
 from training.checkpoint import CheckpointError
 from training.crops import Example
 from training.data import Labelled, Split
@@ -31,7 +34,8 @@ class Settings:
     side: int = 384  # px; 512 takes 1.8 times as long, and close views show small lesions as large as 512 does
     last_side: int = SERVED_SIDE  # px, of the last steps: the heads for whole faces then see them as in the service
     last_share: float = 0.25  # of the steps with last_side; .12 did not improve the heads for whole faces
-    acne: int = 6  # crops a step; lesions, severity and count need longer training than wrinkles
+    acne: int = 5  # crops a step; lesions, severity and count need longer training than wrinkles
+    clear: int = 1  # crops a step of clear faces, half of them with lesions pasted in
     wrinkle: int = 2  # crops a step; the wrinkle AUC is near its end after 11 minutes
     halved: float = 0.0  # share of acne crops joined from two faces, which the network cannot memorise
     rate_encoder: float = 2e-4  # learning rate, a tenth of the heads': the encoder knows edges and textures already
@@ -67,7 +71,9 @@ class State:
     history: list[dict[str, float]]
 
 
-def train(labelled: Labelled, run: Path, settings: Settings, stop_at: int | None = None) -> State:
+def train(
+    labelled: Labelled, run: Path, settings: Settings, stop_at: int | None = None, seconds: float = math.inf
+) -> State:
     """Train a run, or continue it from its checkpoint.
 
     Args:
@@ -75,6 +81,7 @@ def train(labelled: Labelled, run: Path, settings: Settings, stop_at: int | None
         run: folder of the run; made if missing.
         settings: must be those of the checkpoint, if there is one.
         stop_at: stop after this many steps, as if killed; None: train all steps.
+        seconds: stop at the first checkpoint after this time; the same call goes on.
 
     Returns:
         The state after the last step.
@@ -91,8 +98,13 @@ def train(labelled: Labelled, run: Path, settings: Settings, stop_at: int | None
     bar = tqdm(total=settings.steps, initial=state.step, desc=run.name, mininterval=10, smoothing=0.05)
     sums: dict[str, float] = {}  # of the losses since the last save
     summed = 0  # steps
+    start = time.monotonic()
+    # The views of the next step are made while the network computes: torch leaves a fifth of two cores idle.
+    ahead = ThreadPoolExecutor(1)
+    views = ahead.submit(step_views, labelled.fit, settings, state.step)
     while state.step < end:
-        for name, value in train_step(state, labelled.fit, settings).items():
+        ready, views = views.result(), ahead.submit(step_views, labelled.fit, settings, state.step + 1)
+        for name, value in train_step(state, *ready, settings).items():
             sums[name] = sums.get(name, 0.0) + value
         summed += 1
         bar.update()
@@ -110,6 +122,9 @@ def train(labelled: Labelled, run: Path, settings: Settings, stop_at: int | None
             if state.step <= cool_down_start(settings) < state.step + settings.save_every:
                 write_atomically(run / "level.pt", lambda part: shutil.copyfile(path, part))
             write_atomically(run / "history.json", lambda part: part.write_text(json.dumps(state.history)))
+            if time.monotonic() - start > seconds:
+                break
+    ahead.shutdown(cancel_futures=True)
     bar.close()
     return state
 
@@ -134,41 +149,55 @@ def new_state(settings: Settings) -> State:
     return State(0, network, average, optimiser, [])
 
 
-def train_step(state: State, split: Split, settings: Settings) -> dict[str, float]:
+def step_views(split: Split, settings: Settings, step: int) -> tuple[list[View], int]:
+    """Choose and augment the examples of a step; the same arguments give the same views.
+
+    Args:
+        split: the examples to train on.
+        settings: of the run.
+        step: its number.
+
+    Returns:
+        The views, those of wrinkle photos last, and how many of them are those of wrinkle photos.
+    """
+    rng = np.random.default_rng([settings.seed, step])
+    late = step >= settings.steps * (1 - settings.last_share)
+    side = settings.last_side if late else settings.side
+    marked = settings.acne + (0 if split.clear else settings.clear)
+    acne = step_examples(split.acne, marked, step, settings.seed)
+    others = step_examples(split.acne, marked, step, settings.seed + 1)
+    acne = [
+        augment.join_halves(example, other) if settings.halved and rng.random() < settings.halved else example
+        for example, other in zip(acne, others, strict=True)
+    ]
+    if split.clear:
+        acne += step_examples(split.clear, settings.clear, step, settings.seed)
+    wrinkled = step_examples(split.wrinkles, settings.wrinkle, step, settings.seed)
+    return [augment.random_view(example, side, rng) for example in (*acne, *wrinkled)], len(wrinkled)
+
+
+def train_step(state: State, views: list[View], wrinkled: int, settings: Settings) -> dict[str, float]:
     """Do one step of the optimiser.
 
     Args:
         state: is changed.
-        split: the examples to train on.
+        views: of `step_views`.
+        wrinkled: how many of them, the last, are of wrinkle photos.
         settings: of the run.
 
     Returns:
         Name → weighted loss of the step.
     """
-    rng = np.random.default_rng([settings.seed, state.step])
     torch.manual_seed(settings.seed * 1_000_003 + state.step)  # of dropout; other in each step and each run
-    late = state.step >= settings.steps * (1 - settings.last_share)
-    side = settings.last_side if late else settings.side
-    acne = step_examples(split.acne, settings.acne, state.step, settings.seed)
-    wrinkled = step_examples(split.wrinkles, settings.wrinkle, state.step, settings.seed)
-    others = step_examples(split.acne, settings.acne, state.step, settings.seed + 1)
-    acne = [
-        augment.join_halves(example, other) if settings.halved and rng.random() < settings.halved else example
-        for example, other in zip(acne, others, strict=True)
-    ]
-    views = [augment.random_view(example, side, rng) for example in (*acne, *wrinkled)]
-    acne_views, wrinkle_views = views[: len(acne)], views[len(acne) :]
-
     state.network.train()
     state.network.freeze(state.step < settings.frozen)
     share = learning_rate_share(state.step, settings)
     for group in state.optimiser.param_groups:
         group["lr"] = group["base"] * share
     raw = state.network(to_input(np.stack([view.pixels for view in views])))
-    acne_raw = {name: value[: len(acne)] for name, value in raw.items()}
-    wrinkle_raw = {name: value[len(acne) :] for name, value in raw.items()}
-    parts = losses.acne_loss(acne_raw, losses.acne_targets(acne_views, [example.severity for example in acne]))
-    parts |= losses.wrinkle_loss(wrinkle_raw, losses.wrinkle_targets(wrinkle_views))
+    parts = losses.lesion_loss(raw, losses.lesion_targets(views))
+    wrinkle_raw = {name: value[len(views) - wrinkled :] for name, value in raw.items()}
+    parts |= losses.wrinkle_loss(wrinkle_raw, losses.wrinkle_targets(views[len(views) - wrinkled :]))
     state.optimiser.zero_grad(set_to_none=True)
     total: Any = torch.stack(list(parts.values())).sum()
     total.backward()

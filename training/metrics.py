@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from bentos.skin.findings import SEVERITIES, WRINKLE_ZONES
+from bentos.skin.findings import HAYASHI_LIMITS, SEVERITIES, WRINKLE_ZONES
 from training.labels import LondonFace
 from training.matching import match_boxes
 
@@ -84,12 +84,16 @@ class LondonTable:
         count: int (n,), predicted.
         shown_boxes: int (n,), lesions that are served by default.
         unseen_zones: int (n,), of the ten.
+        severity: int (n,), 0 (clear) to 4, predicted.
+        wrinkles: float (n, 4), predicted probabilities; NaN where the zone is not seen.
     """
 
     faces: list[LondonFace]
     count: NDArray[np.int64]
     shown_boxes: NDArray[np.int64]
     unseen_zones: NDArray[np.int64]
+    severity: NDArray[np.int64]
+    wrinkles: NDArray[np.float64]
 
 
 def london_metrics(
@@ -105,7 +109,9 @@ def london_metrics(
     Returns:
         faces; where there are any: count_within, the share whose count lies within the labelled least and most; clear
         and called_clear, faces that surely are (least 0, most 1 or less), and those of them with a count of 0; spotted
-        and called_spotted, faces with a least of 1 or more, and those with a count above 0; shown_boxes, their mean.
+        and called_spotted, faces with a least of 1 or more, and those with a count above 0; severity_within, the share
+        whose severity is that of a count within the bounds; shown_boxes, their mean; zone_ece and zone_auc, of the
+        wrinkle probabilities of all zones together against what was labelled by eye.
     """
     chosen = np.array([split is None or face.split == split for face in table.faces])
     chosen = chosen if where is None else chosen & where
@@ -114,6 +120,12 @@ def london_metrics(
     if not len(count):
         return {"faces": 0}
     clear, spotted = (least == 0) & (most <= 1), least >= 1
+    lowest, highest = (np.searchsorted(HAYASHI_LIMITS, bound) for bound in (least, most))
+    grades = table.severity[chosen]
+    zones = [[face.wrinkles.get(zone, -1) for zone in WRINKLE_ZONES] for face in table.faces]
+    labelled, chances = np.array(zones)[chosen].ravel(), table.wrinkles[chosen].ravel()
+    known = (labelled >= 0) & ~np.isnan(chances)
+    wrinkled = labelled[known] > 0
     return {
         "faces": len(count),
         "count_within": rounded(((count >= least) & (count <= most)).mean()),
@@ -121,7 +133,10 @@ def london_metrics(
         "called_clear": int((count[clear] == 0).sum()),
         "spotted": int(spotted.sum()),
         "called_spotted": int((count[spotted] > 0).sum()),
+        "severity_within": rounded(((grades >= lowest) & (grades <= highest)).mean()),
         "shown_boxes": rounded(table.shown_boxes[chosen].mean()),
+        "zone_ece": rounded(_gap(chances[known], wrinkled)) if known.any() else None,
+        "zone_auc": rounded(roc_auc(chances[known], wrinkled)) if 0 < wrinkled.sum() < known.sum() else None,
     }
 
 
@@ -345,6 +360,11 @@ def calibration_error(
         return float(np.abs(excess[rows].sum(axis=0)).sum()) / count if count else math.nan
 
     return metric
+
+
+def _gap(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
+    """`calibration_error` of predictions that each stand for themselves."""
+    return calibration_error(np.arange(len(correct)), confidence, correct, len(correct))(np.arange(len(correct)))
 
 
 def reliability(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> list[dict[str, float]]:

@@ -230,6 +230,8 @@ def collect_london(
     reader = FaceReader()
     counts: dict[str, list[int]] = defaultdict(list)
     shown: dict[str, list[int]] = defaultdict(list)
+    severities: dict[str, list[int]] = defaultdict(list)
+    chances: dict[str, list[list[float]]] = defaultdict(list)
     unseen = []
     for label in faces:
         photo = decode(label.path.read_bytes())
@@ -239,9 +241,19 @@ def collect_london(
             served = predict(view).served
             counts[name].append(served.count)
             shown[name].append(int((boxes_on_skin(view, served)[1] >= served.min_confidence).sum()))
+            severities[name].append(SEVERITIES.index(served.severity))
+            values = [None if zone in unseen_wrinkles(view) else served.wrinkles[zone] for zone in WRINKLE_ZONES]
+            chances[name].append([np.nan if value is None else value for value in values])
         on_photo()
     return {
-        name: metrics.LondonTable(list(faces), np.array(counts[name]), np.array(shown[name]), np.array(unseen))
+        name: metrics.LondonTable(
+            list(faces),
+            np.array(counts[name]),
+            np.array(shown[name]),
+            np.array(unseen),
+            np.array(severities[name]),
+            np.array(chances[name]),
+        )
         for name in predictors
     }
 

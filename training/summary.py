@@ -4,8 +4,9 @@ The content: all metrics with intervals, by severity, on the London faces, under
 confidences, and for the model the paired differences to the heuristics.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,10 @@ from training.metrics import LABELLED_SEVERITIES, Metric, Rows, Sample, rounded
 SCALARS = ("box_confidence_ece", "severity_confidence_ece", "zone_chance_ece")
 CONSTANT = ("_of_train_median", "_of_majority")  # metrics of constant predictions, the same for both predictors
 BY_GROUP = ("severity_accuracy", "count_mae", "count_bias", "box_ap_30", "box_ap_50", "box_recall_30")
+BY_PERSON = (
+    *("severity_accuracy", "severity_kappa", "count_mae", "count_bias", "count_spearman", "box_ap_30", "box_ap_50"),
+    *("box_precision_30", "box_recall_30", "box_confidence_ece", "severity_confidence_ece"),
+)
 ROBUST_ACNE = ("count_spearman", "severity_accuracy", "box_ap_30")
 ROBUST_WRINKLES = ("auc_mean",)
 LARGEST = 5  # number of the largest count errors that are listed
@@ -39,6 +44,8 @@ class Tables:
         distorted: distortion → tables of the distorted photos.
         distorted_rows: rows of the acne and of the wrinkle photos that were distorted.
         london: of the London faces; None where they were not measured.
+        by_person: of acne photos of people of whom no photo was trained on; None where there are none.
+        doctors: severities by single doctors, 0..3, of each acne photo.
     """
 
     acne: metrics.AcneTable
@@ -46,6 +53,8 @@ class Tables:
     distorted: dict[str, tuple[metrics.AcneTable, metrics.WrinkleTable]]
     distorted_rows: tuple[Rows, Rows]
     london: metrics.LondonTable | None = None
+    by_person: metrics.AcneTable | None = None
+    doctors: Sequence[Sequence[int]] = ()
 
 
 def samples(tables: Tables, median_count: float, resamples: int) -> dict[str, Sample]:
@@ -66,6 +75,10 @@ def samples(tables: Tables, median_count: float, resamples: int) -> dict[str, Sa
     severities = np.array(LABELLED_SEVERITIES)[tables.acne.true_severity]
     for name, rows in metrics.groups(severities, LABELLED_SEVERITIES).items():
         sampled |= _prefixed(f"by_severity/{name}", _sample_group(acne, BY_GROUP, rows, resamples))
+    if tables.by_person is not None:
+        others = _select(metrics.acne_metrics(tables.by_person, median_count), BY_PERSON)
+        rows = np.arange(len(tables.by_person.true_count))
+        sampled |= _prefixed("by_person", metrics.sample(others, rows, resamples))
     if not tables.distorted:
         return sampled
     before = metrics.sample(_select(acne, ROBUST_ACNE), tables.distorted_rows[0], resamples)
@@ -111,6 +124,10 @@ def summarise(
     }
     for name, group in tree.get("by_severity", {}).items():
         group["photos"] = int((acne.true_severity == LABELLED_SEVERITIES.index(name)).sum())
+    if any(tables.doctors):
+        tree["doctors"] = doctors_agreement(tables.doctors, acne.true_severity.tolist())
+    if tables.by_person is not None:
+        tree["by_person"]["photos"] = len(tables.by_person.true_count)
     if tables.london is not None:
         tree["london"] = london(tables.london)
     if tables.distorted:
@@ -134,6 +151,23 @@ def summarise(
         },
         "interval": f"95 % of {resamples:,} bootstrap resamples of the photos",
         **tree,
+    }
+
+
+def doctors_agreement(severities: Sequence[Sequence[int]], official: Sequence[int]) -> dict[str, Any]:
+    """How often doctors give the official class, and how often two of them agree, over all photos.
+
+    Args:
+        severities: by the doctors who judged each photo, 0..3.
+        official: the official class of each photo.
+    """
+    pairs = [pair for judged in severities for pair in combinations(judged, 2)]
+    beside = [(given, true) for judged, true in zip(severities, official, strict=True) for given in judged]
+    return {
+        "photos": sum(map(bool, severities)),
+        "with_official": rounded(float(np.mean([given == true for given, true in beside]))),
+        "between": rounded(float(np.mean([a == b for a, b in pairs]))) if pairs else None,
+        "within_one_class": rounded(float(np.mean([abs(a - b) <= 1 for a, b in pairs]))) if pairs else None,
     }
 
 

@@ -5,31 +5,28 @@
     python -m training.evaluate                                # then measure the heuristics on the valid photos
 
 The crops are cached in .cache/training; delete that folder when decoding, face detection or cropping has changed. Only
-the train splits are read, and of the London faces those of the fit split. The seeds are fixed: the same photos give
-the same numbers.
+the train splits are read, of the acne photos those of people who are not held out, and of the London faces those of
+the fit split. The seeds are fixed: the same photos give the same numbers.
 """
 
-import argparse
+from training import commands
+
+if __name__ == "__main__":  # before scikit-learn, which --help does not need
+    commands.tune(__doc__).parse_args()
+
 import json
 import warnings
-from pathlib import Path
 from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
 from bentos.skin.measure.tuned import TUNED
-from training import crops, labels, tune_blemishes, tune_lines
+from training import crops, data, tune_blemishes, tune_lines
 from training.files import replace_files
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data", type=Path, default=labels.DATA, help="folder that holds acne04, wrinkles and london (%(default)s)"
-    )
-    parser.add_argument(
-        "--only", choices=("blemishes", "lines"), help="fit acne (blemishes) or wrinkles (lines) and keep the other"
-    )
+    parser = commands.tune(__doc__)
     options = parser.parse_args()
     warnings.filterwarnings("ignore", category=ConvergenceWarning)  # the number of epochs is the regularisation
     for name in ("acne04", "wrinkles", "london"):
@@ -37,7 +34,8 @@ def main() -> None:
             parser.error(f"there is no {name} in {options.data}; name the folder of the labelled photos with --data")
     fitted: dict[str, Any] = json.loads(TUNED.read_text()) if TUNED.exists() else {}
     if options.only != "lines":
-        acne = crops.acne_examples(options.data / "acne04/train", "acne-train")
+        fit = data.load(options.data).fit.acne  # without the held-out people; some examples are in it twice
+        acne = list({id(example): example for example in fit}.values())
         london = [pair for pair in crops.london_examples(options.data / "london") if pair[1].split == "fit"]
         wrinkled = crops.wrinkle_examples(options.data / "wrinkles/train", "wrinkles-train")[::3]
         fitted["blemishes"] = tune_blemishes.fit(acne, london, wrinkled)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bentos.skin.errors import ShineError
 from training import crops
+from training.annotations import DataError
 
 ASTRONAUT = Path(__file__).resolve().parents[2] / "photos" / "astronaut.png"
 
@@ -52,6 +52,6 @@ def test_the_second_time_the_examples_come_from_the_cache_unchanged(folder: Path
 
 def test_an_interrupted_run_leaves_no_cache(folder: Path) -> None:
     (folder / "levle2_7_jpg.rf.b.jpg").write_bytes(b"broken")
-    with pytest.raises(ShineError):
+    with pytest.raises(DataError, match=r"levle2_7_jpg\.rf\.b\.jpg cannot be read"):
         crops.acne_examples(folder, "made")
     assert not list((folder / "cache").glob("made.*"))

@@ -207,7 +207,7 @@ def test_the_fitted_numbers_are_plain_json_and_near_the_labels() -> None:
     outputs = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     true = np.array([[len(example.wrinkles[zone]) > 0 for zone in WRINKLE_ZONES] for example in wrinkled])
     wrinkle_outputs = {"wrinkles": np.where(true, 0.4, 0.2).astype(np.float32)}
-    london = [LondonFace(Path("a.jpg"), "fit", 0, 0, 1, 3, "white", 0, 0)] * 3
+    london = [LondonFace(Path("a.jpg"), "fit", 0, 0, 1, 3, "white", 0, 0, {})] * 3
     clear = maps()
     clear["density"][:], clear["count_distribution"][0, 0] = 0.4, 1.0
     london_outputs = {name: np.repeat(values, 3, axis=0) for name, values in clear.items()}
@@ -226,16 +226,17 @@ def test_the_fitted_numbers_are_plain_json_and_near_the_labels() -> None:
     knots = numbers["lesions"]["confidence"]
     np.testing.assert_allclose(knots["right"], knots["score"], atol=0.12)
     table = numbers["lesions"]["confidence"]
-    assert len(table["score"]) == len(table["right"]) <= calibrate.KNOTS
-    assert sorted(table["score"]) == table["score"]
-    assert sorted(table["right"]) == table["right"]
+    assert len(table["score"]) == len(table["right"]) <= calibrate.KNOTS + 2
+    assert sorted(set(table["score"])) == table["score"]
+    assert sorted(set(table["right"])) == table["right"]
+    assert table["score"][-1] == 1.0  # the best boxes are told apart too
 
 
 def test_a_bias_that_may_be_random_is_not_corrected() -> None:
     errors = np.random.default_rng(0).normal(0, 4, 200)
     errors -= errors.mean()
-    assert calibrate._bias_correction(errors + 0.5) == 0.0
-    assert calibrate._bias_correction(errors + 3.0) == pytest.approx(-3.0)
+    assert calibrate._bias_correction(errors + 0.5, 100) == 0.0
+    assert calibrate._bias_correction(errors + 3.0, 100) == pytest.approx(-3.0)
 
 
 def test_calibration_error_is_0_for_correct_probabilities_and_one_half_for_certain_guesses() -> None:

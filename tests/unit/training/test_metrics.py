@@ -129,10 +129,13 @@ def test_zones_that_are_not_seen_are_left_out_and_counted() -> None:
 
 def test_the_london_faces_are_held_to_their_bounds() -> None:
     def face(least: int, most: int, split: str = "check", monk: int = 3) -> LondonFace:
-        return LondonFace(Path("a.jpg"), split, least, least, most, monk, "white", 0, 0)
+        return LondonFace(Path("a.jpg"), split, least, least, most, monk, "white", 0, 0, {"forehead": 2 * (least > 0)})
 
     faces = [face(0, 1), face(0, 1), face(0, 3), face(2, 5), face(3, 9, monk=8), face(0, 0, "fit")]
-    table = metrics.LondonTable(faces, np.array([0, 1, 4, 1, 0, 7]), np.array([0, 2, 0, 0, 0, 9]), np.zeros(6, int))
+    counts, boxes, severities = (np.array(row) for row in ([0, 1, 4, 1, 0, 7], [0, 2, 0, 0, 0, 9], [0, 1, 2, 1, 0, 4]))
+    chances = np.full((6, 4), 0.5)
+    chances[:, 0] = [0.2, 0.2, np.nan, 0.8, 0.8, 0.0]  # the other zones were not labelled
+    table = metrics.LondonTable(faces, counts, boxes, np.zeros(6, int), severities, chances)
     assert metrics.london_metrics(table, "check") == {
         "faces": 5,
         "count_within": 0.4,
@@ -140,7 +143,10 @@ def test_the_london_faces_are_held_to_their_bounds() -> None:
         "called_clear": 1,
         "spotted": 2,
         "called_spotted": 1,
+        "severity_within": 0.6,
         "shown_boxes": 0.4,
+        "zone_ece": 0.2,
+        "zone_auc": 1.0,
     }
     by_monk = summary.london(table)["by_monk"]
     assert (by_monk["1-3"]["faces"], by_monk["4-6"], by_monk["7-10"]["faces"]) == (5, {"faces": 0}, 1)
