@@ -104,10 +104,7 @@ tune: setup-training ## fit the heuristics' constants on the train split
 
 train: setup-training ## train, export, bundle and measure (about 90 minutes); goes on where it stopped; DATA=, STEPS=, BUNDLE=
 	$(BIN)/python -m training.train --data "$(DATA)" --run $(RUN) $(if $(STEPS),--steps $(STEPS))
-ifeq ($(STEPS),)
-	$(BIN)/python -m training.train --data "$(DATA)" --run halves --branch main --seed 1 --halved 0.4
-endif
-	$(BIN)/python -m training.export --data "$(DATA)" --run $(RUN) $(if $(STEPS),,--average halves)
+	$(BIN)/python -m training.export --data "$(DATA)" --run $(RUN)
 	$(BIN)/python -m training.bundle --run $(RUN) --out "$(TRAINED)"
 	$(BIN)/python -m training.evaluate --data "$(DATA)" --bundle "$(TRAINED)" $(if $(STEPS),--quick --skip-robustness)
 

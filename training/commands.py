@@ -123,15 +123,12 @@ def train(purpose: str | None) -> ArgumentParser:
     """The command line of `training.train`."""
     parser = _with_data(purpose, "lesions or acne04, wrinkles, and london if there is one")
     parser.add_argument("--run", default="main", help="name of the run (%(default)s)")
-    parser.add_argument("--steps", type=int, help="number of steps of the optimiser (5400)")
+    parser.add_argument("--steps", type=int, help="number of steps of the optimiser (6000)")
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="stop after so long; the same command goes on (no limit)"
     )
     parser.add_argument("--branch", metavar="RUN", help="start from the state of that run before its cool-down")
     parser.add_argument("--seed", type=int, default=0, help="seed of order, augmentation and dropout (%(default)s)")
-    parser.add_argument(
-        "--halved", type=float, default=0.0, help="share of acne crops that are joined from two faces (%(default)s)"
-    )
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of torch (%(default)s)")
     parser.add_argument("--smoke", action="store_true", help="train 12 steps on synthetic crops, in the run `smoke`")
     return parser

@@ -1,11 +1,11 @@
 """Exports a trained run for the service: one ONNX file from pixels to peaks, and its calibration.
 
     python -m training.export                          # the run main, into .cache/training/runs/main/export
-    python -m training.export --average halves --bench # the mean of two runs' weights, and its latency
+    python -m training.export --average other --bench  # the mean of two runs' weights, and its latency
 
 The folder `export` of the run is replaced when all is written: model.onnx, calibration.json (its keys: `calibrate.fit`)
-and figures.json (metrics on the held-out and the valid part). The export is refused where the outputs of ONNX Runtime
-differ from those of torch, or those of a batch from those of single crops.
+and figures.json (metrics on the held-out part; valid is left to `training.evaluate`). The export is refused where the
+outputs of ONNX Runtime differ from those of torch, or those of a batch from those of single crops.
 """
 
 from training import commands
@@ -332,7 +332,7 @@ def export(folder: Path, photos: Path, others: tuple[Path, ...] = (), timed: boo
     }
     network.load_state_dict(mean)
     served = ServedNetwork(network)
-    labelled, valid = data.load(photos), data.load_valid(photos)
+    labelled = data.load(photos)
     part, target = folder / ".export.part", folder / "export"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
@@ -352,9 +352,6 @@ def export(folder: Path, photos: Path, others: tuple[Path, ...] = (), timed: boo
             },
             "held_out": calibrate.measure(numbers, held_out.acne, acne, held_out.wrinkles, wrinkles),
         }
-        acne = run(model, stack_pixels(valid.acne), label="valid acne")
-        wrinkles = run(model, stack_pixels(valid.wrinkles), label="valid wrinkles")
-        figures["valid"] = calibrate.measure(numbers, valid.acne, acne, valid.wrinkles, wrinkles)
         if timed:
             figures["latency"] = benchmark(part / "model.onnx", part)
         (part / "calibration.json").write_text(json.dumps(numbers, indent=1) + "\n")

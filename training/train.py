@@ -1,8 +1,8 @@
 """Trains the skin network on the labelled photos; the same command continues a stopped run.
 
-    python -m training.train                       # the first run, 53 minutes on two cores
-    python -m training.train --run halves --branch main --seed 1 --halved 0.4    # its last half again, 28 minutes
-    python -m training.export --average halves     # then calibrate and export the mean of both
+    python -m training.train                       # 80 minutes on two cores
+    python -m training.train --run long --branch main --steps 18000   # on from the middle of main: hours
+    python -m training.train --run other --branch main --seed 1       # the second half again, otherwise augmented
     python -m training.train --data /photos        # your own photos: docs/training.md
     python -m training.train --smoke               # a dozen steps on synthetic crops: does training still work?
 
@@ -56,7 +56,7 @@ def main() -> None:
             labelled, run = synthetic_dataset(), RUNS / "smoke"
             (run / "checkpoint.pt").unlink(missing_ok=True)
         else:
-            settings = Settings(seed=options.seed, halved=options.halved)
+            settings = Settings(seed=options.seed)
             settings = replace(settings, steps=options.steps or settings.steps)
             run = RUNS / options.run
             data.check(options.data, "train")

@@ -62,6 +62,11 @@ def test_a_run_may_be_prolonged_until_it_cools_down(labelled: Labelled, tmp_path
         loop.train(labelled, tmp_path / "run", replace(TINY, steps=5))
 
 
+def test_a_run_out_of_time_stops_at_a_checkpoint_and_goes_on(labelled: Labelled, tmp_path: Path) -> None:
+    assert loop.train(labelled, tmp_path / "run", TINY, seconds=0).step == TINY.save_every
+    assert loop.train(labelled, tmp_path / "run", TINY, stop_at=2).step == 2
+
+
 @pytest.mark.long
 def test_a_run_can_branch_off_before_the_cool_down(labelled: Labelled, tmp_path: Path) -> None:
     loop.train(labelled, tmp_path / "main", replace(TINY, steps=5))
