@@ -152,7 +152,8 @@ def wrinkle_examples(folder: Path, name: str) -> list[Example]:
                     zone: boxes_to_crop(faces.crop, labels.boxes_in(rows * size, (x0, y0, x1, y1), MIN_SHARE_IN_TILE))
                     for zone, rows in label.boxes.items()
                 }
-                known: LesionsKnown = "nowhere" if faces.crop.landmarks is None else "beside"
+                # These faces have hardly a lesion; without them as background, furrows were taken for lesions.
+                known: LesionsKnown = "nowhere" if faces.crop.landmarks is None else "everywhere"
                 yield Example(
                     faces.crop, label.path.stem, -1, np.empty((0, 4)), boxes, pupils(faces), lesions_known=known
                 )

@@ -314,7 +314,7 @@ def _clear(data: Path, fit: Split) -> list[Example]:
     if not (data / "london").is_dir():
         return []
     faces = [example for example, label in london(data) if label.split == "fit"]
-    receivers = [example for example in fit.wrinkles if example.lesions_known == "beside"]
+    receivers = [example for example in fit.wrinkles if example.lesions_known == "everywhere"]
     # Half of them are pasted into London's faces, whose other lesions are counted.
     receivers = faces * (PASTED // 2 // max(len(faces), 1)) + receivers
     donors = [example for example in fit.acne if example.crop.landmarks is not None]  # the others have another scale

@@ -1,7 +1,7 @@
 """Computes the training targets from the labelled boxes, and the loss of each head.
 
 Each view trains the heads that it has labels for: an acne photo lesions, severity and count; a wrinkle photo wrinkles,
-and beside the face that there is no lesion; a clear face, whose lesions were counted and not marked, the count.
+and that there is hardly a lesion; a clear face, whose lesions were counted and not marked, the count.
 """
 
 import cv2
