@@ -142,6 +142,12 @@ def measure(
         iou: np.concatenate([match_boxes(boxes, e.lesions, iou) for (boxes, _), e in zip(predicted, acne, strict=True)])
         for iou in (0.3, 0.5)
     }
+
+    def shown_boxes(outputs: Outputs, number: int) -> int:
+        table = calibration.lesions.confidence
+        shares = np.interp(peaks(outputs, number, calibration)[1], table.score, table.right)
+        return int((shares >= calibration.lesions.min_confidence).sum())
+
     chances, truth = wrinkle_chances(wrinkle_outputs, calibration), _truth(wrinkled)
     density, distribution = _estimates(acne_outputs).T
     aucs = {zone: _rounded(roc_auc(chances[:, k], truth[:, k])) for k, zone in enumerate(WRINKLE_ZONES)}
@@ -169,6 +175,7 @@ def measure(
         "box_recall_30": correct[0.3][shown].sum() / true.sum() if true.any() else np.nan,
         "box_confidence_ece": expected_calibration_error(confidence[shown], correct[0.3][shown]),
         "boxes_shown_over_lesions": shown.sum() / true.sum() if true.any() else np.nan,
+        "boxes_on_wrinkle_faces": np.mean([shown_boxes(wrinkle_outputs, k) for k in range(len(wrinkled))]),
         "wrinkle_auc": aucs,
         "wrinkle_auc_mean": np.mean([np.nan if auc is None else auc for auc in aucs.values()]),
         "wrinkle_chance_ece": expected_calibration_error(chances.ravel(), truth.ravel()),
