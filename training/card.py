@@ -222,7 +222,8 @@ def _by_person(metrics: Mapping[str, Any]) -> str:
         f"{model['photos']} photos of train of people of whom no other photo was trained on: photos that share a place "
         "by ORB features count as one person. Choices and calibrations were made on these photos, so they flatter a "
         "little; valid shares people with train, and flatters otherwise. The constants of the heuristics were fitted "
-        "on the other people too.\n\n" + _table(["metric", "model", "heuristics"], rows)
+        "on all photos of train, these among them: here they flatter more than the model.\n\n"
+        + _table(["metric", "model", "heuristics"], rows)
     )
 
 

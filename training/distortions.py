@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from training.despeckle import despeckle
-
 JPEG_QUALITY = 30  # strong compression
 BLUR_SIGMA = 2.0  # px of a 640 px photo: the lesions' edges vanish, the lesions stay
 CAST = 0.15  # of one channel: a lamp in a room lit by daylight, plainly seen
@@ -119,6 +117,12 @@ def _halve_boxes(boxes: Boxes, size: tuple[int, int]) -> Boxes:
     return boxes * share
 
 
+def _clean(image: Image.Image) -> Image.Image:
+    from training.despeckle import despeckle  # needs OpenCV, which the other distortions do without
+
+    return Image.fromarray(despeckle(np.asarray(image)))
+
+
 def _keep(image: Image.Image) -> Image.Image:
     return image
 
@@ -144,4 +148,4 @@ DISTORTIONS = {
 # What the limits of the light are measured with, on faces taken in white light.
 LIGHTS = {name: DISTORTIONS[name] for name in ("stop_up", "stop_down")} | _casts()
 # The exporter's noise is taken out of the train photos that are measured; those as they were taken hardly change.
-CLEANED = Distortion("despeckled", lambda image: Image.fromarray(despeckle(np.asarray(image))), _keep_boxes)
+CLEANED = Distortion("despeckled", _clean, _keep_boxes)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytest.importorskip("cv2")
+
 from training import crops
 from training.annotations import DataError
 

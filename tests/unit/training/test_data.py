@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
+pytest.importorskip("cv2")
 pytest.importorskip("scipy")
 pytest.importorskip("tqdm")
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+pytest.importorskip("cv2")
+
 from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.measure import measure
 from bentos.skin.model.bundle import Manifest, read

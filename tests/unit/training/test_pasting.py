@@ -8,6 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+pytest.importorskip("cv2")
+
 from bentos.skin.photo.crop import CROP_SIZE, Crop
 from bentos.skin.photo.decode import decode
 from bentos.skin.photo.face_reader import FaceReader
