@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from bentos.skin.findings import HAYASHI_LIMITS, WRINKLE_ZONES
+from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.photo.crop import CROP_SIZE, PADDING
+from training import labels
 from training.crops import Example
 
 FLIP = 0.5  # probability; faces are nearly symmetric
@@ -89,7 +90,7 @@ def join_halves(left: Example, right: Example) -> Example:
         return np.concatenate([left_boxes[left_x < seam], right_boxes[right_x >= seam]])
 
     lesions, doubtful = joined(left.lesions, right.lesions), joined(left.doubtful, right.doubtful)
-    severity = int(np.searchsorted(HAYASHI_LIMITS[1:], len(lesions), side="left"))
+    severity = labels.hayashi_class(len(lesions))
     crop = replace(left.crop, pixels=pixels)
     return replace(left, crop=crop, severity=severity, lesions=lesions, doubtful=doubtful)
 

@@ -21,7 +21,7 @@ from bentos.skin.photo.crop import CROP_SIZE
 from training.crops import Example
 from training.labels import LondonFace
 from training.matching import average_precision, best_threshold, clear_threshold, match_boxes
-from training.metrics import quadratic_kappa, rank_correlation, roc_auc
+from training.metrics import expected_calibration_error, quadratic_kappa, rank_correlation, roc_auc
 
 SCORE_MIN = 0.04  # lower peaks are noise: fewer than one in thirty is correct
 BOXES_MAX = 100  # candidates of a face; no face of ACNE04 has more than 65 lesions
@@ -183,25 +183,6 @@ def measure(
         "wrinkle_cell_ap": _cell_precision(wrinkled, wrinkle_outputs["wrinkle_maps"]),
     }
     return {name: _rounded(value) for name, value in metrics.items()}
-
-
-def expected_calibration_error(probability: NDArray[np.float64], correct: NDArray[np.bool_], bins: int = 10) -> float:
-    """Compute the expected calibration error over bins of equal width (Guo et al., ICML 2017).
-
-    Args:
-        probability: (n,), 0..1.
-        correct: (n,).
-        bins: number of bins.
-
-    Returns:
-        0..1; NaN where there is no prediction.
-    """
-    if not len(probability):
-        return float("nan")
-    numbers = np.minimum((probability * bins).astype(int), bins - 1)
-    parts = [numbers == number for number in np.unique(numbers)]
-    gaps = [part.sum() * abs(probability[part].mean() - correct[part].mean()) for part in parts]
-    return float(sum(gaps) / len(probability))
 
 
 def _estimates(outputs: Outputs) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ WRINKLE_CLASSES = {
     "frown_line": "frown",
     "gummy_smile": "nasolabial",
 }
+OFFICIAL = "labels/severity_official_differs.csv"  # of ACNE04
 LONDON_WRINKLES = {
     "wrinkle_forehead": "forehead",
     "wrinkle_crow": "crows_feet",
@@ -158,7 +159,7 @@ def official_severities(folder: Path) -> dict[str, int]:
     Returns:
         Photo, as `AcnePhoto.photo` → 0..3.
     """
-    table = folder / "labels" / "severity_official_differs.csv"
+    table = folder / OFFICIAL
     if not table.is_file():
         return {}
     with table.open(newline="") as file:

@@ -135,7 +135,7 @@ def london_metrics(
         "called_spotted": int((count[spotted] > 0).sum()),
         "severity_within": rounded(((grades >= lowest) & (grades <= highest)).mean()),
         "shown_boxes": rounded(table.shown_boxes[chosen].mean()),
-        "zone_ece": rounded(_gap(chances[known], wrinkled)) if known.any() else None,
+        "zone_ece": rounded(expected_calibration_error(chances[known], wrinkled)) if known.any() else None,
         "zone_auc": rounded(roc_auc(chances[known], wrinkled)) if 0 < wrinkled.sum() < known.sum() else None,
     }
 
@@ -362,9 +362,10 @@ def calibration_error(
     return metric
 
 
-def _gap(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
-    """`calibration_error` of predictions that each stand for themselves."""
-    return calibration_error(np.arange(len(correct)), confidence, correct, len(correct))(np.arange(len(correct)))
+def expected_calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
+    """`calibration_error` of predictions (n,) that each stand for themselves; NaN where there is none."""
+    rows = np.arange(len(correct))
+    return calibration_error(rows, confidence, correct, len(correct))(rows)
 
 
 def reliability(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> list[dict[str, float]]:

@@ -84,7 +84,9 @@ def originals(data: Path) -> list[Original]:
     for variant in labels.acne_photos(folder / "train"):
         variants[photo_name(variant.path)].append(variant)
     circles = _circles(folder / "labels" / "v2_circles.csv")
-    official = official_severities(data)
+    if not (folder / labels.OFFICIAL).is_file():
+        raise FileNotFoundError(f"there is no {folder / labels.OFFICIAL}")
+    official = labels.official_severities(folder)
     found = []
     for path in tqdm(paths, desc="originals", mininterval=5):
         photo = photo_name(path)
@@ -104,7 +106,8 @@ def originals(data: Path) -> list[Original]:
         height, width = pixels.shape
         boxes = inside(merge(carried), width, height)
         placed = place_circles(np.array(circles.get(photo, [])).reshape(-1, 4), redness(path), boxes)
-        severity = official.get(photo, int(photo[len("levle")]))
+        name = photo.removeprefix("levle")
+        severity = official.get(name, int(name[0]))
         found.append(Original(path, photo, severity, boxes, placed, to_variant))
     return found
 
@@ -112,16 +115,6 @@ def originals(data: Path) -> list[Original]:
 def photo_name(path: Path) -> str:
     """Name the photo that a file shows, as "levle0_158"; a variant has its original's name."""
     return path.name.partition(".")[0].removesuffix("_jpg")
-
-
-def official_severities(data: Path) -> dict[str, int]:
-    """Read the official class of the photos whose file names give another one; photo → 0..3.
-
-    Raises:
-        FileNotFoundError: the table is missing.
-    """
-    with (data / "acne04" / "labels" / "severity_official_differs.csv").open(newline="") as file:
-        return {row["photo"]: int(row["official_severity"]) for row in csv.DictReader(file)}
 
 
 def grey(path: Path) -> Pixels:

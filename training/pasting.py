@@ -23,10 +23,10 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import affine_transform, binary_erosion, gaussian_filter
 from tqdm import tqdm
 
-from bentos.skin.findings import HAYASHI_LIMITS
 from bentos.skin.photo.crop import CROP_SIZE
 from bentos.skin.photo.face_parts import raster
 from bentos.skin.photo.view import view_of
+from training import labels
 from training.crops import Example
 
 SIDES = (6.0, 80.0)  # px; boxes with a smaller or larger side are not cut
@@ -118,7 +118,7 @@ def paste(
     pixels = receiver.crop.pixels.copy()
     pixels[changed] = np.clip(np.exp(log[changed]) - FLOOR + 0.5, 0, 255).astype(np.uint8)
     lesions = np.concatenate([receiver.lesions, np.array(pasted)])
-    severity = int(np.searchsorted(HAYASHI_LIMITS[1:], len(lesions), side="left"))
+    severity = labels.hayashi_class(len(lesions))
     bounds = receiver.bounds and (receiver.bounds[0] + len(pasted), receiver.bounds[1] + len(pasted))
     crop = replace(receiver.crop, pixels=pixels)
     return replace(receiver, crop=crop, severity=severity, lesions=lesions, bounds=bounds)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.originals import grey, photo_name
+from training.originals import SPECKLE_BLUR, grey, photo_name
 
 PEOPLE = Path(__file__).with_name("people.csv")
 SIDE = 512  # px, to which the photos are shrunk
@@ -38,7 +38,6 @@ RESIDUAL = 6.0  # px of SIDE
 INLIERS_MIN = 24  # agreeing features of joined photos; by eye most pairs are right from 27 on, few below 24
 GROUP_MAX = 12  # photos of one person; a larger group is joined again with a higher limit
 LIT_BLUR = 4.0  # px of SIDE; the light is measured over about a feature's size
-SPECKLE_BLUR = 3  # px; median, removes the exporter's salt and pepper
 
 Features = tuple[NDArray[np.float32], NDArray[np.uint8]]  # places (n, 2) in px, descriptors (n, 32)
 

@@ -17,7 +17,7 @@ from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.inference import new_session
 from bentos.skin.model.bundle import Calibration
 from bentos.skin.model.postprocess import Outputs, count_of, severity_chances, wrinkle_chances
-from training import calibrate, export, loop
+from training import calibrate, export, loop, metrics
 from training.export import OUTPUTS, ExportError, ServedNetwork
 from training.labels import LondonFace
 from training.synthetic import synthetic_dataset
@@ -245,5 +245,5 @@ def test_the_count_is_scaled_where_its_error_is_smallest_and_each_photo_counts_o
 def test_calibration_error_is_0_for_correct_probabilities_and_one_half_for_certain_guesses() -> None:
     rng = np.random.default_rng(0)
     probability = rng.random(20_000)
-    assert calibrate.expected_calibration_error(probability, rng.random(20_000) < probability) < 0.02
-    assert calibrate.expected_calibration_error(np.ones(100), np.arange(100) < 50) == pytest.approx(0.5)
+    assert metrics.expected_calibration_error(probability, rng.random(20_000) < probability) < 0.02
+    assert metrics.expected_calibration_error(np.ones(100), np.arange(100) < 50) == pytest.approx(0.5)
