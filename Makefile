@@ -14,16 +14,16 @@ SPREAD = -n $(PROCESSES)
 DATA ?= ../shared/data
 STEPS ?=
 RUN := $(if $(STEPS),trial,main)
-# A trial, and weights of your own photos, never replace those of the project.
-RUN_BUNDLE := $(or $(SHINE_TRAIN_CACHE),.cache/training)/runs/$(RUN)/bundle
-TRAINED := $(or $(BUNDLE),$(if $(STEPS)$(wildcard $(DATA)/lesions),$(RUN_BUNDLE),bentos/skin/weights))
+# What is trained never replaces the project's weights, unless BUNDLE=bentos/skin/weights says so.
+RUN_BUNDLE = $(or $(BUNDLE),$(or $(SHINE_TRAIN_CACHE),.cache/training)/runs/$(RUN)/bundle)
+LONG_STEPS = 12000
 export BENTOML_DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Compiled modules are kept: tests start some sixty servers of four processes each.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training setup-image serve test test-all check lock audit key faults rollout-demo rollout-failures mutation soak tune train train-smoke evaluate publish bench bento image measure test-container clean
+.PHONY: help setup setup-training setup-image serve test test-all check lock audit key faults rollout-demo rollout-failures mutation soak tune train train-long train-smoke evaluate publish bench bento image measure test-container clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -104,9 +104,18 @@ tune: setup-training ## fit the heuristics' constants on the train split
 
 train: setup-training ## train, export, bundle and measure (about 90 minutes); goes on where it stopped; DATA=, STEPS=, BUNDLE=
 	$(BIN)/python -m training.train --data "$(DATA)" --run $(RUN) $(if $(STEPS),--steps $(STEPS))
+	$(bundle_and_measure)
+
+train-long: RUN = long
+train-long: setup-training ## the same as long as the project's weights were: 12,000 steps in two runs of 150 minutes at most
+	for _ in 1 2; do $(BIN)/python -m training.train --data "$(DATA)" --run long --steps $(LONG_STEPS) --minutes 150 || exit; done
+	$(bundle_and_measure)
+
+define bundle_and_measure
 	$(BIN)/python -m training.export --data "$(DATA)" --run $(RUN)
-	$(BIN)/python -m training.bundle --run $(RUN) --out "$(TRAINED)"
-	$(BIN)/python -m training.evaluate --data "$(DATA)" --bundle "$(TRAINED)" $(if $(STEPS),--quick --skip-robustness)
+	$(BIN)/python -m training.bundle --run $(RUN) --out "$(RUN_BUNDLE)"
+	$(BIN)/python -m training.evaluate --data "$(DATA)" --bundle "$(RUN_BUNDLE)" $(if $(STEPS),--quick --skip-robustness)
+endef
 
 train-smoke: setup-training ## the same way in two minutes, good for nothing else
 	$(BIN)/python -m training.train --smoke
@@ -114,7 +123,7 @@ train-smoke: setup-training ## the same way in two minutes, good for nothing els
 	$(BIN)/python -m training.bundle --run smoke --out .cache/training/runs/smoke/bundle
 
 evaluate: setup-training ## measure model and heuristics on photos they never saw; DATA=, BUNDLE=
-	$(BIN)/python -m training.evaluate --data "$(DATA)" --bundle "$(TRAINED)"
+	$(BIN)/python -m training.evaluate --data "$(DATA)" $(if $(BUNDLE),--bundle "$(BUNDLE)")
 
 publish: setup ## publish weights: TO=s3://bucket/prefix or a folder; BUNDLE=DIR, ARGS=--list, --rollback: docs/weights.md
 	@test -n "$(TO)" || { echo 'name the place: make publish TO=s3://bucket/prefix, or TO=/a/folder'; exit 1; }

@@ -84,7 +84,7 @@ LIMITS = """\
 REPRODUCE = """\
 ## How to reproduce
 ```
-make train                          # data, network, export, bundle; then
+make train-long                     # data, network, export, bundle; then
 make evaluate                       # this card, the plots, both metrics.json
 ```
 All seeds are fixed; the metrics are reproduced to three decimals. Latency depends on the machine and is in

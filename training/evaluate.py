@@ -94,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.error(
                 f"there is no {folder.name} in {options.data}; name the folder of the labelled photos with --data"
             )
-    out: Path | None = QUICK_OUT if (options.quick or own) and options.out is None else options.out
+    ours = not own and options.bundle.resolve() == EMBEDDED.resolve()  # card and plots are of the project's weights
+    out: Path | None = options.out or (None if ours and not options.quick else QUICK_OUT)
     predictors: dict[str, Predictor] = {}
     weights: Bundle | None = None
     if options.only != "heuristic":
@@ -111,10 +112,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (OSError, ValueError, KeyError, ShineError) as error:
         sys.exit(f"The photos in {options.data} cannot be measured: {error}")
     files = render_files(tables, metrics, latency, weights, out)
-    into_bundle = out is None
+    into_bundle = out is None or (not options.quick and options.out is None)
     if own:
         files = {path: content for path, content in files.items() if path.name != CARD}  # it names the photos of ours
-        into_bundle = not options.quick and options.out is None and options.bundle.resolve() != EMBEDDED.resolve()
+        into_bundle = into_bundle and options.bundle.resolve() != EMBEDDED.resolve()
     try:
         if weights is not None and into_bundle:
             files |= update_bundle(weights, metrics["model"])
