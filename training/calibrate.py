@@ -58,7 +58,7 @@ def fit(
 
     Returns:
         lesions: score_min, boxes_max, overlap_max of candidates; confidence: knots score → share of boxes that are
-            correct at IoU .3, linear between the knots, constant outside; min_confidence: from which F1 is best.
+            correct at IoU .3, linear between the knots, constant outside; min_confidence: as of `best_threshold`.
         count: count = weights · (density, mean of count_distribution) + bias, at least 0. Both weights are half of
             `_best_scale`, the bias is 0. clear_below: `clear_threshold` of the London faces, CLEAR_BELOW without them.
         severity: P(worse than mild, moderate, severe) = sigmoid(weights (3, 2) · features + bias (3)), features as

@@ -128,6 +128,12 @@ def train(purpose: str | None) -> ArgumentParser:
         "--minutes", type=float, default=math.inf, help="stop after so long; the same command goes on (no limit)"
     )
     parser.add_argument("--branch", metavar="RUN", help="start from the state of that run before its cool-down")
+    parser.add_argument(
+        "--everyone",
+        action="store_true",
+        help="train on the people too who are held out else, once all choices have been made: no calibration, and "
+        "what is printed of the held-out part means nothing",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of order, augmentation and dropout (%(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of torch (%(default)s)")
     parser.add_argument("--smoke", action="store_true", help="train 12 steps on synthetic crops, in the run `smoke`")

@@ -61,7 +61,7 @@ def main() -> None:
             run = RUNS / options.run
             data.check(options.data, "train")
             require_same_photos(run, data.state(options.data))
-            labelled = data.load(options.data)
+            labelled = data.load(options.data, everyone=options.everyone)
             if options.branch:
                 branch(RUNS / options.branch / "level.pt", run / "checkpoint.pt", settings)
             print(f"training on {len(labelled.fit.acne)} acne and {len(labelled.fit.wrinkles)} wrinkle crops")

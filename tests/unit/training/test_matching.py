@@ -35,6 +35,12 @@ def test_the_best_threshold_has_the_best_f1() -> None:
     assert best_threshold([], [], 3) == 0.0
 
 
+def test_of_thresholds_with_nearly_the_best_f1_the_highest_is_taken() -> None:
+    confidence = [0.9] * 500 + [0.3] * 3 + [0.2] * 500
+    correct = [True] * 500 + [True, False, True] + [False] * 500
+    assert best_threshold(confidence, correct, 505) == 0.9  # .3 would find two more of 505, with one that is wrong
+
+
 def test_the_threshold_of_clear_faces_lies_between_clear_and_spotted_ones() -> None:
     clear, spotted = [(0.4, 0, 1), (0.6, 0, 0), (0.8, 0, 1)], [(1.6, 1, 3), (2.5, 2, 5)]
     assert 0.8 < clear_threshold(clear + spotted) < 1.6
