@@ -65,6 +65,11 @@ def export(purpose: str | None) -> ArgumentParser:
         help="average its weights with those of these runs, which branched off it",
     )
     parser.add_argument(
+        "--calibration",
+        metavar="RUN",
+        help="take over the calibration of that run, which was exported: this one was trained with --everyone",
+    )
+    parser.add_argument(
         "--bench", action="store_true", help="measure the latency, and that of EfficientNet-Lite0 alone"
     )
     return parser
