@@ -5,6 +5,7 @@ Start it with `make serve`, or `bentoml serve service:Gateway`.
 
 import asyncio
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,8 +15,9 @@ from starlette.responses import Response
 
 from bentos.skin import settings as config
 from bentos.skin.contract import refuse_too_little_memory
-from bentos.skin.measure import measure
+from bentos.skin.measure import find, measure
 from bentos.skin.model.lifecycle import Lifecycle
+from bentos.skin.photo.view import FaceView
 from bentos.skin.runtime import compat
 from bentos.skin.runtime.api_key import ApiKeyMiddleware
 from bentos.skin.runtime.compat_workers import on_sighup
@@ -81,14 +83,24 @@ class HeuristicFallback:
 
     def __init__(self) -> None:
         self.threads = ThreadPoolExecutor(thread_count(settings), thread_name_prefix="measure")
-        self.threads.submit(measure, blank_view())  # fills caches without delaying the start
+        for function in (measure, find):
+            self.threads.submit(function, blank_view())  # fills caches without delaying the start
 
     @bentoml.api(**{**BATCHED, "max_batch_size": max(2, thread_count(settings))})
     async def measure(self, views: list[Any]) -> list[Any]:
-        """The fields of a FaceView, batched → what is measured on each, a Measured; see `runner_messages`."""
+        """The fields of a FaceView, batched → colour and texture of each, a Measured; see `runner_messages`."""
+        return await self._each(measure, views)
+
+    @bentoml.api(**{**BATCHED, "max_batch_size": max(2, thread_count(settings))})
+    async def find(self, views: list[Any]) -> list[Any]:
+        """The same, batched → acne and wrinkles of each, a LesionsAndWrinkles."""
+        return await self._each(find, views)
+
+    async def _each(self, function: Callable[[FaceView], object], views: list[Any]) -> list[Any]:
         loop = asyncio.get_running_loop()
-        calls = [loop.run_in_executor(self.threads, measure, view_from(fields)) for fields in views]
-        return await asyncio.gather(*calls)
+        return await asyncio.gather(
+            *(loop.run_in_executor(self.threads, function, view_from(fields)) for fields in views)
+        )
 
 
 @bentoml.service(
@@ -148,10 +160,10 @@ class Gateway:
 
 # `@bentoml.service` makes a Service of each class, which mypy does not see.
 gateway: Any = Gateway
-runners: dict[str, Any] = {"/predict": SkinModel, "/measure": HeuristicFallback}
+runners: dict[tuple[str, ...], Any] = {("/predict",): SkinModel, ("/measure", "/find"): HeuristicFallback}
 
-for path, runner in runners.items():
-    runner.add_asgi_middleware(WatchdogMiddleware, path=path, patience_s=STUCK_S)
+for paths, runner in runners.items():
+    runner.add_asgi_middleware(WatchdogMiddleware, paths=paths, patience_s=STUCK_S)
 gateway.add_asgi_middleware(RequestContextMiddleware, settings=settings)
 gateway.add_asgi_middleware(CorsMiddleware, settings=settings)
 gateway.add_asgi_middleware(ApiKeyMiddleware, settings=settings)

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bentos.skin.findings import SEVERITIES, WRINKLE_ZONES, LesionsAndWrinkles
-from bentos.skin.measure import blemishes, lesions_and_wrinkles
-from bentos.skin.measure.colour import reduced_lab
+from bentos.skin.measure import find
 from bentos.skin.model import postprocess
 from bentos.skin.model.bundle import Calibration
 from bentos.skin.model.postprocess import Outputs
@@ -53,10 +52,9 @@ class NetworkRunner(Protocol):
 
 
 def predict_with_heuristics(view: FaceView) -> Prediction:
-    """Predict acne and wrinkles with the heuristics, as `measure.measure` does."""
-    lab = reduced_lab(view.crop.pixels, blemishes.FACTOR)
+    """Predict acne and wrinkles with the heuristics."""
     start = time.thread_time()
-    served = lesions_and_wrinkles(view, lab)
+    served = find(view)
     return Prediction(served, None, 1000 * (time.thread_time() - start))
 
 

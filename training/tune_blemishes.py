@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from bentos.skin.boxes import nms, overlaps
 from bentos.skin.measure import blemishes
-from bentos.skin.measure.colour import reduced_lab
 from bentos.skin.measure.tuned import Network, sigmoid
 from bentos.skin.photo.view import view_of
 from training.crops import Example
@@ -242,7 +241,7 @@ def _lesion_distance(mask: NDArray[np.bool_], lesions: NDArray[np.float64]) -> N
 
 def _features(example: Example) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     view = view_of(example.crop)
-    return blemishes.pixel_features(view, reduced_lab(example.crop.pixels, blemishes.FACTOR))
+    return blemishes.pixel_features(view)
 
 
 def _train_masks(fold: NDArray[np.int64], count: int = FOLDS) -> list[NDArray[np.bool_]]:

@@ -135,9 +135,8 @@ class Tone:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All that the heuristics measure on one crop."""
+    """What is measured on one crop, whoever answers acne and wrinkles."""
 
-    lesions_and_wrinkles: LesionsAndWrinkles
     redness: Graded
     pigmentation: Graded
     shine: Graded

@@ -70,7 +70,7 @@ def test_without_landmarks_there_are_no_outlines() -> None:
 def findings(heat: NDArray[np.uint8], wrinkles: NDArray[np.uint8]) -> tuple[Measured, LesionsAndWrinkles]:
     graded = Graded(50.0, dict.fromkeys(COLOUR_ZONES, 0.5), heat)
     learned = LesionsAndWrinkles([], 0.5, 1, "mild", None, dict.fromkeys(WRINKLE_ZONES, 0.5), heat, wrinkles)
-    return Measured(learned, graded, graded, graded, graded, None), learned
+    return Measured(graded, graded, graded, graded, None), learned
 
 
 def all_skin(crop: Crop) -> FaceView:

@@ -2,9 +2,6 @@
 
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bentos.skin.findings import Graded, LesionsAndWrinkles, Measured
 from bentos.skin.measure import blemishes, lines
 from bentos.skin.measure.pigmentation import pigmentation
@@ -18,14 +15,13 @@ from bentos.skin.photo.view import FaceView
 
 
 def measure(view: FaceView) -> Measured:
-    """Measure everything on a crop; safe to call from several threads."""
+    """Measure redness, pigmentation, shine, texture and tone of a crop; safe to call from several threads."""
     surface = prepare(view)
 
     def graded(name: str, measurement: Callable[[Surface], Graded]) -> Graded:
         return unmeasured() if name in view.reasons else measurement(surface)
 
     return Measured(
-        lesions_and_wrinkles=lesions_and_wrinkles(view, surface.lab),
         redness=graded("redness", redness),
         pigmentation=graded("pigmentation", pigmentation),
         shine=graded("shine", shine),
@@ -34,14 +30,9 @@ def measure(view: FaceView) -> Measured:
     )
 
 
-def lesions_and_wrinkles(view: FaceView, lab: NDArray[np.float32]) -> LesionsAndWrinkles:
-    """Acne and wrinkles of a crop.
-
-    Args:
-        view: of the crop.
-        lab: float32 (256, 256, 3), `colour.reduced_lab(crop.pixels, blemishes.FACTOR)`.
-    """
-    acne, wrinkles = blemishes.find(view, lab), lines.find(view)
+def find(view: FaceView) -> LesionsAndWrinkles:
+    """Find acne and wrinkles of a crop without the model; safe to call from several threads."""
+    acne, wrinkles = blemishes.find(view), lines.find(view)
     return LesionsAndWrinkles(
         lesions=acne.lesions,
         min_confidence=tuned()["blemishes"]["min_confidence"],

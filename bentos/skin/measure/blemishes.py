@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bentos.skin import filters
 from bentos.skin.boxes import nms
 from bentos.skin.findings import SEVERITIES, Lesion, grey_map, severity_beside, whole_count
+from bentos.skin.measure.colour import reduced_lab
 from bentos.skin.measure.pose import face_coordinates
 from bentos.skin.measure.tuned import Network, sigmoid, softmax, tuned
 from bentos.skin.photo.crop import CROP_SIZE
@@ -50,14 +51,9 @@ class Acne:
     acne_map: NDArray[np.uint8]
 
 
-def find(view: FaceView, lab: NDArray[np.float32]) -> Acne:
-    """Lesions, count and severity of one crop.
-
-    Args:
-        view: of the crop.
-        lab: float32 (256, 256, 3), `colour.reduced_lab(crop.pixels, blemishes.FACTOR)`.
-    """
-    where, rows = pixel_features(view, lab)
+def find(view: FaceView) -> Acne:
+    """Lesions, count and severity of one crop."""
+    where, rows = pixel_features(view)
     if not len(rows):
         return Acne([], 0, SEVERITIES[0], None, np.zeros((SIZE // 2, SIZE // 2), np.uint8))
     fitted = _fitted()
@@ -89,8 +85,8 @@ def rated_boxes(
     return boxes[kept], confidence[kept]
 
 
-def pixel_features(view: FaceView, lab: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """The filter bank, on skin; arguments as of `find`.
+def pixel_features(view: FaceView) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """The filter bank, on skin.
 
     Returns:
         (where, rows): bool (256, 256), the pixels of skin; float32 (n, f), their features in reading order.
@@ -98,7 +94,7 @@ def pixel_features(view: FaceView, lab: NDArray[np.float32]) -> tuple[NDArray[np
     where, cover = view.skin, view.skin.astype(np.float32)
     if not where.any():
         return where, np.empty((0, 0), np.float32)
-    channels = np.ascontiguousarray(np.moveaxis(lab, -1, 0))
+    channels = np.ascontiguousarray(np.moveaxis(reduced_lab(view.crop.pixels, FACTOR), -1, 0))
     typical = np.median(channels[:, where], axis=1)
     spread = channels[:2, where].std(axis=1)
     # Hair, eyes and background are replaced by the skin's mean nearby: their edges must not disturb the filters.

@@ -17,6 +17,10 @@ SIZE = CROP_SIZE // STEP
 MIN_SKIN_PIXELS = 200  # map pixels of skin (0.3 %); with fewer, nothing is measured
 ENOUGH_IN_ZONE = 20  # map pixels
 PLANE_STEP = 4  # map px; planes are fitted to means of such squares
+# Only the skin and its surroundings are filtered: a third of most crops. What is beyond has no weight, or lies beyond
+# the reach of the filters that know no weights.
+WINDOW_MARGIN = 8  # map px
+WINDOW_STEP = 32  # map px; few sizes, so that the filters' matrices are made once
 # A hundred times the optical density, -log10 of reflectance, by 8-bit code: 30 is half the light. The floor keeps the
 # noise of the dark from having more weight than the light.
 DENSITY = (-100 * np.log10(LINEAR + 0.01)).astype(np.float32)
@@ -29,18 +33,22 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """A crop, prepared for the measurements.
+    """The window of a crop that holds its skin, prepared for the measurements.
+
+    The window is h × w map pixels, 2h × 2w pixels of the crop.
 
     Attributes:
-        pixels: uint8 (512, 512, 3), sRGB.
-        density: float32 (512, 512), optical density of the red channel, DENSITY.
-        lab: float32 (256, 256, 3), CIELAB.
-        skin: bool (256, 256), of the face alone: ears and neck, which are often redder and darker, are left out.
-        inner: bool (256, 256), skin that is not near its border, where hair, brows and lips would be measured too.
-        zones: bool (256, 256) of each of COLOUR_ZONES that is seen, the whole zone, skin or not; empty without a face.
-        judged: bool (256, 256), where scores are measured: the zones, or everything without a face.
+        window: rows and columns of the window in a map of the whole crop, (256, 256).
+        pixels: uint8 (2h, 2w, 3), sRGB.
+        density: float32 (2h, 2w), optical density of the red channel, DENSITY.
+        lab: float32 (h, w, 3), CIELAB.
+        skin: bool (h, w), of the face alone: ears and neck, which are often redder and darker, are left out.
+        inner: bool (h, w), skin that is not near its border, where hair, brows and lips would be measured too.
+        zones: bool (h, w) of each of COLOUR_ZONES that is seen, the whole zone, skin or not; empty without a face.
+        judged: bool (h, w), where scores are measured: the zones, or everything without a face.
     """
 
+    window: tuple[slice, slice]
     pixels: NDArray[np.uint8]
     density: Map
     lab: Map
@@ -71,12 +79,15 @@ class Curve:
 
 def prepare(view: FaceView) -> Surface:
     """The surface of a crop."""
-    pixels, skin = view.crop.pixels, view.skin
+    window = _window(view.skin)
+    rows, columns = (slice(STEP * span.start, STEP * span.stop) for span in window)
+    pixels, skin = np.ascontiguousarray(view.crop.pixels[rows, columns]), view.skin[window]
     zones = {}
     if view.parts is not None:
         seen = [name for name in COLOUR_ZONES if name not in view.unseen]
-        zones = {name: raster([(view.parts.zones[name], 0.0)], SIZE, 1 / STEP) for name in seen}
+        zones = {name: raster([(view.parts.zones[name], 0.0)], SIZE, 1 / STEP)[window] for name in seen}
     return Surface(
+        window=window,
         pixels=pixels,
         density=DENSITY[pixels[..., 0]],
         lab=reduced_lab(pixels, STEP),
@@ -85,6 +96,22 @@ def prepare(view: FaceView) -> Surface:
         zones=zones,
         judged=np.logical_or.reduce([*zones.values(), np.full(skin.shape, view.parts is None)]),
     )
+
+
+def _window(skin: Mask) -> tuple[slice, slice]:
+    """The rows and columns with skin and WINDOW_MARGIN around it, widened to multiples of WINDOW_STEP."""
+    return _span(np.asarray(skin.any(axis=1))), _span(np.asarray(skin.any(axis=0)))
+
+
+def _span(has_skin: Mask) -> slice:
+    places = np.flatnonzero(has_skin)
+    if not len(places):
+        return slice(0, WINDOW_STEP)
+    low, high = max(int(places[0]) - WINDOW_MARGIN, 0), min(int(places[-1]) + 1 + WINDOW_MARGIN, SIZE)
+    low -= low % PLANE_STEP  # so that squares lie where they would lie in the whole crop
+    length = min(-(-(high - low) // WINDOW_STEP) * WINDOW_STEP, SIZE)
+    low = min(low, SIZE - length)
+    return slice(low, low + length)
 
 
 def unmeasured() -> Graded:
@@ -96,8 +123,8 @@ def grade(degree: Map, where: Mask, surface: Surface, curve: Curve) -> Graded:
     """Score of a map: its mean over the zones that are seen, and over each of them, on the curve.
 
     Args:
-        degree: float32 (256, 256), 0 (not at all) to 1.
-        where: bool (256, 256), the pixels that count.
+        degree: float32 (h, w) of the surface's window, 0 (not at all) to 1.
+        where: bool (h, w), the pixels that count.
         surface: of the crop.
         curve: raw measure → 0..1.
     """
@@ -108,7 +135,10 @@ def grade(degree: Map, where: Mask, surface: Surface, curve: Curve) -> Graded:
     for name, zone in surface.zones.items():
         pixels = degree[zone & where]
         values[name] = curve(float(pixels.mean())) if pixels.size >= ENOUGH_IN_ZONE else None
-    return Graded(100.0 * curve(float(degree[judged].mean())), values, grey_map(downsample(degree, 2)))
+    heat = np.zeros((SIZE // 2, SIZE // 2), np.uint8)
+    rows, columns = (slice(span.start // 2, span.stop // 2) for span in surface.window)
+    heat[rows, columns] = grey_map(downsample(degree, 2))
+    return Graded(100.0 * curve(float(degree[judged].mean())), values, heat)
 
 
 def ramp(values: Map, start: float, full: float) -> Map:
@@ -124,14 +154,14 @@ def surroundings(image: Map, weight: Mask | Map, sigma: float) -> Map:
     convolution of first order; Knutsson and Westin, CVPR 1993).
 
     Args:
-        image: float32 (256, 256).
-        weight: (256, 256), 0 (ignored) to 1.
+        image: float32 (h, w).
+        weight: (h, w), 0 (ignored) to 1.
         sigma: map px, from PLANE_STEP on.
     """
     mass = downsample(weight.astype(np.float32), PLANE_STEP)
     value = downsample(image * weight, PLANE_STEP)
-    side = np.arange(mass.shape[0], dtype=np.float32) * (PLANE_STEP / sigma)
-    x, y = side[None, :], side[:, None]
+    height, width = (np.arange(length, dtype=np.float32) * (PLANE_STEP / sigma) for length in mass.shape)
+    x, y = width[None, :], height[:, None]
     moments = np.stack(
         [mass, mass * x, mass * y, mass * x * x, mass * x * y, mass * y * y, value, value * x, value * y]
     )
@@ -145,8 +175,8 @@ def surroundings(image: Map, weight: Mask | Map, sigma: float) -> Map:
     above = v * minor - wx * (vx * wyy - wxy * vy) + wy * (vx * wxy - wxx * vy)
     below = w * minor - wx * (wx * wyy - wxy * wy) + wy * (wx * wxy - wxx * wy)
     near = w > 1e-3
-    height = np.where(near, above / np.where(near, below, 1.0), 0.0)
-    return upsample(height.astype(np.float32), PLANE_STEP, image.shape)
+    level = np.where(near, above / np.where(near, below, 1.0), 0.0)
+    return upsample(level.astype(np.float32), PLANE_STEP, (image.shape[0], image.shape[1]))
 
 
 def eroded(mask: Mask, width: int) -> Mask:

@@ -119,6 +119,18 @@ def adobe_rgb() -> bytes:
     return _matrix_profile(((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), _D65), (563 / 256,))
 
 
+def is_srgb(profile: bytes | None) -> bool:
+    """Whether RGB pixels are sRGB's already: their profile is missing, broken, another mode's, or changes nothing.
+
+    Raises:
+        ImageFormatUnsupported: the profile says that brightness follows PQ or HLG.
+    """
+    if profile is None:
+        return True
+    _refuse_high_range(_transfer_of(profile))
+    return _transform(profile, "RGB") is None
+
+
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Convert pixels to sRGB by their profile; by the plain formula where it is missing or broken.
 

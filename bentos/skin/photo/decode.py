@@ -14,7 +14,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from bentos.skin.errors import BodyTooLarge, ImageFormatUnsupported, ImageTooManyPixels, ImageTooSmall, ImageUnreadable
 from bentos.skin.photo import jpeg
-from bentos.skin.photo.colour import to_srgb
+from bentos.skin.photo.colour import is_srgb, to_srgb
 from bentos.skin.photo.image_header import Format, ImageHeader, read_header
 
 MAX_BYTES = 10 << 20  # 10 MiB a photo
@@ -102,18 +102,23 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIX
 def _pixels(header: ImageHeader) -> NDArray[np.uint8]:
     """Decoded, reduced, without transparency, in sRGB, upright: uint8 (height, width, 3)."""
     factor = _reduction(header.width, header.height)
-    image = _decoded(header, factor)
+    turn = _UPRIGHT.get(header.orientation)
+    if header.format == "JPEG":
+        pixels = jpeg.decode(header.stream, header.width, header.height, factor)
+        if turn is None and header.full_range and pixels.shape[2:] == (3,) and is_srgb(header.profile):
+            pixels.setflags(write=False)
+            return pixels  # most photos: each copy of a large one takes milliseconds
+        image = Image.fromarray(pixels, "CMYK") if pixels.shape[2:] == (4,) else Image.fromarray(pixels)
+    else:
+        image = _decoded(header, factor)
     if not header.full_range:
         image = image.point(_FULL_RANGE * len(image.getbands()))
     image = to_srgb(image, header.profile)
-    turn = _UPRIGHT.get(header.orientation)
     return np.asarray(image if turn is None else image.transpose(turn))
 
 
 def _decoded(header: ImageHeader, factor: int) -> Image.Image:
-    """Decoded to mode L, RGB or CMYK, reduced by `factor`."""
-    if header.format == "JPEG":
-        return jpeg.decode(header.stream, header.width, header.height, factor)
+    """What is not JPEG, decoded to mode L, RGB or CMYK, reduced by `factor`."""
     image = _heic(header.stream) if header.format == "HEIC" else _DECODERS[header.format](BytesIO(header.stream))
     if image.size != (header.width, header.height):
         raise ValueError("two sizes in one file")

@@ -3,8 +3,9 @@
 import re
 import struct
 
+import numpy as np
 import simplejpeg
-from PIL import Image
+from numpy.typing import NDArray
 
 _MODES = {"Gray": "GRAY", "CMYK": "CMYK", "YCCK": "CMYK"}
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker")
@@ -13,14 +14,17 @@ _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 MOST_LEFT_OVER = 0.25  # of a file; random data in its middle leave some 2 % over, half the rows in its header 50 %
 
 
-def decode(stream: bytes, width: int, height: int, factor: int) -> Image.Image:
-    """Decodes a JPEG to mode L, RGB or CMYK.
+def decode(stream: bytes, width: int, height: int, factor: int) -> NDArray[np.uint8]:
+    """Decodes a JPEG.
 
     Args:
         stream: the file.
         width: in px, by the parsed header.
         height: in px, by the parsed header.
         factor: 1, 2, 4 or 8, by which it is reduced while it is decoded.
+
+    Returns:
+        uint8 (height, width) of grey, (height, width, 3) of RGB or (height, width, 4) of CMYK.
 
     Raises:
         ValueError: it cannot be decoded, or its data are damaged: they end before the last row, hold codes that do not
@@ -37,8 +41,8 @@ def decode(stream: bytes, width: int, height: int, factor: int) -> Image.Image:
             raise
         pixels = simplejpeg.decode_jpeg(stream, **options, strict=False)
     if options["colorspace"] == "CMYK":  # inverted, as Adobe's programs write it and all others since
-        return Image.frombytes("CMYK", (pixels.shape[1], pixels.shape[0]), (255 - pixels).tobytes())
-    return Image.fromarray(pixels[..., 0] if options["colorspace"] == "GRAY" else pixels)
+        pixels = 255 - pixels
+    return np.asarray(pixels[..., 0] if options["colorspace"] == "GRAY" else pixels)
 
 
 def _is_harmless(warning: str, stream: bytes) -> bool:

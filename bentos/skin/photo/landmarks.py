@@ -114,9 +114,7 @@ class FaceMesh:
         down = step * np.array([-math.sin(turn), math.cos(turn)])
         affine = np.column_stack([along, down, np.array(centre) - (along + down) * INPUT / 2])
         pixels = _sampled(photo, affine)
-        landmarks, logit = self._session.run(
-            ["landmarks", "presence"], {"input": (pixels.astype(np.float32) / 255.0)[None]}
-        )
+        landmarks, logit = self._session.run(["landmarks", "presence"], {"input": (pixels / np.float32(255))[None]})
         raw = landmarks.reshape(POINTS, 3).astype(np.float64)
         placed = raw[:, :2] @ affine[:, :2].T + affine[:, 2]
         return np.column_stack([placed, raw[:, 2] * step]), float(logit.ravel()[0])
@@ -143,8 +141,8 @@ def pose_of(points: NDArray[np.float64] | NDArray[np.float32]) -> Pose:
     )
 
 
-def _sampled(photo: Photo, affine: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """The network's view: uint8 (192, 192, 3), edge pixels repeated beyond the photo.
+def _sampled(photo: Photo, affine: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The network's view: float32 (192, 192, 3), whole grey levels 0..255, edge pixels repeated beyond the photo.
 
     Args:
         photo: the upright photo.
@@ -162,17 +160,18 @@ def _sampled(photo: Photo, affine: NDArray[np.float64]) -> NDArray[np.uint8]:
     if factor > 1:
         part = part.reduce(factor)
     local = (to_pixels - np.array([[0, 0, low[0]], [0, 0, low[1]]])) / factor
-    pixels = np.asarray(part)
-    height, width = pixels.shape[:2]
-    centres = np.arange(INPUT) + 0.5
-    # Pixel (i, j) covers [i, i+1) × [j, j+1): samples lie half a pixel before.
-    x = local[0, 0] * centres[None, :] + local[0, 1] * centres[:, None] + local[0, 2] - 0.5
-    y = local[1, 0] * centres[None, :] + local[1, 1] * centres[:, None] + local[1, 2] - 0.5
-    x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
-    left, top = np.minimum(x.astype(int), max(width - 2, 0)), np.minimum(y.astype(int), max(height - 2, 0))
-    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
-    fx, fy = (x - left)[..., None].astype(np.float32), (y - top)[..., None].astype(np.float32)
-    values = pixels.astype(np.float32)
-    upper = values[top, left] * (1 - fx) + values[top, right] * fx
-    lower = values[bottom, left] * (1 - fx) + values[bottom, right] * fx
-    return np.asarray(np.rint(upper * (1 - fy) + lower * fy), dtype=np.uint8)
+    # Pillow has no pixels to repeat beyond the edges: they are there before.
+    corners = np.array([(0, 0), (INPUT, 0), (0, INPUT), (INPUT, INPUT)]) @ local[:, :2].T + local[:, 2]
+    before = np.maximum(np.ceil(-corners.min(axis=0)).astype(int), 0)
+    after = np.maximum(np.ceil(corners.max(axis=0) - part.size).astype(int), 0)
+    if before.any() or after.any():
+        margins = ((before[1], after[1]), (before[0], after[0]), (0, 0))
+        part = Image.fromarray(np.pad(np.asarray(part), margins, mode="edge"))
+        local[:, 2] += before
+    bands = [
+        band.convert("F").transform(
+            (INPUT, INPUT), Image.Transform.AFFINE, local.ravel().tolist(), Image.Resampling.BILINEAR
+        )
+        for band in part.split()
+    ]
+    return np.rint(np.stack([np.asarray(band) for band in bands], axis=-1))

@@ -74,7 +74,12 @@ class _Model:
         return np.asarray(np.sqrt(rr * red**2 + 2 * rb * red * blue + bb * blue**2), dtype=np.float64)
 
 
-def skin_mask(crop: Crop, parts: FaceParts | None, bare: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+def skin_mask(
+    crop: Crop,
+    parts: FaceParts | None,
+    bare: NDArray[np.bool_] | None = None,
+    grey: NDArray[np.float32] | None = None,
+) -> NDArray[np.bool_]:
     """Skin, bool (256, 256), read-only; False on eyes, brows, nostrils, lips, hair, cloth, background and padding.
 
     With a face: what has the colour of its skin, on the face. Without: whatever has a colour that skin can have.
@@ -83,6 +88,7 @@ def skin_mask(crop: Crop, parts: FaceParts | None, bare: NDArray[np.bool_] | Non
         crop: the crop.
         parts: of the face, in crop pixels; None without landmarks.
         bare: bool (256, 256), what no mask or scarf covers; None where nothing is known of one.
+        grey: as of `half_grey`, where it is there already.
     """
     colour = _colour(np.asarray(Image.fromarray(crop.pixels).reduce(STEP)))
     shown = shown_mask(crop)
@@ -90,7 +96,11 @@ def skin_mask(crop: Crop, parts: FaceParts | None, bare: NDArray[np.bool_] | Non
     if bare is not None:
         allowed = allowed & bare
     small = allowed[:: STEP // 2, :: STEP // 2]
-    coarse = _anywhere(colour, small) if parts is None else _on_face(colour, _unevenness(crop), parts, small)
+    coarse = (
+        _anywhere(colour, small)
+        if parts is None
+        else _on_face(colour, _unevenness(half_grey(crop) if grey is None else grey), parts, small)
+    )
     # Closing fills lesions, highlights and hairs; the majority of 5×5 removes specks.
     closed = ~_widened(~_widened(coarse, 2), 2)
     mask = Image.fromarray(closed.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(2))
@@ -196,9 +206,9 @@ def _on_face(
     return _grown(skin & (distance < SURE) & ((light > DARK_FRINGE) | ~forehead), skin)
 
 
-def _unevenness(crop: Crop) -> NDArray[np.float32]:
+def _unevenness(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean contrast of neighbours around each working pixel, in log luma, float32 (128, 128)."""
-    luma = np.log(half_grey(crop) + np.float32(LUMA_FLOOR))
+    luma = np.log(grey + np.float32(LUMA_FLOOR))
     contrast = np.minimum(np.abs(luma - box_mean(luma, 3)), np.float32(UNEVEN_LIMIT))
     return box_mean(downsample(contrast, STEP // 2), 5)
 

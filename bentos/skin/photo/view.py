@@ -84,21 +84,24 @@ def view_of(crop: Crop, face_without_landmarks: Unseen | None = None) -> FaceVie
         face_without_landmarks: why there are no landmarks of a face that was found; None where none was found.
     """
     parts = None if crop.landmarks is None else face_parts(crop.landmarks)
-    skin = skin_mask(crop, parts, None if parts is None else _bare_mask(crop, parts))
+    grey = half_grey(crop)
+    skin = skin_mask(crop, parts, None if parts is None else _bare_mask(crop, parts, grey), grey)
     light = measure_light(np.asarray(Image.fromarray(crop.pixels).reduce(2)), skin, parts, shown_mask(crop))
     if parts is None:
-        view = _without_parts(crop, skin, light, face_without_landmarks)
+        view = _without_parts(crop, skin, grey, light, face_without_landmarks)
         return replace(view, reasons={**unjudged(light), **view.reasons})
-    unseen = _unseen_zones(crop, parts, skin, light)
+    unseen = _unseen_zones(crop, parts, skin, grey, light)
     face = face_mask(parts) & shown_mask(crop)
     if np.count_nonzero(skin) < SKIN_ON_FACE * np.count_nonzero(face) or _is_drawn(crop, skin):
         return FaceView(crop, parts, skin, {**dict.fromkeys(ZONES, "no_skin"), **unseen}, NO_SKIN, light.ratios)
     return FaceView(crop, parts, skin, unseen, unjudged(light), light.ratios, light.exposure)
 
 
-def _unseen_zones(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_], light: Light) -> dict[str, Unseen]:
+def _unseen_zones(
+    crop: Crop, parts: FaceParts, skin: NDArray[np.bool_], grey: NDArray[np.float32], light: Light
+) -> dict[str, Unseen]:
     unseen: dict[str, Unseen] = {}
-    for name, zone in zone_shares(crop, parts, skin, light).items():
+    for name, zone in zone_shares(crop, parts, skin, grey, light).items():
         if parts.facing[name] < TURNED_AWAY:
             unseen[name] = "turned_away"
         elif zone.inside < INSIDE:
@@ -113,12 +116,11 @@ def _unseen_zones(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_], light: 
     return unseen
 
 
-def _bare_mask(crop: Crop, parts: FaceParts) -> NDArray[np.bool_] | None:
+def _bare_mask(crop: Crop, parts: FaceParts, grey: NDArray[np.float32]) -> NDArray[np.bool_] | None:
     """What lies above a mask or scarf in the colour of skin, bool (256, 256); None where there is none.
 
     It is told by the mouth, or mouth and nostrils, that are not seen.
     """
-    grey = half_grey(crop)
     shown = shown_mask(crop)
     _, _, _, _, (lips, rim), *nostrils = parts.features
 
@@ -150,7 +152,9 @@ def _is_drawn(crop: Crop, skin: NDArray[np.bool_]) -> bool:
     return bool(flat.size) and float(flat.mean()) > FLAT_SKIN
 
 
-def _without_parts(crop: Crop, skin: NDArray[np.bool_], light: Light, face: Unseen | None) -> FaceView:
+def _without_parts(
+    crop: Crop, skin: NDArray[np.bool_], grey: NDArray[np.float32], light: Light, face: Unseen | None
+) -> FaceView:
     """The view of a crop without landmarks: of a face seen from the side, of a close-up of skin, or of neither."""
     unseen = dict.fromkeys(ZONES, face or "no_face")
     if face is not None:
@@ -158,16 +162,15 @@ def _without_parts(crop: Crop, skin: NDArray[np.bool_], light: Light, face: Unse
         enough = enough and not _is_drawn(crop, skin)
         reasons = dict.fromkeys([*CONCERNS, "tone"][1 if enough else 0 :], face)
         return FaceView(crop, None, skin, unseen, reasons | ({} if enough else {"acne": "no_skin"}), light.ratios)
-    if _is_close_up(crop, skin):
+    if _is_close_up(crop, skin, grey):
         return FaceView(crop, None, skin, unseen, {"wrinkles": "no_face"}, light.ratios)
     return FaceView(crop, None, np.zeros_like(skin), unseen, NO_SKIN, light.ratios)
 
 
-def _is_close_up(crop: Crop, skin: NDArray[np.bool_]) -> bool:
+def _is_close_up(crop: Crop, skin: NDArray[np.bool_], grey: NDArray[np.float32]) -> bool:
     """Whether skin fills the photo: its colour does, and it is neither flat nor a pattern."""
     if skin_share(skin, crop) < SKIN_ALONE:
         return False
-    grey = half_grey(crop)
     contrast = np.abs(grey - box_mean(grey, 3))[skin]
     return bool(np.median(contrast) >= LEAST_CONTRAST and contrast.mean() <= MOST_CONTRAST)
 
@@ -215,25 +218,33 @@ class ZoneShares:
     light: float
 
 
-def zone_shares(crop: Crop, parts: FaceParts, skin: NDArray[np.bool_], light: Light) -> dict[str, ZoneShares]:
-    """ZONES → shares of what is seen of the zone."""
+def zone_shares(
+    crop: Crop, parts: FaceParts, skin: NDArray[np.bool_], grey: NDArray[np.float32], light: Light
+) -> dict[str, ZoneShares]:
+    """ZONES → shares of what is seen of the zone; `grey` as of `half_grey`."""
     shown = shown_mask(crop)
-    features = raster(parts.features, SIZE, 0.5)
-    luma = half_grey(crop)
-    usual = float(luma[skin].mean()) if skin.any() else 255.0
+    bare = shown & ~raster(parts.features, SIZE, 0.5)
+    usual = float(grey[skin].mean()) if skin.any() else 255.0
     shares = {}
     for name, outline in parts.zones.items():
-        zone = raster([(outline, 0.0)], SIZE, 0.5)
         x, y = (outline - outline[0]).T
         area = abs(float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))) / 8  # of the polygon, in mask pixels
-        inside = zone & shown
-        bare = inside & ~features
-        pixels = max(int(bare.sum()), 1)
+        # The zone's own rows and columns are enough.
+        low = np.clip(np.floor(outline.min(axis=0) / 2).astype(int) - 1, 0, SIZE - 1)
+        high = np.clip(np.ceil(outline.max(axis=0) / 2).astype(int) + 2, low + 1, SIZE)
+        own = slice(low[1], high[1]), slice(low[0], high[0])
+        zone = raster([(outline, 0.0)], SIZE, 0.5)[own]
+        inside, seen = zone & shown[own], zone & bare[own]
+        pixels = max(int(np.count_nonzero(seen)), 1)
+
+        def share(mask: NDArray[np.bool_]) -> float:
+            return int(np.count_nonzero(seen & mask[own])) / pixels  # noqa: B023  # called at once
+
         shares[name] = ZoneShares(
-            inside=min(int(inside.sum()) / max(area, 1.0), 1.0),
-            skin=int((bare & skin).sum()) / pixels,
-            crushed=int((bare & light.crushed).sum()) / pixels,
-            blown=int((bare & light.blown).sum()) / pixels,
-            light=float(luma[bare].sum()) / pixels / max(usual, 1.0),
+            inside=min(int(np.count_nonzero(inside)) / max(area, 1.0), 1.0),
+            skin=share(skin),
+            crushed=share(light.crushed),
+            blown=share(light.blown),
+            light=float(grey[own][seen].sum()) / pixels / max(usual, 1.0),
         )
     return shares

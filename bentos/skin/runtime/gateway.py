@@ -6,9 +6,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import bentoml
 import numpy as np
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from bentos.skin import cgroup, overlay
 from bentos.skin.errors import ModelUnavailable, QualityTooLow, ShineError, TimedOut
-from bentos.skin.findings import CONCERNS, Measured
+from bentos.skin.findings import CONCERNS, LesionsAndWrinkles, Measured
 from bentos.skin.layers import outlines
-from bentos.skin.measure import measure
+from bentos.skin.measure import find, measure
 from bentos.skin.model.status import ModelAnswer, ModelNotReady, ModelStatus
 from bentos.skin.options import Options
 from bentos.skin.photo import quality
@@ -33,7 +33,7 @@ from bentos.skin.runtime.breaker import Breaker, log_changes
 from bentos.skin.runtime.context import RequestContext, current
 from bentos.skin.runtime.error_responses import error_body
 from bentos.skin.runtime.runner_client import RunnerClient, RunnerFailed, known_reason
-from bentos.skin.runtime.runner_messages import Fields, answer_from, measured_from
+from bentos.skin.runtime.runner_messages import Fields, answer_from, found_from, measured_from
 from bentos.skin.runtime.telemetry import Telemetry
 from bentos.skin.schema import Analysis, BatchAnswer, ErrorAnswer, ModelState, QualityAnswer, Reason, Timing
 from bentos.skin.settings import Settings
@@ -57,9 +57,24 @@ class ModelRunner(Protocol):
 
 
 class HeuristicRunner(Protocol):
-    """The API of HeuristicFallback."""
+    """The APIs of HeuristicFallback."""
 
     async def measure(self, views: list[FaceView]) -> list[Fields]: ...
+
+    async def find(self, views: list[FaceView]) -> list[Fields]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class HeuristicTask(Generic[T]):
+    """What the heuristic runner can be asked: its API, how its answer is read, and the function behind it."""
+
+    api: Literal["measure", "find"]
+    read: Callable[[Fields], T]
+    function: Callable[[FaceView], T]
+
+
+MEASURE: HeuristicTask[Measured] = HeuristicTask("measure", measured_from, measure)
+FIND: HeuristicTask[LesionsAndWrinkles] = HeuristicTask("find", found_from, find)
 
 
 class PhotoAnalyzer:
@@ -195,26 +210,26 @@ class PhotoAnalyzer:
     # --- which runner answers -----------------------------------------------------------------------------------
 
     async def _infer(self, view: FaceView, require: str | None) -> RunnerResult:
-        """Call both runners at once: the heuristic runner always measures, the model answers when it can."""
+        """Call both runners at once: the heuristic one measures colour and texture, the model finds acne and wrinkles.
+
+        Where the model does not answer, the heuristic runner is called once more, to find them.
+        """
         required = require == "model" or self._settings.require_model
         if required and self._absence_reason is not None:
             raise self._unavailable(self._absence_reason)
-        measuring = asyncio.ensure_future(self._call_heuristic(view))
+        measuring = asyncio.ensure_future(self._call_heuristic(MEASURE, view))
         try:
             answer, reason = await self._call_model(view.crop)
-            if answer is None and required:
+            if answer is not None:
+                found, measured = answer.lesions_and_wrinkles, await measuring
+                return RunnerResult(measured, found, "model", degraded=False, reason=None, model=answer.model)
+            if required:
                 raise self._unavailable(reason)
-            measured = await measuring
+            found, measured = await self._call_heuristic(FIND, view), await measuring
+            degraded = self._settings.wants_model
+            return RunnerResult(measured, found, "heuristic", degraded=degraded, reason=reason, model=None)
         finally:
             measuring.cancel()
-        if answer is not None:
-            return RunnerResult(
-                measured, answer.lesions_and_wrinkles, "model", degraded=False, reason=None, model=answer.model
-            )
-        degraded = self._settings.wants_model
-        return RunnerResult(
-            measured, measured.lesions_and_wrinkles, "heuristic", degraded=degraded, reason=reason, model=None
-        )
 
     def _unavailable(self, reason: Reason | None) -> ModelUnavailable:
         if not current().drill:
@@ -232,19 +247,20 @@ class PhotoAnalyzer:
         except ModelNotReady as refusal:
             return None, known_reason(str(refusal))
 
-    async def _call_heuristic(self, view: FaceView) -> Measured:
-        """The heuristic runner's measurements; made in this process where that runner does not answer."""
+    async def _call_heuristic(self, task: HeuristicTask[T], view: FaceView) -> T:
+        """What the heuristic runner makes of a view; made in this process where that runner does not answer."""
         try:
-            return await self.heuristic_runner(view)
+            return await self.heuristic_runner((task, view))  # type: ignore[no-any-return]  # as the task says
         except RunnerFailed as failure:
             self.telemetry.last_resort(failure.reason)
-            return await asyncio.get_running_loop().run_in_executor(self._last_resort_threads, measure, view)
+            return await asyncio.get_running_loop().run_in_executor(self._last_resort_threads, task.function, view)
 
     async def _send_to_model(self, crop: Crop) -> ModelAnswer:
         return answer_from((await self._model.predict(crop.pixels[np.newaxis]))[0])
 
-    async def _send_to_heuristic(self, view: FaceView) -> Measured:
-        return measured_from((await self._heuristic.measure([view]))[0])
+    async def _send_to_heuristic(self, item: tuple[HeuristicTask[Any], FaceView]) -> Any:
+        task, view = item
+        return task.read((await getattr(self._heuristic, task.api)([view]))[0])
 
     @property
     def _absence_reason(self) -> Reason | None:
@@ -279,7 +295,7 @@ class PhotoAnalyzer:
                 if self._settings.wants_model:
                     await self._ask_model()
                 blank = blank_view()
-                for runner, item in ((self.model_runner, blank.crop), (self.heuristic_runner, blank)):
+                for runner, item in ((self.model_runner, blank.crop), (self.heuristic_runner, (MEASURE, blank))):
                     if runner.breaker.wants_probe:
                         await self._probe(runner, item)
                 self.telemetry.model_state(self.state)

@@ -26,19 +26,14 @@ def measured_from(fields: Fields) -> Measured:
     """What the heuristic runner measured."""
     graded = {name: Graded(**fields[name]) for name in ("redness", "pigmentation", "shine", "texture")}
     tone = fields["tone"]
-    return Measured(
-        lesions_and_wrinkles=_lesions_and_wrinkles_from(fields["lesions_and_wrinkles"]),
-        tone=None if tone is None else Tone(**tone),
-        **graded,
-    )
+    return Measured(tone=None if tone is None else Tone(**tone), **graded)
 
 
 def answer_from(fields: Fields) -> ModelAnswer:
     """What the model runner answered."""
-    return ModelAnswer(
-        _lesions_and_wrinkles_from(fields["lesions_and_wrinkles"]), ModelInfo.model_validate(fields["model"])
-    )
+    return ModelAnswer(found_from(fields["lesions_and_wrinkles"]), ModelInfo.model_validate(fields["model"]))
 
 
-def _lesions_and_wrinkles_from(fields: Fields) -> LesionsAndWrinkles:
+def found_from(fields: Fields) -> LesionsAndWrinkles:
+    """The acne and wrinkles that a runner found."""
     return LesionsAndWrinkles(**{**fields, "lesions": [Lesion(**lesion) for lesion in fields["lesions"]]})

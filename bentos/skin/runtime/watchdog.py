@@ -5,7 +5,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -27,7 +27,7 @@ class WatchdogMiddleware:
 
     Args:
         app: the wrapped app.
-        path: of the calls that are watched.
+        paths: of the calls that are watched.
         patience_s: seconds for which calls may be open and none ends, or the event loop does not turn.
         end: called then with the reason; ends the process.
         turn_s: seconds between two checks.
@@ -36,12 +36,12 @@ class WatchdogMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        path: str,
+        paths: Collection[str],
         patience_s: float,
         end: Callable[[str], None] | None = None,
         turn_s: float = 1.0,
     ) -> None:
-        self._app, self._path = app, path
+        self._app, self._paths = app, paths
         self._end = end or _end
         self._turn_s = turn_s
         self._max_turns = max(1, round(patience_s / turn_s))
@@ -57,7 +57,7 @@ class WatchdogMiddleware:
             threading.Thread(
                 target=self._watch, args=(asyncio.get_running_loop(),), name="watchdog", daemon=True
             ).start()
-        if scope["type"] != "http" or scope["path"] != self._path:
+        if scope["type"] != "http" or scope["path"] not in self._paths:
             await self._app(scope, receive, send)
             return
         self._open += 1

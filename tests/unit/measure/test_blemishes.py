@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from bentos.skin.boxes import nms
 from bentos.skin.findings import HAYASHI_LIMITS, SEVERITIES, severity_beside, severity_of
 from bentos.skin.measure import blemishes
-from bentos.skin.measure.colour import reduced_lab
 from bentos.skin.photo.crop import CROP_SIZE, Crop
 from bentos.skin.photo.face_parts import EYES
 from bentos.skin.photo.view import FaceView, view_of
@@ -54,7 +53,7 @@ def find_acne(crop: Crop) -> blemishes.Acne:
 
 
 def find_in(view: FaceView) -> blemishes.Acne:
-    return blemishes.find(view, reduced_lab(view.crop.pixels, blemishes.FACTOR))
+    return blemishes.find(view)
 
 
 def test_most_painted_spots_are_boxed(portrait: Crop) -> None:

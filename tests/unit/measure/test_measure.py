@@ -4,6 +4,7 @@ import math
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from bentos.skin.findings import COLOUR_ZONES, SEVERITIES, WRINKLE_ZONES, Measured, Unseen
-from bentos.skin.measure import measure
+from bentos.skin.findings import COLOUR_ZONES, SEVERITIES, WRINKLE_ZONES, LesionsAndWrinkles, Measured, Unseen
+from bentos.skin.measure import find, measure, surface
 from bentos.skin.measure.surface import Curve, surroundings
 from bentos.skin.measure.tone import GROUPS
 from bentos.skin.photo.crop import CROP_SIZE, Crop
@@ -21,7 +22,7 @@ from bentos.skin.photo.landmarks import POINTS
 from bentos.skin.photo.view import view_of
 from tests import drawing
 from tests.properties import examples
-from tests.unit.measure.faces import AS_IT_IS, flat, painted, surface_of
+from tests.unit.measure.faces import AS_IT_IS, flat, painted
 
 PORTRAIT = drawing.portrait_crop()
 
@@ -33,18 +34,21 @@ def hold_to_the_contract(measured: Measured) -> None:
         assert tuple(graded.zones) == COLOUR_ZONES
         assert all(value is None or 0 <= value <= 1 for value in graded.zones.values())
         assert graded.heat.shape == (128, 128)
-    learned = measured.lesions_and_wrinkles
-    assert tuple(learned.wrinkles) == WRINKLE_ZONES
-    assert all(value is None or 0 <= value <= 1 for value in learned.wrinkles.values())
-    assert learned.count >= 0
-    assert learned.severity in SEVERITIES
-    for lesion in learned.lesions:
-        assert 0 <= lesion.confidence <= 1
-        assert all(math.isfinite(value) for value in lesion.box)
-        assert min(lesion.box[2:]) > 0
     if measured.tone is not None:
         assert -90 <= measured.tone.ita_degrees <= 90
         assert measured.tone.group in GROUPS
+
+
+def hold_found_to_the_contract(found: LesionsAndWrinkles) -> None:
+    """The same of acne and wrinkles."""
+    assert tuple(found.wrinkles) == WRINKLE_ZONES
+    assert all(value is None or 0 <= value <= 1 for value in found.wrinkles.values())
+    assert found.count >= 0
+    assert found.severity in SEVERITIES
+    for lesion in found.lesions:
+        assert 0 <= lesion.confidence <= 1
+        assert all(math.isfinite(value) for value in lesion.box)
+        assert min(lesion.box[2:]) > 0
 
 
 @st.composite
@@ -80,17 +84,21 @@ def crops(draw: st.DrawFn) -> Crop:
 @given(crops())
 def test_any_crop_is_measured(crop: Crop) -> None:
     with np.errstate(all="raise", under="ignore"):
-        measured = measure(view_of(crop))
+        view = view_of(crop)
+        measured, found = measure(view), find(view)
 
     hold_to_the_contract(measured)
+    hold_found_to_the_contract(found)
 
 
 @pytest.mark.parametrize("grey", [0, 127, 255])
 @pytest.mark.parametrize("landmarks", [None, PORTRAIT.landmarks], ids=["no face", "face"])
 def test_nothing_to_see_measures_nothing(grey: int, landmarks: NDArray[np.float32] | None) -> None:
-    measured = measure(view_of(painted(np.full((CROP_SIZE, CROP_SIZE, 3), grey, np.uint8), landmarks)))
+    view = view_of(painted(np.full((CROP_SIZE, CROP_SIZE, 3), grey, np.uint8), landmarks))
+    measured = measure(view)
 
     hold_to_the_contract(measured)
+    hold_found_to_the_contract(find(view))
     assert not measured.redness.score
     assert not measured.pigmentation.score
     assert measured.tone is None
@@ -140,25 +148,41 @@ def test_what_has_a_reason_is_not_measured() -> None:
 
 
 def test_a_fringe_of_the_skins_colour_is_not_measured() -> None:
-    surface = surface_of(PORTRAIT)
+    skin = drawing.portrait_view().skin
 
-    assert np.count_nonzero(surface.skin[40:60, 60:190]) < 0.2 * 20 * 130  # her hair covers all of that
-    assert surface.skin[120:135, 85:95].all()  # her cheek
+    assert np.count_nonzero(skin[40:60, 60:190]) < 0.2 * 20 * 130  # her hair covers all of that
+    assert skin[120:135, 85:95].all()  # her cheek
+
+
+def test_what_is_measured_does_not_depend_on_where_the_skin_lies_in_the_crop() -> None:
+    """Only a window around the skin is filtered; the whole crop must give the same."""
+    view = drawing.portrait_view()
+    within = measure(view)
+    with mock.patch.object(surface, "WINDOW_MARGIN", surface.SIZE):
+        whole = measure(view)
+
+    for name in ("redness", "pigmentation", "shine", "texture"):
+        few, all_ = getattr(within, name), getattr(whole, name)
+        assert few.score == pytest.approx(all_.score, abs=1e-3)
+        assert few.zones == pytest.approx(all_.zones, abs=1e-4)
+        assert np.abs(few.heat.astype(int) - all_.heat).max() <= 1
+    assert within.tone == whole.tone
 
 
 def test_threads_do_not_disturb_each_other() -> None:
     views = [view_of(drawing.redrawn(PORTRAIT, drawing.flush, strength=strength)[0]) for strength in (0.0, 1.0, 1.5)]
-    alone = [pickle.dumps(measure(view)) for view in views]
+    for function in (measure, find):
+        alone = [pickle.dumps(function(view)) for view in views]
 
-    with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(measure, views * 4))
+        with ThreadPoolExecutor(4) as pool:
+            together = list(pool.map(function, views * 4))
 
-    assert [pickle.dumps(measured) for measured in together] == alone * 4
+        assert [pickle.dumps(answer) for answer in together] == alone * 4
 
 
 def test_boxes_land_on_drawn_lesions() -> None:
     crop, drawn = drawing.redrawn(PORTRAIT, drawing.lesions, strength=1.5)
-    before, after = (measure(view_of(shown)).lesions_and_wrinkles for shown in (PORTRAIT, crop))
+    before, after = (find(view_of(shown)) for shown in (PORTRAIT, crop))
     centres = drawn.boxes[:, :2] + drawn.boxes[:, 2:] / 2
     hits = [
         any(

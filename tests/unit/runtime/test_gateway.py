@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 from bentos.skin.errors import QualityTooLow, ShineError
-from bentos.skin.measure import measure
+from bentos.skin.measure import find, measure
 from bentos.skin.options import Options
 from bentos.skin.photo import face_reader
 from bentos.skin.photo.face_reader import FaceReader
 from bentos.skin.photo.view import FaceView
 from bentos.skin.runtime.context import begin
 from bentos.skin.runtime.gateway import PhotoAnalyzer, blank_view
-from bentos.skin.runtime.runner_messages import Fields, answer_from, measured_from, view_from
+from bentos.skin.runtime.runner_messages import Fields, answer_from, found_from, measured_from, view_from
 from bentos.skin.runtime.telemetry import Telemetry
 from bentos.skin.settings import Settings
 from tests import drawing
@@ -38,6 +38,9 @@ class Runner:
     async def measure(self, views: list[FaceView]) -> list[Fields]:
         self.views += views
         return [asdict(measure(view_from(asdict(view)))) for view in views]  # dicts, as BentoML makes them
+
+    async def find(self, views: list[FaceView]) -> list[Fields]:
+        return [asdict(find(view_from(asdict(view)))) for view in views]
 
     async def predict(self, crops: Any) -> list[Fields]:
         raise AssertionError(f"the model is off: {len(crops)}")
@@ -72,19 +75,20 @@ def test_what_goes_over_the_wire_arrives_as_it_was() -> None:
     np.testing.assert_array_equal(received.crop.pixels, view.crop.pixels)
     measured = measure(view)
     again = measured_from(asdict(measure(received)))
-    assert again.lesions_and_wrinkles.lesions == measured.lesions_and_wrinkles.lesions
     assert again.redness.zones == measured.redness.zones
     assert again.tone == measured.tone
     np.testing.assert_array_equal(again.shine.heat, measured.shine.heat)
     model = {"name": "m", "version": "1", "sha256": "0" * 64}
-    answer = answer_from({"lesions_and_wrinkles": asdict(measured.lesions_and_wrinkles), "model": model})
+    found = find(view)
+    answer = answer_from({"lesions_and_wrinkles": asdict(found), "model": model})
     assert answer.model.model_dump() == model
-    assert answer.lesions_and_wrinkles.wrinkles == measured.lesions_and_wrinkles.wrinkles
+    assert answer.lesions_and_wrinkles.lesions == found_from(asdict(found)).lesions == found.lesions
+    assert answer.lesions_and_wrinkles.wrinkles == found.wrinkles
 
 
 def test_a_blank_view_is_measured_without_a_warning() -> None:
-    measured = measure(blank_view())
-    assert measured.lesions_and_wrinkles.count >= 0
+    assert measure(blank_view()).redness.score is not None
+    assert find(blank_view()).count >= 0
 
 
 def test_quality_asks_no_runner() -> None:

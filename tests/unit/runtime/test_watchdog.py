@@ -25,7 +25,7 @@ async def app(scope, receive, send):
         threading.Event().wait()  # as Thread.start does for a thread that died at its start
 
 async def run():
-    middleware = WatchdogMiddleware(app, "/predict", 0.3, turn_s=0.05)
+    middleware = WatchdogMiddleware(app, ["/predict"], 0.3, turn_s=0.05)
     await middleware({"type": "lifespan"}, None, None)
     await middleware({"type": "http", "path": "/predict"}, None, None)
 
@@ -58,7 +58,7 @@ def calls(answered: range, count: int, path: str = "/predict", stuck_s: float = 
             raise MemoryError
 
     async def run() -> None:
-        middleware = watchdog.WatchdogMiddleware(app, "/predict", PATIENCE_S, ended.append, TURN_S)
+        middleware = watchdog.WatchdogMiddleware(app, ["/predict"], PATIENCE_S, ended.append, TURN_S)
 
         async def send(_: Message) -> None: ...
 

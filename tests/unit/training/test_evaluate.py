@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 pytest.importorskip("cv2")
 
 from bentos.skin.findings import WRINKLE_ZONES
-from bentos.skin.measure import measure
+from bentos.skin.measure import find
 from bentos.skin.model.bundle import Manifest, read
 from bentos.skin.model.engine import OnnxEngine
 from bentos.skin.model.output_checks import OUTPUT_SHAPES
@@ -156,7 +156,7 @@ def test_plots_are_the_same_bytes_every_time(measured: tuple[Any, Any, Any]) -> 
 
 def test_the_measured_heuristics_are_the_served_ones() -> None:
     view = view_of(redrawn(portrait_crop(), lesions, count=14)[0])
-    served, expected = predictions.predict_with_heuristics(view).served, measure(view).lesions_and_wrinkles
+    served, expected = predictions.predict_with_heuristics(view).served, find(view)
     assert (served.lesions, served.count, served.wrinkles) == (expected.lesions, expected.count, expected.wrinkles)
     boxes, confidence = predictions.boxes_on_skin(view, served)
     assert len(boxes) > (confidence >= served.min_confidence).sum() > 4
