@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import bentoml
-import numpy as np
 from starlette.responses import Response
 
 from bentos.skin import settings as config
@@ -22,11 +21,12 @@ from bentos.skin.runtime import compat
 from bentos.skin.runtime.api_key import ApiKeyMiddleware
 from bentos.skin.runtime.compat_workers import on_sighup
 from bentos.skin.runtime.forms import Upload
-from bentos.skin.runtime.gateway import PhotoAnalyzer, blank_view
+from bentos.skin.runtime.gateway import PhotoAnalyzer, blank_view, crop_slots
 from bentos.skin.runtime.logs import configure_logging
 from bentos.skin.runtime.middleware import CorsMiddleware, RequestContextMiddleware
 from bentos.skin.runtime.routes import MAX_LATENCY_MS, routes
-from bentos.skin.runtime.runner_messages import view_from
+from bentos.skin.runtime.runner_messages import answer_all, answer_one
+from bentos.skin.runtime.shared_crops import share
 from bentos.skin.runtime.telemetry import LoadTelemetry, Telemetry
 from bentos.skin.runtime.tracing import tracing
 from bentos.skin.runtime.uploads import UploadMiddleware
@@ -36,6 +36,7 @@ from bentos.skin.threads import limit_pools, thread_count
 
 settings = config.settings()
 limit_pools()
+share(crop_slots(settings))
 refuse_too_little_memory()
 configure_logging(settings.log_format)
 TRACING = tracing(os.environ)  # before OpenTelemetry reads the same variables
@@ -67,9 +68,9 @@ class SkinModel:
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     @bentoml.api(**BATCHED)
-    async def predict(self, crops: np.ndarray) -> list[Any]:
-        """uint8 (batch, 512, 512, 3) → acne and wrinkles of each crop, a ModelAnswer; see `runner_messages`."""
-        return await asyncio.get_running_loop().run_in_executor(self.thread, self.lifecycle.predict, crops)
+    async def predict(self, messages: list[Any]) -> list[Any]:
+        """Views, batched → acne and wrinkles of each, a ModelAnswer; as messages of `runner_messages`."""
+        return await asyncio.get_running_loop().run_in_executor(self.thread, answer_all, self.lifecycle, messages)
 
     @bentoml.api
     async def status(self, known: str | None = None) -> dict[str, Any]:
@@ -87,19 +88,19 @@ class HeuristicFallback:
             self.threads.submit(function, blank_view())  # fills caches without delaying the start
 
     @bentoml.api(**{**BATCHED, "max_batch_size": max(2, thread_count(settings))})
-    async def measure(self, views: list[Any]) -> list[Any]:
-        """The fields of a FaceView, batched → colour and texture of each, a Measured; see `runner_messages`."""
-        return await self._each(measure, views)
+    async def measure(self, messages: list[Any]) -> list[Any]:
+        """Views, batched → colour and texture of each, a Measured; as messages of `runner_messages`."""
+        return await self._each(measure, messages)
 
     @bentoml.api(**{**BATCHED, "max_batch_size": max(2, thread_count(settings))})
-    async def find(self, views: list[Any]) -> list[Any]:
+    async def find(self, messages: list[Any]) -> list[Any]:
         """The same, batched → acne and wrinkles of each, a LesionsAndWrinkles."""
-        return await self._each(find, views)
+        return await self._each(find, messages)
 
-    async def _each(self, function: Callable[[FaceView], object], views: list[Any]) -> list[Any]:
+    async def _each(self, function: Callable[[FaceView], object], messages: list[bytes]) -> list[bytes]:
         loop = asyncio.get_running_loop()
         return await asyncio.gather(
-            *(loop.run_in_executor(self.threads, function, view_from(fields)) for fields in views)
+            *(loop.run_in_executor(self.threads, answer_one, function, message) for message in messages)
         )
 
 

@@ -17,6 +17,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class FakeEngine:
     kind: str = "fake"
     metrics: dict[str, Any] = {}  # noqa: RUF012  as the protocol has it
 
-    def predict(self, crops: NDArray[np.uint8]) -> list[LesionsAndWrinkles]:
+    def predict(self, crops: Sequence[NDArray[np.uint8]]) -> list[LesionsAndWrinkles]:
         behave()
         return [
             LesionsAndWrinkles(

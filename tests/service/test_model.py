@@ -65,7 +65,7 @@ def test_status_and_version_tell_of_the_model_and_its_measured_accuracy(hybrid: 
 def test_what_http_says_is_what_the_engine_says_of_the_crop(hybrid: Server, bundle: Path) -> None:
     photo = decode(PORTRAIT.read_bytes())
     view = drawing.portrait_view()
-    (expected,) = OnnxEngine(read(bundle), threads=2).predict(view.crop.pixels[np.newaxis])
+    (expected,) = OnnxEngine(read(bundle), threads=2).predict([view.crop.pixels])
     concerns = analysed(hybrid).json()["concerns"]
     assert concerns["acne"]["count"] == expected.count
     assert concerns["acne"]["severity"] == expected.severity

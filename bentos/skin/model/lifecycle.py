@@ -14,6 +14,7 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -203,8 +204,8 @@ class Lifecycle:
 
     # --- answering ----------------------------------------------------------------------------------------------
 
-    def predict(self, crops: NDArray[np.uint8]) -> list[ModelAnswer]:
-        """Acne and wrinkles of a batch of crops, uint8 (batch, 512, 512, 3).
+    def predict(self, crops: Sequence[NDArray[np.uint8]]) -> list[ModelAnswer]:
+        """Acne and wrinkles of a batch of crops, each uint8 (512, 512, 3).
 
         Raises:
             ModelNotReady: there is no model; the message is the reason code.

@@ -174,4 +174,4 @@ def _sampled(photo: Photo, affine: NDArray[np.float64]) -> NDArray[np.float32]:
         )
         for band in part.split()
     ]
-    return np.rint(np.stack([np.asarray(band) for band in bands], axis=-1))
+    return np.asarray(np.rint(np.stack([np.asarray(band) for band in bands], axis=-1)), dtype=np.float32)

@@ -58,24 +58,36 @@ def send_no_usage_data() -> None:
 
 
 def dispatch_at_once() -> None:
-    """Make batches of the calls that were queued while the previous batch was processed; no call waits for others.
+    """Make a batch of the calls that wait as soon as the batch before has ended; no call waits for others.
 
     BentoML's dispatcher delays a call for as long as earlier calls had to queue: after one burst each later single
-    photo waits, and that wait makes the next one wait. On CPU a larger batch gains nothing.
+    photo waits, and that wait makes the next one wait. On CPU a larger batch gains nothing. And while a batch is
+    processed, it looks a thousand times a second whether that has ended. Can be removed when both can be switched off.
     """
-    from bentoml._internal.marshal.dispatcher import CorkDispatcher, Optimizer
+    from bentoml._internal.marshal.dispatcher import CorkDispatcher
 
-    refresh = Optimizer.trigger_refresh
+    async def dispatch(self: Any) -> None:
+        def can_begin() -> bool:
+            return bool(self._queue) and not self._sema.is_locked()
 
-    def without_waiting(self: Any) -> None:
-        refresh(self)
-        self.wait = 0
+        async def process(jobs: tuple[Any, ...]) -> None:
+            try:
+                await self.outbound_call(jobs)
+            finally:
+                async with self._wake_event:
+                    self._wake_event.notify_all()
 
-    async def untrained(*_: Any) -> None:
-        """The training delays calls too."""
+        while True:
+            try:
+                async with self._wake_event:
+                    await self._wake_event.wait_for(can_begin)
+                batch = process(tuple(self._get_inputs()))
+                self._sema.acquire()  # which the call releases
+                self._processing = self._loop.create_task(batch)
+            except Exception:  # without this task no call would ever be answered again
+                log.exception("a batch could not be begun")
 
-    Optimizer.trigger_refresh = without_waiting
-    CorkDispatcher.train_optimizer = untrained
+    CorkDispatcher.controller = dispatch
 
 
 def respawn_dead_workers() -> None:

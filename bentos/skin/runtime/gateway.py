@@ -12,7 +12,6 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import bentoml
 import numpy as np
-from numpy.typing import NDArray
 
 from bentos.skin import cgroup, overlay
 from bentos.skin.errors import ModelUnavailable, QualityTooLow, ShineError, TimedOut
@@ -33,10 +32,11 @@ from bentos.skin.runtime.breaker import Breaker, log_changes
 from bentos.skin.runtime.context import RequestContext, current
 from bentos.skin.runtime.error_responses import error_body
 from bentos.skin.runtime.runner_client import RunnerClient, RunnerFailed, known_reason
-from bentos.skin.runtime.runner_messages import Fields, answer_from, found_from, measured_from
+from bentos.skin.runtime.runner_messages import answer_from, view_message
+from bentos.skin.runtime.shared_crops import share, shared_crops
 from bentos.skin.runtime.telemetry import Telemetry
 from bentos.skin.schema import Analysis, BatchAnswer, ErrorAnswer, ModelState, QualityAnswer, Reason, Timing
-from bentos.skin.settings import Settings
+from bentos.skin.settings import MAX_BATCH_PHOTOS, Settings
 from bentos.skin.threads import thread_count
 
 log = logging.getLogger("shine.gateway")
@@ -51,7 +51,7 @@ HEURISTIC_SHARE = 0.4  # of the request's deadline, for a heuristic batch; the r
 class ModelRunner(Protocol):
     """The APIs of SkinModel, as BentoML calls them from another process."""
 
-    async def predict(self, crops: NDArray[np.uint8]) -> list[Fields]: ...
+    async def predict(self, messages: list[bytes]) -> list[bytes]: ...
 
     async def status(self, known: str | None) -> dict[str, Any]: ...
 
@@ -59,22 +59,21 @@ class ModelRunner(Protocol):
 class HeuristicRunner(Protocol):
     """The APIs of HeuristicFallback."""
 
-    async def measure(self, views: list[FaceView]) -> list[Fields]: ...
+    async def measure(self, messages: list[bytes]) -> list[bytes]: ...
 
-    async def find(self, views: list[FaceView]) -> list[Fields]: ...
+    async def find(self, messages: list[bytes]) -> list[bytes]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class HeuristicTask(Generic[T]):
-    """What the heuristic runner can be asked: its API, how its answer is read, and the function behind it."""
+    """What the heuristic runner can be asked: its API, and the function behind it."""
 
     api: Literal["measure", "find"]
-    read: Callable[[Fields], T]
     function: Callable[[FaceView], T]
 
 
-MEASURE: HeuristicTask[Measured] = HeuristicTask("measure", measured_from, measure)
-FIND: HeuristicTask[LesionsAndWrinkles] = HeuristicTask("find", found_from, find)
+MEASURE: HeuristicTask[Measured] = HeuristicTask("measure", measure)
+FIND: HeuristicTask[LesionsAndWrinkles] = HeuristicTask("find", find)
 
 
 class PhotoAnalyzer:
@@ -105,6 +104,7 @@ class PhotoAnalyzer:
         self.model_accuracy: dict[str, Any] | None = None  # of the weights with the sha256 below
         self._accuracy_of: str | None = None
         self.was_ready = False  # whether the model has loaded since this process started
+        share(crop_slots(settings))  # where it was not inherited: gateway and runners are one process
         threads = thread_count(settings)
         self._reader = FaceReader(threads=1)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="photo")
@@ -217,50 +217,52 @@ class PhotoAnalyzer:
         required = require == "model" or self._settings.require_model
         if required and self._absence_reason is not None:
             raise self._unavailable(self._absence_reason)
-        measuring = asyncio.ensure_future(self._call_heuristic(MEASURE, view))
-        try:
-            answer, reason = await self._call_model(view.crop)
-            if answer is not None:
-                found, measured = answer.lesions_and_wrinkles, await measuring
-                return RunnerResult(measured, found, "model", degraded=False, reason=None, model=answer.model)
-            if required:
-                raise self._unavailable(reason)
-            found, measured = await self._call_heuristic(FIND, view), await measuring
-            degraded = self._settings.wants_model
-            return RunnerResult(measured, found, "heuristic", degraded=degraded, reason=reason, model=None)
-        finally:
-            measuring.cancel()
+        with shared_crops().holding(view.crop.pixels, view.skin) as place:
+            message = view_message(view, place)
+            measuring = asyncio.ensure_future(self._call_heuristic(MEASURE, view, message))
+            try:
+                answer, reason = await self._call_model(message)
+                if answer is not None:
+                    found, measured = answer.lesions_and_wrinkles, await measuring
+                    return RunnerResult(measured, found, "model", degraded=False, reason=None, model=answer.model)
+                if required:
+                    raise self._unavailable(reason)
+                found, measured = await self._call_heuristic(FIND, view, message), await measuring
+                degraded = self._settings.wants_model
+                return RunnerResult(measured, found, "heuristic", degraded=degraded, reason=reason, model=None)
+            finally:
+                measuring.cancel()
 
     def _unavailable(self, reason: Reason | None) -> ModelUnavailable:
         if not current().drill:
             self.telemetry.refused()
         return ModelUnavailable(f"The model is required and does not answer ({reason}).")
 
-    async def _call_model(self, crop: Crop) -> tuple[ModelAnswer | None, Reason | None]:
+    async def _call_model(self, message: bytes) -> tuple[ModelAnswer | None, Reason | None]:
         """The model's answer, or the reason why there is none."""
         if self._absence_reason is not None:
             return None, self._absence_reason
         try:
-            return await self.model_runner(crop), None
+            return await self.model_runner(message), None
         except RunnerFailed as failure:
             return None, failure.reason  # type: ignore[return-value]  # one of the contract's codes
         except ModelNotReady as refusal:
             return None, known_reason(str(refusal))
 
-    async def _call_heuristic(self, task: HeuristicTask[T], view: FaceView) -> T:
+    async def _call_heuristic(self, task: HeuristicTask[T], view: FaceView, message: bytes) -> T:
         """What the heuristic runner makes of a view; made in this process where that runner does not answer."""
         try:
-            return await self.heuristic_runner((task, view))  # type: ignore[no-any-return]  # as the task says
+            return await self.heuristic_runner((task, message))  # type: ignore[no-any-return]  # as the task says
         except RunnerFailed as failure:
             self.telemetry.last_resort(failure.reason)
             return await asyncio.get_running_loop().run_in_executor(self._last_resort_threads, task.function, view)
 
-    async def _send_to_model(self, crop: Crop) -> ModelAnswer:
-        return answer_from((await self._model.predict(crop.pixels[np.newaxis]))[0])
+    async def _send_to_model(self, message: bytes) -> ModelAnswer:
+        return answer_from((await self._model.predict([message]))[0])  # type: ignore[no-any-return]  # as it is there
 
-    async def _send_to_heuristic(self, item: tuple[HeuristicTask[Any], FaceView]) -> Any:
-        task, view = item
-        return task.read((await getattr(self._heuristic, task.api)([view]))[0])
+    async def _send_to_heuristic(self, item: tuple[HeuristicTask[Any], bytes]) -> Any:
+        task, message = item
+        return answer_from((await getattr(self._heuristic, task.api)([message]))[0])
 
     @property
     def _absence_reason(self) -> Reason | None:
@@ -294,10 +296,9 @@ class PhotoAnalyzer:
             try:
                 if self._settings.wants_model:
                     await self._ask_model()
-                blank = blank_view()
-                for runner, item in ((self.model_runner, blank.crop), (self.heuristic_runner, (MEASURE, blank))):
+                for runner in (self.model_runner, self.heuristic_runner):
                     if runner.breaker.wants_probe:
-                        await self._probe(runner, item)
+                        await self._probe(runner)
                 self.telemetry.model_state(self.state)
                 self.telemetry.memory(cgroup.memory())
                 self.telemetry.breakers(
@@ -320,10 +321,11 @@ class PhotoAnalyzer:
         self.model = status
         self.was_ready = self.was_ready or status.state == "ready"
 
-    async def _probe(self, runner: RunnerClient[Any], blank: object) -> None:
+    async def _probe(self, runner: RunnerClient[Any]) -> None:
         """Find out with a blank crop, not with a user's photo, whether the runner is back."""
+        message = view_message(blank_view(), None)
         try:
-            await runner(blank, probe=True)
+            await runner(message if runner is self.model_runner else (MEASURE, message), probe=True)
         except (RunnerFailed, ModelNotReady) as failure:
             log.debug("probe: %s", failure)
 
@@ -368,6 +370,11 @@ def prepare(photo: Photo, faces: PhotoFaces, *, assess: bool = True) -> Prepared
     assessed = quality.assess(photo, faces, view)
     view = replace(view, reasons={**assessed.unjudged, **view.reasons})
     return PreparedPhoto(photo, faces, view, assessed if assess else None)
+
+
+def crop_slots(settings: Settings) -> int:
+    """How many crops are shared at the same time: a batch is admitted whole when nothing else is pending."""
+    return max(settings.max_pending, MAX_BATCH_PHOTOS)
 
 
 @cache

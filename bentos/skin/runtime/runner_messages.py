@@ -1,39 +1,94 @@
-"""What goes between gateway and runners: BentoML makes dicts of dataclasses whose fields it is not told.
+"""What goes between gateway and runners: pickles, in which a crop is named by its place in shared memory.
 
-It could not be told: pydantic describes no arrays. Tuples, numbers and arrays arrive as they are.
+BentoML pickles what runners are sent anyway, on sockets that are open to this service alone; what it is not told the
+type of, it takes apart before. Bytes it leaves as they are.
 """
 
-from typing import Any
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
 
-from bentos.skin.findings import Graded, Lesion, LesionsAndWrinkles, Measured, Tone
+import numpy as np
+from numpy.typing import NDArray
+
 from bentos.skin.model.status import ModelAnswer
-from bentos.skin.photo.crop import Crop
-from bentos.skin.photo.face_parts import FaceParts
 from bentos.skin.photo.view import FaceView
-from bentos.skin.schema import ModelInfo
-
-Fields = dict[str, Any]
+from bentos.skin.runtime.shared_crops import CropGone, CropSlot, shared_crops
 
 
-def view_from(fields: Fields) -> FaceView:
-    """The view that the gateway sent."""
-    parts = fields["parts"]
-    built = {"crop": Crop(**fields["crop"]), "parts": None if parts is None else FaceParts(**parts)}
-    return FaceView(**{**fields, **built})
+class Model(Protocol):
+    """The method of `Lifecycle` that answers."""
+
+    def predict(self, crops: Sequence[NDArray[np.uint8]]) -> list[ModelAnswer]: ...
 
 
-def measured_from(fields: Fields) -> Measured:
-    """What the heuristic runner measured."""
-    graded = {name: Graded(**fields[name]) for name in ("redness", "pigmentation", "shine", "texture")}
-    tone = fields["tone"]
-    return Measured(tone=None if tone is None else Tone(**tone), **graded)
+_NO_PIXELS = np.empty((0, 0, 3), dtype=np.uint8)
+_NO_SKIN = np.empty((0, 0), dtype=np.bool_)
 
 
-def answer_from(fields: Fields) -> ModelAnswer:
-    """What the model runner answered."""
-    return ModelAnswer(found_from(fields["lesions_and_wrinkles"]), ModelInfo.model_validate(fields["model"]))
+def view_message(view: FaceView, place: CropSlot | None) -> bytes:
+    """A view for a runner.
+
+    Args:
+        view: of the photo.
+        place: of its pixels and skin; None sends them as they are.
+    """
+    if place is not None:
+        view = replace(view, crop=replace(view.crop, pixels=_NO_PIXELS), skin=_NO_SKIN)
+    return pickle.dumps((view, place), pickle.HIGHEST_PROTOCOL)
 
 
-def found_from(fields: Fields) -> LesionsAndWrinkles:
-    """The acne and wrinkles that a runner found."""
-    return LesionsAndWrinkles(**{**fields, "lesions": [Lesion(**lesion) for lesion in fields["lesions"]]})
+def view_from(message: bytes) -> FaceView:
+    """The view that the gateway sent.
+
+    Raises:
+        CropGone: its photo was answered or given up before.
+    """
+    view: FaceView
+    view, place = pickle.loads(message)  # noqa: S301  of the gateway
+    if place is None:
+        return view
+    pixels, skin = shared_crops().read(place)
+    return replace(view, crop=replace(view.crop, pixels=pixels), skin=skin)
+
+
+def answer_one(function: Callable[[FaceView], object], message: bytes) -> bytes:
+    """The message of what a function makes of the view in a message, or of the CropGone that kept it from that."""
+    try:
+        return _packed(function(view_from(message)))
+    except CropGone as gone:
+        return _packed(gone)
+
+
+def answer_all(model: Model, messages: list[bytes]) -> list[bytes]:
+    """The messages of what the model finds in a batch of views; the others are answered where one has gone.
+
+    Raises:
+        ModelNotReady: there is no model.
+    """
+    views: list[FaceView | CropGone] = []
+    for message in messages:
+        try:
+            views.append(view_from(message))
+        except CropGone as gone:
+            views.append(gone)
+    crops = [view.crop.pixels for view in views if isinstance(view, FaceView)]
+    answers = iter(model.predict(crops) if crops else ())
+    return [_packed(next(answers) if isinstance(view, FaceView) else view) for view in views]
+
+
+def _packed(answer: object) -> bytes:
+    return pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
+
+
+def answer_from(message: bytes) -> Any:
+    """What a runner answered.
+
+    Raises:
+        CropGone: the photo was answered or given up before.
+    """
+    answer = pickle.loads(message)  # noqa: S301  of a runner
+    if isinstance(answer, CropGone):
+        raise answer
+    return answer

@@ -25,7 +25,7 @@ def refusal(folder: Path) -> BundleError:
 
 def test_an_honest_bundle_answers_for_each_crop_of_a_batch(tmp_path: Path) -> None:
     running = OnnxEngine(read(bundles.write(tmp_path)), threads=1)
-    answers = running.predict(CROPS)
+    answers = running.predict(list(CROPS))
     assert len(answers) == 3
     first, other = answers[0], answers[2]
     assert (first.lesions, first.count, first.wrinkles) == (other.lesions, other.count, other.wrinkles)

@@ -120,8 +120,8 @@ def await_that(source: Steered, asked: int) -> None:
 
 def ask(of: Lifecycle) -> str:
     """The version that answers one crop."""
-    crop = np.full((1, 512, 512, 3), 127, np.uint8)
-    return of.predict(crop)[0].model.version
+    crop = np.full((512, 512, 3), 127, np.uint8)
+    return of.predict([crop])[0].model.version
 
 
 def test_no_model_is_wanted_in_phase_simple() -> None:

@@ -168,7 +168,7 @@ def test_the_measured_model_is_the_served_one(tmp_path: Path) -> None:
     engine = OnnxEngine(weights, threads=1)
     view = portrait_view()
     served = predictions.model_predictor(engine, weights.manifest.calibration)(view).served
-    (expected,) = engine.predict(view.crop.pixels[None])
+    (expected,) = engine.predict([view.crop.pixels])
     assert (served.lesions, served.count, served.wrinkles) == (expected.lesions, expected.count, expected.wrinkles)
     crop = view.crop
     assert set(engine.run(crop.pixels[None])) == set(OUTPUT_SHAPES)
