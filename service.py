@@ -24,6 +24,7 @@ from bentos.skin.runtime.forms import Upload
 from bentos.skin.runtime.gateway import PhotoAnalyzer, blank_view, crop_slots
 from bentos.skin.runtime.logs import configure_logging
 from bentos.skin.runtime.middleware import CorsMiddleware, RequestContextMiddleware
+from bentos.skin.runtime.process_memory import freeze_what_stays, keep_freed_memory
 from bentos.skin.runtime.routes import MAX_LATENCY_MS, routes
 from bentos.skin.runtime.runner_messages import answer_all, answer_one
 from bentos.skin.runtime.shared_crops import share
@@ -36,6 +37,7 @@ from bentos.skin.threads import limit_pools, thread_count
 
 settings = config.settings()
 limit_pools()
+keep_freed_memory()
 share(crop_slots(settings))
 refuse_too_little_memory()
 configure_logging(settings.log_format)
@@ -66,6 +68,7 @@ class SkinModel:
         self.lifecycle.start()
         on_sighup(self.lifecycle.wake)
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        freeze_what_stays()
 
     @bentoml.api(**BATCHED)
     async def predict(self, messages: list[Any]) -> list[Any]:
@@ -86,6 +89,7 @@ class HeuristicFallback:
         self.threads = ThreadPoolExecutor(thread_count(settings), thread_name_prefix="measure")
         for function in (measure, find):
             self.threads.submit(function, blank_view())  # fills caches without delaying the start
+        freeze_what_stays()
 
     @bentoml.api(**{**BATCHED, "max_batch_size": max(2, thread_count(settings))})
     async def measure(self, messages: list[Any]) -> list[Any]:
@@ -120,6 +124,7 @@ class Gateway:
 
     def __init__(self) -> None:
         self.analyzer = PhotoAnalyzer(settings, Telemetry(settings), self.model.to_async, self.heuristic.to_async)
+        freeze_what_stays()
 
     @bentoml.on_startup
     async def start(self) -> None:

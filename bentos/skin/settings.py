@@ -24,6 +24,7 @@ KEEP_ALIVE_S = 75  # above the 60 s for which an Application Load Balancer keeps
 GATEWAY_GRACE_S = 20  # from SIGTERM to SIGKILL; BentoML's is a day, and a stopped worker would use it
 RUNNER_GRACE_S = 5  # the same for a runner, after the gateway has ended; both together are shorter than the 30 s of ECS
 DRILL_HEADER, DRILL = "X-Shine-Drill", "fallback"  # header of a photo request: answer it as if there were no model
+DEADLINE_HEADER = "X-Request-Deadline-Ms"  # header of a photo request: how long its client waits
 MAX_BATCH_PHOTOS = 16  # photos in one /analyze_batch
 MAX_BATCH_BODY_MIB = 64  # all of them together
 INJECTED = re.compile(r"SHINE_.*_SERVICE_.*|SHINE_.*_PORT.*|SHINE_PORT.*|SHINE_SERVICE_.*")  # Kubernetes, ECS links

@@ -120,6 +120,7 @@ def test_in_phase_simple_a_drill_changes_nothing(server: Server) -> None:
 def test_the_document_offers_it_on_each_photo_request(server: Server) -> None:
     paths = httpx.get(server.url + "/docs.json").json()["paths"]
     for path in POSTS:
-        (parameter,) = paths[path]["post"]["parameters"]
-        assert (parameter["name"], parameter["in"], parameter["required"]) == (DRILL_HEADER, "header", False)
+        parameters = {parameter["name"]: parameter for parameter in paths[path]["post"]["parameters"]}
+        parameter = parameters[DRILL_HEADER]
+        assert (parameter["in"], parameter["required"]) == ("header", False)
         assert parameter["schema"]["enum"] == [DRILL]

@@ -17,19 +17,34 @@ log = logging.getLogger("shine.gateway")
 HEAD_S = 30.0  # in which the head of a request has to come; it is a packet or two
 MAX_HEAD_BYTES = 512 * 1024  # twice what uvloop reads at once, which may include the end of the previous request
 
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
+FIRST_ASKED_S, ASKED_S = 0.05, 1.0  # from the first interim response to the second, and between the later ones
+
 # What is patched; typed so that mypy lets it be.
 protocol: Any = HttpToolsProtocol
 
 
 def keep_half_closed_connections() -> None:
-    """Answer a client that has closed its sending side after its request; uvicorn closes the connection."""
+    """Answer a client that has closed its sending side after its request; uvicorn closes the connection.
+
+    One that has gone looks the same, until something is sent to it: then its system resets the connection. So interim
+    responses are sent (100, which every client skips; RFC 9110, 15.2), the second of which finds the reset.
+    """
 
     def eof_received(self: Any) -> bool:
         cycle = self.cycle
         waiting = cycle is not None and not cycle.response_complete and not cycle.more_body
         if waiting:
             cycle.keep_alive = False
+            if cycle.scope["http_version"] == "1.1":
+                ask(self, cycle, FIRST_ASKED_S)
         return waiting
+
+    def ask(self: Any, cycle: Any, pause_s: float) -> None:
+        if cycle.response_started or cycle.disconnected or self.transport.is_closing():
+            return
+        self.transport.write(INTERIM)
+        self.loop.call_later(pause_s, ask, self, cycle, ASKED_S)
 
     protocol.eof_received = eof_received
 

@@ -23,6 +23,7 @@ class RequestContext:
         endpoint: one of the known paths, or "other": bounded, so that it may be a metric's label.
         started_at: monotonic seconds when its head arrived.
         received_at: monotonic seconds when its whole body had arrived; deadlines count from here.
+        deadline_s: seconds that its client waits, from `started_at`; None where it did not say.
         api_key: index of the API key that was sent; None where none is needed.
         upload: its photos, from the time they are read until it is answered.
         photos: number of photos in it.
@@ -39,6 +40,7 @@ class RequestContext:
     endpoint: str
     started_at: float = field(default_factory=time.monotonic)
     received_at: float = field(default_factory=time.monotonic)
+    deadline_s: float | None = None
     api_key: int | None = None
     upload: Upload | None = None
     photos: int = 0
@@ -48,6 +50,15 @@ class RequestContext:
     reason: str | None = None
     error_code: str | None = None
     stages_ms: dict[str, float] = field(default_factory=dict)
+
+    def ends_at(self, longest_s: float) -> float:
+        """Monotonic seconds by which it has to be answered.
+
+        Args:
+            longest_s: seconds that the service takes at most, from `received_at`.
+        """
+        ends = self.received_at + longest_s
+        return ends if self.deadline_s is None else min(ends, self.started_at + self.deadline_s)
 
 
 _current: ContextVar[RequestContext] = ContextVar("request")

@@ -157,12 +157,14 @@ class PhotoAnalyzer:
 
     @asynccontextmanager
     async def _deadline(self) -> AsyncIterator[None]:
-        seconds = self._settings.request_deadline_s
+        context = current()
+        ends_at = context.ends_at(self._settings.request_deadline_s)
         try:
-            async with asyncio.timeout(current().received_at + seconds - time.monotonic()):
+            async with asyncio.timeout(ends_at - time.monotonic()):
                 yield
         except TimeoutError:
-            raise TimedOut(f"The photo could not be analysed within {seconds:g} seconds.") from None
+            seconds = round(ends_at - context.received_at, 1)
+            raise TimedOut(f"The photo could not be analysed within {max(seconds, 0):g} seconds.") from None
 
     async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)

@@ -17,7 +17,7 @@ from bentos.skin.runtime.error_responses import ERROR_HANDLED, error_for, error_
 from bentos.skin.runtime.gateway import current_analyzer
 from bentos.skin.runtime.tracing import describe_span
 from bentos.skin.runtime.uploads import headers_of, upload_specs
-from bentos.skin.settings import DRILL_HEADER, OPEN_PATHS, Settings
+from bentos.skin.settings import DEADLINE_HEADER, DRILL_HEADER, OPEN_PATHS, Settings
 
 log = logging.getLogger("shine.gateway")
 
@@ -146,7 +146,7 @@ class CorsMiddleware(CORSMiddleware):
             app,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=[*ALLOWED_HEADERS, DRILL_HEADER],
+            allow_headers=[*ALLOWED_HEADERS, DEADLINE_HEADER, DRILL_HEADER],
             allow_private_network=settings.cors_private_network,
             expose_headers=["x-request-id", "x-analysis-source", "x-degraded", "retry-after"],
             max_age=600,

@@ -35,7 +35,7 @@ from bentos.skin.schema import (
     Reason,
     Version,
 )
-from bentos.skin.settings import DRILL, DRILL_HEADER, HEALTH_PATH, MAX_BATCH_PHOTOS, OPEN_PATHS, Phase
+from bentos.skin.settings import DEADLINE_HEADER, DRILL, DRILL_HEADER, HEALTH_PATH, MAX_BATCH_PHOTOS, OPEN_PATHS, Phase
 
 ANALYSIS, OPERATION = "Analysis", "Operation"
 ID = "x-request-id"
@@ -123,6 +123,14 @@ DRILL_PARAMETER = {
     "required": False,
     "description": "a rehearsal: answer as if the model were absent, and count it as a drill alone",
     "schema": {"type": "string", "enum": [DRILL]},
+}
+DEADLINE_PARAMETER = {
+    "name": DEADLINE_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "milliseconds that the client waits, from sending on: a photo that cannot be answered by then is "
+    "refused with 429 at once; the service's own deadline stays",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
 }
 # Binary by the words of OpenAPI 3.0, which most generators of clients know, and by those of 3.1.
 BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
@@ -237,7 +245,7 @@ def _post(path: str, given: dict[str, Any]) -> dict[str, Any]:
         **{name: given[name] for name in ("x-bentoml-name", "description")},
         "operationId": _operation_id(path),
         "tags": [ANALYSIS],
-        "parameters": [] if path == "/quality" else [DRILL_PARAMETER],
+        "parameters": [DEADLINE_PARAMETER, *([] if path == "/quality" else [DRILL_PARAMETER])],
         "requestBody": REQUESTS[path],
         "responses": {"200": _success(path), **_failures([*COMMON, *PROBLEMS[path]])},
     }

@@ -16,6 +16,8 @@ log = logging.getLogger("shine.gateway")
 
 ANSWER = TypeVar("ANSWER")
 ATTEMPTS = 2  # a runner's work has no side effects, so a call that was lost with its connection may be repeated
+PATIENCE = 4
+FADING = 0.95  # with each answer, of the longest batch lately
 CONNECTION_LOST = (aiohttp.ClientConnectionError, ConnectionError)
 
 
@@ -38,6 +40,9 @@ class RunnerClient(Generic[ANSWER]):
     the call was sent or when the runner last answered any call, whichever is later. A long queue at a runner that
     answers is load, not a failure.
 
+    Nor is a machine that others keep busy: where batches have taken long lately, the next one may take PATIENCE times
+    as long, up to PATIENCE deadlines.
+
     Args:
         call: takes one item to the runner and returns its answer.
         deadline_s: seconds a batch may take.
@@ -50,6 +55,7 @@ class RunnerClient(Generic[ANSWER]):
         self._call = call
         self._deadline_s = deadline_s
         self._last_answer_at = 0.0
+        self._longest_s = 0.0  # that a batch took lately
         self.breaker = breaker or Breaker()
 
     async def __call__(self, item: object, *, probe: bool = False) -> ANSWER:
@@ -97,25 +103,29 @@ class RunnerClient(Generic[ANSWER]):
         sent_at = time.monotonic()
         try:
             while True:
-                left = max(sent_at, self._last_answer_at) + self._deadline_s - time.monotonic()
+                left = max(sent_at, self._last_answer_at) + self.deadline_s - time.monotonic()
                 if left <= 0:
                     raise TimeoutError
                 await asyncio.wait({call}, timeout=left)
                 if call.done():
-                    return self._answer(call)
+                    return self._answer(call, sent_at)
         finally:
             call.cancel()
 
-    def _answer(self, call: "asyncio.Future[ANSWER]") -> ANSWER:
+    @property
+    def deadline_s(self) -> float:
+        """Seconds that the next batch may take."""
+        return max(self._deadline_s, PATIENCE * min(self._longest_s, self._deadline_s))
+
+    def _answer(self, call: "asyncio.Future[ANSWER]", sent_at: float) -> ANSWER:
         try:
-            answer = call.result()
-        except CONNECTION_LOST:
-            raise
-        except BaseException:
-            self._last_answer_at = time.monotonic()
-            raise
-        self._last_answer_at = time.monotonic()
-        return answer
+            return call.result()
+        finally:
+            if call.exception() is None or not isinstance(call.exception(), CONNECTION_LOST):
+                now = time.monotonic()
+                took = now - max(sent_at, self._last_answer_at)
+                self._longest_s = max(took, FADING * self._longest_s)
+                self._last_answer_at = now
 
 
 def known_reason(text: str) -> Reason:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import parse_qsl
@@ -12,13 +12,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bentos.skin.errors import BadRequest, Overloaded, ShineError
 from bentos.skin.options import OVERLAY
 from bentos.skin.runtime import forms
-from bentos.skin.runtime.body import Body, after_body, content_codings, inflate
-from bentos.skin.runtime.concurrency_limiter import ConcurrencyLimiter
-from bentos.skin.runtime.context import current
+from bentos.skin.runtime.admission import Admission
+from bentos.skin.runtime.body import Body, ClientGone, after_body, content_codings, inflate
+from bentos.skin.runtime.context import RequestContext, current
 from bentos.skin.runtime.error_responses import refuse
 from bentos.skin.runtime.forms import Upload
 from bentos.skin.runtime.rate_limiter import RateLimiter
-from bentos.skin.settings import DRILL, DRILL_HEADER, MAX_BATCH_BODY_MIB, Settings
+from bentos.skin.settings import DEADLINE_HEADER, DRILL, DRILL_HEADER, MAX_BATCH_BODY_MIB, Settings
 
 OVERHEAD = 64 * 1024  # bytes of a form around its photos
 SMALL_BODY = 64 * 1024  # bytes read of a body that no endpoint asked for
@@ -70,7 +70,7 @@ class UploadMiddleware:
         self._app = app
         self._settings = settings
         self._specs = upload_specs(settings)
-        self._concurrency = ConcurrencyLimiter(settings.max_pending)
+        self._admission = Admission(settings.max_pending)
         self._rate = RateLimiter(settings.rate_per_minute, len(settings.api_keys))
         self._reserved = 0  # bytes that the bodies being read may come to hold
         self._max_reserved = 2 * settings.max_pending * settings.max_photo_bytes
@@ -89,25 +89,31 @@ class UploadMiddleware:
             refuse_options_in_query(scope.get("query_string", b""))
             headers, context = headers_of(scope), current()
             context.drill = wants_drill(headers)
+            context.deadline_s = deadline_of(headers)
             if context.api_key is not None:
                 self._rate.check(context.api_key)
             codings = content_codings(scope["headers"])
-            self._concurrency.check()
+            self._admission.check(within_s=self._seconds_left(context))
             upload = await self._read(body, spec, headers.get(b"content-type", b"").decode("latin-1"), codings)
             context.received_at = time.monotonic()
             context.photos = len(upload.photos)
-            with self._concurrency.admit(context.photos):
+            with self._admission.admit(context.photos, self._seconds_left(context)) as answered:
                 if context.api_key is not None:
                     # Last, so that a request that is refused for another reason costs nothing.
                     self._rate.take(context.api_key, context.photos)
                 context.upload = upload
                 try:
-                    await self._app(scope, after_body(receive), send)
+                    await _while_connected(self._app(scope, after_body(receive), send), receive)
+                    if context.source is not None:
+                        answered()
                 finally:
                     # Connections to the runners that were opened meanwhile keep this context for as long as they live.
                     context.upload = None
         except ShineError as error:
             await refuse(error, body, scope, receive, send)
+
+    def _seconds_left(self, context: RequestContext) -> float:
+        return context.ends_at(self._settings.request_deadline_s) - time.monotonic()
 
     async def _read(self, body: Body, spec: UploadSpec, content_type: str, codings: list[str]) -> Upload:
         size = spec.limit if codings else body.largest
@@ -150,6 +156,47 @@ def wants_drill(headers: dict[bytes, bytes]) -> bool:
     if given.strip() != DRILL.encode():
         raise BadRequest(f"{DRILL_HEADER} is not '{DRILL}'.", f"Leave {DRILL_HEADER} out, or send '{DRILL}'.")
     return True
+
+
+def deadline_of(headers: dict[bytes, bytes]) -> float | None:
+    """Seconds that a client waits for its answer, by its header; None where it does not say.
+
+    Raises:
+        BadRequest: the header is no whole number of milliseconds.
+    """
+    given = headers.get(DEADLINE_HEADER.lower().encode())
+    if given is None:
+        return None
+    if not (text := given.strip()).isdigit() or len(text) > 9 or int(text) == 0:
+        raise BadRequest(
+            f"{DEADLINE_HEADER} is no number of milliseconds.",
+            "Send how long you wait, 1 to 999999999, or leave it out.",
+        )
+    return int(text) / 1000
+
+
+async def _while_connected(answering: Awaitable[None], receive: Receive) -> None:
+    """Answer a request; where its client goes, give up what has not been done for it.
+
+    Raises:
+        ClientGone: it has gone.
+    """
+    answer = asyncio.ensure_future(answering)
+    leaving = asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait({answer, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        raise ClientGone
+    finally:
+        leaving.cancel()
+        answer.cancel()
+        await asyncio.gather(answer, leaving, return_exceptions=True)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _closing(send: Send) -> Send:

@@ -211,3 +211,39 @@ def test_a_queue_before_a_runner_that_gets_stuck_is_given_up_one_deadline_after_
     reasons, seconds = run(scenario())
     assert reasons == ["model_timeout"] * 5
     assert seconds < DEADLINE_S + ROOM_S
+
+
+def test_a_machine_that_is_busy_gets_more_time_and_a_stuck_runner_is_still_given_up() -> None:
+    async def scene() -> None:
+        seconds = [0.9 * DEADLINE_S, 2 * DEADLINE_S, None]  # ever slower, then stuck
+
+        async def call(item: object) -> object:
+            pause = seconds.pop(0)
+            await (asyncio.Event().wait() if pause is None else asyncio.sleep(pause))
+            return item
+
+        runner = RunnerClient(call, DEADLINE_S)
+        assert runner.deadline_s == DEADLINE_S
+        assert await runner("photo") == "photo"
+        assert await runner("photo") == "photo"
+        began = time.monotonic()
+        assert await reason_of(runner("photo")) == "model_timeout"
+        assert 3 * DEADLINE_S < time.monotonic() - began < 4 * DEADLINE_S + ROOM_S
+
+    run(scene())
+
+
+def test_after_quick_batches_the_deadline_is_the_settings_again() -> None:
+    async def scene() -> None:
+        seconds = [0.9 * DEADLINE_S] + [0.0] * 60
+
+        async def call(item: object) -> object:
+            await asyncio.sleep(seconds.pop(0))
+            return item
+
+        runner = RunnerClient(call, DEADLINE_S)
+        for _ in range(61):
+            await runner("photo")
+        assert runner.deadline_s == DEADLINE_S
+
+    run(scene())
