@@ -297,6 +297,21 @@ def test_nobody_on_the_host_can_have_it_run_a_program(serve: Serve, tmp_path: Pa
     assert server.stop() == 0
 
 
+@with_and_without("fork_workers")
+def test_workers_share_the_memory_of_what_the_parent_has_imported(serve: Serve, without: str) -> None:
+    server = serve(WITHOUT_WORKAROUNDS, SHINE_PHASE="simple", WITHOUT=without).wait_for_workers()
+    for name in WORKERS:
+        worker = server.worker(name)
+        assert (worker.cmdline()[0] == "shine") is not bool(without)
+        memory = worker.memory_full_info()
+        shared = (memory.rss - memory.uss) / 2**20
+        assert (shared > 60) is not bool(without), (name, shared)
+    # It is a process like any other: with a signal, a log and files of its own.
+    assert server.stop() == 0
+
+    assert not list(server.tmp.glob("bentoml-client-*"))
+
+
 @with_and_without("respawn_dead_workers")
 def test_a_container_survives_a_dead_worker(serve: Serve, without: str) -> None:
     server = serve(

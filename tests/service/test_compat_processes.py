@@ -1,4 +1,4 @@
-"""Workarounds within one process, each with and without it: what a burst teaches, metrics files, WebSockets."""
+"""Workarounds within one process, each with and without it: batches, metrics files, WebSockets."""
 
 import os
 import subprocess
@@ -20,19 +20,35 @@ def printed(script: str, without: str = "", **env: str) -> str:
     return result.stdout.strip()
 
 
-BURST = """
-from bentoml._internal.marshal.dispatcher import Optimizer
-optimizer = Optimizer(max_latency=60)
-for _ in range(20):
-    optimizer.o_stat.append((4, 0.1, 1.5))  # four photos a batch, a tenth of a second each, after a second and a half
-optimizer.trigger_refresh()
-print(optimizer.wait)
+BATCHES = """
+import asyncio
+from bentoml._internal.marshal.dispatcher import CorkDispatcher
+sleep, looked, batches = asyncio.sleep, 0, []
+
+async def counted(seconds):
+    global looked
+    looked += 1
+    await sleep(seconds)
+
+async def work(batch):
+    batches.append(len(batch))
+    await sleep(0.2)
+    return batch
+
+async def main():
+    asyncio.sleep = counted
+    call = CorkDispatcher(60_000, 4, fallback=lambda: None, get_batch_size=lambda _: 1)(work)
+    print(sorted(await asyncio.gather(*(call(number) for number in range(10)))) == list(range(10)), end=" ")
+    assert await call(10) == 10
+    print(batches[:3] == [4, 4, 2] and len(batches) == 4, looked > 50)
+
+asyncio.run(main())
 """
 
 
 @with_and_without("dispatch_at_once")
-def test_a_burst_teaches_nobody_to_wait(without: str) -> None:
-    assert (float(printed(BURST, without)) > 1) is bool(without)
+def test_batches_begin_without_waiting_and_without_looking_again_and_again(without: str) -> None:
+    assert printed(BATCHES, without) == f"True True {bool(without)}"
 
 
 METRICS = """

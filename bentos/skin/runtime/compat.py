@@ -1,7 +1,7 @@
 """Workarounds in the internals of BentoML and uvicorn: each with its reason, and when it can be removed.
 
 Those in BentoML's HTTP are here, those in uvicorn's in compat_uvicorn.py, about starting in compat_start.py, about
-processes in compat_workers.py, about files in compat_files.py. No other module touches internals.
+processes in compat_workers.py and compat_fork.py, about files in compat_files.py. No other module touches internals.
 
 Measured on BentoML 1.4.39. Every item has a contract test in tests/service/test_compat.py that fails without the item,
 so that an upgrade shows which can be removed. `apply` runs when service.py is imported: in the parent, before it
@@ -26,6 +26,7 @@ from bentos.skin.runtime.compat_files import (
     keep_runner_sockets,
     reserve_metric_files,
 )
+from bentos.skin.runtime.compat_fork import fork_workers
 from bentos.skin.runtime.compat_start import reload_inside, say_why_it_cannot_start, start_with_both_runners
 from bentos.skin.runtime.compat_uvicorn import (
     cut_slow_heads,
@@ -138,6 +139,7 @@ def apply() -> None:
     keep_runner_sockets()
     say_why_it_cannot_start()
     start_with_both_runners()
+    fork_workers()
     end_with_parent()
     dispatch_at_once()
     respawn_dead_workers()
