@@ -73,18 +73,18 @@ def _gaussian_taps(offsets: NDArray[np.float64], sigma: float, order: int) -> ND
     return taps
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=512)
 def _gaussian_band(size: int, sigma: float, order: int = 0) -> Band:
     radius = max(1, int(TRUNCATE * sigma + 0.5))
     return Band(_convolution(size, radius, lambda offsets: _gaussian_taps(offsets, sigma, order)))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _box_band(size: int, width: int) -> Band:
     return Band(_convolution(size, width // 2, lambda offsets: np.full(len(offsets), 1 / width)))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _reduce_band(size: int, factor: int) -> Band:
     matrix = np.zeros((-(-size // factor), size))
     for row in range(len(matrix)):
@@ -92,7 +92,7 @@ def _reduce_band(size: int, factor: int) -> Band:
     return Band(matrix / matrix.sum(axis=1, keepdims=True))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _enlarge_band(size: int, target: int, factor: int) -> Band:
     centres = np.clip((np.arange(target) + 0.5) / factor - 0.5, 0, size - 1)
     left = np.minimum(centres.astype(int), max(size - 2, 0))
