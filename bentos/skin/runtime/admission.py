@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 from bentos.skin.errors import Overloaded
 
-SHARE = 0.6  # of a deadline that a photo may be expected to wait: the rate is a mean, and single photos take longer
+SPARE, MOST_SPARE_S = 0.4, 1.0  # of a deadline, and at most: the rate is a mean, and single photos take longer
 MEMORY = 20  # photos over which the rate is averaged
+KNOWN = 10  # answers from which the rate is believed: the first photos of a process take longer
 
 
 class Admission:
@@ -25,39 +26,41 @@ class Admission:
     def __init__(self, max_pending: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.max_pending = max_pending
         self.pending = 0
-        self.seconds_per_photo = 0.0  # between two answers; 0 until the first
+        self._seconds = 0.0  # between two answers, on average
         self._clock = clock
         self._answered = 0
         self._since = 0.0  # the last answer, or when photos began to be pending
 
+    @property
+    def seconds_per_photo(self) -> float:
+        """Seconds between two answers while photos were pending; 0 as long as that is not known."""
+        return self._seconds if self._answered >= KNOWN else 0.0
+
     @contextmanager
-    def admit(self, photos: int = 1, within_s: float = math.inf) -> Iterator[Callable[[], None]]:
+    def admit(self, photos: int = 1, within_s: float = math.inf) -> Iterator["Room"]:
         """Hold room for some photos. A batch larger than the limit is admitted when no other photo is pending.
 
         Args:
             photos: of one request.
             within_s: seconds that are left until its deadline.
 
-        Yields:
-            What to call when they have been analysed; a photo that was refused says nothing about the rate.
-
         Raises:
             Overloaded: there is no room, or they would have to wait too long.
         """
-        room = min(photos, self.max_pending)
         self.check(photos, within_s)
         if self.pending == 0:
             self._since = self._clock()
-        self.pending += room
+        room = Room(self, photos, min(photos, self.max_pending))
+        self.pending += room.held
         try:
-            yield lambda: self._note(photos)
+            yield room
         finally:
-            self.pending -= room
+            room.leave(analysed=False)
 
     def check(self, photos: int = 1, within_s: float = math.inf) -> None:
         """Raise Overloaded when there is no room for some photos, or they would have to wait too long."""
         over = self.pending + min(photos, self.max_pending) - self.max_pending
-        late = (self.pending + photos) * self.seconds_per_photo - SHARE * within_s
+        late = (self.pending + photos) * self.seconds_per_photo - within_s + min(SPARE * within_s, MOST_SPARE_S)
         if over > 0:
             # Honest: until as many photos are answered as there are too many.
             seconds = math.ceil(max(over * self.seconds_per_photo, late))
@@ -70,10 +73,35 @@ class Admission:
                 retry_after_s=max(math.ceil(late), 1),
             )
 
-    def _note(self, photos: int) -> None:
+    def note(self, photos: int) -> None:
+        """Take the time of some photos that were analysed."""
         now = self._clock()
         seconds = (now - self._since) / photos
         self._since = now
         self._answered += photos
         weight = max(1 / self._answered, 1 - (1 - 1 / MEMORY) ** photos)
-        self.seconds_per_photo += min(weight, 1.0) * (seconds - self.seconds_per_photo)
+        self._seconds += min(weight, 1.0) * (seconds - self._seconds)
+
+
+class Room:
+    """The room of one request.
+
+    Args:
+        admission: whose it is.
+        photos: of the request.
+        held: of them, those that are counted as pending.
+    """
+
+    def __init__(self, admission: Admission, photos: int, held: int) -> None:
+        self._admission, self._photos, self.held = admission, photos, held
+
+    def leave(self, *, analysed: bool) -> None:
+        """Give the room back, once.
+
+        Args:
+            analysed: whether the photos were; those that were refused say nothing about the rate.
+        """
+        if analysed and self.held:
+            self._admission.note(self._photos)
+        self._admission.pending -= self.held
+        self.held = 0

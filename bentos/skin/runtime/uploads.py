@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bentos.skin.errors import BadRequest, Overloaded, ShineError
 from bentos.skin.options import OVERLAY
 from bentos.skin.runtime import forms
-from bentos.skin.runtime.admission import Admission
+from bentos.skin.runtime.admission import Admission, Room
 from bentos.skin.runtime.body import Body, ClientGone, after_body, content_codings, inflate
 from bentos.skin.runtime.context import RequestContext, current
 from bentos.skin.runtime.error_responses import refuse
@@ -97,15 +97,15 @@ class UploadMiddleware:
             upload = await self._read(body, spec, headers.get(b"content-type", b"").decode("latin-1"), codings)
             context.received_at = time.monotonic()
             context.photos = len(upload.photos)
-            with self._admission.admit(context.photos, self._seconds_left(context)) as answered:
+            with self._admission.admit(context.photos, self._seconds_left(context)) as room:
                 if context.api_key is not None:
                     # Last, so that a request that is refused for another reason costs nothing.
                     self._rate.take(context.api_key, context.photos)
                 context.upload = upload
                 try:
-                    await _while_connected(self._app(scope, after_body(receive), send), receive)
-                    if context.source is not None:
-                        answered()
+                    await _while_connected(
+                        self._app(scope, after_body(receive), _leaving(send, room, context)), receive
+                    )
                 finally:
                     # Connections to the runners that were opened meanwhile keep this context for as long as they live.
                     context.upload = None
@@ -173,6 +173,17 @@ def deadline_of(headers: dict[bytes, bytes]) -> float | None:
             "Send how long you wait, 1 to 999999999, or leave it out.",
         )
     return int(text) / 1000
+
+
+def _leaving(send: Send, room: Room, context: RequestContext) -> Send:
+    """Give the room back before the end of the response is sent: its client may send the next photo at once."""
+
+    async def send_and_leave(message: Message) -> None:
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            room.leave(analysed=context.source is not None)
+        await send(message)
+
+    return send_and_leave
 
 
 async def _while_connected(answering: Awaitable[None], receive: Receive) -> None:

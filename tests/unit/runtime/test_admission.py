@@ -83,9 +83,9 @@ def measured(seconds: float, photos: int = 40) -> Admission:
     clock = Clock()
     admission = Admission(32, clock)
     for _ in range(photos):
-        with admission.admit() as answered:
+        with admission.admit() as room:
             clock.now += seconds
-            answered()
+            room.leave(analysed=True)
     return admission
 
 
@@ -95,9 +95,9 @@ def test_the_rate_is_that_of_answers_while_photos_were_pending() -> None:
     for _ in range(30):
         with admission.admit() as first, admission.admit() as second:
             clock.now += 0.3
-            first()
+            first.leave(analysed=True)
             clock.now += 0.1
-            second()
+            second.leave(analysed=True)
         clock.now += 60  # nobody asks
     assert admission.seconds_per_photo == pytest.approx(0.2, rel=0.1)
 
@@ -132,7 +132,7 @@ def test_retry_after_is_the_time_until_there_is_room() -> None:
     with admission.admit(), admission.admit(), admission.admit():
         with pytest.raises(Overloaded) as refusal:
             admission.check(within_s=5)
-        assert refusal.value.retry_after_s == 5  # four photos take 8 s, and 3 s are to be waited at most
+        assert refusal.value.retry_after_s == 4  # four photos take 8 s, and 4 s are to be waited at most
     full = measured(0.5)
     with full.admit(32), pytest.raises(Overloaded) as refusal:
         full.check(8)
@@ -144,7 +144,26 @@ def test_a_slower_machine_is_known_after_some_photos() -> None:
     admission = Admission(32, clock)
     for seconds in (0.1, 0.4):
         for _ in range(50):
-            with admission.admit() as answered:
+            with admission.admit() as room:
                 clock.now += seconds
-                answered()
+                room.leave(analysed=True)
         assert admission.seconds_per_photo == pytest.approx(seconds, rel=0.1)
+
+
+def test_the_first_photos_of_a_process_are_no_measure() -> None:
+    admission = measured(1.0, photos=9)
+    with admission.admit(31):
+        admission.check(within_s=2)
+    with admission.admit() as room:
+        room.leave(analysed=True)
+    with admission.admit(31), pytest.raises(Overloaded):
+        admission.check(within_s=2)
+
+
+def test_room_is_given_back_once() -> None:
+    admission = Admission(2)
+    with admission.admit() as room:
+        room.leave(analysed=True)
+        assert admission.pending == 0
+        room.leave(analysed=True)
+    assert admission.pending == 0
