@@ -13,7 +13,6 @@ from tests.server import ROOT
 
 CLIENTS = (1, 8, 32)
 MAIN_SIDE, OTHER_SIDES = 1080, (640, 4000)  # px, long side: what most apps send, a thumbnail, a phone's own photo
-WARM_S = 2.0  # before the first round, for each way and set
 AROUND_S = 1.2  # of a load generator's start and end
 SERVERS = ("fastapi", "litserve", "bentoml")  # the peers
 IN_PROCESS = ("one_process", "base_one_process", "limit")
@@ -42,10 +41,11 @@ class Scale:
         other_seconds: of each window with them.
         sides: of photos other than the main ones, px.
         tuning_s: for each tuning of a peer.
+        warm_s: before the first round, for each way and set.
         open_s: of each open loop.
         factors: of the capacity, at which open loops run.
         starts: of each service.
-        quick: whether few tunings are tried, and peers are not overloaded.
+        quick: whether one tuning of each way is tried, and peers are not overloaded.
     """
 
     rounds: int = 3
@@ -54,6 +54,7 @@ class Scale:
     other_seconds: float = 6.0
     sides: tuple[int, ...] = OTHER_SIDES
     tuning_s: float = 4.0
+    warm_s: float = 2.0
     open_s: float = 12.0
     factors: tuple[float, ...] = (0.5, 0.8, 1.2, OVERLOAD)
     starts: int = 3
@@ -68,6 +69,7 @@ QUICK = Scale(
     other_seconds=3.0,
     sides=(4000,),
     tuning_s=1.5,
+    warm_s=1.0,
     open_s=6.0,
     factors=(OVERLOAD,),
     starts=1,
@@ -136,8 +138,8 @@ def _starting(session: Session, scale: Scale, parts: frozenset[str]) -> Iterator
 def _tuning(
     session: Session, scale: Scale, name: str, begin: Callable[[Tuning], Way], tunings: list[Tuning], start_s: float
 ) -> Step:
-    seconds = (len(tunings) + 1) * start_s + len(tunings) * (scale.tuning_s + AROUND_S)
-    title = f"{TITLES[name]}: the best of {len(tunings)} tunings"
+    seconds = len(tunings) * (start_s + scale.tuning_s + AROUND_S)
+    title = f"{TITLES[name]}: the best of {len(tunings)} tuning{'s' if len(tunings) > 1 else ''}"
     return Step(title, seconds, partial(session.tune, name, begin, tunings, scale.tuning_s))
 
 
@@ -145,7 +147,7 @@ def _rounds(session: Session, scale: Scale, parts: frozenset[str]) -> Iterator[S
     others = [photos for photos in session.sets if photos != session.main]
     for photos in session.sets:
         for name in _all(session, parts):
-            yield _window(session, name, photos, 8, -1, WARM_S)
+            yield _window(session, name, photos, 8, -1, scale.warm_s)
     for number in range(scale.rounds):
         for clients in CLIENTS:
             for name in _at(session, parts, clients):

@@ -84,14 +84,14 @@ def _peer(
 
 def limit_tunings(quick: bool) -> list[Tuning]:
     """Processes × threads of the calls in process."""
-    pairs = [(CORES, 1), (1, CORES)] if quick else [(CORES, 1), (1, CORES), (CORES, 2), (1, 1)]
+    pairs = [(CORES, 1)] if quick else [(CORES, 1), (1, CORES), (CORES, 2), (1, 1)]
     return [Tuning({"processes": processes, "threads": threads}) for processes, threads in dict.fromkeys(pairs)]
 
 
 def fastapi_tunings(quick: bool) -> list[Tuning]:
     """Workers × threads × threads of ONNX Runtime."""
-    triples = [(CORES, 1, 1), (1, CORES, 1)]
-    triples += [] if quick else [(CORES, 2, 1), (CORES, 1, CORES), (1, CORES, CORES)]
+    triples = [(CORES, 1, 1)]
+    triples += [] if quick else [(1, CORES, 1), (CORES, 2, 1), (CORES, 1, CORES), (1, CORES, CORES)]
     names = ("workers", "threads", "onnx_threads")
     return [Tuning(dict(zip(names, triple, strict=True))) for triple in dict.fromkeys(triples)]
 
@@ -99,6 +99,8 @@ def fastapi_tunings(quick: bool) -> list[Tuning]:
 def litserve_tunings(quick: bool) -> list[Tuning]:
     """Workers, processes that speak HTTP, batches, queue."""
     plain = {"workers": CORES, "servers": 1, "batch": 1, "fast_queue": 0, "onnx_threads": 1}
-    changes: list[dict[str, int]] = [{}, {"fast_queue": 1}]
-    changes += [] if quick else [{"servers": CORES}, {"batch": 4}, {"workers": 1, "onnx_threads": CORES}]
+    changes: list[dict[str, int]] = [{}]
+    changes += (
+        [] if quick else [{"fast_queue": 1}, {"servers": CORES}, {"batch": 4}, {"workers": 1, "onnx_threads": CORES}]
+    )
     return [Tuning({**plain, **change}) for change in changes]

@@ -53,13 +53,14 @@ class Session:
         self.tried: dict[str, list[Tried]] = {}
         self.idle_cores: dict[str, float] = {}
         self.problems: list[str] = []
-        self._stack = ExitStack()
 
     def __enter__(self) -> "Session":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        with ExitStack() as stack:  # the others are stopped even where one cannot be
+            for name in self.ways:
+                stack.callback(self.stop, name)
 
     # --- starting and stopping ------------------------------------------------------------------------------------
 
@@ -71,7 +72,6 @@ class Session:
             self.problems.append(f"{name} did not start: {error}")
             return
         self.ways[name] = way
-        self._stack.callback(self.stop, name)
 
     def stop(self, name: str) -> None:
         """Stop a way, if it runs."""
@@ -87,7 +87,7 @@ class Session:
         self.start(name, lambda: servers.service(self.folder, Tuning(), source))
 
     def tune(self, name: str, begin: Callable[[Tuning], Way], tunings: Sequence[Tuning], seconds: float) -> None:
-        """Start a way with each of its tunings, send photos for so many seconds, and go on with the fastest.
+        """Start a way with each of its tunings, send photos for so many seconds, and keep the fastest.
 
         Args:
             name: of the way.
@@ -95,17 +95,19 @@ class Session:
             tunings: to try.
             seconds: for each.
         """
-        rates: list[tuple[float, Tuning]] = []
+        tried = self.tried[name] = []
         for tuning in tunings:
-            self.start(name, partial(begin, tuning))
-            window = self.measure(name, self.main, CAPACITY_CLIENTS, 0, seconds, keep=False)
-            if window is not None and window.per_s is not None:
-                rates.append((window.per_s, tuning))
-            self.stop(name)
-        self.tried[name] = [Tried(str(tuning), rate) for rate, tuning in rates]
-        if rates:
-            best = max(rates, key=lambda tried: tried[0])[1]
-            self.start(name, partial(begin, best))
+            candidate = f"{name} with {tuning}"
+            self.start(candidate, partial(begin, tuning))
+            window = self.measure(candidate, self.main, CAPACITY_CLIENTS, 0, seconds, keep=False)
+            if window is None or window.per_s is None:
+                continue
+            tried.append(Tried(str(tuning), window.per_s))
+            if max(tried, key=lambda other: other.per_s) is tried[-1]:
+                self.stop(name)
+                self.ways[name] = self.ways.pop(candidate)
+            else:
+                self.stop(candidate)
 
     # --- measuring ------------------------------------------------------------------------------------------------
 
