@@ -48,7 +48,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m tests.load.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--only", metavar="NAME,NAME", default=",".join(PARTS), help=f"parts of it: {', '.join(PARTS)} (default: all)"
+        "--only", metavar="NAME,NAME", help=f"parts of it: {', '.join(PARTS)} (default: all); --base adds its own"
     )
     parser.add_argument("--base", metavar="COMMIT", help="an older commit: its service and its functions take part too")
     parser.add_argument("--quick", action="store_true", help="one short round, few tunings, two sizes of photos")
@@ -59,9 +59,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--out", metavar="FOLDER", type=Path, default=OUT, help="for benchmarks.json and logs (default: .cache/bench)"
     )
     options = parser.parse_args(arguments)
-    options.parts = frozenset(options.only.split(","))
+    options.parts = frozenset(PARTS if options.only is None else options.only.split(","))
     if unknown := sorted(options.parts - set(PARTS)):
         parser.error(f"--only knows no {', '.join(unknown)}; it knows {', '.join(PARTS)}")
+    if options.only is not None and "base" in options.parts and options.base is None:
+        parser.error("which commit is base? name it: --base COMMIT")
+    options.parts |= {"base"} if options.base else set()
     if options.parts & set(SERVERS) and not (PEERS_BIN / "python").exists():
         parser.error("the other servers are not installed; `make bench` installs them, --only limit,service needs none")
     return options

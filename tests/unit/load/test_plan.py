@@ -80,6 +80,13 @@ def test_the_command_line_names_what_it_does_not_know(capsys: pytest.CaptureFixt
     assert "--only knows no flask; it knows limit, service" in capsys.readouterr().err
 
 
+def test_an_older_commit_that_is_named_takes_part(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse(["--only", "service", "--base", "HEAD"]).parts == {"service", "base"}
+    with pytest.raises(SystemExit):
+        parse(["--only", "service,base"])
+    assert "--base COMMIT" in capsys.readouterr().err
+
+
 def test_photos_of_one_size_differ_from_each_other() -> None:
     assert len({photos.derived(96, number) for number in range(2)}) == 2
 
