@@ -30,7 +30,7 @@ from tests.load.progress import carry_out, clock
 from tests.load.results import document
 from tests.load.session import Session
 from tests.load.table import report
-from tests.load.worktree import checked_out
+from tests.load.worktree import checked_out, compile_modules
 from tests.server import ROOT
 
 OUT = ROOT / ".cache" / "bench"
@@ -81,6 +81,7 @@ def run(options: argparse.Namespace) -> int:
     logs = options.out / "logs"
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
+    compile_modules(ROOT)
     machine = facts()
     if machine["others_cores"] > BUSY:
         print(f"bench: others use {machine['others_cores']} cores: the figures will be rough.", file=sys.stderr)

@@ -6,6 +6,7 @@ environment without pytest: so it imports nothing of `tests`, and what the trees
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ class Functions:
     def analyses(self, photos: Sequence[bytes]) -> list[Analysis]:
         """The Analysis of each of several photos; raises as `analyze`."""
         prepared = [self._prepare(data) for data in photos]
-        crops = np.stack([photo.view.crop.pixels for photo in prepared])
+        crops: Any = np.stack([photo.view.crop.pixels for photo in prepared])  # some trees take arrays, others lists
         answers = self._engine.predict(crops)
         results = [
             RunnerResult(_measure(photo.view), answer, "model", degraded=False, reason=None, model=self._engine.info)

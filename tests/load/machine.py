@@ -1,6 +1,5 @@
 """The facts that figures depend on: the machine, the versions, and who else is at work."""
 
-import os
 import platform
 import subprocess
 import time
@@ -8,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bentos.skin.cgroup import cpus
 from tests.load.process_tree import machine_busy_s
 from tests.load.processes import PEERS_BIN, Broken
 from tests.load.worktree import git
@@ -24,7 +24,7 @@ def facts() -> dict[str, Any]:
     time.sleep(LOOK_S)
     others = (machine_busy_s() - busy) / (time.perf_counter() - began)
     return {
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cpus(),
         "cpu": _field(Path("/proc/cpuinfo"), "model name"),
         "memory": _field(Path("/proc/meminfo"), "MemTotal"),
         "kernel": platform.release(),

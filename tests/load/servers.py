@@ -1,17 +1,17 @@
 """How each server that is compared is started, and the tunings of it that are tried."""
 
-import os
 import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from bentos.skin.cgroup import cpus
 from tests.load.processes import PEERS_BIN, PROGRAMS, Broken, environment, start
 from tests.load.ways import HttpWay, Tuning
 from tests.server import ROOT, Server, free_port
 
 PHASE = "hybrid"  # with the embedded weights
-CORES = len(os.sched_getaffinity(0))
+CORES = cpus()
 BENTOML_WORKERS = 2  # of plain BentoML; its program says so
 
 Starter = Callable[[Path, Tuning], HttpWay]
@@ -63,17 +63,25 @@ def plain_bentoml(folder: Path, tuning: Tuning) -> HttpWay:
     """BentoML as its documentation shows it; raises as `service`."""
     port = free_port()
     command = ["bentoml", "serve", "bentoml_peer:SkinAnalysis", "--host", "127.0.0.1", "--port", str(port)]
-    return _peer(folder, tuning, port, command, {"BENTOML_HOME": tempfile.mkdtemp(prefix="bentoml-", dir=folder)})
+    env = {"BENTOML_HOME": tempfile.mkdtemp(prefix="bentoml-", dir=folder)}
+    return _peer(folder, tuning, port, command, env, health="/healthz")
 
 
 def _peer(
-    folder: Path, tuning: Tuning, port: int, command: list[str], env: dict[str, str], ask: int = signal.SIGTERM
+    folder: Path,
+    tuning: Tuning,
+    port: int,
+    command: list[str],
+    env: dict[str, str],
+    *,
+    ask: int = signal.SIGTERM,
+    health: str = "/health",
 ) -> HttpWay:
     """A program of the peers' environment that listens on a port, as soon as it answers a photo."""
     program, *arguments = command
     log = folder / f"{program}-{port}.log"
     process = start([str(PEERS_BIN / program), *arguments], environment(ROOT, **env), log, PROGRAMS, speaks=False)
-    way = HttpWay(process, port, folder, log, tuning, ask=ask)
+    way = HttpWay(process, port, folder, log, tuning, ask=ask, health=health)
     try:
         way.wait()
     except BaseException:

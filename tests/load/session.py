@@ -23,7 +23,6 @@ ONE = Tuning({"processes": 1, "threads": 1})
 BUSY_MOST_S = 300.0
 DRAINED_S = 1.0  # after an open loop, whose clients have gone
 IDLE_S = 2.0
-HEALTH = "/health"
 CAPACITY_CLIENTS = 8  # enough that no core waits for a photo
 
 
@@ -161,7 +160,7 @@ class Session:
             clients=clients,
             rate=rate,
             seed=number,
-            health=HEALTH if factor and name in ("service", "base", "fastapi") else None,
+            health=way.health if factor else None,
             expected=str(expected) if expected.exists() else None,
         )
         meter = Meter(way.tree, memory=clients == 32)

@@ -42,11 +42,13 @@ class Way(Protocol):
         tree: of its processes.
         tuning: how it is set up.
         port: that it listens on; 0 for calls in process.
+        health: path that says whether it answers; None for calls in process.
     """
 
     tree: ProcessTree
     tuning: Tuning
     port: int
+    health: str | None
 
     def load(self, job: Job, meter: Meter) -> Report:
         """Do a job, and measure its processes from the first photo to the last answer.
@@ -72,6 +74,7 @@ class HttpWay:
         tuning: how it is set up.
         server: what stops it; None where its processes are ended here.
         ask: the signal by which it is asked to stop.
+        health: path that says whether it answers.
     """
 
     def __init__(
@@ -83,8 +86,10 @@ class HttpWay:
         tuning: Tuning,
         server: Server | None = None,
         ask: int = signal.SIGTERM,
+        health: str = "/health",
     ) -> None:
         self.port, self.tuning = port, tuning
+        self.health: str | None = health
         self.tree = ProcessTree(process.pid)
         self._process, self._folder, self._log, self._server, self._ask = process, folder, log, server, ask
 
@@ -150,6 +155,7 @@ class InProcess:
 
     def __init__(self, source: Path, tuning: Tuning, folder: Path) -> None:
         self.port, self.tuning, self._log = 0, tuning, folder / "in-process.log"
+        self.health: str | None = None
         options = [f"--{name}={value}" for name, value in tuning.settings.items()]
         command = [sys.executable, str(PROGRAMS / "in_process.py"), *options]
         self._process = start(command, environment(source), self._log)

@@ -1,5 +1,6 @@
 """An older commit of this repository, checked out beside it for as long as it is measured."""
 
+import compileall
 import contextlib
 import subprocess
 import tempfile
@@ -31,6 +32,12 @@ def git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
+def compile_modules(tree: Path) -> None:
+    """Compile what serves, so that the first start of a fresh checkout takes no longer than the others."""
+    compileall.compile_dir(tree / "bentos", quiet=1)
+    compileall.compile_file(tree / "service.py", quiet=1)
+
+
 @contextlib.contextmanager
 def checked_out(commit: str) -> Iterator[OlderCommit]:
     """A commit in a worktree of its own, which is removed when the block ends, however it ends.
@@ -43,6 +50,7 @@ def checked_out(commit: str) -> Iterator[OlderCommit]:
         folder = Path(place) / "tree"
         try:
             git("worktree", "add", "--detach", str(folder), name)
+            compile_modules(folder)
             yield OlderCommit(name, folder)
         finally:
             subprocess.run(

@@ -128,6 +128,18 @@ def test_answers_are_compared_with_what_is_expected_of_their_photo(tmp_path: Pat
     assert any("only in the answer" in line for line in report.differences)
 
 
+def test_answers_of_the_heuristics_are_counted_and_not_compared(tmp_path: Path) -> None:
+    expected = tmp_path / "expected.json"
+    expected.write_text(json.dumps({"0.jpg": ANALYSIS, "1.jpg": ANALYSIS}))
+    given = job(clients=1, expected=str(expected))
+    degraded = {**ANALYSIS, "source": "heuristic", "degraded": True}
+    load = run(given, [Answer(200, {}, json.dumps(degraded).encode())])
+    report = Report(load.sent, 1.0)
+    compare(load, given, report)
+    assert (report.compared, report.different) == (len(load.sent) - 1, 0)
+    assert [request.degraded for request in load.sent[:2]] == [True, False]
+
+
 def test_clients_of_open_loops_say_how_long_they_wait(tmp_path: Path) -> None:
     photo = tmp_path / "a.jpg"
     photo.write_bytes(b"photo")
