@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI, Response, UploadFile  # type: ignore[import-not-found]  # in the peers' environment alone
 
 if TYPE_CHECKING:
-    from tests.load.functions import Functions
+    from tests.load.functions import Functions, keep_freed_memory
 else:
-    from functions import Functions
+    from functions import Functions, keep_freed_memory
 
+keep_freed_memory()
 functions = Functions(int(os.environ["ONNX_THREADS"]))
 threads = ThreadPoolExecutor(int(os.environ["THREADS"]))
 app = FastAPI()

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tests.load.functions import Functions
+    from tests.load.functions import Functions, keep_freed_memory
 else:
-    from functions import Functions
+    from functions import Functions, keep_freed_memory
 
 
 def analyze_for(
@@ -65,6 +65,7 @@ def _in_turn(order: list[str], offset: int) -> Iterator[str]:
 
 def work(channel: Connection, number: int, threads: int) -> None:
     """One process: do what comes in, until None does."""
+    keep_freed_memory()
     functions = Functions(1)
     channel.send("ready")
     with ThreadPoolExecutor(threads) as pool:

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 if TYPE_CHECKING:
-    from tests.load.functions import Functions
+    from tests.load.functions import Functions, keep_freed_memory
 else:
-    from functions import Functions
+    from functions import Functions, keep_freed_memory
 
 
 class SkinAnalysis(litserve.LitAPI):
@@ -31,6 +31,7 @@ class SkinAnalysis(litserve.LitAPI):
 
     def setup(self, _device: str) -> None:
         """Load everything, once in each worker."""
+        keep_freed_memory()
         self._functions = Functions(self._onnx_threads)
 
     def decode_request(self, request: Request) -> bytes:
