@@ -116,7 +116,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
-        if self._began and self._answer.status and not self._has_length and exc is None:
+        if self._began and self._answer.status >= 200 and not self._has_length and exc is None:
             self._answer.keep_alive = False
             self._complete()  # an answer without a length ends with its connection
         elif self._began:
@@ -151,6 +151,8 @@ class Connection(asyncio.Protocol):
         self._parts.append(body)
 
     def on_message_complete(self) -> None:
+        if self._answer.status < 200:
+            return  # an interim response: the answer is still to come
         self._answer.keep_alive = self._parser.should_keep_alive()
         self._complete()
 

@@ -101,6 +101,20 @@ def test_a_refusal_is_an_answer() -> None:
     asyncio.run(ask())
 
 
+def test_an_interim_response_is_no_answer() -> None:
+    interim = b"HTTP/1.1 102 Processing\r\n\r\n"
+
+    async def ask() -> None:
+        async with serving(Answering(2 * interim + counted(b"answer"), interim, counted(b"next"))) as pool:
+            first = await pool.ask(get("/"))
+            assert (first.status, first.body) == (200, b"answer")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await pool.ask(get("/"))
+
+    asyncio.run(ask())
+
+
 def test_an_upload_is_a_form_with_the_file_and_the_headers() -> None:
     answering = Answering(counted(b"ok"))
 
