@@ -6,7 +6,7 @@ from tests.load.arithmetic import median, median_ratio, percentile
 from tests.load.plan import CLIENTS, TITLES
 from tests.load.results import broken, comparisons
 from tests.load.session import Session
-from tests.load.targets import Target, targets
+from tests.load.targets import CAPACITY, Target, targets
 from tests.load.windows import Window, cpu_ms, latency_ms, per_s, pss_mib, select
 
 NONE = "–"
@@ -40,7 +40,7 @@ def report(session: Session) -> str:
 
 
 def _ways(session: Session) -> list[str]:
-    measured = {window.way for window in session.windows if not window.factor}
+    measured = {window.way for window in session.windows if not window.factor} - {CAPACITY}
     return [name for name in TITLES if name in measured]
 
 
@@ -120,7 +120,11 @@ def _overload(session: Session) -> str:
             ]
         )
     head = ["open loop", "offered/s", "useful/s", "p50", "p95", "429 p95", "/health p99", "degraded", "ends"]
-    return aligned(head, rows)
+    capacity, with_busy = (
+        number(per_s(select(session.windows, CAPACITY, session.main, 8, busy=busy))) for busy in (False, True)
+    )
+    told = f"capacity: {capacity} photos a second, with one core busy {with_busy}"
+    return f"{aligned(head, rows)}\n{told}"
 
 
 def _starts(session: Session) -> str:

@@ -74,7 +74,7 @@ def test_a_core_is_busy_until_the_block_ends(tmp_path: Path) -> None:
         (busy,) = [child for child in psutil.Process().children() if child.pid not in before]
         with Meter(ProcessTree(busy.pid)) as meter:
             time.sleep(0.5)
-    assert meter.cpu_s > 0.1
+    assert meter.cpu_s > 0.05
     assert has_ended(busy.pid)
 
 
