@@ -23,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training setup-image serve test test-all check lock audit key faults rollout-demo rollout-failures mutation soak tune train train-smoke evaluate publish setup-bench bench bento image measure test-container clean
+.PHONY: help setup setup-training setup-image serve test test-all check lock audit key faults rollout-demo rollout-failures mutation soak tune train train-smoke evaluate publish bench bento image measure test-container clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -123,6 +123,7 @@ publish: setup ## publish weights: TO=s3://bucket/prefix or a folder; BUNDLE=DIR
 	$(BIN)/python -m training.publish $(TO) $(if $(BUNDLE),--bundle $(BUNDLE)) $(ARGS)
 
 # The servers that the service is compared with, in an environment of their own: tests never see it.
+.PHONY: setup-bench
 setup-bench: setup .cache/bench-venv/installed
 .cache/bench-venv/installed: requirements/bench.txt
 	$(PYTHON) -m venv --clear .cache/bench-venv
