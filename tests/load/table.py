@@ -68,19 +68,20 @@ def _rates(session: Session) -> str:
             median_ratio([window.per_s for window in by_clients[n]], [window.per_s for window in limits[n]])
             for n in CLIENTS[1:]
         ]
-        lost = sum(window.lost for windows in by_clients.values() for window in windows)
+        all_windows = [window for windows in by_clients.values() for window in windows]
         rows.append(
             [
                 TITLES[name],
                 *(number(per_s(by_clients[clients])) for clients in CLIENTS),
                 *(number(share, 2) for share in shares),
                 number(pss_mib(by_clients[32]), 0),
-                str(lost),
+                str(sum(window.lost for window in all_windows)),
+                str(sum(window.refused for window in all_windows)),
                 number(session.idle_cores.get(name), 3),
             ]
         )
     head = [f"photos a second, {session.main}", *(f"{n} cl." for n in CLIENTS)]
-    head += [*(f"of limit, {n}" for n in CLIENTS[1:]), "PSS MiB", "lost", "idle cores"]
+    head += [*(f"of limit, {n}" for n in CLIENTS[1:]), "PSS MiB", "lost", "429", "idle cores"]
     return aligned(head, rows) if rows else ""
 
 

@@ -87,8 +87,15 @@ class Window:
 
     @property
     def lost(self) -> int:
-        """Requests of a closed loop that were not answered by 200; of an open one, whose connection was lost."""
-        return self.statuses.get("lost", 0) if self.factor else sum(self.statuses.values()) - self.answers
+        """Requests of a closed loop that were neither answered nor refused; of an open one, lost connections."""
+        if self.factor:
+            return self.statuses.get("lost", 0)
+        return sum(self.statuses.values()) - self.answers - self.refused
+
+    @property
+    def refused(self) -> int:
+        """Requests that were answered by 429."""
+        return self.statuses.get("429", 0)
 
     def latency_ms(self, share: float) -> float | None:
         """A percentile of the latencies."""

@@ -102,7 +102,8 @@ def test_who_waits_too_long_gives_up_so_long_after_it_was_due(monkeypatch: pytes
     assert gave_up[0].status == 0
 
 
-def test_refusals_and_lost_connections_are_counted() -> None:
+def test_refusals_and_lost_connections_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generator, "BACK_OFF_S", 0.001)
     load = run(job(clients=1), [Answer(429), Lost("cut"), Answer(200, {}, b"{}")])
     report = Report(load.sent, 1.0)
     assert [request.status for request in load.sent[:3]] == [429, 0, 200]
