@@ -29,12 +29,11 @@ from tests.load.processes import PEERS_BIN, Broken
 from tests.load.progress import carry_out, clock
 from tests.load.results import document
 from tests.load.session import Session
-from tests.load.table import report
+from tests.load.table import DISTURBED_CORES, report
 from tests.load.worktree import checked_out, compile_modules
 from tests.server import ROOT
 
 OUT = ROOT / ".cache" / "bench"
-BUSY = 0.2  # cores that others use, above which figures are doubtful
 INTERRUPTED = 130
 
 
@@ -83,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     logs.mkdir(parents=True)
     compile_modules(ROOT)
     machine = facts()
-    if machine["others_cores"] > BUSY:
+    if machine["others_cores"] > DISTURBED_CORES:
         print(f"bench: others use {machine['others_cores']} cores: the figures will be rough.", file=sys.stderr)
     with ExitStack() as stack:
         base = stack.enter_context(checked_out(options.base)) if options.base else None

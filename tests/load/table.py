@@ -7,9 +7,10 @@ from tests.load.plan import CLIENTS, TITLES
 from tests.load.results import broken, comparisons
 from tests.load.session import Session
 from tests.load.targets import CAPACITY, Target, targets
-from tests.load.windows import Window, cpu_ms, latency_ms, per_s, pss_mib, select
+from tests.load.windows import cpu_ms, latency_ms, per_s, pss_mib, select
 
 NONE = "–"
+DISTURBED_CORES = 0.2  # used by others, above which rates and latencies are doubtful; CPU a photo hardly changes
 
 
 def aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -157,14 +158,12 @@ def _notes(session: Session) -> str:
     over_http = [window.generator_cores for window in session.windows if window.generator_cores]
     if over_http:
         lines.append(f"load generator: {median(over_http):.3f} of a core, {max(over_http):.3f} at most")
-    others = [_others(window) for window in session.windows if not window.busy]
+    others = [max(0.0, window.others_cores - window.generator_cores) for window in session.windows if not window.busy]
     if others:
         lines.append(f"anybody else: {median(others):.3f} of a core, {max(others):.3f} at most")
+    if disturbed := sum(cores > DISTURBED_CORES for cores in others):
+        lines.append(f"DISTURBED: in {disturbed} of {len(others)} windows others used over {DISTURBED_CORES} of a core")
     return "\n".join(lines)
-
-
-def _others(window: Window) -> float:
-    return max(0.0, window.others_cores - window.generator_cores)
 
 
 def _problems(session: Session) -> str:

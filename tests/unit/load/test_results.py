@@ -232,3 +232,11 @@ def test_cpu_comes_first_and_columns_are_aligned(session: Session) -> None:
     assert lines[3].split() == ["this", "service", "100.0", "100.0", "1.00"]
     assert len({line.rindex(" ") for line in lines[1:7]}) == 1
     assert "MISSED" in table.report(session)
+
+
+def test_windows_in_which_others_were_at_work_are_told(session: Session) -> None:
+    assert "DISTURBED" not in table.report(session)
+    session.windows[3].others_cores = 0.9
+    assert f"DISTURBED: in 1 of {len(session.windows) - 2} windows others used over 0.2 of a core" in table.report(
+        session
+    )
