@@ -8,7 +8,8 @@
 
 Ways take turns, so that whatever else the machine does hits all alike; ratios are the median of those of the rounds.
 The figures mean what docs/performance.md says; all raw ones are written to benchmarks.json. The exit code is 0 where
-targets are missed, 1 where something broke: a server did not start, findings differ, answers were lost.
+targets are missed, 1 where something broke: a server did not start, findings differ, answers were lost. Ctrl-C ends all
+that was started, and tells what was measured until then.
 """
 
 import argparse
@@ -35,6 +36,7 @@ from tests.server import ROOT
 
 OUT = ROOT / ".cache" / "bench"
 INTERRUPTED = 130
+CUT_SHORT = "interrupted: these figures are of what was measured before"
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -93,12 +95,17 @@ def run(options: argparse.Namespace) -> int:
             place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shine-photos-")))
             sets = photos.write((MAIN_SIDE, *scale.sides), place)
         session = stack.enter_context(Session(logs, sets, main=next(iter(sets)), base=base))
-        carry_out(steps(session, scale, options.parts))
+        try:
+            carry_out(steps(session, scale, options.parts))
+        except KeyboardInterrupt:
+            session.problems.append(CUT_SHORT)
         results = document(session, time.monotonic() - began, machine, commit())
         told = report(session)
     (options.out / "benchmarks.json").write_text(json.dumps(results, indent=1) + "\n")
     print(told)
     print(f"\n{clock(results['seconds'])} minutes; all figures: {options.out / 'benchmarks.json'}")
+    if CUT_SHORT in results["problems"]:
+        return INTERRUPTED
     return 1 if results["problems"] else 0
 
 

@@ -27,7 +27,7 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
-def carry_out(steps: Sequence[Step], out: TextIO = sys.stderr) -> None:
+def carry_out(steps: Sequence[Step], out: TextIO | None = None) -> None:
     """Do all steps in order, and tell before each what it is and how long is left.
 
     What is left is reckoned from how long the steps done took, compared with how long they should have.
@@ -38,6 +38,10 @@ def carry_out(steps: Sequence[Step], out: TextIO = sys.stderr) -> None:
         gone = time.monotonic() - began
         pace = gone / planned if planned > 30 else 1.0
         left = pace * sum(later.seconds for later in steps[number - 1 :])
-        print(f"[{number}/{len(steps)}] {clock(gone)}, about {clock(left)} left: {step.title}", file=out, flush=True)
+        print(
+            f"[{number}/{len(steps)}] {clock(gone)}, about {clock(left)} left: {step.title}",
+            file=out or sys.stderr,
+            flush=True,
+        )
         step.do()
         planned += step.seconds
