@@ -1,8 +1,8 @@
 """Compares this service with the limit, with other servers of the same functions, and with an older commit of itself.
 
-    make bench                                     # everything, 20 minutes on two cores
+    make bench                                     # everything, 17 minutes on two cores
     make bench BASE=HEAD~10                        # and an older commit
-    make bench ARGS=--quick                        # a smoke test of 4 minutes; its figures are rough
+    make bench ARGS=--quick                        # a smoke test of 3 minutes; its figures are rough
     make bench ARGS="--only limit,service"         # parts
     make bench ARGS="--photos FOLDER --only service,overload"
 
