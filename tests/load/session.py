@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from bentos.skin.cgroup import cpus
 from tests.load import servers
 from tests.load.job import Job
 from tests.load.meter import Meter
@@ -19,19 +20,33 @@ from tests.load.windows import Window, filled, per_s, select
 from tests.load.worktree import OlderCommit
 from tests.server import ROOT
 
+CORES = cpus()
 ONE = Tuning({"processes": 1, "threads": 1})
 BUSY_MOST_S = 300.0
 DRAINED_S = 1.0  # after an open loop, whose clients have gone
 IDLE_S = 2.0
+LEAST_FREE = 0.5  # cores that a way has at least, however busy others are
 CAPACITY_CLIENTS = 8  # enough that no core waits for a photo
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A tuning of a way, and its photos a second at 8 clients."""
+    """A tuning of a way.
+
+    Attributes:
+        tuning: its settings.
+        per_s: photos a second at 8 clients.
+        others_cores: cores that others used meanwhile.
+    """
 
     tuning: str
     per_s: float
+    others_cores: float
+
+    @property
+    def per_free_core(self) -> float:
+        """Photos a second for each core that others left: tunings are tried one after the other, others come and go."""
+        return self.per_s / max(CORES - self.others_cores, LEAST_FREE)
 
 
 class Session:
@@ -101,8 +116,8 @@ class Session:
             window = self.measure(candidate, self.main, CAPACITY_CLIENTS, 0, seconds, keep=False)
             if window is None or window.per_s is None:
                 continue
-            tried.append(Tried(str(tuning), window.per_s))
-            if max(tried, key=lambda other: other.per_s) is tried[-1]:
+            tried.append(Tried(str(tuning), window.per_s, window.others_cores))
+            if max(tried, key=lambda other: other.per_free_core) is tried[-1]:
                 self.stop(name)
                 self.ways[name] = self.ways.pop(candidate)
             else:

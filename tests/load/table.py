@@ -154,7 +154,10 @@ def _notes(session: Session) -> str:
         lines.append(f"{TITLES[name]}: {line['compared']} answers compared, {line['different']} differ")
         lines += [f"  {difference}" for difference in line["differences"]]
     for name, tried in session.tried.items():
-        lines += [f"{TITLES[name]}: {it.per_s:.1f} photos a second with {it.tuning}" for it in tried]
+        lines += [
+            f"{TITLES[name]}: {it.per_s:.1f} photos a second with {it.tuning}; others used {it.others_cores:.2f} cores"
+            for it in tried
+        ]
     over_http = [window.generator_cores for window in session.windows if window.generator_cores]
     if over_http:
         lines.append(f"load generator: {median(over_http):.3f} of a core, {max(over_http):.3f} at most")

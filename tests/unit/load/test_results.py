@@ -61,7 +61,7 @@ def session(tmp_path: Path) -> Session:
         made.windows += [window(way, photos="4000")]
     made.windows += [window(CAPACITY), overloaded(), window(CAPACITY, busy=True), overloaded(busy=True)]
     made.starts.append(StartTime("service", 1.5, 3.0))
-    made.tried["limit"] = [Tried("processes 2, threads 1", 10.0)]
+    made.tried["limit"] = [Tried("processes 2, threads 1", 10.0, 0.1)]
     made.idle_cores["service"] = 0.01
     return made
 
@@ -160,6 +160,14 @@ def test_a_faster_service_that_loses_answers_has_not_met_the_target() -> None:
     for end in ("lost", "429"):
         losing = window("service", statuses={"200": 10, end: 1})
         assert not of([losing, plain], "plain BentoML, 8 clients").met
+
+
+def test_a_tuning_that_was_tried_while_others_were_at_work_is_not_the_slower_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tests.load.session.CORES", 2)
+    assert Tried("disturbed", 8.0, 1.0).per_free_core > Tried("undisturbed", 14.0, 0.0).per_free_core
+    assert Tried("alone", 8.0, 1.9).per_free_core == 16.0  # others are never taken to leave nothing
 
 
 # --- what broke -----------------------------------------------------------------------------------------------------
