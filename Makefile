@@ -91,6 +91,8 @@ lock: setup ## pin requirements/*.in exactly, with hashes
 	    -c requirements/$$before.txt requirements/$$name.in -o requirements/$$name.txt || exit 1; before=$$name; done; \
 	rm requirements/none.txt
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  -c requirements/runtime.txt requirements/bench.in -o requirements/bench.txt
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  requirements/checkov.in -o requirements/checkov.txt
 
 audit: setup ## lock, environment, licences, known vulnerabilities; error 3: those could not be asked for
@@ -129,8 +131,16 @@ publish: setup ## publish weights: TO=s3://bucket/prefix or a folder; BUNDLE=DIR
 	@test -n "$(TO)" || { echo 'name the place: make publish TO=s3://bucket/prefix, or TO=/a/folder'; exit 1; }
 	$(BIN)/python -m training.publish $(TO) $(if $(BUNDLE),--bundle $(BUNDLE)) $(ARGS)
 
-bench: setup ## latency by stage and throughput, as ratios in one run
-	$(BIN)/python -m tests.load.bench
+# The servers that the service is compared with, in an environment of their own: tests never see it.
+.PHONY: setup-bench
+setup-bench: setup .cache/bench-venv/installed
+.cache/bench-venv/installed: requirements/bench.txt
+	$(PYTHON) -m venv --clear .cache/bench-venv
+	.cache/bench-venv/bin/pip install --quiet --require-hashes -r requirements/bench.txt
+	@touch $@
+
+bench: setup-bench ## compare with other servers and with the limit (17 minutes); BASE=COMMIT too, ARGS=--quick, --help
+	$(BIN)/python -m tests.load.bench $(if $(BASE),--base $(BASE)) $(ARGS)
 
 bento: setup ## build the bento
 	git rev-parse HEAD > bentos/skin/REVISION
