@@ -17,7 +17,7 @@ Weights: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 TRUNCATE = 3.0  # Gaussians are cut at this many sigmas; .3 % of their mass lies beyond
 COARSE_SIGMA = 8.0  # px; wider Gaussians are applied at a reduced size, without visible loss
-BLOCK = 64  # rows multiplied at a time; small enough to skip the zeros, large enough for BLAS
+BLOCK = 16  # rows multiplied at a time; small enough to skip the zeros, large enough for BLAS
 
 
 class Band:
