@@ -218,11 +218,17 @@ def _by_person(metrics: Mapping[str, Any]) -> str:
         return "Not measured.\n"
     model, heuristic = (metrics[name]["by_person"] for name in ("model", "heuristic"))
     rows = [[_label(name), _interval(model[name]), _interval(heuristic[name])] for name in BY_PERSON]
+    before = (
+        f" The model's figures are those of the weights before the last part of the training (run {model['run']}), "
+        "which was made on these people too; they are kept in `training/by_person.json`."
+        if "run" in model
+        else ""
+    )
     return (
         f"{model['photos']} photos of train of people of whom no other photo was trained on: photos that share a place "
         "by ORB features count as one person. Choices and calibrations were made on these photos, so they flatter a "
         "little; valid shares people with train, and flatters otherwise. The constants of the heuristics were fitted "
-        "on all photos of train, these among them: here they flatter more than the model.\n\n"
+        f"on all photos of train, these among them: here they flatter more than the model.{before}\n\n"
         + _table(["metric", "model", "heuristics"], rows)
     )
 

@@ -45,6 +45,12 @@ def evaluate(purpose: str | None) -> ArgumentParser:
         "--only", choices=("model", "heuristic"), help="measure one predictor, without differences and card"
     )
     parser.add_argument(
+        "--people",
+        type=Path,
+        metavar="FILE",
+        help="write the figures on people never trained on there, for weights that were then trained on everyone",
+    )
+    parser.add_argument(
         "--quick", action="store_true", help="use a part of the photos and few resamples, to try the command"
     )
     parser.add_argument(
