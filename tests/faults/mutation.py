@@ -109,8 +109,8 @@ MUTATIONS = (
         (
             (
                 GATEWAY,
-                "return await self.heuristic_runner(view)\n        except RunnerFailed",
-                "return await self.heuristic_runner(view)\n        except MemoryError",
+                "# type: ignore[no-any-return]  # as the task says\n        except RunnerFailed",
+                "# type: ignore[no-any-return]  # as the task says\n        except MemoryError",
             ),
             ("bentos/skin/runtime/runner_client.py", "ATTEMPTS = 2", "ATTEMPTS = 1"),
         ),

@@ -30,6 +30,7 @@ class Wire:
     def __init__(self, port: int, timeout: float = 60) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self._buffer = b""
+        self._finished = False
 
     def __enter__(self) -> "Wire":
         return self
@@ -58,15 +59,18 @@ class Wire:
     def finish(self) -> "Wire":
         """Close the sending side; reading goes on."""
         self.socket.shutdown(socket.SHUT_WR)
+        self._finished = True
         return self
 
     def reply(self) -> Reply:
-        """The next response.
+        """The next response; 100s are skipped where this side has finished: they ask whether it is still there.
 
         Raises:
             EOFError: the server hung up without one.
         """
         head = self._until(b"\r\n\r\n").decode("latin-1").split("\r\n")
+        while self._finished and head[0].split()[1] == "100":
+            head = self._until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
         return Reply(int(head[0].split()[1]), headers, self._exactly(int(headers.get("content-length", 0))))
 

@@ -151,14 +151,6 @@ def test_no_usage_data_goes_to_third_parties(kind: str, service: Server, proxies
         assert proxies[kind].asked_for == []
 
 
-def test_workers_of_every_kind_are_told_not_to_track(servers: Servers) -> None:
-    environments = {worker: servers["whole"].worker(worker).environ() for worker in WORKERS}
-    for name, value in (("BENTOML_DO_NOT_TRACK", "true"), ("ORT_DISABLE_TELEMETRY", "1")):
-        assert {worker: environment[name] for worker, environment in environments.items()} == dict.fromkeys(
-            WORKERS, value
-        )
-
-
 @pytest.mark.long
 def test_nor_does_any_go_there_later(servers: Servers, proxies: dict[str, Proxy]) -> None:
     assert servers["whole"].process.poll() is None

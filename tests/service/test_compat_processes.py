@@ -51,6 +51,16 @@ def test_batches_begin_without_waiting_and_without_looking_again_and_again(witho
     assert printed(BATCHES, without) == f"True True {bool(without)}"
 
 
+TRACKING = """
+import os
+print(os.environ["BENTOML_DO_NOT_TRACK"], os.environ["ORT_DISABLE_TELEMETRY"])
+"""
+
+
+def test_workers_inherit_that_nothing_is_tracked() -> None:
+    assert printed(TRACKING, BENTOML_DO_NOT_TRACK="", ORT_DISABLE_TELEMETRY="0") == "true 1"
+
+
 METRICS = """
 import os, prometheus_client
 from pathlib import Path
@@ -114,7 +124,9 @@ def test_metrics_are_counted_in_memory_for_as_long_as_no_file_can_be_written(tmp
 def test_each_server_has_a_metrics_folder_of_its_own_and_takes_it_along(tmp_path: Path) -> None:
     running = Server(tmp_path, SHINE_PHASE="simple").wait()
     try:
-        folder = Path(running.worker("Gateway").environ()["PROMETHEUS_MULTIPROC_DIR"])
+        (folder,) = {
+            Path(file.path).parent for file in running.worker("Gateway").open_files() if file.path.endswith(".db")
+        }
         assert folder.name.startswith("shine-metrics-")
         assert list(folder.glob("*.db"))
     finally:

@@ -3,6 +3,7 @@
 import atexit
 import ctypes
 import gc
+import logging
 import os
 import signal
 import sys
@@ -188,7 +189,11 @@ def _keep_logging() -> None:
     configure = log.configure_server_logging
 
     def configure_and_ours() -> None:
-        configure()
+        loggers = [known for known in logging.Logger.manager.loggerDict.values() if isinstance(known, logging.Logger)]
+        disabled = [logger.disabled for logger in loggers]
+        configure()  # which disables those that are there already
+        for logger, was_disabled in zip(loggers, disabled, strict=True):
+            logger.disabled = was_disabled
         configure_logging(settings().log_format)
 
     log.configure_server_logging = configure_and_ours
