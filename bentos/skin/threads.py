@@ -2,6 +2,8 @@
 
 import os
 
+from threadpoolctl import threadpool_limits
+
 from bentos.skin import cgroup
 from bentos.skin.settings import Settings
 
@@ -18,5 +20,8 @@ def limit_pools() -> None:
 
     By default the libraries count the host's cores. Workers inherit the environment.
     """
-    for name in POOLS:
-        os.environ.setdefault(name, "1")
+    unset = [name for name in POOLS if name not in os.environ]
+    for name in unset:
+        os.environ[name] = "1"
+    if unset:  # what is loaded already has read them; workers that are forked share it
+        threadpool_limits(1)
