@@ -300,7 +300,6 @@ def test_workers_share_the_memory_of_what_the_parent_has_imported(serve: Serve, 
         assert (shared > 60) is not bool(without), (name, shared)
     # It is a process like any other: with a signal, a log and files of its own.
     assert server.stop() == 0
-
     assert not list(server.tmp.glob("bentoml-client-*"))
 
 

@@ -236,15 +236,11 @@ def zone_shares(
         zone = raster([(outline, 0.0)], SIZE, 0.5)[own]
         inside, seen = zone & shown[own], zone & bare[own]
         pixels = max(int(np.count_nonzero(seen)), 1)
-
-        def share(mask: NDArray[np.bool_]) -> float:
-            return int(np.count_nonzero(seen & mask[own])) / pixels  # noqa: B023  # called at once
-
         shares[name] = ZoneShares(
             inside=min(int(np.count_nonzero(inside)) / max(area, 1.0), 1.0),
-            skin=share(skin),
-            crushed=share(light.crushed),
-            blown=share(light.blown),
+            skin=int(np.count_nonzero(seen & skin[own])) / pixels,
+            crushed=int(np.count_nonzero(seen & light.crushed[own])) / pixels,
+            blown=int(np.count_nonzero(seen & light.blown[own])) / pixels,
             light=float(grey[own][seen].sum()) / pixels / max(usual, 1.0),
         )
     return shares
