@@ -138,6 +138,11 @@ class Server:
                 return child
         raise LookupError(name)
 
+    def metrics_folder(self) -> Path:
+        """The folder of the files in which the workers count."""
+        (folder,) = {Path(file.path).parent for file in self.worker("Gateway").open_files() if file.path.endswith(".db")}
+        return folder
+
     def stop(self, within_s: float = 40.0) -> int:
         """SIGTERM, then wait; the exit code. Whatever is left of its processes after that is killed."""
         workers: list[psutil.Process] = []

@@ -1,5 +1,6 @@
-"""The service with a batching queue that stops for ever while a file exists, as it does where memory runs out."""
+"""The service with a batching queue that begins no batch while a file exists, and stops for ever where the file says so."""
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,18 @@ from bentoml._internal.marshal.dispatcher import CorkDispatcher
 from service import Gateway
 
 FLAG = "HANG_FILE"
+FOR_EVER = "for ever"
 queue: Any = CorkDispatcher
 take = queue._get_inputs
 
 
-def out_of_memory(self: Any) -> Any:
-    """Raises between BentoML's taking the semaphore and its giving it back, so that it is never given back."""
-    if Path(os.environ[FLAG]).exists():
-        raise MemoryError
+def take_nothing(self: Any) -> Any:
+    """Raises what ends one turn of the queue's consumer, as no memory does, or what ends the consumer."""
+    flag = Path(os.environ[FLAG])
+    if flag.exists():
+        raise asyncio.CancelledError if flag.read_text() == FOR_EVER else MemoryError
     return take(self)
 
 
-queue._get_inputs = out_of_memory
+queue._get_inputs = take_nothing
 __all__ = ["Gateway"]

@@ -124,9 +124,7 @@ def test_metrics_are_counted_in_memory_for_as_long_as_no_file_can_be_written(tmp
 def test_each_server_has_a_metrics_folder_of_its_own_and_takes_it_along(tmp_path: Path) -> None:
     running = Server(tmp_path, SHINE_PHASE="simple").wait()
     try:
-        (folder,) = {
-            Path(file.path).parent for file in running.worker("Gateway").open_files() if file.path.endswith(".db")
-        }
+        folder = running.metrics_folder()
         assert folder.name.startswith("shine-metrics-")
         assert list(folder.glob("*.db"))
     finally:

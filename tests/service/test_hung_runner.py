@@ -1,4 +1,4 @@
-"""A runner whose batching queue has lost its consumer: it accepts calls and answers none."""
+"""A runner whose batching queue begins no batch: it accepts calls and answers none."""
 
 import time
 from pathlib import Path
@@ -8,18 +8,20 @@ import pytest
 
 from tests.server import PORTRAIT, Server
 
+FOR_EVER = "for ever"  # as hung_runner has it
 HEALED_S = 60.0  # 25 s until it ends itself, its new start, and room
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 
 
-def test_a_runner_that_answers_nothing_is_replaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ends", ["when memory is free again", FOR_EVER])
+def test_a_runner_that_answers_nothing_heals_or_is_replaced(ends: str, tmp_path: Path) -> None:
     flag = tmp_path / "hung"
     server = Server(tmp_path, "tests.service.hung_runner:Gateway", HANG_FILE=str(flag))
     try:
         server.wait_for_workers()
         first = server.worker("SkinModel").pid
-        flag.touch()
+        flag.write_text(ends)
         sources: list[str] = []
 
         def ask() -> None:
@@ -28,12 +30,12 @@ def test_a_runner_that_answers_nothing_is_replaced(tmp_path: Path) -> None:
             sources.append(answer.json()["source"])
 
         ask()
-        flag.unlink()  # memory is free again, and the queue still has no consumer
+        flag.unlink()
         began = time.monotonic()
         while sources[-1] != "model" and time.monotonic() - began < HEALED_S:
             ask()
             time.sleep(0.5)
         assert (sources[0], sources[-1]) == ("heuristic", "model")
-        assert server.worker("SkinModel").pid != first
+        assert (server.worker("SkinModel").pid != first) is (ends == FOR_EVER)
     finally:
         server.stop()

@@ -34,10 +34,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         running.stop()
 
 
-def metrics_folder(server: Server) -> Path:
-    return Path(server.worker("Gateway").environ()["PROMETHEUS_MULTIPROC_DIR"])
-
-
 def counted(server: Server, line: str) -> float:
     """The value of a metric, by the beginning of its line, over all its labels."""
     lines = httpx.get(server.url + "/metrics").text.splitlines()
@@ -80,7 +76,7 @@ def is_another(server: Server, worker: str, old: psutil.Process) -> bool:
 
 def test_metrics_files_that_were_removed_are_written_again_with_what_was_counted(service: Server) -> None:
     is_well(service)
-    folder = metrics_folder(service)
+    folder = service.metrics_folder()
     files = {path.name for path in folder.glob("*.db")}
     photos = counted(service, 'shine_answers_total{reason="",source="model"}')
     calls = counted(service, 'bentoml_service_request_total{endpoint="/measure"')

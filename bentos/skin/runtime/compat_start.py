@@ -24,8 +24,8 @@ SOCKET_NAME = "/bentoml-uds-12345678/123456789012345.sock"  # how long BentoML's
 def start_with_both_runners() -> None:
     """Start the runners with --development too.
 
-    BentoML makes them objects of the gateway's process then, without their APIs: calls fail. Nothing else of its
-    development mode matters to services of this kind. Can be removed when it starts dependencies.
+    BentoML makes them objects of the gateway's process then: without batches, and what kills one kills the service.
+    Nothing else of its development mode matters to services of this kind. Can be removed when it starts dependencies.
     """
     import _bentoml_impl.server as server
 

@@ -15,6 +15,7 @@ from bentos.skin.settings import GATEWAY_GRACE_S, RUNNER_GRACE_S
 log = logging.getLogger("shine.gateway")
 
 CHECK_DELAY_S = 0.5  # how often the parent checks for dead workers; with BentoML's 10 s an outage would last 10 s
+RETRY_S = 0.1  # until a batch that could not be begun is tried again: where memory ran out, for example
 GATEWAY_WATCHER = "service"  # BentoML's name for the watcher of the entry service
 MODEL_WATCHER = "service_SkinModel"
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
@@ -85,6 +86,7 @@ def dispatch_at_once() -> None:
                 self._sema.acquire()  # which the call releases
                 self._processing = self._loop.create_task(batch)
             except Exception:  # without this task no call would ever be answered again
+                await asyncio.sleep(RETRY_S)
                 log.exception("a batch could not be begun")
 
     CorkDispatcher.controller = dispatch
