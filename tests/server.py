@@ -140,7 +140,9 @@ class Server:
 
     def metrics_folder(self) -> Path:
         """The folder of the files in which the workers count."""
-        (folder,) = {Path(file.path).parent for file in self.worker("Gateway").open_files() if file.path.endswith(".db")}
+        (folder,) = {
+            Path(file.path).parent for file in self.worker("Gateway").open_files() if file.path.endswith(".db")
+        }
         return folder
 
     def stop(self, within_s: float = 40.0) -> int:
