@@ -1,15 +1,8 @@
 """Augments a crop as a phone might have taken it: rotates, shifts, relights, blurs and compresses it, with its boxes.
 
-    python -m training.augment --out /tmp/views        # writes 24 examples with their boxes, to look at them
-
 The geometry comes first, in one step from the 512-pixel crop to the training size; then light, colour, blur, noise and
-JPEG follow, each with its own probability. Keep the images out of the project, whose license does not cover the photos.
+JPEG follow, each with its own probability.
 """
-
-from training import commands
-
-if __name__ == "__main__":  # before OpenCV, which --help does not need
-    commands.augment(__doc__).parse_args()
 
 import io
 from dataclasses import dataclass, replace
@@ -17,7 +10,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageFilter
 
 from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.photo.crop import CROP_SIZE, PADDING
@@ -259,28 +252,3 @@ def shift_tone(pixels: NDArray[np.float32], shift: float) -> NDArray[np.float32]
     for channel, locus in ((1, LOCUS_A), (2, LOCUS_B)):
         lab[..., channel] += weight * (np.polyval(locus, target) - np.polyval(locus, float(skin[0])))
     return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), dtype=np.float32)
-
-
-def main() -> None:
-    from training import data  # only this command needs it
-
-    parser = commands.augment(__doc__)
-    options = parser.parse_args()
-    try:
-        fit, rng = data.load(options.data).fit, np.random.default_rng(0)
-    except data.DataError as error:
-        parser.error(str(error))
-    options.out.mkdir(parents=True, exist_ok=True)
-    for number in range(24):
-        examples = fit.wrinkles if number % 3 == 2 else fit.acne
-        view = random_view(examples[rng.integers(len(examples))], 384, rng)
-        image = Image.fromarray(view.pixels)
-        for boxes in (view.lesions, *view.wrinkles.values()):
-            for x, y, width, height in boxes:
-                ImageDraw.Draw(image).rectangle([x, y, x + width, y + height], outline="lime")
-        image.save(options.out / f"{number:02}.png")
-    print(f"wrote 24 images to {options.out}")
-
-
-if __name__ == "__main__":
-    main()

@@ -13,13 +13,6 @@ from bentos.skin.model.engine import EMBEDDED
 from training.labels import DATA
 
 
-def augment(purpose: str | None) -> ArgumentParser:
-    """The command line of `training.augment`."""
-    parser = _with_data(purpose, "lesions or acne04, and wrinkles")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the images, outside the project")
-    return parser
-
-
 def bundle(purpose: str | None) -> ArgumentParser:
     """The command line of `training.bundle`."""
     parser = _parser(purpose)
@@ -86,18 +79,19 @@ def network(purpose: str | None) -> ArgumentParser:
     return _parser(purpose)
 
 
-def pasting(purpose: str | None) -> ArgumentParser:
-    """The command line of `training.pasting`."""
-    parser = _with_data(purpose, "acne04, wrinkles and london")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the images, outside the project")
-    parser.add_argument("--number", type=int, default=48, help="of examples (%(default)s)")
-    return parser
-
-
 def people(purpose: str | None) -> ArgumentParser:
     """The command line of `training.people`."""
     parser = _with_data(purpose, "acne04")
     parser.add_argument("--out", type=Path, help="table to write (training/people.csv)")
+    return parser
+
+
+def preview(purpose: str | None) -> ArgumentParser:
+    """The command line of `training.preview`."""
+    parser = _with_data(purpose, "lesions or acne04, wrinkles, and for pasted lesions london")
+    parser.add_argument("kind", choices=("views", "pasted"), help="augmented views, or faces with lesions pasted in")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the images, outside the project")
+    parser.add_argument("--number", type=int, default=24, help="of images (%(default)s)")
     return parser
 
 

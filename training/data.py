@@ -12,7 +12,6 @@ from training import commands
 if __name__ == "__main__":  # before what --help does not need
     commands.data(__doc__).parse_args()
 
-import csv
 import hashlib
 import itertools
 from collections.abc import Iterator
@@ -21,17 +20,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
-from bentos.skin.findings import WRINKLE_ZONES
 from bentos.skin.photo import crop as cropping
 from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face_reader import FaceReader
 from training import annotations, crops, labels, pasting, people
 from training.annotations import DataError as DataError
 from training.crops import Example
+from training.data_checks import check, check_people
+from training.duplicates import groups, near_duplicates
 from training.labels import AcnePhoto, LondonFace
 
 HELD_OUT = 0.1  # share of the wrinkle photos, by group: calibration and choices are made on it, never on valid
@@ -42,10 +40,6 @@ PASTED = 600  # faces with lesions pasted in
 PHOTOS = "photos.txt"  # in a run's folder: the `state` of the photos that it was trained on
 SEED = 0  # of the choice of the held-out part
 FACELESS_SIDE_MIN = 150  # px; smaller tiles without a face show a chin or a wall
-PATCH = 48  # px; side of the aligned face that is compared
-PATCH_BLUR = 3.0  # px; coarser structure is removed: light, and the shape that all faces share
-PATCH_SPAN = 3.4  # side of the aligned face over the pupils' distance: brows to chin, little background
-SAME_PHOTO = 0.6  # least correlation of aligned faces that show the same photo; see `near_duplicates`
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +86,7 @@ def load(data: Path, *, everyone: bool = False) -> Labelled:
     Raises:
         DataError: a folder is missing, an annotation is broken, or a split is empty.
     """
-    _check_people(labels.lesions_folder(data))
+    check_people(labels.lesions_folder(data))
     variants, wrinkles = _acne(data, "train"), _wrinkles(data, "train")
     originals = _originals(data)
     valid = load_valid(data)
@@ -206,32 +200,6 @@ def london(data: Path) -> list[tuple[Example, LondonFace]]:
         raise DataError(f"a table in {data / 'london'} lacks a column or holds another value: {error}") from None
 
 
-def check(data: Path, split: str) -> None:
-    """Check the folders, tables and boxes of one split.
-
-    Args:
-        data: the folder that holds `lesions` or `acne04`, and `wrinkles`.
-        split: "train" or "valid".
-
-    Raises:
-        DataError: a folder or file is missing or empty, a row is broken, or a box lies outside its photo.
-    """
-    lesions, wrinkles = labels.lesions_folder(data) / split, data / "wrinkles" / split
-    if not lesions.is_dir():
-        raise DataError(
-            f"there is no folder {lesions}; --data names the one that holds lesions or acne04, and wrinkles"
-        )
-    if not (data / "wrinkles").is_dir():
-        raise DataError(
-            f"there is no folder {data / 'wrinkles'}: without it the model would answer wrinkles at random; "
-            "a few dozen labelled faces are enough to begin with (docs/training.md)"
-        )
-    if annotations.form(lesions) == "csv":
-        _check_table(lesions)
-    labels.acne_photos(lesions)
-    _check_wrinkles(wrinkles)
-
-
 def state(data: Path) -> str:
     """Name the state of your own photos and labels: another one after any change; empty for ACNE04, which stays.
 
@@ -244,41 +212,6 @@ def state(data: Path) -> str:
         (str(path.relative_to(data)), path.stat().st_size, path.stat().st_mtime_ns) for path in files if path.is_file()
     ]
     return hashlib.sha256(repr(listed).encode()).hexdigest()[:12]
-
-
-def near_duplicates(examples: list[Example], others: list[Example]) -> list[tuple[int, int, float]]:
-    """Find pairs that show the same photo.
-
-    Each face is rotated, scaled and shifted by its pupils onto a small patch, which undoes the exporter's crop,
-    rotation and scale; mirrored pairs count too. One photo in two mosaics correlates by .6 or more. Faces of different
-    people in the same pose correlate by up to .68 in ACNE04, so SAME_PHOTO leaves out a few photos too many there.
-
-    Returns:
-        (index in examples, index in others, correlation of the aligned faces).
-    """
-    if not examples or not others:
-        return []
-    a, b = (np.stack([_patch(example) for example in part]) for part in (examples, others))
-    mean = np.concatenate([a, b, _mirrored(a), _mirrored(b)]).mean(axis=0)  # common to all faces
-    a, b = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (a - mean, b - mean))
-    upright, mirrored = a @ b.T, a @ _mirrored(b).T
-    correlation = np.maximum(upright, mirrored)
-    return [(int(i), int(j), float(correlation[i, j])) for i, j in np.argwhere(correlation >= SAME_PHOTO)]
-
-
-def groups(examples: list[Example]) -> list[str]:
-    """Name the group of each example; examples of one file or with matching faces have the same group."""
-    parent = {example.group: example.group for example in examples}
-
-    def root(name: str) -> str:
-        while parent[name] != name:
-            name = parent[name]
-        return name
-
-    for i, j, _ in near_duplicates(examples, examples):
-        a, b = sorted((root(examples[i].group), root(examples[j].group)))
-        parent[b] = a
-    return [root(example.group) for example in examples]
 
 
 def hold_out(names: list[str], share: float = HELD_OUT, seed: int = SEED) -> NDArray[np.bool_]:
@@ -366,85 +299,6 @@ def _faceless(folder: Path) -> Iterator[Example]:
             }
             if any(len(rows) for rows in boxes.values()):
                 yield Example(crop, label.path.stem, -1, np.empty((0, 4)), boxes, lesions_known="nowhere")
-
-
-def _check_people(folder: Path) -> None:
-    """Require that nobody whom both tables of people name is in train and in valid."""
-    train, valid = (set(labels.persons(folder / split).values()) for split in ("train", "valid"))
-    if train & valid:
-        raise DataError(
-            f"{folder / 'valid' / 'people.csv'}: {min(train & valid)} has photos in train too; "
-            "a person's photos belong in one split, or valid flatters"
-        )
-
-
-def _check_table(folder: Path) -> None:
-    table = folder / annotations.TABLE
-    known = {path.name: path for path in annotations.photos(folder)}
-    own = labels.is_own(folder.parents[1])
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        missing = {"filename", "width", "height", "xmin", "ymin", "xmax", "ymax"} - set(rows.fieldnames or ())
-        if missing:
-            raise DataError(f"{table} has no column {', '.join(sorted(missing))}")
-        for number, row in enumerate(rows, start=2):
-            where = f"{table}, line {number}"
-            if row["filename"] not in known:
-                raise DataError(f"{where}: there is no photo {row['filename']}")
-            try:
-                keys = ("xmin", "ymin", "xmax", "ymax", "width", "height")
-                x0, y0, x1, y1, width, height = (float(row[key]) for key in keys)
-                box = (x0 / width, y0 / height, x1 / width, y1 / height)
-            except (TypeError, ValueError, ZeroDivisionError):
-                raise DataError(f"{where}: a box needs six numbers, this row is broken") from None
-            annotations.check_box(box, where)
-            if own:  # ACNE04's photos all have the size that the table says
-                annotations.require_size(known[row["filename"]], (int(width), int(height)), where)
-
-
-def _check_wrinkles(folder: Path) -> None:
-    if not any((folder / name).is_file() for name in annotations.COCO):
-        for path in (folder / "images", folder / "labels"):
-            if not path.is_dir():
-                raise DataError(f"there is no folder {path}, and no {annotations.COCO[0]} beside it")
-            if not any(path.iterdir()):
-                raise DataError(f"the folder {path} is empty")
-        classes = annotations.class_names(folder)
-        named = {labels.wrinkle_zone(name) for name in classes or ()}
-        missing = [zone for zone in WRINKLE_ZONES if zone not in named]
-        if classes is not None and missing:
-            raise DataError(f"{folder.parent / 'classes.txt'} does not name {', '.join(missing)}")
-    photos = labels.wrinkle_photos(folder)
-    without_box = [zone for zone in WRINKLE_ZONES if not any(len(photo.boxes[zone]) for photo in photos)]
-    if without_box:
-        raise DataError(f"no photo of {folder} has a box of {', '.join(without_box)}")
-
-
-def _patch(example: Example) -> NDArray[np.float32]:
-    """Return the face aligned by its pupils, float32 (PATCH²,), grey, of unit norm; without a face, the whole crop."""
-    image = Image.fromarray(example.crop.pixels).convert("L").resize((4 * PATCH, 4 * PATCH), Image.Resampling.BOX)
-    scale = image.width / cropping.CROP_SIZE
-    if example.pupils is None:
-        small = image.resize((PATCH, PATCH), Image.Resampling.BOX)
-    else:
-        right, left = example.pupils * scale
-        across = (left - right) * PATCH_SPAN / PATCH  # one patch pixel along the line of the pupils
-        down = np.array([-across[1], across[0]])
-        corner = (right + left) / 2 - across * PATCH / 2 - down * PATCH * 0.38  # more below the eyes than above
-        small = image.transform(
-            (PATCH, PATCH),
-            Image.Transform.AFFINE,
-            (across[0], down[0], corner[0], across[1], down[1], corner[1]),
-            Image.Resampling.BILINEAR,
-        )
-    grey = np.asarray(small, dtype=np.float32)
-    grey = (grey - gaussian_filter(grey, PATCH_BLUR)).ravel()
-    grey = grey - grey.mean()
-    return np.asarray(grey / max(float(np.linalg.norm(grey)), 1e-6), dtype=np.float32)
-
-
-def _mirrored(patches: NDArray[np.float32]) -> NDArray[np.float32]:
-    return patches.reshape(-1, PATCH, PATCH)[:, :, ::-1].reshape(len(patches), -1)
 
 
 def main() -> None:

@@ -1,25 +1,16 @@
 """Pastes lesions of acne photos into other faces, so that the network learns acne on skin that its data lack.
 
-    python -m training.pasting --out /tmp/pasted       # writes contact sheets, before and after, to look at them
-
 A lesion is taken as the quotient of its pixels and the skin around it, and the other face is multiplied by it. Blood
 and melanin filter the light one after the other, so the quotient is much the same on dark and on light skin, and tone,
 light and white balance of the other face stay. Gradient-domain cloning instead leaves blood-red dots on dark skin. Skin
-of donors without a lesion is pasted too and not counted, so that traces of pasting tell nothing. Keep the images out of
-the project, whose license does not cover the photos.
+of donors without a lesion is pasted too and not counted, so that traces of pasting tell nothing.
 """
-
-from training import commands
-
-if __name__ == "__main__":  # before SciPy, which --help does not need
-    commands.pasting(__doc__).parse_args()
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 from scipy.ndimage import affine_transform, binary_erosion, gaussian_filter
 from tqdm import tqdm
 
@@ -362,35 +353,3 @@ def _varied(patch: Patch, mix: NDArray[np.float32], rng: np.random.Generator) ->
     quotient = np.stack(layers, axis=-1) @ mix
     width, height = (patch.height, patch.width) if turns % 2 else (patch.width, patch.height)
     return Patch(quotient, width * scale, height * scale)
-
-
-def main() -> None:
-    from training import crops, data  # only this command needs them
-
-    parser = commands.pasting(__doc__)
-    options = parser.parse_args()
-    try:
-        fit = data.load(options.data).fit
-    except data.DataError as error:
-        parser.error(str(error))
-    london = crops.london_examples(options.data / "london")
-    faces = [example for example, label in london if label.split == "fit" and label.lesions == 0]
-    others = [example for example in fit.wrinkles if example.crop.landmarks is not None]
-    receivers = [face for pair in zip(faces, others, strict=False) for face in pair]
-    options.out.mkdir(parents=True, exist_ok=True)
-    donors = [example for example in fit.acne if example.crop.landmarks is not None]
-    before = {example.group: example for example in receivers}
-    for number, example in enumerate(pasted_examples(receivers, donors, options.number)):
-        sheet = Image.new("RGB", (3 * CROP_SIZE, CROP_SIZE))
-        boxed = Image.fromarray(example.crop.pixels)
-        for x, y, width, height in example.lesions:
-            ImageDraw.Draw(boxed).rectangle([x, y, x + width, y + height], outline="lime")
-        shown = (Image.fromarray(before[example.group].crop.pixels), Image.fromarray(example.crop.pixels), boxed)
-        for column, image in enumerate(shown):
-            sheet.paste(image, (column * CROP_SIZE, 0))
-        sheet.save(options.out / f"{number:02}.png")
-    print(f"wrote {options.number} images to {options.out}")
-
-
-if __name__ == "__main__":
-    main()

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import torch
 
-from training import curves, data
+from training import curves, data, data_checks
 from training.checkpoint import CheckpointError
 from training.crops import RUNS
 from training.data import DataError
@@ -59,7 +59,7 @@ def main() -> None:
             settings = Settings(seed=options.seed)
             settings = replace(settings, steps=options.steps or settings.steps)
             run = RUNS / options.run
-            data.check(options.data, "train")
+            data_checks.check(options.data, "train")
             require_same_photos(run, data.state(options.data))
             labelled = data.load(options.data, everyone=options.everyone)
             if options.branch:

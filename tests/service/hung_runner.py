@@ -1,4 +1,4 @@
-"""The service with a batching queue that begins no batch while a file exists, and stops for ever where the file says so."""
+"""The service with a batching queue that begins no batch while a file exists, and for ever where the file says so."""
 
 import asyncio
 import os

@@ -11,7 +11,7 @@ pytest.importorskip("scipy")
 pytest.importorskip("tqdm")
 
 from bentos.skin.photo.crop import CROP_SIZE, Crop
-from training import data, labels
+from training import data, data_checks, duplicates, labels
 from training.crops import Example
 from training.data import DataError
 
@@ -45,20 +45,20 @@ def face(seed: int) -> np.ndarray:
 
 
 def test_a_valid_data_set_passes(folder: Path) -> None:
-    data.check(folder, "train")
+    data_checks.check(folder, "train")
 
 
 @pytest.mark.parametrize("missing", ["acne04/train", "wrinkles/train/images", "wrinkles/train/labels"])
 def test_a_missing_folder_is_named(folder: Path, missing: str) -> None:
     (folder / missing).rename(folder / "elsewhere")
     with pytest.raises(DataError, match=f"there is no folder .*{missing}"):
-        data.check(folder, "train")
+        data_checks.check(folder, "train")
 
 
 def test_an_empty_folder_is_named(folder: Path) -> None:
     (folder / "wrinkles/train/labels/1.txt").unlink()
     with pytest.raises(DataError, match=r"labels is empty"):
-        data.check(folder, "train")
+        data_checks.check(folder, "train")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_an_empty_folder_is_named(folder: Path) -> None:
 def test_a_broken_row_of_the_acne_table_is_named(folder: Path, table: str, message: str) -> None:
     (folder / "acne04/train/_annotations.csv").write_text(table)
     with pytest.raises(DataError, match=message):
-        data.check(folder, "train")
+        data_checks.check(folder, "train")
 
 
 @pytest.mark.parametrize(
@@ -92,19 +92,19 @@ def test_a_broken_row_of_the_acne_table_is_named(folder: Path, table: str, messa
 def test_a_broken_wrinkle_label_is_named(folder: Path, line: str, message: str) -> None:
     (folder / "wrinkles/train/labels/1.txt").write_text(line)
     with pytest.raises(DataError, match=rf"1\.txt, line 1: {message}"):
-        data.check(folder, "train")
+        data_checks.check(folder, "train")
 
 
 def test_a_class_without_a_box_is_named(folder: Path) -> None:
     (folder / "wrinkles/train/labels/1.txt").write_text("0 0.5 0.5 0.1 0.1\n1 0.5 0.5 0.1 0.1\n2 0.5 0.5 0.1 0.1")
     with pytest.raises(DataError, match=r"no photo of .* has a box of"):
-        data.check(folder, "train")
+        data_checks.check(folder, "train")
 
 
 def test_a_photo_without_labels_is_named(folder: Path) -> None:
     Image.new("RGB", (9, 9)).save(folder / "wrinkles/train/images/2.jpg")
     with pytest.raises(DataError, match=r"2\.jpg has no labels"):
-        data.check(folder, "train")
+        data_checks.check(folder, "train")
 
 
 def test_a_relit_mirrored_copy_is_the_same_photo_and_other_faces_are_not() -> None:
@@ -116,13 +116,13 @@ def test_a_relit_mirrored_copy_is_the_same_photo_and_other_faces_are_not() -> No
     turned = (np.array([[CROP_SIZE, 0]]) + pupils * np.array([-1, 1]))[::-1]  # the right eye is on the other side now
     pixels = np.ascontiguousarray(photos[4].crop.pixels[:, ::-1])
     mirrored = Example(Crop(pixels, np.eye(2, 3), (0, 0, 512, 512), None), "mirrored", 0, np.empty((0, 4)), {}, turned)
-    pairs = [(i, j) for i, j, _ in data.near_duplicates(photos, [relit, mirrored, example(face(9), "other")])]
+    pairs = [(i, j) for i, j, _ in duplicates.near_duplicates(photos, [relit, mirrored, example(face(9), "other")])]
     assert pairs == [(2, 0), (4, 1)]
 
 
 def test_examples_of_one_photo_share_a_group() -> None:
     photos = [example(face(seed), name) for seed, name in ((0, "a"), (1, "b"), (0, "c"), (2, "a"), (3, "d"), (4, "e"))]
-    assert data.groups(photos) == ["a", "b", "a", "a", "d", "e"]
+    assert duplicates.groups(photos) == ["a", "b", "a", "a", "d", "e"]
 
 
 def test_a_group_is_never_split_and_the_choice_is_repeatable() -> None:

@@ -296,7 +296,7 @@ def test_help_shows_the_commands_and_a_missing_folder_is_named(script: str, tmp_
 
 
 @pytest.mark.parametrize(
-    "script", ["augment", "bundle", "data", "evaluate", "export", "network", "publish", "train", "tune"]
+    "script", ["bundle", "data", "evaluate", "export", "network", "preview", "publish", "train", "tune"]
 )
 def test_every_script_shows_its_purpose_and_its_commands(
     script: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

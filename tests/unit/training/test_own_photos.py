@@ -20,7 +20,7 @@ from bentos.skin.model.bundle import Calibration, read
 from bentos.skin.model.engine import OnnxEngine
 from bentos.skin.model.postprocess import Outputs, severity_chances
 from tests.unit.training import own_photos
-from training import annotations, bundle, crops, data, evaluate, labels
+from training import annotations, bundle, crops, data, data_checks, evaluate, labels
 from training.data import DataError
 from training.synthetic import synthetic_dataset
 
@@ -140,7 +140,7 @@ def test_few_people_are_in_both_parts(count: int) -> None:
 
 def test_a_folder_that_is_right_passes(folder: Path) -> None:
     for split in ("train", "valid"):
-        data.check(folder, split)
+        data_checks.check(folder, split)
 
 
 def test_any_change_of_the_photos_changes_their_state(folder: Path) -> None:
@@ -155,7 +155,7 @@ def test_without_lesions_the_photos_are_those_of_acne04_and_have_one_state(folde
     assert data.state(folder) == ""
     assert labels.lesions_folder(folder) == folder / "acne04"
     with pytest.raises(DataError, match=r"face-00\.jpg does not begin with levle0_ .* belong in lesions"):
-        data.check(folder, "train")
+        data_checks.check(folder, "train")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_broken_coco_file_is_refused_by_place_and_reason(
 ) -> None:
     change(folder / "lesions/train/annotations.json", edit)
     with pytest.raises(DataError, match=message) as refused:
-        data.check(folder, "train")
+        data_checks.check(folder, "train")
     assert str(refused.value).startswith(str(folder / "lesions/train/annotations.json"))
 
 
@@ -191,7 +191,7 @@ def test_a_broken_coco_file_is_refused_by_place_and_reason(
 def test_a_file_that_is_no_coco_is_refused_by_name(folder: Path, text: str) -> None:
     (folder / "lesions/train/annotations.json").write_text(text)
     with pytest.raises(DataError, match=r"lesions/train/annotations\.json: "):
-        data.check(folder, "train")
+        data_checks.check(folder, "train")
 
 
 def test_a_file_that_is_no_photo_is_refused_by_name(folder: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_file_that_is_no_photo_is_refused_by_name(folder: Path) -> None:
     whole = photo.read_bytes()
     photo.write_bytes(b"no photo")
     with pytest.raises(DataError, match=r"face-00\.jpg cannot be read: "):
-        data.check(folder, "train")
+        data_checks.check(folder, "train")
     photo.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"face-00\.jpg cannot be read: The JPEG is corrupt or truncated"):
         annotations.decoded(photo)
@@ -224,7 +224,7 @@ def test_a_file_that_is_no_photo_is_refused_by_name(folder: Path) -> None:
 def test_what_is_missing_or_wrong_is_named(folder: Path, change_files: Callable[[Path], object], message: str) -> None:
     change_files(folder)
     with pytest.raises(DataError, match=message):
-        data.check(folder, "train")
+        data_checks.check(folder, "train")
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_a_table_drawn_on_another_size_of_the_photo_is_refused(folder: Path) -> 
     rows = "filename,width,height,class,xmin,ymin,xmax,ymax\nface-00.jpg,1000,1000,x,10,10,30,30\n"
     (split / "_annotations.csv").write_text(rows)
     with pytest.raises(DataError, match=r"line 2: face-00\.jpg has .* px, not 1000×1000"):
-        data.check(folder, "train")
+        data_checks.check(folder, "train")
 
 
 def test_a_folder_london_without_its_tables_is_refused(folder: Path) -> None:
