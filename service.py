@@ -5,7 +5,6 @@ Start it with `make serve`, or `bentoml serve service:Gateway`.
 
 import asyncio
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,9 +13,7 @@ from starlette.responses import Response
 
 from bentos.skin import settings as config
 from bentos.skin.contract import refuse_too_little_memory
-from bentos.skin.measure import find, measure
 from bentos.skin.model.lifecycle import Lifecycle
-from bentos.skin.photo.view import FaceView
 from bentos.skin.runtime import compat
 from bentos.skin.runtime.api_key import ApiKeyMiddleware
 from bentos.skin.runtime.compat_workers import on_sighup
@@ -26,7 +23,7 @@ from bentos.skin.runtime.logs import configure_logging
 from bentos.skin.runtime.middleware import CorsMiddleware, RequestContextMiddleware
 from bentos.skin.runtime.process_memory import freeze_what_stays, keep_freed_memory
 from bentos.skin.runtime.routes import MAX_LATENCY_MS, routes
-from bentos.skin.runtime.runner_messages import answer_all, answer_one
+from bentos.skin.runtime.runner_messages import TASKS, answer_all, answer_task
 from bentos.skin.runtime.shared_crops import share
 from bentos.skin.runtime.telemetry import LoadTelemetry, Telemetry
 from bentos.skin.runtime.tracing import tracing
@@ -87,25 +84,18 @@ class HeuristicFallback:
 
     def __init__(self) -> None:
         self.threads = ThreadPoolExecutor(thread_count(settings), thread_name_prefix="measure")
-        for function in (measure, find):
-            self.threads.submit(function, blank_view())  # fills caches without delaying the start
+        for task in TASKS.values():
+            self.threads.submit(task.function, blank_view())  # fills caches without delaying the start
         freeze_what_stays()
 
     @bentoml.api(**{**BATCHED, "max_batch_size": max(2, thread_count(settings))})
     async def measure(self, messages: list[Any]) -> list[Any]:
-        """Views, batched → colour and texture of each, a Measured; as messages of `runner_messages`."""
-        return await self._each(measure, messages)
+        """Views, batched → of each what its task asks for: a Measured (colour and texture), or a LesionsAndWrinkles.
 
-    @bentoml.api(**{**BATCHED, "max_batch_size": max(2, thread_count(settings))})
-    async def find(self, messages: list[Any]) -> list[Any]:
-        """The same, batched → acne and wrinkles of each, a LesionsAndWrinkles."""
-        return await self._each(find, messages)
-
-    async def _each(self, function: Callable[[FaceView], object], messages: list[bytes]) -> list[bytes]:
+        One API for both, so that they have one queue, one deadline and one watchdog.
+        """
         loop = asyncio.get_running_loop()
-        return await asyncio.gather(
-            *(loop.run_in_executor(self.threads, answer_one, function, message) for message in messages)
-        )
+        return await asyncio.gather(*(loop.run_in_executor(self.threads, answer_task, message) for message in messages))
 
 
 @bentoml.service(
@@ -166,7 +156,7 @@ class Gateway:
 
 # `@bentoml.service` makes a Service of each class, which mypy does not see.
 gateway: Any = Gateway
-runners: dict[tuple[str, ...], Any] = {("/predict",): SkinModel, ("/measure", "/find"): HeuristicFallback}
+runners: dict[tuple[str, ...], Any] = {("/predict",): SkinModel, ("/measure",): HeuristicFallback}
 
 for paths, runner in runners.items():
     runner.add_asgi_middleware(WatchdogMiddleware, paths=paths, patience_s=STUCK_S)

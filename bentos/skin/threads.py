@@ -23,5 +23,5 @@ def limit_pools() -> None:
     unset = [name for name in POOLS if name not in os.environ]
     for name in unset:
         os.environ[name] = "1"
-    if unset:  # what is loaded already has read them; workers that are forked share it
+    if len(unset) == len(POOLS):  # what is loaded already has read them; workers that are forked share it
         threadpool_limits(1)

@@ -1,5 +1,6 @@
 """A runner whose batching queue begins no batch: it accepts calls and answers none."""
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -37,5 +38,28 @@ def test_a_runner_that_answers_nothing_heals_or_is_replaced(ends: str, tmp_path:
             time.sleep(0.5)
         assert (sources[0], sources[-1]) == ("heuristic", "model")
         assert (server.worker("SkinModel").pid != first) is (ends == FOR_EVER)
+    finally:
+        server.stop()
+
+
+def test_a_task_of_the_heuristics_that_never_ends_is_done_by_the_gateway_and_its_runner_is_replaced(
+    tmp_path: Path,
+) -> None:
+    flag = tmp_path / "hung"
+    server = Server(tmp_path, "tests.service.hung_runner:Gateway", HANG_FILE=str(flag), SHINE_PHASE="simple")
+    try:
+        server.wait_for_workers()
+        first = server.worker("HeuristicFallback").pid
+        flag.write_text("find")
+        answers, began = [], time.monotonic()
+        while time.monotonic() - began < HEALED_S:
+            answers.append(httpx.post(server.url + "/analyze", files={"image": PORTRAIT.read_bytes()}, timeout=20))
+            if len(answers) == 2:
+                flag.unlink()  # the one that hangs hangs still
+            with contextlib.suppress(LookupError):
+                if server.worker("HeuristicFallback").pid != first:
+                    break
+        assert {(answer.status_code, answer.json().get("source")) for answer in answers} == {(200, "heuristic")}
+        assert server.worker("HeuristicFallback").pid != first
     finally:
         server.stop()

@@ -7,60 +7,63 @@ from contextlib import contextmanager
 
 from bentos.skin.errors import Overloaded
 
-SPARE, MOST_SPARE_S = 0.4, 1.0  # of a deadline, and at most: the rate is a mean, and single photos take longer
-MEMORY = 20  # photos over which the rate is averaged
-KNOWN = 10  # answers from which the rate is believed: the first photos of a process take longer
+SPARE, MOST_SPARE_S = 0.4, 1.0  # of a deadline, and at most: the cost is a mean, and single photos take longer
+MEMORY = 20  # photos over which the cost is averaged
+KNOWN = 10  # answers from which the cost is believed: the first photos of a process take longer
 
 
 class Admission:
-    """Counts photos from the moment their bytes are read until they are answered, and how fast they are answered.
+    """Counts photos from the moment their bytes are read until they are answered, and what they cost.
 
-    The expected wait of a photo is the number of photos that are pending times the seconds between two answers while
-    photos were pending. For one thread.
+    The cost of a photo is the time that it had all threads to itself, as if those that are pending shared them evenly:
+    an integral of 1 / max(pending, threads). So it is the time between two answers when all threads are busy, and it
+    is right when they are not. The expected wait of a photo is the number of those that are pending times that cost.
+    For one thread.
 
     Args:
         max_pending: photos at the same time, whatever their deadlines.
+        threads: photos that are worked on at the same time.
         clock: monotonic seconds.
     """
 
-    def __init__(self, max_pending: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, max_pending: int, threads: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
         self.max_pending = max_pending
         self.pending = 0
-        self._seconds = 0.0  # between two answers, on average
+        self._threads = threads
         self._clock = clock
+        self._shared_s = 0.0  # the integral, from the start
+        self._shared_until = clock()
+        self._cost_s = 0.0
         self._answered = 0
-        self._since = 0.0  # the last answer, or when photos began to be pending
 
     @property
     def seconds_per_photo(self) -> float:
-        """Seconds between two answers while photos were pending; 0 as long as that is not known."""
-        return self._seconds if self._answered >= KNOWN else 0.0
+        """Seconds between two answers when all threads are busy; 0 as long as that is not known."""
+        return self._cost_s if self._answered >= KNOWN else 0.0
 
     @contextmanager
-    def admit(self, photos: int = 1, within_s: float = math.inf) -> Iterator["Room"]:
-        """Hold room for some photos. A batch larger than the limit is admitted when no other photo is pending.
+    def admit(self, photos: int = 1, within_s: float = math.inf) -> Iterator["Reservation"]:
+        """Count some photos as pending. A batch larger than the limit is admitted when no other photo is pending.
 
         Args:
             photos: of one request.
             within_s: seconds that are left until its deadline.
 
         Raises:
-            Overloaded: there is no room, or they would have to wait too long.
+            Overloaded: too many are pending, or they would have to wait too long.
         """
         self.check(photos, within_s)
-        if self.pending == 0:
-            self._since = self._clock()
-        room = Room(self, photos, min(photos, self.max_pending))
-        self.pending += room.held
+        reservation = Reservation(self, min(photos, self.max_pending))
         try:
-            yield room
+            yield reservation
         finally:
-            room.leave(analysed=False)
+            reservation.release(answered=0)
 
     def check(self, photos: int = 1, within_s: float = math.inf) -> None:
-        """Raise Overloaded when there is no room for some photos, or they would have to wait too long."""
+        """Raise Overloaded when too many photos are pending, or some more would have to wait too long."""
         over = self.pending + min(photos, self.max_pending) - self.max_pending
-        late = (self.pending + photos) * self.seconds_per_photo - within_s + min(SPARE * within_s, MOST_SPARE_S)
+        takes_s = max(self.pending + photos, self._threads) * self.seconds_per_photo
+        late = takes_s - within_s + min(SPARE * within_s, MOST_SPARE_S)
         if over > 0:
             # Honest: until as many photos are answered as there are too many.
             seconds = math.ceil(max(over * self.seconds_per_photo, late))
@@ -73,35 +76,40 @@ class Admission:
                 retry_after_s=max(math.ceil(late), 1),
             )
 
-    def note(self, photos: int) -> None:
-        """Take the time of some photos that were analysed."""
+    def change(self, photos: int) -> float:
+        """Count so many photos more as pending; the seconds of all threads that a photo has had since the start."""
         now = self._clock()
-        seconds = (now - self._since) / photos
-        self._since = now
+        self._shared_s += (now - self._shared_until) / max(self.pending, self._threads)
+        self._shared_until = now
+        self.pending += photos
+        return self._shared_s
+
+    def note(self, cost_s: float, photos: int) -> None:
+        """Take what some photos cost, on average."""
         self._answered += photos
         weight = max(1 / self._answered, 1 - (1 - 1 / MEMORY) ** photos)
-        self._seconds += min(weight, 1.0) * (seconds - self._seconds)
+        self._cost_s += min(weight, 1.0) * (cost_s - self._cost_s)
 
 
-class Room:
-    """The room of one request.
+class Reservation:
+    """The photos of one request, pending from now on.
 
     Args:
-        admission: whose it is.
-        photos: of the request.
-        held: of them, those that are counted as pending.
+        admission: where they are counted.
+        photos: that are counted.
     """
 
-    def __init__(self, admission: Admission, photos: int, held: int) -> None:
-        self._admission, self._photos, self.held = admission, photos, held
+    def __init__(self, admission: Admission, photos: int) -> None:
+        self._admission, self._photos = admission, photos
+        self._began = admission.change(photos)
 
-    def leave(self, *, analysed: bool) -> None:
-        """Give the room back, once.
+    def release(self, *, answered: int) -> None:
+        """Count them as pending no longer; once.
 
         Args:
-            analysed: whether the photos were; those that were refused say nothing about the rate.
+            answered: photos that were analysed; the others say nothing about the cost.
         """
-        if analysed and self.held:
-            self._admission.note(self._photos)
-        self._admission.pending -= self.held
-        self.held = 0
+        photos, self._photos = self._photos, 0
+        had = self._admission.change(-photos) - self._began
+        if photos and answered:
+            self._admission.note(had * photos / answered, answered)

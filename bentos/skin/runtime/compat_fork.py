@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 import weakref
@@ -17,7 +18,6 @@ from typing import Any
 import psutil
 
 WORKER = ["-m", "_bentoml_impl.worker.service"]  # how BentoML's command line of a worker begins, after Python
-FAILED = 70  # EX_SOFTWARE of sysexits.h
 
 
 def fork_workers() -> None:
@@ -32,14 +32,14 @@ def fork_workers() -> None:
     popen = process.Popen
 
     def start(args: Sequence[str], **options: Any) -> Any:
-        if list(args[:3]) != [sys.executable, *WORKER] or changed_files or sys.platform != "linux":
+        if list(args[:3]) != [sys.executable, *WORKER] or files_changed.is_set():
             return popen(args, **options)
         return ForkedWorker(args, **options)
 
     process.Popen = start
 
 
-changed_files: list[str] = []  # that --reload has found
+files_changed = threading.Event()  # set by --reload
 
 
 class ForkedWorker:
@@ -97,12 +97,14 @@ class ForkedWorker:
 
 def _end_after(work: Callable[[], None]) -> None:
     """Do the work of this process, then end it as Python would, without what the parent left to be done at its end."""
-    code = FAILED
+    code = os.EX_SOFTWARE
     try:
         work()
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     try:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bentos.skin.runtime.compat_fork import changed_files
+from bentos.skin.runtime.compat_fork import files_changed
 from bentos.skin.runtime.compat_workers import when_free
 
 log = logging.getLogger("shine.gateway")
@@ -145,7 +145,7 @@ def reload_inside() -> None:
                 log.warning(
                     "files have changed, all workers are started anew", extra={"fields": {"files": changed[:3]}}
                 )
-                changed_files.extend(changed)
+                files_changed.set()
                 arbiter.loop.add_callback(when_free, arbiter.restart)  # which stops the gateway first
             observed = now
 

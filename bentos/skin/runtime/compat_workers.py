@@ -5,7 +5,6 @@ import ctypes
 import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -30,8 +29,6 @@ def end_with_parent() -> None:
     """
     import circus.process as process
 
-    if sys.platform != "linux":
-        return
     popen = process.Popen
     prctl = ctypes.CDLL(None).prctl  # found now: after a fork there is no time for it
 
@@ -82,9 +79,14 @@ def dispatch_at_once() -> None:
             try:
                 async with self._wake_event:
                     await self._wake_event.wait_for(can_begin)
-                batch = process(tuple(self._get_inputs()))
+                jobs = tuple(self._get_inputs())
                 self._sema.acquire()  # which the call releases
-                self._processing = self._loop.create_task(batch)
+                try:
+                    self._processing = self._loop.create_task(process(jobs))
+                except Exception:  # memory has run out
+                    self._sema.release()
+                    self._queue.extendleft(reversed(jobs))
+                    raise
             except Exception:  # without this task no call would ever be answered again
                 await asyncio.sleep(RETRY_S)
                 log.exception("a batch could not be begun")

@@ -27,6 +27,7 @@ class RequestContext:
         api_key: index of the API key that was sent; None where none is needed.
         upload: its photos, from the time they are read until it is answered.
         photos: number of photos in it.
+        answered: of them, those that have been analysed.
         drill: whether it asked to be answered as if the model were absent.
         source: "model" or "heuristic", once known.
         degraded: whether the model was wanted and did not answer, once known.
@@ -44,6 +45,7 @@ class RequestContext:
     api_key: int | None = None
     upload: Upload | None = None
     photos: int = 0
+    answered: int = 0
     drill: bool = False
     source: str | None = None
     degraded: bool | None = None

@@ -6,18 +6,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import bentoml
 import numpy as np
 
 from bentos.skin import cgroup, overlay
 from bentos.skin.errors import ModelUnavailable, QualityTooLow, ShineError, TimedOut
-from bentos.skin.findings import CONCERNS, LesionsAndWrinkles, Measured
+from bentos.skin.findings import CONCERNS
 from bentos.skin.layers import outlines
-from bentos.skin.measure import find, measure
 from bentos.skin.model.status import ModelAnswer, ModelNotReady, ModelStatus
 from bentos.skin.options import Options
 from bentos.skin.photo import quality
@@ -32,7 +31,7 @@ from bentos.skin.runtime.breaker import Breaker, log_changes
 from bentos.skin.runtime.context import RequestContext, current
 from bentos.skin.runtime.error_responses import error_body
 from bentos.skin.runtime.runner_client import RunnerClient, RunnerFailed, known_reason
-from bentos.skin.runtime.runner_messages import answer_from, view_message
+from bentos.skin.runtime.runner_messages import FIND, MEASURE, Task, answer_from, task_message, view_message
 from bentos.skin.runtime.shared_crops import share, shared_crops
 from bentos.skin.runtime.telemetry import Telemetry
 from bentos.skin.schema import Analysis, BatchAnswer, ErrorAnswer, ModelState, QualityAnswer, Reason, Timing
@@ -45,7 +44,9 @@ T = TypeVar("T")
 
 POLL_S = 1.0  # how often the model runner is asked for its state
 POLL_DEADLINE_S = 1.0
-HEURISTIC_SHARE = 0.4  # of the request's deadline, for a heuristic batch; the rest is for measuring here instead
+# Shares of a request's time: a heuristic batch; a batch of either runner on the busiest machine; and of what is left of
+# that time when the batch begins. The rest is for what then takes the runner's place: the heuristics, or this process.
+HEURISTIC_SHARE, LONGEST_SHARE, BATCH_SHARE = 0.4, 0.5, 0.6
 
 
 class ModelRunner(Protocol):
@@ -57,23 +58,9 @@ class ModelRunner(Protocol):
 
 
 class HeuristicRunner(Protocol):
-    """The APIs of HeuristicFallback."""
+    """The API of HeuristicFallback."""
 
     async def measure(self, messages: list[bytes]) -> list[bytes]: ...
-
-    async def find(self, messages: list[bytes]) -> list[bytes]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class HeuristicTask(Generic[T]):
-    """What the heuristic runner can be asked: its API, and the function behind it."""
-
-    api: Literal["measure", "find"]
-    function: Callable[[FaceView], T]
-
-
-MEASURE: HeuristicTask[Measured] = HeuristicTask("measure", measure)
-FIND: HeuristicTask[LesionsAndWrinkles] = HeuristicTask("find", find)
 
 
 class PhotoAnalyzer:
@@ -92,13 +79,18 @@ class PhotoAnalyzer:
         self._settings = settings
         self.telemetry = telemetry
         self._model, self._heuristic = model, heuristic
+        longest_s = LONGEST_SHARE * settings.request_deadline_s
         self.model_runner = RunnerClient(
-            self._send_to_model, settings.model_deadline_s, Breaker(on_change=log_changes("SkinModel"))
+            self._send_to_model,
+            settings.model_deadline_s,
+            Breaker(on_change=log_changes("SkinModel")),
+            longest_s=longest_s,
         )
-        self.heuristic_runner = RunnerClient(
+        self.heuristic_runner: RunnerClient[Any] = RunnerClient(  # the answer's type is that of the task
             self._send_to_heuristic,
             HEURISTIC_SHARE * settings.request_deadline_s,
             Breaker(on_change=log_changes("HeuristicFallback")),
+            longest_s=longest_s,
         )
         self.model: ModelStatus | None = None  # as last reported
         self.model_accuracy: dict[str, Any] | None = None  # of the weights with the sha256 below
@@ -203,6 +195,7 @@ class PhotoAnalyzer:
         return prepared, 1000 * (decoded - began), 1000 * (time.perf_counter() - decoded)
 
     def _note(self, context: RequestContext, analysis: Analysis) -> None:
+        context.answered += 1
         context.source, context.reason = analysis.source, analysis.reason
         context.degraded = bool(context.degraded) or analysis.degraded
         context.stages_ms = analysis.timing_ms.model_dump()
@@ -245,16 +238,18 @@ class PhotoAnalyzer:
         if self._absence_reason is not None:
             return None, self._absence_reason
         try:
-            return await self.model_runner(message), None
+            return await self.model_runner(message, within_s=BATCH_SHARE * self._seconds_left()), None
         except RunnerFailed as failure:
             return None, failure.reason  # type: ignore[return-value]  # one of the contract's codes
         except ModelNotReady as refusal:
             return None, known_reason(str(refusal))
 
-    async def _call_heuristic(self, task: HeuristicTask[T], view: FaceView, message: bytes) -> T:
+    async def _call_heuristic(self, task: Task[T], view: FaceView, message: bytes) -> T:
         """What the heuristic runner makes of a view; made in this process where that runner does not answer."""
+        within_s = BATCH_SHARE * self._seconds_left()
         try:
-            return await self.heuristic_runner((task, message))  # type: ignore[no-any-return]  # as the task says
+            answer: T = await self.heuristic_runner(task_message(task, message), within_s=within_s)
+            return answer
         except RunnerFailed as failure:
             self.telemetry.last_resort(failure.reason)
             return await asyncio.get_running_loop().run_in_executor(self._last_resort_threads, task.function, view)
@@ -262,9 +257,11 @@ class PhotoAnalyzer:
     async def _send_to_model(self, message: bytes) -> ModelAnswer:
         return answer_from((await self._model.predict([message]))[0])  # type: ignore[no-any-return]  # as it is there
 
-    async def _send_to_heuristic(self, item: tuple[HeuristicTask[Any], bytes]) -> Any:
-        task, message = item
-        return answer_from((await getattr(self._heuristic, task.api)([message]))[0])
+    async def _send_to_heuristic(self, message: bytes) -> Any:
+        return answer_from((await self._heuristic.measure([message]))[0])
+
+    def _seconds_left(self) -> float:
+        return current().ends_at(self._settings.request_deadline_s) - time.monotonic()
 
     @property
     def _absence_reason(self) -> Reason | None:
@@ -327,7 +324,7 @@ class PhotoAnalyzer:
         """Find out with a blank crop, not with a user's photo, whether the runner is back."""
         message = view_message(blank_view(), None)
         try:
-            await runner(message if runner is self.model_runner else (MEASURE, message), probe=True)
+            await runner(message if runner is self.model_runner else task_message(MEASURE, message), probe=True)
         except (RunnerFailed, ModelNotReady) as failure:
             log.debug("probe: %s", failure)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar, get_args
@@ -16,8 +17,8 @@ log = logging.getLogger("shine.gateway")
 
 ANSWER = TypeVar("ANSWER")
 ATTEMPTS = 2  # a runner's work has no side effects, so a call that was lost with its connection may be repeated
-PATIENCE = 4
-FADING = 0.95  # with each answer, of the longest batch lately
+SLACK = 4  # times the longest batch of late: a batch of one photo may be followed by one of eight on a busy machine
+DECAY = 0.95  # of the longest batch of late, with each answer
 CONNECTION_LOST = (aiohttp.ClientConnectionError, ConnectionError)
 
 
@@ -33,6 +34,10 @@ class RunnerFailed(Exception):
         self.reason = reason
 
 
+class _ClientsDeadline(TimeoutError):
+    """The time of one request was over before that of a batch."""
+
+
 class RunnerClient(Generic[ANSWER]):
     """Calls one runner, behind its breaker.
 
@@ -40,26 +45,37 @@ class RunnerClient(Generic[ANSWER]):
     the call was sent or when the runner last answered any call, whichever is later. A long queue at a runner that
     answers is load, not a failure.
 
-    Nor is a machine that others keep busy: where batches have taken long lately, the next one may take PATIENCE times
-    as long, up to PATIENCE deadlines.
+    Nor is a machine that others keep busy: where batches have taken long of late, the next one may take SLACK times as
+    long, up to SLACK deadlines and never more than `longest_s`.
 
     Args:
         call: takes one item to the runner and returns its answer.
         deadline_s: seconds a batch may take.
         breaker: the circuit; a new one by default.
+        longest_s: seconds a batch may take on the busiest machine.
     """
 
     def __init__(
-        self, call: Callable[..., Awaitable[ANSWER]], deadline_s: float, breaker: Breaker | None = None
+        self,
+        call: Callable[..., Awaitable[ANSWER]],
+        deadline_s: float,
+        breaker: Breaker | None = None,
+        *,
+        longest_s: float = math.inf,
     ) -> None:
         self._call = call
-        self._deadline_s = deadline_s
+        self._deadline_s, self._most_s = deadline_s, longest_s
         self._last_answer_at = 0.0
-        self._longest_s = 0.0  # that a batch took lately
+        self._longest_s = 0.0  # that a batch took of late
         self.breaker = breaker or Breaker()
 
-    async def __call__(self, item: object, *, probe: bool = False) -> ANSWER:
+    async def __call__(self, item: object, *, probe: bool = False, within_s: float = math.inf) -> ANSWER:
         """The runner's answer for one item.
+
+        Args:
+            item: for the runner.
+            probe: whether the answer decides about an open circuit.
+            within_s: seconds the batch may take for this request. That they are over is no failure of the runner.
 
         Raises:
             RunnerFailed: circuit_open, model_timeout or model_crashed.
@@ -70,10 +86,12 @@ class RunnerClient(Generic[ANSWER]):
         except CircuitOpen:
             raise RunnerFailed("circuit_open") from None
         try:
-            answer = await self._attempt(item)
+            answer = await self._attempt(item, within_s)
         except ModelNotReady:
             self.breaker.succeeded(permit)
             raise
+        except _ClientsDeadline:
+            raise RunnerFailed("model_timeout") from None
         except TimeoutError:
             self.breaker.failed(permit)
             raise RunnerFailed("model_timeout") from None
@@ -89,24 +107,26 @@ class RunnerClient(Generic[ANSWER]):
         self.breaker.succeeded(permit)
         return answer
 
-    async def _attempt(self, item: object) -> ANSWER:
+    async def _attempt(self, item: object, within_s: float) -> ANSWER:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return await self._within_deadline(item)
+                return await self._within_deadline(item, within_s)
             except CONNECTION_LOST:
                 if attempt == ATTEMPTS:
                     raise
         raise AssertionError("unreachable")
 
-    async def _within_deadline(self, item: object) -> ANSWER:
+    async def _within_deadline(self, item: object, within_s: float) -> ANSWER:
         call = asyncio.ensure_future(self._call(item))
         sent_at = time.monotonic()
         try:
             while True:
-                left = max(sent_at, self._last_answer_at) + self.deadline_s - time.monotonic()
-                if left <= 0:
+                has_taken = time.monotonic() - max(sent_at, self._last_answer_at)
+                if has_taken >= self.deadline_s:
                     raise TimeoutError
-                await asyncio.wait({call}, timeout=left)
+                if has_taken >= within_s:
+                    raise _ClientsDeadline
+                await asyncio.wait({call}, timeout=min(self.deadline_s, within_s) - has_taken)
                 if call.done():
                     return self._answer(call, sent_at)
         finally:
@@ -115,7 +135,7 @@ class RunnerClient(Generic[ANSWER]):
     @property
     def deadline_s(self) -> float:
         """Seconds that the next batch may take."""
-        return max(self._deadline_s, PATIENCE * min(self._longest_s, self._deadline_s))
+        return min(max(self._deadline_s, SLACK * min(self._longest_s, self._deadline_s)), self._most_s)
 
     def _answer(self, call: "asyncio.Future[ANSWER]", sent_at: float) -> ANSWER:
         try:
@@ -124,7 +144,7 @@ class RunnerClient(Generic[ANSWER]):
             if call.exception() is None or not isinstance(call.exception(), CONNECTION_LOST):
                 now = time.monotonic()
                 took = now - max(sent_at, self._last_answer_at)
-                self._longest_s = max(took, FADING * self._longest_s)
+                self._longest_s = max(took, DECAY * self._longest_s)
                 self._last_answer_at = now
 
 

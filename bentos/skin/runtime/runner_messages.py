@@ -6,15 +6,37 @@ type of, it takes apart before. Bytes it leaves as they are.
 
 import pickle
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bentos.skin.findings import LesionsAndWrinkles, Measured
+from bentos.skin.measure import find, measure
 from bentos.skin.model.status import ModelAnswer
 from bentos.skin.photo.view import FaceView
 from bentos.skin.runtime.shared_crops import CropGone, CropSlot, shared_crops
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Task(Generic[T]):
+    """What the heuristic runner can be asked for.
+
+    Attributes:
+        name: in messages.
+        function: that answers it.
+    """
+
+    name: str
+    function: Callable[[FaceView], T]
+
+
+MEASURE: Task[Measured] = Task("measure", measure)
+FIND: Task[LesionsAndWrinkles] = Task("find", find)
+TASKS: dict[str, Task[Any]] = {task.name: task for task in (MEASURE, FIND)}
 
 
 class Model(Protocol):
@@ -53,10 +75,21 @@ def view_from(message: bytes) -> FaceView:
     return replace(view, crop=replace(view.crop, pixels=pixels), skin=skin)
 
 
-def answer_one(function: Callable[[FaceView], object], message: bytes) -> bytes:
-    """The message of what a function makes of the view in a message, or of the CropGone that kept it from that."""
+def task_message(task: Task[Any], message: bytes) -> bytes:
+    """A task for the heuristic runner.
+
+    Args:
+        task: one of TASKS.
+        message: of the view.
+    """
+    return pickle.dumps((task.name, message), pickle.HIGHEST_PROTOCOL)
+
+
+def answer_task(message: bytes) -> bytes:
+    """The message of a task's answer, or of the CropGone that kept it from that."""
+    name, view = pickle.loads(message)  # noqa: S301  of the gateway
     try:
-        return _packed(function(view_from(message)))
+        return _packed(TASKS[name].function(view_from(view)))
     except CropGone as gone:
         return _packed(gone)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bentos.skin.photo.crop import CROP_SIZE
 from bentos.skin.photo.skin import SIZE
 
-FD = "BENTOS_SKIN_CROPS_FD"  # environment variable of the workers: the number of the file
+INHERITED = "BENTOS_SKIN_CROPS"  # environment variable of the workers: the file's number, and the process that made it
 NAME = "shine-crops"  # which the kernel shows of it
 PIXELS = CROP_SIZE * CROP_SIZE * 3  # bytes
 SKIN = SIZE * SIZE  # bytes
@@ -70,9 +70,9 @@ class SharedCrops:
             yield None
             return
         slot = self._free.pop()  # the last that was freed: its memory is there already
-        self._uses[slot] += np.uint64(1)
-        self._pixels[slot], self._skin[slot] = pixels, skin
         try:
+            self._uses[slot] += np.uint64(1)
+            self._pixels[slot], self._skin[slot] = pixels, skin
             yield CropSlot(self._inode, slot, int(self._uses[slot]))
         finally:
             self._uses[slot] += np.uint64(1)
@@ -95,20 +95,26 @@ def share(slots: int) -> None:
     Args:
         slots: crops at the same time; more are sent as they are. At most MOST_SLOTS are made.
     """
-    if _is_inherited(os.environ.get(FD, "")):
+    if _inherited() is not None:
         return
     fd = os.memfd_create(NAME)
     os.ftruncate(fd, HEADER + min(slots, MOST_SLOTS) * (PIXELS + SKIN))  # takes memory where it is used
     os.set_inheritable(fd, True)
-    os.environ[FD] = str(fd)
+    os.environ[INHERITED] = f"{fd} {os.getpid()}"
 
 
-def _is_inherited(fd: str) -> bool:
-    """Whether a number is that of the file; a variable may outlive it, in a process that inherits variables alone."""
+def _inherited() -> int | None:
+    """The number of the file that this process or its parent has made; None where there is none.
+
+    The variable may come without the file, or from another server that this one was started by.
+    """
+    fd, _, maker = os.environ.get(INHERITED, "").partition(" ")
     try:
-        return str(Path(f"/proc/self/fd/{int(fd)}").readlink()).startswith(f"/memfd:{NAME} ")
+        is_ours = int(maker) in (os.getpid(), os.getppid())
+        is_there = str(Path(f"/proc/self/fd/{int(fd)}").readlink()).startswith(f"/memfd:{NAME} ")
     except (ValueError, OSError):
-        return False
+        return None
+    return int(fd) if is_ours and is_there else None
 
 
 @cache
@@ -116,7 +122,9 @@ def shared_crops() -> SharedCrops:
     """The memory of this process.
 
     Raises:
-        LookupError: none was made before the process started.
-        OSError: it was not inherited.
+        LookupError: none was made before the process started, or it was not inherited.
     """
-    return SharedCrops(int(os.environ[FD]))
+    fd = _inherited()
+    if fd is None:
+        raise LookupError("no crops are shared with this process")
+    return SharedCrops(fd)

@@ -9,16 +9,17 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bentos.skin.errors import BadRequest, Overloaded, ShineError
+from bentos.skin.errors import BadRequest, Overloaded, ShineError, TimedOut
 from bentos.skin.options import OVERLAY
 from bentos.skin.runtime import forms
-from bentos.skin.runtime.admission import Admission, Room
+from bentos.skin.runtime.admission import Admission, Reservation
 from bentos.skin.runtime.body import Body, ClientGone, after_body, content_codings, inflate
 from bentos.skin.runtime.context import RequestContext, current
 from bentos.skin.runtime.error_responses import refuse
 from bentos.skin.runtime.forms import Upload
 from bentos.skin.runtime.rate_limiter import RateLimiter
 from bentos.skin.settings import DEADLINE_HEADER, DRILL, DRILL_HEADER, MAX_BATCH_BODY_MIB, Settings
+from bentos.skin.threads import thread_count
 
 OVERHEAD = 64 * 1024  # bytes of a form around its photos
 SMALL_BODY = 64 * 1024  # bytes read of a body that no endpoint asked for
@@ -70,7 +71,7 @@ class UploadMiddleware:
         self._app = app
         self._settings = settings
         self._specs = upload_specs(settings)
-        self._admission = Admission(settings.max_pending)
+        self._admission = Admission(settings.max_pending, thread_count(settings))
         self._rate = RateLimiter(settings.rate_per_minute, len(settings.api_keys))
         self._reserved = 0  # bytes that the bodies being read may come to hold
         self._max_reserved = 2 * settings.max_pending * settings.max_photo_bytes
@@ -97,14 +98,16 @@ class UploadMiddleware:
             upload = await self._read(body, spec, headers.get(b"content-type", b"").decode("latin-1"), codings)
             context.received_at = time.monotonic()
             context.photos = len(upload.photos)
-            with self._admission.admit(context.photos, self._seconds_left(context)) as room:
+            if (left := self._seconds_left(context)) <= 0:
+                raise TimedOut("The time that the client waits was over before the photo had arrived.")
+            with self._admission.admit(context.photos, left) as reservation:
                 if context.api_key is not None:
                     # Last, so that a request that is refused for another reason costs nothing.
                     self._rate.take(context.api_key, context.photos)
                 context.upload = upload
                 try:
                     await _while_connected(
-                        self._app(scope, after_body(receive), _leaving(send, room, context)), receive
+                        self._app(scope, after_body(receive), _releasing(send, reservation, context)), receive
                     )
                 finally:
                     # Connections to the runners that were opened meanwhile keep this context for as long as they live.
@@ -175,15 +178,15 @@ def deadline_of(headers: dict[bytes, bytes]) -> float | None:
     return int(text) / 1000
 
 
-def _leaving(send: Send, room: Room, context: RequestContext) -> Send:
-    """Give the room back before the end of the response is sent: its client may send the next photo at once."""
+def _releasing(send: Send, reservation: Reservation, context: RequestContext) -> Send:
+    """Release the reservation before the end of the response is sent: its client may send the next photo at once."""
 
-    async def send_and_leave(message: Message) -> None:
+    async def release_and_send(message: Message) -> None:
         if message["type"] == "http.response.body" and not message.get("more_body", False):
-            room.leave(analysed=context.source is not None)
+            reservation.release(answered=context.answered)
         await send(message)
 
-    return send_and_leave
+    return release_and_send
 
 
 async def _while_connected(answering: Awaitable[None], receive: Receive) -> None:

@@ -12,7 +12,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 log = logging.getLogger("shine.runner")
 
 STUCK_BATCHES = 10  # times a batch's deadline: a runner that takes so long is stuck, not slow
-EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
 class WatchdogMiddleware:
@@ -93,4 +92,4 @@ def _end(reason: str) -> None:
     try:
         log.error("%s for long; this runner ends, to be started anew", reason)
     finally:
-        os._exit(EXIT_CODE)
+        os._exit(os.EX_SOFTWARE)

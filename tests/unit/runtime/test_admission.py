@@ -81,25 +81,62 @@ class Clock:
 def measured(seconds: float, photos: int = 40) -> Admission:
     """An admission of 32 photos that has seen one answered every so many seconds."""
     clock = Clock()
-    admission = Admission(32, clock)
+    admission = Admission(32, clock=clock)
     for _ in range(photos):
-        with admission.admit() as room:
+        with admission.admit() as photo:
             clock.now += seconds
-            room.leave(analysed=True)
+            photo.release(answered=1)
     return admission
 
 
 def test_the_rate_is_that_of_answers_while_photos_were_pending() -> None:
     clock = Clock()
-    admission = Admission(32, clock)
+    admission = Admission(32, clock=clock)
     for _ in range(30):
         with admission.admit() as first, admission.admit() as second:
             clock.now += 0.3
-            first.leave(analysed=True)
+            first.release(answered=1)
             clock.now += 0.1
-            second.leave(analysed=True)
+            second.release(answered=1)
         clock.now += 60  # nobody asks
     assert admission.seconds_per_photo == pytest.approx(0.2, rel=0.1)
+
+
+def test_photos_cost_less_where_several_are_worked_on_at_the_same_time() -> None:
+    clock = Clock()
+    admission = Admission(32, threads=8, clock=clock)
+    for _ in range(60):
+        with admission.admit() as photo:  # one at a time: seven threads are free
+            clock.now += 0.4
+            photo.release(answered=1)
+    assert admission.seconds_per_photo == pytest.approx(0.05)
+    for _ in range(60):
+        with admission.admit(16) as photos:
+            clock.now += 0.8
+            photos.release(answered=16)
+    assert admission.seconds_per_photo == pytest.approx(0.05)
+
+
+def test_what_is_pending_and_not_analysed_does_not_count_as_slow() -> None:
+    clock = Clock()
+    admission = Admission(32, clock=clock)
+    for _ in range(60):
+        with admission.admit():
+            clock.now += 5  # it asked for the quality alone
+            with admission.admit() as photo:
+                clock.now += 0.2
+                photo.release(answered=1)
+    assert admission.seconds_per_photo == pytest.approx(0.1)
+
+
+def test_of_a_batch_those_count_that_were_analysed() -> None:
+    clock = Clock()
+    admission = Admission(32, clock=clock)
+    for _ in range(20):
+        with admission.admit(16) as photos:
+            clock.now += 1
+            photos.release(answered=1)  # the others were no photos
+    assert admission.seconds_per_photo == pytest.approx(1)
 
 
 def test_what_was_refused_does_not_count_as_fast() -> None:
@@ -141,12 +178,12 @@ def test_retry_after_is_the_time_until_there_is_room() -> None:
 
 def test_a_slower_machine_is_known_after_some_photos() -> None:
     clock = Clock()
-    admission = Admission(32, clock)
+    admission = Admission(32, clock=clock)
     for seconds in (0.1, 0.4):
         for _ in range(50):
-            with admission.admit() as room:
+            with admission.admit() as photo:
                 clock.now += seconds
-                room.leave(analysed=True)
+                photo.release(answered=1)
         assert admission.seconds_per_photo == pytest.approx(seconds, rel=0.1)
 
 
@@ -154,16 +191,16 @@ def test_the_first_photos_of_a_process_are_no_measure() -> None:
     admission = measured(1.0, photos=9)
     with admission.admit(31):
         admission.check(within_s=2)
-    with admission.admit() as room:
-        room.leave(analysed=True)
+    with admission.admit() as photo:
+        photo.release(answered=1)
     with admission.admit(31), pytest.raises(Overloaded):
         admission.check(within_s=2)
 
 
-def test_room_is_given_back_once() -> None:
+def test_a_reservation_is_released_once() -> None:
     admission = Admission(2)
-    with admission.admit() as room:
-        room.leave(analysed=True)
+    with admission.admit() as photo:
+        photo.release(answered=1)
         assert admission.pending == 0
-        room.leave(analysed=True)
+        photo.release(answered=1)
     assert admission.pending == 0

@@ -233,6 +233,45 @@ def test_a_machine_that_is_busy_gets_more_time_and_a_stuck_runner_is_still_given
     run(scene())
 
 
+def test_however_busy_the_machine_no_batch_takes_longer_than_what_is_stated() -> None:
+    async def scene() -> None:
+        seconds = [0.9 * DEADLINE_S, None]
+
+        async def call(item: object) -> object:
+            pause = seconds.pop(0)
+            await (asyncio.Event().wait() if pause is None else asyncio.sleep(pause))
+            return item
+
+        runner = RunnerClient(call, DEADLINE_S, longest_s=1.5 * DEADLINE_S)
+        await runner("photo")
+        began = time.monotonic()
+        assert await reason_of(runner("photo")) == "model_timeout"
+        assert 1.4 * DEADLINE_S < time.monotonic() - began < 1.5 * DEADLINE_S + ROOM_S
+
+    run(scene())
+
+
+def test_a_client_in_a_hurry_gets_its_fallback_in_time_and_says_nothing_about_the_runner() -> None:
+    runner = RunnerClient(hangs, 20.0, Breaker(failures_to_open=1))
+
+    async def scene() -> None:
+        began = time.monotonic()
+        for _ in range(3):
+            assert await reason_of(runner("photo", within_s=0.05)) == "model_timeout"
+        assert time.monotonic() - began < 3 * 0.05 + ROOM_S
+
+    run(scene())
+    assert runner.breaker.state == "closed"
+
+
+def test_a_queue_that_moves_is_no_reason_for_a_client_in_a_hurry_to_lose_the_model() -> None:
+    async def scene() -> list[object]:
+        runner = RunnerClient(OneAtATime(0.02), DEADLINE_S)
+        return await asyncio.gather(*(runner(number, within_s=0.1) for number in range(12)))
+
+    assert run(scene()) == list(range(12))
+
+
 def test_after_quick_batches_the_deadline_is_the_settings_again() -> None:
     async def scene() -> None:
         seconds = [0.9 * DEADLINE_S] + [0.0] * 60

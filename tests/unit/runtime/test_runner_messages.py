@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,16 @@ from numpy.typing import NDArray
 from bentos.skin.measure import find, measure
 from bentos.skin.model.status import ModelAnswer, ModelNotReady
 from bentos.skin.runtime import shared_crops
-from bentos.skin.runtime.runner_messages import answer_all, answer_from, answer_one, view_from, view_message
+from bentos.skin.runtime.runner_messages import (
+    FIND,
+    MEASURE,
+    answer_all,
+    answer_from,
+    answer_task,
+    task_message,
+    view_from,
+    view_message,
+)
 from bentos.skin.runtime.shared_crops import CropGone, CropSlot, SharedCrops
 from bentos.skin.schema import ModelInfo
 from tests import drawing
@@ -26,11 +36,11 @@ PIXELS, SKIN = VIEW.crop.pixels, VIEW.skin
 @pytest.fixture
 def crops(monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedCrops]:
     """Two slots of this process's own."""
-    monkeypatch.delenv(shared_crops.FD, raising=False)
+    monkeypatch.delenv(shared_crops.INHERITED, raising=False)
     shared_crops.shared_crops.cache_clear()
     shared_crops.share(2)
     yield shared_crops.shared_crops()
-    os.close(int(os.environ[shared_crops.FD]))
+    os.close(int(os.environ[shared_crops.INHERITED].split()[0]))
     shared_crops.shared_crops.cache_clear()
 
 
@@ -62,8 +72,9 @@ def test_a_view_arrives_as_it_was(crops: SharedCrops, is_shared: bool) -> None:
         assert VIEW.parts is not None
         assert view.parts.facing == VIEW.parts.facing
         assert (view.unseen, view.reasons, view.exposure) == (VIEW.unseen, VIEW.reasons, VIEW.exposure)
-        measured = answer_from(answer_one(measure, message))
+        measured, found = (answer_from(answer_task(task_message(task, message))) for task in (MEASURE, FIND))
     assert pickle.dumps(measured) == pickle.dumps(measure(VIEW))
+    assert pickle.dumps(found) == pickle.dumps(find(VIEW))
 
 
 def test_a_photo_that_is_over_is_not_worked_on(crops: SharedCrops) -> None:
@@ -75,7 +86,7 @@ def test_a_photo_that_is_over_is_not_worked_on(crops: SharedCrops) -> None:
         answers = answer_all(model, [late, view_message(VIEW, other), late])
         assert [crop.max() for crop in model.asked] == [0]
         assert answer_from(answers[1]).model.name == "m"
-        for answer in (answers[0], answers[2], answer_one(measure, late)):
+        for answer in (answers[0], answers[2], answer_task(task_message(MEASURE, late))):
             with pytest.raises(CropGone):
                 answer_from(answer)
 
@@ -111,23 +122,25 @@ def test_a_place_that_is_none_is_refused(crops: SharedCrops, wrong: dict[str, An
             crops.read(CropSlot(**fields))
 
 
-def test_a_process_that_inherits_the_memory_reads_the_crop_and_one_that_inherits_the_variable_alone_makes_its_own(
-    crops: SharedCrops,
+@pytest.mark.parametrize(
+    ("inherits", "through", "read"),
+    [
+        pytest.param(True, "", f"2 {int(PIXELS.sum())}\n", id="a worker reads the crop"),
+        pytest.param(False, "", "1 None\n", id="without the file it makes its own memory"),
+        pytest.param(True, "sh -c '$0 \"$@\"; exit' ", "1 None\n", id="so does a server that a worker starts"),
+    ],
+)
+def test_the_memory_is_shared_with_the_workers_alone(
+    crops: SharedCrops, inherits: bool, through: str, read: str
 ) -> None:
-    read = (
+    script = (
         "import sys, pickle; from bentos.skin.runtime.shared_crops import *; share(1);"
         "place = pickle.loads(sys.stdin.buffer.read()); crops = shared_crops();"
         "print(crops.slots, int(crops.read(place)[0].sum()) if crops.slots == 2 else None)"
     )
+    command = [*shlex.split(through), sys.executable, "-c", script]
     with crops.holding(PIXELS, SKIN) as place:
-        outputs = [
-            subprocess.run(
-                [sys.executable, "-c", read],
-                input=pickle.dumps(place),
-                close_fds=alone,
-                stdout=subprocess.PIPE,
-                check=True,
-            ).stdout.decode()
-            for alone in (False, True)
-        ]
-    assert outputs == [f"2 {int(PIXELS.sum())}\n", "1 None\n"]
+        shown = subprocess.run(
+            command, input=pickle.dumps(place), close_fds=not inherits, stdout=subprocess.PIPE, check=True
+        )
+    assert shown.stdout.decode() == read
