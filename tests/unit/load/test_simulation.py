@@ -48,7 +48,7 @@ def test_two_threads_on_two_cores_are_an_mm2_queue() -> None:
 
 
 def test_a_photo_alone_takes_its_work_and_measuring_goes_on_beside_the_model() -> None:
-    both = {"gateway_s": 0.05, "model_s": 0.06, "measure_s": 0.02}
+    both: dict[str, Any] = {"gateway_s": 0.05, "model_s": 0.06, "measure_s": 0.02}
     assert simulate(TaskModel(2, 2, **both), [1.0], 0) == [pytest.approx(0.11)]
     assert simulate(TaskModel(1, 1, **both), [1.0], 0) == [pytest.approx(0.13)]
     assert simulate(TaskModel(0.5, 1, **both), [1.0], 0) == [pytest.approx(0.26)]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from bentos.skin.contract import measured
 from tests.load import sizing
 from tests.load.sizing import FargatePrice, GpuPrice
 
@@ -26,7 +27,7 @@ def test_a_misspelt_price_is_refused(tmp_path: Path) -> None:
 
 
 def minimum(monkeypatch: pytest.MonkeyPatch, memory_mib: int) -> None:
-    contract = sizing.measured().model_copy(update={"memory_minimum_mib": memory_mib})
+    contract = measured().model_copy(update={"memory_minimum_mib": memory_mib})
     monkeypatch.setattr(sizing, "measured", lambda: contract)
 
 
@@ -72,7 +73,7 @@ def test_a_task_is_added_before_the_load_outgrows_the_others() -> None:
 
 
 def test_targets_of_the_deployment_are_those_that_it_would_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    contract = sizing.measured().model_copy(update={"photos_per_minute": 300})
+    contract = measured().model_copy(update={"photos_per_minute": 300})
     monkeypatch.setattr(sizing, "measured", lambda: contract)
     assert sizing.deployed_targets(2) == (360, 60)
 
