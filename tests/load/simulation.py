@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bentos.skin.errors import Overloaded
-from bentos.skin.runtime.admission import Admission, Room
+from bentos.skin.runtime.admission import Admission, Reservation
 from bentos.skin.settings import Settings
 from tests.load.arithmetic import percentile, poisson_arrivals
 from tests.load.job import GIVE_UP_S
@@ -63,7 +63,7 @@ class _Photo:
     number: int
     arrived: float
     share: float  # of the average work
-    room: Room
+    reservation: Reservation
     stack: ExitStack
     parts: int = 2  # that are not done: the model's and the measurements
 
@@ -145,7 +145,7 @@ class _Task:
     def _part_done(self, photo: _Photo) -> None:
         photo.parts -= 1
         if photo.parts == 0:
-            photo.room.leave(analysed=True)
+            photo.reservation.release(answered=1)
             photo.stack.close()
             latency = self.now - photo.arrived
             self.latencies[photo.number] = latency if latency <= self.model.deadline_s else math.inf
@@ -164,7 +164,7 @@ def simulate(model: TaskModel, arrivals: Sequence[float], seed: int) -> list[flo
     """
     source = random.Random(seed)
     task = _Task(model, [math.inf] * len(arrivals))
-    admission = Admission(model.max_pending, clock=lambda: task.now)
+    admission = Admission(model.max_pending, model.threads, clock=lambda: task.now)
     for number, arrival in enumerate([*arrivals, math.inf]):
         while (ended := task.advance(arrival)) is not None:
             task.end(ended)
@@ -173,10 +173,10 @@ def simulate(model: TaskModel, arrivals: Sequence[float], seed: int) -> list[flo
             break
         share, stack = source.choice(model.variation), ExitStack()
         try:
-            room = stack.enter_context(admission.admit(within_s=model.deadline_s))
+            reservation = stack.enter_context(admission.admit(within_s=model.deadline_s))
         except Overloaded:
             continue
-        task.queues["gateway"].append(_Photo(number, arrival, share, room, stack))
+        task.queues["gateway"].append(_Photo(number, arrival, share, reservation, stack))
         task.begin()
     return task.latencies
 

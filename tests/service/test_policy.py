@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from bentos.skin.runtime.watchdog import STUCK_BATCHES
-from bentos.skin.settings import DRILL, DRILL_HEADER
+from bentos.skin.settings import DEADLINE_HEADER, DRILL, DRILL_HEADER
 from tests.server import Server
 from tests.service.expect import is_error
 from tests.service.traffic import (
@@ -239,6 +239,18 @@ def test_a_fallback_can_be_refused_for_the_whole_service(serve: Serve, tmp_path:
     assert {answer.body["error"]["code"] for answer in responses} == {"model_unavailable"}
     assert status_of(server)["policy"]["without_the_model"] == "503 model_unavailable"
     assert status_of(server)["answers"] == {**before, "heuristic": 0, "refused": before["refused"] + 5}
+    engine.behaves("healthy")  # else its end is waited for
+
+
+def test_a_client_in_a_hurry_gets_the_heuristics_in_time_where_the_model_hangs(serve: Serve, tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    server = serve(FAKE_ENGINE, **engine.env).wait_for_workers()
+    engine.behaves("hangs")
+    answers = [
+        httpx.post(server.url + "/analyze", files={"image": PHOTOS[0]}, headers={DEADLINE_HEADER: "1500"}, timeout=30)
+        for _ in range(3)
+    ]
+    assert [(answer.status_code, answer.json()["reason"]) for answer in answers] == [(200, "model_timeout")] * 3
     engine.behaves("healthy")  # else its end is waited for
 
 
