@@ -57,7 +57,7 @@ class Settings(BaseModel):
     weights_poll_s: Annotated[float, Field(ge=1)] = 60.0  # how often an unpinned source is checked for a new version
     cache_dir: Path = Path("/tmp/shine")  # noqa: S108  weights fetched before; the container's one writable place
     require_model: bool = False  # true: 503 model_unavailable instead of heuristic answers
-    model_deadline_ms: Annotated[int, Field(ge=10)] = 2000  # a model batch that takes longer counts as a failure
+    model_deadline_ms: Annotated[int, Field(ge=10)] = 2000  # of a model batch; at most half of the request's counts
     request_deadline_ms: Annotated[int, Field(ge=100)] = 10_000  # load balancers and phones give up soon after
     max_pending: Annotated[int, Field(ge=1)] = 32  # concurrent photos; more would only wait past their deadline
     threads: Annotated[int, Field(ge=0)] = 0  # numeric threads of each process; 0: from the CPU quota
