@@ -15,8 +15,7 @@ DATA ?= ../shared/data
 STEPS ?=
 RUN := $(if $(STEPS),trial,main)
 # What is trained never replaces the project's weights, unless BUNDLE=bentos/skin/weights says so.
-RUNS = $(or $(SHINE_TRAIN_CACHE),.cache/training)/runs
-RUN_BUNDLE = $(or $(BUNDLE),$(RUNS)/$(RUN)/bundle)
+RUN_BUNDLE = $(or $(BUNDLE),$(or $(SHINE_TRAIN_CACHE),.cache/training)/runs/$(RUN)/bundle)
 LONG_STEPS = 12000
 export BENTOML_DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -109,17 +108,13 @@ train: setup-training ## train, export, bundle and measure (about 90 minutes); g
 	$(BIN)/python -m training.train --data "$(DATA)" --run $(RUN) $(if $(STEPS),--steps $(STEPS))
 	$(bundle_and_measure)
 
-train-long: RUN = everyone
-train-long: setup-training ## as the project's weights were made (5 hours): 12,000 steps, measured; then the last part on everyone
+train-long: RUN = long
+train-long: setup-training ## the same as long as the project's weights were: 12,000 steps in two runs of 150 minutes at most
 	for _ in 1 2; do $(BIN)/python -m training.train --data "$(DATA)" --run long --steps $(LONG_STEPS) --minutes 150 || exit; done
-	$(BIN)/python -m training.export --data "$(DATA)" --run long
-	$(BIN)/python -m training.bundle --run long --out "$(RUNS)/long/bundle"
-	$(BIN)/python -m training.evaluate --data "$(DATA)" --bundle "$(RUNS)/long/bundle" --only model --skip-robustness --people "$(RUNS)/by_person.json"
-	$(BIN)/python -m training.train --data "$(DATA)" --run everyone --branch long --steps $(LONG_STEPS) --everyone
 	$(bundle_and_measure)
 
 define bundle_and_measure
-	$(BIN)/python -m training.export --data "$(DATA)" --run $(RUN) $(if $(filter everyone,$(RUN)),--calibration long)
+	$(BIN)/python -m training.export --data "$(DATA)" --run $(RUN)
 	$(BIN)/python -m training.bundle --run $(RUN) --out "$(RUN_BUNDLE)"
 	$(BIN)/python -m training.evaluate --data "$(DATA)" --bundle "$(RUN_BUNDLE)" $(if $(STEPS),--quick --skip-robustness)
 endef

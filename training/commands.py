@@ -38,12 +38,6 @@ def evaluate(purpose: str | None) -> ArgumentParser:
         "--only", choices=("model", "heuristic"), help="measure one predictor, without differences and card"
     )
     parser.add_argument(
-        "--people",
-        type=Path,
-        metavar="FILE",
-        help="write the figures on people never trained on there, for weights that were then trained on everyone",
-    )
-    parser.add_argument(
         "--quick", action="store_true", help="use a part of the photos and few resamples, to try the command"
     )
     parser.add_argument(
@@ -62,11 +56,6 @@ def export(purpose: str | None) -> ArgumentParser:
         default=[],
         metavar="RUN",
         help="average its weights with those of these runs, which branched off it",
-    )
-    parser.add_argument(
-        "--calibration",
-        metavar="RUN",
-        help="take over the calibration of that run, which was exported: this one was trained with --everyone",
     )
     parser.add_argument(
         "--bench", action="store_true", help="measure the latency, and that of EfficientNet-Lite0 alone"
@@ -133,12 +122,6 @@ def train(purpose: str | None) -> ArgumentParser:
         "--minutes", type=float, default=math.inf, help="stop after so long; the same command goes on (no limit)"
     )
     parser.add_argument("--branch", metavar="RUN", help="start from the state of that run before its cool-down")
-    parser.add_argument(
-        "--everyone",
-        action="store_true",
-        help="train on the people too who are held out else, once all choices have been made: no calibration, and "
-        "what is printed of the held-out part means nothing",
-    )
     parser.add_argument("--seed", type=int, default=0, help="seed of order, augmentation and dropout (%(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of torch (%(default)s)")
     parser.add_argument("--smoke", action="store_true", help="train 12 steps on synthetic crops, in the run `smoke`")

@@ -72,7 +72,7 @@ class Labelled:
     left_out: list[str]
 
 
-def load(data: Path, *, everyone: bool = False) -> Labelled:
+def load(data: Path) -> Labelled:
     """Check, cut and divide the train splits; takes ten minutes the first time, then reads the cache.
 
     Acne photos are divided by person: nobody occurs in both parts. A photo without the exporter's changes stands for
@@ -81,7 +81,6 @@ def load(data: Path, *, everyone: bool = False) -> Labelled:
 
     Args:
         data: the folder that holds `lesions` or `acne04`, and `wrinkles`; `london`, where there is one, is used too.
-        everyone: whether what is held out is trained on too, once all choices have been made.
 
     Raises:
         DataError: a folder is missing, an annotation is broken, or a split is empty.
@@ -110,15 +109,12 @@ def load(data: Path, *, everyone: bool = False) -> Labelled:
     fit, held_out = Split([], []), Split([], [])
     taken = {example.group for example in originals}  # photos that are there as they were taken
     unknown = held_out_photos(data)
-
-    def repeated(example: Example) -> list[Example]:  # an original stands for its two variants
-        return [example] * ((2 if example.group in taken else 1) * (2 if example.severity >= MANY_LESIONS else 1))
-
     for example in originals + [example for example in variants if example.group not in taken]:
         if example.group in unknown:
             held_out.acne.append(example)
-        else:
-            fit.acne.extend(repeated(example))
+        else:  # an original stands for its two variants
+            times = (2 if example.group in taken else 1) * (2 if example.severity >= MANY_LESIONS else 1)
+            fit.acne.extend([example] * times)
     for example, is_held_out in zip(wrinkles, hold_out(groups(wrinkles)), strict=True):
         (held_out if is_held_out else fit).wrinkles.append(example)
     fit.clear.extend(_clear(data, fit))
@@ -129,9 +125,6 @@ def load(data: Path, *, everyone: bool = False) -> Labelled:
                     f"{data} has no {kind} photo to {purpose}: train needs photos of two people at least that do not "
                     f"show the same as those of valid; {len(left_out)} were left out because they do"
                 )
-    if everyone:
-        fit.acne.extend(again for example in held_out.acne for again in repeated(example))
-        fit.wrinkles.extend(held_out.wrinkles)
     return Labelled(fit, held_out, left_out)
 
 

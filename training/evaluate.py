@@ -48,7 +48,6 @@ from training.summary import Tables
 
 HERE = Path(__file__).parent
 CARD = "MODEL_CARD.md"
-PEOPLE = HERE / "by_person.json"  # of the project's weights before they were trained on everyone
 METRICS = Path(blemishes.__file__).with_name("metrics.json")
 OWN_ACNE = "{} photos of the valid split of the owner's collection, with lesions labelled by its owner"
 OWN_WRINKLES = (
@@ -110,15 +109,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         photos = select_photos(options.data, options.quick)
         tables, metrics, latency = measure(photos, predictors, options.quick, robust=not options.skip_robustness)
-        if ours and "model" in metrics and PEOPLE.exists():
-            metrics["model"]["by_person"] = json.loads(PEOPLE.read_text())
     except (OSError, ValueError, KeyError, ShineError) as error:
         sys.exit(f"The photos in {options.data} cannot be measured: {error}")
     files = render_files(tables, metrics, latency, weights, out)
-    if options.people is not None:
-        if "by_person" not in metrics.get("model", {}):
-            sys.exit("--people: the model was not measured on people never trained on.")
-        files[options.people] = _json({**metrics["model"]["by_person"], "run": options.bundle.resolve().parent.name})
     into_bundle = out is None or (not options.quick and options.out is None)
     if own:
         files = {path: content for path, content in files.items() if path.name != CARD}  # it names the photos of ours

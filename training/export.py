@@ -304,9 +304,7 @@ def benchmark(path: Path, folder: Path, rounds: int = ROUNDS, threads: int = 2) 
     return {name: round(value, 3) for name, value in measured.items()}
 
 
-def export(
-    folder: Path, photos: Path, others: tuple[Path, ...] = (), timed: bool = False, calibrated: Path | None = None
-) -> dict[str, Any]:
+def export(folder: Path, photos: Path, others: tuple[Path, ...] = (), timed: bool = False) -> dict[str, Any]:
     """Export the averaged weights of a run's checkpoint.
 
     Args:
@@ -314,19 +312,15 @@ def export(
         photos: folder that holds lesions or acne04, and wrinkles.
         others: folders of runs that branched off this one; the mean of all runs' weights is exported.
         timed: whether to measure the latency.
-        calibrated: folder of a run that was exported, whose calibration is taken over: this run was trained on the
-            people that are held out else, and nothing can be measured on them.
 
     Returns:
-        The content of figures.json; "held_out" is missing with `calibrated`.
+        The content of figures.json.
 
     Raises:
         CheckpointError: a checkpoint is missing or belongs to another network.
         DataError: the photos for the calibration are missing or broken.
         ExportError: the export is wrong or cannot be written.
     """
-    if calibrated is not None and not (calibrated / "export" / "calibration.json").is_file():
-        raise ExportError(f"{calibrated} was not exported: there is no calibration to take over")
     contents = []
     network = SkinNetwork()
     for path in [run / "checkpoint.pt" for run in (folder, *others)]:
@@ -348,20 +342,16 @@ def export(
         held_out = labelled.held_out
         tqdm.write(f"comparing ONNX Runtime with torch on {PARITY_CROPS} crops", file=sys.stderr)
         check_parity(served, model, stack_pixels((held_out.acne + held_out.wrinkles)[:PARITY_CROPS]))
+        acne = run(model, stack_pixels(held_out.acne), label="held-out acne")
+        wrinkles = run(model, stack_pixels(held_out.wrinkles), label="held-out wrinkles")
+        numbers = calibrate.fit(held_out.acne, acne, held_out.wrinkles, wrinkles, *run_london(model, photos))
         figures: dict[str, Any] = {
             "runs": {
                 run.name: {"steps": content["step"], "settings": content["settings"]}
                 for run, content in zip((folder, *others), contents, strict=True)
-            }
+            },
+            "held_out": calibrate.measure(numbers, held_out.acne, acne, held_out.wrinkles, wrinkles),
         }
-        if calibrated is not None:
-            numbers = json.loads((calibrated / "export" / "calibration.json").read_text())
-            figures["calibration"] = calibrated.name
-        else:
-            acne = run(model, stack_pixels(held_out.acne), label="held-out acne")
-            wrinkles = run(model, stack_pixels(held_out.wrinkles), label="held-out wrinkles")
-            numbers = calibrate.fit(held_out.acne, acne, held_out.wrinkles, wrinkles, *run_london(model, photos))
-            figures["held_out"] = calibrate.measure(numbers, held_out.acne, acne, held_out.wrinkles, wrinkles)
         if timed:
             figures["latency"] = benchmark(part / "model.onnx", part)
         (part / "calibration.json").write_text(json.dumps(numbers, indent=1) + "\n")
@@ -379,8 +369,7 @@ def main() -> None:
     options = commands.export(__doc__).parse_args()
     try:
         others = tuple(RUNS / name for name in options.average)
-        calibrated = RUNS / options.calibration if options.calibration else None
-        print(json.dumps(export(RUNS / options.run, options.data, others, options.bench, calibrated), indent=1))
+        print(json.dumps(export(RUNS / options.run, options.data, others, options.bench), indent=1))
     except (CheckpointError, DataError, ExportError) as error:
         sys.exit(str(error))
 

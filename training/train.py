@@ -61,7 +61,7 @@ def main() -> None:
             run = RUNS / options.run
             data_checks.check(options.data, "train")
             require_same_photos(run, data.state(options.data))
-            labelled = data.load(options.data, everyone=options.everyone)
+            labelled = data.load(options.data)
             if options.branch:
                 branch(RUNS / options.branch / "level.pt", run / "checkpoint.pt", settings)
             print(f"training on {len(labelled.fit.acne)} acne and {len(labelled.fit.wrinkles)} wrinkle crops")

@@ -20,7 +20,7 @@ from bentos.skin.model.bundle import Calibration, read
 from bentos.skin.model.engine import OnnxEngine
 from bentos.skin.model.postprocess import Outputs, severity_chances
 from tests.unit.training import own_photos
-from training import annotations, bundle, crops, data, data_checks, evaluate, labels
+from training import annotations, bundle, data, data_checks, evaluate, labels
 from training.data import DataError
 from training.synthetic import synthetic_dataset
 
@@ -116,20 +116,6 @@ def test_nobody_may_be_in_both_splits(folder: Path) -> None:
     (folder / "lesions/valid/people.csv").write_text("file,person\nface-04.jpg,p\n")
     with pytest.raises(DataError, match=r"valid/people\.csv: p has photos in train too"):
         data.load(folder)
-
-
-def test_everyone_is_trained_on_where_that_is_said(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(crops, "CACHE", tmp_path / "cache")
-    apart, together = data.load(folder), data.load(folder, everyone=True)
-    for kind in ("acne", "wrinkles"):
-        fit, held_out, everyone, unchanged = (
-            {example.group for example in getattr(part, kind)}
-            for part in (apart.fit, apart.held_out, together.fit, together.held_out)
-        )
-        assert not fit & held_out
-        assert (everyone, unchanged) == (fit | held_out, held_out)
 
 
 @pytest.mark.parametrize("count", [2, 3, 20])
@@ -309,14 +295,6 @@ def test_of_equal_neighbours_either_may_be_the_peak_and_other_peaks_may_not_diff
     export.require_equal(one, same, "test")
     with pytest.raises(export.ExportError, match=r"test: heat differs by 0\.5"):
         export.require_equal(one, other, "test")
-
-
-def test_a_calibration_that_is_not_there_is_told(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    from training import export
-
-    with pytest.raises(export.ExportError, match=r"long was not exported"):
-        export.export(tmp_path / "everyone", tmp_path, calibrated=tmp_path / "long")
 
 
 def test_a_run_goes_on_with_its_own_photos_alone(tmp_path: Path) -> None:
