@@ -125,6 +125,8 @@ def _without_preamble(body: bytes, boundary: bytes) -> tuple[bytes, ...]:
     In two pieces where something had to go, and as it is where there is no boundary: the parser says what is wrong.
     """
     delimiter = b"--" + boundary
+    if body.startswith((delimiter + b"\r\n", delimiter + b"--")):
+        return (body,)  # what nearly every client sends; a pattern for each boundary takes half a millisecond to compile
     padded = re.escape(delimiter) + rb"(?:[ \t]*(?=\r\n)|(?=--))"
     first = re.match(padded, body) or re.search(rb"\n" + padded, body)
     if first is None or first.group() == delimiter:
