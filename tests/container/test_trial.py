@@ -391,7 +391,7 @@ def test_an_image_is_pushed_pulled_by_digest_run_and_judged(
     try:
         docker("push", "--quiet", tag)
         pushed = json.loads(docker("image", "inspect", tag))[0]["RepoDigests"]
-        name = next(reference for reference in pushed if reference.startswith(registry.host))
+        name = next(reference for reference in pushed if reference.startswith(f"{registry.host}/shine@"))
         docker("rmi", tag)
         assert subprocess.run(["docker", "image", "inspect", name], env=env, capture_output=True).returncode != 0
         findings = try_image(name, definition, contract, env)
