@@ -8,7 +8,7 @@ from deploy.aws.clients import Clients
 from deploy.config.plan import Plan
 
 CPU_UNITS = 1024
-LOAD_SHARE = 0.6  # a task is added when tasks get more than this share of the measured throughput
+LOAD_SHARE = 0.4  # of the measured throughput, from which a task is added: docs/capacity.md
 PHOTOS_PER_MINUTE = 300  # throughput of one CPU, if the image's contract does not say
 POLICY_PREFIX = "shine-trail"
 

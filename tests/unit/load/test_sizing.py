@@ -75,7 +75,7 @@ def test_a_task_is_added_before_the_load_outgrows_the_others() -> None:
 def test_targets_of_the_deployment_are_those_that_it_would_set(monkeypatch: pytest.MonkeyPatch) -> None:
     contract = measured().model_copy(update={"photos_per_minute": 300})
     monkeypatch.setattr(sizing, "measured", lambda: contract)
-    assert sizing.deployed_targets(2) == (360, 60)
+    assert sizing.deployed_targets(2) == (240, 60)
 
 
 def test_a_gpu_pays_from_the_share_at_which_both_cost_the_same() -> None:
