@@ -62,6 +62,10 @@ class RequestContext:
         ends = self.received_at + longest_s
         return ends if self.deadline_s is None else min(ends, self.started_at + self.deadline_s)
 
+    def seconds_left(self, longest_s: float) -> float:
+        """Seconds until `ends_at`; negative after it."""
+        return self.ends_at(longest_s) - time.monotonic()
+
 
 _current: ContextVar[RequestContext] = ContextVar("request")
 

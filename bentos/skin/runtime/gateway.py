@@ -152,7 +152,7 @@ class PhotoAnalyzer:
         context = current()
         ends_at = context.ends_at(self._settings.request_deadline_s)
         try:
-            async with asyncio.timeout(ends_at - time.monotonic()):
+            async with asyncio.timeout(self._seconds_left()):
                 yield
         except TimeoutError:
             seconds = round(ends_at - context.received_at, 1)
@@ -261,7 +261,7 @@ class PhotoAnalyzer:
         return answer_from((await self._heuristic.measure([message]))[0])
 
     def _seconds_left(self) -> float:
-        return current().ends_at(self._settings.request_deadline_s) - time.monotonic()
+        return current().seconds_left(self._settings.request_deadline_s)
 
     @property
     def _absence_reason(self) -> Reason | None:

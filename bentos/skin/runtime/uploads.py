@@ -116,7 +116,7 @@ class UploadMiddleware:
             await refuse(error, body, scope, receive, send)
 
     def _seconds_left(self, context: RequestContext) -> float:
-        return context.ends_at(self._settings.request_deadline_s) - time.monotonic()
+        return context.seconds_left(self._settings.request_deadline_s)
 
     async def _read(self, body: Body, spec: UploadSpec, content_type: str, codings: list[str]) -> Upload:
         size = spec.limit if codings else body.largest
