@@ -111,6 +111,7 @@ def follow_deployment(
     """
     began = time.monotonic()
     causes: list[str] = []
+    started: set[str] = set()  # ids of the deployment's tasks
     while True:
         snapshot = retry_on_network_error(lambda: read_snapshot(clients, plan), reporter)
         reporter.show_snapshot(snapshot, deployment)
@@ -121,7 +122,11 @@ def follow_deployment(
         )
         if outcome is not None:
             return outcome
-        if find_cause is not None and shows_trouble(snapshot, deployment):
+        running = {task.id for task in snapshot.tasks if task.started_by == deployment}
+        started |= running
+        # ECS does not count a task that ends after one was healthy, so it would start others without an end.
+        ended = running < started
+        if find_cause is not None and (ended or shows_trouble(snapshot, deployment)):
             cause = retry_on_network_error(find_cause, reporter)
             causes = [*causes, cause.code] if cause is not None and cause.deterministic else []
             if cause is not None and len(causes) >= CONFIRMATIONS and causes[-1] == causes[-2]:

@@ -111,16 +111,19 @@ class Operator:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TRAIL_"))}
         return {**inherited, **self.fake_ecs.environment()}
 
-    def cut(self, process: "subprocess.Popen[str]", word: str, number: int = signal.SIGINT) -> Ended | None:
-        """End a command by a signal, once it has said a word; None where it can say nothing any more."""
+    def read_until(self, process: "subprocess.Popen[str]", word: str) -> str:
+        """What a command says for people, up to and with the line that has a word in it."""
         assert process.stderr is not None
         observed = ""
         for line in process.stderr:
             observed += line
             if word in line:
-                break
-        else:
-            raise AssertionError(f"it never said {word!r}:\n{observed[-3000:]}")
+                return observed
+        raise AssertionError(f"it never said {word!r}:\n{observed[-3000:]}")
+
+    def cut(self, process: "subprocess.Popen[str]", word: str, number: int = signal.SIGINT) -> Ended | None:
+        """End a command by a signal, once it has said a word; None where it can say nothing any more."""
+        observed = self.read_until(process, word)
         process.send_signal(number)
         if number == signal.SIGKILL:
             process.communicate(timeout=20)

@@ -5,6 +5,7 @@ AWS's answers are checked against botocore's model by its Stubber.
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,10 +20,11 @@ from deploy.aws import service as ecs
 from deploy.aws.clients import Clients
 from deploy.aws.errors import AwsError, Denied, Refused, Throttled
 from deploy.aws.service import ServiceSnapshot
+from deploy.aws.task import Task
 from deploy.config.plan import Plan
 from deploy.diagnose.cause import Diagnosis
 from deploy.record.trail import Attempt
-from deploy.rollout import prove, resume
+from deploy.rollout import prove, resume, wait
 from deploy.rollout import rollback as rollbacks
 from deploy.rollout.output import LogReporter
 from deploy.rollout.session import ConcurrentDeploymentError, Result, RolloutSession
@@ -376,6 +378,26 @@ CAUSE = Diagnosis(
     code="PORT_CLOSED", title="Nothing listens", sentence="Port 5000 is closed.", evidence=["refused"], repair="Open.",
     deterministic=True, weight=0.9,
 )  # fmt: skip
+
+
+def test_tasks_that_end_after_one_was_healthy_are_diagnosed(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ECS counts no failure then, and starts others for ever."""
+    rounds = iter([["a", "b"], ["a", "b"], ["b", "c"], ["c", "d"]])
+    asked: list[int] = []
+
+    def snapshot(*_: Any) -> ServiceSnapshot:
+        now = shows(deployment(OURS, 0, status="PRIMARY", taskDefinition=AFTER))
+        return replace(now, tasks=[Task(id=name, started_by=OURS, health="HEALTHY") for name in next(rounds)])
+
+    def find_cause() -> Diagnosis:
+        asked.append(len(asked))
+        return CAUSE
+
+    monkeypatch.setattr(wait, "read_snapshot", snapshot)
+    timing, reporter = wait.Timing(0.001, 60), LogReporter(io.StringIO())
+    outcome = wait.follow_deployment(clients, PLAN, OURS, {OLD}, BEGUN, timing, reporter, find_cause)
+    assert (outcome.kind, outcome.cause, len(asked)) == ("cause", CAUSE, 2)
+    assert next(rounds, None) is None
 
 
 def session_of(clients: Clients, **changes: Any) -> RolloutSession:
