@@ -155,7 +155,7 @@ class PhotoAnalyzer:
             async with asyncio.timeout(self._seconds_left()):
                 yield
         except TimeoutError:
-            seconds = round(ends_at - context.received_at, 1)
+            seconds = round(ends_at - context.received_at, 3)
             raise TimedOut(f"The photo could not be analysed within {max(seconds, 0):g} seconds.") from None
 
     async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
