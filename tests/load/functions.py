@@ -21,9 +21,10 @@ from bentos.skin.photo.decode import decode
 from bentos.skin.photo.face_reader import FaceReader
 from bentos.skin.photo.view import FaceView
 from bentos.skin.report import PreparedPhoto, RunnerResult, build
-from bentos.skin.runtime.gateway import prepare
 from bentos.skin.schema import Analysis, Timing
 
+PIPELINE = "bentos.skin.pipeline"  # of trees that have one; before, the step lay in the gateway
+prepare = import_module(PIPELINE if find_spec(PIPELINE) else "bentos.skin.runtime.gateway").prepare
 PROCESS_MEMORY = "bentos.skin.runtime.process_memory"
 REQUEST_ID = "bench"  # of every answer, so that equal findings are equal bytes
 UNTIMED = Timing(decode=0.0, face=0.0, analysis=0.0, total=0.0)

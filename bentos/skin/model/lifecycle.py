@@ -102,6 +102,11 @@ class Lifecycle:
         if self._state == "loading":
             threading.Thread(target=self._run, name="model-load", daemon=True).start()
 
+    def load(self) -> None:
+        """Try to load once, in this thread, instead of `start`; `status` says what came of it."""
+        if self._settings.wants_model:
+            self._step()
+
     def wake(self) -> None:
         """Check the source now."""
         self._wake.set()

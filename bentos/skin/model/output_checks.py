@@ -1,5 +1,6 @@
 """Rejects malformed, NaN, out-of-range or constant model output."""
 
+import threading
 import zlib
 
 import numpy as np
@@ -48,9 +49,10 @@ def check(outputs: Outputs, batch: int) -> None:
 
 
 class ConstantOutputDetector:
-    """Detects a network that gives the same outputs for every face. For one thread."""
+    """Detects a network that gives the same outputs for every face. Several threads may share one."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._crop = 0
         self._answer = b""
         self._same = 0
@@ -64,10 +66,11 @@ class ConstantOutputDetector:
         for number, pixels in enumerate(crops):
             crop = zlib.crc32(pixels[::SAMPLE_STEP, ::SAMPLE_STEP].tobytes())
             answer = b"".join(outputs[name][number].tobytes() for name in COMPARED)
-            if answer != self._answer:
-                self._same = 0
-            elif crop != self._crop:
-                self._same += 1
-            self._crop, self._answer = crop, answer
-        if self._same > SAME_MAX:
-            raise InvalidModelOutput(f"{self._same} different crops got the same answer")
+            with self._lock:
+                if answer != self._answer:
+                    self._same = 0
+                elif crop != self._crop:
+                    self._same += 1
+                self._crop, self._answer, same = crop, answer, self._same
+            if same > SAME_MAX:
+                raise InvalidModelOutput(f"{same} different crops got the same answer")

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from io import BytesIO
+from typing import get_args
 
 import numpy as np
 import pi_heif
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -78,16 +79,7 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIX
         raise BodyTooLarge(f"The photo has {len(data):,} bytes; at most {max_bytes:,} are accepted.")
     header = read_header(data)
     width, height = header.width, header.height
-    if min(width, height) == 0:
-        raise ImageUnreadable(f"The photo has no size: its header says {width}×{height} pixels.")
-    if width * height > max_pixels:
-        raise ImageTooManyPixels(f"The photo has {width}×{height} pixels; at most {max_pixels:,} are accepted.")
-    if header.frame_pixels > max_pixels:
-        raise ImageTooManyPixels(
-            f"The photo's data hold {header.frame_pixels:,} pixels; at most {max_pixels:,} are accepted."
-        )
-    if min(width, height) < MIN_SIDE:
-        raise ImageTooSmall(f"The photo has {width}×{height} pixels; its short side must have {MIN_SIDE} at least.")
+    _check_size(width, height, header.frame_pixels, max_pixels)
     try:
         pixels = _pixels(header)
     except ImageFormatUnsupported:
@@ -97,6 +89,47 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIX
     if header.orientation >= 5:  # stored on its side
         width, height = height, width
     return Photo(pixels=pixels, width=width, height=height, format=header.format)
+
+
+def of_image(image: Image.Image, *, max_pixels: int = MAX_PIXELS) -> Photo:
+    """A photo that is decoded already; EXIF orientation and colour profile count as in a file.
+
+    Args:
+        image: of any mode.
+        max_pixels: largest width × height.
+
+    Raises:
+        ImageFormatUnsupported: its profile says that brightness follows PQ or HLG.
+        ImageTooManyPixels: more than max_pixels.
+        ImageTooSmall: a side below MIN_SIDE.
+        ImageUnreadable: empty, or its file cannot be decoded.
+    """
+    width, height = image.size
+    _check_size(width, height, 0, max_pixels)
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        opaque = _opaque(image, _reduction(width, height))
+    except Exception as error:  # Pillow raises nearly every built-in exception for some broken file
+        raise ImageUnreadable("The image is corrupt or truncated: it cannot be decoded.") from error
+    upright = to_srgb(opaque, image.info.get("icc_profile"))
+    turn = _UPRIGHT.get(orientation)
+    if turn is not None:
+        upright = upright.transpose(turn)
+        width, height = (height, width) if orientation >= 5 else (width, height)
+    kept = next((known for known in get_args(Format) if known == image.format), "PNG")
+    return Photo(pixels=np.asarray(upright), width=width, height=height, format=kept)
+
+
+def _check_size(width: int, height: int, frame_pixels: int, max_pixels: int) -> None:
+    """Refuse what is too large or too small by its header; raises as `decode`."""
+    if min(width, height) == 0:
+        raise ImageUnreadable(f"The photo has no size: its header says {width}×{height} pixels.")
+    if width * height > max_pixels:
+        raise ImageTooManyPixels(f"The photo has {width}×{height} pixels; at most {max_pixels:,} are accepted.")
+    if frame_pixels > max_pixels:
+        raise ImageTooManyPixels(f"The photo's data hold {frame_pixels:,} pixels; at most {max_pixels:,} are accepted.")
+    if min(width, height) < MIN_SIDE:
+        raise ImageTooSmall(f"The photo has {width}×{height} pixels; its short side must have {MIN_SIDE} at least.")
 
 
 def _pixels(header: ImageHeader) -> NDArray[np.uint8]:

@@ -13,20 +13,17 @@ from typing import Any, Protocol, TypeVar
 import bentoml
 import numpy as np
 
-from bentos.skin import cgroup, overlay
-from bentos.skin.errors import ModelUnavailable, QualityTooLow, ShineError, TimedOut
-from bentos.skin.findings import CONCERNS
-from bentos.skin.layers import outlines
+from bentos.skin import cgroup
+from bentos.skin.errors import ModelUnavailable, ShineError, TimedOut
 from bentos.skin.model.status import ModelAnswer, ModelNotReady, ModelStatus
 from bentos.skin.options import Options
-from bentos.skin.photo import quality
 from bentos.skin.photo.crop import CROP_SIZE, PADDING, Crop
-from bentos.skin.photo.decode import Photo, decode
+from bentos.skin.photo.decode import Photo
 from bentos.skin.photo.face_parts import ZONES
-from bentos.skin.photo.face_reader import FaceReader, PhotoFaces
 from bentos.skin.photo.skin import SIZE
-from bentos.skin.photo.view import FaceView, view_of_face
-from bentos.skin.report import PreparedPhoto, RunnerResult, build, maps_of, quality_answer
+from bentos.skin.photo.view import FaceView
+from bentos.skin.pipeline import Preparation, of_heuristics, of_model, pictured, refuse_unfit, timing
+from bentos.skin.report import PreparedPhoto, RunnerResult, build, quality_answer
 from bentos.skin.runtime.breaker import Breaker, log_changes
 from bentos.skin.runtime.context import RequestContext, current
 from bentos.skin.runtime.error_responses import error_body
@@ -34,7 +31,7 @@ from bentos.skin.runtime.runner_client import RunnerClient, RunnerFailed, known_
 from bentos.skin.runtime.runner_messages import FIND, MEASURE, Task, answer_from, task_message, view_message
 from bentos.skin.runtime.shared_crops import share, shared_crops
 from bentos.skin.runtime.telemetry import Telemetry
-from bentos.skin.schema import Analysis, BatchAnswer, ErrorAnswer, ModelState, QualityAnswer, Reason, Timing
+from bentos.skin.schema import Analysis, BatchAnswer, ErrorAnswer, ModelState, QualityAnswer, Reason
 from bentos.skin.settings import MAX_BATCH_PHOTOS, Settings
 from bentos.skin.threads import thread_count
 
@@ -98,7 +95,7 @@ class PhotoAnalyzer:
         self.was_ready = False  # whether the model has loaded since this process started
         share(crop_slots(settings))  # where it was not inherited: gateway and runners are one process
         threads = thread_count(settings)
-        self._reader = FaceReader(threads=1)
+        self._prepare = Preparation(settings)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="photo")
         self._last_resort_threads = ThreadPoolExecutor(threads, thread_name_prefix="last-resort")
         self._watch: asyncio.Task[None] | None = None
@@ -123,15 +120,15 @@ class PhotoAnalyzer:
         """
         context = current()
         async with self._deadline():
-            prepared, decode_ms, face_ms = await self._in_thread(self._preprocess, data)
-        context.stages_ms = {"decode": round(decode_ms, 1), "face": round(face_ms, 1)}
-        return quality_answer(prepared, context.request_id)
+            prepared = await self._in_thread(self._prepare, data)
+        context.stages_ms = {"decode": round(prepared.decode_ms, 1), "face": round(prepared.face_ms, 1)}
+        return quality_answer(prepared.photo, context.request_id)
 
     async def overlay(self, data: bytes, options: Options) -> bytes:
         """The photo as PNG with its findings drawn in; raises as `analyze`."""
         plain = replace(options, include=frozenset())  # the picture has no place for what is added to an Analysis
         async with self._deadline():
-            return await self._in_thread(_drawn, *await self._analyze(data, plain), options)
+            return await self._in_thread(pictured, *await self._analyze(data, plain), options)
 
     async def batch(self, photos: Sequence[bytes], options: Options) -> BatchAnswer:
         """Findings on several photos; the failure of one is its own result."""
@@ -163,36 +160,19 @@ class PhotoAnalyzer:
 
     async def _analyze(self, data: bytes, options: Options) -> tuple[Analysis, PreparedPhoto, RunnerResult]:
         context = current()
-        prepared, decode_ms, face_ms = await self._in_thread(self._preprocess, data)
-        if self._settings.quality == "strict" and prepared.quality is not None and prepared.quality.issues:
-            raise QualityTooLow(f"The photo is not fit for analysis: {', '.join(prepared.quality.issues)}.")
+        steps = await self._in_thread(self._prepare, data)
+        prepared = steps.photo
+        refuse_unfit(prepared, self._settings)
         began = time.monotonic()
         result = await self._infer(prepared.view, options.require)
         ended = time.monotonic()
-        timing = Timing(
-            decode=round(decode_ms, 1),
-            face=round(face_ms, 1),
-            analysis=round(1000 * (ended - began), 1),
-            total=round(1000 * (ended - context.received_at), 1),
-        )
+        taken = timing(steps, analysis_s=ended - began, total_s=ended - context.received_at)
         if options.include:  # pictures are written, which takes some milliseconds
-            analysis = await self._in_thread(build, prepared, result, options, context.request_id, timing)
+            analysis = await self._in_thread(build, prepared, result, options, context.request_id, taken)
         else:
-            analysis = build(prepared, result, options, context.request_id, timing)
+            analysis = build(prepared, result, options, context.request_id, taken)
         self._note(context, analysis)
         return analysis, prepared, result
-
-    def _preprocess(self, data: bytes) -> tuple[PreparedPhoto, float, float]:
-        """Decode, read the faces and what is seen of them; with milliseconds of decoding and of the rest.
-
-        Runs in a thread.
-        """
-        began = time.perf_counter()
-        photo = decode(data, max_bytes=self._settings.max_photo_bytes, max_pixels=self._settings.max_pixels)
-        decoded = time.perf_counter()
-        faces = self._reader.read(photo)
-        prepared = prepare(photo, faces, assess=self._settings.quality != "off")
-        return prepared, 1000 * (decoded - began), 1000 * (time.perf_counter() - decoded)
 
     def _note(self, context: RequestContext, analysis: Analysis) -> None:
         context.answered += 1
@@ -218,13 +198,11 @@ class PhotoAnalyzer:
             try:
                 answer, reason = await self._call_model(message)
                 if answer is not None:
-                    found, measured = answer.lesions_and_wrinkles, await measuring
-                    return RunnerResult(measured, found, "model", degraded=False, reason=None, model=answer.model)
+                    return of_model(await measuring, answer)
                 if required:
                     raise self._unavailable(reason)
-                found, measured = await self._call_heuristic(FIND, view, message), await measuring
-                degraded = self._settings.wants_model
-                return RunnerResult(measured, found, "heuristic", degraded=degraded, reason=reason, model=None)
+                found = await self._call_heuristic(FIND, view, message)
+                return of_heuristics(await measuring, found, reason, self._settings)
             finally:
                 measuring.cancel()
 
@@ -283,7 +261,7 @@ class PhotoAnalyzer:
         """Watch the runners from now on, on the running event loop."""
         self._watch = asyncio.get_running_loop().create_task(self._watch_runners())
         blank = Photo(blank_view().crop.pixels, CROP_SIZE, CROP_SIZE, "PNG")
-        self._threads.submit(self._reader.read, blank)  # the first call takes longer: it sets up
+        self._threads.submit(self._prepare.reader.read, blank)  # the first call takes longer: it sets up
 
     def stop(self) -> None:
         """Stop watching."""
@@ -336,7 +314,7 @@ class PhotoAnalyzer:
     @property
     def has_landmarks(self) -> bool:
         """Whether the face mesh is loaded, without which no zone is seen."""
-        return self._reader.has_mesh
+        return self._prepare.reader.has_mesh
 
     # --- readiness ----------------------------------------------------------------------------------------------
 
@@ -357,20 +335,6 @@ class PhotoAnalyzer:
         return self._settings.phase != "full" or self.was_ready
 
 
-def prepare(photo: Photo, faces: PhotoFaces, *, assess: bool = True) -> PreparedPhoto:
-    """What is seen of a photo, in which light, and how fit it is.
-
-    Args:
-        photo: decoded and upright.
-        faces: of the photo.
-        assess: whether its quality is.
-    """
-    view = view_of_face(photo, faces)
-    assessed = quality.assess(photo, faces, view)
-    view = replace(view, reasons={**assessed.unjudged, **view.reasons})
-    return PreparedPhoto(photo, faces, view, assessed if assess else None)
-
-
 def crop_slots(settings: Settings) -> int:
     """How many crops are shared at the same time: a batch is admitted whole when nothing else is pending."""
     return max(settings.max_pending, MAX_BATCH_PHOTOS)
@@ -382,13 +346,6 @@ def blank_view() -> FaceView:
     pixels = np.full((CROP_SIZE, CROP_SIZE, 3), PADDING, dtype=np.uint8)
     crop = Crop(pixels, np.eye(2, 3), (0, 0, CROP_SIZE, CROP_SIZE), None)
     return FaceView(crop, None, np.ones((SIZE, SIZE), dtype=np.bool_), dict.fromkeys(ZONES, "no_face"), {})
-
-
-def _drawn(analysis: Analysis, prepared: PreparedPhoto, result: RunnerResult, options: Options) -> bytes:
-    """The picture of an analysis; with the heat maps only where they are asked for."""
-    photo = prepared.photo
-    heat = maps_of(prepared, result, analysis.concerns) if set(options.layers) & set(CONCERNS) else None
-    return overlay.draw(photo, analysis, outlines(prepared.view, photo.width, photo.height), heat, options)
 
 
 def current_analyzer() -> PhotoAnalyzer:

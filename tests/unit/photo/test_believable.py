@@ -14,7 +14,7 @@ from bentos.skin.photo.decode import Photo, decode
 from bentos.skin.photo.face_parts import ZONES
 from bentos.skin.photo.face_reader import PhotoFaces
 from bentos.skin.photo.view import FaceView
-from bentos.skin.runtime.gateway import prepare
+from bentos.skin.pipeline import prepare
 from tests.altered import (
     CONCERNS,
     COVERS,

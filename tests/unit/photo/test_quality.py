@@ -21,7 +21,7 @@ from bentos.skin.photo.face_reader import PhotoFaces
 from bentos.skin.photo.landmarks import Landmarks, Pose
 from bentos.skin.photo.quality import Quality
 from bentos.skin.photo.view import FaceView, view_of_face
-from bentos.skin.runtime.gateway import prepare
+from bentos.skin.pipeline import prepare
 from tests import drawing
 from tests.drawing import photo_of, portrait_faces, reader
 

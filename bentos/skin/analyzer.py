@@ -1,0 +1,257 @@
+"""The same findings as over HTTP, in one's own process: `from bentos.skin import Analyzer`.
+
+analyzer = Analyzer()                       # the weights of this package; or a folder, or s3://…
+analysis = analyzer.analyze("face.jpg")     # a path, bytes, a PIL image or a NumPy array
+analysis.concerns.acne.count
+"""
+
+import logging
+import time
+import uuid
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bentos.skin.errors import ModelUnavailable, ShineError
+from bentos.skin.layers import HeatMaps
+from bentos.skin.measure import find, measure
+from bentos.skin.model.lifecycle import Lifecycle
+from bentos.skin.model.status import ModelAnswer, ModelNotReady, ModelStatus
+from bentos.skin.options import Options, of_json
+from bentos.skin.photo.decode import of_image
+from bentos.skin.photo.view import FaceView
+from bentos.skin.pipeline import Preparation, Prepared, of_heuristics, of_model, pictured, timing
+from bentos.skin.report import PreparedPhoto, RunnerResult, build, maps_of, quality_answer
+from bentos.skin.schema import Analysis, QualityAnswer, Reason
+from bentos.skin.settings import Settings, check_weights_uri
+from bentos.skin.threads import limit_pools, thread_count
+
+log = logging.getLogger("shine.analyzer")
+
+PhotoLike = str | Path | bytes | Image.Image | NDArray[np.uint8]
+
+
+class Analyzer:
+    """Findings on photos, without a server; answers, errors and marking are those of the HTTP endpoints.
+
+    One analyzer may serve many threads. It can be pickled: what arrives loads its weights anew. Numeric libraries of
+    this process are limited to one thread a call, for photos are analysed in parallel already.
+
+    Where the weights cannot be used nothing is raised: the heuristics answer, and each answer says so (`degraded`,
+    `reason`), unless a call requires the model. `status` tells the cause.
+
+    Args:
+        weights: a bundle's folder, or `s3://bucket/prefix`; None: the weights of this package.
+        threads: photos that are analysed at the same time; None: as many as there are CPUs.
+
+    Raises:
+        SettingsError: `weights` names neither a folder nor a place in S3.
+        ValueError: `threads` is below 1.
+    """
+
+    def __init__(self, weights: str | Path | None = None, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads is {threads}; it must be 1 at least.")
+        uri = None if weights is None else str(weights)
+        if uri is not None:
+            check_weights_uri(uri)
+        limit_pools()
+        self._arguments = (weights, threads)
+        self._settings = Settings(weights_uri=uri, threads=threads or 0)
+        self._prepare = Preparation(self._settings)
+        self._model = Lifecycle(self._settings, _Unobserved())
+        self._model.load()
+
+    def __reduce__(self) -> tuple[type["Analyzer"], tuple[str | Path | None, int | None]]:
+        return Analyzer, self._arguments
+
+    def __repr__(self) -> str:
+        weights, threads = self._arguments
+        return f"Analyzer(weights={weights!r}, threads={threads})"
+
+    @property
+    def status(self) -> ModelStatus:
+        """What is loaded, and else why not."""
+        return ModelStatus.model_validate(self._model.status())
+
+    def analyze(
+        self,
+        photo: PhotoLike,
+        *,
+        require: str | None = None,
+        min_confidence: float | None = None,
+        include: Collection[str] = (),
+    ) -> Analysis:
+        """Findings on one photo.
+
+        Args:
+            photo: a path, the bytes of a file, a PIL image, or an array uint8 (height, width) of grey or
+                (height, width, 3 or 4) of RGB or RGBA.
+            require: "model" where the heuristics shall not answer.
+            min_confidence: of the boxes that are listed, 0..1; None: where F1 on labelled photos is best.
+            include: of "outlines" and "maps".
+
+        Raises:
+            ShineError: as over HTTP, by class.
+            OSError: the file cannot be read.
+            TypeError: another kind of photo.
+            ValueError: an array of another shape or type.
+        """
+        options = _options(require=require, min_confidence=min_confidence, include=list(include) or None)
+        return self._analyze(photo, options)[0]
+
+    def quality(self, photo: PhotoLike) -> QualityAnswer:
+        """How fit one photo is, without findings; raises as `analyze`."""
+        return quality_answer(self._prepared(photo).photo, uuid.uuid4().hex)
+
+    def overlay(
+        self,
+        photo: PhotoLike,
+        *,
+        layers: Collection[str] | None = None,
+        legend: bool = True,
+        width: int | None = None,
+        require: str | None = None,
+        min_confidence: float | None = None,
+    ) -> bytes:
+        """The upright photo as PNG with its findings drawn in; raises as `analyze`.
+
+        Args:
+            photo: as of `analyze`.
+            layers: of "boxes", "zones" and the concerns; None: boxes and zones.
+            legend: whether there is one.
+            width: of the picture, px; None: its usual size.
+            require: as of `analyze`.
+            min_confidence: as of `analyze`.
+        """
+        drawn = None if layers is None else list(layers)
+        options = _options(require=require, min_confidence=min_confidence, layers=drawn, legend=legend, width=width)
+        return pictured(*self._analyze(photo, options), options)
+
+    def maps(self, photo: PhotoLike, *, require: str | None = None) -> HeatMaps:
+        """The heat maps of one photo: uint8 arrays, and the part of the photo that they show; raises as `analyze`."""
+        analysis, prepared, result = self._analyze(photo, _options(require=require))
+        return maps_of(prepared, result, analysis.concerns)
+
+    def analyze_many(
+        self,
+        photos: Iterable[PhotoLike],
+        *,
+        batch_size: int | None = None,
+        require: str | None = None,
+        min_confidence: float | None = None,
+        include: Collection[str] = (),
+    ) -> Iterator[Analysis | ShineError | OSError]:
+        """Findings on any number of photos, in their order; what is raised for one photo is its item.
+
+        Args:
+            photos: read as they are needed, and never more than `batch_size` ahead.
+            batch_size: photos in work or waiting at the same time, which bounds the memory; None: twice the threads.
+            require: as of `analyze`.
+            min_confidence: as of `analyze`.
+            include: as of `analyze`.
+
+        Raises:
+            BadRequest: an option has no such value.
+            TypeError, ValueError: as `analyze`.
+        """
+        options = _options(require=require, min_confidence=min_confidence, include=list(include) or None)
+        threads = thread_count(self._settings)
+        return self._in_order(photos, options, threads, batch_size or 2 * threads)
+
+    def _in_order(
+        self, photos: Iterable[PhotoLike], options: Options, threads: int, at_once: int
+    ) -> Iterator[Analysis | ShineError | OSError]:
+        waiting: deque[Future[tuple[Analysis, PreparedPhoto, RunnerResult]]] = deque()
+        with ThreadPoolExecutor(threads, thread_name_prefix="photo") as pool:
+            try:
+                for photo in photos:
+                    waiting.append(pool.submit(self._analyze, photo, options))
+                    if len(waiting) >= at_once:
+                        yield _item(waiting.popleft())
+                while waiting:
+                    yield _item(waiting.popleft())
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _prepared(self, photo: PhotoLike) -> Prepared:
+        if isinstance(photo, np.ndarray):
+            photo = _image_of(photo)
+        if isinstance(photo, Image.Image):
+            began = time.perf_counter()
+            return self._prepare.of_decoded(of_image(photo, max_pixels=self._settings.max_pixels), began)
+        if isinstance(photo, str | Path):
+            photo = Path(photo).read_bytes()
+        if not isinstance(photo, bytes | bytearray | memoryview):
+            raise TypeError(f"a photo is a path, bytes, a PIL image or a NumPy array, not {type(photo).__name__}")
+        return self._prepare(bytes(photo))
+
+    def _analyze(self, photo: PhotoLike, options: Options) -> tuple[Analysis, PreparedPhoto, RunnerResult]:
+        received = time.perf_counter()
+        prepared = self._prepared(photo)
+        began = time.perf_counter()
+        result = self._infer(prepared.photo.view, options)
+        ended = time.perf_counter()
+        taken = timing(prepared, analysis_s=ended - began, total_s=ended - received)
+        return build(prepared.photo, result, options, uuid.uuid4().hex, taken), prepared.photo, result
+
+    def _infer(self, view: FaceView, options: Options) -> RunnerResult:
+        answer, reason = self._ask_model(view)
+        if answer is not None:
+            return of_model(measure(view), answer)
+        if options.require == "model":
+            raise ModelUnavailable(f"The model is required and does not answer ({reason}).")
+        return of_heuristics(measure(view), find(view), reason, self._settings)
+
+    def _ask_model(self, view: FaceView) -> tuple[ModelAnswer | None, Reason | None]:
+        """The model's answer, or the reason why there is none."""
+        try:
+            return self._model.predict([view.crop.pixels])[0], None
+        except ModelNotReady as refusal:
+            return None, str(refusal)  # type: ignore[return-value]  # one of the contract's codes
+        except Exception:  # whatever ONNX Runtime raises; the heuristics answer, as they do for a runner that crashed
+            log.exception("the model failed")
+            return None, "model_crashed"
+
+
+class _Unobserved:
+    """Nobody counts the loads of an analyzer."""
+
+    def loaded(self, outcome: str, seconds: float) -> None: ...
+
+    def fetched(self, count: int) -> None: ...
+
+    def swapped(self) -> None: ...
+
+
+def _options(**values: Any) -> Options:
+    """The options of a call, checked as those of a request.
+
+    Raises:
+        BadRequest: an option has no such value.
+    """
+    return of_json(values)
+
+
+def _image_of(pixels: NDArray[Any]) -> Image.Image:
+    grey_or_colour = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))
+    if pixels.dtype != np.uint8 or not grey_or_colour:
+        raise ValueError(
+            f"an array must be uint8 of shape (height, width), (height, width, 3) or (height, width, 4); "
+            f"this one is {pixels.dtype} of shape {pixels.shape}"
+        )
+    return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+def _item(future: "Future[tuple[Analysis, PreparedPhoto, RunnerResult]]") -> Analysis | ShineError | OSError:
+    try:
+        return future.result()[0]
+    except (ShineError, OSError) as error:
+        return error
