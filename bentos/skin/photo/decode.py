@@ -116,7 +116,7 @@ def of_image(image: Image.Image, *, max_pixels: int = MAX_PIXELS) -> Photo:
     if turn is not None:
         upright = upright.transpose(turn)
         width, height = (height, width) if orientation >= 5 else (width, height)
-    kept = next((known for known in get_args(Format) if known == image.format), "PNG")
+    kept: Format = next((known for known in get_args(Format) if known == image.format), "PNG")
     return Photo(pixels=np.asarray(upright), width=width, height=height, format=kept)
 
 

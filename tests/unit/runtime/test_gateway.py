@@ -95,8 +95,8 @@ def test_off_leaves_out_score_issues_and_advice_and_what_is_not_seen_stays_null(
 
 def test_the_face_is_read_once_and_the_runner_gets_what_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     gateway, runner = analyzer()
-    read = mock.Mock(wraps=gateway._reader.read)
-    monkeypatch.setattr(gateway._reader, "read", read)
+    read = mock.Mock(wraps=gateway._prepare.reader.read)
+    monkeypatch.setattr(gateway._prepare.reader, "read", read)
     run(gateway.overlay(PHOTO, Options(layers=("redness",), include=frozenset({"maps", "outlines"}))))
     assert read.call_count == 1
     (view,) = runner.views
