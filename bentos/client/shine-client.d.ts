@@ -70,7 +70,7 @@ export interface FailedPhoto {
 }
 
 /** The service's codes, and the client's own: without an answer, or with one that is not the service's. */
-export type ShineErrorCode = ErrorCode | "connection_failed" | "unexpected_answer" | "photo_unreadable";
+export type ShineErrorCode = ErrorCode | "connection_failed" | "timeout" | "unexpected_answer" | "photo_unreadable";
 
 export class ShineError extends Error {
   constructor(code: ShineErrorCode, message: string, details?: Partial<ShineErrorDetails>);

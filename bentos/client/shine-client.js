@@ -321,7 +321,7 @@ async function fileBlob(path) {
 }
 
 function unreadableError(what, cause) {
-  const why = cause?.code ?? cause?.name ?? cause;
+  const why = typeof cause?.code === "string" ? cause.code : cause?.name; // a DOMException's code is a number
   const hint = "Check that the file is still there and may be read, then choose it again.";
   return new ShineError("photo_unreadable", `${what} cannot be read (${why}).`, { hint, cause });
 }
