@@ -169,7 +169,7 @@ describe("photos and options", { concurrency: true }, () => {
     assert.deepEqual(fetched, [["GET", "https://host/skin/health"], ["POST", "https://host/skin/analyze"]]);
   });
 
-  it("takes addresses relative to the page, and refuses those that are none", async () => {
+  it("takes addresses relative to the page, and refuses what is none", async () => {
     const requested = (base) => new Promise((resolve) => {
       const fetch = async (url) => resolve(url) ?? new Response('{"status": "ok"}');
       new ShineClient(base, { fetch }).health();
