@@ -101,7 +101,7 @@ export class ShineClient {
   overlay(photo: Photo, options?: OverlayOptions): Promise<Blob>;
   /** Up to 16 photos by one request, results in their order. */
   analyzeBatch(photos: Iterable<Photo>, options?: BatchOptions): Promise<(Analysis | ErrorAnswer)[]>;
-  /** Any number of photos, results in their order; a photo without findings does not end it. */
+  /** Any number of photos, results in their order; each has `timeoutMs`, and one that fails does not end it. */
   analyzeMany(
     photos: Iterable<Photo> | AsyncIterable<Photo>,
     options?: ManyOptions,

@@ -30,7 +30,7 @@ class Declarations:
         self.aliases: dict[str, str] = {}
         self.interfaces: dict[str, Interface] = {}
         self.classes: dict[str, str] = {}
-        rest = re.sub(r"/\*\*.*?\*/|^// .*$", "", text, flags=re.DOTALL | re.MULTILINE)
+        rest = re.sub(r"/\*\*.*?\*/|^// [^\n]*$", "", text, flags=re.DOTALL | re.MULTILINE)
         rest = re.sub(r"export type (\w+) =([^;]*);", self._alias, rest)
         rest = re.sub(
             r"export interface (\w+)(?: extends ([\w, ]+))? \{(.*?)\}\n", self._interface, rest, flags=re.DOTALL
@@ -67,7 +67,7 @@ class Declarations:
 
     def methods(self, name: str) -> dict[str, tuple[str, str]]:
         """The methods of a class: name → interface of the options, type of what is returned."""
-        found = re.findall(r"^  (\w+)\(([^;]*?)\): (.*);$", self.classes[name], flags=re.MULTILINE | re.DOTALL)
+        found = re.findall(r"^  (\w+)\(([^;]*?)\): ([^;]*);$", self.classes[name], re.MULTILINE)
         return {name: (options_of(parameters), returned) for name, parameters, returned in found}
 
     def read(self, text: str) -> Type:
@@ -101,27 +101,27 @@ class Declarations:
         return kind
 
     def _single(self, tokens: list[str]) -> Type:
-        token = tokens.pop(0)
-        if token == "(":
+        word = tokens.pop(0)
+        if word == "(":
             kind = self._union(tokens)
             tokens.pop(0)
             return kind
-        if token == "[":
+        if word == "[":
             return frozenset({("tuple", *self._until("]", tokens))})
-        if token == "readonly":
+        if word == "readonly":
             return self._member(tokens)
-        if token.startswith('"') or token.isdigit():
-            return frozenset({("literal", json.loads(token))})
-        if token in WORDS:
-            return frozenset({("literal", WORDS[token])})
+        if word.startswith('"') or word.isdigit():
+            return frozenset({("literal", json.loads(word))})
+        if word in WORDS:
+            return frozenset({("literal", WORDS[word])})
         if tokens[:1] == ["<"]:
             tokens.pop(0)
-            return frozenset({(token, *self._until(">", tokens))})
-        if token in self.aliases:
-            return self.read(self.aliases[token])
-        if token in self.interfaces or token in self.classes:
-            return frozenset({("ref", token)})
-        return frozenset({token})
+            return frozenset({(word, *self._until(">", tokens))})
+        if word in self.aliases:
+            return self.read(self.aliases[word])
+        if word in self.interfaces or word in self.classes:
+            return frozenset({("ref", word)})
+        return frozenset({word})
 
     def _until(self, end: str, tokens: list[str]) -> list[Type]:
         kinds = [self._union(tokens)]

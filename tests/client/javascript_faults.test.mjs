@@ -12,7 +12,10 @@ const OK = json(ANALYSIS);
 const BUSY = problem(429, "overloaded", { "retry-after": "0" });
 
 async function failure(promise) {
-  const error = await promise.then(() => assert.fail("it did not fail"), (error) => error);
+  const error = await promise.then(
+    () => assert.fail("it did not fail"),
+    (error) => error,
+  );
   assert.ok(error instanceof ShineError, String(error?.stack));
   return error;
 }
@@ -74,8 +77,15 @@ for (const [transport, how] of Object.entries({ fetch: {}, XMLHttpRequest: { onP
       assert.equal(service.requests.length, 3);
     });
 
-    for (const [status, code] of Object.entries({ 400: "bad_request", 401: "api_key_wrong", 408: "request_timeout",
-      413: "body_too_large", 415: "image_format_unsupported", 422: "image_unreadable", 500: "internal_error" })) {
+    for (const [status, code] of Object.entries({
+      400: "bad_request",
+      401: "api_key_wrong",
+      408: "request_timeout",
+      413: "body_too_large",
+      415: "image_format_unsupported",
+      422: "image_unreadable",
+      500: "internal_error",
+    })) {
       it(`does not send again what was answered with ${status}`, async (t) => {
         const { service, analyze } = await start(t, [problem(Number(status), code, { "retry-after": "0" })]);
         const error = await failure(analyze());
@@ -118,10 +128,12 @@ for (const [transport, how] of Object.entries({ fetch: {}, XMLHttpRequest: { onP
     });
 
     it("does not follow a redirect", async (t) => {
-      const { analyze } = await start(t, [({ path }) => {
-        const headers = { location: "/elsewhere" };
-        return path === "/elsewhere" ? OK : { status: 307, headers };
-      }]);
+      const { analyze } = await start(t, [
+        ({ path }) => {
+          const headers = { location: "/elsewhere" };
+          return path === "/elsewhere" ? OK : { status: 307, headers };
+        },
+      ]);
       const error = await failure(analyze());
       assert.equal(error.code, "unexpected_answer");
       assert.match(error.message, /redirect/);
@@ -154,7 +166,10 @@ describe("photos and options", { concurrency: true }, () => {
     const total = told[0].total;
     assert.ok(total > 1000);
     const half = Math.ceil(total / 2);
-    assert.deepEqual(told.map(({ loaded }) => loaded), [half, total, half, total]);
+    assert.deepEqual(
+      told.map(({ loaded }) => loaded),
+      [half, total, half, total],
+    );
   });
 
   it("uses the fetch that it is given, for photos too", async () => {
@@ -166,22 +181,35 @@ describe("photos and options", { concurrency: true }, () => {
     const shine = new ShineClient("https://host/skin/?query#part", { fetch });
     await shine.health();
     await shine.analyze(PHOTO, { onProgress: () => assert.fail("there is none") });
-    assert.deepEqual(fetched, [["GET", "https://host/skin/health"], ["POST", "https://host/skin/analyze"]]);
+    assert.deepEqual(fetched, [
+      ["GET", "https://host/skin/health"],
+      ["POST", "https://host/skin/analyze"],
+    ]);
   });
 
   it("takes addresses relative to the page, and refuses what is none", async () => {
-    const requested = (base) => new Promise((resolve) => {
-      const fetch = async (url) => resolve(url) ?? new Response('{"status": "ok"}');
-      new ShineClient(base, { fetch }).health();
-    });
+    const requested = (base) =>
+      new Promise((resolve) => {
+        const fetch = async (url) => resolve(url) ?? new Response('{"status": "ok"}');
+        new ShineClient(base, { fetch }).health();
+      });
     globalThis.document = { baseURI: "https://host/skin/demo?x" };
     const addresses = [undefined, ".", "", "/", "../other", "https://api.test"].map(requested);
     delete globalThis.document;
     const [skin, other] = ["https://host/skin/health", "https://host/other/health"];
-    assert.deepEqual(await Promise.all(addresses),
-      [skin, skin, skin, "https://host/health", other, "https://api.test/health"]);
+    assert.deepEqual(await Promise.all(addresses), [
+      skin,
+      skin,
+      skin,
+      "https://host/health",
+      other,
+      "https://api.test/health",
+    ]);
     for (const base of ["/skin", undefined, "localhost:5000", "ftp://host", "http://user:secret@host"])
-      assert.throws(() => new ShineClient(base), (error) => error instanceof TypeError && !/secret/.test(error.message));
+      assert.throws(
+        () => new ShineClient(base),
+        (error) => error instanceof TypeError && !/secret/.test(error.message),
+      );
   });
 
   it("refuses what is no photo, no option or no number, and says what would be right", async () => {
@@ -200,7 +228,10 @@ describe("photos and options", { concurrency: true }, () => {
     for (const apiKey of ["ключ", "a\nb"])
       assert.throws(() => new ShineClient("http://host", { apiKey }), /^TypeError: apiKey/);
     for (const concurrency of [0, 1.5, "2"]) assert.throws(() => shine.analyzeMany([], { concurrency }), TypeError);
-    for (const photos of [undefined, "face.jpg", 3]) assert.throws(() => shine.analyzeMany(photos), TypeError);
+    for (const photos of [undefined, "face.jpg", 3]) {
+      assert.throws(() => shine.analyzeMany(photos), { name: "TypeError", message: /list of photos/ });
+      await assert.rejects(shine.analyzeBatch(photos), { name: "TypeError", message: /list of photos/ });
+    }
   });
 
   it("tells a photo that cannot be read from a connection that fails", async () => {
@@ -310,7 +341,9 @@ describe("any number of photos", { concurrency: true }, () => {
 
   it("throws what its source throws, and ends on an empty one", async () => {
     const shine = new ShineClient("http://127.0.0.1:9");
-    const broken = (function* () { throw new RangeError("broken"); })();
+    const broken = (function* () {
+      throw new RangeError("broken");
+    })();
     await assert.rejects(shine.analyzeMany(broken).next(), RangeError);
     assert.deepEqual(await shine.analyzeMany([]).next(), { value: undefined, done: true });
     await assert.rejects(shine.analyzeMany([7]).next(), TypeError);

@@ -15,7 +15,10 @@ function findings({ image, quality, face, tone, concerns }) {
 }
 
 async function failure(promise) {
-  const error = await promise.then(() => assert.fail("it did not fail"), (error) => error);
+  const error = await promise.then(
+    () => assert.fail("it did not fail"),
+    (error) => error,
+  );
   assert.ok(error instanceof ShineError, String(error?.stack));
   const { code, status } = error;
   assert.ok(error.message && error.hint && /^[0-9a-f]{32}$/.test(error.requestId), error.requestId);
@@ -54,7 +57,9 @@ describe("a running service", () => {
   });
 
   it("answers a batch in its order, each bad photo by itself", async () => {
-    const [first, bad, last] = await shine.analyzeBatch([bytes, new Blob(["no photo"]), PORTRAIT], { minConfidence: 0 });
+    const [first, bad, last] = await shine.analyzeBatch([bytes, new Blob(["no photo"]), PORTRAIT], {
+      minConfidence: 0,
+    });
     assert.equal(bad.error.code, "image_format_unsupported");
     assert.deepEqual(findings(first), findings(last));
     assert.ok(first.concerns.acne.boxes.length > 0);
