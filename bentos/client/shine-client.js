@@ -224,10 +224,7 @@ async function readAnswer(response, content, wanted) {
   const { status, headers } = response;
   const type = (headers.get("content-type") ?? "").split(";")[0].trim();
   if (status === 200 && wanted === "image/png" && type === wanted) return content;
-  const answer = await content
-    .text()
-    .then(JSON.parse)
-    .catch(() => null);
+  const answer = await new Response(content).json().catch(() => null);
   const requestId = answer?.error?.request_id ?? headers.get("x-request-id");
   const retryAfter = retryAfterSeconds(headers.get("retry-after"));
   if (status >= 400 && typeof answer?.error?.code === "string") {

@@ -25,16 +25,16 @@ async function closed(service) {
   while (!service.requests.every((request) => request.closed)) await sleep(10);
 }
 
-// Both ways to send a photo behave the same.
-for (const [transport, how] of Object.entries({ fetch: {}, XMLHttpRequest: { onProgress() {} } })) {
-  describe(`by ${transport}`, { concurrency: true }, () => {
+describe("one photo", { concurrency: true }, () => {
+  // Both ways to send a photo behave the same.
+  for (const [transport, how] of Object.entries({ fetch: {}, XMLHttpRequest: { onProgress() {} } })) {
     const start = async (t, answers, options = {}) => {
       const service = await scripted(t, ...answers);
       const shine = new ShineClient(`${service.url}/skin`, { timeoutMs: 20_000, ...options });
       return { service, shine, analyze: (more = {}) => shine.analyze(PHOTO, { ...how, ...more }) };
     };
 
-    it("passes the answer on unchanged, and sends photo, options, key and deadline", async (t) => {
+    it(`${transport}: passes the answer on unchanged, and sends photo, options, key and deadline`, async (t) => {
       const { service, analyze } = await start(t, [OK], { apiKey: " k1\n" });
       const asked = { require: "model", minConfidence: 0, include: ["outlines", "maps"] };
       assert.deepEqual(await analyze(asked), ANALYSIS);
@@ -48,7 +48,7 @@ for (const [transport, how] of Object.entries({ fetch: {}, XMLHttpRequest: { onP
       assert.equal(image.name, "photo");
     });
 
-    it("waits as long as Retry-After says, in seconds or until a date", async (t) => {
+    it(`${transport}: waits as long as Retry-After says, in seconds or until a date`, async (t) => {
       const date = () => new Date(Date.now() + 2000).toUTCString(); // whole seconds: one to two of them
       const { service, analyze } = await start(t, [
         problem(429, "rate_limited", { "retry-after": "1" }),
@@ -57,10 +57,10 @@ for (const [transport, how] of Object.entries({ fetch: {}, XMLHttpRequest: { onP
       ]);
       assert.deepEqual(await analyze(), ANALYSIS);
       const left = service.requests.map(({ headers }) => Number(headers["x-request-deadline-ms"]));
-      assert.ok(left[0] - left[1] >= 1000 && left[1] - left[2] >= 900, String(left));
+      assert.ok(left[0] - left[1] >= 990 && left[1] - left[2] >= 900, String(left));
     });
 
-    it("gives up at once when Retry-After is longer than the time left", async (t) => {
+    it(`${transport}: gives up at once when Retry-After is longer than the time left`, async (t) => {
       const { service, analyze } = await start(t, [problem(503, "model_unavailable", { "retry-after": "21" })]);
       const error = await failure(analyze());
       const { name, code, status, message, hint, requestId, retryAfter } = error;
@@ -71,7 +71,7 @@ for (const [transport, how] of Object.entries({ fetch: {}, XMLHttpRequest: { onP
       assert.equal(service.requests.length, 1);
     });
 
-    it("ends with the last error when its retries are used up", async (t) => {
+    it(`${transport}: ends with the last error when its retries are used up`, async (t) => {
       const { service, analyze } = await start(t, [CUT, problem(504, "timeout"), BUSY], { retries: 2 });
       assert.equal((await failure(analyze())).code, "overloaded");
       assert.equal(service.requests.length, 3);
@@ -86,20 +86,20 @@ for (const [transport, how] of Object.entries({ fetch: {}, XMLHttpRequest: { onP
       422: "image_unreadable",
       500: "internal_error",
     })) {
-      it(`does not send again what was answered with ${status}`, async (t) => {
+      it(`${transport}: does not send again what was answered with ${status}`, async (t) => {
         const { service, analyze } = await start(t, [problem(Number(status), code, { "retry-after": "0" })]);
         const error = await failure(analyze());
         assert.deepEqual([error.code, error.status, service.requests.length], [code, Number(status), 1]);
       });
     }
 
-    it("sends again when the connection was cut before or within the answer", async (t) => {
+    it(`${transport}: sends again when the connection was cut before or within the answer`, async (t) => {
       const { service, analyze } = await start(t, [CUT, CUT_INSIDE, OK]);
       assert.deepEqual(await analyze(), ANALYSIS);
       assert.equal(service.requests.length, 3);
     });
 
-    it("names a connection that fails each time", async (t) => {
+    it(`${transport}: names a connection that fails each time`, async (t) => {
       const { service, analyze } = await start(t, [CUT], { retries: 1 });
       const error = await failure(analyze());
       assert.deepEqual([error.code, error.status, error.retryAfter], ["connection_failed", null, null]);
@@ -107,7 +107,7 @@ for (const [transport, how] of Object.entries({ fetch: {}, XMLHttpRequest: { onP
       assert.equal(service.requests.length, 2);
     });
 
-    it("ends when the time for all attempts is over", async (t) => {
+    it(`${transport}: ends when the time for all attempts is over`, async (t) => {
       const { service, analyze } = await start(t, [BUSY, SILENT], { timeoutMs: 2_500 });
       const error = await failure(analyze());
       assert.deepEqual([error.code, error.status], ["timeout", null]);
@@ -115,7 +115,7 @@ for (const [transport, how] of Object.entries({ fetch: {}, XMLHttpRequest: { onP
       await closed(service);
     });
 
-    it("knows what is no answer of the service, and sends again what a proxy answers for it", async (t) => {
+    it(`${transport}: knows what is no answer of the service, and sends again what a proxy answers for it`, async (t) => {
       const other = json({ error: "no such thing" }, 404);
       const { service, analyze } = await start(t, [page(502), page(200), json([]), other], { retries: 1 });
       const error = await failure(analyze());
@@ -127,7 +127,7 @@ for (const [transport, how] of Object.entries({ fetch: {}, XMLHttpRequest: { onP
       assert.deepEqual([last.code, last.status, service.requests.length], ["unexpected_answer", 404, 4]);
     });
 
-    it("does not follow a redirect", async (t) => {
+    it(`${transport}: does not follow a redirect`, async (t) => {
       const { analyze } = await start(t, [
         ({ path }) => {
           const headers = { location: "/elsewhere" };
@@ -139,7 +139,7 @@ for (const [transport, how] of Object.entries({ fetch: {}, XMLHttpRequest: { onP
       assert.match(error.message, /redirect/);
     });
 
-    it("aborts before, within and between requests, with the signal's reason", async (t) => {
+    it(`${transport}: aborts before, within and between requests, with the signal's reason`, async (t) => {
       const { service, analyze } = await start(t, [SILENT, problem(429, "overloaded", { "retry-after": "15" })]);
       const gone = new Error("gone");
       await assert.rejects(analyze({ signal: AbortSignal.abort(gone) }), gone);
@@ -155,8 +155,8 @@ for (const [transport, how] of Object.entries({ fetch: {}, XMLHttpRequest: { onP
       await assert.rejects(analyze({ signal: AbortSignal.abort() }), { name: "AbortError" });
       assert.equal(service.requests.length, 2);
     });
-  });
-}
+  }
+});
 
 describe("photos and options", { concurrency: true }, () => {
   it("tells how much is sent, for each attempt anew", async (t) => {
