@@ -148,8 +148,9 @@ describe("one photo", { concurrency: true }, () => {
         const within = new AbortController();
         const answer = assert.rejects(analyze({ signal: within.signal }), gone);
         while (service.requests.length < count || (count === 2 && !service.requests[1].closed)) await sleep(10);
+        await sleep(100); // the second answer has been read, and the wait has begun
         within.abort(gone);
-        await answer;
+        assert.equal(await Promise.race([answer, sleep(8_000, "too late", { ref: false })]), undefined);
       }
       await closed(service);
       await assert.rejects(analyze({ signal: AbortSignal.abort() }), { name: "AbortError" });
@@ -298,7 +299,9 @@ describe("any number of photos", { concurrency: true }, () => {
       }
     })();
     const items = new ShineClient(service.url).analyzeMany(source, { concurrency: 2 });
-    for (const number of [0, 1, 2]) assert.equal((await items.next()).value.number, number);
+    assert.equal((await items.next()).value.number, 0);
+    while (read < 3) await sleep(5); // the next photo does not wait until the result has been dealt with
+    for (const number of [1, 2]) assert.equal((await items.next()).value.number, number);
     await items.return();
     assert.equal(read, 4);
   });
@@ -327,6 +330,11 @@ describe("any number of photos", { concurrency: true }, () => {
     stopper.abort();
     await next;
     assert.equal((await aborted.next()).done, true);
+    for await (const { number } of shine.analyzeMany(numbered(9), { concurrency: 3 })) {
+      assert.equal(number, 0);
+      while (service.requests.length < 7) await sleep(10);
+      break;
+    }
     await closed(service);
   });
 
