@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bentos.skin import __version__
 from tests.client.dts import Declarations, of_schema
 from tests.server import PORTRAIT, ROOT, Server
 
@@ -156,8 +157,9 @@ def snake_case(name: str) -> str:
 
 
 def blocks(language: str) -> list[str]:
-    """The code in the README that is marked with a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+    """The code in the README's section on JavaScript that is marked with a language."""
+    section = README.read_text().partition("## JavaScript\n")[2].partition("\n## ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
 
 
 def test_the_package_is_built_installed_and_used_as_the_readme_says(server: Server, tmp_path: Path) -> None:
@@ -170,7 +172,9 @@ def test_the_package_is_built_installed_and_used_as_the_readme_says(server: Serv
     run("bash", "-e", "-c", commands, cwd=tmp_path, HOME=str(tmp_path), npm_config_update_notifier="false", **npm)
     installed = tmp_path / "node_modules" / "shine-client"
     listed = {str(path.relative_to(installed)) for path in installed.rglob("*") if path.is_file()}
-    assert listed == {"package.json", *json.loads((CLIENT / "package.json").read_text())["files"]}
+    package = json.loads((CLIENT / "package.json").read_text())
+    assert listed == {"package.json", *package["files"]}
+    assert package["version"] == __version__
     (script,) = blocks("js")
     (tmp_path / "analyze.mjs").write_text(script.replace("http://localhost:5000", server.url))
     (tmp_path / "note.txt").write_text("no photo")
