@@ -136,11 +136,7 @@ def options_of(parameters: str) -> str:
 
 
 def of_schema(schema: dict[str, Any]) -> Type:
-    """A JSON schema, as the OpenAPI document has it, as a type.
-
-    Raises:
-        ValueError: it is written in a way that is not known.
-    """
+    """A JSON schema, as the OpenAPI document has it, as a type."""
     if "$ref" in schema:
         return frozenset({("ref", schema["$ref"].rpartition("/")[2])})
     if "anyOf" in schema:
@@ -157,10 +153,9 @@ def _of_kind(kind: str, schema: dict[str, Any]) -> Any:
         length = schema.get("maxItems")
         return ("tuple", *[item] * length) if length else ("array", item)
     if kind == "object":
-        if not schema["additionalProperties"]:
-            raise ValueError(f"an object without a name: {schema}")
+        values = schema["additionalProperties"]
+        value = of_schema(values) if isinstance(values, dict) else frozenset({"unknown"})
         if "propertyNames" not in schema:
-            return ("Record", frozenset({"string"}), frozenset({"unknown"}))
-        record = ("Record", of_schema(schema["propertyNames"]), of_schema(schema["additionalProperties"]))
-        return ("Partial", frozenset({record}))
+            return ("Record", frozenset({"string"}), value)
+        return ("Partial", frozenset({("Record", of_schema(schema["propertyNames"]), value)}))
     return {"integer": "number"}.get(kind, kind)
