@@ -1,0 +1,1 @@
+"""The clients in bentos/client, each a package of its own."""
