@@ -103,7 +103,8 @@ class ScriptedService:
                     with service._lock:
                         service._at_once -= 1
 
-            do_POST = do_GET
+            def do_POST(self) -> None:
+                self.do_GET()
 
             def _answer(self) -> None:
                 length = int(self.headers.get("content-length", 0))

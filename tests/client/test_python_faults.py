@@ -126,9 +126,9 @@ def test_it_gives_up_at_once_where_it_may_only_come_back_after_its_deadline(
 def test_a_call_ends_with_its_deadline(ask: Ask, scripted: ScriptedService, slow: Answer) -> None:
     scripted.answers = [slow]
     began = time.monotonic()
-    with pytest.raises(shine_client.DeadlineExceeded, match=r"within 0\.5 seconds"):
-        ask(scripted.url, "analyze", bytes(16 << 20), deadline=0.5)
-    assert 0.5 <= time.monotonic() - began < LONG_S / 2
+    with pytest.raises(shine_client.DeadlineExceeded, match=r"within 0\.3 seconds"):
+        ask(scripted.url, "analyze", bytes(16 << 20) if slow.is_deaf else PHOTO, deadline=0.3)
+    assert 0.3 <= time.monotonic() - began < LONG_S / 2
     assert len(scripted.requests) == 1
 
 
@@ -257,7 +257,7 @@ def test_many_photos_are_analysed_in_order_lazily_and_few_at_once(ask: Ask, scri
     assert named(items) == ["0", "1", "image_unreadable", "3", "photo_unreadable", "photo_unreadable", "6", "7"]
     assert isinstance(items[4].__cause__, FileNotFoundError)
     assert isinstance(items[5].__cause__, TypeError)
-    assert scripted.most_at_once == 3
+    assert 1 < scripted.most_at_once <= 3
     assert len(taken) <= 8 + 3
 
 
