@@ -18,6 +18,13 @@ from shine_client import AsyncShineClient, ShineClient
 Ask = Callable[..., Any]
 
 
+@pytest.fixture(autouse=True)
+def _no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here speaks TLS: the certificates that the environment names are not read for each client, 0.08 s."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def scripted() -> Iterator[ScriptedService]:
     """A service on loopback that answers what it is told to."""

@@ -62,6 +62,11 @@ class Request:
     at: float
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a client that has enough closes its connection."""
+
+
 class ScriptedService:
     """Answers one of `answers` after the other, or what `answer_of` makes of a request."""
 
@@ -73,7 +78,7 @@ class ScriptedService:
         self._at_once = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -16,6 +15,7 @@ import httpx
 import pytest
 import shine_client
 from PIL import Image
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from shine_client import Analysis, AsyncShineClient, ShineClient, ShineError, models
 from shine_client.calls import options
@@ -156,7 +156,7 @@ def plain(schema: Any, definitions: dict[str, Any]) -> Any:
 
 def of_client() -> dict[str, Any]:
     """The schemas of the client's models."""
-    kinds = [kind for kind in vars(models).values() if isinstance(kind, type) and issubclass(kind, models.BaseModel)]
+    kinds = [kind for kind in vars(models).values() if isinstance(kind, type) and issubclass(kind, BaseModel)]
     named = [(kind, "validation") for kind in kinds if kind.__module__ == models.__name__ and kind.__name__[0] != "_"]
     _, schema = models_json_schema(named)  # type: ignore[arg-type]  # the mode is a literal
     definitions: dict[str, Any] = schema["$defs"]
@@ -217,59 +217,73 @@ def test_what_is_new_in_an_answer_is_no_error(document: Any) -> None:
     assert (analysis.source, analysis.schema_version, analysis.quality.issues) == ("other", 2, ["newest"])
 
 
+def run_python(*command: str, path: Path, cwd: Path) -> str:
+    """Run Python with one folder on its path, of which the client comes; what it prints.
+
+    Raises:
+        AssertionError: it failed; with what it said.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(path), "PIP_NO_INDEX": "1"}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
-    """Run a script with the built and installed package, away from its sources; what it prints."""
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where the built package is installed, and nothing else."""
     folder = tmp_path_factory.mktemp("package")
-    shutil.copytree(SOURCES, folder / "sources")
-    environment = {**os.environ, "PYTHONPATH": str(folder / "site"), "PIP_NO_INDEX": "1"}
-
-    def run(*command: str, cwd: Path = folder) -> str:
-        done = subprocess.run(
-            [sys.executable, *command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=100
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    run("-m", "build", "--no-isolation", str(folder / "sources"), "--outdir", str(folder / "dist"))
-    (wheel,) = (folder / "dist").glob("shine_client-*.whl")
-    run("-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder / "site"), str(wheel))
-    shutil.rmtree(folder / "sources")
-    return run
+    sources, site = folder / "sources", folder / "site"
+    shutil.copytree(SOURCES, sources)
+    run_python("-m", "build", "--no-isolation", "--outdir", str(folder), str(sources), path=site, cwd=folder)
+    (wheel,) = folder.glob("shine_client-*.whl")
+    run_python("-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel), path=site, cwd=folder)
+    shutil.rmtree(sources)
+    return site
 
 
-def test_the_script_of_the_readme_runs_with_the_package_alone(
-    installed: Callable[..., str], server: Server, tmp_path: Path
-) -> None:
-    shutil.copy(PORTRAIT, tmp_path / "face.jpg")
+def readme_prints_findings(server: Server, path: Path, folder: Path) -> None:
+    """Run the README's script with the client of a folder, and look at what it prints."""
+    shutil.copy(PORTRAIT, folder / "face.jpg")
     script = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
-    assert len(script.splitlines()) <= 12
-    printed = installed("-c", script.replace("http://localhost:5000", server.url), cwd=tmp_path).splitlines()
+    assert len([line for line in script.splitlines() if line]) <= 10
+    script = script.replace("http://localhost:5000", server.url)
+    printed = run_python("-c", script, path=path, cwd=folder).splitlines()
     assert [line.split()[0] for line in printed[:-1]] == list(models.Concerns.model_fields)
     assert printed[-1].startswith("Not a medical diagnosis.")
 
 
-def test_the_package_holds_its_types_texts_and_licence_and_nothing_else(installed: Callable[..., str]) -> None:
-    listed = installed("-c", "import importlib.metadata as m; print(*m.files('shine-client'), sep='\\n')").split()
-    kept = {line for line in listed if "__pycache__" not in line and "dist-info" not in line}
-    named = {str(path.relative_to(SOURCES)) for path in (SOURCES / "shine_client").iterdir() if path.is_file()}
-    assert kept == named
-    assert "shine_client/py.typed" in kept
-    assert any(line.endswith("LICENSE") for line in listed)
-    assert (SOURCES / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
-    where = installed("-c", "import shine_client, sys; print(shine_client.__file__, 'bentos' in sys.modules)").split()
-    assert "site/shine_client" in where[0]
-    assert where[1] == "False"
-    assert installed("-c", "import shine_client.client, sys; print('PIL' in sys.modules)").strip() == "False"
+def test_the_script_of_the_readme_prints_findings(server: Server, tmp_path: Path) -> None:
+    readme_prints_findings(server, SOURCES, tmp_path)
+
+
+def test_it_imports_nothing_of_the_service_and_no_pillow(tmp_path: Path) -> None:
+    script = "import shine_client, sys; print([name for name in ('bentos', 'PIL', 'numpy') if name in sys.modules])"
+    assert run_python("-c", script, path=SOURCES, cwd=tmp_path).strip() == "[]"
 
 
 @pytest.mark.long
-def test_mypy_knows_the_types_of_the_package(installed: Callable[..., str], tmp_path: Path) -> None:
-    lines = ["from shine_client import Analysis, ShineClient, ShineError", "shine = ShineClient('http://localhost')"]
-    lines += ["for item in shine.analyze_many(['a.jpg', b'b']):"]
-    lines += ["    count: int | None = 0 if isinstance(item, ShineError) else item.concerns.acne.count"]
-    (tmp_path / "right.py").write_text("\n".join(lines))
-    (tmp_path / "wrong.py").write_text("\n".join([*lines, "shine.analyze(3.5)", "shine.analyze('a', require='all')"]))
-    assert "Success" in installed("-m", "mypy", "--strict", "right.py", cwd=tmp_path)
+def test_the_built_package_works_alone(server: Server, site: Path, tmp_path: Path) -> None:
+    readme_prints_findings(server, site, tmp_path)
+    script = "import importlib.metadata as m; print(*m.files('shine-client'), sep='\\n')"
+    listed = run_python("-c", script, path=site, cwd=tmp_path).split()
+    kept = {line for line in listed if "__pycache__" not in line and "dist-info" not in line}
+    assert kept == {f"shine_client/{path.name}" for path in (SOURCES / "shine_client").iterdir() if path.is_file()}
+    assert "shine_client/py.typed" in kept
+    (licence,) = (line for line in listed if line.endswith("/LICENSE"))
+    assert (site / licence).read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
+@pytest.mark.long
+def test_mypy_knows_the_types_of_the_package(site: Path, tmp_path: Path) -> None:
+    right = ["from shine_client import Analysis, ShineClient, ShineError", "shine = ShineClient('http://localhost')"]
+    right += ["for item in shine.analyze_many(['a.jpg', b'b']):"]
+    right += ["    count: int | None = 0 if isinstance(item, ShineError) else item.concerns.acne.count"]
+    wrong = [*right, "shine.analyze(3.5)", "shine.analyze('a', require='all')"]
+    (tmp_path / "right.py").write_text("\n".join(right))
+    (tmp_path / "wrong.py").write_text("\n".join(wrong))
+    assert "Success" in run_python("-m", "mypy", "--strict", "right.py", path=site, cwd=tmp_path)
     with pytest.raises(AssertionError, match="Found 2 errors"):
-        installed("-m", "mypy", "--strict", "wrong.py", cwd=tmp_path)
+        run_python("-m", "mypy", "--strict", "wrong.py", path=site, cwd=tmp_path)

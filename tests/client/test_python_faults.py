@@ -4,9 +4,12 @@ import asyncio
 import io
 import itertools
 import json
+import os
 import pickle
 import re
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -20,7 +23,7 @@ import numpy as np
 import pytest
 import shine_client
 from PIL import Image
-from shine_client import Analysis, AsyncShineClient, ShineClient, ShineError, languages
+from shine_client import Analysis, AsyncShineClient, ShineClient, ShineError, calls, languages
 from shine_client.calls import Call, get, retry_after_s
 from shine_client.errors import BY_CODE, OF_CLIENT
 from shine_client.models import Health
@@ -29,11 +32,17 @@ from shine_client.photo import photo_bytes
 from bentos.skin.schema import EXAMPLE_ANALYSIS
 from tests.client.conftest import Ask
 from tests.client.scripted import ANALYSIS, Answer, Request, ScriptedService, error, page
-from tests.server import free_port
+from tests.server import ROOT, free_port
 
 PHOTO = b"the bytes of a photo"
 LONG_S = 20.0  # a test that waited so long would have failed
+BACKOFF_S = 0.05  # the first, so that tests need not wait
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "FIRST_BACKOFF_S", BACKOFF_S)
 
 
 def in_seconds(seconds: float) -> dict[str, str]:
@@ -44,15 +53,16 @@ def in_seconds(seconds: float) -> dict[str, str]:
     }
 
 
+@pytest.mark.usefixtures("_soon")
 @pytest.mark.parametrize(
     ("first", "least_s"),
     [
         pytest.param(error(429, "overloaded", "0.2"), 0.2, id="overloaded"),
-        pytest.param(error(503, "shutting_down"), 0.1, id="shutting down"),
-        pytest.param(page(502), 0.1, id="a proxy without its service"),
-        pytest.param(error(504, "timeout"), 0.1, id="timeout"),
-        pytest.param(Answer(0), 0.1, id="no answer"),
-        pytest.param(Answer(is_cut=True), 0.1, id="half an answer"),
+        pytest.param(error(503, "shutting_down"), BACKOFF_S / 2, id="shutting down"),
+        pytest.param(page(502), BACKOFF_S / 2, id="a proxy without its service"),
+        pytest.param(error(504, "timeout"), BACKOFF_S / 2, id="timeout"),
+        pytest.param(Answer(0), BACKOFF_S / 2, id="no answer"),
+        pytest.param(Answer(is_cut=True), BACKOFF_S / 2, id="half an answer"),
     ],
 )
 def test_what_may_get_better_is_sent_again_unchanged(
@@ -94,6 +104,7 @@ def test_what_will_not_get_better_is_an_error_of_its_class_at_once(
     assert len(scripted.requests) == 1
 
 
+@pytest.mark.usefixtures("_soon")
 def test_it_gives_up_after_its_retries(ask: Ask, scripted: ScriptedService) -> None:
     scripted.answers = [error(503, "model_unavailable", "0")] * 3
     with pytest.raises(shine_client.ModelUnavailable):
@@ -167,6 +178,7 @@ def test_what_the_service_cannot_have_answered_is_named(
         ask(scripted.url, method, *photos, client={"retries": 0})
 
 
+@pytest.mark.usefixtures("_soon")
 def test_nobody_there(ask: Ask) -> None:
     url = f"http://127.0.0.1:{free_port()}/skin"
     with pytest.raises(shine_client.ConnectionFailed) as caught:
@@ -263,10 +275,21 @@ def test_many_photos_are_analysed_in_order_lazily_and_few_at_once(ask: Ask, scri
 
 def test_a_wrong_key_ends_many_photos_at_its_turn(ask: Ask, scripted: ScriptedService) -> None:
     scripted.answer_of = numbered
-    photos = [b"photo 0", b"photo 1 api_key_wrong", b"photo 2"]
-    assert named(ask(scripted.url, "analyze_many", photos, first=1)) == ["0"]
+    photos = [b"photo 1", b"photo 2 api_key_wrong", b"photo 3"]
+    assert named(ask(scripted.url, "analyze_many", photos, first=1)) == ["1"]
     with pytest.raises(shine_client.ApiKeyWrong):
         ask(scripted.url, "analyze_many", photos)
+
+
+def test_a_program_ends_that_does_not_want_the_rest(scripted: ScriptedService) -> None:
+    scripted.answer_of = lambda request: Answer(late_s=LONG_S) if b"photo 2" in request.body else numbered(request)
+    script = "import sys, shine_client\nwith shine_client.ShineClient(sys.argv[1]) as shine:\n"
+    script += "    print(next(shine.analyze_many([b'photo 1', b'photo 2'])).request_id)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "bentos" / "client")}
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", script, scripted.url], env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("1\n", "")
+    assert time.monotonic() - began < LONG_S / 2
 
 
 def test_a_photo_is_read_before_the_next_is_asked_for(ask: Ask, scripted: ScriptedService, tmp_path: Path) -> None:
@@ -395,11 +418,16 @@ def test_bytes_paths_and_files_are_sent_as_they_are(tmp_path: Path) -> None:
         (Image.new("F", (4, 4)), ValueError, "mode F"),
     ],
 )
-def test_what_is_no_photo_is_refused(
-    ask: Ask, scripted: ScriptedService, photo: Any, kind: type[Exception], said: str
-) -> None:
+def test_what_is_no_photo_is_refused(photo: Any, kind: type[Exception], said: str) -> None:
     with pytest.raises(kind, match=re.escape(said)):
-        ask(scripted.url, "quality", photo)
+        photo_bytes(photo)
+
+
+def test_of_a_single_photo_that_is_none_no_request_is_made(ask: Ask, scripted: ScriptedService) -> None:
+    with pytest.raises(TypeError, match="A photo is a path, bytes"):
+        ask(scripted.url, "quality", 3.5)
+    with pytest.raises(FileNotFoundError):
+        ask(scripted.url, "overlay", "no such file")
     assert scripted.requests == []
 
 

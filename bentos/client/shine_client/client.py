@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from threading import Thread
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Literal, ParamSpec, Self, TypeVar
 
 import httpx
 
@@ -16,6 +17,7 @@ from .errors import PhotoUnreadable, ShineError
 from .models import Analysis, Health, MlStatus, QualityAnswer, Readiness, Version
 from .photo import Photo, photo_bytes, read_all, read_one
 
+P = ParamSpec("P")
 T = TypeVar("T")
 Require = Literal["model"] | None
 CONCURRENCY = 4  # photos at the same time; an instance of the service on two cores answers no more at once
@@ -191,17 +193,13 @@ class ShineClient(_Client):
         self, photos: Iterator[Photo], concurrency: int, fields: Mapping[str, str], deadline: float | None
     ) -> Iterator[Analysis | ShineError]:
         running: deque[Future[Analysis | ShineError]] = deque()
-        pool = ThreadPoolExecutor(concurrency, "shine")
-        try:
-            for photo in photos:
-                # It is read at once: who gives it may close its file or fill its array anew when the next is asked for.
-                running.append(pool.submit(self._item, read_one(photo), fields, deadline))
-                while running and (len(running) == concurrency or running[0].done()):
-                    yield running.popleft().result()
-            while running:
+        for photo in photos:
+            # It is read at once: who gives it may close its file or fill its array anew when the next is asked for.
+            running.append(_started(self._item, read_one(photo), fields, deadline))
+            while running and (len(running) == concurrency or running[0].done()):
                 yield running.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        while running:
+            yield running.popleft().result()
 
     def _item(
         self, photo: bytes | PhotoUnreadable, fields: Mapping[str, str], deadline: float | None
@@ -425,6 +423,24 @@ class AsyncShineClient(_Client):
         except httpx.RequestError as error:
             call.fail(error)
         return call.result(response, response.content)
+
+
+def _started(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    """The result to come of a function in a thread of its own.
+
+    Other than those of an executor, the thread keeps no program from ending: a request may be under way when nobody
+    wants its answer any more.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function(*args, **kwargs))
+        except BaseException as error:  # raised where the result is asked for
+            future.set_exception(error)
+
+    Thread(target=run, name="shine", daemon=True).start()
+    return future
 
 
 def _checked(concurrency: int) -> int:
