@@ -23,7 +23,7 @@ class Answer:
         stalled_s: seconds in the middle of the body.
         trickled_s: seconds between the bytes of the body.
         is_cut: whether the connection is closed in the middle of the body.
-        is_deaf: whether the request's body is not read before `late_s`.
+        deaf_s: seconds before the request's body is read.
     """
 
     status: int = 200
@@ -33,7 +33,7 @@ class Answer:
     stalled_s: float = 0.0
     trickled_s: float = 0.0
     is_cut: bool = False
-    is_deaf: bool = False
+    deaf_s: float = 0.0
 
 
 ANALYSIS = Answer()
@@ -114,14 +114,15 @@ class ScriptedService:
             def _answer(self) -> None:
                 length = int(self.headers.get("content-length", 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                is_deaf = bool(service.answers) and service.answers[0].is_deaf
-                body = b"" if is_deaf else self.rfile.read(length)
+                if service.answers:
+                    service._closing.wait(service.answers[0].deaf_s)
+                body = self.rfile.read(length)
                 request = Request(self.requestline, headers, body, time.monotonic())
                 with service._lock:
                     service.requests.append(request)
                     answer = service.answer_of(request)
                 service._closing.wait(answer.late_s)
-                if answer.status == 0 or is_deaf:
+                if answer.status == 0:
                     self.close_connection = True
                     return
                 self.send_response(answer.status)
