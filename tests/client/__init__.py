@@ -1,1 +1,0 @@
-"""The clients in bentos/client, each a package of its own."""
