@@ -245,17 +245,25 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def readme_prints_findings(server: Server, path: Path, folder: Path) -> None:
-    """Run the README's script with the client of a folder, and look at what it prints."""
-    shutil.copy(PORTRAIT, folder / "face.jpg")
-    script = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
-    assert len([line for line in script.splitlines() if line]) <= 10
-    script = script.replace("http://localhost:5000", server.url)
-    printed = run_python("-c", script, path=path, cwd=folder).splitlines()
-    assert [line.split()[0] for line in printed[:-1]] == list(models.Concerns.model_fields)
-    assert printed[-1].startswith("Not a medical diagnosis.")
+    """Run the README's two scripts with the client of a folder, and look at what they print."""
+    (folder / "photos").mkdir()
+    for name in ("face.jpg", "photos/face.jpg"):
+        shutil.copy(PORTRAIT, folder / name)
+    (folder / "photos" / "text.jpg").write_text("no photo")
+    printed = []
+    for script in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        assert len([line for line in script.splitlines() if line]) <= 10
+        script = script.replace("http://localhost:5000", server.url)
+        printed.append(run_python("-c", script, path=path, cwd=folder).splitlines())
+    one, many = printed
+    assert [line.split()[0] for line in one[:-1]] == list(models.Concerns.model_fields)
+    assert one[-1].startswith("Not a medical diagnosis.")
+    (refused,) = (line for line in many if line.startswith("image_format_unsupported: "))
+    assert {*many} - {refused} <= {"clear", "mild", "moderate", "severe", "very_severe"}
+    assert len(many) == 2
 
 
-def test_the_script_of_the_readme_prints_findings(server: Server, tmp_path: Path) -> None:
+def test_the_scripts_of_the_readme_print_findings(server: Server, tmp_path: Path) -> None:
     readme_prints_findings(server, SOURCES, tmp_path)
 
 
