@@ -183,6 +183,7 @@ def test_the_deadline_is_one_for_all_attempts(ask: Ask, scripted: ScriptedServic
             "redirect to https://example.com/skin/analyze",
         ),
         ("analyze_batch", Answer(body=b'{"results": [{}]}'), "status 200"),
+        ("analyze_batch", Answer(body=b'{"results": []}'), "status 200"),
         ("overlay", ANALYSIS, "status 200 and application/json"),
         ("ready", page(503), "status 503 and text/html"),
     ],
@@ -201,7 +202,7 @@ def test_nobody_there(ask: Ask) -> None:
     url = f"http://127.0.0.1:{free_port()}/skin"
     with pytest.raises(shine_client.ConnectionFailed) as caught:
         ask(url, "health", client={"retries": 1})
-    assert caught.value.message.startswith(f"The connection to {url.removesuffix('skin')} failed: ")
+    assert caught.value.message.startswith(f"The connection to {url.removesuffix('/skin')} failed (")
     assert caught.value.request_id
 
 

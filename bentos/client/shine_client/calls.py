@@ -83,12 +83,15 @@ def overlay(photo: bytes, fields: Mapping[str, str]) -> Ask[bytes]:
 
 def batch(photos: Iterable[bytes], fields: Mapping[str, str]) -> Ask[list[Analysis | ShineError]]:
     """Findings on several photos."""
-    return Ask("analyze_batch", _results, [("images", photo) for photo in photos], fields)
+    files = [("images", photo) for photo in photos]
 
+    def results(body: bytes) -> list[Analysis | ShineError]:
+        results = BatchAnswer.model_validate_json(body).results
+        if len(results) != len(files):
+            raise ValueError(f"{len(results)} results of {len(files)} photos")
+        return [one if isinstance(one, Analysis) else error_of(one.error) for one in results]
 
-def _results(body: bytes) -> list[Analysis | ShineError]:
-    results = BatchAnswer.model_validate_json(body).results
-    return [one if isinstance(one, Analysis) else error_of(one.error) for one in results]
+    return Ask("analyze_batch", results, files, fields)
 
 
 def merged(
@@ -211,6 +214,7 @@ class Call(Generic[T]):
         whole = httpx.Request(method, base + ask.path, data=ask.fields if files else None, files=files or None)
         self.body = whole.read()
         self.method, self.url = method, str(whole.url)
+        self._origin = str(whole.url.copy_with(raw_path=b""))
         self._headers = {**headers, "X-Request-ID": self.request_id}
         if files:
             self._headers |= {name: whole.headers[name] for name in ("Content-Type", "Content-Length")}
@@ -265,7 +269,7 @@ class Call(Generic[T]):
         if isinstance(error, httpx.DecodingError):
             raise UnexpectedAnswer("The answer's encoding is damaged.", request_id=self.request_id) from error
         raise ConnectionFailed(
-            f"The connection to {httpx.URL(self.url).copy_with(raw_path=b'/')} failed: {error or type(error).__name__}",
+            f"The connection to {self._origin} failed ({str(error) or type(error).__name__}).",
             hint="Check the network and the address of the service.",
             request_id=self.request_id,
         ) from error

@@ -59,7 +59,7 @@ def read_one(photo: Photo) -> bytes | PhotoUnreadable:
     try:
         return photo_bytes(photo)
     except Exception as cause:  # Pillow and file objects of others may raise anything
-        error = PhotoUnreadable(f"The photo cannot be read: {cause}", hint="Pass a photo that can be read here.")
+        error = PhotoUnreadable(f"The photo cannot be read ({cause}).", hint="Pass a photo that can be read here.")
         error.__cause__ = cause
         return error
 
