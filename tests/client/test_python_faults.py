@@ -147,8 +147,8 @@ def test_a_call_ends_with_its_deadline(ask: Ask, scripted: ScriptedService, slow
 @pytest.mark.parametrize(
     ("slow", "photo"),
     [
-        pytest.param(Answer(late_s=0.9, stalled_s=LONG_S), PHOTO, id="a head, then half a body"),
-        pytest.param(Answer(deaf_s=0.9, late_s=LONG_S), LARGE, id="a photo that takes long to send, then no head"),
+        pytest.param(Answer(late_s=1.2, stalled_s=LONG_S), PHOTO, id="a head, then half a body"),
+        pytest.param(Answer(deaf_s=1, late_s=LONG_S), LARGE, id="a photo that takes long to send, then no head"),
     ],
 )
 def test_a_call_gets_no_second_deadline_by_half_a_success(
@@ -157,8 +157,8 @@ def test_a_call_gets_no_second_deadline_by_half_a_success(
     scripted.answers = [slow]
     began = time.monotonic()
     with ShineClient(scripted.url) as shine, pytest.raises(shine_client.DeadlineExceeded):
-        shine.analyze(photo, deadline=1)
-    assert 1 <= time.monotonic() - began < 1.85
+        shine.analyze(photo, deadline=1.5)
+    assert 1.5 <= time.monotonic() - began < 2.3
 
 
 def test_the_deadline_is_one_for_all_attempts(ask: Ask, scripted: ScriptedService) -> None:
