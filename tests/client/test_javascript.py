@@ -16,7 +16,7 @@ from tests.client.dts import Declarations, of_schema
 from tests.server import PORTRAIT, ROOT, Server
 
 CLIENT = ROOT / "bentos" / "client"
-README = CLIENT / "README.js.md"
+README = CLIENT / "README.md"
 MODULE = CLIENT / "shine-client.js"
 MAX_LINES = 400
 # The client's own interfaces; all others are of the service's answers.
