@@ -21,9 +21,7 @@ from bentos.skin.settings import DEADLINE_HEADER, DRILL_HEADER, OPEN_PATHS, PAGE
 
 log = logging.getLogger("shine.gateway")
 
-GET_PATHS = frozenset(
-    {*OPEN_PATHS, "/ml/status", "/version", "/metrics", "/docs.json", "/schema.json", "/healthz"}
-)
+GET_PATHS = frozenset({*OPEN_PATHS, "/ml/status", "/version", "/metrics", "/docs.json", "/schema.json", "/healthz"})
 # On every response that has not set the same header. No Strict-Transport-Security: TLS ends at the load balancer, and
 # only the owner of the certificate may promise that a host name will never again be asked without TLS.
 SECURITY_HEADERS = (
