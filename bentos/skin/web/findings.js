@@ -107,7 +107,9 @@ export class Findings {
     const confidence = known
       ? words.say("confidence_measured", { percent: words.percent(finding.confidence) })
       : words.say(isMeasurement ? "measurement" : "confidence_unknown");
-    return `${source} ${confidence}`;
+    const limit = this.repeatability?.[finding.source]?.[name];
+    const repeats = typeof limit === "number" ? words.count("repeats", limit) : "";
+    return [source, confidence, repeats].filter(Boolean).join(" ");
   }
 
   #acne({ severity, count, boxes }) {

@@ -64,6 +64,7 @@ export class PhotoView {
       photo ? this.#choices() : null,
     );
     this.#draw();
+    this.highlight(null);
   }
 
   /** Makes the marks of a target conspicuous, also those of a layer that is switched off. */
@@ -71,7 +72,7 @@ export class PhotoView {
     const lit = this.#marks.filter((mark) => isMeant(mark, target));
     for (const mark of this.#marks) mark.node.classList.toggle("lit", lit.includes(mark));
     const single = lit.length === 1 || target?.zone !== undefined;
-    this.#caption.textContent = single && lit.length ? lit[0].label : "";
+    this.#caption.textContent = single && lit.length ? lit[0].label : this.#words.say("marks_hint");
   }
 
   /** Shows the heat map of a concern, or none. */
@@ -231,7 +232,7 @@ function choice(type, attributes, label) {
 }
 
 function group(legend, choices) {
-  return el("fieldset", {}, el("legend", {}, legend), choices);
+  return el("fieldset", {}, el("legend", {}, legend), el("div", {}, choices));
 }
 
 function grown([x, y, width, height], factor) {

@@ -51,9 +51,14 @@ button[aria-pressed="true"], button.main { background: var(--accent); border-col
 button.main { padding: .5rem 1.25rem; font-weight: 600; }
 .layout { display: grid; gap: 1.5rem; grid-template-columns: minmax(0, 1fr); }
 .banner + .layout, .empty + .layout { margin-top: 1.25rem; }
+@container (max-width: 30rem) {
+  .layers fieldset { grid-template-columns: minmax(0, 1fr); gap: .375rem; }
+  .ramp:not([hidden]) { padding-inline-start: 0; }
+}
 @container (min-width: 54rem) {
   .layout { grid-template-columns: minmax(0, 5fr) minmax(0, 7fr); gap: 2rem; align-items: start; }
   .picture { position: sticky; top: 1rem; }
+  .layout .stage canvas { max-height: min(58vh, 46rem); }
 }
 @media print { .picture { position: static !important; } .layers, button { display: none; } .card { break-inside: avoid; } }
 `;
@@ -82,8 +87,9 @@ svg .off.lit .rim, svg .off.lit .ink { visibility: visible; }
 svg :focus-visible .ink { stroke-dasharray: none; }
 .caption { min-height: 1.5em; text-align: center; }
 .layers { display: grid; gap: .75rem; }
-.layers fieldset { display: flex; flex-wrap: wrap; gap: .375rem; align-items: center; min-width: 0; }
-.layers legend { float: left; width: 5.5rem; padding: 0; color: var(--muted); font-size: .875rem; }
+.layers fieldset { display: grid; grid-template-columns: 5.5rem minmax(0, 1fr); align-items: baseline; min-width: 0; }
+.layers legend { float: left; padding: 0; color: var(--muted); font-size: .875rem; }
+.layers fieldset div { display: flex; flex-wrap: wrap; gap: .375rem; }
 .choice { position: relative; }
 .choice input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: pointer; }
 .choice span { display: inline-flex; align-items: center; gap: .4em; min-height: 2rem; padding: .2rem .75rem;
@@ -96,7 +102,7 @@ svg :focus-visible .ink { stroke-dasharray: none; }
 .choice input:focus-visible + span { outline: 3px solid var(--accent); outline-offset: 2px; }
 .choice input:disabled { cursor: default; }
 .choice input:disabled + span { color: var(--muted); text-decoration: line-through; border-style: dashed; }
-.ramp { display: flex; align-items: center; gap: .6rem; }
+.ramp:not([hidden]) { display: flex; align-items: center; gap: .6rem; padding-inline-start: 5.5rem; }
 .ramp i { flex: 1; max-width: 12rem; height: .6rem; border-radius: 999px; border: 1px solid var(--line);
   background: linear-gradient(to right, rgb(0 32 76 / 0), rgb(0 50 110), rgb(124 123 120), rgb(255 233 69)); }
 @media (forced-colors: active) {
@@ -107,8 +113,8 @@ svg :focus-visible .ink { stroke-dasharray: none; }
 
 const FINDINGS = `
 .findings, .concerns { display: grid; gap: 1rem; min-width: 0; }
-.concerns { grid-template-columns: repeat(auto-fit, minmax(min(18rem, 100%), 1fr)); align-items: start; }
-.concern { display: grid; gap: .625rem; transition: border-color .15s; min-width: 0; }
+.concerns { grid-template-columns: repeat(auto-fit, minmax(min(18rem, 100%), 1fr)); }
+.concern { display: grid; gap: .625rem; align-content: start; transition: border-color .15s; min-width: 0; }
 .concern.lit { border-color: var(--accent); }
 .head { display: flex; align-items: baseline; justify-content: space-between; gap: .75rem; }
 .score { font-size: 1.75rem; line-height: 1; font-weight: 650; letter-spacing: -.02em;
@@ -128,7 +134,7 @@ const FINDINGS = `
 .row .why { grid-column: 2 / -1; text-align: end; color: var(--muted); font-size: .875rem; }
 .row.lit, .chips .lit { background: var(--track); box-shadow: inset 0 0 0 2px var(--accent); }
 .chips { display: flex; flex-wrap: wrap; gap: .375rem; max-height: 9.5rem; overflow-y: auto; padding: 3px;
-  margin: -3px; position: relative; }
+  margin-inline: -3px; position: relative; }
 .chips li { padding: .1rem .55rem; border: 1px solid var(--line); border-radius: 8px; font-size: .875rem;
   font-variant-numeric: tabular-nums; cursor: default; }
 .swatches { display: grid; grid-template-columns: repeat(6, 1fr); gap: .375rem; }
