@@ -35,23 +35,25 @@ const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 /**
  * Makes one tab stop of a list of many options; arrow keys, Home and End move within it.
  *
- * @param {Element} list whose options have the role "option"; those that are not shown are skipped.
+ * @param {Element} list whose options have the role "option"; those of the class "off" are skipped.
+ * @returns {function()} to be called when other options are off.
  */
 export function oneTabStop(list) {
-  const options = () => [...list.querySelectorAll('[role="option"]')].filter((option) => option.checkVisibility());
-  const current = (chosen) => {
+  const all = () => [...list.querySelectorAll('[role="option"]:not(.off)')];
+  const stopAt = (chosen) => {
     for (const option of list.querySelectorAll('[role="option"]')) {
       option.setAttribute("tabindex", option === chosen ? "0" : "-1");
     }
   };
-  list.addEventListener("focusin", (event) => current(event.target.closest('[role="option"]')));
+  list.addEventListener("focusin", (event) => stopAt(event.target.closest('[role="option"]')));
   list.addEventListener("keydown", (event) => {
-    const all = options();
-    const at = all.indexOf(event.target.closest('[role="option"]'));
-    const next = { Home: 0, End: all.length - 1 }[event.key] ?? at + STEPS[event.key];
+    const options = all();
+    const at = options.indexOf(event.target.closest('[role="option"]'));
+    const next = { Home: 0, End: options.length - 1 }[event.key] ?? at + STEPS[event.key];
     if (at < 0 || Number.isNaN(next)) return;
     event.preventDefault();
-    all[Math.min(Math.max(next, 0), all.length - 1)].focus();
+    options[Math.min(Math.max(next, 0), options.length - 1)].focus();
   });
-  current(list.querySelector('[role="option"]'));
+  stopAt(all()[0]);
+  return () => stopAt(all()[0]);
 }

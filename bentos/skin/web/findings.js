@@ -3,7 +3,8 @@
 import { el, oneTabStop, svg } from "./elements.js";
 import { isMeant } from "./photo-view.js";
 
-const TONES = { // skin of the middle of each group, for the scale only
+const TONES = {
+  // skin of the middle of each group, for the scale only
   very_light: "#f6dece",
   light: "#e8c4aa",
   intermediate: "#d4a682",
@@ -80,7 +81,12 @@ export class Findings {
     const score = words.number(finding.score);
     const said = words.say("score", { score });
     return [
-      el("div", { class: "head" }, this.#title(name), el("p", { class: "score" }, score, el("small", {}, ` / ${words.number(100)}`))),
+      el(
+        "div",
+        { class: "head" },
+        this.#title(name),
+        el("p", { class: "score" }, score, el("small", {}, ` / ${words.number(100)}`)),
+      ),
       el(
         "div",
         {},
@@ -116,8 +122,14 @@ export class Findings {
     const words = this.#words;
     const marked = boxes.length === count ? null : words.count("marked", boxes.length);
     const counted = [count === null ? null : words.count("lesions", count), marked].filter(Boolean).join(", ");
-    const line = el("p", {}, severity ? el("span", { class: "tag" }, words.code("severities", severity)) : null, ` ${counted}`);
-    return [line, boxes.length ? this.#lesions(boxes) : null];
+    const line = el(
+      "p",
+      {},
+      severity ? el("span", { class: "tag" }, words.code("severities", severity)) : null,
+      ` ${counted}`,
+    );
+    if (!boxes.length) return line;
+    return [line, el("p", { class: "small muted" }, words.say("lesion_caption")), this.#lesions(boxes)];
   }
 
   #lesions(boxes) {
@@ -180,7 +192,11 @@ export class Findings {
     const words = this.#words;
     const onclick = () => this.told.onMap(button.getAttribute("aria-pressed") === "true" ? null : name);
     const label = words.say("map_of", { concern: words.code("concerns", name) });
-    const button = el("button", { type: "button", "aria-pressed": "false", "aria-label": label, onclick }, words.say("map"));
+    const button = el(
+      "button",
+      { type: "button", "aria-pressed": "false", "aria-label": label, onclick },
+      words.say("map"),
+    );
     this.#buttons.set(name, button);
     return el("div", {}, button);
   }
@@ -189,16 +205,23 @@ export class Findings {
     const words = this.#words;
     const { quality, advice = [] } = this.#analysis;
     const title = el("h3", { id: "quality" }, words.say("quality"));
-    if (quality.score === null) return el("article", { class: "card concern" }, title, el("p", {}, words.say("quality_off")));
+    if (quality.score === null)
+      return el("article", { class: "card concern" }, title, el("p", {}, words.say("quality_off")));
     const percent = words.percent(quality.score);
-    const sentences = quality.issues.map((issue, i) => words.known("issues", issue) ?? advice[i] ?? words.code("issues", issue));
+    const sentences = quality.issues.map(
+      (issue, i) => words.known("issues", issue) ?? advice[i] ?? words.code("issues", issue),
+    );
     return el(
       "article",
       { class: "card concern" },
       el("div", { class: "head" }, title, el("p", { class: "score" }, percent)),
       meter(quality.score, { "aria-labelledby": "quality", "aria-valuetext": percent, max: 1 }),
       sentences.length
-        ? el("ul", { class: "advice" }, sentences.map((sentence) => el("li", {}, sentence)))
+        ? el(
+            "ul",
+            { class: "advice" },
+            sentences.map((sentence) => el("li", {}, sentence)),
+          )
         : el("p", { class: "muted" }, words.say("quality_good")),
     );
   }
@@ -211,7 +234,11 @@ export class Findings {
       "article",
       { class: "card concern" },
       el("div", { class: "head" }, el("h3", {}, words.say("tone")), el("span", { class: "tag" }, group)),
-      el("ul", { class: "swatches", "aria-hidden": "true" }, Object.entries(TONES).map(([name, colour]) => swatch(colour, name === tone?.group))),
+      el(
+        "ul",
+        { class: "swatches", "aria-hidden": "true" },
+        Object.entries(TONES).map(([name, colour]) => swatch(colour, name === tone?.group)),
+      ),
       el(
         "p",
         { class: "small muted" },

@@ -18,21 +18,30 @@ const ACCURACY = [
  * @returns {HTMLElement|null} null where the model answered.
  */
 export function banner(analysis, words, accuracy) {
-  if (analysis.source === "model" && !analysis.degraded) return null;
+  const title = bannerTitle(analysis, words);
+  if (!title) return null;
   return el(
     "aside",
     { class: "banner", "aria-labelledby": "banner" },
-    el("h2", { id: "banner" }, words.say(analysis.degraded ? "banner_degraded" : "banner_heuristic")),
+    el("h2", { id: "banner" }, title),
     el("p", {}, analysis.reason ? `${words.code("reasons", analysis.reason)} ` : "", words.say("banner_meaning")),
     accuracy ? accuracyTable(accuracy, words) : null,
   );
+}
+
+/** The banner in one sentence; null where the model answered. */
+export function bannerTitle(analysis, words) {
+  if (analysis.degraded) return words.say("banner_degraded");
+  return analysis.source === "heuristic" ? words.say("banner_heuristic") : null;
 }
 
 function accuracyTable({ model, heuristic }, words) {
   const rows = ACCURACY.map(([key, figure, written]) => {
     const figures = [figure(model), figure(heuristic)];
     if (figures.every((value) => typeof value !== "number")) return null;
-    const cells = figures.map((value) => el("td", {}, typeof value === "number" ? written(value, words) : words.say("unknown")));
+    const cells = figures.map((value) =>
+      el("td", {}, typeof value === "number" ? written(value, words) : words.say("unknown")),
+    );
     return el("tr", {}, el("th", { scope: "row" }, words.say(key)), cells);
   }).filter(Boolean);
   if (!rows.length) return null;
@@ -41,7 +50,15 @@ function accuracyTable({ model, heuristic }, words) {
     "table",
     {},
     el("caption", {}, words.say("accuracy")),
-    el("thead", {}, el("tr", {}, heads.map((key) => el("th", { scope: "col" }, words.say(key))))),
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        heads.map((key) => el("th", { scope: "col" }, words.say(key))),
+      ),
+    ),
     el("tbody", {}, rows),
   );
 }
@@ -50,7 +67,12 @@ function accuracyTable({ model, heuristic }, words) {
 export function nothingSeen(analysis, words) {
   const concerns = Object.values(analysis.concerns);
   if (concerns.some((concern) => concern.score !== null)) return null;
-  return el("aside", { class: "empty" }, el("p", {}, el("b", {}, words.say("nothing"))), el("p", {}, words.say("nothing_hint")));
+  return el(
+    "aside",
+    { class: "empty" },
+    el("p", {}, el("b", {}, words.say("nothing"))),
+    el("p", {}, words.say("nothing_hint")),
+  );
 }
 
 /**
@@ -91,6 +113,10 @@ export function about(analysis, words) {
     { class: "about" },
     el("p", {}, el("b", {}, words.say("not_medical")), ` ${words.translated(notice, ["notice", "notice_weights"])}`),
     turned ? el("p", {}, turned) : null,
-    el("dl", {}, facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
+    el(
+      "dl",
+      {},
+      facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
+    ),
   );
 }

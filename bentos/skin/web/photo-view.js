@@ -35,6 +35,7 @@ export class PhotoView {
   #map = null; // concern
   #whole = false;
   #marks = [];
+  #renewTabStop;
   #canvas = el("canvas", { role: "img" });
   #heat = el("canvas", { class: "heat", "aria-hidden": "true" });
   #svg = svg("svg", { role: "listbox", preserveAspectRatio: "none" });
@@ -53,18 +54,23 @@ export class PhotoView {
     this.#canvas.setAttribute("aria-label", words.say("photo_described"));
     this.#svg.setAttribute("aria-label", words.say("marks"));
     this.#addMarks();
-    const missing = photo ? null : el("p", {}, words.say("photo_missing"));
-    const marks = this.#marks.length ? this.#svg : null;
     this.element = el(
       "section",
       { class: "picture", "aria-labelledby": "picture" },
       el("h2", { id: "picture", class: "hidden" }, words.say("photo")),
-      el("div", { class: "stage" }, this.#canvas, this.#heat, marks, missing),
-      marks && photo ? this.#caption : null,
-      photo ? this.#choices() : null,
+      photo ? this.#stage() : el("div", { class: "stage" }, el("p", {}, words.say("photo_missing"))),
     );
     this.#draw();
     this.highlight(null);
+  }
+
+  #stage() {
+    const marks = this.#marks.length ? this.#svg : null;
+    return [
+      el("div", { class: "stage" }, this.#canvas, this.#heat, marks),
+      marks ? this.#caption : null,
+      this.#choices(),
+    ];
   }
 
   /** Makes the marks of a target conspicuous, also those of a layer that is switched off. */
@@ -78,7 +84,8 @@ export class PhotoView {
   /** Shows the heat map of a concern, or none. */
   showMap(concern) {
     this.#map = concern;
-    for (const input of this.element.querySelectorAll("input[name=map]")) input.checked = input.value === (concern ?? "");
+    for (const input of this.element.querySelectorAll("input[name=map]"))
+      input.checked = input.value === (concern ?? "");
     this.element.querySelector(".ramp")?.toggleAttribute("hidden", concern === null);
     this.#drawHeat();
   }
@@ -89,7 +96,7 @@ export class PhotoView {
     }
     const { boxes } = this.#analysis.concerns.acne;
     boxes.forEach((lesion, i) => this.#addLesion(lesion, i, boxes.length));
-    oneTabStop(this.#svg);
+    this.#renewTabStop = oneTabStop(this.#svg);
     for (const type of ["pointerleave", "focusout"]) this.#svg.addEventListener(type, () => this.told.onTarget(null));
   }
 
@@ -117,7 +124,13 @@ export class PhotoView {
   #addMark(mark, kind, shapes) {
     const target = mark.lesion === undefined ? { zone: mark.zone } : { lesion: mark.lesion };
     const tell = () => this.told.onTarget(target);
-    const attributes = { class: kind, role: "option", tabindex: "-1", "aria-label": mark.label, "aria-selected": "false" };
+    const attributes = {
+      class: kind,
+      role: "option",
+      tabindex: "-1",
+      "aria-label": mark.label,
+      "aria-selected": "false",
+    };
     mark.node = svg("g", { ...attributes, onpointerenter: tell, onfocus: tell, onclick: tell }, shapes);
     this.#marks.push(mark);
     this.#svg.append(mark.node);
@@ -148,7 +161,11 @@ export class PhotoView {
     });
     const views = ["face", "whole"].map((name) => {
       const onchange = () => this.#show(name === "whole");
-      return choice("radio", { name: "view", value: name, checked: name === "face", onchange }, words.say(`view_${name}`));
+      return choice(
+        "radio",
+        { name: "view", value: name, checked: name === "face", onchange },
+        words.say(`view_${name}`),
+      );
     });
     return el(
       "div",
@@ -167,6 +184,7 @@ export class PhotoView {
 
   #switchLayer(kind, on) {
     for (const { node } of this.#marks) if (node.classList.contains(kind)) node.classList.toggle("off", !on);
+    this.#renewTabStop();
   }
 
   #show(whole) {
@@ -197,8 +215,10 @@ export class PhotoView {
       canvas.height = Math.max(1, Math.round(height * scale));
     }
     this.#svg.setAttribute("viewBox", `${x} ${y} ${width} ${height}`);
-    for (const { node, box } of this.#marks) if (box) setTarget(node.firstChild, box, LEAST_TARGET * Math.max(width, height));
-    if (this.#photo) this.#paint(this.#canvas, this.#photo, [0, 0, this.#analysis.image.width, this.#analysis.image.height]);
+    for (const { node, box } of this.#marks)
+      if (box) setTarget(node.firstChild, box, LEAST_TARGET * Math.max(width, height));
+    if (this.#photo)
+      this.#paint(this.#canvas, this.#photo, [0, 0, this.#analysis.image.width, this.#analysis.image.height]);
     this.#drawHeat();
   }
 

@@ -25,11 +25,12 @@ import { Words, languageOf } from "./words.js";
 import { STYLES } from "./style.js";
 import { PhotoView } from "./photo-view.js";
 import { Findings } from "./findings.js";
-import { about, banner, fault, nothingSeen, working } from "./notices.js";
+import { about, banner, bannerTitle, fault, nothingSeen, working } from "./notices.js";
+import { blobOf, pictureOf } from "./photo-source.js";
 import { ShineClient, ShineError } from "./shine-client.js";
 
 const SERVICE = new URL("..", import.meta.url).href;
-const LONG_SIDE = 3000; // px, more of a photo is not kept in memory
+const STATUS_TIMEOUT_MS = 3000; // findings do not wait longer for what is known about the model
 const PROPERTIES = ["photo", "analysis", "apiKey", "status"];
 let sheet; // made once for all elements
 
@@ -55,7 +56,8 @@ export class ShineAnalysis extends HTMLElement {
   connectedCallback() {
     for (const name of PROPERTIES) this.#takeOver(name);
     this.#languageWatch.observe(document.documentElement, { attributes: true, attributeFilter: ["lang"] });
-    this.#plan();
+    if (this.#shown) this.#render();
+    else this.#plan();
   }
 
   disconnectedCallback() {
@@ -148,6 +150,7 @@ export class ShineAnalysis extends HTMLElement {
   /** Runs once, after all that is set in one go; what runs is stopped at once. */
   #plan() {
     this.#stop();
+    this.#shown = null;
     if (this.#isPlanned) return;
     this.#isPlanned = true;
     queueMicrotask(() => {
@@ -157,20 +160,20 @@ export class ShineAnalysis extends HTMLElement {
   }
 
   async #run() {
-    this.#stopper = new AbortController();
-    const { signal } = this.#stopper;
+    const stopper = (this.#stopper = new AbortController());
+    let shown;
     try {
-      const shown = await this.#result(signal);
-      signal.throwIfAborted();
-      this.#shown = shown;
+      shown = await this.#result(stopper.signal);
     } catch (error) {
-      if (signal.aborted) return;
-      this.#shown = { error: asShineError(error) };
+      shown = { error: asShineError(error) };
     }
+    if (stopper.signal.aborted) return;
+    this.#stopper = null;
+    this.#shown = shown;
     this.#render();
-    this.#say(this.#shown);
-    if (this.#shown?.error) this.#tell("shine-error", this.#shown.error);
-    else if (this.#shown && !this.#given.analysis) this.#tell("shine-analysis", this.#shown.analysis);
+    this.#announce();
+    if (shown?.error) this.#tell("shine-error", shown.error);
+    else if (shown && !this.#given.analysis) this.#tell("shine-analysis", shown.analysis);
   }
 
   /** What is to be shown; null where there is neither a photo nor an Analysis. */
@@ -178,20 +181,23 @@ export class ShineAnalysis extends HTMLElement {
     const { analysis, photo, status, apiKey } = this.#given;
     const source = photo ?? this.src;
     if (!analysis && !source) return null;
+    const mayAsk = !analysis || this.endpoint !== null;
+    const address = this.endpoint ?? SERVICE;
+    const client = new ShineClient(address, { apiKey });
     const words = this.#words();
-    const asked = !analysis || this.endpoint !== null;
-    const client = new ShineClient(this.endpoint ?? SERVICE, { apiKey });
     if (!analysis) this.#work(words.say("working_photo"), null);
     const blob = source ? await blobOf(source, signal) : null;
     const found = analysis ?? (await client.analyze(blob, this.#request(words, signal)));
-    const picture = blob ? await pictureOf(blob, asked ? client : null, signal) : null;
-    return { analysis: found, photo: picture, status: status ?? (asked ? await statusOf(client, signal) : null) };
+    const known = status ?? (mayAsk ? statusOf(address, apiKey, signal) : null);
+    const picture = blob ? pictureOf(blob, mayAsk ? client : null, signal) : null;
+    return { analysis: found, photo: await picture, status: await known };
   }
 
   #request(words, signal) {
     const onProgress = ({ loaded, total }) => {
       if (signal.aborted) return;
-      if (loaded < total) this.#work(words.say("working_upload", { percent: words.percent(loaded / total) }), loaded / total);
+      if (loaded < total)
+        this.#work(words.say("working_upload", { percent: words.percent(loaded / total) }), loaded / total);
       else this.#work(words.say("working_analysis"), null);
     };
     return { include: ["outlines", "maps"], signal, onProgress };
@@ -202,17 +208,18 @@ export class ShineAnalysis extends HTMLElement {
   }
 
   #work(text, share) {
-    this.#shown = null;
     this.#body.replaceChildren(working(text, share));
     // Each percent read out would be too much.
     if (share === null) this.#said.textContent = text;
   }
 
-  #say(shown) {
+  /** Says to a screen reader what is shown now. */
+  #announce() {
     const words = this.#words();
-    if (!shown) this.#said.textContent = "";
-    else if (shown.error) this.#said.textContent = Object.values(words.error(shown.error)).join(" ");
-    else this.#said.textContent = words.say("done");
+    const { analysis, error } = this.#shown ?? {};
+    const { message, hint } = error ? words.error(error) : {};
+    const warning = analysis ? bannerTitle(analysis, words) : null;
+    this.#said.textContent = [message, hint, analysis && words.say("done"), warning].filter(Boolean).join(" ");
   }
 
   #tell(name, detail) {
@@ -224,12 +231,9 @@ export class ShineAnalysis extends HTMLElement {
     const words = this.#words();
     this.#said.setAttribute("lang", words.lang);
     this.#body.setAttribute("lang", words.lang);
-    if (this.#shown) this.#body.replaceChildren(...(this.#shown.error ? this.#faultOf(words) : this.#resultOf(words)));
+    if (this.#shown?.error) this.#body.replaceChildren(fault(this.#shown.error, words, () => this.retry()));
+    else if (this.#shown) this.#body.replaceChildren(...this.#resultOf(words));
     else if (!this.#stopper) this.#body.replaceChildren();
-  }
-
-  #faultOf(words) {
-    return [fault(this.#shown.error, words, () => this.retry())];
   }
 
   #resultOf(words) {
@@ -242,7 +246,11 @@ export class ShineAnalysis extends HTMLElement {
     views.push(new PhotoView(analysis, photo, words, told));
     views.push(new Findings(analysis, words, status?.repeatability ?? null, told));
     const parts = [banner(analysis, words, status?.accuracy ?? null), nothingSeen(analysis, words)];
-    const layout = el("div", { class: "layout" }, views.map((view) => view.element));
+    const layout = el(
+      "div",
+      { class: "layout" },
+      views.map((view) => view.element),
+    );
     return [...parts, layout, about(analysis, words)].filter(Boolean);
   }
 }
@@ -258,53 +266,16 @@ function styleSheet() {
   return made;
 }
 
-/** The bytes of a photo that is a Blob, a canvas, or an address. */
-async function blobOf(source, signal) {
-  if (source instanceof Blob) return source;
-  if (source instanceof HTMLCanvasElement) return new Promise((resolve) => source.toBlob(resolve));
-  let response;
-  try {
-    response = await fetch(new URL(source, document.baseURI), { signal });
-  } catch (cause) {
-    throw unreadablePhoto(cause);
-  }
-  if (!response.ok) throw unreadablePhoto(null);
-  return response.blob();
-}
-
-function unreadablePhoto(cause) {
-  return new ShineError("photo_unreadable", "The photo cannot be loaded.", { hint: "Check its address.", cause });
-}
-
-/** The upright picture, by the service where this browser cannot read the format; null where that fails too. */
-async function pictureOf(blob, client, signal) {
-  try {
-    return await bitmapOf(blob);
-  } catch {
-    // An empty list in JSON: nothing is drawn into it.
-    const bare = client?.overlay(blob, { layers: "[]", legend: false, signal });
-    return bare ? bare.then(bitmapOf).catch(() => null) : null;
-  }
-}
-
-async function bitmapOf(blob) {
-  const whole = await createImageBitmap(blob);
-  const factor = LONG_SIDE / Math.max(whole.width, whole.height);
-  if (factor >= 1) return whole;
-  const size = { resizeWidth: Math.round(whole.width * factor), resizeHeight: Math.round(whole.height * factor) };
-  const smaller = await createImageBitmap(whole, { ...size, resizeQuality: "high" });
-  whole.close();
-  return smaller;
-}
-
 /** What the service says of its model; null where it does not answer: the findings do not need it. */
-async function statusOf(client, signal) {
+function statusOf(address, apiKey, signal) {
+  const client = new ShineClient(address, { apiKey, timeoutMs: STATUS_TIMEOUT_MS, retries: 0 });
   return client.status({ signal }).catch(() => null);
 }
 
+/** An error of this browser keeps its own message, for no text has its code. */
 function asShineError(error) {
   if (error instanceof ShineError) return error;
-  return new ShineError("internal_error", String(error?.message ?? error), { cause: error });
+  return new ShineError("browser_error", String(error?.message ?? error), { cause: error });
 }
 
 if (!customElements.get("shine-analysis")) customElements.define("shine-analysis", ShineAnalysis);

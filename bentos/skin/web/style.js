@@ -60,7 +60,11 @@ button.main { padding: .5rem 1.25rem; font-weight: 600; }
   .picture { position: sticky; top: 1rem; }
   .layout .stage canvas { max-height: min(58vh, 46rem); }
 }
-@media print { .picture { position: static !important; } .layers, button { display: none; } .card { break-inside: avoid; } }
+@media print {
+  .picture { position: static !important; }
+  .layers, button { display: none; }
+  .card { break-inside: avoid; }
+}
 `;
 
 const PICTURE = `
@@ -73,7 +77,7 @@ const PICTURE = `
 .stage .heat { pointer-events: none; opacity: .8; }
 .stage p { padding: 3rem 1.25rem; color: var(--muted); }
 svg [role="option"] { cursor: pointer; outline: none; }
-svg .rim, svg .ink { fill: none; vector-effect: non-scaling-stroke; }
+svg .rim, svg .ink { fill: none; stroke-linejoin: round; vector-effect: non-scaling-stroke; }
 svg .hit { fill: transparent; stroke: none; pointer-events: all; }
 svg .rim { stroke: #000; stroke-opacity: .6; stroke-width: 3.5px; }
 svg .ink { stroke: var(--mark); stroke-width: 1.75px; }
@@ -113,7 +117,7 @@ svg :focus-visible .ink { stroke-dasharray: none; }
 
 const FINDINGS = `
 .findings, .concerns { display: grid; gap: 1rem; min-width: 0; }
-.concerns { grid-template-columns: repeat(auto-fit, minmax(min(18rem, 100%), 1fr)); }
+.concerns { grid-template-columns: repeat(auto-fit, minmax(min(15.5rem, 100%), 1fr)); }
 .concern { display: grid; gap: .625rem; align-content: start; transition: border-color .15s; min-width: 0; }
 .concern.lit { border-color: var(--accent); }
 .head { display: flex; align-items: baseline; justify-content: space-between; gap: .75rem; }
