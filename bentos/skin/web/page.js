@@ -84,6 +84,7 @@ function render() {
   renderResult();
   renderCompare();
   renderService();
+  document.body.classList.toggle("busy", selected !== null);
   const name = pair ? say("compare_title") : selected?.name;
   document.title = name ? `${name} – Shine` : say("page_title");
 }
