@@ -143,38 +143,37 @@ export class PhotoView {
   }
 
   #choices() {
-    const words = this.#words;
-    const { maps } = this.#analysis;
-    const kinds = [
-      ["lesion", words.say("layer_lesions")],
-      ["zone", words.say("layer_zones")],
-    ].filter(([kind]) => this.#marks.some(({ node }) => node.classList.contains(kind)));
-    const marks = kinds.map(([kind, label]) => {
+    return el("div", { class: "layers" }, this.#markChoices(), this.#mapChoices(), this.#viewChoices());
+  }
+
+  #markChoices() {
+    const kinds = ["lesion", "zone"].filter((kind) => this.#marks.some(({ node }) => node.classList.contains(kind)));
+    const boxes = kinds.map((kind) => {
       const onchange = ({ target }) => this.#switchLayer(kind, target.checked);
-      return choice("checkbox", { name: kind, checked: true, onchange }, label);
+      return choice("checkbox", { name: kind, checked: true, onchange }, this.#words.say(`layer_${kind}s`));
     });
-    const concerns = Object.keys(this.#analysis.concerns).filter((name) => maps && name in maps);
-    const radios = ["", ...concerns].map((name) => {
+    return boxes.length ? group(this.#words.say("layer_marks"), boxes) : null;
+  }
+
+  #mapChoices() {
+    const { maps, concerns } = this.#analysis;
+    if (!Object.keys(concerns).some((name) => maps?.[name])) return null;
+    const radios = ["", ...Object.keys(concerns)].map((name) => {
       const onchange = () => this.told.onMap(name || null);
-      const attributes = { name: "map", value: name, checked: !name, disabled: Boolean(name && !maps[name]), onchange };
-      return choice("radio", attributes, name ? words.code("concerns", name) : words.say("map_none"));
+      const attributes = { name: "map", value: name, checked: !name, disabled: Boolean(name) && !maps[name], onchange };
+      return choice("radio", attributes, name ? this.#words.code("concerns", name) : this.#words.say("map_none"));
     });
-    const views = ["face", "whole"].map((name) => {
+    return [group(this.#words.say("layer_map"), radios), this.#ramp()];
+  }
+
+  #viewChoices() {
+    if (!this.#faceRect()) return null;
+    const radios = ["face", "whole"].map((name) => {
       const onchange = () => this.#show(name === "whole");
-      return choice(
-        "radio",
-        { name: "view", value: name, checked: name === "face", onchange },
-        words.say(`view_${name}`),
-      );
+      const attributes = { name: "view", value: name, checked: name === "face", onchange };
+      return choice("radio", attributes, this.#words.say(`view_${name}`));
     });
-    return el(
-      "div",
-      { class: "layers" },
-      marks.length ? group(words.say("layer_marks"), marks) : null,
-      concerns.length ? group(words.say("layer_map"), radios) : null,
-      this.#ramp(),
-      this.#faceRect() ? group(words.say("layer_view"), views) : null,
-    );
+    return group(this.#words.say("layer_view"), radios);
   }
 
   #ramp() {

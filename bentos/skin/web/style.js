@@ -91,7 +91,7 @@ svg .off.lit .rim, svg .off.lit .ink { visibility: visible; }
 svg :focus-visible .ink { stroke-dasharray: none; }
 .caption { min-height: 1.5em; text-align: center; }
 .layers { display: grid; gap: .75rem; }
-.layers fieldset { display: grid; grid-template-columns: 5.5rem minmax(0, 1fr); align-items: baseline; min-width: 0; }
+.layers fieldset { display: grid; grid-template-columns: 6.5rem minmax(0, 1fr); align-items: baseline; min-width: 0; }
 .layers legend { float: left; padding: 0; color: var(--muted); font-size: .875rem; }
 .layers fieldset div { display: flex; flex-wrap: wrap; gap: .375rem; }
 .choice { position: relative; }
@@ -106,7 +106,7 @@ svg :focus-visible .ink { stroke-dasharray: none; }
 .choice input:focus-visible + span { outline: 3px solid var(--accent); outline-offset: 2px; }
 .choice input:disabled { cursor: default; }
 .choice input:disabled + span { color: var(--muted); text-decoration: line-through; border-style: dashed; }
-.ramp:not([hidden]) { display: flex; align-items: center; gap: .6rem; padding-inline-start: 5.5rem; }
+.ramp:not([hidden]) { display: flex; align-items: center; gap: .6rem; padding-inline-start: 6.5rem; }
 .ramp i { flex: 1; max-width: 12rem; height: .6rem; border-radius: 999px; border: 1px solid var(--line);
   background: linear-gradient(to right, rgb(0 32 76 / 0), rgb(0 50 110), rgb(124 123 120), rgb(255 233 69)); }
 @media (forced-colors: active) {
@@ -117,7 +117,7 @@ svg :focus-visible .ink { stroke-dasharray: none; }
 
 const FINDINGS = `
 .findings, .concerns { display: grid; gap: 1rem; min-width: 0; }
-.concerns { grid-template-columns: repeat(auto-fit, minmax(min(15.5rem, 100%), 1fr)); }
+.concerns { grid-template-columns: repeat(auto-fit, minmax(min(16.5rem, 100%), 1fr)); }
 .concern { display: grid; gap: .625rem; align-content: start; transition: border-color .15s; min-width: 0; }
 .concern.lit { border-color: var(--accent); }
 .head { display: flex; align-items: baseline; justify-content: space-between; gap: .75rem; }
@@ -125,14 +125,15 @@ const FINDINGS = `
   font-variant-numeric: tabular-nums; }
 .score small { font-size: .875rem; font-weight: 400; letter-spacing: 0; color: var(--muted); }
 .bar { height: .625rem; border-radius: 999px; background: var(--track); overflow: hidden; }
-.bar i { display: block; height: 100%; min-width: 2px; border-radius: inherit; background: var(--accent); }
+.bar i { display: block; height: 100%; border-radius: inherit; background: var(--accent); }
 .scale { display: flex; justify-content: space-between; margin-top: .25rem; color: var(--muted); font-size: .8125rem; }
 .foot { display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; justify-content: space-between; }
 .tag { display: inline-block; padding: .1rem .6rem; border-radius: 999px; background: var(--track);
-  font-size: .875rem; font-weight: 600; }
-.rows { display: grid; gap: .125rem; margin-inline: -.5rem; }
-.row { display: grid; grid-template-columns: minmax(0, 1fr) minmax(3rem, 6rem) 2.5rem; gap: .625rem;
-  align-items: center; padding: .2rem .5rem; border-radius: 8px; font-size: .9375rem; cursor: default; }
+  font-size: .875rem; font-weight: 600; white-space: nowrap; }
+.rows { display: grid; grid-template-columns: fit-content(60%) minmax(2.5rem, 1fr) 2.5rem; gap: .125rem .75rem;
+  margin-inline: -.5rem; }
+.row { grid-column: 1 / -1; display: grid; grid-template-columns: subgrid; align-items: center;
+  padding: .2rem .5rem; border-radius: 8px; font-size: .9375rem; cursor: default; }
 .row .bar { height: .375rem; }
 .row b { font-weight: 500; text-align: end; font-variant-numeric: tabular-nums; }
 .row .why { grid-column: 2 / -1; text-align: end; color: var(--muted); font-size: .875rem; }
