@@ -86,15 +86,16 @@ export class ShineClient {
 
   /** Findings on up to 16 photos by one request: of each an Analysis or {error}. Options: of `analyze`, no include. */
   async analyzeBatch(photos, options = {}) {
+    refuseNoList(photos);
     return (await this.#post("analyze_batch", "images", [...photos], options, BATCH_OPTIONS, "results")).results;
   }
 
   /**
    * Findings on any number of photos, an async iterator in their order: of each an Analysis, or {error: ShineError}.
    *
-   * `photos` is an iterable or async iterable, read as its photos are needed. Options: those of `analyze`, and
-   * `concurrency` (4), the most photos that are analysed at the same time. What concerns all photos is thrown: a wrong
-   * option, key or address, and an abort.
+   * `photos` is an iterable or async iterable, read as its photos are needed. Options: those of `analyze` but
+   * onProgress, and `concurrency` (4), the most photos that are analysed at the same time. Each photo has `timeoutMs`.
+   * What concerns all photos is thrown: a wrong option, key or address, and an abort.
    */
   analyzeMany(photos, options = {}) {
     refuseUnknownOptions(options, [...ANALYZE_OPTIONS, "signal", "concurrency"]);
@@ -102,9 +103,8 @@ export class ShineClient {
     if (!(Number.isInteger(concurrency) && concurrency >= 1)) {
       throw new TypeError(`concurrency is ${concurrency}; it must be a whole number from 1 on.`);
     }
-    const source = photos?.[Symbol.asyncIterator]?.() ?? photos?.[Symbol.iterator]?.();
-    if (!source || typeof photos === "string") throw new TypeError("photos must be an iterable of photos.");
-    return this.#inOrder(source, concurrency, each);
+    refuseNoList(photos);
+    return this.#inOrder((photos[Symbol.asyncIterator] ?? photos[Symbol.iterator]).call(photos), concurrency, each);
   }
 
   /** What the service says about its model, an MlStatus. Option: signal. */
@@ -224,7 +224,7 @@ async function readAnswer(response, content, wanted) {
   const { status, headers } = response;
   const type = (headers.get("content-type") ?? "").split(";")[0].trim();
   if (status === 200 && wanted === "image/png" && type === wanted) return content;
-  const answer = jsonOrNull(await content.text());
+  const answer = await new Response(content).json().catch(() => null);
   const requestId = answer?.error?.request_id ?? headers.get("x-request-id");
   const retryAfter = retryAfterSeconds(headers.get("retry-after"));
   if (status >= 400 && typeof answer?.error?.code === "string") {
@@ -240,14 +240,6 @@ async function readAnswer(response, content, wanted) {
     : "Check the address of the service, prefix included, and the proxy before it.";
   const message = `The address answered with ${what}, which is no answer of Shine.`;
   throw new ShineError("unexpected_answer", message, { status: status || null, hint, requestId, retryAfter });
-}
-
-function jsonOrNull(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 /** Retry-After in seconds: it is a number of them or a date; null where it is neither. */
@@ -299,31 +291,31 @@ async function photoBlob(photo) {
   const kind = Object.prototype.toString.call(photo).slice(8, -1); // also of another frame's objects
   if (kind === "Blob" || kind === "File") {
     // A file that was changed or taken away since it was chosen would look like a failed connection.
-    await photo.slice(0, 1).arrayBuffer().catch((error) => Promise.reject(unreadableError("The photo", error)));
+    await readPhoto("The photo", photo.slice(0, 1).arrayBuffer());
     return photo;
   }
   if (kind === "ArrayBuffer" || ArrayBuffer.isView(photo)) return new Blob([photo]);
   const inNode = Boolean(globalThis.process?.versions?.node);
   if (typeof photo === "string" && inNode) return fileBlob(photo);
   const wanted = "A photo is a Blob, File, ArrayBuffer or typed array";
-  if (typeof photo !== "string") throw new TypeError(`${wanted}${inNode ? ", or a file's path" : ""}; this is ${kind}.`);
+  if (typeof photo !== "string") throw new TypeError(`${wanted}${inNode ? ", or a file's path" : ""}, no ${kind}.`);
   throw new TypeError(`${wanted}; of an address pass the content: await (await fetch(address)).blob().`);
 }
 
 async function fileBlob(path) {
   const module = "node:fs/promises"; // in a variable: bundlers for browsers refuse it where they see it
   const { readFile } = await import(/* webpackIgnore: true */ /* @vite-ignore */ module);
-  try {
-    return new Blob([await readFile(path)]);
-  } catch (error) {
-    throw unreadableError(`The file ${JSON.stringify(path)}`, error);
-  }
+  return new Blob([await readPhoto(`The file ${JSON.stringify(path)}`, readFile(path))]);
 }
 
-function unreadableError(what, cause) {
-  const why = cause?.code ?? cause?.name ?? cause;
-  const hint = "Check that the file is still there and may be read, then choose it again.";
-  return new ShineError("photo_unreadable", `${what} cannot be read (${why}).`, { hint, cause });
+async function readPhoto(what, reading) {
+  try {
+    return await reading;
+  } catch (cause) {
+    const why = typeof cause.code === "string" ? cause.code : cause.name; // a DOMException's code is a number
+    const hint = "Check that the file is still there and may be read, then choose it again.";
+    throw new ShineError("photo_unreadable", `${what} cannot be read (${why}).`, { hint, cause });
+  }
 }
 
 function connectionError(url, cause) {
@@ -393,6 +385,11 @@ function checkedKey(apiKey) {
   const key = String(apiKey).trim();
   if (!/^[\x21-\x7e]+$/.test(key)) throw new TypeError("apiKey has characters that no HTTP header can have.");
   return key;
+}
+
+function refuseNoList(photos) {
+  const iterable = photos?.[Symbol.iterator] ?? photos?.[Symbol.asyncIterator];
+  if (!iterable || typeof photos === "string") throw new TypeError("photos must be a list of photos.");
 }
 
 function refuseUnknownOptions(options, known) {
