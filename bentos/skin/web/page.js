@@ -9,6 +9,7 @@ import { Queue } from "./queue.js";
 const KEY = "shine-api-key"; // in the session's storage: it ends with the tab
 const LANGUAGE = "shine-language"; // in the browser's
 const SMALLER = ["body_too_large", "image_too_many_pixels"]; // errors that a smaller copy of the photo mends
+const LOADING_MS = 2000; // until a model that is loading is asked for again
 const EMPTY_PAGE = { version: null, status: null };
 
 const get = (id) => document.getElementById(id);
@@ -285,6 +286,7 @@ async function refresh() {
   try {
     const [version, status] = await Promise.all([client.version(), client.status()]);
     if (client === queue.client) service = { version, status };
+    if (status.state === "loading") setTimeout(refresh, LOADING_MS);
   } catch (error) {
     if (client !== queue.client) return;
     if (error.status === 401) askForKey(error.code);

@@ -4,6 +4,7 @@ import { ShineClient } from "./shine-analysis.js";
 
 const LANES = 3; // photos that are sent at the same time
 const MAX_BYTES = 10 * 2 ** 20; // of a photo, by the contract
+const MAX_WIDTH = 2048; // px of a picture that the service draws
 const BUSY_S = 2; // until a busy service that does not say when is asked again
 const POLL_MS = 2000; // between two questions whether the service is back
 const MAX_CUTS = 3; // connections lost with the same photo before it is given up
@@ -122,7 +123,7 @@ export class Queue {
     this.#set(photo, { state: "sending" });
     try {
       const analysis = await this.client.analyze(photo.file, { include: ["outlines", "maps"], signal, onProgress });
-      await this.#makeDrawable(photo);
+      await this.#makeDrawable(photo, analysis.image.width);
       this.#set(photo, { state: "done", analysis, cuts: 0 });
     } catch (error) {
       if (!signal.aborted) this.#failed(photo, error, key);
@@ -133,12 +134,14 @@ export class Queue {
   }
 
   /** Has the service draw a photo in a format that this browser cannot read. */
-  async #makeDrawable(photo) {
+  async #makeDrawable(photo, width) {
     const { signal } = photo.stopper;
     const picture = await createImageBitmap(photo.file).catch(() => null);
     picture?.close();
+    if (picture) return;
     // An empty list in JSON: nothing is drawn into it.
-    if (!picture) photo.show(await this.client.overlay(photo.file, { layers: "[]", legend: false, signal }));
+    const options = { layers: "[]", legend: false, width: Math.min(width, MAX_WIDTH), signal };
+    photo.show(await this.client.overlay(photo.file, options));
   }
 
   #failed(photo, error, key) {
