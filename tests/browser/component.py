@@ -10,7 +10,6 @@ from playwright.sync_api import Locator, Page
 
 from bentos.skin.runtime.web import PAGE_HEADERS, TEXTS, source
 
-APP = "http://localhost:8000"  # the origin of an app that is not the service's
 TEXT: dict[str, Any] = json.loads(source(TEXTS).read_text())
 CONCERNS = ("acne", "wrinkles", "redness", "pigmentation", "shine", "texture")
 
@@ -70,18 +69,18 @@ def give(component: Locator, analysis: Analysis, photo: str | None = "photo.png"
     component.locator(".about").wait_for()
 
 
-def wait_for_event(component: Locator, name: str) -> Callable[[], Any]:
-    """Listen to an event from now on; what is returned gives the detail of the first, as soon as it is there."""
-    kept = f"the-{name}"
-    script = "(node, [name, kept]) => node.addEventListener(name, (event) => { window[kept] ??= event.detail; })"
-    component.evaluate(script, [name, kept])
+def events(component: Locator, *names: str) -> Callable[[], list[dict[str, Any]]]:
+    """Keep the details of events from now on; what is returned gives those that have come, as soon as one has."""
+    script = """(node, names) => { window.kept = [];
+        const keep = ({ type, detail }) => window.kept.push({ type, ...detail, message: detail.message });
+        for (const name of names) node.ownerDocument.addEventListener(name, keep); }"""
+    component.evaluate(script, list(names))
 
-    def detail() -> Any:
-        component.page.wait_for_function("(kept) => window[kept]", arg=kept)
-        read = "(kept) => { const { message, code, hint, ...rest } = window[kept]; return { message, code, hint, ...rest }; }"
-        return component.page.evaluate(read, kept)
+    def kept() -> list[dict[str, Any]]:
+        component.page.wait_for_function("() => window.kept.length")
+        return component.page.evaluate("() => window.kept")  # type: ignore[no-any-return]
 
-    return detail
+    return kept
 
 
 def changed(analysis: Analysis, **paths: Any) -> Analysis:
