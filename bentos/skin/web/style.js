@@ -170,6 +170,12 @@ const NOTICES = `
 .banner thead th { font-weight: 600; border: 0; }
 .banner td { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .working { display: grid; gap: .75rem; justify-items: center; text-align: center; padding: 3rem 1.25rem; }
+@container (max-width: 30rem) {
+  .banner, .fault, .empty { padding: .875rem 1rem; }
+  .banner table { font-size: .8125rem; }
+  .banner th, .banner td { padding-inline-end: .5rem; }
+  .banner :is(th, td):last-child { padding-inline-end: 0; }
+}
 progress { width: min(22rem, 100%); height: .625rem; accent-color: var(--accent); }
 .about { margin-top: 1.5rem; display: grid; gap: .5rem; color: var(--muted); font-size: .875rem; }
 .about dl { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; }
