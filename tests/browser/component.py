@@ -78,7 +78,7 @@ def events(component: Locator, *names: str) -> Callable[[], list[dict[str, Any]]
 
     def kept() -> list[dict[str, Any]]:
         component.page.wait_for_function("() => window.kept.length")
-        return component.page.evaluate("() => window.kept")  # type: ignore[no-any-return]
+        return component.page.evaluate("() => window.kept")
 
     return kept
 
@@ -105,7 +105,7 @@ def violations(page: Page) -> list[str]:
 
 def overflowing(component: Locator) -> list[str]:
     """The elements of the component that reach beyond the window, to its right or left."""
-    return component.evaluate(  # type: ignore[no-any-return]
+    return component.evaluate(
         """(node) => [...node.shadowRoot.querySelectorAll("*:not(svg *, .hidden)")]
             .filter((element) => { const { left, right, width } = element.getBoundingClientRect();
                 return width && (right > document.documentElement.clientWidth + 0.5 || left < -0.5); })

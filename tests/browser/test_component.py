@@ -64,7 +64,7 @@ def service(app: App, serve_shared: Callable[..., Server]) -> str:
 def analysis(service: str, portrait: bytes) -> Analysis:
     """Findings on the portrait."""
     answer = httpx.post(f"{service}/analyze", files={"image": portrait}, data={"include": "outlines,maps"}, timeout=30)
-    return answer.raise_for_status().json()  # type: ignore[no-any-return]
+    return answer.raise_for_status().json()
 
 
 @pytest.fixture
@@ -407,7 +407,7 @@ def test_without_a_picture_the_findings_are_complete(page: Page, service: str, a
 
 def pixels_of(component: Locator, side: int) -> list[int]:
     """Red, green and blue of the photo's canvas, made smaller, row by row."""
-    return component.evaluate(  # type: ignore[no-any-return]
+    return component.evaluate(
         """(node, side) => { const small = new OffscreenCanvas(side, side).getContext("2d");
             small.imageSmoothingQuality = "high";
             small.drawImage(node.shadowRoot.querySelector("canvas"), 0, 0, side, side);

@@ -50,13 +50,13 @@ def by_heuristics(shine: Server, spotted: bytes) -> Analysis:
 
 @pytest.fixture(scope="module")
 def status(shine: Server) -> dict[str, Any]:
-    return httpx.get(f"{shine.url}/ml/status", timeout=30).json()  # type: ignore[no-any-return]
+    return httpx.get(f"{shine.url}/ml/status", timeout=30).json()
 
 
 def analyze(shine: Server, photo: bytes, headers: dict[str, str] | None = None) -> Analysis:
     include = {"include": "outlines,maps"}
     answer = httpx.post(f"{shine.url}/analyze", files={"image": photo}, data=include, headers=headers, timeout=30)
-    return answer.raise_for_status().json()  # type: ignore[no-any-return]
+    return answer.raise_for_status().json()
 
 
 @pytest.fixture
@@ -330,7 +330,7 @@ def heat(component: Locator, other_than: list[float] | None = None) -> list[floa
     for _ in range(100):
         drawn = component.evaluate(HEAT)
         if drawn and drawn != other_than:
-            return drawn  # type: ignore[no-any-return]
+            return drawn
         component.page.wait_for_timeout(30)
     raise AssertionError("no heat map is drawn")
 
@@ -368,7 +368,16 @@ def test_a_mark_under_the_pointer_highlights_its_lines(show: Callable[..., Locat
 
 def part_of(component: Locator, name: str) -> int:
     labels = component.locator(".zone").evaluate_all("(nodes) => nodes.map((node) => node.getAttribute('aria-label'))")
-    return labels.index(name)  # type: ignore[no-any-return]
+    return labels.index(name)
+
+
+def test_a_lesion_is_named_with_the_zone_that_it_lies_in(show: Callable[..., Locator], by_model: Analysis) -> None:
+    places = [np.mean(by_model["outlines"][zone], axis=0) for zone in ("nose", "chin")] + [np.array([20, 30])]
+    boxes = [{"box": [*(place - 2).tolist(), 4, 4], "confidence": 0.5} for place in places]
+    component = show(changed(by_model, concerns__acne__boxes=boxes))
+    labels = component.locator(".lesion").evaluate_all("(nodes) => nodes.map((node) => node.ariaLabel)")
+    zones = (" · Nose", " · Chin", "")
+    assert labels == [f"Lesion {i} of 3{zone} · confidence 50%" for i, zone in enumerate(zones, 1)]
 
 
 def test_a_tap_highlights_too(show: Callable[..., Locator]) -> None:

@@ -51,10 +51,6 @@ button[aria-pressed="true"], button.main { background: var(--accent); border-col
 button.main { padding: .5rem 1.25rem; font-weight: 600; }
 .layout { display: grid; gap: 1.5rem; grid-template-columns: minmax(0, 1fr); }
 .banner + .layout, .empty + .layout { margin-top: 1.25rem; }
-@container (max-width: 30rem) {
-  .layers fieldset { grid-template-columns: minmax(0, 1fr); gap: .375rem; }
-  .ramp:not([hidden]) { padding-inline-start: 0; }
-}
 @container (min-width: 54rem) {
   .layout { grid-template-columns: minmax(0, 5fr) minmax(0, 7fr); gap: 2rem; align-items: start; }
   .picture { position: sticky; top: 1rem; }
@@ -109,9 +105,14 @@ svg :focus-visible .ink { stroke-dasharray: none; }
 .ramp:not([hidden]) { display: flex; align-items: center; gap: .6rem; padding-inline-start: 6.5rem; }
 .ramp i { flex: 1; max-width: 12rem; height: .6rem; border-radius: 999px; border: 1px solid var(--line);
   background: linear-gradient(to right, rgb(0 32 76 / 0), rgb(0 50 110), rgb(124 123 120), rgb(255 233 69)); }
+@container (max-width: 30rem) {
+  .layers fieldset { grid-template-columns: minmax(0, 1fr); gap: .375rem; }
+  .ramp:not([hidden]) { padding-inline-start: 0; }
+}
 @media (forced-colors: active) {
   .stage, .ramp i { forced-color-adjust: none; }
-  .choice input:checked + span { forced-color-adjust: none; background: Highlight; color: HighlightText; }
+  .choice input:checked + span, button[aria-pressed="true"] { forced-color-adjust: none; background: Highlight;
+    color: HighlightText; }
 }
 `;
 
