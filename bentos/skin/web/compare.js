@@ -60,11 +60,11 @@ export function comparison(photos, pair, repeatability, words, onChoose) {
 function figure(photos, photo, side, words, onChoose) {
   const names = photos.map((other, i) => el("option", { value: i, selected: other === photo }, other.name));
   const onchange = ({ target }) => onChoose(side, photos[target.value]);
-  const label = words.say(side ? "right" : "left");
+  const [id, label] = [`side-${side}`, words.say(side ? "right" : "left")];
   return el(
     "figure",
     {},
-    el("figcaption", {}, el("label", {}, label, " ", el("select", { onchange, "data-side": side }, names))),
+    el("figcaption", {}, el("label", { for: id }, label), el("select", { id, onchange, "data-side": side }, names)),
     el("img", { src: photo.url, alt: photo.name }),
   );
 }
