@@ -65,13 +65,13 @@ def test_a_difference_beyond_chance_is_shown_and_no_other(visit: Visits, shine: 
 
 def test_without_repeatability_no_difference_is_claimed(visit: Visits, shine: Server) -> None:
     page = compared(visit, shine, None)
-    expect(row(page, "Redness")).to_contain_text("a difference cannot be judged")
+    expect(row(page, "Redness")).to_contain_text("Cannot be judged: how much is chance is not known.")
     expect(page.locator("#compare tr.differs")).to_have_count(0)
 
 
 def test_a_source_without_repeatability_claims_none(visit: Visits, shine: Server) -> None:
     page = compared(visit, shine, {"model": None, "heuristic": CHANCE})
-    expect(row(page, "Wrinkles")).to_contain_text("a difference cannot be judged")
+    expect(row(page, "Wrinkles")).to_contain_text("Cannot be judged: how much is chance is not known.")
     expect(row(page, "Redness")).to_contain_text("more on the right")
 
 
