@@ -31,11 +31,16 @@ WORDS = TEXT["en"]["component"]
 Answer = tuple[bytes, Analysis]
 
 
+SIDE = 768  # px of the photo
+
+
 @pytest.fixture(scope="module")
 def spotted() -> bytes:
     """A photo with lesions and red cheeks drawn in."""
-    pixels, _, landmarks = portrait(1024)
-    return png(flush(lesions(pixels, landmarks, 14).pixels, landmarks, 0.6).pixels)
+    pixels, _, landmarks = portrait(SIDE)
+    buffer = BytesIO()
+    Image.fromarray(flush(lesions(pixels, landmarks, 14).pixels, landmarks, 0.6).pixels).save(buffer, "JPEG")
+    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +250,7 @@ def test_marks_lie_where_the_analysis_says_also_in_the_whole_photo(
         assert len(placed) == len(boxes) > 10
         for place, box in zip(placed, boxes, strict=True):
             assert place == pytest.approx(box, abs=1.5)
-    assert component.locator(".stage svg").get_attribute("viewBox") == "0 0 1024 1024"
+    assert component.locator(".stage svg").get_attribute("viewBox") == f"0 0 {SIDE} {SIDE}"
 
 
 # Where a mark lies in the photo: its place in the window, by what of the photo the canvas shows there.

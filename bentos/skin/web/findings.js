@@ -90,7 +90,7 @@ export class Findings {
       el(
         "div",
         {},
-        meter(finding.score / 100, { "aria-labelledby": `of-${name}`, "aria-valuetext": said, max: 100 }),
+        meter(finding.score, 100, { "aria-labelledby": `of-${name}`, "aria-valuetext": said }),
         el("div", { class: "scale" }, el("span", {}, words.say("scale_low")), el("span", {}, words.say("scale_high"))),
       ),
       "severity" in finding ? this.#acne(finding) : null,
@@ -215,7 +215,7 @@ export class Findings {
       "article",
       { class: "card concern" },
       el("div", { class: "head" }, title, el("p", { class: "score" }, percent)),
-      meter(quality.score, { "aria-labelledby": "quality", "aria-valuetext": percent, max: 1 }),
+      meter(quality.score, 1, { "aria-labelledby": "quality", "aria-valuetext": percent }),
       sentences.length
         ? el(
             "ul",
@@ -254,9 +254,9 @@ function bar(share, attributes = { "aria-hidden": "true" }) {
   return el("div", { class: "bar", ...attributes }, filled);
 }
 
-function meter(share, { max, ...attributes }) {
-  const values = { "aria-valuemin": 0, "aria-valuemax": max, "aria-valuenow": share * max };
-  return bar(share, { role: "meter", ...values, ...attributes });
+function meter(value, max, attributes) {
+  const values = { "aria-valuemin": 0, "aria-valuemax": max, "aria-valuenow": value };
+  return bar(value / max, { role: "meter", ...values, ...attributes });
 }
 
 function swatch(colour, isChosen) {
