@@ -136,7 +136,7 @@ def test_a_file_that_cannot_be_analysed_is_a_sentence_and_a_way_on(
     expect(fault(page)).to_contain_text(said)
     expect(fault(page)).to_contain_text(way_on)
     expect(fault(page)).to_contain_text(re.compile("Request id: [0-9a-f]{32}"))
-    expect(fault(page).get_by_role("button", name="Try again")).to_be_visible()
+    expect(fault(page).get_by_role("button", name="Try again")).to_have_count(0)  # it would not help
     expect(live(page)).to_contain_text(said)
     with page.expect_file_chooser():
         fault(page).get_by_role("button", name="Choose another photo").click()

@@ -2,6 +2,9 @@
 
 import { el } from "./shine-analysis.js";
 
+const SIDE = 900; // px of a picture
+const FACE_MARGIN = 1.8; // side of what is shown over that of the face
+
 /**
  * What two findings of one concern differ by.
  *
@@ -65,8 +68,25 @@ function figure(photos, photo, side, words, onChoose) {
     "figure",
     {},
     el("figcaption", {}, el("label", { for: id }, label), el("select", { id, onchange, "data-side": side }, names)),
-    el("img", { src: photo.url, alt: photo.name }),
+    closeUp(photo),
   );
+}
+
+/** The face in a photo, or all of it where there is none, as a square. */
+function closeUp({ shown, name, analysis }) {
+  const canvas = el("canvas", { role: "img", "aria-label": name, width: SIDE, height: SIDE });
+  const { face, image } = analysis;
+  const [x, y, width, height] = face?.box ?? [0, 0, image.width, image.height];
+  const side = face ? FACE_MARGIN * Math.max(width, height) : Math.max(width, height);
+  const scale = SIDE / side;
+  createImageBitmap(shown).then((picture) => {
+    const pen = canvas.getContext("2d");
+    pen.imageSmoothingQuality = "high";
+    const [left, top] = [x + width / 2 - side / 2, y + height / 2 - side / 2];
+    pen.drawImage(picture, -left * scale, -top * scale, image.width * scale, image.height * scale);
+    picture.close();
+  });
+  return canvas;
 }
 
 function cell(finding, key, words) {

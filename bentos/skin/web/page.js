@@ -119,13 +119,18 @@ function renderStrip() {
 function thumbnail(photo) {
   const onclick = () => select(photo);
   const texts = [el("span", { class: "name" }, photo.name), el("span", { class: "of-state small" })];
-  return el("li", {}, el("button", { type: "button", onclick }, el("img", { alt: "" }), ...texts));
+  return el("li", {}, el("button", { type: "button", onclick }, picture(photo.url, ""), ...texts));
+}
+
+/** A picture that stays decent where the browser cannot draw it. */
+function picture(src, alt, attributes = {}) {
+  return el("img", { ...attributes, src, alt, onerror: ({ target }) => target.classList.add("blank") });
 }
 
 function renderThumbnail(photo) {
   const button = items.get(photo).firstChild;
-  const picture = button.querySelector("img");
-  if (picture.getAttribute("src") !== photo.url) picture.setAttribute("src", photo.url);
+  const image = button.querySelector("img");
+  if (image.getAttribute("src") !== photo.url) image.replaceWith(picture(photo.url, ""));
   button.querySelector(".of-state").textContent = stateOf(photo);
   button.dataset.state = photo.state;
   button.setAttribute("aria-current", String(photo === selected && pair === null));
@@ -162,8 +167,8 @@ function stateParts(photo) {
   const again = photo.state === "lost" ? action("try_now", () => queue.again((other) => other === photo)) : null;
   const line = el("p", { class: "of-state" }, stateOf(photo));
   const bar = el("progress", { value, max: 1, "aria-label": say("progress") });
-  const picture = el("img", { class: "preview", src: photo.url, alt: photo.name });
-  return [el("div", { class: "card working" }, picture, reason, line, bar, again)];
+  const preview = picture(photo.url, photo.name, { class: "preview" });
+  return [el("div", { class: "card working" }, preview, reason, line, bar, again)];
 }
 
 function failure(photo) {
@@ -179,11 +184,16 @@ function failure(photo) {
     el(
       "div",
       { class: "row" },
-      SMALLER.includes(code) ? action("shrink", shrink) : action("again", again),
+      SMALLER.includes(code) ? action("shrink", shrink) : isOfPhoto(code) ? null : action("again", again),
       action("another", () => get("files").click()),
     ),
     requestId ? el("p", { class: "small" }, say("request_id", { id: requestId })) : null,
   );
+}
+
+/** Whether an error is of the photo itself, which another attempt cannot mend. */
+function isOfPhoto(code) {
+  return code.startsWith("image_") || code === "quality_too_low";
 }
 
 function action(key, onclick) {
