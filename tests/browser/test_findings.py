@@ -220,6 +220,22 @@ def test_heuristics_that_nobody_asked_to_be_more_have_a_banner_too(
     expect(banner.get_by_role("cell", name=WORDS["unknown"])).to_have_count(3)
 
 
+def test_a_status_that_comes_later_is_shown_and_what_was_chosen_stays(
+    show: Callable[..., Locator], by_heuristics: Analysis, status: dict[str, Any]
+) -> None:
+    component = show(by_heuristics, status={"accuracy": None, "repeatability": None})
+    component.get_by_role("radio", name="Redness").check()
+    expect(component.get_by_role("table")).to_have_count(0)
+    component.evaluate("(node, status) => { node.status = status; }", status)
+    expect(component.get_by_role("table")).to_be_visible()
+    expect(component.get_by_role("radio", name="Redness")).to_be_checked()
+    expect(component.locator(".ramp")).to_be_visible()
+    button = card(component, "shine").get_by_role("button", name="Heat map")
+    button.focus()
+    component.evaluate("(node) => { node.status = node.status; }")  # nothing new
+    expect(button).to_be_focused()
+
+
 def test_the_model_has_no_banner_and_is_named(show: Callable[..., Locator], by_model: Analysis) -> None:
     component = show()
     expect(component.get_by_role("complementary")).to_have_count(0)
@@ -413,6 +429,7 @@ def test_eighty_lesions_are_one_tab_stop_and_reached_by_arrow_keys(
     component.get_by_role("checkbox", name="Zones").press("Shift+Tab")
     component.page.keyboard.press("Shift+Tab")
     assert lit(component, "g") == ["Lesion 1 of 80 · confidence 90%"]
+    expect(component.get_by_role("option", selected=True).first).to_be_focused()
     keyboard.press("ArrowRight")
     keyboard.press("ArrowDown")
     assert lit(component, "g")[0].startswith("Lesion 3 of 80")

@@ -45,6 +45,7 @@ export class Findings {
     for (const line of this.#lines) {
       const lit = !target?.concern && isMeant(line, target);
       line.node.classList.toggle("lit", lit);
+      line.node.setAttribute("aria-selected", String(lit));
       if (lit && line.lesion !== undefined) scrollWithin(line.node.parentElement, line.node);
     }
     for (const [name, card] of this.#cards) card.classList.toggle("lit", target?.concern === name);
@@ -134,7 +135,12 @@ export class Findings {
 
   #lesions(boxes) {
     const words = this.#words;
-    const list = el("ul", { class: "chips", role: "listbox", "aria-label": words.say("lesion_list") });
+    const list = el("ul", {
+      class: "chips",
+      role: "listbox",
+      "aria-multiselectable": "true",
+      "aria-label": words.say("lesion_list"),
+    });
     boxes.forEach(({ confidence }, lesion) => {
       const [n, total] = [words.number(lesion + 1), words.number(boxes.length)];
       const percent = words.percent(confidence);
@@ -154,7 +160,7 @@ export class Findings {
       return el("p", { class: "small muted" }, words.say("no_zones", { reason }));
     }
     const label = words.say("zones_of", { concern: words.code("concerns", name) });
-    const list = el("ul", { class: "rows", role: "listbox", "aria-label": label });
+    const list = el("ul", { class: "rows", role: "listbox", "aria-multiselectable": "true", "aria-label": label });
     for (const [zone, value] of Object.entries(zones)) list.append(this.#zone(zone, value, unseen[zone]));
     oneTabStop(list);
     return list;

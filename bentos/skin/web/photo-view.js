@@ -38,7 +38,7 @@ export class PhotoView {
   #renewTabStop;
   #canvas = el("canvas", { role: "img" });
   #heat = el("canvas", { class: "heat", "aria-hidden": "true" });
-  #svg = svg("svg", { role: "listbox", preserveAspectRatio: "none" });
+  #svg = svg("svg", { role: "listbox", "aria-multiselectable": "true", preserveAspectRatio: "none" });
   #caption = el("p", { class: "caption small muted" });
   #maps = new Map();
 
@@ -76,7 +76,10 @@ export class PhotoView {
   /** Makes the marks of a target conspicuous, also those of a layer that is switched off. */
   highlight(target) {
     const lit = this.#marks.filter((mark) => isMeant(mark, target));
-    for (const mark of this.#marks) mark.node.classList.toggle("lit", lit.includes(mark));
+    for (const mark of this.#marks) {
+      mark.node.classList.toggle("lit", lit.includes(mark));
+      mark.node.setAttribute("aria-selected", String(lit.includes(mark)));
+    }
     const single = lit.length === 1 || target?.zone !== undefined;
     this.#caption.textContent = single && lit.length ? lit[0].label : this.#words.say("marks_hint");
   }

@@ -43,6 +43,7 @@ export class ShineAnalysis extends HTMLElement {
   #body = el("div");
   #stopper = null; // of the run in progress
   #isPlanned = false;
+  #map = null; // concern whose heat map was chosen
   #shown = null; // what the last run ended with: {analysis, photo, status} or {error}
   #languageWatch = new MutationObserver(() => this.#render());
 
@@ -117,8 +118,9 @@ export class ShineAnalysis extends HTMLElement {
   }
 
   set status(status) {
+    if (this.#given.status === (status ?? null)) return;
     this.#given.status = status ?? null;
-    if (!this.#shown?.analysis) return;
+    if (!this.#shown?.analysis) return; // the run in progress will show it
     this.#shown.status = this.#given.status;
     this.#render();
   }
@@ -150,7 +152,7 @@ export class ShineAnalysis extends HTMLElement {
   /** Runs once, after all that is set in one go; what runs is stopped at once. */
   #plan() {
     this.#stop();
-    this.#shown = null;
+    this.#shown = this.#map = null;
     if (this.#isPlanned) return;
     this.#isPlanned = true;
     queueMicrotask(() => {
@@ -241,10 +243,14 @@ export class ShineAnalysis extends HTMLElement {
     const views = [];
     const told = {
       onTarget: (target) => views.forEach((view) => view.highlight(target)),
-      onMap: (concern) => views.forEach((view) => view.showMap(concern)),
+      onMap: (concern) => {
+        this.#map = concern;
+        views.forEach((view) => view.showMap(concern));
+      },
     };
     views.push(new PhotoView(analysis, photo, words, told));
     views.push(new Findings(analysis, words, status?.repeatability ?? null, told));
+    if (this.#map) told.onMap(this.#map);
     const parts = [banner(analysis, words, status?.accuracy ?? null), nothingSeen(analysis, words)];
     const layout = el(
       "div",
