@@ -227,7 +227,7 @@ async function readAnswer(response, content, wanted) {
   const answer = await new Response(content).json().catch(() => null);
   const requestId = answer?.error?.request_id ?? headers.get("x-request-id");
   const retryAfter = retryAfterSeconds(headers.get("retry-after"));
-  if (status >= 400 && typeof answer?.error?.code === "string") {
+  if (typeof answer?.error?.code === "string") {
     const { code, message, hint } = answer.error;
     throw new ShineError(code, message, { status, hint, requestId, retryAfter });
   }
