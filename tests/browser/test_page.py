@@ -60,7 +60,7 @@ def locked(serve_shared: Callable[..., Server], no_weights: Path) -> Iterator[Se
 def test_a_key_is_asked_for_and_kept_in_the_tab_alone(visit: Visits, locked: Server) -> None:
     visit.expected.add("401")
     page = visit(f"{locked.url}/demo")
-    form = page.get_by_role("form", name="A key, please")
+    form = page.get_by_role("form", name="Enter your key")
     expect(form).to_contain_text("This service asks for a key. Enter the key that its operator gave you.")
     expect(page.get_by_label("Key of this service")).to_be_focused()
     choose(page, portrait_file())
@@ -85,4 +85,4 @@ def test_a_key_is_asked_for_and_kept_in_the_tab_alone(visit: Visits, locked: Ser
     other = page.context.new_page()
     visit.watch(other, locked.url)
     other.goto(page.url)
-    expect(other.get_by_role("form", name="A key, please")).to_be_visible()
+    expect(other.get_by_role("form", name="Enter your key")).to_be_visible()

@@ -13,6 +13,7 @@ from playwright.sync_api import Download, Page, expect
 from tests.browser.actions import choose, file_of, portrait_file, wait_for_findings
 from tests.browser.conftest import Visits
 from tests.browser.test_compare import red_face
+from tests.server import Server
 
 pytestmark = pytest.mark.long
 
@@ -64,12 +65,13 @@ def test_the_button_prints(page: Page) -> None:
     assert page.evaluate("window.printed")
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_findings_fit_one_page_of_paper(visit: Visits, demo: str, dark: bool, tmp_path: Path) -> None:
-    page = visit(demo, dark=dark)
+@pytest.mark.parametrize("by", ["model", "heuristic"])
+def test_findings_fit_one_page_of_paper(visit: Visits, shine: Server, server: Server, by: str, tmp_path: Path) -> None:
+    is_dark = by == "heuristic"  # which is nothing for paper
+    page = visit(f"{(shine if by == 'model' else server).url}/demo", dark=is_dark)
     choose(page, portrait_file())
     findings = wait_for_findings(page, "face.png")
-    assert sheets(page, tmp_path, f"findings-{'dark' if dark else 'light'}") == 1
+    assert sheets(page, tmp_path, f"findings-{by}") == 1
     page.emulate_media(media="print")
     expect(page.locator("#printed")).to_have_text(
         re.compile(r"^face\.png · .+ · Shine 1\.0\.0 · request [0-9a-f]{32}$")

@@ -16,7 +16,7 @@ from bentos.skin.runtime import web
 from tests.server import ROOT, Server
 from tests.service.expect import is_error
 
-FILES = ("page.css", "page.js", "intake.js", "camera.js", "compare.js", "queue.js", "icon.svg")
+FILES = ("page.css", "page.js", "intake.js", "camera.js", "compare.js", "queue.js", "icon.svg", "blank.svg")
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".jpg": "image/jpeg"}
 SHARED = ("shine-analysis.js", "shine-client.js", "texts.json", "portrait.jpg")
 

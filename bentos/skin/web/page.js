@@ -10,15 +10,14 @@ const KEY = "shine-api-key"; // in the session's storage: it ends with the tab
 const LANGUAGE = "shine-language"; // in the browser's
 const SMALLER = ["body_too_large", "image_too_many_pixels"]; // errors that a smaller copy of the photo mends
 const LOADING_MS = 2000; // until a model that is loading is asked for again
-const EMPTY_PAGE = { version: null, status: null };
 
 const get = (id) => document.getElementById(id);
 const items = new Map(); // photo → its item in the strip
+const said = new WeakMap(); // photo → the state of it that was announced
 let lang = languageAtStart();
-let service = EMPTY_PAGE; // answers of /version and /ml/status
+let service = { version: null, status: null }; // answers of /version and /ml/status
 let selected = null; // photo whose findings are shown
 let pair = null; // the two photos that are compared
-let isPrintable = false;
 let message = null; // key of a text
 
 const words = {
@@ -245,7 +244,7 @@ function select(photo) {
 }
 
 function onChange(photo) {
-  if (isDone(photo)) refresh();
+  if (isDone(photo) && photo.analysis.model?.sha256 !== service.version?.model?.sha256) refresh();
   if (!items.has(photo) || photo.state !== "sending") render();
   else renderProgress(photo);
   announceState(photo);
@@ -262,10 +261,10 @@ function renderProgress(photo) {
 }
 
 function announceState(photo) {
-  if (photo.state === "queued" || photo.state === announceState.last?.get(photo)) return;
-  announceState.last = (announceState.last ?? new WeakMap()).set(photo, photo.state);
-  const said = photo.state === "failed" ? Object.values(words.error(photo.error)).join(" ") : stateOf(photo);
-  announce(queue.photos.length > 1 ? `${photo.name}: ${said}` : said);
+  if (photo.state === "queued" || photo.state === said.get(photo)) return;
+  said.set(photo, photo.state);
+  const text = photo.state === "failed" ? Object.values(words.error(photo.error)).join(" ") : stateOf(photo);
+  announce(queue.photos.length > 1 ? `${photo.name}: ${text}` : text);
 }
 
 function remove(photo) {

@@ -141,7 +141,8 @@ export class Queue {
     if (picture) return;
     // An empty list in JSON: nothing is drawn into it.
     const options = { layers: "[]", legend: false, width: Math.min(width, MAX_WIDTH), signal };
-    photo.show(await this.client.overlay(photo.file, options));
+    const drawn = await this.client.overlay(photo.file, options).catch(() => null);
+    if (drawn) photo.show(drawn); // else the findings are shown without the photo
   }
 
   #failed(photo, error, key) {

@@ -58,7 +58,7 @@ button.main { padding: .5rem 1.25rem; font-weight: 600; }
 }
 @media print {
   .picture { position: static !important; }
-  .layers, button { display: none; }
+  .layers, .caption, button { display: none !important; }
   .card { break-inside: avoid; }
 }
 `;
