@@ -302,7 +302,7 @@ def test_docs_json_knows_the_endpoints(client: httpx.Client) -> None:
     assert gets >= {"/health", "/ready", "/ml/status", "/version"}
 
 
-@pytest.mark.parametrize("path", ["/demo", "/nothing", "/analyze/x", "/health/x", "/%2e%2e/etc/passwd"])
+@pytest.mark.parametrize("path", ["/demo/nothing", "/nothing", "/analyze/x", "/health/x", "/%2e%2e/etc/passwd"])
 def test_an_unknown_path_is_404(client: httpx.Client, path: str) -> None:
     is_error(client.get(path), 404, "not_found")
 

@@ -16,6 +16,7 @@ from bentos.skin import __version__
 from bentos.skin.runtime.error_responses import ERROR_HANDLED
 from bentos.skin.runtime.gateway import PhotoAnalyzer, current_analyzer
 from bentos.skin.runtime.openapi import MlStatus, complete
+from bentos.skin.runtime.web import web_routes
 from bentos.skin.schema import (
     SCHEMA_VERSION,
     Accuracy,
@@ -28,7 +29,7 @@ from bentos.skin.schema import (
     Readiness,
     Version,
 )
-from bentos.skin.settings import HEALTH_PATH, Settings
+from bentos.skin.settings import HEALTH_PATH, PAGE_PATH, Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 REVISION = ROOT / "bentos" / "skin" / "REVISION"
@@ -83,7 +84,7 @@ def routes(settings: Settings, service: BentoService) -> Starlette:
         return JSONResponse(complete(service.openapi_spec.asdict()))
 
     async def home(_: Request) -> RedirectResponse:
-        return RedirectResponse("/demo")
+        return RedirectResponse(PAGE_PATH.lstrip("/"))  # relative: there may be a prefix before it
 
     app = Starlette(
         routes=[
@@ -93,6 +94,7 @@ def routes(settings: Settings, service: BentoService) -> Starlette:
             Route("/ml/status", status),
             Route("/version", version),
             Route("/docs.json", document),
+            *web_routes(),
         ]
     )
     app.router.redirect_slashes = False
