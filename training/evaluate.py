@@ -256,11 +256,11 @@ def render_files(
     folder = HERE if out is None else out
     files: dict[Path, bytes] = {}
     if "heuristic" in metrics:
-        files[METRICS if out is None else out / "heuristic.json"] = _json(metrics["heuristic"])
+        files[METRICS if out is None else out / "heuristic.json"] = json_bytes(metrics["heuristic"])
     if "model" in metrics and out is not None:
-        files[out / "model.json"] = _json(metrics["model"])
+        files[out / "model.json"] = json_bytes(metrics["model"])
     if weights is not None and len(metrics) > 1:
-        files[folder / "latency.json"] = _json(latency)
+        files[folder / "latency.json"] = json_bytes(latency)
         files |= {folder / "plots" / name: data for name, data in plots.render(tables, metrics).items()}
         files[folder / CARD] = card.text(metrics, weights.manifest).encode()
     return files
@@ -285,7 +285,8 @@ def update_bundle(weights: Bundle, metrics: Mapping[str, Any]) -> dict[Path, byt
         return {weights.folder / name: (staged / name).read_bytes() for name in (BUNDLE_METRICS, MANIFEST)}
 
 
-def _json(content: Any) -> bytes:
+def json_bytes(content: Any) -> bytes:
+    """A file of figures."""
     return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
 
 
