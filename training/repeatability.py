@@ -1,6 +1,6 @@
 """Measures by how much each score must differ between two photos of one face before the difference means something.
 
-    python -m training.repeatability                         # the embedded bundle and the heuristics; 10 minutes on a core
+    python -m training.repeatability                         # the embedded bundle and the heuristics; 6 minutes on a core
     python -m training.repeatability --quick                 # a part of the photos, into .cache/training/evaluate
     python -m training.repeatability --bundle /tmp/bundle    # another bundle, after training.evaluate has measured it
     python -m training.repeatability --data /photos --bundle /tmp/bundle     # on your own photos: docs/training.md
@@ -41,14 +41,14 @@ from tqdm import tqdm
 from bentos.skin.errors import ShineError
 from bentos.skin.findings import LesionsAndWrinkles, Measured
 from bentos.skin.measure import find, measure
-from bentos.skin.model.bundle import Bundle, BundleError, read
+from bentos.skin.model.bundle import REPEATABILITY, Bundle, BundleError, read
 from bentos.skin.model.engine import EMBEDDED, OnnxEngine
 from bentos.skin.options import Options
 from bentos.skin.photo.decode import decode
 from bentos.skin.photo.face_reader import FaceReader
 from bentos.skin.report import PreparedPhoto, RunnerResult, build
 from bentos.skin.runtime.gateway import prepare
-from bentos.skin.schema import REPEATABILITY, HeuristicLimits, ModelLimits, Source, Timing
+from bentos.skin.schema import LIMITS, HeuristicLimits, ModelLimits, Source, Timing
 from training import card, evaluate, labels
 from training.files import replace_files
 from training.metrics import SEED
@@ -102,7 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(overview(takes, found))
     try:
         own = labels.is_own(options.data)
-        files = render(weights, found, takes.photos, options.out or (evaluate.QUICK_OUT if options.quick else None), own)
+        files = render(
+            weights, found, takes.photos, options.out or (evaluate.QUICK_OUT if options.quick else None), own
+        )
         replace_files(files)
     except (OSError, BundleError) as error:
         sys.exit(f"The limits cannot be written: {error}")
@@ -191,7 +193,7 @@ def scores(prepared: PreparedPhoto, measured: Measured, found: LesionsAndWrinkle
     served = {name: getattr(concerns, name).score for name in type(concerns).model_fields}
     served["count"] = concerns.acne.count
     served["ita_degrees"] = None if analysis.tone is None else analysis.tone.ita_degrees
-    return {name: float(served[name]) for name in REPEATABILITY[source].model_fields if served[name] is not None}
+    return {name: float(served[name]) for name in LIMITS[source].model_fields if served[name] is not None}
 
 
 def limits_of(source: Source, faces: Sequence[Sequence[Scores]]) -> HeuristicLimits | ModelLimits:
@@ -205,12 +207,12 @@ def limits_of(source: Source, faces: Sequence[Sequence[Scores]]) -> HeuristicLim
         ValueError: too few faces have two retakes with a score.
     """
     limits = {}
-    for name in REPEATABILITY[source].model_fields:
+    for name in LIMITS[source].model_fields:
         values = values_of(name, faces)
         if len(values) < LEAST_FACES:
             raise ValueError(f"{len(values)} faces have two retakes with a score of {name}; {LEAST_FACES} are needed.")
         limits[name] = limit(values)
-    return REPEATABILITY[source].model_validate(limits)
+    return LIMITS[source].model_validate(limits)
 
 
 def values_of(name: str, faces: Sequence[Sequence[Scores]]) -> list[list[float]]:
@@ -286,10 +288,10 @@ def render(
     embedded = weights.folder.resolve() == EMBEDDED.resolve()
     if own and embedded:
         return {evaluate.QUICK_OUT / "repeatability.json": evaluate.json_bytes(content)}
-    model = {**weights.metrics, "repeatability": content["model"]}
+    model = {**weights.metrics, REPEATABILITY: content["model"]}
     files = evaluate.update_bundle(weights, model)
     if not own:
-        heuristic = {**json.loads(evaluate.METRICS.read_text()), "repeatability": content["heuristic"]}
+        heuristic = {**json.loads(evaluate.METRICS.read_text()), REPEATABILITY: content["heuristic"]}
         files = {evaluate.METRICS: evaluate.json_bytes(heuristic), **files}
         if embedded:
             text = card.text({"model": model, "heuristic": heuristic}, weights.manifest)

@@ -64,7 +64,7 @@ def take(retake: Retake, image: Image.Image) -> bytes:
     left, top, right, bottom = retake.cut
     width, height = image.size
     box = (left * width, top * height, (1 - right) * width, (1 - bottom) * height)
-    size = tuple(max(round(retake.size * side), 1) for side in (box[2] - box[0], box[3] - box[1]))
+    size = max(round(retake.size * (box[2] - box[0])), 1), max(round(retake.size * (box[3] - box[1])), 1)
     light = 2.0**retake.stops
     # One resampling for both, so that the sharpness does not depend on where the crop begins.
     changed = image.resize(size, Image.Resampling.LANCZOS, box=box)

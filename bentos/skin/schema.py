@@ -436,7 +436,7 @@ class HeuristicLimits(ModelLimits):
     ita_degrees: Limit
 
 
-REPEATABILITY: dict[Source, type[ModelLimits]] = {"model": ModelLimits, "heuristic": HeuristicLimits}
+LIMITS: dict[Source, type[ModelLimits]] = {"model": ModelLimits, "heuristic": HeuristicLimits}
 
 
 class Repeatability(_Value):
