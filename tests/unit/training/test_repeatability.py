@@ -152,7 +152,7 @@ def test_limits_of_own_photos_never_replace_those_of_the_project(weights: Bundle
     assert json.loads(file[1])["heuristic"]["ita_degrees"] == 718
 
 
-def test_an_evaluation_keeps_the_limits(weights: Bundle) -> None:
+def test_an_evaluation_keeps_the_limits() -> None:
     measured = read(EMBEDDED)
     metrics: dict[str, dict[str, object]] = {"model": {}, "heuristic": {}}
     evaluate.keep_repeatability(metrics, measured, own=False)
