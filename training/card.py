@@ -326,13 +326,14 @@ def _repeatability(metrics: Mapping[str, Any]) -> str:
         [label, str(limits["model"].get(name, "–")), str(limits["heuristic"][name])] for name, label in LIMITED.items()
     ]
     return (
-        f"A difference between two photos of one face means something only where it is larger than this: 95 % of the "
+        "A difference between two photos of one face means something only where it is larger than this: 95 % of the "
         f"differences between retakes of {limits['model']['photos']} photos lie within it (the repeatability limit of "
-        f"ISO 5725-1), when up to {CUT:.0%} is cut off each side, the size is {SMALLEST:.0%} to 100%, the JPEG quality "
-        f"{JPEG_LOW} to {JPEG_HIGH}, the exposure up to {STOPS:g} stop off, and red and blue up to {CAST:.0%}, as far "
-        "as the quality check finds nothing new in them. Real photos differ in expression, pose, focus and the light's "
-        "direction too, and on faces with many lesions counts differ by more.\n\n"
-        + _table(["score", "model", "heuristics"], rows)
+        "ISO 5725-1), on faces with few lesions and on those with many. For a retake up to "
+        f"{CUT:.0%} is cut off each side, the size is {SMALLEST:.0%} to 100% of the photo's, the JPEG quality "
+        f"{JPEG_LOW} to {JPEG_HIGH}, the exposure up to {STOPS:g} stop off, red and blue up to {CAST:.0%}; those in "
+        "which the quality check finds what it does not in the photo do not count. Real photos differ in expression, "
+        "pose, focus and the direction of the light too, and their scores by more; exposure alone moves the tone by "
+        "most of its limit.\n\n" + _table(["score", "model", "heuristics"], rows)
     )
 
 

@@ -11,9 +11,12 @@ the heuristics. A retake in which the quality check finds an issue that the phot
 
 The limit of a score is the repeatability limit r of ISO 5725-1: the value that the absolute difference of two results
 does not exceed in 95 % of the cases. It is read off the differences of all pairs of retakes of one face, and rounded up
-to whole units. The usual estimate, 1.96·√2 times the standard deviation within a face (Bland and Altman, Stat Methods
-Med Res 1999), wants differences that are normal and as large on clear faces as on others; those of scores with the ends
-0 and 100, and of counts, are neither. It is printed beside.
+to whole units. Counts differ by more where there are more lesions: the limit is the largest of those of all faces, of
+faces with up to 5, with 6 to 20 and with more than 20 lesions, so that it holds for each of them.
+
+The usual estimate, 1.96·√2 times the standard deviation within a face (Bland and Altman, Stat Methods Med Res 1999),
+wants differences that are normal and of one size on all faces; those of counts, and of scores that end at 0 and 100,
+are neither. It is printed beside.
 
 The limits go into the bundle's metrics.json and manifest.json (whose sha256 changes), into
 bentos/skin/measure/metrics.json and into training/MODEL_CARD.md; training.evaluate keeps them there. All files are
@@ -39,7 +42,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from bentos.skin.errors import ShineError
-from bentos.skin.findings import LesionsAndWrinkles, Measured
+from bentos.skin.findings import HAYASHI_LIMITS, LesionsAndWrinkles, Measured
 from bentos.skin.measure import find, measure
 from bentos.skin.model.bundle import REPEATABILITY, Bundle, BundleError, read
 from bentos.skin.model.engine import EMBEDDED, OnnxEngine
@@ -55,8 +58,9 @@ from training.metrics import SEED
 from training.retakes import draw, take
 
 RETAKES = 3  # of each photo: three pairs
-DRAWS = 12  # until a face has them; one that has not even two by then is left out
+DRAWS = 24  # until a face has them; one that has not even two by then, hardly fitting its photo, is left out
 SHARE = 0.95  # of the differences that lie within the limit
+GROUPS = HAYASHI_LIMITS[1:3]  # lesions: clear or mild, moderate, severe or worse
 LEAST_FACES = 20  # with a pair of retakes; of fewer the twentieth part is not one
 QUICK_PHOTOS = 20  # of each set, of --quick
 NO_TIME = Timing(decode=0, face=0, analysis=0, total=0)
@@ -207,12 +211,24 @@ def limits_of(source: Source, faces: Sequence[Sequence[Scores]]) -> HeuristicLim
         ValueError: too few faces have two retakes with a score.
     """
     limits = {}
+    by_count = groups(faces)
     for name in LIMITS[source].model_fields:
         values = values_of(name, faces)
         if len(values) < LEAST_FACES:
             raise ValueError(f"{len(values)} faces have two retakes with a score of {name}; {LEAST_FACES} are needed.")
-        limits[name] = limit(values)
+        of_groups = [of_group for group in by_count if len(of_group := values_of(name, group)) >= LEAST_FACES]
+        limits[name] = max(map(limit, (values, *of_groups)))
     return LIMITS[source].model_validate(limits)
+
+
+def groups(faces: Sequence[Sequence[Scores]]) -> list[list[Sequence[Scores]]]:
+    """The faces by the mean count of their retakes: up to each of GROUPS, and above."""
+    by_count: list[list[Sequence[Scores]]] = [[] for _ in range(len(GROUPS) + 1)]
+    for retakes in faces:
+        counts = [scored["count"] for scored in retakes if "count" in scored]
+        if counts:
+            by_count[int(np.searchsorted(GROUPS, np.mean(counts), side="left"))].append(retakes)
+    return by_count
 
 
 def values_of(name: str, faces: Sequence[Sequence[Scores]]) -> list[list[float]]:

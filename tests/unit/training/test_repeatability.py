@@ -20,7 +20,7 @@ from tests.server import PORTRAIT
 from tests.unit.model import bundles
 from training import card, evaluate, repeatability
 from training.files import replace_files
-from training.repeatability import LEAST_FACES, RETAKES, Scores, limit, limits_of, normal_limit, values_of
+from training.repeatability import LEAST_FACES, RETAKES, Scores, groups, limit, limits_of, normal_limit, values_of
 from training.retakes import Retake
 
 MODEL = ModelLimits(acne=801, count=602, wrinkles=903)
@@ -83,6 +83,17 @@ def test_few_faces_give_no_limit() -> None:
         limits_of("model", scored * (LEAST_FACES - 1))
     with pytest.raises(ValueError, match="0 faces have two retakes with a score of redness"):
         limits_of("heuristic", scored * LEAST_FACES)
+
+
+def test_a_limit_holds_for_faces_with_few_lesions_and_with_many() -> None:
+    def face(count: float, difference: float) -> list[Scores]:
+        return [{"acne": 50.0, "count": count + step, "wrinkles": 5.0} for step in (0, difference)]
+
+    mild, severe = [face(2, 1)] * 500, [face(30, 9)] * LEAST_FACES
+    assert limit(values_of("count", mild + severe)) == 1  # the few severe faces are lost among the others
+    assert limits_of("model", mild + severe).count == 9
+    assert limits_of("model", mild + severe[1:]).count == 1  # too few to be told
+    assert [len(group) for group in groups([face(4, 2), face(5, 2), face(19, 2), face(20, 1), [], [{}]])] == [1, 2, 1]
 
 
 def test_retakes_pass_the_code_of_the_service(engine: OnnxEngine, tmp_path: Path) -> None:
