@@ -332,8 +332,8 @@ def _repeatability(metrics: Mapping[str, Any]) -> str:
         f"{CUT:.0%} is cut off each side, the size is {SMALLEST:.0%} to 100% of the photo's, the JPEG quality "
         f"{JPEG_LOW} to {JPEG_HIGH}, the exposure up to {STOPS:g} stop off, red and blue up to {CAST:.0%}; those in "
         "which the quality check finds what it does not in the photo do not count. Real photos differ in expression, "
-        "pose, focus and the direction of the light too, and their scores by more; exposure alone moves the tone by "
-        "most of its limit.\n\n" + _table(["score", "model", "heuristics"], rows)
+        "pose, focus and the direction of the light too, and their scores by more. Tone depends on exposure more than "
+        "on all else.\n\n" + _table(["score", "model", "heuristics"], rows)
     )
 
 

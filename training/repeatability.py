@@ -90,6 +90,7 @@ class Takes:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = commands.repeatability(__doc__)
     options = parser.parse_args(arguments)
+    own = labels.is_own(options.data)
     try:
         weights = read(options.bundle)
         engine = OnnxEngine(weights, threads=1)
@@ -100,12 +101,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"{error}; name the folder of the labelled photos with --data")
     try:
         takes = measure_all(paths, engine)
-        found = {source: limits_of(source, faces) for source, faces in takes.faces.items()}
+        # The limits of the heuristics are those on the project's photos.
+        found = {
+            source: limits_of(source, faces) for source, faces in takes.faces.items() if source == "model" or not own
+        }
     except (OSError, ValueError, ShineError) as error:
         sys.exit(f"The photos in {options.data} cannot be measured: {error}")
     print(overview(takes, found))
     try:
-        own = labels.is_own(options.data)
         files = render(
             weights, found, takes.photos, options.out or (evaluate.QUICK_OUT if options.quick else None), own
         )

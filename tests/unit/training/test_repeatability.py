@@ -16,6 +16,7 @@ from bentos.skin.photo.decode import decode
 from bentos.skin.photo.face_reader import FaceReader
 from bentos.skin.runtime.gateway import prepare
 from bentos.skin.schema import HeuristicLimits, ModelLimits, Source
+from tests import drawing
 from tests.server import PORTRAIT
 from tests.unit.model import bundles
 from training import card, evaluate, repeatability
@@ -178,6 +179,28 @@ def test_the_model_card_is_what_the_figures_say() -> None:
     weights = read(EMBEDDED)
     metrics = {"model": weights.metrics, "heuristic": json.loads(evaluate.METRICS.read_text())}
     assert card.text(metrics, weights.manifest) == (evaluate.HERE / evaluate.CARD).read_text()
+
+
+def test_the_command_prints_the_limits_and_writes_them_into_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = tmp_path / "portrait.png"
+    photo.write_bytes(drawing.png(drawing.portrait(768)[0]))
+    before = evaluate.METRICS.read_bytes()
+    monkeypatch.setattr(repeatability, "photo_paths", lambda *_: [])
+    with pytest.raises(SystemExit, match="cannot be measured: 0 faces have two retakes"):
+        repeatability.main(["--out", str(tmp_path)])
+    assert not (tmp_path / "repeatability.json").exists()
+    monkeypatch.setattr(repeatability, "photo_paths", lambda *_: [photo])
+    monkeypatch.setattr(repeatability, "LEAST_FACES", 1)
+    repeatability.main(["--out", str(tmp_path)])
+    written = json.loads((tmp_path / "repeatability.json").read_text())
+    assert written["model"].keys() == {*ModelLimits.model_fields, "photos"}
+    assert written["heuristic"].keys() == {*HeuristicLimits.model_fields, "photos"}
+    shown = capsys.readouterr().out
+    assert "1 photos with a face" in shown
+    assert f"heuristic shine          {written['heuristic']['shine']:5}  points" in shown
+    assert evaluate.METRICS.read_bytes() == before
 
 
 def test_a_missing_folder_and_a_missing_bundle_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
