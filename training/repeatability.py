@@ -86,6 +86,11 @@ class Takes:
     drawn: int = 0
     refused: int = 0
 
+    @property
+    def retaken(self) -> int:
+        """Photos that have two retakes at least."""
+        return sum(len(retakes) > 1 for retakes in self.faces["model"])
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = commands.repeatability(__doc__)
@@ -110,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(overview(takes, found))
     try:
         files = render(
-            weights, found, takes.photos, options.out or (evaluate.QUICK_OUT if options.quick else None), own
+            weights, found, takes.retaken, options.out or (evaluate.QUICK_OUT if options.quick else None), own
         )
         replace_files(files)
     except (OSError, BundleError) as error:
@@ -267,7 +272,8 @@ def overview(takes: Takes, found: Mapping[Source, HeuristicLimits | ModelLimits]
         found: source → its limits.
     """
     lines = [
-        f"{takes.photos} photos with a face; {takes.drawn} retakes, {takes.refused} refused by the quality check",
+        f"{takes.photos} photos with a face, {takes.retaken} with two retakes; "
+        f"{takes.drawn} retakes drawn, {takes.refused} refused by the quality check",
         f"{'':24}{'limit':>6}  {'unit':10}{'if normal':>10}{'faces':>7}",
     ]
     for source, limits in found.items():
@@ -290,7 +296,7 @@ def render(
     Args:
         weights: the bundle that was measured.
         found: source → its limits.
-        photos: that were measured.
+        photos: that have retakes.
         out: folder for the limits alone; None: the places in the project and in the bundle.
         own: whether the photos are not those of the project, whose figures are then kept.
 

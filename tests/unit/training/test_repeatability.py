@@ -198,7 +198,7 @@ def test_the_command_prints_the_limits_and_writes_them_into_a_folder(
     assert written["model"].keys() == {*ModelLimits.model_fields, "photos"}
     assert written["heuristic"].keys() == {*HeuristicLimits.model_fields, "photos"}
     shown = capsys.readouterr().out
-    assert "1 photos with a face" in shown
+    assert "1 photos with a face, 1 with two retakes" in shown
     assert f"heuristic shine          {written['heuristic']['shine']:5}  points" in shown
     assert evaluate.METRICS.read_bytes() == before
 
