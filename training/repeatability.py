@@ -1,6 +1,6 @@
 """Measures by how much each score must differ between two photos of one face before the difference means something.
 
-    python -m training.repeatability                         # embedded bundle and heuristics; 6 minutes on a core
+    python -m training.repeatability                         # embedded bundle and heuristics; 10 minutes on a core
     python -m training.repeatability --quick                 # a part of the photos, into .cache/training/evaluate
     python -m training.repeatability --bundle /tmp/bundle    # another bundle, after training.evaluate has measured it
     python -m training.repeatability --data /photos --bundle /tmp/bundle     # on your own photos: docs/training.md

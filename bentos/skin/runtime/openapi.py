@@ -367,8 +367,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "repeatability": {
             "model": None,
             "heuristic": {
-                **{"acne": 20, "count": 12, "wrinkles": 13, "redness": 16},
-                **{"pigmentation": 17, "shine": 29, "texture": 14, "ita_degrees": 60},
+                **{"acne": 24, "count": 18, "wrinkles": 12, "redness": 18},
+                **{"pigmentation": 11, "shine": 36, "texture": 10, "ita_degrees": 46},
             },
         },
     },
