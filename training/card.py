@@ -327,8 +327,8 @@ def _repeatability(metrics: Mapping[str, Any]) -> str:
     ]
     return (
         "A difference between two photos of one face means something only where it is larger than this: 95 % of the "
-        f"differences between retakes of {limits['model']['photos']} photos lie within it (the repeatability limit of "
-        "ISO 5725-1), on faces with few lesions and on those with many. For a retake up to "
+        f"differences between retakes of {limits['heuristic']['photos']} photos lie within it (the repeatability limit "
+        "of ISO 5725-1), on faces with few lesions and on those with many. For a retake up to "
         f"{CUT:.0%} is cut off each side, the size is {SMALLEST:.0%} to 100% of the photo's, the JPEG quality "
         f"{JPEG_LOW} to {JPEG_HIGH}, the exposure up to {STOPS:g} stop off, red and blue up to {CAST:.0%}; those in "
         "which the quality check finds what it does not in the photo do not count. Real photos differ in expression, "
