@@ -429,6 +429,7 @@ export interface MlStatus {
   answers: Answers;
   batching: Batching;
   accuracy: Accuracy;
+  repeatability: Repeatability;
 }
 
 /** The loaded weights and their source; `note` says what is unusual about them. */
@@ -483,6 +484,31 @@ export interface Batching {
 export interface Accuracy {
   model: Record<string, unknown> | null;
   heuristic: Record<string, unknown>;
+}
+
+/** By how much two photos of one face may differ without a difference of the skin; null where the weights bring none. */
+export interface Repeatability {
+  model: ModelLimits | null;
+  heuristic: HeuristicLimits;
+}
+
+/** The largest difference that means nothing, by the model's findings: in points of the score, `count` in lesions. */
+export interface ModelLimits {
+  acne: number;
+  count: number;
+  wrinkles: number;
+}
+
+/** The same of the heuristics, and of what they alone measure; `ita_degrees` is that of the tone. */
+export interface HeuristicLimits {
+  acne: number;
+  count: number;
+  wrinkles: number;
+  redness: number;
+  pigmentation: number;
+  shine: number;
+  texture: number;
+  ita_degrees: number;
 }
 
 /** Whether the process can answer; never depends on the model. */
