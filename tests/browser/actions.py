@@ -2,22 +2,21 @@
 
 import base64
 import io
-from typing import Any
 
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, expect
 
 from tests.server import PORTRAIT
 
 FINDINGS = "#analysis:not([hidden])"
 
 
-def file_of(content: bytes, name: str = "face.png", kind: str = "image/png") -> dict[str, Any]:
+def file_of(content: bytes, name: str = "face.png", kind: str = "image/png") -> FilePayload:
     """A file as Playwright takes it."""
     return {"name": name, "mimeType": kind, "buffer": content}
 
 
-def portrait_file(name: str = "face.png") -> dict[str, Any]:
+def portrait_file(name: str = "face.png") -> FilePayload:
     """The portrait as a file."""
     return file_of(PORTRAIT.read_bytes(), name)
 
@@ -29,12 +28,12 @@ def jpeg(image: Image.Image, quality: int = 92) -> bytes:
     return buffer.getvalue()
 
 
-def choose(page: Page, *files: dict[str, Any]) -> None:
+def choose(page: Page, *files: FilePayload) -> None:
     """Choose files."""
     page.set_input_files("#files", list(files))
 
 
-def give(page: Page, how: str, *files: dict[str, Any]) -> None:
+def give(page: Page, how: str, *files: FilePayload) -> None:
     """Drop or paste files: real ones, in an event as the browser makes it."""
     given = [[base64.b64encode(file["buffer"]).decode(), file["name"], file["mimeType"]] for file in files]
     page.evaluate(

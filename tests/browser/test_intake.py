@@ -3,7 +3,6 @@
 import io
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pillow_heif
@@ -58,9 +57,9 @@ def test_a_photo_is_chosen_dropped_or_pasted(page: Page) -> None:
             choose(page, portrait_file(name))
         else:
             give(page, how, portrait_file(name))
-        wait_for_findings(page, name)
+        findings = wait_for_findings(page, name)
         expect(page.locator("#result-title")).to_be_focused()
-        expect(live(page)).to_contain_text("Findings are ready")
+        expect(findings.get_by_role("status")).to_have_text("The findings are ready.")
     expect(page.locator("#thumbnails li")).to_have_count(3)
 
 
@@ -206,7 +205,7 @@ def test_several_photos_are_sent_a_few_at_a_time_and_each_keeps_its_own_state(vi
     page.on("request", began)
     page.on("requestfinished", ended)
     names = [f"{i}.png" for i in range(6)]
-    files: list[Any] = [portrait_file(name) for name in names]
+    files = [portrait_file(name) for name in names]
     files[3] = file_of(b"no photo", names[3], "text/plain")
     choose(page, *files)
     items = page.locator("#thumbnails li")

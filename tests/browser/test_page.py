@@ -1,6 +1,6 @@
 """The page in a browser, the quick part: it loads, analyses, keeps to its policy, and asks for a key."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,7 @@ def test_the_portrait_is_analysed(visit: Visits, demo: str) -> None:
     findings = wait_for_findings(page, "Portrait")
     assert findings.evaluate("element => element.analysis.source") == "model"
     expect(findings).to_contain_text("Wrinkles")
-    expect(page.locator("#live")).to_have_text("Findings are ready")
+    expect(findings.get_by_role("status")).to_have_text("The findings are ready.")
     expect(page.locator("#result-title")).to_be_focused()
 
 
@@ -52,7 +52,7 @@ def test_the_policy_stops_what_is_not_the_pages_own(visit: Visits, demo: str) ->
 
 
 @pytest.fixture(scope="module")
-def locked(serve_shared: Callable[..., Server], no_weights: Path) -> Iterator[Server]:
+def locked(serve_shared: Callable[..., Server], no_weights: Path) -> Server:
     """A service in phase full that wants a key and has no weights."""
     return serve_shared(SHINE_PHASE="full", SHINE_WEIGHTS_URI=str(no_weights), SHINE_API_KEYS=KEY).wait()
 

@@ -78,7 +78,7 @@ def test_findings_fit_one_page_of_paper(visit: Visits, shine: Server, server: Se
     )
     expect(page.locator("#printed")).to_be_visible()
     for name in ("Wrinkles", "Texture", "Photo quality"):
-        expect(findings.get_by_role("heading", name=name)).to_be_visible()
+        expect(findings.get_by_role("heading", name=name, exact=True)).to_be_visible()
     for name in ("Choose photos", "Save as JSON", "Deutsch", "Remove this photo", "Heat map of Acne"):
         expect(page.get_by_role("button", name=name)).to_have_count(0)  # of those that can be seen
 

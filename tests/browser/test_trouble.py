@@ -143,6 +143,9 @@ def test_a_photo_that_is_not_good_enough_is_told_what_would_be(
     choose(page, portrait_file())
     expect(fault(page)).to_contain_text("not good enough to be analysed")
     expect(fault(page)).to_contain_text("one face, in focus, evenly lit")
+    expect(fault(page).get_by_role("listitem").first).to_have_text(
+        "Come closer to the camera: the face is too small in the photo."
+    )
     # A service whose limit is lower than the contract's says so itself.
     choose(page, file_of(jpeg(noise(1200, 1000), 95), "large.jpg", "image/jpeg"))
     expect(fault(page)).to_contain_text("This photo is too large.")

@@ -180,6 +180,7 @@ function failure(photo) {
     { class: "fault" },
     el("h3", {}, message),
     el("p", {}, hint),
+    code === "quality_too_low" ? el("ul", {}, adviceIn(photo.error.message)) : null,
     el(
       "div",
       { class: "row" },
@@ -188,6 +189,12 @@ function failure(photo) {
     ),
     requestId ? el("p", { class: "small" }, say("request_id", { id: requestId })) : null,
   );
+}
+
+/** Advice on the issues that a message names by their codes. */
+function adviceIn(message) {
+  const codes = message.match(/[a-z_]+/g).filter((code) => code in TEXTS[lang].issues);
+  return codes.map((code) => el("li", {}, words.code("issues", code)));
 }
 
 /** Whether an error is of the photo itself, which another attempt cannot mend. */
@@ -263,6 +270,7 @@ function renderProgress(photo) {
 function announceState(photo) {
   if (photo.state === "queued" || photo.state === said.get(photo)) return;
   said.set(photo, photo.state);
+  if (isDone(photo) && photo === selected && pair === null) return announce(""); // the component says it
   const text = photo.state === "failed" ? Object.values(words.error(photo.error)).join(" ") : stateOf(photo);
   announce(queue.photos.length > 1 ? `${photo.name}: ${text}` : text);
 }
@@ -328,10 +336,10 @@ async function useKey(key) {
     lockedBy = null;
     return askForKey("api_key_wrong"); // it has characters that no key has
   }
-  write(sessionStorage, KEY, key);
   lockedBy = null;
   await refresh();
   if (lockedBy === null) {
+    write(sessionStorage, KEY, key);
     get("key-value").value = "";
     (selected ? get("result-title") : get("files")).focus();
   }
