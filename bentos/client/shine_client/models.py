@@ -385,6 +385,31 @@ class Accuracy(_Value):
     heuristic: dict[str, Any]
 
 
+class ModelLimits(_Value):
+    """By how much findings of two photos of one face may differ without meaning: points of a score, lesions."""
+
+    acne: int
+    count: int
+    wrinkles: int
+
+
+class HeuristicLimits(ModelLimits):
+    """The same of the heuristics, and of what they alone measure; `ita_degrees` is that of the tone."""
+
+    redness: int
+    pigmentation: int
+    shine: int
+    texture: int
+    ita_degrees: int
+
+
+class Repeatability(_Value):
+    """The limits of both; null where the weights bring none."""
+
+    model: ModelLimits | None
+    heuristic: HeuristicLimits
+
+
 class MlStatus(_Value):
     """The whole truth about the model. `next_retry_s`: seconds until loading is tried again."""
 
@@ -402,3 +427,4 @@ class MlStatus(_Value):
     answers: Answers
     batching: Batching
     accuracy: Accuracy
+    repeatability: Repeatability
