@@ -214,6 +214,18 @@ def test_the_status_is_asked_for_only_where_it_is_not_given(
     assert component.evaluate("(node) => node.status.state") == "ready"
 
 
+def test_a_status_that_comes_while_the_photo_is_loaded_is_shown(
+    page: Page, service: str, portrait: bytes, analysis: Analysis
+) -> None:
+    component = open_component(page, service)
+    held = hold_first(page, f"{service}/demo/photo.png")
+    with page.expect_request("**/photo.png"):
+        component.evaluate("(node, analysis) => Object.assign(node, { analysis, photo: 'photo.png' })", analysis)
+    component.evaluate("(node) => { node.status = { repeatability: { model: { acne: 12 } } }; }")
+    held[0].fulfill(body=portrait, content_type="image/png")
+    expect(component).to_contain_text("up to 12 points")
+
+
 def test_properties_that_were_set_before_the_element_was_defined_count(
     page: Page, service: str, portrait: bytes, analysis: Analysis
 ) -> None:
@@ -321,8 +333,9 @@ def test_a_file_that_is_no_photo_is_an_error_in_a_sentence_and_can_be_tried_agai
     expect(component.get_by_role("status")).to_have_text(f"{error['message']} {error['hint']}")
     kept = events(component, "shine-analysis", "shine-error")
     serve_file(page, f"{service}/demo/photo.png", portrait, "image/png")
-    component.get_by_role("button", name=TEXT[lang]["component"]["retry"]).click()
+    component.get_by_role("button", name=TEXT[lang]["component"]["retry"]).press("Enter")
     expect(component.locator(".about")).to_be_visible()
+    assert component.evaluate("(node) => document.activeElement === node")  # a keyboard goes on from here
     expect(shown).to_have_count(0)
     assert [event["type"] for event in kept()] == ["shine-analysis"]
 
@@ -400,9 +413,13 @@ def test_a_heic_is_shown_as_the_service_draws_it_without_marks(page: Page, servi
     assert differences[top - 1 : top + 2, left : left + width].mean() < 12  # where a frame would be
 
 
-def test_without_a_picture_the_findings_are_complete(page: Page, service: str, analysis: Analysis) -> None:
+@pytest.mark.parametrize("address", ["photo.png", "missing.png"])
+def test_without_a_picture_the_findings_are_complete(
+    visit: Visits, page: Page, service: str, analysis: Analysis, address: str
+) -> None:
+    visit.expected = {"404"}
     component = open_component(page, service, photo__png=b"no photo")
-    give(component, analysis)
+    give(component, analysis, address)
     expect(component).to_contain_text(TEXT["en"]["component"]["photo_missing"])
     expect(component.get_by_role("meter", name="Wrinkles")).to_be_visible()
     expect(component.get_by_label("Whole photo")).to_have_count(0)

@@ -40,7 +40,7 @@ export class ShineAnalysis extends HTMLElement {
   #given = { photo: null, analysis: null, apiKey: null, status: null };
   #root = this.attachShadow({ mode: "open" });
   #said = el("p", { class: "hidden", role: "status", "aria-live": "polite" });
-  #body = el("div");
+  #body = el("div", { tabindex: "-1" });
   #stopper = null; // of the run in progress
   #isPlanned = false;
   #map = null; // concern whose heat map was chosen
@@ -130,6 +130,12 @@ export class ShineAnalysis extends HTMLElement {
     this.#plan();
   }
 
+  /** The button goes; the focus stays here. */
+  #retryByHand() {
+    this.#body.focus();
+    this.retry();
+  }
+
   /** A property that was set before the element was defined hides the one of the class. */
   #takeOver(name) {
     if (!Object.hasOwn(this, name)) return;
@@ -180,7 +186,7 @@ export class ShineAnalysis extends HTMLElement {
 
   /** What is to be shown; null where there is neither a photo nor an Analysis. */
   async #result(signal) {
-    const { analysis, photo, status, apiKey } = this.#given;
+    const { analysis, photo, apiKey } = this.#given;
     const source = photo ?? this.src;
     if (!analysis && !source) return null;
     const mayAsk = !analysis || this.endpoint !== null;
@@ -188,11 +194,13 @@ export class ShineAnalysis extends HTMLElement {
     const client = new ShineClient(address, { apiKey });
     const words = this.#words();
     if (!analysis) this.#work(words.say("working_photo"), null);
-    const blob = source ? await blobOf(source, signal) : null;
+    const blob = source ? await blobOf(source, signal).catch((error) => nullIf(analysis, error)) : null;
     const found = analysis ?? (await client.analyze(blob, this.#request(words, signal)));
-    const known = status ?? (mayAsk ? statusOf(address, apiKey, signal) : null);
-    const picture = blob ? pictureOf(blob, mayAsk ? client : null, signal) : null;
-    return { analysis: found, photo: await picture, status: await known };
+    const [picture, status] = await Promise.all([
+      blob ? pictureOf(blob, mayAsk ? client : null, signal) : null,
+      mayAsk && !this.#given.status ? statusOf(address, apiKey, signal) : null,
+    ]);
+    return { analysis: found, photo: picture, status: this.#given.status ?? status };
   }
 
   #request(words, signal) {
@@ -233,7 +241,7 @@ export class ShineAnalysis extends HTMLElement {
     const words = this.#words();
     this.#said.setAttribute("lang", words.lang);
     this.#body.setAttribute("lang", words.lang);
-    if (this.#shown?.error) this.#body.replaceChildren(fault(this.#shown.error, words, () => this.retry()));
+    if (this.#shown?.error) this.#body.replaceChildren(fault(this.#shown.error, words, () => this.#retryByHand()));
     else if (this.#shown) this.#body.replaceChildren(...this.#resultOf(words));
     else if (!this.#stopper) this.#body.replaceChildren();
   }
@@ -270,6 +278,12 @@ function styleSheet() {
   const made = new CSSStyleSheet();
   made.replaceSync(STYLES);
   return made;
+}
+
+/** A photo that cannot be read is no error where there are findings already. */
+function nullIf(analysis, error) {
+  if (!analysis) throw error;
+  return null;
 }
 
 /** What the service says of its model; null where it does not answer: the findings do not need it. */

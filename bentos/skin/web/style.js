@@ -42,6 +42,7 @@ ul { list-style: none; }
 .muted { color: var(--muted); }
 .small { font-size: .875rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: var(--radius); padding: 1.125rem; }
+[lang]:focus { outline: none; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 button { font: inherit; color: inherit; background: none; border: 1px solid var(--line); border-radius: 999px;
   padding: .25rem .8rem; min-height: 2rem; cursor: pointer; }
