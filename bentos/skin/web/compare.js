@@ -49,7 +49,8 @@ export function comparison(photos, pair, repeatability, words, onChoose) {
       el("td", { class: "difference" }, words.say(result.text, { by, least })),
     );
   };
-  const rows = Object.keys(concerns[0]).map((concern) => row(concern, "score", concern, words.code("concerns", concern)));
+  const names = Object.keys(concerns[0]);
+  const rows = names.map((concern) => row(concern, "score", concern, words.code("concerns", concern)));
   rows.splice(1, 0, row("acne", "count", "count", words.say("lesions")));
   const heads = ["concern", "left", "right", "difference"].map((key) => el("th", { scope: "col" }, words.say(key)));
   return [
@@ -67,7 +68,7 @@ function figure(photos, photo, side, words, onChoose) {
   return el(
     "figure",
     {},
-    el("figcaption", {}, el("label", { for: id }, label), el("select", { id, onchange, "data-side": side }, names)),
+    el("figcaption", {}, el("label", { for: id }, label), el("select", { id, onchange }, names)),
     closeUp(photo),
   );
 }

@@ -19,6 +19,7 @@ let service = { version: null, status: null }; // answers of /version and /ml/st
 let selected = null; // photo whose findings are shown
 let pair = null; // the two photos that are compared
 let message = null; // key of a text
+const built = new Map(); // part of the page → what it was last built from
 
 const words = {
   say: (key, values = {}) => TEXTS[lang].page[key].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? ""),
@@ -38,14 +39,14 @@ const camera = new Camera(get("camera"), {
 // --- words ----------------------------------------------------------------------------------------------------------
 
 function languageAtStart() {
-  const wanted = [read(localStorage, LANGUAGE), ...navigator.languages].filter(Boolean).map((tag) => tag.slice(0, 2));
-  return wanted.find((tag) => tag in TEXTS) ?? "en";
+  const wanted = [read("localStorage", LANGUAGE), ...navigator.languages].filter(Boolean);
+  return wanted.map((tag) => tag.slice(0, 2)).find((tag) => tag in TEXTS) ?? "en";
 }
 
-/** What a storage holds; a browser may refuse it. */
+/** What a storage of the browser holds; it may refuse even to be named. */
 function read(storage, name) {
   try {
-    return storage.getItem(name);
+    return window[storage].getItem(name);
   } catch {
     return null;
   }
@@ -53,7 +54,7 @@ function read(storage, name) {
 
 function write(storage, name, value) {
   try {
-    storage.setItem(name, value);
+    window[storage].setItem(name, value);
   } catch {
     // It is kept as long as the page is open.
   }
@@ -62,7 +63,9 @@ function write(storage, name, value) {
 function translate() {
   document.documentElement.lang = lang;
   for (const node of document.querySelectorAll("[data-text]")) node.textContent = say(node.dataset.text);
-  for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", say(node.dataset.label));
+  for (const node of document.querySelectorAll("[data-label]")) {
+    node.setAttribute("aria-label", say(node.dataset.label));
+  }
   for (const button of document.querySelectorAll("[data-language]")) {
     button.setAttribute("aria-pressed", String(button.dataset.language === lang));
   }
@@ -89,7 +92,15 @@ function render() {
   document.title = name ? `${name} – Shine` : say("page_title");
 }
 
+/** Whether a part of the page is to be built anew; what is focused or was read out stays otherwise. */
+function isNew(part, ...from) {
+  const before = built.get(part);
+  built.set(part, from);
+  return !before || from.some((value, i) => value !== before[i]);
+}
+
 function renderMessage() {
+  if (!isNew("message", message, lang)) return;
   get("message").hidden = message === null;
   get("message").replaceChildren(...(message ? [el("p", {}, say(message)), dismissal()] : []));
 }
@@ -106,7 +117,11 @@ function showMessage(key) {
 function renderStrip() {
   const { photos } = queue;
   get("strip").hidden = photos.length < 2;
-  for (const [photo, item] of items) if (!photos.includes(photo)) items.delete(photo) && item.remove();
+  for (const [photo, item] of items) {
+    if (photos.includes(photo)) continue;
+    items.delete(photo);
+    item.remove();
+  }
   for (const photo of photos) {
     if (!items.has(photo)) items.set(photo, get("thumbnails").appendChild(thumbnail(photo)));
     renderThumbnail(photo);
@@ -152,7 +167,8 @@ function renderResult() {
   get("actions").hidden = !selected?.analysis;
   if (!selected) return;
   get("result-title").textContent = selected.name;
-  get("state").replaceChildren(...stateParts(selected));
+  const { state, error, url } = selected;
+  if (isNew("state", selected, state, error, url, lang)) get("state").replaceChildren(...stateParts(selected));
   get("printed").textContent = printedLine(selected);
   component.status = service.status;
   if (selected.analysis) Object.assign(component, { photo: selected.shown, analysis: selected.analysis });
@@ -213,24 +229,23 @@ function printedLine({ analysis, name }) {
 }
 
 function renderCompare() {
-  const section = get("compare");
-  section.hidden = pair === null;
-  if (!pair) return;
-  const focused = document.activeElement?.dataset?.side;
+  get("compare").hidden = pair === null;
+  const done = queue.photos.filter(isDone);
+  const repeatability = service.status?.repeatability ?? null;
+  if (!pair || !isNew("compare", ...pair, done.length, JSON.stringify(repeatability), lang)) return;
+  const focused = document.activeElement?.id;
   const choose = (side, photo) => {
     pair = pair.map((other, i) => (i === side ? photo : other));
     render();
   };
-  const repeatability = service.status?.repeatability ?? null;
-  const parts = comparison(queue.photos.filter(isDone), pair, repeatability, words, choose);
-  section.replaceChildren(...parts, action("close_compare", closeCompare));
-  if (focused !== undefined) section.querySelector(`[data-side="${focused}"]`).focus();
+  get("comparison").replaceChildren(...comparison(done, pair, repeatability, words, choose));
+  if (focused) get(focused)?.focus();
 }
 
 function renderService() {
   const { version, status } = service;
   const model = version?.model ? `${version.model.name} ${version.model.version}` : say("no_model");
-  const values = { version: version?.version, phase: version?.phase, model, state: say(`model_${status?.state ?? "unknown"}`) };
+  const values = { ...version, model, state: say(`model_${status?.state ?? "unknown"}`) };
   get("service").textContent = version ? say("service", values) : say("service_unknown");
 }
 
@@ -251,20 +266,20 @@ function select(photo) {
 }
 
 function onChange(photo) {
-  if (isDone(photo) && photo.analysis.model?.sha256 !== service.version?.model?.sha256) refresh();
-  if (!items.has(photo) || photo.state !== "sending") render();
-  else renderProgress(photo);
+  if (isDone(photo) && photo.analysis.model?.sha256 !== service.version?.model?.sha256) refresh(); // it has changed
+  if (items.has(photo) && photo.state === "sending") renderNumbers(photo);
+  else render();
   announceState(photo);
 }
 
 /** The same parts with other numbers, so that nothing is built anew for each of them. */
-function renderProgress(photo) {
+function renderNumbers(photo) {
   renderThumbnail(photo);
   if (photo !== selected) return;
-  const bar = get("state").querySelector("progress");
-  if (!bar || photo.progress === 0) return renderResult();
-  bar.value = photo.progress;
-  get("state").querySelector(".of-state").textContent = stateOf(photo);
+  renderResult();
+  const [bar, line] = ["progress", ".of-state"].map((part) => get("state").querySelector(part));
+  if (photo.state === "sending") bar.value = photo.progress;
+  line.textContent = stateOf(photo);
 }
 
 function announceState(photo) {
@@ -297,20 +312,23 @@ function closeCompare() {
   get("open-compare").focus();
 }
 
+let timer; // of a model that is loading
+
 /** Asks the service what runs there; a key that it wants is asked for. */
 async function refresh() {
   const { client } = queue;
   try {
     const [version, status] = await Promise.all([client.version(), client.status()]);
     if (client === queue.client) service = { version, status };
-    if (status.state === "loading") setTimeout(refresh, LOADING_MS);
+    clearTimeout(timer);
+    if (status.state === "loading") timer = setTimeout(refresh, LOADING_MS);
   } catch (error) {
     if (client !== queue.client) return;
     if (error.status === 401) askForKey(error.code);
   }
   renderService();
   if (selected) get("analysis").status = service.status;
-  if (pair) renderCompare();
+  renderCompare();
 }
 
 // --- the key --------------------------------------------------------------------------------------------------------
@@ -323,10 +341,10 @@ function renderKey() {
 }
 
 function askForKey(code) {
-  const isNew = lockedBy !== code;
+  const isFirst = lockedBy !== code;
   lockedBy = code;
   renderKey();
-  if (isNew) get("key-value").focus();
+  if (isFirst) get("key-value").focus();
 }
 
 async function useKey(key) {
@@ -339,7 +357,7 @@ async function useKey(key) {
   lockedBy = null;
   await refresh();
   if (lockedBy === null) {
-    write(sessionStorage, KEY, key);
+    write("sessionStorage", KEY, key);
     get("key-value").value = "";
     (selected ? get("result-title") : get("files")).focus();
   }
@@ -348,24 +366,25 @@ async function useKey(key) {
 
 // --- saving ---------------------------------------------------------------------------------------------------------
 
-function save(blob, ending) {
+function save(photo, blob, ending) {
   const address = URL.createObjectURL(blob);
-  const name = selected.name.replace(/\.[^.]*$/, "") || "photo";
+  const name = photo.name.replace(/\.[^.]*$/, "") || "photo";
   el("a", { href: address, download: `${name}-shine.${ending}` }).click();
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
   announce(say("saved"));
 }
 
-function saveJson() {
-  save(new Blob([JSON.stringify(selected.analysis, null, 2)], { type: "application/json" }), "json");
+function saveJson(photo) {
+  save(photo, new Blob([JSON.stringify(photo.analysis, null, 2)], { type: "application/json" }), "json");
 }
 
-async function savePng() {
+async function savePng(photo) {
   const button = get("save-png");
+  if (button.hasAttribute("aria-disabled")) return; // it is being drawn
   button.setAttribute("aria-disabled", "true");
   announce(say("drawing"));
   try {
-    save(await queue.client.overlay(selected.file), "png");
+    save(photo, await queue.client.overlay(photo.file), "png");
     showMessage(null);
   } catch (error) {
     if (error.status === 401) askForKey(error.code);
@@ -387,8 +406,9 @@ get("sample").addEventListener("click", async () => {
   else showMessage("not_loaded");
 });
 get("open-compare").addEventListener("click", () => (pair ? closeCompare() : openCompare()));
-get("save-json").addEventListener("click", saveJson);
-get("save-png").addEventListener("click", savePng);
+get("close-compare").addEventListener("click", closeCompare);
+get("save-json").addEventListener("click", () => saveJson(selected));
+get("save-png").addEventListener("click", () => savePng(selected));
 get("print").addEventListener("click", () => print());
 get("remove").addEventListener("click", () => remove(selected));
 get("key").addEventListener("submit", (event) => {
@@ -398,7 +418,7 @@ get("key").addEventListener("submit", (event) => {
 for (const button of document.querySelectorAll("[data-language]")) {
   button.addEventListener("click", () => {
     lang = button.dataset.language;
-    write(localStorage, LANGUAGE, lang);
+    write("localStorage", LANGUAGE, lang);
     translate();
   });
 }
@@ -408,13 +428,10 @@ addEventListener("online", () => {
   refresh();
 });
 setInterval(() => {
-  if (!queue.photos.some(({ state }) => state === "busy")) return;
-  renderStrip();
-  const line = get("state").querySelector(".of-state");
-  if (line && selected) line.textContent = stateOf(selected);
+  for (const photo of queue.photos) if (photo.state === "busy") renderNumbers(photo);
 }, 1000);
 
-const kept = read(sessionStorage, KEY);
+const kept = read("sessionStorage", KEY);
 if (kept) queue.use(kept);
 translate();
 refresh();

@@ -51,7 +51,9 @@ export class Queue {
   #isPolling = false;
   #key = null;
 
-  /** @param {{onChange: function(Photo), onLocked: function(string)}} told of a photo that changed, and of a code of 401. */
+  /**
+   * @param {{onChange: function(Photo), onLocked: function(string)}} told of a changed photo, and of a code of 401.
+   */
   constructor(told) {
     this.told = told;
     this.use(null);
@@ -177,5 +179,6 @@ export class Queue {
 }
 
 function isLost({ code, status }) {
-  return code === "connection_failed" || code === "shutting_down" || (code === "unexpected_answer" && PROXY_STATUSES.includes(status));
+  const isOfProxy = code === "unexpected_answer" && PROXY_STATUSES.includes(status);
+  return code === "connection_failed" || code === "shutting_down" || isOfProxy;
 }
