@@ -114,9 +114,9 @@ def _origin(address: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
-    """Playwright, where Chromium is."""
+    """Playwright, where Chromium is; for one module: while it runs, no other test of the process can use asyncio."""
     if not CHROMIUM.exists():
         if os.environ.get("CI"):
             pytest.fail("Chromium is not installed: apt-get install chromium")
@@ -133,7 +133,7 @@ def launch(playwright: Playwright, *arguments: str) -> Browser:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """A Chromium without a camera."""
     running = launch(playwright)

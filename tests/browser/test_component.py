@@ -26,6 +26,8 @@ from tests.browser.conftest import Visits
 from tests.server import PORTRAIT, Server, free_port
 from tests.unit.photo.test_decode import heic
 
+pytestmark = pytest.mark.long
+
 EXAMPLES = Path(__file__).parent / "examples"
 REACT = ("react@19.3.1", "react-dom@19.3.1")
 SERVICE_OF_EXAMPLES = "http://localhost:5000"
@@ -103,7 +105,6 @@ def test_three_lines_put_findings_into_an_app_of_another_origin(visit: Visits, s
     expect(page.locator("shine-analysis").get_by_role("heading", name="Findings")).to_be_visible()
 
 
-@pytest.mark.long
 def test_it_works_in_react(visit: Visits, service: str, app: App, tmp_path: Path) -> None:
     for name, module in react_modules(tmp_path).items():
         (app.folder / f"{name}.js").write_text(module)

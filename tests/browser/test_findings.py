@@ -27,6 +27,8 @@ from tests.browser.conftest import Visits
 from tests.drawing import flush, lesions, png, portrait
 from tests.server import Server
 
+pytestmark = pytest.mark.long
+
 WORDS = TEXT["en"]["component"]
 Answer = tuple[bytes, Analysis]
 
