@@ -23,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training setup-image serve test test-all check lock audit key faults rollout-demo rollout-failures mutation soak tune train train-long train-smoke evaluate publish bench bento image measure test-container clean
+.PHONY: help setup setup-training setup-image serve test test-all check lock audit key faults rollout-demo rollout-failures mutation soak tune train train-long train-smoke evaluate repeatability publish bench bento image measure test-container clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -126,6 +126,9 @@ train-smoke: setup-training ## the same way in two minutes, good for nothing els
 
 evaluate: setup-training ## measure model and heuristics on photos they never saw; DATA=, BUNDLE=
 	$(BIN)/python -m training.evaluate --data "$(DATA)" $(if $(BUNDLE),--bundle "$(BUNDLE)")
+
+repeatability: setup-training ## by how much must a score differ to mean something? (10 minutes); DATA=, BUNDLE=
+	$(BIN)/python -m training.repeatability --data "$(DATA)" $(if $(BUNDLE),--bundle "$(BUNDLE)")
 
 publish: setup ## publish weights: TO=s3://bucket/prefix or a folder; BUNDLE=DIR, ARGS=--list, --rollback: docs/weights.md
 	@test -n "$(TO)" || { echo 'name the place: make publish TO=s3://bucket/prefix, or TO=/a/folder'; exit 1; }

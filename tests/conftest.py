@@ -39,7 +39,7 @@ GROUPS = {
             "tests/service/test_believable.py",
             *("tests/service/test_bad_input.py", "tests/service/test_contract.py", "tests/service/test_golden.py"),
             *("tests/service/test_mutants.py", "tests/service/test_openapi.py", "tests/service/test_upgrades.py"),
-            "tests/service/test_options.py",
+            *("tests/service/test_options.py", "tests/client/test_python_client.py", "tests/client/test_javascript.py"),
         ),
         "in phase simple",
     ),

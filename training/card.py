@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bentos.skin.findings import WRINKLE_ZONES
-from bentos.skin.model.bundle import MODEL, Manifest
-from training.distortions import DISTORTIONS
+from bentos.skin.model.bundle import MODEL, REPEATABILITY, Manifest
+from training.distortions import CAST, DISTORTIONS
 from training.metrics import LABELLED_SEVERITIES
+from training.retakes import CUT, JPEG_HIGH, JPEG_LOW, SMALLEST, STOPS
 from training.summary import BY_PERSON, ROBUST_ACNE, ROBUST_WRINKLES, better
 
 LABELS = {  # path of a metric in metrics.json → its name in the card
@@ -29,6 +30,16 @@ LABELS = {  # path of a metric in metrics.json → its name in the card
     "acne/box_confidence_ece": "ECE of the confidence of shown boxes",
     "acne/severity_confidence_ece": "ECE of the confidence of severity",
     "wrinkles/zone_chance_ece": "ECE of the wrinkle probability of a zone",
+}
+LIMITED = {  # a limit of repeatability → its name in the card, with the unit
+    "acne": "acne score, points of 0 to 100",
+    "count": "count, lesions",
+    "wrinkles": "wrinkle score, points",
+    "redness": "redness, points",
+    "pigmentation": "pigmentation, points",
+    "shine": "shine, points",
+    "texture": "texture, points",
+    "ita_degrees": "tone, degrees of ITA",
 }
 MAIN = ("severity_accuracy", "count_mae", "count_bias", "box_ap_30", "box_ap_50")
 ECE_MAX = 0.05  # a larger expected calibration error is listed among the known failures
@@ -100,6 +111,7 @@ REPRODUCE = """\
 ```
 make train-long BUNDLE=/tmp/bundle  # data, network, calibration, bundle; 4 hours
 make evaluate                       # of the project's weights: this card, the plots, both metrics.json
+make repeatability                  # the limits of repeatability, into the same files
 ```
 All seeds are fixed; the metrics are reproduced to three decimals. Latency depends on the machine and is in
 `latency.json`.
@@ -116,7 +128,7 @@ def text(metrics: Mapping[str, Any], manifest: Manifest) -> str:
     model, heuristic = metrics["model"], metrics["heuristic"]
     parts = [
         f"# Model card: {manifest.name} {manifest.version}",
-        f"Written by `python -m training.evaluate`; do not edit. {manifest.notice}\n",
+        f"Written by `python -m training.evaluate` and `training.repeatability`; do not edit. {manifest.notice}\n",
         f"Network: EfficientNet-Lite0 with heads for lesions, count, severity and wrinkles; {MODEL} has "
         f"{manifest.files[MODEL].size / 1e6:.1f} MB, sha256 `{manifest.files[MODEL].sha256}`. The fallback, the "
         "heuristics in `bentos/skin/measure`, was measured on the same photos.\n",
@@ -140,6 +152,8 @@ def text(metrics: Mapping[str, Any], manifest: Manifest) -> str:
         _london(metrics),
         "## Robustness",
         _robustness(metrics),
+        "## Repeatability",
+        _repeatability(metrics),
         "## Calibration",
         _calibration(metrics),
         "## Known failures",
@@ -301,6 +315,26 @@ def _robustness(metrics: Mapping[str, Any]) -> str:
 def _value_and_change(values: Mapping[str, Any], name: str) -> str:
     value = _number(values[name]["value"])
     return f"{value}; {_interval(values['change'][name], sign=True)}" if "change" in values else value
+
+
+def _repeatability(metrics: Mapping[str, Any]) -> str:
+    """The limits of repeatability of both; what the model does not find comes from the heuristics always."""
+    limits = {name: content.get(REPEATABILITY) for name, content in metrics.items()}
+    if None in limits.values():
+        return "Not measured.\n"
+    rows = [
+        [label, str(limits["model"].get(name, "–")), str(limits["heuristic"][name])] for name, label in LIMITED.items()
+    ]
+    return (
+        "A difference between two photos of one face means something only where it is larger than this: 95 % of the "
+        f"differences between retakes of {limits['heuristic']['photos']} photos lie within it (the repeatability limit "
+        "of ISO 5725-1), on faces with few lesions and on those with many. For a retake up to "
+        f"{CUT:.0%} is cut off each side, the size is {SMALLEST:.0%} to 100% of the photo's, the JPEG quality "
+        f"{JPEG_LOW} to {JPEG_HIGH}, the exposure up to {STOPS:g} stop off, red and blue up to {CAST:.0%}; those in "
+        "which the quality check finds what it does not in the photo do not count. Real photos differ in expression, "
+        "pose, focus and the direction of the light too, and their scores by more. Tone depends on exposure more than "
+        "on all else.\n\n" + _table(["score", "model", "heuristics"], rows)
+    )
 
 
 def _calibration(metrics: Mapping[str, Any]) -> str:

@@ -113,6 +113,15 @@ def recalibrate(purpose: str | None) -> ArgumentParser:
     return parser
 
 
+def repeatability(purpose: str | None) -> ArgumentParser:
+    """The command line of `training.repeatability`."""
+    parser = _with_data(purpose, "lesions or acne04, wrinkles, and london if there is one")
+    parser.add_argument("--bundle", type=Path, default=EMBEDDED, help="folder of the bundle to measure (%(default)s)")
+    parser.add_argument("--out", type=Path, help="folder for the limits alone, instead of the project and the bundle")
+    parser.add_argument("--quick", action="store_true", help="use a part of the photos, to try the command")
+    return parser
+
+
 def train(purpose: str | None) -> ArgumentParser:
     """The command line of `training.train`."""
     parser = _with_data(purpose, "lesions or acne04, wrinkles, and london if there is one")

@@ -57,7 +57,7 @@ def distort(distortion: Distortion, data: bytes, boxes: Boxes) -> tuple[bytes, B
     return buffer.getvalue(), distortion.move(boxes, image.size)
 
 
-def _gains(red: float, green: float, blue: float) -> Callable[[Image.Image], Image.Image]:
+def light_gains(red: float, green: float, blue: float) -> Callable[[Image.Image], Image.Image]:
     """Multiply the linear light of each channel and clip it, with the sRGB transfer function (IEC 61966-2-1)."""
     level = np.arange(256) / 255
     linear = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
@@ -76,7 +76,7 @@ def _encoded_gains(red: float, green: float, blue: float) -> Callable[[Image.Ima
 
 
 def _expose(stops: float) -> Callable[[Image.Image], Image.Image]:
-    return _gains(*[2.0**stops] * 3)
+    return light_gains(*[2.0**stops] * 3)
 
 
 def _casts() -> dict[str, Distortion]:
@@ -89,7 +89,7 @@ def _casts() -> dict[str, Distortion]:
     casts = {}
     for side, channels in sides.items():
         for label, gains in channels.items():
-            for kind, change in (("light", _gains), ("code", _encoded_gains)):
+            for kind, change in (("light", light_gains), ("code", _encoded_gains)):
                 name = f"{side}_{label.replace(' ', '_')}_{kind}"
                 casts[name] = Distortion(f"{side} cast: {CAST:.0%} {label} {kind}", change(*gains), _keep_boxes)
     return casts
@@ -142,8 +142,8 @@ DISTORTIONS = {
     "stop_down": Distortion("one stop darker", _expose(-1.0), _keep_boxes),
     "turned": Distortion(f"rotated by {ROTATION:g}°", _rotate, _rotate_boxes),
     "half_size": Distortion("half the size", _halve, _halve_boxes),
-    "warm": Distortion(f"tint, {CAST:.0%} more red", _gains(1 + CAST, 1.0, 1.0), _keep_boxes),
-    "cold": Distortion(f"tint, {CAST:.0%} more blue", _gains(1.0, 1.0, 1 + CAST), _keep_boxes),
+    "warm": Distortion(f"tint, {CAST:.0%} more red", light_gains(1 + CAST, 1.0, 1.0), _keep_boxes),
+    "cold": Distortion(f"tint, {CAST:.0%} more blue", light_gains(1.0, 1.0, 1 + CAST), _keep_boxes),
 }
 # What the limits of the light are measured with, on faces taken in white light.
 LIGHTS = {name: DISTORTIONS[name] for name in ("stop_up", "stop_down")} | _casts()

@@ -8,8 +8,9 @@
 
 All files are written at the end: bentos/skin/measure/metrics.json (heuristics), metrics.json and manifest.json of the
 bundle (model; the manifest's sha256 changes), training/latency.json (depends on the machine; all else is reproducible),
-training/plots and training/MODEL_CARD.md. Intervals hold 95 % of bootstrap resamples of the photos; differences are
-paired. The valid photos are used for this alone: no threshold and no calibration is fitted on them.
+training/plots and training/MODEL_CARD.md. Limits of repeatability that training.repeatability has put there stay.
+Intervals hold 95 % of bootstrap resamples of the photos; differences are paired. The valid photos are used for this
+alone: no threshold and no calibration is fitted on them.
 
 Figures of your own photos never replace those of the project: they go into .cache/training/evaluate, without a card,
 and into the bundle, unless that is the embedded one.
@@ -34,7 +35,7 @@ from tqdm import tqdm
 
 from bentos.skin.errors import ShineError
 from bentos.skin.measure import blemishes
-from bentos.skin.model.bundle import MANIFEST, MODEL, Bundle, BundleError, read
+from bentos.skin.model.bundle import MANIFEST, MODEL, REPEATABILITY, Bundle, BundleError, read
 from bentos.skin.model.bundle import METRICS as BUNDLE_METRICS
 from bentos.skin.model.engine import EMBEDDED, OnnxEngine
 from training import bundle, card, labels, plots, predictions, summary
@@ -111,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tables, metrics, latency = measure(photos, predictors, options.quick, robust=not options.skip_robustness)
     except (OSError, ValueError, KeyError, ShineError) as error:
         sys.exit(f"The photos in {options.data} cannot be measured: {error}")
+    keep_repeatability(metrics, weights, own)
     files = render_files(tables, metrics, latency, weights, out)
     into_bundle = out is None or (not options.quick and options.out is None)
     if own:
@@ -234,6 +236,22 @@ def measure(
     return tables, metrics, latency
 
 
+def keep_repeatability(metrics: Mapping[str, Any], weights: Bundle | None, own: bool) -> None:
+    """Add the limits of repeatability that `training.repeatability` has measured before.
+
+    Args:
+        metrics: content of metrics.json by predictor; changed.
+        weights: the bundle that was measured, or None.
+        own: whether the photos are your own; those of the heuristics were measured on the project's.
+    """
+    before = {} if weights is None else {"model": weights.metrics}
+    if not own:
+        before["heuristic"] = json.loads(METRICS.read_text())
+    for name, content in metrics.items():
+        if REPEATABILITY in before.get(name, {}):
+            content[REPEATABILITY] = before[name][REPEATABILITY]
+
+
 def render_files(
     tables: Mapping[str, Tables],
     metrics: Mapping[str, Any],
@@ -256,11 +274,11 @@ def render_files(
     folder = HERE if out is None else out
     files: dict[Path, bytes] = {}
     if "heuristic" in metrics:
-        files[METRICS if out is None else out / "heuristic.json"] = _json(metrics["heuristic"])
+        files[METRICS if out is None else out / "heuristic.json"] = json_bytes(metrics["heuristic"])
     if "model" in metrics and out is not None:
-        files[out / "model.json"] = _json(metrics["model"])
+        files[out / "model.json"] = json_bytes(metrics["model"])
     if weights is not None and len(metrics) > 1:
-        files[folder / "latency.json"] = _json(latency)
+        files[folder / "latency.json"] = json_bytes(latency)
         files |= {folder / "plots" / name: data for name, data in plots.render(tables, metrics).items()}
         files[folder / CARD] = card.text(metrics, weights.manifest).encode()
     return files
@@ -285,7 +303,8 @@ def update_bundle(weights: Bundle, metrics: Mapping[str, Any]) -> dict[Path, byt
         return {weights.folder / name: (staged / name).read_bytes() for name in (BUNDLE_METRICS, MANIFEST)}
 
 
-def _json(content: Any) -> bytes:
+def json_bytes(content: Any) -> bytes:
+    """A file of figures."""
     return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
 
 

@@ -411,6 +411,41 @@ class Accuracy(_Value):
     heuristic: dict[str, Any]
 
 
+Limit = Annotated[int, Field(strict=True, ge=0, le=1000)]
+
+
+class ModelLimits(_Value):
+    """By how much two photos of one face may differ without a difference of the skin, by the model's findings.
+
+    A difference up to the limit means nothing: 95 % of those between retakes of one photo in other crop, size,
+    compression and light lie within it. Scores are in points of 0 to 100, `count` in lesions.
+    """
+
+    acne: Limit
+    count: Limit
+    wrinkles: Limit
+
+
+class HeuristicLimits(ModelLimits):
+    """The same of the heuristics, and of what they alone measure; `ita_degrees` is that of the tone."""
+
+    redness: Limit
+    pigmentation: Limit
+    shine: Limit
+    texture: Limit
+    ita_degrees: Limit
+
+
+LIMITS: dict[Source, type[ModelLimits]] = {"model": ModelLimits, "heuristic": HeuristicLimits}
+
+
+class Repeatability(_Value):
+    """The limits of both; null where the weights bring none."""
+
+    model: ModelLimits | None
+    heuristic: HeuristicLimits
+
+
 EXAMPLE_ANALYSIS: dict[str, Any] = {
     "schema_version": 1,
     "request_id": "0f1c2d3e4f5a6b7c8d9e0f1a2b3c4d5e",

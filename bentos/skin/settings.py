@@ -19,7 +19,9 @@ from bentos.skin.keys import KeyUnusable, read_entry
 PREFIX = "SHINE_"
 PORT = 5000  # one port in every environment; PORT overrides it
 HEALTH_PATH = "/health"  # one health path, for the container's check and the load balancer's
-OPEN_PATHS = frozenset({HEALTH_PATH, "/livez", "/ready", "/readyz", "/demo"})  # answered without an API key
+PAGE_PATH = "/demo"  # of the web page; its files are below it
+# Answered without an API key, as is everything below the page's path.
+OPEN_PATHS = frozenset({HEALTH_PATH, "/livez", "/ready", "/readyz", "/", PAGE_PATH})
 KEEP_ALIVE_S = 75  # above the 60 s for which an Application Load Balancer keeps an idle connection
 GATEWAY_GRACE_S = 20  # from SIGTERM to SIGKILL; BentoML's is a day, and a stopped worker would use it
 RUNNER_GRACE_S = 5  # the same for a runner, after the gateway has ended; both together are shorter than the 30 s of ECS

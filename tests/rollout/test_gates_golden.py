@@ -105,7 +105,7 @@ def test_the_command_refuses_in_a_sentence(server: Server, tmp_path: Path, capsy
     for words, output in (
         ([NOWHERE, str(tmp_path / "a.json")], "gives no answer"),
         (["not a url", str(tmp_path / "a.json")], "gives no answer"),
-        ([server.url + "/demo", str(tmp_path / "a.json")], "404"),
+        ([server.url + "/nothing", str(tmp_path / "a.json")], "404"),
         ([server.url, str(tmp_path / "broken.json")], "is not a file that `trail golden` writes"),
         ([server.url, str(tmp_path / "none" / "a.json")], "cannot be written"),
     ):

@@ -21,11 +21,14 @@ def test_the_built_bento_serves_real_analyses_from_its_own_folder(tmp_path: Path
     (source,) = (tmp_path / "home" / "bentos" / "shine").glob("*/src")
     names = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
     assert {"service.py", "bentos/skin/measure/tuned.json", "LICENSE", "NOTICE"} <= names
+    assert {f"bentos/skin/web/{path.name}" for path in (ROOT / "bentos" / "skin" / "web").iterdir()} <= names
+    assert {"bentos/client/shine-client.js", "bentos/client/shine_client/texts.json"} <= names
     assert not [
         name for name in names if name.startswith(("tests", "training", "deploy", ".")) or name.endswith(".pyc")
     ]
 
-    server = Server(tmp_path, "shine:latest", cwd=tmp_path, PYTHONPATH="", **home)
+    # Its own folder first: an editable install would else give the code of this checkout.
+    server = Server(tmp_path, "shine:latest", cwd=tmp_path, PYTHONPATH=str(source), **home)
     try:
         server.wait_for_workers()
         version = httpx.get(server.url + "/version").json()
@@ -33,5 +36,6 @@ def test_the_built_bento_serves_real_analyses_from_its_own_folder(tmp_path: Path
         answer = httpx.post(server.url + "/analyze", files={"image": PORTRAIT.read_bytes()}, timeout=15).json()
         assert answer["source"] == "model"
         assert answer["face"]["confidence"] > 0.7
+        assert httpx.get(server.url + "/demo/shine-analysis.js").status_code == 200
     finally:
         server.stop()

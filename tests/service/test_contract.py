@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bentos.skin.schema import HeuristicLimits
 from tests.server import PORTRAIT, Server
 from tests.service.expect import (
     JSON,
@@ -247,7 +248,7 @@ def test_ml_status_tells_the_whole_truth(client: httpx.Client, portrait: bytes) 
     before = client.get("/ml/status").json()
     assert before.keys() >= {
         "state", "phase", "policy", "landmarks", "model", "attempts", "last_error", "next_retry_s", "breaker",
-        "answers", "batching", "accuracy",
+        "answers", "batching", "accuracy", "repeatability",
     }  # fmt: skip
     assert before["state"] == "disabled"
     assert before["phase"] == "simple"
@@ -262,6 +263,9 @@ def test_ml_status_tells_the_whole_truth(client: httpx.Client, portrait: bytes) 
     assert before["accuracy"].keys() == {"model", "heuristic"}
     assert before["accuracy"]["model"] is None
     assert isinstance(before["accuracy"]["heuristic"], dict)
+    assert before["repeatability"]["model"] is None
+    assert before["repeatability"]["heuristic"].keys() == set(HeuristicLimits.model_fields)
+    assert all(type(limit) is int and limit > 0 for limit in before["repeatability"]["heuristic"].values())
     client.post("/analyze", files={"image": portrait})
     client.post("/analyze", files={"image": portrait}, data={"require": "model"})
     after = client.get("/ml/status").json()["answers"]
@@ -302,7 +306,7 @@ def test_docs_json_knows_the_endpoints(client: httpx.Client) -> None:
     assert gets >= {"/health", "/ready", "/ml/status", "/version"}
 
 
-@pytest.mark.parametrize("path", ["/demo", "/nothing", "/analyze/x", "/health/x", "/%2e%2e/etc/passwd"])
+@pytest.mark.parametrize("path", ["/demo/nothing", "/nothing", "/analyze/x", "/health/x", "/%2e%2e/etc/passwd"])
 def test_an_unknown_path_is_404(client: httpx.Client, path: str) -> None:
     is_error(client.get(path), 404, "not_found")
 

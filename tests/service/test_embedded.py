@@ -81,3 +81,13 @@ def test_status_tells_how_good_both_paths_were_measured_to_be(plain: Server) -> 
         assert {"value", "low", "high"} <= set(model["acne"][figure])
     assert model["acne"]["count_mae"]["value"] < heuristic["acne"]["count_mae"]["value"]
     assert model["wrinkles"]["auc_mean"]["value"] > heuristic["wrinkles"]["auc_mean"]["value"]
+
+
+def test_status_tells_by_how_much_scores_must_differ(plain: Server) -> None:
+    status: dict[str, Any] = httpx.get(plain.url + "/ml/status").json()
+    model, heuristic = status["repeatability"]["model"], status["repeatability"]["heuristic"]
+    assert model.keys() == {"acne", "count", "wrinkles"}
+    assert heuristic.keys() == {*model, "redness", "pigmentation", "shine", "texture", "ita_degrees"}
+    assert model["acne"] < heuristic["acne"]
+    assert model["count"] < heuristic["count"]
+    assert "repeatability" not in {*status["accuracy"]["model"], *status["accuracy"]["heuristic"]}

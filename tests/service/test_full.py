@@ -19,8 +19,8 @@ with warnings.catch_warnings():
 KEYS = ("first-key-of-two-4711", "second-key-of-two-0815")
 ENTRIES = (KEYS[0], str(hashed(KEYS[1])))  # one plain, one hashed
 PAGE = "https://shine.example"
-LOCKED = ["/version", "/ml/status", "/metrics", "/docs.json", "/schema.json", "/nothing", "/"]
-OPEN = ["/health", "/livez", "/ready", "/readyz", "/demo"]
+LOCKED = ["/version", "/ml/status", "/metrics", "/docs.json", "/schema.json", "/nothing", "/demonstration"]
+OPEN = ["/health", "/livez", "/ready", "/readyz", "/", "/demo", "/demo/page.js", "/demo/nothing"]
 
 
 @pytest.fixture(scope="module")

@@ -58,6 +58,7 @@ def test_status_and_version_tell_of_the_model_and_its_measured_accuracy(hybrid: 
     status = httpx.get(hybrid.url + "/ml/status").json()
     assert (status["state"], status["model"]["source"], status["model"]["input_size"]) == ("ready", str(bundle), 512)
     assert status["accuracy"]["model"] == {"made": "up"}
+    assert status["repeatability"]["model"] is None  # these weights bring no limits
     assert set(status["accuracy"]["heuristic"]) >= {"acne", "wrinkles"}
     assert httpx.get(hybrid.url + "/version").json()["model"]["sha256"] == status["model"]["sha256"]
 
@@ -106,6 +107,20 @@ def test_a_bundle_with_a_flipped_bit_is_not_loaded_and_heuristics_answer(
     assert error["code"] == "weights_corrupt"
     assert "sha256" in error["message"]
     assert str(tmp_path) not in analysed(server, require="model").text
+
+
+@pytest.mark.long
+def test_figures_that_are_no_json_are_told_as_the_reason_and_heuristics_answer(
+    tmp_path: Path, serve: Callable[..., Server]
+) -> None:
+    folder = bundles.write(tmp_path / "bundle", metrics=b'{"acne": {"count_mae": {"value": NaN}}}')
+    server = serve(SHINE_WEIGHTS_URI=str(folder)).wait_for_workers()
+    answer: dict[str, Any] = analysed(server).json()
+    assert (answer["source"], answer["degraded"], answer["reason"]) == ("heuristic", True, "weights_corrupt")
+    status = httpx.get(server.url + "/ml/status")
+    assert status.status_code == 200
+    assert "metrics.json" in status.json()["last_error"]["message"]
+    assert status.json()["repeatability"]["model"] is None
 
 
 def test_a_hangup_makes_the_service_look_for_new_weights_without_a_restart(

@@ -107,6 +107,7 @@ def ask_in_every_way(client: httpx.Client, *, overlay: bool) -> set[int]:
     answers = [
         client.post("/analyze", files={"image": (name, PHOTO)}),
         client.post(f"/analyze?note={MARKER}", files={"image": (name, PHOTO)}, data={"require": "model"}),
+        client.post("/quality", files={"image": (name, PHOTO)}),
         client.post("/analyze_base64", json={"image": f"data:image/jpeg;base64,{text}"}),
         client.post("/analyze_batch", files=[("images", (name, PHOTO)), ("images", (name, PHOTO[:50_000]))]),
         client.post("/analyze", files={"image": (name, PHOTO[: len(PHOTO) // 2])}),
@@ -138,7 +139,7 @@ def test_what_is_searched_for_would_be_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rounds", [2, pytest.param(28, marks=pytest.mark.long)])
 def test_no_photo_is_left_on_disk_or_in_the_log(tmp_path: Path, rounds: int) -> None:
-    """So many rounds, each of seven requests, and an overlay in each fourth."""
+    """So many rounds, each of eight requests, and an overlay in each fourth."""
     began = time.time() - 1
     here = tmp_path / "here"
     here.mkdir()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bentos.skin.findings import SEVERITIES, WRINKLE_ZONES
 from bentos.skin.photo.crop import CROP_SIZE
+from bentos.skin.schema import ModelLimits
 
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 METRICS = "metrics.json"
 FORMAT_VERSION = 1
 MAX_MANIFEST_BYTES = 1 << 20  # a manifest has some 100 kB, most of it the self-test's picture
+MAX_METRICS_BYTES = 1 << 20  # `/ml/status` sends them all; the shipped ones have 27 kB
+MAX_METRICS_DEPTH = 32  # of objects and lists in each other: what writes JSON has a limit too
+REPEATABILITY = "repeatability"  # the key of metrics.json that holds ModelLimits
 MAX_FILE_BYTES = 64 << 20  # of any other file; a published bundle has 20 MB at most
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -160,7 +165,7 @@ class Bundle:
         manifest: parsed.
         sha256: of the manifest's bytes; the version that a deployment pins.
         folder: of its files.
-        metrics: measured accuracy, as `/ml/status` shows it.
+        metrics: measured accuracy and repeatability, as `/ml/status` shows them.
     """
 
     manifest: Manifest
@@ -191,11 +196,46 @@ def read(folder: Path, pin: str | None = None) -> Bundle:
     manifest = parse(text)
     for name, entry in manifest.files.items():
         _check(folder, name, entry)
-    try:
-        metrics = json.loads((folder / METRICS).read_bytes())
-    except ValueError:
-        raise BundleError("weights_corrupt", f"{METRICS} in {folder} is no JSON.") from None
+    metrics = parse_metrics(regular(folder, METRICS, MAX_METRICS_BYTES).read_bytes())
     return Bundle(manifest, sha256, folder, metrics)
+
+
+def parse_metrics(text: bytes) -> dict[str, Any]:
+    """Parse the bytes of metrics.json, as far as this service relies on them: `/ml/status` must be able to send them.
+
+    Raises:
+        BundleError: weights_corrupt: they are no JSON object of finite numbers, or the limits of repeatability are
+            none.
+    """
+    try:
+        content = json.loads(text, parse_constant=_finite, parse_float=_finite)
+        json.dumps(content, ensure_ascii=False).encode()  # half of a surrogate pair cannot be sent
+        sound = isinstance(content, dict) and _depth(content) <= MAX_METRICS_DEPTH
+    except (ValueError, RecursionError):
+        sound = False
+    if not sound:
+        raise BundleError("weights_corrupt", f"{METRICS} is no JSON object of finite numbers.")
+    try:
+        if content.get(REPEATABILITY) is not None:
+            ModelLimits.model_validate(content[REPEATABILITY])
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in (REPEATABILITY, *first["loc"]))
+        raise BundleError("weights_corrupt", f"{METRICS}: {place}: {first['msg']}.") from None
+    return dict(content)
+
+
+def _finite(text: str) -> float:
+    """A number of JSON; raises ValueError for NaN and infinity, which are none, and for what is too large."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _depth(value: Any) -> int:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, parts), default=0)
 
 
 def parse(text: bytes) -> Manifest:

@@ -30,7 +30,7 @@ class Engine(Protocol):
     Attributes:
         info: name, version and sha256 of the manifest.
         kind: the runtime, e.g. "onnxruntime 1.32.0".
-        metrics: measured accuracy of the weights.
+        metrics: measured accuracy and repeatability of the weights.
     """
 
     info: ModelInfo

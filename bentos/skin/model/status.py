@@ -56,7 +56,8 @@ class ModelStatus(BaseModel):
         reason: why there is no model; None when there is one.
         last_error: of the attempts since a version was last loaded, or found in service as the newest; else None.
         next_retry_s: seconds until loading is tried again; None while a model is in service.
-        metrics: measured accuracy of the loaded weights; None where there are none, or the caller knows it already.
+        metrics: measured accuracy and repeatability of the loaded weights; None where there are none, or the caller
+            knows them already.
     """
 
     model_config = ConfigDict(protected_namespaces=())

@@ -9,7 +9,7 @@ from bentos.skin.keys import is_short, matching_entry, read_entry
 from bentos.skin.runtime.context import current
 from bentos.skin.runtime.error_responses import refuse
 from bentos.skin.runtime.uploads import body_of, headers_of, spec_of, upload_specs
-from bentos.skin.settings import OPEN_PATHS, Settings
+from bentos.skin.settings import OPEN_PATHS, PAGE_PATH, Settings
 
 log = logging.getLogger("shine.gateway")
 
@@ -41,7 +41,7 @@ class ApiKeyMiddleware:
 
     def _check(self, scope: Scope) -> int | None:
         """Index of the key that was sent; None where none is needed."""
-        if not self._entries or scope["path"] in OPEN_PATHS:
+        if not self._entries or scope["path"] in OPEN_PATHS or scope["path"].startswith(f"{PAGE_PATH}/"):
             return None
         headers = headers_of(scope)
         given = headers.get(b"x-api-key", b"").strip()

@@ -90,8 +90,8 @@ class PhotoAnalyzer:
             longest_s=longest_s,
         )
         self.model: ModelStatus | None = None  # as last reported
-        self.model_accuracy: dict[str, Any] | None = None  # of the weights with the sha256 below
-        self._accuracy_of: str | None = None
+        self.model_metrics: dict[str, Any] | None = None  # of the weights with the sha256 below
+        self._metrics_of: str | None = None
         self.was_ready = False  # whether the model has loaded since this process started
         share(crop_slots(settings))  # where it was not inherited: gateway and runners are one process
         threads = thread_count(settings)
@@ -288,13 +288,13 @@ class PhotoAnalyzer:
     async def _ask_model(self) -> None:
         try:
             async with asyncio.timeout(POLL_DEADLINE_S):
-                status = ModelStatus.model_validate(await self._model.status(known=self._accuracy_of))
+                status = ModelStatus.model_validate(await self._model.status(known=self._metrics_of))
         except Exception as error:  # dead, stuck or restarting: the breaker and the last known state decide
             log.debug("the model runner does not report its state: %s", type(error).__name__)
             return
         loaded = None if status.model is None else status.model.sha256
-        if loaded != self._accuracy_of:
-            self.model_accuracy, self._accuracy_of = status.metrics, loaded
+        if loaded != self._metrics_of:
+            self.model_metrics, self._metrics_of = status.metrics, loaded
         self.model = status
         self.was_ready = self.was_ready or status.state == "ready"
 

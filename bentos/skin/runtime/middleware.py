@@ -17,13 +17,11 @@ from bentos.skin.runtime.error_responses import ERROR_HANDLED, error_for, error_
 from bentos.skin.runtime.gateway import current_analyzer
 from bentos.skin.runtime.tracing import describe_span
 from bentos.skin.runtime.uploads import headers_of, upload_specs
-from bentos.skin.settings import DEADLINE_HEADER, DRILL_HEADER, OPEN_PATHS, Settings
+from bentos.skin.settings import DEADLINE_HEADER, DRILL_HEADER, OPEN_PATHS, PAGE_PATH, Settings
 
 log = logging.getLogger("shine.gateway")
 
-GET_PATHS = frozenset(
-    {*OPEN_PATHS, "/", "/ml/status", "/version", "/metrics", "/docs.json", "/schema.json", "/healthz"}
-)
+GET_PATHS = frozenset({*OPEN_PATHS, "/ml/status", "/version", "/metrics", "/docs.json", "/schema.json", "/healthz"})
 # On every response that has not set the same header. No Strict-Transport-Security: TLS ends at the load balancer, and
 # only the owner of the certificate may promise that a host name will never again be asked without TLS.
 SECURITY_HEADERS = (
@@ -56,7 +54,8 @@ class RequestContextMiddleware:
             await self._app(scope, receive, send)
             return
         given_id = headers_of(scope).get(b"x-request-id", b"").decode("latin-1")
-        context = begin(given_id or None, scope["path"] if scope["path"] in self._known_paths else "other")
+        path = PAGE_PATH if scope["path"].startswith(f"{PAGE_PATH}/") else scope["path"]
+        context = begin(given_id or None, path if path in self._known_paths else "other")
         sender = ResponseSender(context, scope, receive, send)
         try:
             await self._app(scope, receive, sender.send)

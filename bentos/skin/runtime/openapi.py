@@ -33,6 +33,7 @@ from bentos.skin.schema import (
     QualityAnswer,
     Readiness,
     Reason,
+    Repeatability,
     Version,
 )
 from bentos.skin.settings import DEADLINE_HEADER, DRILL, DRILL_HEADER, HEALTH_PATH, MAX_BATCH_PHOTOS, OPEN_PATHS, Phase
@@ -160,6 +161,7 @@ class MlStatus(BaseModel):
     answers: Answers
     batching: Batching
     accuracy: Accuracy
+    repeatability: Repeatability
 
 
 MODELS = (Analysis, QualityAnswer, BatchAnswer, ErrorAnswer, Health, Readiness, MlStatus, Version)
@@ -362,6 +364,13 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "answers": {"model": 0, "heuristic": 7, "refused": 0},
         "batching": {"max_batch_size": 8, "max_latency_ms": 60000, "mean_batch": None},
         "accuracy": {"model": None, "heuristic": {}},
+        "repeatability": {
+            "model": None,
+            "heuristic": {
+                **{"acne": 24, "count": 18, "wrinkles": 12, "redness": 18},
+                **{"pigmentation": 11, "shine": 36, "texture": 10, "ita_degrees": 46},
+            },
+        },
     },
 }
 

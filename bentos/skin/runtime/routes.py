@@ -3,6 +3,7 @@
 import json
 import subprocess
 import time
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,9 +14,11 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 from bentos.skin import __version__
+from bentos.skin.model.bundle import REPEATABILITY
 from bentos.skin.runtime.error_responses import ERROR_HANDLED
 from bentos.skin.runtime.gateway import PhotoAnalyzer, current_analyzer
 from bentos.skin.runtime.openapi import MlStatus, complete
+from bentos.skin.runtime.web import web_routes
 from bentos.skin.schema import (
     SCHEMA_VERSION,
     Accuracy,
@@ -23,12 +26,15 @@ from bentos.skin.schema import (
     Batching,
     Breakers,
     Health,
+    HeuristicLimits,
     ModelInfo,
+    ModelLimits,
     Policy,
     Readiness,
+    Repeatability,
     Version,
 )
-from bentos.skin.settings import HEALTH_PATH, Settings
+from bentos.skin.settings import HEALTH_PATH, PAGE_PATH, Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 REVISION = ROOT / "bentos" / "skin" / "REVISION"
@@ -83,7 +89,7 @@ def routes(settings: Settings, service: BentoService) -> Starlette:
         return JSONResponse(complete(service.openapi_spec.asdict()))
 
     async def home(_: Request) -> RedirectResponse:
-        return RedirectResponse("/demo")
+        return RedirectResponse(PAGE_PATH.lstrip("/"))  # relative: there may be a prefix before it
 
     app = Starlette(
         routes=[
@@ -93,6 +99,7 @@ def routes(settings: Settings, service: BentoService) -> Starlette:
             Route("/ml/status", status),
             Route("/version", version),
             Route("/docs.json", document),
+            *web_routes(),
         ]
     )
     app.router.redirect_slashes = False
@@ -100,8 +107,10 @@ def routes(settings: Settings, service: BentoService) -> Starlette:
 
 
 def ml_status(settings: Settings, analyzer: PhotoAnalyzer) -> MlStatus:
-    """State, policy, accuracy and counts of the model and of what answers in its place."""
+    """State, policy, figures and counts of the model and of what answers in its place."""
     status = analyzer.model
+    by_model, by_heuristics = analyzer.model_metrics, heuristic_metrics()
+    limits = None if by_model is None else by_model.get(REPEATABILITY)
     breakers = Breakers(model=analyzer.model_runner.breaker.state, heuristic=analyzer.heuristic_runner.breaker.state)
     return MlStatus(
         state=analyzer.state,
@@ -127,13 +136,21 @@ def ml_status(settings: Settings, analyzer: PhotoAnalyzer) -> MlStatus:
             max_latency_ms=MAX_LATENCY_MS,
             mean_batch=round(status.photos / status.batches, 2) if status is not None and status.batches else None,
         ),
-        accuracy=Accuracy(model=analyzer.model_accuracy, heuristic=heuristic_accuracy()),
+        accuracy=Accuracy(model=None if by_model is None else _accuracy(by_model), heuristic=_accuracy(by_heuristics)),
+        repeatability=Repeatability(
+            model=None if limits is None else ModelLimits.model_validate(limits),
+            heuristic=HeuristicLimits.model_validate(by_heuristics[REPEATABILITY]),
+        ),
     )
 
 
+def _accuracy(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: figures for name, figures in metrics.items() if name != REPEATABILITY}
+
+
 @cache
-def heuristic_accuracy() -> dict[str, Any]:
-    """Measured accuracy of the heuristics; it ships with the code, so that it is there without weights."""
+def heuristic_metrics() -> dict[str, Any]:
+    """Measured accuracy and repeatability of the heuristics; they ship with the code, to be there without weights."""
     figures: dict[str, Any] = json.loads(METRICS.read_text())
     return figures
 

@@ -116,13 +116,16 @@ def content(outputs: dict[str, NDArray[np.float32]] | None = None) -> dict[str, 
 
 
 def write(
-    folder: Path, outputs: dict[str, NDArray[np.float32]] | None = None, manifest: dict[str, Any] | None = None
+    folder: Path,
+    outputs: dict[str, NDArray[np.float32]] | None = None,
+    manifest: dict[str, Any] | None = None,
+    metrics: bytes = b'{"made": "up"}',
 ) -> Path:
     """A whole bundle in a folder; `manifest` is used as it is but for its files."""
     outputs = answers() if outputs is None else outputs
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MODEL).write_bytes(network(outputs))
-    (folder / METRICS).write_text('{"made": "up"}')
+    (folder / METRICS).write_bytes(metrics)
     manifest = content(outputs) if manifest is None else manifest
     manifest["files"] = {name: entry(folder / name) for name in (MODEL, METRICS)}
     (folder / MANIFEST).write_text(json.dumps(manifest))

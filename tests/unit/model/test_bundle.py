@@ -123,6 +123,32 @@ def test_a_manifest_that_says_what_cannot_be_is_refused_by_a_sentence(
     assert (error.reason, words in error.message) == (reason, True)
 
 
+LIMITS = b'{"repeatability": {"acne": 8, "count": 6, "wrinkles": %s}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"", b"{", b"[]", b"null", b"3", b'"text"', b"\xff\xfe", b"[" * 100_000),
+        *(b'{"a": NaN}', b'{"a": [-Infinity]}', b'{"a": 1e999}', b'{"a": "\\ud800"}', b'{"\\ud800": 1}'),
+        *(b'{"a": ' * 40 + b"1" + b"}" * 40, b'{"a": "' + b" " * (1 << 20) + b'"}', b'{"a": ' + b"9" * 5000 + b"}"),
+        *(b'{"repeatability": 3}', b'{"repeatability": [8, 6, 19]}', b'{"repeatability": {}}'),
+        *(LIMITS % value for value in (b"-1", b"1.5", b'"19"', b"true", b"null", b"1001")),
+    ],
+)
+def test_figures_that_cannot_be_told_are_corrupt(tmp_path: Path, text: bytes) -> None:
+    error = refusal(bundles.write(tmp_path / "bundle", metrics=text))
+    assert error.reason == "weights_corrupt"
+    assert METRICS in error.message
+
+
+@pytest.mark.parametrize(
+    "text", [b"{}", b'{"repeatability": null}', LIMITS % b"19", b'{"a": {"b": [1e-9, "\\u00e9"]}}']
+)
+def test_figures_need_no_limits_of_repeatability(tmp_path: Path, text: bytes) -> None:
+    assert read(bundles.write(tmp_path / "bundle", metrics=text)).metrics == json.loads(text)
+
+
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "extra.bin"])
 def test_a_manifest_that_lists_other_files_is_corrupt(tmp_path: Path, name: str) -> None:
     folder = bundles.write(tmp_path / "bundle")

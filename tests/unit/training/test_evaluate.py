@@ -212,8 +212,12 @@ def test_the_command_measures_heuristics_alone_into_a_folder(data: Path, tmp_pat
 def test_the_command_writes_metrics_into_bundle_and_project_and_the_bundle_stays_valid(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = bundles.write(tmp_path / "bundle")
+    folder = bundles.write(
+        tmp_path / "bundle", metrics=b'{"repeatability": {"acne": 801, "count": 802, "wrinkles": 803}}'
+    )
     before = read(folder)
+    limits = json.loads(evaluate.METRICS.read_text())["repeatability"]
+    (tmp_path / "measure.json").write_text(json.dumps({"repeatability": limits}))
     monkeypatch.setattr(evaluate, "HERE", tmp_path / "training")
     monkeypatch.setattr(evaluate, "METRICS", tmp_path / "measure.json")
     monkeypatch.setattr(evaluate, "QUICK_OUT", None)
@@ -223,8 +227,11 @@ def test_the_command_writes_metrics_into_bundle_and_project_and_the_bundle_stays
     assert after.sha256 != before.sha256
     assert after.metrics["acne"]["photos"] == 12
     assert "minus_heuristic" in after.metrics
-    assert json.loads((tmp_path / "measure.json").read_text())["acne"]["photos"] == 12
+    heuristic = json.loads((tmp_path / "measure.json").read_text())
+    assert heuristic["acne"]["photos"] == 12
+    assert (after.metrics["repeatability"], heuristic["repeatability"]) == (before.metrics["repeatability"], limits)
     written = [str(path.relative_to(tmp_path / "training")) for path in (tmp_path / "training").rglob("*.*")]
+    assert "| count, lesions | 802 |" in (tmp_path / "training" / "MODEL_CARD.md").read_text()
     assert sorted(written) == ["MODEL_CARD.md", "latency.json", "plots/count.png"]
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "metrics.json", "model.onnx"]
 

@@ -1,0 +1,106 @@
+"""Client of Shine, a self-hosted skin-analysis service: typed answers, errors by code, retries within a deadline.
+
+from shine_client import ShineClient
+
+with ShineClient("http://localhost:5000") as shine:
+    print(shine.analyze("face.jpg").concerns.acne.severity)
+"""
+
+__version__ = "1.0.0"
+
+from .client import AsyncShineClient, ShineClient
+from .errors import (
+    ApiKeyMissing,
+    ApiKeyWrong,
+    BadBase64,
+    BadRequest,
+    BatchTooLarge,
+    BodyTooLarge,
+    ConnectionFailed,
+    ContentTypeUnsupported,
+    DeadlineExceeded,
+    ImageFormatUnsupported,
+    ImageMissing,
+    ImageTooManyPixels,
+    ImageTooSmall,
+    ImageUnreadable,
+    InternalError,
+    MethodNotAllowed,
+    ModelUnavailable,
+    NotFound,
+    Overloaded,
+    PhotoUnreadable,
+    QualityTooLow,
+    RateLimited,
+    RequestTimeout,
+    ShineError,
+    ShuttingDown,
+    TimedOut,
+    UnexpectedAnswer,
+)
+from .languages import texts
+from .models import (
+    Acne,
+    Analysis,
+    Box,
+    Concerns,
+    Health,
+    Maps,
+    Measurement,
+    MlStatus,
+    Outlines,
+    Point,
+    QualityAnswer,
+    Readiness,
+    Version,
+    Wrinkles,
+)
+from .photo import Photo
+
+__all__ = [
+    "Acne",
+    "Analysis",
+    "ApiKeyMissing",
+    "ApiKeyWrong",
+    "AsyncShineClient",
+    "BadBase64",
+    "BadRequest",
+    "BatchTooLarge",
+    "BodyTooLarge",
+    "Box",
+    "Concerns",
+    "ConnectionFailed",
+    "ContentTypeUnsupported",
+    "DeadlineExceeded",
+    "Health",
+    "ImageFormatUnsupported",
+    "ImageMissing",
+    "ImageTooManyPixels",
+    "ImageTooSmall",
+    "ImageUnreadable",
+    "InternalError",
+    "Maps",
+    "Measurement",
+    "MethodNotAllowed",
+    "MlStatus",
+    "ModelUnavailable",
+    "NotFound",
+    "Outlines",
+    "Overloaded",
+    "Photo",
+    "PhotoUnreadable",
+    "Point",
+    "QualityAnswer",
+    "QualityTooLow",
+    "RateLimited",
+    "Readiness",
+    "RequestTimeout",
+    "ShineClient",
+    "ShineError",
+    "ShuttingDown",
+    "TimedOut",
+    "UnexpectedAnswer",
+    "Version",
+    "Wrinkles",
+    "texts",
+]
