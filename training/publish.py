@@ -7,8 +7,8 @@
     python -m training.publish s3://bucket/face-skin --rollback      # make the previous version live again
     python -m training.publish s3://bucket/face-skin --rollback 1.0.0-0123456789ab   # make this version live
 
-`shine weights` does the same; the code of both is bentos/skin/model/publish.py. docs/weights.md explains the bundle, its
-checks and the settings of the service.
+`shine weights` does the same; the code of both is bentos/skin/model/publish.py. docs/weights.md explains the bundle,
+its checks and the settings of the service.
 """
 
 from training import commands
