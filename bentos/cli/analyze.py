@@ -198,7 +198,7 @@ def _print_rich(rows: list[dict[str, str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("photo", overflow="fold", min_width=20)
     table.add_column("acne", no_wrap=True)
     for heading in HEADINGS:

@@ -1,5 +1,6 @@
 """A command of `shine`: whatever ends it becomes one sentence on standard error and an exit code."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -44,6 +45,14 @@ class Command(click.Command):
         except OSError as error:  # of standard output: whatever writes files says itself what went wrong
             report_unprinted(error, "shine")
             return FAILED
+
+
+def prepare() -> None:
+    """Before NumPy is imported: limit its thread pools. What the log says, commands say themselves."""
+    from bentos.skin.threads import limit_pools
+
+    limit_pools()
+    logging.getLogger("shine").addHandler(logging.NullHandler())
 
 
 def say(sentence: str) -> None:

@@ -3,7 +3,6 @@
 Heavy libraries are imported when a source is made, after their thread pools are limited.
 """
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -11,7 +10,7 @@ from typing import Any
 
 import click
 
-from bentos.cli.command import CommandError, say
+from bentos.cli.command import CommandError, prepare, say
 from bentos.cli.exit_codes import WEIGHTS
 from bentos.cli.photos import Photo, PhotoUnreadable
 
@@ -156,13 +155,10 @@ def open_analyzer(weights: str | None) -> Any:
     Raises:
         CommandError: the weights are named in a wrong way.
     """
-    from bentos.skin.settings import SettingsError
-    from bentos.skin.threads import limit_pools
-
-    limit_pools()  # before NumPy is imported
+    prepare()
     from bentos.skin.analyzer import Analyzer
+    from bentos.skin.settings import SettingsError
 
-    logging.getLogger("shine").addHandler(logging.NullHandler())  # what the log says, the command says itself
     try:
         return Analyzer(weights or None)
     except SettingsError:
