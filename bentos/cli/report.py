@@ -25,7 +25,7 @@ JPEG_QUALITY = 80
 BINS = 10  # of a distribution of scores
 SCORE_MAX = 100
 SEVERITIES = ("clear", "mild", "moderate", "severe", "very_severe")  # the contract's, in order
-BAR_WIDTH, BAR_GAP, BARS_HEIGHT = 26, 4, 90  # of a drawing, in its own units
+BARS_WIDTH, BARS_HEIGHT, BAR_GAP = 300, 90, 4  # of a drawing, in its own units
 TEMPLATE = "report.html.j2"
 
 
@@ -42,7 +42,7 @@ class Bar:
 
     label: str
     number: int
-    x: int
+    x: float
     height: float
 
 
@@ -61,9 +61,9 @@ class Distribution:
     bars: list[Bar]
 
     @property
-    def width(self) -> int:
-        """Of the drawing."""
-        return len(self.bars) * (BAR_WIDTH + BAR_GAP)
+    def bar(self) -> float:
+        """Width of a bar."""
+        return BARS_WIDTH / len(self.bars) - BAR_GAP
 
 
 @click.command(cls=Command)
@@ -152,7 +152,7 @@ def page(rows: Sequence[tuple[Result, str]]) -> str:
         degraded=Counter(analysis["reason"] for analysis in analyses if analysis["degraded"]),
         distributions=distributions(analyses),
         bars_height=BARS_HEIGHT,
-        bar_width=BAR_WIDTH,
+        bars_width=BARS_WIDTH,
         notice=next((analysis["notice"] for analysis in analyses), ""),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
@@ -204,6 +204,6 @@ def _of_scores(title: str, scores: Iterable[float | None]) -> Distribution:
 def _bars(labels: Sequence[tuple[str, int]]) -> list[Bar]:
     most = max([number for _, number in labels] + [1])
     return [
-        Bar(label, number, place * (BAR_WIDTH + BAR_GAP), round(BARS_HEIGHT * number / most, 1))
+        Bar(label, number, place * BARS_WIDTH / len(labels), round(BARS_HEIGHT * number / most, 1))
         for place, (label, number) in enumerate(labels)
     ]
