@@ -131,7 +131,7 @@ weights_option = click.option(
     "--weights",
     envvar="SHINE_WEIGHTS_URI",
     metavar="PLACE",
-    help="A bundle's folder or s3://bucket/prefix (default: SHINE_WEIGHTS_URI, else those of this package).",
+    help="In this process: a bundle's folder or s3://… (default: SHINE_WEIGHTS_URI, else those of this package).",
 )
 
 
@@ -211,7 +211,7 @@ def ask(url: str, method: str) -> Any:
         try:
             return getattr(client, method)()
         except module.ShineError as error:
-            raise CommandError(f"{url} gives no answer: {error.message} {error.hint}".rstrip()) from None
+            raise CommandError(f"{url}: {error.message.removesuffix('.')}. {error.hint}".rstrip()) from None
 
 
 def _of_server(url: str, wanted: Wanted) -> Source:
