@@ -43,6 +43,7 @@ GROUPS = {
         ),
         "in phase simple",
     ),
+    "tests/cli/test_server.py": "without weights",
     "tests/service/test_phases.py": "without weights",
     "tests/watch/test_alerts.py": "without weights",
 }

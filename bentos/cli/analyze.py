@@ -81,10 +81,10 @@ def analyze(
     found = find(photos)
     places = {} if overlay is None else _places(overlay, found, photos, overwrite)
     wanted = Wanted(require_model, min_confidence, include, None if overlay is None else {})
-    results = sources.open_source(server, weights, wanted).results(found)
     tally: Counter[str] = Counter()
-    shown = counted(_kept(results, places, tally), len(found), "Photos")
-    print_json(shown) if as_json else print_table(shown)
+    with sources.open_source(server, weights, wanted) as source:
+        shown = counted(_kept(source.results(found), places, tally), len(found), "Photos")
+        print_json(shown) if as_json else print_table(shown)
     return exit_code(tally)
 
 

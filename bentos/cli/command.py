@@ -1,6 +1,7 @@
 """A command of `shine`: whatever ends it becomes one sentence on standard error and an exit code."""
 
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -42,8 +43,11 @@ class Command(click.Command):
         except KeyboardInterrupt:
             say("interrupted.")
             return flushed(INTERRUPTED, "shine")
-        except OSError as error:  # of standard output: whatever writes files says itself what went wrong
-            report_unprinted(error, "shine")
+        except OSError as error:
+            if error.filename is None:  # of standard output
+                report_unprinted(error, "shine")
+            else:
+                say(f"{os.fsdecode(error.filename)}: {error.strerror}.")
             return FAILED
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bentos.cli.command import CommandError
+from bentos.cli.command import CommandError, say
 from bentos.skin.photo.magic import begins_as_photo
 
 STDIN = "-"
@@ -65,28 +65,30 @@ def find(arguments: tuple[str, ...]) -> list[Photo]:
         CommandError: there is none; the sentence says what there is instead.
     """
     photos: list[Photo] = []
-    others: dict[str, int] = {}
+    empty: dict[str, int] = {}  # folders without a photo, and how many other files they hold
     seen: set[tuple[int, int]] = set()
     for argument in arguments:
         if argument == STDIN:
             photos.append(Photo("standard input", None))
-        elif not Path(argument).is_dir():
+        elif not os.path.isdir(argument):  # noqa: PTH112  unlike Path's it never raises
             photos.append(Photo(argument, Path(argument)))
         else:
             found = list(_below(Path(argument), seen))
             photos += [photo for photo in found if photo is not None]
-            others[argument] = found.count(None)
+            if found.count(None) == len(found):
+                empty[argument] = len(found)
+    sentences = [_nothing(name, number) for name, number in empty.items()]
     if not photos:
-        raise CommandError(_nothing(others))
+        raise CommandError(" ".join(sentences))
+    for sentence in sentences:
+        say(sentence)
     return photos
 
 
-def _nothing(others: dict[str, int]) -> str:
-    names = ", ".join(others)
-    number = sum(others.values())
-    if not number:
-        return f"{names} holds no file; name photos, or a folder with some."
-    return f"{names} holds no photo among {number:,} files; photos are JPEG, PNG, WebP, HEIC or AVIF."
+def _nothing(folder: str, others: int) -> str:
+    if not others:
+        return f"{folder} holds no file; name photos, or a folder with some."
+    return f"{folder} holds no photo among {others:,} files; photos are JPEG, PNG, WebP, HEIC or AVIF."
 
 
 def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Photo | None]:
@@ -107,7 +109,7 @@ def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Photo | None]:
         folders: list[Path] = []
         for name in names:
             path = folder / name
-            if path.is_dir():
+            if os.path.isdir(path):  # noqa: PTH112  as above
                 folders.append(path)
             else:
                 yield Photo(str(path), path, top) if _is_photo(path) else None

@@ -97,8 +97,8 @@ def report(
     refuse_existing(out, overwrite)
     found = find(photos)
     wanted = Wanted(require_model, min_confidence, picture={"width": PICTURE_WIDTH, "legend": False})
-    results = sources.open_source(server, weights, wanted).results(found)
-    rows = [_shown(result) for result in counted(results, len(found), "Photos")]
+    with sources.open_source(server, weights, wanted) as source:
+        rows = [_shown(result) for result in counted(source.results(found), len(found), "Photos")]
     tally = Counter("" if result.error is None else str(result.error["code"]) for result, _ in rows)
     code = exit_code(tally)
     if not tally[""]:

@@ -4,6 +4,7 @@ Heavy libraries are imported when a source is made, after their thread pools are
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -135,7 +136,8 @@ weights_option = click.option(
 )
 
 
-def open_source(server: str | None, weights: str | None, wanted: Wanted) -> Source:
+@contextmanager
+def open_source(server: str | None, weights: str | None, wanted: Wanted) -> Iterator[Source]:
     """The source that the options name.
 
     Args:
@@ -146,7 +148,11 @@ def open_source(server: str | None, weights: str | None, wanted: Wanted) -> Sour
     Raises:
         CommandError: it cannot be used, or the model is required and cannot be.
     """
-    return _of_server(server, wanted) if server else _of_this_process(weights, wanted)
+    if not server:
+        yield _of_this_process(weights, wanted)
+        return
+    with open_client(server) as client:
+        yield _of_server(server, client, wanted)
 
 
 def open_analyzer(weights: str | None) -> Any:
@@ -214,11 +220,10 @@ def ask(url: str, method: str) -> Any:
             raise CommandError(f"{url}: {error.message.removesuffix('.')}. {error.hint}".rstrip()) from None
 
 
-def _of_server(url: str, wanted: Wanted) -> Source:
+def _of_server(url: str, client: Any, wanted: Wanted) -> Source:
     status = ask(url, "status")
     if status.model is None and status.policy.model_wanted:
         _without_model(status.reason, status.last_error and status.last_error.message, wanted.require_model)
-    client = open_client(url)
     errors = import_module(CLIENT).ShineError
 
     def answer(data: bytes) -> tuple[dict[str, Any], bytes | None]:
