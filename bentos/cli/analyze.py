@@ -206,7 +206,8 @@ def _print_rich(rows: list[dict[str, str]]) -> None:
     for fields in rows:
         lesions = " ".join(filter(None, (fields["acne_count"], fields["acne_severity"].replace("_", " "))))
         marked = f"heuristic: {fields['reason']}" if fields["reason"] else ""
-        remarks = fields["error"] or ", ".join(filter(None, (marked, fields["issues"].replace(" ", ", "))))
+        said = fields["error"].partition(": ")[2]  # codes are for programs
+        remarks = said or ", ".join(filter(None, (marked, fields["issues"].replace(" ", ", "))))
         style = "red" if fields["error"] else "yellow" if marked else "dim"
         photo = Text(fields["photo"])
         if remarks:
