@@ -107,7 +107,8 @@ def settings_of(environ: dict[str, str]) -> tuple["Settings", list[Check]]:
     """The settings without those that are wrong, and each of those."""
     from bentos.skin.settings import Settings, SettingsError, check_weights_uri, read
 
-    left, problems = dict(environ), []
+    left = dict(environ)
+    problems: list[Check] = []
     while True:
         try:
             settings = read(left)

@@ -205,7 +205,7 @@ def test_odd_names_are_printed_safely_and_kept_in_json(shine: Shine, tmp_path: P
         b"[red].png",
     ]
     for name in odd:
-        shutil.copy(PORTRAIT, os.fsencode(tmp_path) + b"/" + name)
+        shutil.copy(PORTRAIT, tmp_path / os.fsdecode(name))
     shown = {row["photo"].removeprefix(f"{tmp_path}/") for row in rows(shine("analyze", tmp_path))}
     assert shown == {
         "two words.png",

@@ -82,7 +82,7 @@ def test_thread_pools_are_limited_before_numpy_is_there(photos: Path) -> None:
         "threads.limit_pools = first\n"
         "raise SystemExit(run(sys.argv[1:]))"
     )
-    command = [sys.executable, "-c", program, "analyze", photos / "face.png"]
+    command = [sys.executable, "-c", program, "analyze", str(photos / "face.png")]
     ended = subprocess.run(command, env=ENV, capture_output=True, text=True, check=True)
     assert ended.stderr.splitlines()[0] == "False"
 
