@@ -33,7 +33,7 @@ PNG = ".png"
 
 
 @click.command(cls=Command)
-@click.argument("photos", nargs=-1, required=True, metavar="FILE|FOLDER|- …")
+@click.argument("photos", nargs=-1, required=True, type=click.Path(), metavar="FILE|FOLDER|- …")
 @json_output
 @click.option(
     "--include",

@@ -82,7 +82,7 @@ def find(arguments: tuple[str, ...]) -> list[Photo]:
         raise CommandError(" ".join(sentences))
     for sentence in sentences:
         say(sentence)
-    return photos
+    return list(dict.fromkeys(photos))  # what is named twice is analysed once
 
 
 def _nothing(folder: str, others: int) -> str:

@@ -67,7 +67,7 @@ class Distribution:
 
 
 @click.command(cls=Command)
-@click.argument("photos", nargs=-1, required=True, metavar="FOLDER …")
+@click.argument("photos", nargs=-1, required=True, type=click.Path(), metavar="FOLDER …")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The page to write.")
 @overwrite_option
 @sources.source_options

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bentos.skin.model.location import Location
 
 SHORT = 160  # characters of a value
-place_argument = click.argument("place")
+place_argument = click.argument("place", type=click.Path())
 dry_run = click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
 
 
@@ -37,7 +37,7 @@ def weights() -> None:
 
 
 @weights.command(cls=Command, short_help="Check weights as a service does before it uses them.")
-@click.argument("place", required=False, envvar="SHINE_WEIGHTS_URI")
+@click.argument("place", required=False, type=click.Path(), envvar="SHINE_WEIGHTS_URI")
 @click.option("--sha256", metavar="PIN", envvar="SHINE_WEIGHTS_SHA256", help="Of the manifest that it must have.")
 @json_output
 def check(place: str | None, sha256: str | None, as_json: bool) -> int:

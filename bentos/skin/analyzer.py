@@ -6,6 +6,7 @@ analysis.concerns.acne.count
 """
 
 import logging
+import os
 import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator
@@ -27,10 +28,12 @@ from bentos.skin.photo.view import FaceView
 from bentos.skin.pipeline import Preparation, Prepared, of_heuristics, of_model, pictured, timing
 from bentos.skin.report import PreparedPhoto, RunnerResult, build, maps_of, quality_answer
 from bentos.skin.schema import Analysis, QualityAnswer, Reason
-from bentos.skin.settings import Settings, check_weights_uri
+from bentos.skin.settings import PREFIX, check_weights_uri, read
 from bentos.skin.threads import in_order, limit_pools, thread_count
 
 log = logging.getLogger("shine.analyzer")
+
+CACHE_DIR = f"{PREFIX}CACHE_DIR"
 
 PhotoLike = str | Path | bytes | Image.Image | NDArray[np.uint8]
 
@@ -48,6 +51,8 @@ class Analyzer:
         weights: a bundle's folder, or `s3://bucket/prefix`; None: the weights of this package.
         threads: photos that are analysed at the same time; None: as many as there are CPUs.
 
+    What is fetched from S3 is kept in SHINE_CACHE_DIR, as the service does; no other of its settings is read.
+
     Raises:
         SettingsError: `weights` names neither a folder nor a place in S3.
         ValueError: `threads` is below 1.
@@ -61,7 +66,8 @@ class Analyzer:
             check_weights_uri(uri)
         limit_pools()
         self._arguments = (weights, threads)
-        self._settings = Settings(weights_uri=uri, threads=threads or 0)
+        cache = {name: value for name, value in os.environ.items() if name == CACHE_DIR}
+        self._settings = read(cache).model_copy(update={"weights_uri": uri, "threads": threads or 0})
         self._prepare = Preparation(self._settings)
         self._model = Lifecycle(self._settings, _Unobserved())
         self._model.load()

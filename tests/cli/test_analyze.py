@@ -21,7 +21,7 @@ from tests.server import PORTRAIT
 
 
 def test_in_a_pipe_there_is_a_line_with_tabs_for_each_photo(shine: Shine, photos: Path, analyzer: Analyzer) -> None:
-    ended = shine("analyze", photos, PORTRAIT)
+    ended = shine("analyze", photos, PORTRAIT, PORTRAIT)
     assert (ended.code, ended.err) == (0, "")
     first, second, third = rows(ended)
     assert tuple(first) == COLUMNS

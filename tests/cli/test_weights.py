@@ -107,3 +107,12 @@ def test_the_status_of_this_process(shine: Shine, no_weights: Path) -> None:
     ended = shine("status", "--weights", no_weights, "--json")
     assert ended.code == 4
     assert json.loads(ended.out)["status"]["reason"] == "weights_missing"
+
+
+def test_weights_from_s3_are_kept_in_the_cache_of_the_settings(
+    shine: Shine, tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shine("weights", "publish", bucket, "--bundle", bundle(tmp_path))
+    monkeypatch.setenv("SHINE_CACHE_DIR", str(tmp_path / "cache"))
+    assert shine("status", "--weights", bucket).code == 0
+    assert len(list((tmp_path / "cache" / "weights").glob("*/manifest.json"))) == 1
