@@ -49,6 +49,8 @@ def check(place: str | None, sha256: str | None, as_json: bool) -> int:
     \b
     shine weights check
     shine weights check /srv/bundle --json
+
+    Exit codes: see `shine weights --help`.
     """
     with _explained(place or ""):
         bundle = checked(place, sha256)
@@ -102,6 +104,8 @@ def list_versions(place: str, as_json: bool) -> int:
     \b
     shine weights list s3://bucket/face-skin
     shine weights list /srv/weights --json
+
+    Exit codes: see `shine weights --help`.
     """
     from bentos.skin.model.publish import versions
 
@@ -128,6 +132,8 @@ def publish(place: str, bundle: Path | None, dry_run: bool) -> int:
     \b
     shine weights publish s3://bucket/face-skin --bundle /srv/bundle --dry-run
     shine weights publish /srv/weights --bundle /srv/bundle
+
+    Exit codes: see `shine weights --help`.
     """
     from bentos.skin.model.engine import EMBEDDED
     from bentos.skin.model.publish import publish as upload
@@ -147,6 +153,8 @@ def rollback(place: str, version: str | None, dry_run: bool) -> int:
     \b
     shine weights rollback s3://bucket/face-skin
     shine weights rollback /srv/weights 1.0.0-3aef0440ca01
+
+    Exit codes: see `shine weights --help`.
     """
     from bentos.skin.model.publish import rollback as go_back
 
