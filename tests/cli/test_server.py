@@ -17,7 +17,9 @@ def test_a_server_gives_what_it_gives_over_http(shine: Shine, unweighted: Server
     assert ended.code == 1
     broken, first, _ = json.loads(ended.out)
     with PORTRAIT.open("rb") as file:
-        answered = httpx.post(f"{unweighted.url}/analyze", files={"image": file}, data={"include": "outlines"})
+        answered = httpx.post(
+            f"{unweighted.url}/analyze", files={"image": file}, data={"include": "outlines"}, timeout=15
+        )
     assert without_ids(first) == without_ids(answered.json())
     assert broken["error"]["code"] == "image_unreadable"
     assert len(broken["error"]["request_id"]) == 32
