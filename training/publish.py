@@ -58,6 +58,8 @@ class _Bars:
         if key not in self._bars:
             self._bars[key] = tqdm(total=size, desc=key, mininterval=1, unit="B", unit_scale=True)
         self._bars[key].update(count)
+        if self._bars[key].n >= size:
+            self._bars[key].close()
 
 
 if __name__ == "__main__":
