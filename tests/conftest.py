@@ -43,6 +43,7 @@ GROUPS = {
         ),
         "in phase simple",
     ),
+    **dict.fromkeys(("tests/cli/test_server.py", "tests/cli/test_examples.py"), "without weights"),
     "tests/service/test_phases.py": "without weights",
     "tests/watch/test_alerts.py": "without weights",
 }

@@ -1,0 +1,1 @@
+"""The command line `shine`, as its users meet it: output, exit codes, bad input."""
