@@ -49,8 +49,8 @@ from bentos.skin.model.engine import EMBEDDED, OnnxEngine
 from bentos.skin.options import Options
 from bentos.skin.photo.decode import decode
 from bentos.skin.photo.face_reader import FaceReader
+from bentos.skin.pipeline import prepare
 from bentos.skin.report import PreparedPhoto, RunnerResult, build
-from bentos.skin.runtime.gateway import prepare
 from bentos.skin.schema import LIMITS, HeuristicLimits, ModelLimits, Source, Timing
 from training import card, evaluate, labels
 from training.files import replace_files

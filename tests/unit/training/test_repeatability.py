@@ -14,7 +14,7 @@ from bentos.skin.model.bundle import MANIFEST, METRICS, Bundle, read
 from bentos.skin.model.engine import EMBEDDED, OnnxEngine
 from bentos.skin.photo.decode import decode
 from bentos.skin.photo.face_reader import FaceReader
-from bentos.skin.runtime.gateway import prepare
+from bentos.skin.pipeline import prepare
 from bentos.skin.schema import HeuristicLimits, ModelLimits, Source
 from tests import drawing
 from tests.server import PORTRAIT
