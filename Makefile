@@ -23,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training setup-image serve test test-all check lock audit key faults rollout-demo rollout-failures mutation soak tune train train-long train-smoke evaluate publish bench bento image measure test-container clean
+.PHONY: help setup setup-training setup-image setup-batch serve test test-all check lock audit key faults rollout-demo rollout-failures mutation soak tune train train-long train-smoke evaluate publish bench bento image measure test-container clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,11 @@ setup-training: setup .venv/installed-training ## add what training and evaluati
 setup-image: setup .venv/installed-image ## add what building and judging the image needs
 .venv/installed-image: requirements/image.txt
 	$(BIN)/pip install --quiet --require-hashes -r requirements/image.txt
+	@touch $@
+
+setup-batch: setup .venv/installed-batch ## add what `shine batch` needs: pyarrow and Ray
+.venv/installed-batch: requirements/batch.txt
+	$(BIN)/pip install --quiet --require-hashes -r requirements/batch.txt
 	@touch $@
 
 serve: setup ## answer photos on http://localhost:5000 (PORT=… for another port)
@@ -92,6 +97,8 @@ lock: setup ## pin requirements/*.in exactly, with hashes
 	rm requirements/none.txt
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  -c requirements/runtime.txt requirements/bench.in -o requirements/bench.txt
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  -c requirements/image.txt -c requirements/training.txt requirements/batch.in -o requirements/batch.txt
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  requirements/checkov.in -o requirements/checkov.txt
 
