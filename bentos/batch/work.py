@@ -1,0 +1,200 @@
+"""What every engine does with a task: some photos in, rows of both tables out."""
+
+import hashlib
+import logging
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from bentos.batch import tables
+from bentos.batch.errors import BatchError, PhotoUnreadable
+from bentos.batch.photos import Photo, read
+from bentos.skin.errors import ShineError
+from bentos.skin.runtime.process_memory import freeze_what_stays, keep_freed_memory
+from bentos.skin.settings import Settings
+
+AHEAD = 4  # photos that are read while one is analysed: from S3 each takes as long as half an analysis
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Some photos, one after the other, that are analysed by one process.
+
+    Attributes:
+        part: number of the output file that they belong to.
+        first: number of the first in that part.
+        photos: in the order of the input.
+    """
+
+    part: int
+    first: int
+    photos: list[Photo]
+
+    def singles(self) -> list["Task"]:
+        """The same, each photo for itself."""
+        return [Task(self.part, self.first + number, [photo]) for number, photo in enumerate(self.photos)]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The weights that a process has loaded, or why it has not.
+
+    Attributes:
+        name, version, sha256: of the weights; None where the heuristics answer.
+        problem: why there are none.
+    """
+
+    name: str | None
+    version: str | None
+    sha256: str | None
+    problem: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} (sha256 {self.sha256})" if self.sha256 else "no weights, but the heuristics"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of a task.
+
+    Attributes:
+        part, first: of the task.
+        photos: how many there were.
+        findings, failures: their rows.
+        weights: that their process has loaded.
+        stop: why the run cannot go on; the tables then say nothing.
+    """
+
+    part: int
+    first: int
+    photos: int
+    findings: pa.Table
+    failures: pa.Table
+    weights: Weights
+    stop: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How photos are analysed.
+
+    Attributes:
+        weights: a bundle's folder or s3://…; None: those of the package.
+        allow_fallback: whether the heuristics answer where the model does not.
+    """
+
+    weights: str | None
+    allow_fallback: bool
+
+
+class Worker:
+    """Analyses photos one after the other; each process has one.
+
+    Args:
+        work: how.
+    """
+
+    def __init__(self, work: Work) -> None:
+        keep_freed_memory()
+        from bentos.skin.analyzer import Analyzer  # only where photos are analysed: it takes a second and 100 MB
+
+        logging.getLogger("shine").setLevel(logging.CRITICAL)  # what fails stands in the table, not on each terminal
+        self._require = None if work.allow_fallback else "model"
+        self._analyzer = Analyzer(work.weights, threads=1)
+        self._most = Settings().max_photo_bytes
+        status = self._analyzer.status
+        self.weights = Weights(None, None, None, str(status.reason))
+        if status.last_error is not None:
+            self.weights = Weights(None, None, None, status.last_error.message)
+        if status.model is not None:
+            self.weights = Weights(status.model.name, status.model.version, status.model.sha256)
+        self._readers = ThreadPoolExecutor(AHEAD, thread_name_prefix="read")
+        freeze_what_stays()
+
+    def __call__(self, task: Task) -> Done:
+        """Analyse the photos of a task; nothing that one of them does ends the run."""
+        findings: list[dict[str, Any]] = []
+        failures: list[dict[str, Any]] = []
+        stop = None
+        try:
+            for photo, data in self._read(task.photos):
+                self._one(photo, data, findings, failures)
+        except BatchError as error:
+            findings, failures, stop = [], [], str(error)
+        return Done(
+            task.part,
+            task.first,
+            len(task.photos),
+            tables.table(findings, tables.FINDINGS),
+            tables.table(failures, tables.FAILURES),
+            self.weights,
+            stop,
+        )
+
+    def _one(
+        self,
+        photo: Photo,
+        data: "tuple[bytes, str] | PhotoUnreadable",
+        findings: list[dict[str, Any]],
+        failures: list[dict[str, Any]],
+    ) -> None:
+        if isinstance(data, PhotoUnreadable):
+            failures.append(tables.failure(photo, None, data.code, data.sentence, data.hint))
+            return
+        file, sha256 = data
+        known = sha256 if len(file) <= self._most else None  # of a larger one only the beginning was read
+        try:
+            findings.append(tables.finding(photo, sha256, self._analyzer.analyze(file, require=self._require)))
+        except ShineError as error:
+            failures.append(tables.failure(photo, known, error.code, error.message, error.hint))
+        except Exception as error:  # a fault of ours; the other photos have their findings all the same
+            sentence = f"The analysis failed: {type(error).__name__}: {error}"
+            failures.append(tables.failure(photo, known, "internal_error", sentence, "Report it with this photo."))
+
+    def _read(self, photos: list[Photo]) -> Iterator["tuple[Photo, tuple[bytes, str] | PhotoUnreadable]"]:
+        """Each photo with its file and the file's sha256; the next are read meanwhile.
+
+        Raises:
+            BatchError: no photo can be had any more.
+        """
+        waiting: deque[tuple[Photo, Future[tuple[bytes, str] | PhotoUnreadable]]] = deque()
+        try:
+            for photo in photos:
+                waiting.append((photo, self._readers.submit(_file, photo, self._most)))
+                if len(waiting) > AHEAD:
+                    before, future = waiting.popleft()
+                    yield before, future.result()
+            while waiting:
+                before, future = waiting.popleft()
+                yield before, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+
+def lost(task: Task, weights: Weights) -> Done:
+    """What becomes of a photo whose process ends each time."""
+    rows = [
+        tables.failure(
+            photo,
+            None,
+            "process_ended",
+            "The process that analysed this photo was killed, again and again.",
+            "See whether memory is short; analyse the photo by itself, and report it.",
+        )
+        for photo in task.photos
+    ]
+    empty = tables.table([], tables.FINDINGS)
+    return Done(task.part, task.first, len(task.photos), empty, tables.table(rows, tables.FAILURES), weights)
+
+
+def _file(photo: Photo, most: int) -> "tuple[bytes, str] | PhotoUnreadable":
+    try:
+        data = read(photo, most)
+    except PhotoUnreadable as error:
+        return error
+    return data, hashlib.sha256(data).hexdigest()
