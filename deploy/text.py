@@ -5,15 +5,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-MOST_SHOWN = 120  # characters of a value in a sentence
+from bentos.cli.text import MOST_SHOWN, printable
 
-
-def printable(text: str, most: int = MOST_SHOWN) -> str:
-    """Text that any terminal and any encoding can show: no control characters, no lone surrogates, not too long."""
-    safe = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text[: most + 1]
-    )
-    return safe if len(text) <= most else safe[:most] + "…"
+__all__ = ["plain", "printable", "shown", "words"]
 
 
 def shown(value: Any) -> str:

@@ -8,9 +8,7 @@ analysis.concerns.acne.count
 import logging
 import time
 import uuid
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +28,7 @@ from bentos.skin.pipeline import Preparation, Prepared, of_heuristics, of_model,
 from bentos.skin.report import PreparedPhoto, RunnerResult, build, maps_of, quality_answer
 from bentos.skin.schema import Analysis, QualityAnswer, Reason
 from bentos.skin.settings import Settings, check_weights_uri
-from bentos.skin.threads import limit_pools, thread_count
+from bentos.skin.threads import in_order, limit_pools, thread_count
 
 log = logging.getLogger("shine.analyzer")
 
@@ -130,9 +128,33 @@ class Analyzer:
             require: as of `analyze`.
             min_confidence: as of `analyze`.
         """
+        return self.illustrate(
+            photo, layers=layers, legend=legend, width=width, require=require, min_confidence=min_confidence
+        )[1]
+
+    def illustrate(
+        self,
+        photo: PhotoLike,
+        *,
+        layers: Collection[str] | None = None,
+        legend: bool = True,
+        width: int | None = None,
+        require: str | None = None,
+        min_confidence: float | None = None,
+        include: Collection[str] = (),
+    ) -> tuple[Analysis, bytes]:
+        """What `analyze` and `overlay` give, for the work of one of them; arguments and errors are theirs."""
         drawn = None if layers is None else list(layers)
-        options = _options(require=require, min_confidence=min_confidence, layers=drawn, legend=legend, width=width)
-        return pictured(*self._analyze(photo, options), options)
+        options = _options(
+            require=require,
+            min_confidence=min_confidence,
+            include=list(include) or None,
+            layers=drawn,
+            legend=legend,
+            width=width,
+        )
+        analysis, prepared, result = self._analyze(photo, options)
+        return analysis, pictured(analysis, prepared, result, options)
 
     def maps(self, photo: PhotoLike, *, require: str | None = None) -> HeatMaps:
         """The heat maps of one photo: uint8 arrays, and the part of the photo that they show; raises as `analyze`."""
@@ -163,23 +185,14 @@ class Analyzer:
         """
         options = _options(require=require, min_confidence=min_confidence, include=list(include) or None)
         threads = thread_count(self._settings)
-        return self._in_order(photos, options, threads, batch_size or 2 * threads)
 
-    def _in_order(
-        self, photos: Iterable[PhotoLike], options: Options, threads: int, at_once: int
-    ) -> Iterator[Analysis | ShineError | OSError]:
-        waiting: deque[Future[tuple[Analysis, PreparedPhoto, RunnerResult]]] = deque()
-        with ThreadPoolExecutor(threads, thread_name_prefix="photo") as pool:
+        def item(photo: PhotoLike) -> Analysis | ShineError | OSError:
             try:
-                for photo in photos:
-                    waiting.append(pool.submit(self._analyze, photo, options))
-                    if len(waiting) >= at_once:
-                        yield _item(waiting.popleft())
-                while waiting:
-                    yield _item(waiting.popleft())
-            finally:
-                for future in waiting:
-                    future.cancel()
+                return self._analyze(photo, options)[0]
+            except (ShineError, OSError) as error:
+                return error
+
+        return in_order(item, photos, threads=threads, at_once=batch_size or 2 * threads)
 
     def _prepared(self, photo: PhotoLike) -> Prepared:
         if isinstance(photo, np.ndarray):
@@ -248,10 +261,3 @@ def _image_of(pixels: NDArray[Any]) -> Image.Image:
             f"this one is {pixels.dtype} of shape {pixels.shape}"
         )
     return Image.fromarray(np.ascontiguousarray(pixels))
-
-
-def _item(future: "Future[tuple[Analysis, PreparedPhoto, RunnerResult]]") -> Analysis | ShineError | OSError:
-    try:
-        return future.result()[0]
-    except (ShineError, OSError) as error:
-        return error

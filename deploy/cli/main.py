@@ -35,19 +35,16 @@ Exit codes: 0 done, nothing found; 2 something was found or could not be checked
 look now; 6 another deployment or another's lock; 130 interrupted, the deployment goes on in AWS.
 """
 
-import difflib
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 import click
 
+from bentos.cli.group import CONTEXT, LazyGroup, Table, usage_problem, version_option
 from deploy.exit_codes import FOUND
-from deploy.text import printable
 
-# Command → its module, its name there, and its line in --help; a module is loaded when its command runs.
-COMMANDS: dict[str, tuple[str, str, str]] = {
+COMMANDS: Table = {
     "init": ("plan", "init", "Write a plan with comments, to fill in."),
     "schema": ("plan", "schema", "Print the JSON schema of the plan, for editors."),
     "policy": ("plan", "policy", "Print the IAM policy that people or CI need to roll out."),
@@ -65,57 +62,15 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
-    """The commands of `COMMANDS`, each loaded when it is needed; a misspelt one is answered with the nearest."""
-
-    def list_commands(self, _: click.Context) -> list[str]:
-        """All names."""
-        return list(COMMANDS)
-
-    def get_command(self, _: click.Context, name: str) -> click.Command | None:
-        """Load a command; None if there is none of that name."""
-        if name not in COMMANDS:
-            return None
-        module, attribute, _help = COMMANDS[name]
-        command: click.Command = getattr(import_module(f"deploy.cli.{module}"), attribute)
-        return command
-
-    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without loading any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_module, _attribute, line) in COMMANDS.items()])
-
-    def resolve_command(
-        self, context: click.Context, words: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the words begin with; raises click.UsageError with the nearest name."""
-        if words and words[0] not in COMMANDS and not words[0].startswith("-"):
-            near = difflib.get_close_matches(words[0], COMMANDS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            context.fail(f"No such command {words[0]!r}.{hint}")
-        return super().resolve_command(context, words)
-
-
-def print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    """Print the version and the commit, and end."""
-    if not wanted or context.resilient_parsing:
-        return
-    from bentos.skin import __version__
-    from bentos.skin.runtime.routes import revision
-
-    click.echo(f"trail {__version__} ({revision() or 'revision unknown'})")
-    context.exit()
-
-
 @click.group(
     cls=LazyGroup,
+    package="deploy.cli",
+    table=COMMANDS,
     help=str(__doc__),
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    context_settings=CONTEXT,
     subcommand_metavar="COMMAND …",
 )
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version, help="Print the version."
-)
+@version_option("trail")
 def trail() -> None:
     """Only groups the commands."""
 
@@ -138,9 +93,8 @@ def report_usage(error: click.UsageError, as_json: bool) -> int:
     """Say what is wrong with the command line, to people on stderr, and to programs as a finding; the exit code."""
     from deploy.findings import catalog, terminal
 
-    context = error.ctx or click.Context(trail, info_name="trail")
-    sentence = f"{context.command_path}: error: {printable(' '.join(error.format_message().split()), terminal.LONGEST)}"
+    usage, sentence = usage_problem(error, trail, "trail")
     if as_json:
         terminal.print_json(terminal.failure([terminal.reason(sentence, catalog.USAGE.code)], FOUND))
-    print(f"{context.get_usage()}\n{sentence}", file=sys.stderr)
+    print(f"{usage}\n{sentence}", file=sys.stderr)
     return FOUND

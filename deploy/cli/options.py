@@ -1,7 +1,5 @@
 """What all commands share: their options, how whatever ends them is reported, and the question before a change."""
 
-import contextlib
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from bentos.cli.output import flushed, prepare_streams, report_unprinted
 from deploy.config.plan import PHASES
 from deploy.exit_codes import FOUND, INTERRUPTED
 from deploy.next_command import DEFAULT_PLAN, OptionsInUse
@@ -39,9 +38,7 @@ class Command(click.Command):
 
     def invoke(self, context: click.Context) -> int:
         """Run the callback; the exit code."""
-        for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="backslashreplace")  # a terminal may lack a letter
+        prepare_streams()
         return run(context, lambda: super(Command, self).invoke(context))
 
 
@@ -52,13 +49,13 @@ def run(context: click.Context, callback: Callable[[], int]) -> int:
 
     as_json, options = bool(context.params.get("as_json")), OptionsInUse.of(context.params)
     try:
-        return flushed(callback())
+        return flushed(callback(), "trail")
     except errors.ERRORS as error:  # of boto3, where no part has made a finding of it
         return terminal.ended(errors.describe(error), errors.aws_error(error).code, as_json)
     except errors.AwsError as error:
         return terminal.ended(errors.describe(error), error.code, as_json)
     except OSError as error:
-        report_unprinted(error)
+        report_unprinted(error, "trail")
         return FOUND
     except KeyboardInterrupt:
         return terminal.ended("interrupted.", catalog.INTERRUPTED.code, as_json, INTERRUPTED)
@@ -85,25 +82,6 @@ def failure_code(error: Exception) -> str | None:
         return RECORD.code
     unusable = (PlanError, ContractError, TaskDefinitionError, EvidenceError, UnknownCode, Unwritable)
     return INPUT.code if isinstance(error, unusable) else None
-
-
-def flushed(code: int) -> int:
-    """The exit code, once all output is written; it stays what it is where some could not be written."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        report_unprinted(error)
-        return code or FOUND
-    return code
-
-
-def report_unprinted(error: OSError) -> None:
-    """Say why stdout could not be written; not where the reader closed the pipe (`trail explain | head`)."""
-    if not isinstance(error, BrokenPipeError):
-        print(f"trail: not all could be printed: {error.strerror or error}.", file=sys.stderr)
-    # Python flushes once more when it ends, and would complain.
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def confirmed(question: str, yes: bool, say: Callable[[str], None]) -> bool:

@@ -20,7 +20,7 @@ from tests.server import ROOT
 BUNDLE, ENGINE, S3 = "bentos/skin/model/bundle.py", "bentos/skin/model/engine.py", "bentos/skin/model/s3.py"
 CACHE, LIFECYCLE = "bentos/skin/model/cache.py", "bentos/skin/model/lifecycle.py"
 OUTPUT_CHECKS = "bentos/skin/model/output_checks.py"
-GATEWAY, PUBLISH = "bentos/skin/runtime/gateway.py", "training/publish.py"
+GATEWAY, PUBLISH = "bentos/skin/runtime/gateway.py", "bentos/skin/model/publish.py"
 UPLOADS = "    for file in (MODEL, METRICS, MANIFEST):"
 COPIED = ("bentos", "tests", "training", "service.py", "pyproject.toml")
 

@@ -175,3 +175,9 @@ def test_the_server_does_not_import_it() -> None:
     code = "import bentos.skin, sys; print('bentos.skin.analyzer' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False False"
+
+
+def test_findings_and_picture_of_one_call_are_those_of_two(analyzer: Analyzer, expected: dict[str, Any]) -> None:
+    analysis, picture = analyzer.illustrate(PORTRAIT, width=300, legend=False)
+    assert findings(analysis) == expected
+    assert picture == analyzer.overlay(PORTRAIT, width=300, legend=False)

@@ -18,6 +18,7 @@ from bentos.skin.errors import ImageFormatUnsupported, ImageUnreadable
 from bentos.skin.photo import colour
 from bentos.skin.photo.av1 import largest_frame
 from bentos.skin.photo.colour import CodePoints
+from bentos.skin.photo.magic import AVIF_BRANDS, HEIF_BRANDS, HEVC_BRANDS, MAGICS, PNG_MAGIC
 
 pi_heif.options.DECODE_THREADS = 1  # photos are decoded side by side already
 pi_heif.options.THUMBNAILS = pi_heif.options.DEPTH_IMAGES = pi_heif.options.AUX_IMAGES = False
@@ -28,9 +29,6 @@ MAX_PROFILE_BYTES = 4 << 20  # unpacked; press profiles (CMYK) have 0.5 to 2.5 M
 MAX_SCANS = 64  # of a progressive JPEG; encoders write about 10, and each costs a pass over the whole photo
 MAX_CHUNKS = 50_000  # of a PNG; 10 MiB in the usual 8 KiB pieces are 1,280
 _PNG_COLOUR = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
-
-_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-_MAGICS = {"JPEG": b"\xff\xd8\xff", "PNG": _PNG_MAGIC, "WEBP": b"RIFF"}
 
 _AGAIN = "Send the bytes of the file as the camera or the phone wrote it."
 _ORDINARY = "Save it again as an ordinary JPEG."
@@ -52,9 +50,6 @@ _OTHER_MAGICS = (
     (b"8BPS", "a Photoshop document"),
     (b"PK\x03\x04", "a ZIP archive or an office document"),
 )
-_AVIF_BRANDS = (b"avif", b"avis")
-_HEVC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
-_HEIF_BRANDS = (*_HEVC_BRANDS, b"mif1", b"mif2", b"mif3", b"msf1")
 # What the bytes of a photo become when a program takes them for text.
 _MANGLED = re.compile(
     rb"(\xef\xbf\xbd){2,}|\xef\xbf\xbdPNG"  # bytes that are no UTF-8 became U+FFFD
@@ -113,9 +108,9 @@ def read_header(data: bytes) -> ImageHeader:
         raise ImageUnreadable("The file is empty.", "Send the photo itself; nothing arrived.")
     header: ImageHeader | None = None
     try:
-        if data.startswith(_MAGICS["JPEG"]):
+        if data.startswith(MAGICS["JPEG"]):
             header = _jpeg(data)
-        elif data.startswith(_MAGICS["PNG"]):
+        elif data.startswith(MAGICS["PNG"]):
             header = _png(data)
         elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
             header = _webp(data)
@@ -126,7 +121,7 @@ def read_header(data: bytes) -> ImageHeader:
     if header is not None:
         oversized = header.profile is not None and len(header.profile) > MAX_PROFILE_BYTES
         return replace(header, profile=None) if oversized else header
-    if len(data) < 12 and any(magic.startswith(data[: len(magic)]) for magic in _MAGICS.values()):
+    if len(data) < 12 and any(magic.startswith(data[: len(magic)]) for magic in MAGICS.values()):
         raise _truncated()
     raise _unsupported(data)
 
@@ -223,11 +218,11 @@ def _jpeg(data: bytes) -> ImageHeader:
 
 def _png(data: bytes) -> ImageHeader:
     """Reads the chunks (PNG specification, third edition, section 5); checks what the decoder does not check."""
-    kept: list[bytes] = [_PNG_MAGIC]
+    kept: list[bytes] = [PNG_MAGIC]
     header: tuple[int, int, int, int] | None = None
     ancillary: dict[bytes, bytes] = {}  # chunks that matter, by kind
     has_pixels = False
-    position = len(_PNG_MAGIC)
+    position = len(PNG_MAGIC)
     for _ in range(MAX_CHUNKS):
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
@@ -353,10 +348,10 @@ def _iso_media(data: bytes) -> ImageHeader | None:
     """
     end = min(struct.unpack_from(">I", data)[0], 1024)
     brands = [data[8:12], *(data[i : i + 4] for i in range(16, end, 4))]
-    if not any(brand in _AVIF_BRANDS or brand in _HEIF_BRANDS for brand in brands):
+    if not any(brand in AVIF_BRANDS or brand in HEIF_BRANDS for brand in brands):
         return None
-    is_avif = brands[0] in _AVIF_BRANDS or (
-        any(brand in _AVIF_BRANDS for brand in brands) and not any(brand in _HEVC_BRANDS for brand in brands)
+    is_avif = brands[0] in AVIF_BRANDS or (
+        any(brand in AVIF_BRANDS for brand in brands) and not any(brand in HEVC_BRANDS for brand in brands)
     )
     name: Format = "AVIF" if is_avif else "HEIC"
     try:

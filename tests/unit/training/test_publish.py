@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from bentos.skin.model import publish as publishing
 from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL
+from bentos.skin.model.location import Folder, Prefix, PublishError, parse_location
 from bentos.skin.model.pointer import CURRENT
 from bentos.skin.model.source import source
 from bentos.skin.settings import read as settings
@@ -21,7 +23,6 @@ from tests.faults.proxy import Fault, Proxy
 from tests.s3 import CREDENTIALS, S3, collect_clients
 from tests.unit.model import bundles
 from training import publish
-from training.location import Folder, Prefix, PublishError, parse_location
 
 ROOT = Path(__file__).resolve().parents[3]
 BUCKET, URI = "weights", "s3://weights/face-skin"
@@ -122,11 +123,11 @@ def test_one_version_is_one_bundle(proxy: Proxy, tmp_path: Path) -> None:
 def test_two_publishers_cannot_overwrite_each_other(proxy: Proxy, tmp_path: Path) -> None:
     assert run("--bundle", bundle(tmp_path)) is None
     location = parse_location(URI)
-    current, tag = publish.read_current(location)
+    current, tag = publishing.read_current(location)
     assert run("--bundle", bundle(tmp_path, "1.1.0")) is None  # the other publisher was faster
     with pytest.raises(PublishError, match="Another publisher was faster"):
-        publish._write_current(location, "1.2.0-0", "1.2.0", "0" * 64, current, tag)
-    current, _ = publish.read_current(location)
+        publishing._write_current(location, "1.2.0-0", "1.2.0", "0" * 64, current, tag)
+    current, _ = publishing.read_current(location)
     assert current is not None
     assert current.version == "1.1.0"
     assert proxy.requests
@@ -143,7 +144,7 @@ def test_a_publisher_killed_in_the_middle_leaves_no_complete_version(
         worker.join(0.05)
     proxy.fault = Fault.none()  # the connection is reset, as if the publisher had died
     worker.join()
-    assert publish.read_current(parse_location(URI)) == (None, None)
+    assert publishing.read_current(parse_location(URI)) == (None, None)
     assert listed(capsys) == {}
     assert run("--bundle", folder) is None
     assert listed(capsys) == {"1.0.0": True}
@@ -260,12 +261,12 @@ def test_two_publishers_to_a_folder_cannot_overwrite_each_other(tmp_path: Path) 
     location = parse_location(str(tmp_path / "weights"))
     place = Place(location.name)
     assert place.run("--bundle", bundle(tmp_path)) is None
-    current, tag = publish.read_current(location)
+    current, tag = publishing.read_current(location)
     assert place.run("--bundle", bundle(tmp_path, "1.1.0")) is None  # the other publisher was faster
     with pytest.raises(PublishError, match="Another publisher was faster"):
-        publish._write_current(location, "1.2.0-0", "1.2.0", "0" * 64, current, tag)
+        publishing._write_current(location, "1.2.0-0", "1.2.0", "0" * 64, current, tag)
     with pytest.raises(PublishError, match="Another publisher was faster"):
-        publish._write_current(location, "1.2.0-0", "1.2.0", "0" * 64, None, None)
+        publishing._write_current(location, "1.2.0-0", "1.2.0", "0" * 64, None, None)
 
 
 def test_a_publisher_killed_in_a_folder_leaves_nothing_that_hinders_the_next(
@@ -315,7 +316,7 @@ def test_make_publish_runs_the_commands_of_the_page(arguments: str, monkeypatch:
     expected = [given.get("TO", ""), *(["--bundle", given["BUNDLE"]] if "BUNDLE" in given else [])]
     expected += given.get("ARGS", "").split()
     assert command.split()[3:] == list(filter(None, expected))
-    monkeypatch.setattr(publish, "parse_location", lambda uri: pytest.fail(uri) if not uri else None)
+    monkeypatch.setattr(publish, "parse_location", lambda uri, _progress: pytest.fail(uri) if not uri else None)
     for name in ("versions", "rollback", "publish"):
         monkeypatch.setattr(publish, name, lambda *_: [])
     if words:

@@ -7,25 +7,30 @@ import base64
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import boto3
 from botocore.exceptions import ClientError
-from tqdm import tqdm
 
+from bentos.skin.files import write_whole
 from bentos.skin.model.bundle import MANIFEST
 from bentos.skin.model.pointer import CURRENT
 
+Progress = Callable[[str, int, int], None]
 PRECONDITION_FAILED = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 
 
 class PublishError(Exception):
     """The live version was not changed; the message says why and what to do."""
+
+
+class AlreadyThere(PublishError):
+    """The version exists with other bytes, or another publisher was faster."""
 
 
 class Conflict(Exception):
@@ -83,12 +88,14 @@ class Prefix:
         bucket: name of the bucket.
         prefix: without slashes at its ends; may be empty.
         name: see `Location`.
+        progress: called with a file's key, its bytes, and how many more of them were sent.
     """
 
     s3: Any
     bucket: str
     prefix: str
     name: str
+    progress: Progress
 
     def get(self, name: str) -> tuple[bytes, str] | None:
         """See `Location`; raises ClientError, BotoCoreError."""
@@ -104,7 +111,8 @@ class Prefix:
         """See `Location`; raises ClientError, BotoCoreError."""
         data = path.read_bytes()
         digest, key = base64.b64encode(hashlib.sha256(data).digest()).decode(), self._key(name)
-        with path.open("rb") as file, tqdm.wrapattr(file, "read", total=len(data), desc=key, mininterval=1) as body:
+        with path.open("rb") as file:
+            body = _Observed(file, lambda count: self.progress(key, len(data), count))
             self._put(key, body, ContentLength=len(data), ChecksumSHA256=digest, IfNoneMatch="*")
 
     def put_current(self, data: bytes, tag: str | None) -> None:
@@ -187,16 +195,30 @@ class Folder:
     def _write(self, name: str, data: bytes) -> None:
         target = self.path / name
         target.parent.mkdir(exist_ok=True)
-        part = target.with_name(f".{target.name}.part")
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
+        write_whole(target, data)
 
 
-def parse_location(uri: str) -> Location:
+class _Observed:
+    """A file that tells how many bytes are read of it."""
+
+    def __init__(self, file: BinaryIO, on_bytes: Callable[[int], None]) -> None:
+        self._file, self._on_bytes = file, on_bytes
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._on_bytes(len(data))
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def parse_location(uri: str, progress: Progress = lambda _key, _size, _count: None) -> Location:
     """The place that s3://bucket/prefix or the path of a folder names.
+
+    Args:
+        uri: of the place.
+        progress: of what is sent over the network, see `Prefix`.
 
     Raises:
         PublishError: the URI has another form, or the folder is a bundle itself.
@@ -204,7 +226,7 @@ def parse_location(uri: str) -> Location:
     scheme, separator, rest = uri.partition("://")
     bucket, _, prefix = rest.partition("/")
     if scheme == "s3" and bucket:
-        return Prefix(boto3.session.Session().client("s3"), bucket, prefix.strip("/"), uri.rstrip("/"))
+        return Prefix(boto3.session.Session().client("s3"), bucket, prefix.strip("/"), uri.rstrip("/"), progress)
     if separator or not uri:
         raise PublishError(f"{uri!r} is neither a location in S3 nor a folder; write s3://bucket/prefix or a path.")
     path = Path(uri)

@@ -1,0 +1,1 @@
+"""The command line `shine`, and what it has in common with `trail`."""

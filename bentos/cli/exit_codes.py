@@ -1,0 +1,8 @@
+"""Exit codes of `shine`; programs branch on these."""
+
+DONE = 0
+SOME_FAILED = 1  # some photos; their errors are in the output
+FAILED = 2  # wrong usage, or nothing could be done
+THERE = 3  # the output exists already, or is in use
+WEIGHTS = 4  # the weights cannot be used
+INTERRUPTED = 130

@@ -1,0 +1,80 @@
+"""What the command lines `shine` and `trail` are made of: a group that loads its commands when they run."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+import click
+
+from bentos.cli.text import printable
+
+LONGEST = 2000  # characters of a sentence
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
+
+# Command → its module, its name there, and its line in --help.
+Table = Mapping[str, tuple[str, str, str]]
+
+
+class LazyGroup(click.Group):
+    """The commands of a table, each loaded when it is needed; a misspelt one is answered with the nearest.
+
+    Args:
+        package: that holds the modules.
+        table: of the commands.
+    """
+
+    def __init__(self, *args: Any, package: str, table: Table, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._package, self._table = package, table
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        """All names."""
+        return list(self._table)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        """Load a command; None if there is none of that name."""
+        if name not in self._table:
+            return None
+        module, attribute, _help = self._table[name]
+        command: click.Command = getattr(import_module(f"{self._package}.{module}"), attribute)
+        return command
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without loading any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_module, _attribute, line) in self._table.items()])
+
+    def resolve_command(
+        self, context: click.Context, words: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the words begin with; raises click.UsageError with the nearest name."""
+        if words and words[0] not in self._table and not words[0].startswith("-"):
+            near = difflib.get_close_matches(words[0], self._table, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            context.fail(f"No such command {words[0]!r}.{hint}")
+        return super().resolve_command(context, words)
+
+
+def version_option(program: str) -> Callable[[Any], Any]:
+    """`--version`: prints the version and the commit, and ends."""
+
+    def show(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+        if not wanted or context.resilient_parsing:
+            return
+        from bentos.skin import __version__
+        from bentos.skin.runtime.routes import revision
+
+        click.echo(f"{program} {__version__} ({revision() or 'revision unknown'})")
+        context.exit()
+
+    return click.option(
+        "--version", is_flag=True, is_eager=True, expose_value=False, callback=show, help="Print the version."
+    )
+
+
+def usage_problem(error: click.UsageError, group: click.Group, program: str) -> tuple[str, str]:
+    """The usage of the command that was called in a wrong way, and what is wrong with it, in a sentence."""
+    context = error.ctx or click.Context(group, info_name=program)
+    sentence = printable(" ".join(error.format_message().split()), LONGEST)
+    return context.get_usage(), f"{context.command_path}: error: {sentence}"

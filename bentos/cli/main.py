@@ -1,0 +1,77 @@
+"""Findings on the skin in photos: in this process, or by a server that runs.
+
+\b
+  shine analyze face.jpg                              a table of findings
+  shine analyze photos/ --json                        a list, one Analysis or error a photo
+  shine analyze face.jpg --overlay out.png            the findings drawn into the photo
+  shine analyze face.jpg --server http://localhost:5000
+  shine report photos/ --out report.html              one page: overlays, a table, distributions
+
+\b
+  shine status                                        which weights answer, and else why not
+  shine doctor                                        what is wrong with this machine or its settings, and the repair
+  shine weights list s3://bucket/face-skin            versions of weights; also check, publish, rollback
+
+\b
+Findings are those of the HTTP endpoints (docs/api.md), and no medical diagnosis. Tables are for terminals; in a pipe
+there is plain text with tabs. Progress goes to standard error. NO_COLOR is heeded. Each command has --help.
+Completion: eval "$(_SHINE_COMPLETE=bash_source shine)", and the same with zsh_source, or fish_source.
+
+\b
+Exit codes: 0 done; 1 some photos failed, their errors are in the output; 2 wrong usage, or nothing could be done;
+3 refused, because the output exists or is in use; 4 the weights cannot be used; 130 interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from bentos.cli.exit_codes import FAILED, INTERRUPTED
+from bentos.cli.group import CONTEXT, LazyGroup, Table, usage_problem, version_option
+
+COMMANDS: Table = {
+    "analyze": ("analyze", "analyze", "Findings on photos, as a table, JSON or pictures."),
+    "report": ("report", "report", "One HTML page on all photos of a folder."),
+    "status": ("status", "status", "Which weights answer, and else why not."),
+    "doctor": ("doctor", "doctor", "What is wrong with this machine or its settings, and the repair."),
+    "weights": ("weights", "weights", "Check, list, publish and roll back weights."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    package="bentos.cli",
+    table=COMMANDS,
+    help=str(__doc__),
+    context_settings=CONTEXT,
+    subcommand_metavar="COMMAND …",
+)
+@version_option("shine")
+def shine() -> None:
+    """Only groups the commands."""
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    try:
+        code: Any = shine.main(
+            args=None if arguments is None else list(arguments), prog_name="shine", standalone_mode=False
+        )
+    except click.UsageError as error:
+        usage, sentence = usage_problem(error, shine, "shine")
+        print(f"{usage}\n{sentence}", file=sys.stderr)
+        return FAILED
+    except click.Abort:
+        return INTERRUPTED
+    return int(code or 0)
+
+
+def main() -> None:
+    """The program: ends with the exit code."""
+    code = run()
+    if code == INTERRUPTED:
+        os._exit(code)  # at once: threads that still analyse or wait for a server are not waited for
+    sys.exit(code)

@@ -1,0 +1,127 @@
+"""The photos that a command line names: files, folders with all below them, standard input."""
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bentos.cli.command import CommandError
+from bentos.skin.photo.magic import begins_as_photo
+
+STDIN = "-"
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".heic", ".heif", ".avif"})
+MOST_BYTES = 64 << 20  # of one photo; what analyses it has its own limit, which is lower
+HEAD = 12  # bytes that tell a photo of any format
+
+
+class PhotoUnreadable(Exception):
+    """A photo cannot be read; the message is a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One photo.
+
+    Attributes:
+        name: as the user knows it; may hold any character, and lone surrogates for bytes that are no UTF-8.
+        path: of its file, or of a folder that cannot be read; None for standard input.
+        folder: the argument below which it was found; None where it was named itself.
+    """
+
+    name: str
+    path: Path | None
+    folder: Path | None = None
+
+    def read(self) -> bytes:
+        """Its bytes.
+
+        Raises:
+            PhotoUnreadable: they cannot be had, or are too many.
+        """
+        try:
+            if self.path is None:
+                data = sys.stdin.buffer.read(MOST_BYTES + 1)
+            else:
+                with self.path.open("rb") as file:
+                    data = file.read(MOST_BYTES + 1)
+        except OSError as error:
+            raise PhotoUnreadable(f"It cannot be read: {error.strerror or error}.") from None
+        except ValueError as error:  # a name with a zero byte
+            raise PhotoUnreadable(f"It cannot be read: {error}.") from None
+        if len(data) > MOST_BYTES:
+            raise PhotoUnreadable(f"It has more than {MOST_BYTES >> 20} MiB.")
+        return data
+
+
+def find(arguments: tuple[str, ...]) -> list[Photo]:
+    """The photos that arguments name, each folder's in the order of their names.
+
+    In a folder a photo is what has a photo's content or a photo's name; hidden files are left out. Links are followed,
+    and each folder is read once.
+
+    Raises:
+        CommandError: there is none; the sentence says what there is instead.
+    """
+    photos: list[Photo] = []
+    others: dict[str, int] = {}
+    seen: set[tuple[int, int]] = set()
+    for argument in arguments:
+        if argument == STDIN:
+            photos.append(Photo("standard input", None))
+        elif not Path(argument).is_dir():
+            photos.append(Photo(argument, Path(argument)))
+        else:
+            found = list(_below(Path(argument), seen))
+            photos += [photo for photo in found if photo is not None]
+            others[argument] = found.count(None)
+    if not photos:
+        raise CommandError(_nothing(others))
+    return photos
+
+
+def _nothing(others: dict[str, int]) -> str:
+    names = ", ".join(others)
+    number = sum(others.values())
+    if not number:
+        return f"{names} holds no file; name photos, or a folder with some."
+    return f"{names} holds no photo among {number:,} files; photos are JPEG, PNG, WebP, HEIC or AVIF."
+
+
+def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Photo | None]:
+    """The photos in a folder and below; None for each other file."""
+    top = folder
+    waiting = [folder]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            names = sorted(entry for entry in os.listdir(folder) if not entry.startswith("."))  # noqa: PTH208  names
+        except OSError:
+            yield Photo(str(folder), folder, top)  # reading it says why it cannot be read
+            continue
+        folders: list[Path] = []
+        for name in names:
+            path = folder / name
+            if path.is_dir():
+                folders.append(path)
+            else:
+                yield Photo(str(path), path, top) if _is_photo(path) else None
+        waiting += reversed(folders)
+
+
+def _is_photo(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # opening a pipe would wait
+            return False
+        if path.suffix.lower() in SUFFIXES:
+            return True
+        with path.open("rb") as file:
+            return begins_as_photo(file.read(HEAD))
+    except OSError:  # a broken link, a file that cannot be read
+        return path.suffix.lower() in SUFFIXES
