@@ -132,7 +132,7 @@ class LocalEngine:
 
     def _redo(self, tasks: deque[Task]) -> list[Done]:
         """Have the tasks of a process that has ended done by others, the photos that it had in work one by one."""
-        if not tasks:
+        if not tasks or (weights := self._weights) is None:
             return []
         in_work, *others = tasks
         done, again = [], []
@@ -140,7 +140,7 @@ class LocalEngine:
             key = single.part, single.first
             self._deaths[key] = self._deaths.get(key, 0) + 1
             if self._deaths[key] >= DEATHS:
-                done.append(lost(single, self.weights()))
+                done.append(lost(single, weights))
             else:
                 again.append(single)
         self._again.extendleft(reversed([*again, *others]))

@@ -21,14 +21,14 @@ import pyarrow as pa
 from bentos.batch import photos, s3, tables
 from bentos.batch.errors import BatchError, OutputInUse, PhotoUnreadable, WeightsUnusable
 from bentos.batch.photos import Listing
-from bentos.batch.storage import UNFINISHED, Storage, storage
+from bentos.batch.storage import Storage, storage
 from bentos.batch.work import Done, Task, Weights, Work
 from bentos.skin import __version__
 from bentos.skin.schema import SCHEMA_VERSION
 
 RUN = "run.json"
 FINDINGS, FAILURES = "findings", "failures"
-PART = re.compile(rf"({FINDINGS}|{FAILURES})/(?:{re.escape(UNFINISHED)})?part-([0-9]+)\.parquet")
+PART = re.compile(rf"({FINDINGS}|{FAILURES})/part-([0-9]+)\.parquet")
 PART_PHOTOS = 512  # in an output file: 1.5 MB, and half a minute of two cores, which is what a kill costs at most
 TASK_PHOTOS = 16  # for one process at a time: small, so that all end together, and a killed one has done little
 PROBED = 3  # photos of a bucket that are tried before anything begins
@@ -230,12 +230,10 @@ class _Run:
         return min(self._request.part_photos, self._listing.count - part * self._request.part_photos)
 
     def _done(self, there: set[str]) -> set[int]:
-        """The parts that are there, both of their files; what a killed run left unfinished is removed."""
+        """The parts that are there, both of their files."""
         found: dict[str, set[int]] = {FINDINGS: set(), FAILURES: set()}
         for name in there:
-            if UNFINISHED in name:
-                self._place.remove(name)
-            elif (match := PART.fullmatch(name)) is not None:
+            if (match := PART.fullmatch(name)) is not None:
                 found[match[1]].add(int(match[2]))
         return found[FINDINGS] & found[FAILURES]
 
@@ -296,7 +294,6 @@ def _former(place: Storage, there: set[str], request: Request) -> dict[str, Any]
     if not there:
         return None
     others = sorted(name for name in there if name != RUN and PART.fullmatch(name) is None)
-    others = [name for name in others if UNFINISHED not in name]
     if others:
         raise OutputInUse(f"{place.name} holds other files, such as {others[0]}: name an empty place.")
     if request.overwrite:

@@ -15,9 +15,10 @@ from typing import Any, Protocol
 
 from bentos.batch import s3
 from bentos.batch.errors import BatchError, OutputInUse
+from bentos.skin.files import write_whole
 
 LOCK = "_lock"  # names with an underscore are left out by those who read a folder of Parquet files
-UNFINISHED = ".unfinished-"  # how files begin that are being written
+UNFINISHED = ("*/.part-*.part", ".run.json.*.part")  # what a killed run leaves of files that it was writing
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -124,19 +125,10 @@ class Folder:
 
     def write(self, name: str, data: bytes) -> None:
         path = self._root / name
-        unfinished = path.with_name(f"{UNFINISHED}{path.name}")
         with self._told("written"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with unfinished.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                unfinished.replace(path)
-            except BaseException:
-                unfinished.unlink(missing_ok=True)
-                raise
-            _sync(path.parent)
+            write_whole(path, data)
+            _sync(path.parent)  # so that no power failure leaves a part that is done without the one before
 
     def remove(self, name: str) -> None:
         with self._told("written"):
@@ -160,6 +152,9 @@ class Folder:
                 file.truncate(0)
                 file.write(json.dumps(asdict(Owner.this())).encode())
                 file.flush()
+                for pattern in UNFINISHED:
+                    for unfinished in self._root.glob(pattern):
+                        unfinished.unlink()
             try:
                 yield
             finally:

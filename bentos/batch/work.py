@@ -2,9 +2,6 @@
 
 import hashlib
 import logging
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +13,7 @@ from bentos.batch.photos import Photo, read
 from bentos.skin.errors import ShineError
 from bentos.skin.runtime.process_memory import freeze_what_stays, keep_freed_memory
 from bentos.skin.settings import Settings
+from bentos.skin.threads import in_order
 
 AHEAD = 4  # photos that are read while one is analysed: from S3 each takes as long as half an analysis
 
@@ -112,7 +110,6 @@ class Worker:
             self.weights = Weights(None, None, None, status.last_error.message)
         if status.model is not None:
             self.weights = Weights(status.model.name, status.model.version, status.model.sha256)
-        self._readers = ThreadPoolExecutor(AHEAD, thread_name_prefix="read")
         freeze_what_stays()
 
     def __call__(self, task: Task) -> Done:
@@ -121,8 +118,8 @@ class Worker:
         failures: list[dict[str, Any]] = []
         stop = None
         try:
-            for photo, data in self._read(task.photos):
-                self._one(photo, data, findings, failures)
+            for photo, file in in_order(self._file, task.photos, threads=AHEAD, at_once=AHEAD):
+                self._one(photo, file, findings, failures)
         except BatchError as error:
             findings, failures, stop = [], [], str(error)
         return Done(
@@ -135,17 +132,24 @@ class Worker:
             stop,
         )
 
+    def _file(self, photo: Photo) -> tuple[Photo, bytes | PhotoUnreadable]:
+        """A photo and its file, or why there is none; raises BatchError where no photo can be had any more."""
+        try:
+            return photo, read(photo, self._most)
+        except PhotoUnreadable as error:
+            return photo, error
+
     def _one(
         self,
         photo: Photo,
-        data: "tuple[bytes, str] | PhotoUnreadable",
+        file: bytes | PhotoUnreadable,
         findings: list[dict[str, Any]],
         failures: list[dict[str, Any]],
     ) -> None:
-        if isinstance(data, PhotoUnreadable):
-            failures.append(tables.failure(photo, None, data.code, data.sentence, data.hint))
+        if isinstance(file, PhotoUnreadable):
+            failures.append(tables.failure(photo, None, file.code, file.sentence, file.hint))
             return
-        file, sha256 = data
+        sha256 = hashlib.sha256(file).hexdigest()
         known = sha256 if len(file) <= self._most else None  # of a larger one only the beginning was read
         try:
             findings.append(tables.finding(photo, sha256, self._analyzer.analyze(file, require=self._require)))
@@ -154,26 +158,6 @@ class Worker:
         except Exception as error:  # a fault of ours; the other photos have their findings all the same
             sentence = f"The analysis failed: {type(error).__name__}: {error}"
             failures.append(tables.failure(photo, known, "internal_error", sentence, "Report it with this photo."))
-
-    def _read(self, photos: list[Photo]) -> Iterator["tuple[Photo, tuple[bytes, str] | PhotoUnreadable]"]:
-        """Each photo with its file and the file's sha256; the next are read meanwhile.
-
-        Raises:
-            BatchError: no photo can be had any more.
-        """
-        waiting: deque[tuple[Photo, Future[tuple[bytes, str] | PhotoUnreadable]]] = deque()
-        try:
-            for photo in photos:
-                waiting.append((photo, self._readers.submit(_file, photo, self._most)))
-                if len(waiting) > AHEAD:
-                    before, future = waiting.popleft()
-                    yield before, future.result()
-            while waiting:
-                before, future = waiting.popleft()
-                yield before, future.result()
-        finally:
-            for _, future in waiting:
-                future.cancel()
 
 
 def lost(task: Task, weights: Weights) -> Done:
@@ -190,11 +174,3 @@ def lost(task: Task, weights: Weights) -> Done:
     ]
     empty = tables.table([], tables.FINDINGS)
     return Done(task.part, task.first, len(task.photos), empty, tables.table(rows, tables.FAILURES), weights)
-
-
-def _file(photo: Photo, most: int) -> "tuple[bytes, str] | PhotoUnreadable":
-    try:
-        data = read(photo, most)
-    except PhotoUnreadable as error:
-        return error
-    return data, hashlib.sha256(data).hexdigest()
