@@ -56,11 +56,11 @@ serve: setup ## answer photos on http://localhost:5000 (PORT=… for another por
 	SHINE_LOG_FORMAT=$${SHINE_LOG_FORMAT:-text} SHINE_CORS_ORIGINS=$${SHINE_CORS_ORIGINS-$(DEV_ORIGINS)} \
 	  PORT=$(PORT) $(BIN)/bentoml serve service:Gateway
 
-test: setup ## what a change must pass
+test: setup setup-batch ## what a change must pass
 	$(PYTEST) $(SPREAD) -m "not long"
 
 # The long ones measure seconds of whole systems: they run one after the other.
-test-all: setup setup-training setup-image ## everything, the long ones too, and how much of the code they cover
+test-all: setup setup-training setup-image setup-batch ## everything, the long ones too, and how much of the code they cover
 	rm -f .coverage .coverage.*
 	$(PYTEST) $(SPREAD) --hypothesis-profile long -m "not long" --cov --cov-report= --cov-fail-under=0
 	$(PYTEST) -m long --cov --cov-append --cov-report= --cov-fail-under=0

@@ -7,13 +7,13 @@ import queue
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from bentos.batch.errors import BatchError
-from bentos.batch.work import Done, Task, Weights, Work, Worker, lost
+from bentos.batch.work import Done, Task, Weights, Work, Worker, lost, worker_of_process
 from bentos.skin.threads import limit_pools
 
 WAITING = 2  # tasks of a process: one in work, and one that it begins at once
@@ -40,10 +40,11 @@ class LocalEngine:
     Args:
         work: how photos are analysed.
         processes: how many.
+        make: makes the worker of a process.
     """
 
-    def __init__(self, work: Work, processes: int) -> None:
-        self._work, self._count = work, processes
+    def __init__(self, work: Work, processes: int, make: Callable[[Work], Worker] = worker_of_process) -> None:
+        self._work, self._count, self._make = work, processes, make
         self._processes: list[_Process] = []
         self._again: deque[Task] = deque()  # tasks of processes that ended
         self._deaths: dict[tuple[int, int], int] = {}  # (part, number) of a photo → processes that it has ended
@@ -125,7 +126,9 @@ class LocalEngine:
         if not worker.ready:
             self._starts_failed += 1
             if self._starts_failed >= DEATHS:
-                raise BatchError(f"The processes that analyse end before they are ready, {_told(code)}: is memory short?")
+                raise BatchError(
+                    f"The processes that analyse end before they are ready, {_told(code)}: is memory short?"
+                )
         done = self._redo(worker.tasks)
         self._processes.append(self._start())
         return done
@@ -149,7 +152,7 @@ class LocalEngine:
     def _start(self) -> _Process:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_main, args=(theirs, self._work), name="shine batch", daemon=True)
+        process = context.Process(target=_main, args=(theirs, self._work, self._make), name="shine batch", daemon=True)
         process.start()
         theirs.close()  # so that the end of the process ends the reading here
         return _Process(process, ours)
@@ -162,9 +165,11 @@ def _told(code: int | None) -> str:
     return f"with {code}"
 
 
-def _main(channel: Connection, work: Work) -> None:
+def _main(channel: Connection, work: Work, make: Callable[[Work], Worker]) -> None:
     """One process: do what comes in, and end with its input, which the end of the other side is too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the first ends the others
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches all processes of a terminal; the first ends the others
     tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
 
     def receive() -> None:
@@ -175,7 +180,7 @@ def _main(channel: Connection, work: Work) -> None:
                 os._exit(0)
 
     threading.Thread(target=receive, daemon=True).start()
-    worker = Worker(work)
+    worker = make(work)
     with contextlib.suppress(BrokenPipeError):
         channel.send(worker.weights)
         while True:

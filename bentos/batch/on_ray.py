@@ -8,6 +8,7 @@ comes back, and a photo that kills its actor each time ends no run.
 import logging
 import os
 import pickle
+import warnings
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -17,7 +18,7 @@ import ray.data
 import ray.exceptions
 
 from bentos.batch.errors import BatchError
-from bentos.batch.work import Done, Task, Weights, Work, Worker, lost
+from bentos.batch.work import Done, Task, Weights, Work, lost, worker_of_process
 from bentos.skin import cgroup
 from bentos.skin.threads import POOLS
 
@@ -25,6 +26,7 @@ ADDRESS = "RAY_ADDRESS"
 WAVE = 20_000  # tasks that Ray is given at once: its driver keeps an object of each
 WAVE_BYTES = 256 << 20  # of photos that travel with their tasks
 OBJECT_STORE_BYTES = 512 << 20  # of a cluster of this process's own; by default it is a third of the memory
+IN_FLIGHT = 2  # tasks of an actor: one in work, and one that it begins at once
 ATTEMPTS = 3  # at one photo
 
 
@@ -32,7 +34,7 @@ class _Actor:
     """Analyses tasks; the class that Ray Data makes its actors of."""
 
     def __init__(self, work: Work) -> None:
-        self._worker = Worker(work)
+        self._worker = worker_of_process(work)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         return {"done": [pickle.dumps(self._worker(pickle.loads(task))) for task in batch["task"]]}  # noqa: S301  ours
@@ -53,6 +55,7 @@ class RayEngine:
     def __enter__(self) -> "RayEngine":
         address = os.environ.get(ADDRESS)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to Ray's makers
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # lost actors are no news to a person: they come again
         own: dict[str, Any] = {
             "num_cpus": self._count or cgroup.cpus(),
             "object_store_memory": OBJECT_STORE_BYTES,
@@ -113,15 +116,19 @@ class RayEngine:
     def _carry_out(self, tasks: list[Task]) -> Iterator[Done]:
         """What becomes of tasks; those that were lost do not come back."""
         items = [{"task": pickle.dumps(task)} for task in tasks]
-        dataset = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
-            _Actor,
-            fn_constructor_args=(self._work,),
-            batch_size=1,
-            num_cpus=1,
-            compute=ray.data.ActorPoolStrategy(size=min(self._count, len(items))),
-            max_restarts=-1,
-            max_task_retries=0,
-        )
+        pool = ray.data.ActorPoolStrategy(size=min(self._count, len(items)), max_tasks_in_flight_per_actor=IN_FLIGHT)
+        with warnings.catch_warnings():
+            # Ray means to take max_task_retries away in 2.64, and names nothing in its place; the lock has 2.60.
+            warnings.simplefilter("ignore", ray.data.dataset.RayDeprecationWarning)
+            dataset = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+                _Actor,
+                fn_constructor_args=(self._work,),
+                batch_size=1,
+                num_cpus=1,
+                compute=pool,
+                max_restarts=-1,
+                max_task_retries=0,
+            )
         try:
             for batch in dataset.iter_batches(batch_size=None, prefetch_batches=0):
                 for done in batch["done"]:
@@ -134,7 +141,7 @@ class RayEngine:
 
 
 def _weights(work: Work) -> Weights:
-    return Worker(work).weights
+    return worker_of_process(work).weights
 
 
 def _wave(coming: Iterator[Task]) -> Iterator[Task]:

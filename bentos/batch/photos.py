@@ -130,7 +130,9 @@ class Table:
         named, identity = row.get("path"), row.get("id")
         path = named if named is not None else f"{self._path.name}#{number}"
         place = os.path.abspath(named) if named and not named.startswith(s3.SCHEME) else named or ""  # noqa: PTH100
-        return Photo(path, "" if "bytes" in row else place, None if identity is None else str(identity), row.get("bytes"))
+        return Photo(
+            path, "" if "bytes" in row else place, None if identity is None else str(identity), row.get("bytes")
+        )
 
 
 def find(source: str) -> Listing:
@@ -183,7 +185,7 @@ def read(photo: Photo, most: int) -> bytes:
 
 def _of_disk(place: str, most: int) -> bytes:
     try:
-        with open(place, "rb", opener=_without_waiting) as file:  # noqa: PTH123  any bytes
+        with open(place, "rb", opener=_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise PhotoUnreadable("file_unreadable", "It is no regular file.", "Name a file.")
             return file.read(most + 1)
@@ -192,7 +194,9 @@ def _of_disk(place: str, most: int) -> bytes:
     except OSError as error:
         if place.endswith("/") or isinstance(error, IsADirectoryError):
             raise PhotoUnreadable(
-                "folder_unreadable", "It is a folder whose files were not listed.", "Allow reading it, or name its files."
+                "folder_unreadable",
+                "It is a folder whose files were not listed.",
+                "Allow reading it, or name its files.",
             ) from None
         raise PhotoUnreadable(
             "file_unreadable", f"The file cannot be read: {error.strerror or error}.", "Allow reading it."

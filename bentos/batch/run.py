@@ -147,9 +147,7 @@ def refuse_nested(source: str, output: str) -> None:
 
 
 class _Run:
-    def __init__(
-        self, request: Request, place: Storage, listing: Listing, engine: Engine, progress: Progress
-    ) -> None:
+    def __init__(self, request: Request, place: Storage, listing: Listing, engine: Engine, progress: Progress) -> None:
         self._request, self._place, self._listing, self._engine = request, place, listing, engine
         self._progress = progress
         self._parts = -(-listing.count // request.part_photos)
@@ -200,8 +198,8 @@ class _Run:
             raise BatchError(piece.stop)
         if piece.weights.sha256 != sha256 and not (piece.weights.sha256 is None and self._request.work.allow_fallback):
             raise WeightsUnusable(
-                f"A process that began later has {piece.weights}: {piece.weights.problem or 'the weights were changed'}. "
-                "What is written stays: bring back the weights, and run again with --resume."
+                f"A process that began later has {piece.weights}: {piece.weights.problem or 'others lie there now'}. "
+                "What is written stays: bring the weights back, and run again with --resume."
             )
 
     def _failures_in(self, part: int) -> int:
@@ -277,9 +275,7 @@ class _Run:
                 f"or others: {anew}."
             )
         if former["weights"]["sha256"] != record["weights"]["sha256"]:
-            names = [
-                Weights(it["name"], it["version"], it["sha256"]) for it in (former["weights"], record["weights"])
-            ]
+            names = [Weights(it["name"], it["version"], it["sha256"]) for it in (former["weights"], record["weights"])]
             raise WeightsUnusable(
                 f"{output} was begun with {names[0]}; these are {names[1]}: name the former by --weights, or {anew}."
             )
@@ -346,5 +342,3 @@ def _json(record: dict[str, Any]) -> bytes:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-

@@ -90,17 +90,15 @@ class Work:
 
 
 class Worker:
-    """Analyses photos one after the other; each process has one.
+    """Analyses photos one after the other.
 
     Args:
         work: how.
     """
 
     def __init__(self, work: Work) -> None:
-        keep_freed_memory()
         from bentos.skin.analyzer import Analyzer  # only where photos are analysed: it takes a second and 100 MB
 
-        logging.getLogger("shine").setLevel(logging.CRITICAL)  # what fails stands in the table, not on each terminal
         self._require = None if work.allow_fallback else "model"
         self._analyzer = Analyzer(work.weights, threads=1)
         self._most = Settings().max_photo_bytes
@@ -110,7 +108,6 @@ class Worker:
             self.weights = Weights(None, None, None, status.last_error.message)
         if status.model is not None:
             self.weights = Weights(status.model.name, status.model.version, status.model.sha256)
-        freeze_what_stays()
 
     def __call__(self, task: Task) -> Done:
         """Analyse the photos of a task; nothing that one of them does ends the run."""
@@ -158,6 +155,15 @@ class Worker:
         except Exception as error:  # a fault of ours; the other photos have their findings all the same
             sentence = f"The analysis failed: {type(error).__name__}: {error}"
             failures.append(tables.failure(photo, known, "internal_error", sentence, "Report it with this photo."))
+
+
+def worker_of_process(work: Work) -> Worker:
+    """The worker of a process that does nothing else."""
+    keep_freed_memory()
+    logging.getLogger("shine").setLevel(logging.CRITICAL)  # what fails stands in the tables, not on each terminal
+    worker = Worker(work)
+    freeze_what_stays()
+    return worker
 
 
 def lost(task: Task, weights: Weights) -> Done:
