@@ -149,6 +149,10 @@ setup-bench: setup .cache/bench-venv/installed
 bench: setup-bench ## compare with other servers and with the limit (17 minutes); BASE=COMMIT too, ARGS=--quick, --help
 	$(BIN)/python -m tests.load.bench $(if $(BASE),--base $(BASE)) $(ARGS)
 
+.PHONY: bench-batch
+bench-batch: setup-batch ## measure `shine batch` by both engines, and what millions of photos take: docs/batch.md (20 minutes)
+	$(BIN)/python -m tests.load.batch $(ARGS)
+
 .PHONY: capacity
 capacity: setup ## measure 0.5, 1 and 2 cores, as root; tasks and prices: docs/capacity.md (15 minutes); ARGS=--quick, --help
 	$(BIN)/python -m tests.load.capacity $(ARGS)
