@@ -175,7 +175,8 @@ class Gate:
                     text = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
                     self.send(400, {"Content-Type": "application/xml"}, text)
                     return
-                request = HttpRequest(behind + self.path, body or None, dict(self.headers), method=self.command)
+                headers = dict(self.headers)
+                request = HttpRequest(behind + self.path, body or None, headers, method=self.command)  # noqa: S310
                 try:
                     with urlopen(request, timeout=20) as answer:  # noqa: S310  loopback
                         self.send(answer.status, dict(answer.headers), answer.read())

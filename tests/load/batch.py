@@ -47,13 +47,14 @@ MOST_S = 3600.0  # of a run
 LISTED = 200_000  # paths, whose memory is measured
 
 
-def measure(folder: Path, engines: Sequence[str], counts: Sequence[int]) -> dict[str, Any]:
-    """Run all engines with all numbers of photos; the record.
+def measure(folder: Path, engines: Sequence[str], counts: Sequence[int], record: Path) -> None:
+    """Run all engines with all numbers of photos.
 
     Args:
         folder: for photos, outputs and logs.
         engines: of ENGINES.
         counts: of photos.
+        record: the file that all figures are written to, after each run.
 
     Raises:
         Broken: a run failed.
@@ -61,28 +62,27 @@ def measure(folder: Path, engines: Sequence[str], counts: Sequence[int]) -> dict
     machine = facts()
     print(f"batch: making {max(counts):,} photos", file=sys.stderr)
     photos = drawn.write(folder / "photos", max(counts))
-    runs = []
+    sizes = [path.stat().st_size for path in photos]
+    found: dict[str, Any] = {
+        **commit(),
+        "machine": machine,
+        "photo_bytes": sum(sizes) / len(sizes),
+        "listed_bytes": _listing_bytes(folder),
+        "runs": [],
+    }
     limit = InProcess(ROOT, Tuning({"processes": machine["cores"], "threads": 1}), folder)
     try:
         for count in counts:
             for engine in engines:
                 before = _limit(limit, photos)
                 run = _run(folder, engine, photos[:count], machine["cores"])
-                after = _limit(limit, photos)
-                run["limit"] = [before, after]
+                run["limit"] = [before, _limit(limit, photos)]
                 print(f"batch: {json.dumps(run)}", file=sys.stderr)
-                runs.append(run)
+                found["runs"].append(run)
+                found["ended"] = datetime.now(UTC).isoformat(timespec="seconds")
+                record.write_text(json.dumps(found, indent=1) + "\n")
     finally:
         limit.stop()
-    sizes = [path.stat().st_size for path in photos]
-    return {
-        **commit(),
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine,
-        "photo_bytes": sum(sizes) / len(sizes),
-        "listed_bytes": _listing_bytes(folder),
-        "runs": runs,
-    }
 
 
 def _limit(way: InProcess, photos: Sequence[Path]) -> dict[str, float]:
@@ -185,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 folder = options.folder or Path(temporary)
                 folder.mkdir(parents=True, exist_ok=True)
                 OUT.mkdir(parents=True, exist_ok=True)
-                record.write_text(json.dumps(measure(folder, options.engines, options.counts), indent=1) + "\n")
+                measure(folder, options.engines, options.counts, record)
         parts = tables(json.loads(record.read_text()), read_prices())
     except (Broken, FileNotFoundError) as error:
         print(f"batch: {error}", file=sys.stderr)
