@@ -8,6 +8,7 @@ comes back, and a photo that kills its actor each time ends no run.
 import logging
 import os
 import pickle
+import signal
 import warnings
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -69,12 +70,13 @@ class RayEngine:
                 runtime_env={"env_vars": dict.fromkeys(POOLS, "1")},
                 **({} if address else own),
             )
-        except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
+        except Exception as error:  # Ray raises bare ones, too
             place = f"the cluster at {ADDRESS}={address}" if address else "Ray on this machine"
             raise BatchError(
                 f"{place} cannot be used: {str(error).partition(chr(10))[0]} Start it, correct or unset {ADDRESS}, or "
                 "use --engine local."
             ) from None
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # Ray's own would end the run without a word
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.max_errored_blocks = -1  # what is lost is done again, below

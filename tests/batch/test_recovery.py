@@ -28,11 +28,10 @@ from tests.faults.mounts import remount, unmount
 from tests.s3 import CREDENTIALS, S3
 from tests.server import ROOT
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
-COUNT, PART = 60, 8  # photos, and those of a part
-WAIT_S = 120.0
-HOLD = 200  # photos of the runs that are killed, so that there is time to
+COUNT, PART = 40, 8  # photos, and those of a part
+WAIT_S = 300.0  # ten times what a quiet machine needs
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +174,7 @@ class Gate:
                     text = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
                     self.send(400, {"Content-Type": "application/xml"}, text)
                     return
-                headers = dict(self.headers)
+                headers = {"Content-Type": "application/octet-stream", **self.headers}  # else urllib calls it a form
                 request = HttpRequest(behind + self.path, body or None, headers, method=self.command)  # noqa: S310
                 try:
                     with urlopen(request, timeout=20) as answer:  # noqa: S310  loopback
@@ -303,22 +302,20 @@ def test_a_lock_in_s3_of_a_process_that_was_killed_is_taken_over(bucket: S3) -> 
 # --- Ray ----------------------------------------------------------------------------------------------------------
 
 
+RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}  # else it writes a token into the home folder
+
+
 @contextmanager
 def cluster() -> Iterator[str]:
     """A cluster of one node that `ray start` has started; gives its address, and ends its processes alone."""
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--port", "0"]
     more = ["--num-cpus", "2", "--include-dashboard", "false", "--object-store-memory", str(256 << 20)]
-    env = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, **RAY, "PYTHONPATH": str(ROOT)}
     head = subprocess.Popen([*command, *more], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
     assert head.stdout is not None
     try:
-        address = None
-        for line in head.stdout:
-            if match := re.search(r"--address='([0-9.:]+)'", line):
-                address = match[1]
-            if address and "--block" in line:
-                break
-        assert address is not None
+        told = (re.search(r"--address='([0-9.:]+)'", line) for line in head.stdout)
+        address = next(match[1] for match in told if match)
         threading.Thread(target=head.stdout.read, daemon=True).start()
         yield address
     finally:
@@ -356,11 +353,11 @@ def test_a_cluster_finds_the_same_when_a_worker_and_then_the_driver_is_killed(
 ) -> None:
     output = tmp_path / "out"
     with cluster() as address:
-        env = {**os.environ, "RAY_ADDRESS": address}
+        env = {**os.environ, **RAY, "RAY_ADDRESS": address}
         process = begin(photos, output, "--engine", "ray", env=env)
         until(lambda: len(parts(output)) >= 1, "part")
         os.kill(actors(os.getpid())[0], signal.SIGKILL)
-        _, told = process.communicate(timeout=2 * WAIT_S)
+        _, told = process.communicate(timeout=WAIT_S)
         assert process.returncode == 1, told
         assert files(output) == whole
 
@@ -371,14 +368,14 @@ def test_a_cluster_finds_the_same_when_a_worker_and_then_the_driver_is_killed(
         process.communicate()
         whole_files_only(again)
         process = begin(photos, again, "--engine", "ray", "--resume", env=env)
-        _, told = process.communicate(timeout=2 * WAIT_S)
+        _, told = process.communicate(timeout=WAIT_S)
         assert process.returncode == 1, told
-        assert re.search(r"61 photos, (16|24|32|40|48|56) of them done before", told)
+        assert re.search(r"41 photos, (16|24|32|40) of them done before", told)
         assert files(again) == whole
 
 
 def test_a_cluster_that_is_not_there_is_a_sentence(photos: Path, tmp_path: Path) -> None:
     process = begin(photos, tmp_path / "out", "--engine", "ray", env={**os.environ, "RAY_ADDRESS": "127.0.0.1:9"})
-    _, told = process.communicate(timeout=2 * WAIT_S)
+    _, told = process.communicate(timeout=WAIT_S)
     assert process.returncode == 2, told
     assert "the cluster at RAY_ADDRESS=127.0.0.1:9 cannot be used" in told

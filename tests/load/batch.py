@@ -144,10 +144,11 @@ def _wait_for(process: Process, log: Path, done: Any) -> float:
 def _listing_bytes(folder: Path) -> float:
     """Memory that a path of the input takes in the process that hands out the work."""
     program = (
-        "import resource, sys; from bentos.batch.photos import Paths\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "import sys; from bentos.batch.photos import Paths\n"
+        "def held(): return 4096 * int(open('/proc/self/statm').read().split()[1])\n"
+        "before = held()\n"
         f"paths = Paths('', [f's3://bucket/photos/2026/11/{{number:040}}.jpg' for number in range({LISTED})])\n"
-        "print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before), flush=True)\n"
+        "print(held() - before, flush=True)\n"
         "sys.stdin.read()"
     )
     log = folder / "listing.log"
