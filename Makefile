@@ -146,7 +146,7 @@ setup-bench: setup .cache/bench-venv/installed
 	.cache/bench-venv/bin/pip install --quiet --require-hashes -r requirements/bench.txt
 	@touch $@
 
-bench: setup-bench ## compare with other servers and with the limit (17 minutes); BASE=COMMIT too, ARGS=--quick, --help
+bench: setup-bench setup-batch ## compare with other servers and with the limit (17 minutes); BASE=COMMIT too, ARGS=--quick, --help
 	$(BIN)/python -m tests.load.bench $(if $(BASE),--base $(BASE)) $(ARGS)
 
 .PHONY: bench-batch

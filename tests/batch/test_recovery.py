@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,15 @@ def parts(output: Path) -> list[Path]:
     return sorted(output.glob("findings/part-*.parquet"))
 
 
+def has_parts(output: Path, count: int) -> bool:
+    return len(parts(output)) >= count
+
+
+def have_ended(pids: list[int]) -> bool:
+    there = [pid for pid in pids if psutil.pid_exists(pid)]
+    return all(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE for pid in there)
+
+
 def whole_files_only(output: Path) -> None:
     for path in output.rglob("part-*.parquet"):
         if not path.name.startswith("."):
@@ -82,32 +92,26 @@ def test_a_killed_driver_loses_nothing_that_was_written(photos: Path, whole: dic
     output = tmp_path / "out"
     for killed_at in (1, 3):
         process = begin(photos, output, "--resume")
-        until(lambda at=killed_at: len(parts(output)) >= at, "part")
+        until(partial(has_parts, output, killed_at), "part")
         workers = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
         process.kill()
         process.communicate()
-        until(lambda pids=workers: not any(_runs(pid) for pid in pids), "end of the processes")
+        until(partial(have_ended, workers), "end of the processes")
         whole_files_only(output)
-    written = {path: path.stat().st_mtime_ns for path in output.rglob("part-*.parquet")}
-    done = len(parts(output))
+    written = {path: path.stat().st_mtime_ns for path in parts(output)}
+    done = len(written)
     ended = shine_batch(photos, output, "--resume", "--part-size", PART)
     assert ended.returncode == 1
     assert f"{done * PART} of them done before" in ended.stderr
     assert files(output) == whole
-    assert {path: path.stat().st_mtime_ns for path in list(written)[: 2 * done]} == dict(
-        list(written.items())[: 2 * done]
-    )
-
-
-def _runs(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    assert all(path.stat().st_mtime_ns == at for path, at in written.items())
 
 
 def test_killed_workers_are_replaced(photos: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
     output = tmp_path / "out"
     process = begin(photos, output)
     for at in (1, 3):
-        until(lambda at=at: len(parts(output)) >= at, "part")
+        until(partial(has_parts, output, at), "part")
         os.kill(wait_for_workers(process.pid)[0], signal.SIGKILL)
     process.communicate(timeout=WAIT_S)
     assert process.returncode == 1
@@ -355,7 +359,7 @@ def test_a_cluster_finds_the_same_when_a_worker_and_then_the_driver_is_killed(
     with cluster() as address:
         env = {**os.environ, **RAY, "RAY_ADDRESS": address}
         process = begin(photos, output, "--engine", "ray", env=env)
-        until(lambda: len(parts(output)) >= 1, "part")
+        until(partial(has_parts, output, 1), "part")
         os.kill(actors(os.getpid())[0], signal.SIGKILL)
         _, told = process.communicate(timeout=WAIT_S)
         assert process.returncode == 1, told
@@ -363,7 +367,7 @@ def test_a_cluster_finds_the_same_when_a_worker_and_then_the_driver_is_killed(
 
         again = tmp_path / "again"
         process = begin(photos, again, "--engine", "ray", env=env)
-        until(lambda: len(parts(again)) >= 2, "part")
+        until(partial(has_parts, again, 2), "part")
         process.kill()
         process.communicate()
         whole_files_only(again)

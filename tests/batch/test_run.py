@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ ROWS = [
 ]
 
 
-def request(folder: Path, output: Path, **options: object) -> Request:
+def request(folder: Path, output: Path, **options: Any) -> Request:
     return replace(Request(str(folder), str(output), WORK, part_photos=4), **options)
 
 
@@ -227,7 +228,7 @@ def test_a_photo_that_breaks_the_analysis_is_a_failure(
     worker = Worker(WORK)
     analyze = worker._analyzer.analyze
 
-    def broken(photo: bytes, **options: str) -> Analysis:
+    def broken(photo: bytes, **options: Any) -> Analysis:
         if photo == (folder / "a" / "photo 3.jpg").read_bytes():
             raise MemoryError
         return analyze(photo, **options)
