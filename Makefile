@@ -23,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training setup-image serve test test-all check lock audit key faults rollout-demo rollout-failures mutation soak tune train train-long train-smoke evaluate repeatability publish bench bento image measure test-container clean
+.PHONY: help setup setup-training setup-image setup-batch serve test test-all check lock audit key faults rollout-demo rollout-failures mutation soak tune train train-long train-smoke evaluate repeatability publish bench bento image measure test-container clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,15 +47,20 @@ setup-image: setup .venv/installed-image ## add what building and judging the im
 	$(BIN)/pip install --quiet --require-hashes -r requirements/image.txt
 	@touch $@
 
+setup-batch: setup .venv/installed-batch ## add what `shine batch` needs: pyarrow and Ray
+.venv/installed-batch: requirements/batch.txt
+	$(BIN)/pip install --quiet --require-hashes -r requirements/batch.txt
+	@touch $@
+
 serve: setup ## answer photos on http://localhost:5000 (PORT=… for another port)
 	SHINE_LOG_FORMAT=$${SHINE_LOG_FORMAT:-text} SHINE_CORS_ORIGINS=$${SHINE_CORS_ORIGINS-$(DEV_ORIGINS)} \
 	  PORT=$(PORT) $(BIN)/bentoml serve service:Gateway
 
-test: setup ## what a change must pass
+test: setup setup-batch ## what a change must pass
 	$(PYTEST) $(SPREAD) -m "not long"
 
 # The long ones measure seconds of whole systems: they run one after the other.
-test-all: setup setup-training setup-image ## everything, the long ones too, and how much of the code they cover
+test-all: setup setup-training setup-image setup-batch ## everything, the long ones too, and how much of the code they cover
 	rm -f .coverage .coverage.*
 	$(PYTEST) $(SPREAD) --hypothesis-profile long -m "not long" --cov --cov-report= --cov-fail-under=0
 	$(PYTEST) -m long --cov --cov-append --cov-report= --cov-fail-under=0
@@ -92,6 +97,8 @@ lock: setup ## pin requirements/*.in exactly, with hashes
 	rm requirements/none.txt
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  -c requirements/runtime.txt requirements/bench.in -o requirements/bench.txt
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  -c requirements/image.txt -c requirements/training.txt requirements/batch.in -o requirements/batch.txt
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  requirements/checkov.in -o requirements/checkov.txt
 
@@ -142,8 +149,12 @@ setup-bench: setup .cache/bench-venv/installed
 	.cache/bench-venv/bin/pip install --quiet --require-hashes -r requirements/bench.txt
 	@touch $@
 
-bench: setup-bench ## compare with other servers and with the limit (17 minutes); BASE=COMMIT too, ARGS=--quick, --help
+bench: setup-bench setup-batch ## compare with other servers and with the limit (17 minutes); BASE=COMMIT too, ARGS=--quick, --help
 	$(BIN)/python -m tests.load.bench $(if $(BASE),--base $(BASE)) $(ARGS)
+
+.PHONY: bench-batch
+bench-batch: setup-batch ## measure `shine batch` by both engines, and what millions of photos take: docs/batch.md (20 minutes)
+	$(BIN)/python -m tests.load.batch $(ARGS)
 
 .PHONY: capacity
 capacity: setup ## measure 0.5, 1 and 2 cores, as root; tasks and prices: docs/capacity.md (15 minutes); ARGS=--quick, --help

@@ -5,6 +5,7 @@
   shine analyze photos/ --json                        a list, one Analysis or error a photo
   shine analyze face.jpg --overlay out.png            the findings drawn into the photo
   shine analyze face.jpg --server http://localhost:5000
+  shine batch photos/ findings/                       any number of photos, on one machine or a Ray cluster: Parquet
   shine report photos/ --out report.html              one page: overlays, a table, distributions
 
 \b
@@ -34,6 +35,7 @@ from bentos.cli.group import CONTEXT, LazyGroup, Table, usage_problem, version_o
 
 COMMANDS: Table = {
     "analyze": ("analyze", "analyze", "Findings on photos, as a table, JSON or pictures."),
+    "batch": ("batch", "batch", "Findings on any number of photos as Parquet; what was cut off goes on."),
     "report": ("report", "report", "One HTML page on all photos of a folder."),
     "status": ("status", "status", "Which weights answer, and else why not."),
     "doctor": ("doctor", "doctor", "What is wrong with this machine or its settings, and the repair."),

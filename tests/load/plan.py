@@ -6,7 +6,7 @@ from functools import partial
 
 from tests.load import servers
 from tests.load.progress import Step
-from tests.load.session import Session
+from tests.load.session import CORES, Session
 from tests.load.targets import OVERLOAD
 from tests.load.ways import InProcess, Tuning, Way
 from tests.server import ROOT
@@ -15,11 +15,12 @@ CLIENTS = (1, 8, 32)
 MAIN_SIDE, OTHER_SIDES = 1080, (640, 4000)  # px, long side: what most apps send, a thumbnail, a phone's own photo
 AROUND_S = 1.2  # of a load generator's start and end
 SERVERS = ("fastapi", "litserve", "bentoml")  # the peers
-IN_PROCESS = ("one_process", "base_one_process", "limit")
-PARTS = ("limit", "service", *SERVERS, "base", "overload", "start")
+IN_PROCESS = ("one_process", "base_one_process", "limit", "batch")
+PARTS = ("limit", "batch", "service", *SERVERS, "base", "overload", "start")
 TITLES = {
     "one_process": "in process, one thread",
     "limit": "in process, all cores: the limit",
+    "batch": "shine batch, all cores",
     "service": "this service",
     "fastapi": "FastAPI",
     "litserve": "LitServe",
@@ -123,6 +124,9 @@ def _starting(session: Session, scale: Scale, parts: frozenset[str]) -> Iterator
         yield Step("the service starts", 6, partial(session.start_service, "service", ROOT))
     if "limit" in parts:
         yield _tuning(session, scale, "limit", begin_limit, servers.limit_tunings(quick), 2)
+    if "batch" in parts:
+        program = partial(InProcess, ROOT, Tuning({"processes": CORES}), folder, "batch_peer.py")
+        yield Step("shine batch starts", 6, partial(session.start, "batch", program))
     if "fastapi" in parts:
         begin = partial(servers.fastapi, folder)
         yield _tuning(session, scale, "fastapi", begin, servers.fastapi_tunings(quick), 5)
@@ -169,13 +173,14 @@ def _window(session: Session, name: str, photos: str, clients: int, number: int,
 
 def _all(session: Session, parts: frozenset[str]) -> list[str]:
     with_base = ["base_one_process", "base"] if session.base is not None and "base" in parts else []
-    names = ["one_process", *with_base[:1], "limit", "service", *SERVERS, *with_base[1:]]
+    names = ["one_process", *with_base[:1], "limit", "batch", "service", *SERVERS, *with_base[1:]]
     return [name for name in names if name in parts or name in ("one_process", *with_base)]
 
 
 def _at(session: Session, parts: frozenset[str], clients: int) -> list[str]:
     """The ways that take turns at so many clients; calls in process beside those that they are compared with."""
-    left_out = {1: {"limit", "base_one_process"}, 8: set[str](), 32: {"one_process", "base_one_process"}}[clients]
+    once = {"base_one_process", "batch"}  # at 8 clients alone: they have none
+    left_out = {1: {"limit", *once}, 8: set[str](), 32: {"one_process", *once}}[clients]
     return [name for name in _all(session, parts) if name not in left_out]
 
 

@@ -41,6 +41,14 @@ class GpuPrice(_Data):
     vcpus: int
 
 
+class S3Price(_Data):
+    """Of a thousand requests of each kind, and of a GB for a month."""
+
+    get: float
+    put_or_list: float
+    gb_month: float
+
+
 class Prices(_Data):
     """Prices, and when and where they were true."""
 
@@ -50,6 +58,7 @@ class Prices(_Data):
     currency: Literal["USD"]
     fargate: dict[Literal["X86_64", "ARM64"], FargatePrice]
     gpu: dict[str, GpuPrice]
+    s3: S3Price
 
 
 def read_prices(path: Path = PRICES) -> Prices:

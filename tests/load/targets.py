@@ -73,6 +73,9 @@ def targets(windows: Sequence[Window], starts: Sequence[StartTime], main: str) -
             over = _paired(service[clients], select(windows, other, main, clients), lambda window: window.per_s)
             name = f"photos a second over {title}, {clients} clients"
             found += ratio_at_least(name, limit, per_s(service[clients]), over)
+    batch = select(windows, "batch", main, 8)
+    over = _paired(batch, select(windows, "limit", main, 8), lambda window: window.per_s)
+    found += ratio_at_least("photos a second of shine batch over the limit", 0.9, per_s(batch), over)
     litserve = select(windows, "litserve", main, 32)
     over = _paired(service[32], litserve, lambda window: window.latency_ms(0.95))
     found += ratio_at_most("p95 over LitServe's, 32 clients", 1.0, latency_ms(service[32], 0.95), over)

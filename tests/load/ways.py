@@ -148,16 +148,17 @@ class InProcess:
         source: this repository, or an older commit of it.
         tuning: processes and threads.
         folder: for its output.
+        program: that calls them.
 
     Raises:
         Broken: it cannot answer.
     """
 
-    def __init__(self, source: Path, tuning: Tuning, folder: Path) -> None:
+    def __init__(self, source: Path, tuning: Tuning, folder: Path, program: str = "in_process.py") -> None:
         self.port, self.tuning, self._log = 0, tuning, folder / "in-process.log"
         self.health: str | None = None
         options = [f"--{name}={value}" for name, value in tuning.settings.items()]
-        command = [sys.executable, str(PROGRAMS / "in_process.py"), *options]
+        command = [sys.executable, str(PROGRAMS / program), *options]
         self._process = start(command, environment(source), self._log)
         self.tree = ProcessTree(self._process.pid)
         try:
