@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from bentos.batch import s3
 from bentos.batch.errors import BatchError, PhotoUnreadable
+from bentos.skin.folder import files_below
 
 PARQUET = b"PAR1"  # the first bytes of such a file
 HEAD = 4096  # bytes of a list that are looked at to see that it is one
@@ -151,7 +152,7 @@ def find(source: str) -> Listing:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             os.scandir(path).close()  # that of INPUT itself must be readable; those below become failures
-            return _some(Paths(os.path.abspath(path), list(_below(path))), f"{source} holds no file")  # noqa: PTH100
+            return _some(Paths(os.path.abspath(path), list(files_below(path))), f"{source} holds no file")  # noqa: PTH100
         if not stat.S_ISREG(mode):
             raise BatchError(f"{source} is neither a file nor a folder: {EMPTY}.")
         with path.open("rb") as file:
@@ -241,41 +242,6 @@ def _in_bucket(uri: str) -> Iterator[str]:
 
 def _hidden(name: str) -> bool:
     return any(part.startswith(".") for part in name.split("/"))
-
-
-def _below(folder: Path) -> Iterator[str]:
-    """The files in a folder and below, relative to it, but hidden ones.
-
-    Links are followed, and each folder is read once, so that a link to a folder above ends. A folder that cannot be
-    read is named itself, with a slash: reading it says why.
-    """
-    waiting, seen = [""], set[tuple[int, int]]()
-    top = os.path.abspath(folder)  # noqa: PTH100  any bytes
-    while waiting:
-        below = waiting.pop()
-        place = os.path.join(top, below)  # noqa: PTH118
-        try:
-            status = os.stat(place)  # noqa: PTH116
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
-        except OSError:
-            yield f"{below}/"
-            continue
-        folders = []
-        for entry in entries:
-            name = os.path.join(below, entry.name)  # noqa: PTH118
-            if entry.name.startswith("."):
-                continue
-            try:
-                if entry.is_dir():
-                    folders.append(name)
-                elif entry.is_file() or entry.is_symlink():  # a broken link is a photo that is missing; pipes are none
-                    yield name
-            except OSError:  # a link to itself
-                yield name
-        waiting += reversed(folders)
 
 
 def _listed(text: bytes) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bentos.cli.command import CommandError, say
+from bentos.skin.folder import Identity, files_below
 from bentos.skin.photo.magic import begins_as_photo
 
 STDIN = "-"
@@ -66,7 +67,7 @@ def find(arguments: tuple[str, ...]) -> list[Photo]:
     """
     photos: list[Photo] = []
     empty: dict[str, int] = {}  # folders without a photo, and how many other files they hold
-    seen: set[tuple[int, int]] = set()
+    seen: set[Identity] = set()
     for argument in arguments:
         if argument == STDIN:
             photos.append(Photo("standard input", None))
@@ -91,29 +92,12 @@ def _nothing(folder: str, others: int) -> str:
     return f"{folder} holds no photo among {others:,} files; photos are JPEG, PNG, WebP, HEIC or AVIF."
 
 
-def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Photo | None]:
+def _below(folder: Path, seen: set[Identity]) -> Iterator[Photo | None]:
     """The photos in a folder and below; None for each other file."""
-    top = folder
-    waiting = [folder]
-    while waiting:
-        folder = waiting.pop()
-        try:
-            status = folder.stat()
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            names = sorted(entry for entry in os.listdir(folder) if not entry.startswith("."))  # noqa: PTH208  names
-        except OSError:
-            yield Photo(str(folder), folder, top)  # reading it says why it cannot be read
-            continue
-        folders: list[Path] = []
-        for name in names:
-            path = folder / name
-            if os.path.isdir(path):  # noqa: PTH112  as above
-                folders.append(path)
-            else:
-                yield Photo(str(path), path, top) if _is_photo(path) else None
-        waiting += reversed(folders)
+    for name in files_below(folder, seen):
+        path = folder / name
+        wanted = name.endswith("/") or _is_photo(path)  # reading a folder says why it cannot be read
+        yield Photo(str(path), path, folder) if wanted else None
 
 
 def _is_photo(path: Path) -> bool:

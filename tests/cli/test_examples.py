@@ -35,6 +35,7 @@ def here(photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("face.jpg", "other.heic"):
         shutil.copy(PORTRAIT, folder / name)
     bundle(folder, "1.0.0").rename(folder / "bundle")
+    (photos / "notes.txt").unlink()  # `batch` accounts for every file
     return folder
 
 

@@ -1,0 +1,51 @@
+"""All files in a folder and below."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+Identity = tuple[int, int]  # device and inode
+
+
+def files_below(folder: Path, seen: set[Identity] | None = None) -> Iterator[str]:
+    """The files in a folder and below, relative to it, each folder's in the order of their names, but hidden ones.
+
+    Links are followed, and each folder is read once, so that a link to a folder above ends. A folder that cannot be
+    read is named itself, with a slash: reading it says why. A broken link is a file that is missing; pipes, sockets and
+    devices are left out.
+
+    Args:
+        folder: to begin with.
+        seen: folders that were read already; those that are read now are added.
+
+    Yields:
+        Names; bytes that are no UTF-8 are lone surrogates.
+    """
+    waiting = [""]
+    seen = set() if seen is None else seen
+    top = os.path.abspath(folder)  # noqa: PTH100  any bytes
+    while waiting:
+        below = waiting.pop()
+        place = os.path.join(top, below)  # noqa: PTH118
+        try:
+            status = os.stat(place)  # noqa: PTH116
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
+        except OSError:
+            yield f"{below}/"
+            continue
+        folders = []
+        for entry in entries:
+            name = os.path.join(below, entry.name)  # noqa: PTH118
+            if entry.name.startswith("."):
+                continue
+            try:
+                if entry.is_dir():
+                    folders.append(name)
+                elif entry.is_file() or entry.is_symlink():
+                    yield name
+            except OSError:  # a link to itself
+                yield name
+        waiting += reversed(folders)
