@@ -16,7 +16,7 @@ MAIN_SIDE, OTHER_SIDES = 1080, (640, 4000)  # px, long side: what most apps send
 AROUND_S = 1.2  # of a load generator's start and end
 SERVERS = ("fastapi", "litserve", "bentoml")  # the peers
 IN_PROCESS = ("one_process", "base_one_process", "limit", "batch")
-PARTS = ("limit", "batch", "service", *SERVERS, "base", "overload", "start")
+PARTS = ("limit", "service", *SERVERS, "batch", "base", "overload", "start")
 TITLES = {
     "one_process": "in process, one thread",
     "limit": "in process, all cores: the limit",
