@@ -16,7 +16,7 @@ MAIN_SIDE, OTHER_SIDES = 1080, (640, 4000)  # px, long side: what most apps send
 AROUND_S = 1.2  # of a load generator's start and end
 SERVERS = ("fastapi", "litserve", "bentoml")  # the peers
 IN_PROCESS = ("one_process", "base_one_process", "limit", "batch")
-PARTS = ("limit", "batch", "service", *SERVERS, "base", "overload", "start")
+PARTS = ("limit", "service", *SERVERS, "batch", "base", "overload", "start")
 TITLES = {
     "one_process": "in process, one thread",
     "limit": "in process, all cores: the limit",
@@ -151,7 +151,8 @@ def _rounds(session: Session, scale: Scale, parts: frozenset[str]) -> Iterator[S
     others = [photos for photos in session.sets if photos != session.main]
     for photos in session.sets:
         for name in _all(session, parts):
-            yield _window(session, name, photos, 8, -1, scale.warm_s)
+            if name != "batch" or photos == session.main:
+                yield _window(session, name, photos, 8, -1, scale.warm_s)
     for number in range(scale.rounds):
         for clients in CLIENTS:
             for name in _at(session, parts, clients):
@@ -159,7 +160,8 @@ def _rounds(session: Session, scale: Scale, parts: frozenset[str]) -> Iterator[S
         if number < scale.other_rounds:
             for photos in others:
                 for name in _at(session, parts, 8):
-                    yield _window(session, name, photos, 8, number, scale.other_seconds)
+                    if name != "batch":  # it is compared with the limit, whatever the photos are
+                        yield _window(session, name, photos, 8, number, scale.other_seconds)
 
 
 def _window(session: Session, name: str, photos: str, clients: int, number: int, seconds: float) -> Step:
