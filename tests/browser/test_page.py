@@ -57,6 +57,7 @@ def locked(serve_shared: Callable[..., Server], no_weights: Path) -> Server:
     return serve_shared(SHINE_PHASE="full", SHINE_WEIGHTS_URI=str(no_weights), SHINE_API_KEYS=KEY).wait()
 
 
+@pytest.mark.long
 def test_a_key_is_asked_for_and_kept_in_the_tab_alone(visit: Visits, locked: Server) -> None:
     visit.expected.add("401")
     page = visit(f"{locked.url}/demo")

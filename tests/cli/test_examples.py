@@ -44,6 +44,7 @@ def here(photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_every_example_of_every_help_runs(
     shine: Shine, unweighted: Server, here: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +87,7 @@ def fenced(path: Path, heading: str) -> str:
     return match[1]
 
 
+@pytest.mark.long
 def test_the_commands_of_the_readme_run(here: Path) -> None:
     commands = fenced(ROOT / "README.md", "Without a server")
     assert len(commands.splitlines()) <= 10

@@ -99,6 +99,7 @@ def test_under_load_in_batches_of_others(
     assert [kept(answer.json()) for answer in answers] == [alone] * TIMES
 
 
+@pytest.mark.long
 def test_of_another_process(serve: Callable[..., Server], portrait: bytes, alone: dict[str, Any]) -> None:
     other = serve(SHINE_PHASE="hybrid", SHINE_THREADS="1").wait_for_workers()
     with httpx.Client(base_url=other.url, timeout=30) as client:
