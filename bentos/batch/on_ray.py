@@ -9,6 +9,7 @@ import logging
 import os
 import pickle
 import signal
+import socket
 import warnings
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -27,6 +28,7 @@ ADDRESS = "RAY_ADDRESS"
 WAVE = 20_000  # tasks that Ray is given at once: its driver keeps an object of each
 WAVE_BYTES = 256 << 20  # of photos that travel with their tasks
 OBJECT_STORE_BYTES = 512 << 20  # of a cluster of this process's own; by default it is a third of the memory
+REACH_S = 10.0  # for the head of a cluster to accept a connection
 IN_FLIGHT = 2  # tasks of an actor: one in work, and one that it begins at once
 ATTEMPTS = 3  # at one photo
 
@@ -63,6 +65,7 @@ class RayEngine:
             "include_dashboard": False,
         }
         try:
+            _reach(address)
             ray.init(
                 address=address or "local",
                 log_to_driver=False,
@@ -140,6 +143,13 @@ class RayEngine:
                 f"The cluster does not go on: {_last_line(error)} What is written stays: repair it, and run again with "
                 "--resume."
             ) from None
+
+
+def _reach(address: str | None) -> None:
+    """Raise OSError at once where nobody listens at an address: Ray would try for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), REACH_S).close()
 
 
 def _weights(work: Work) -> Weights:
