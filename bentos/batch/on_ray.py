@@ -76,7 +76,7 @@ class RayEngine:
         except Exception as error:  # Ray raises bare ones, too
             place = f"the cluster at {ADDRESS}={address}" if address else "Ray on this machine"
             raise BatchError(
-                f"{place} cannot be used: {str(error).partition(chr(10))[0]} Start it, correct or unset {ADDRESS}, or "
+                f"{place} cannot be used: {_ended(str(error).partition(chr(10))[0])} Start it, correct or unset {ADDRESS}, or "
                 "use --engine local."
             ) from None
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # Ray's own would end the run without a word
@@ -166,5 +166,8 @@ def _wave(coming: Iterator[Task]) -> Iterator[Task]:
 
 
 def _last_line(error: Exception) -> str:
-    line = str(error).strip().rpartition("\n")[2].strip()
-    return line if line.endswith(".") else f"{line}."
+    return _ended(str(error).strip().rpartition("\n")[2].strip())
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith(".") else f"{sentence}."
