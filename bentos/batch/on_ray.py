@@ -75,9 +75,9 @@ class RayEngine:
             )
         except Exception as error:  # Ray raises bare ones, too
             place = f"the cluster at {ADDRESS}={address}" if address else "Ray on this machine"
+            reason = _ended(str(error).partition("\n")[0])
             raise BatchError(
-                f"{place} cannot be used: {_ended(str(error).partition(chr(10))[0])} Start it, correct or unset {ADDRESS}, or "
-                "use --engine local."
+                f"{place} cannot be used: {reason} Start it, correct or unset {ADDRESS}, or use --engine local."
             ) from None
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # Ray's own would end the run without a word
         context = ray.data.DataContext.get_current()
