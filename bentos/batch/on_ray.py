@@ -9,6 +9,7 @@ import logging
 import os
 import pickle
 import signal
+import socket
 import warnings
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -27,6 +28,7 @@ ADDRESS = "RAY_ADDRESS"
 WAVE = 20_000  # tasks that Ray is given at once: its driver keeps an object of each
 WAVE_BYTES = 256 << 20  # of photos that travel with their tasks
 OBJECT_STORE_BYTES = 512 << 20  # of a cluster of this process's own; by default it is a third of the memory
+REACH_S = 10.0  # for the head of a cluster to accept a connection
 IN_FLIGHT = 2  # tasks of an actor: one in work, and one that it begins at once
 ATTEMPTS = 3  # at one photo
 
@@ -63,6 +65,7 @@ class RayEngine:
             "include_dashboard": False,
         }
         try:
+            _reach(address)
             ray.init(
                 address=address or "local",
                 log_to_driver=False,
@@ -72,9 +75,9 @@ class RayEngine:
             )
         except Exception as error:  # Ray raises bare ones, too
             place = f"the cluster at {ADDRESS}={address}" if address else "Ray on this machine"
+            reason = _ended(str(error).partition("\n")[0])
             raise BatchError(
-                f"{place} cannot be used: {str(error).partition(chr(10))[0]} Start it, correct or unset {ADDRESS}, or "
-                "use --engine local."
+                f"{place} cannot be used: {reason} Start it, correct or unset {ADDRESS}, or use --engine local."
             ) from None
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # Ray's own would end the run without a word
         context = ray.data.DataContext.get_current()
@@ -142,6 +145,13 @@ class RayEngine:
             ) from None
 
 
+def _reach(address: str | None) -> None:
+    """Raise OSError at once where nobody listens at an address: Ray would try for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), REACH_S).close()
+
+
 def _weights(work: Work) -> Weights:
     return worker_of_process(work).weights
 
@@ -156,5 +166,8 @@ def _wave(coming: Iterator[Task]) -> Iterator[Task]:
 
 
 def _last_line(error: Exception) -> str:
-    line = str(error).strip().rpartition("\n")[2].strip()
-    return line if line.endswith(".") else f"{line}."
+    return _ended(str(error).strip().rpartition("\n")[2].strip())
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith(".") else f"{sentence}."

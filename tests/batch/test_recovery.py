@@ -329,8 +329,10 @@ def cluster() -> Iterator[str]:
             head.wait(20)
         except subprocess.TimeoutExpired:
             head.kill()
+            head.wait()
         for process in psutil.wait_procs(everything, timeout=5)[1]:
             process.kill()
+        head.stdout.close()
 
 
 def actors(under: int) -> list[int]:
