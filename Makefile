@@ -2,9 +2,9 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 PORT ?= 5000
-# Where pages in development come from (React, Vite, others); `make serve` alone lets them in, by setting or emptying
+# Where pages in development come from (React, Vite, python -m http.server, others); `make serve` alone lets them in, by setting or emptying
 # SHINE_CORS_ORIGINS one decides otherwise.
-DEV_ORIGINS := http://localhost:3000,http://localhost:5173,http://localhost:8080,http://127.0.0.1:3000,http://127.0.0.1:5173,http://127.0.0.1:8080
+DEV_ORIGINS := http://localhost:3000,http://localhost:5173,http://localhost:8000,http://localhost:8080,http://127.0.0.1:3000,http://127.0.0.1:5173,http://127.0.0.1:8000,http://127.0.0.1:8080
 # Tests run in so many processes, one more than two cores, for many wait; those of a module stay together, the longest
 # first (tests/conftest.py).
 PROCESSES ?= 3
@@ -31,6 +31,7 @@ help: ## what there is
 setup: .venv/installed ## create .venv and install what serving, tests and checks need
 .venv/installed: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: apt-get install python3.11-venv"; exit 1; }
+	@echo "Setting up .venv, once: one to three minutes, longer on a slow line."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .

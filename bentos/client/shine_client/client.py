@@ -184,7 +184,7 @@ class ShineClient(_Client):
             deadline: seconds for each photo, from when its request begins.
 
         Raises:
-            ShineError: what is the same for all photos: a wrong option, API key or address; when its turn comes.
+            ShineError: what the service says of every photo: a wrong option or API key; when its turn comes.
         """
         fields = calls.options(require, min_confidence, include)
         return self._in_order(iter(photos), _checked(concurrency), fields, deadline)
