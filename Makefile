@@ -2,8 +2,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 PORT ?= 5000
-# Where pages in development come from (React, Vite, python -m http.server, others); `make serve` alone lets them in, by setting or emptying
-# SHINE_CORS_ORIGINS one decides otherwise.
+# Where pages in development come from (React, Vite, python -m http.server, others); `make serve` alone lets them in, by
+# setting or emptying SHINE_CORS_ORIGINS one decides otherwise.
 DEV_ORIGINS := http://localhost:3000,http://localhost:5173,http://localhost:8000,http://localhost:8080,http://127.0.0.1:3000,http://127.0.0.1:5173,http://127.0.0.1:8000,http://127.0.0.1:8080
 # Tests run in so many processes, one more than two cores, for many wait; those of a module stay together, the longest
 # first (tests/conftest.py).
