@@ -1,5 +1,6 @@
 """The input: which photos there are, in an order that is the same in every run, and the bytes of one."""
 
+import codecs
 import hashlib
 import os
 import stat
@@ -246,6 +247,7 @@ def _hidden(name: str) -> bool:
 
 def _listed(text: bytes) -> list[str]:
     """The paths of a list: one a line, or ended by zero bytes, as `find -print0` writes them."""
+    text = text.removeprefix(codecs.BOM_UTF8)
     if b"\0" in text:
         return [os.fsdecode(name) for name in text.split(b"\0") if name]
     lines = (line.removesuffix(b"\r") for line in text.split(b"\n"))

@@ -1,6 +1,7 @@
 """`shine analyze`: findings on photos as a table, as JSON, or drawn into the photos."""
 
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -41,14 +42,14 @@ PNG = ".png"
     type=click.Choice(INCLUDES),
     help="Add zones as polygons, or heat maps, to the JSON; may be repeated.",
 )
-@click.option("--overlay", type=click.Path(path_type=Path), metavar="PLACE", help="Draw: a PNG file, or a folder.")
+@click.option("--overlay", type=click.Path(), metavar="PLACE", help="Draw: a file that ends in .png, or a folder.")
 @overwrite_option
 @sources.source_options
 def analyze(
     photos: tuple[str, ...],
     as_json: bool,
     include: tuple[str, ...],
-    overlay: Path | None,
+    overlay: str | None,
     overwrite: bool,
     server: str | None,
     weights: str | None,
@@ -112,18 +113,35 @@ def _kept(results: Iterable[Result], places: dict[Photo, Path], tally: Counter[s
         yield result
 
 
-def _places(overlay: Path, photos: list[Photo], arguments: tuple[str, ...], overwrite: bool) -> dict[Photo, Path]:
+def _places(overlay: str, photos: list[Photo], arguments: tuple[str, ...], overwrite: bool) -> dict[Photo, Path]:
     """Where the picture of each photo is written.
 
     Raises:
-        CommandError: one exists, or a file is named for several photos.
+        CommandError: one exists or is a photo that is read, or a file is named for several photos.
     """
-    one = len(arguments) == 1 and photos[0].folder is None
-    if one and not overlay.is_dir():
-        refuse_existing(overlay, overwrite)
-        return {photos[0]: overlay}
-    if not overlay.is_dir() and (overlay.exists() or overlay.suffix.lower() == PNG):
-        raise CommandError(f"{overlay} is a file, and there may be several photos; name a folder after --overlay.")
+    place = Path(overlay)
+    _refuse_inputs(place, photos)
+    if not overlay.endswith(os.sep) and not place.is_dir() and (place.exists() or place.suffix):
+        if len(arguments) > 1 or photos[0].folder is not None:
+            raise CommandError(f"{overlay} is a file, and there may be several photos; name a folder after --overlay.")
+        if place.suffix.lower() != PNG:
+            raise CommandError(f"The picture is a PNG; name a file that ends in {PNG} or a folder, not {overlay}.")
+        refuse_existing(place, overwrite)
+        return {photos[0]: place}
+    return _in_folder(place, photos, overwrite)
+
+
+def _refuse_inputs(overlay: Path, photos: list[Photo]) -> None:
+    """Refuse to write where photos are read: they would be lost, or their drawings be photos of the next run."""
+    place = overlay.resolve()
+    for photo in photos:
+        if photo.folder is not None and place.is_relative_to(photo.folder.resolve()):
+            raise CommandError(f"{overlay} lies in {photo.folder}, whose photos are read; name another place.", THERE)
+        if photo.path is not None and photo.path.resolve() in (place, _place(place, photo)):
+            raise CommandError(f"{photo.path} would be replaced by its picture; name another place.", THERE)
+
+
+def _in_folder(overlay: Path, photos: list[Photo], overwrite: bool) -> dict[Photo, Path]:
     places: dict[Photo, Path] = {}
     taken: set[Path] = set()
     for photo in photos:

@@ -62,6 +62,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code: Any = shine.main(
             args=None if arguments is None else list(arguments), prog_name="shine", standalone_mode=False
         )
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        return FAILED
     except click.UsageError as error:
         usage, sentence = usage_problem(error, shine, "shine")
         print(f"{usage}\n{sentence}", file=sys.stderr)

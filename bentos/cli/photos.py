@@ -74,6 +74,8 @@ def find(arguments: tuple[str, ...]) -> list[Photo]:
         elif not os.path.isdir(argument):  # noqa: PTH112  unlike Path's it never raises
             photos.append(Photo(argument, Path(argument)))
         else:
+            if _identity(argument) in seen:
+                continue  # named twice, or within a folder that is named
             found = list(_below(Path(argument), seen))
             photos += [photo for photo in found if photo is not None]
             if found.count(None) == len(found):
@@ -84,6 +86,14 @@ def find(arguments: tuple[str, ...]) -> list[Photo]:
     for sentence in sentences:
         say(sentence)
     return list(dict.fromkeys(photos))  # what is named twice is analysed once
+
+
+def _identity(folder: str) -> Identity | None:
+    try:
+        status = os.stat(folder)  # noqa: PTH116  any name
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _nothing(folder: str, others: int) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bentos.skin.errors import ModelUnavailable, ShineError
+from bentos.skin.errors import BodyTooLarge, ModelUnavailable, ShineError
 from bentos.skin.layers import HeatMaps
 from bentos.skin.measure import find, measure
 from bentos.skin.model.lifecycle import Lifecycle
@@ -36,13 +36,15 @@ log = logging.getLogger("shine.analyzer")
 CACHE_DIR = f"{PREFIX}CACHE_DIR"
 
 PhotoLike = str | Path | bytes | Image.Image | NDArray[np.uint8]
+Failure = ShineError | OSError | TypeError | ValueError  # what `analyze` raises
 
 
 class Analyzer:
     """Findings on photos, without a server; answers, errors and marking are those of the HTTP endpoints.
 
     One analyzer may serve many threads. It can be pickled: what arrives loads its weights anew. Numeric libraries of
-    this process are limited to one thread a call, for photos are analysed in parallel already.
+    this process are limited to one thread a call, for photos are analysed in parallel already; where they are not set,
+    OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and MKL_NUM_THREADS are set to 1, so processes that it starts inherit that.
 
     Where the weights cannot be used nothing is raised: the heuristics answer, and each answer says so (`degraded`,
     `reason`), unless a call requires the model. `status` tells the cause.
@@ -175,7 +177,7 @@ class Analyzer:
         require: str | None = None,
         min_confidence: float | None = None,
         include: Collection[str] = (),
-    ) -> Iterator[Analysis | ShineError | OSError]:
+    ) -> Iterator[Analysis | Failure]:
         """Findings on any number of photos, in their order; what is raised for one photo is its item.
 
         Args:
@@ -187,15 +189,20 @@ class Analyzer:
 
         Raises:
             BadRequest: an option has no such value.
-            TypeError, ValueError: as `analyze`.
+            TypeError: `photos` is one photo.
+            ValueError: `batch_size` is below 1.
         """
+        if isinstance(photos, str | Path | bytes | bytearray | memoryview | Image.Image | np.ndarray):
+            raise TypeError(f"photos is one {type(photos).__name__}; give a list, or call analyze().")
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be 1 at least.")
         options = _options(require=require, min_confidence=min_confidence, include=list(include) or None)
         threads = thread_count(self._settings)
 
-        def item(photo: PhotoLike) -> Analysis | ShineError | OSError:
+        def item(photo: PhotoLike) -> Analysis | Failure:
             try:
                 return self._analyze(photo, options)[0]
-            except (ShineError, OSError) as error:
+            except (ShineError, OSError, TypeError, ValueError) as error:
                 return error
 
         return in_order(item, photos, threads=threads, at_once=batch_size or 2 * threads)
@@ -207,10 +214,19 @@ class Analyzer:
             began = time.perf_counter()
             return self._prepare.of_decoded(of_image(photo, max_pixels=self._settings.max_pixels), began)
         if isinstance(photo, str | Path):
-            photo = Path(photo).read_bytes()
+            photo = self._file(Path(photo))
         if not isinstance(photo, bytes | bytearray | memoryview):
             raise TypeError(f"a photo is a path, bytes, a PIL image or a NumPy array, not {type(photo).__name__}")
         return self._prepare(bytes(photo))
+
+    def _file(self, path: Path) -> bytes:
+        """The content of a file; no more of it than a photo may have is read."""
+        most = self._settings.max_photo_bytes
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+        if len(data) > most:
+            raise BodyTooLarge(f"The photo has more than {most:,} bytes, which is the most that is accepted.")
+        return data
 
     def _analyze(self, photo: PhotoLike, options: Options) -> tuple[Analysis, PreparedPhoto, RunnerResult]:
         received = time.perf_counter()

@@ -296,3 +296,33 @@ def test_a_model_that_fails_in_the_middle_is_4_where_it_is_required(
 def test_a_result_names_its_photo_first() -> None:
     result = Result(Photo("a", None), error={"code": "x"})
     assert list(result.as_json()) == ["photo", "error"]
+
+
+@pytest.mark.parametrize("overlay", ["photos", "photos/drawn", "photos/second visit"])
+def test_no_picture_is_drawn_where_photos_are_read(shine: Shine, photos: Path, overlay: str) -> None:
+    ended = shine("analyze", photos, "--overlay", photos.parent / overlay, "--overwrite")
+    assert (ended.code, ended.out) == (3, "")
+    assert "name another place" in ended.err
+    assert (photos / "face.png").read_bytes() == PORTRAIT.read_bytes()
+
+
+@pytest.mark.parametrize("overlay", ["face.png", "."])
+def test_a_photo_is_never_replaced_by_its_picture(shine: Shine, photos: Path, overlay: str) -> None:
+    ended = shine("analyze", photos / "face.png", "--overlay", photos / overlay, "--overwrite")
+    assert ended.code == 3
+    assert "would be replaced" in ended.err
+    assert (photos / "face.png").read_bytes() == PORTRAIT.read_bytes()
+
+
+def test_a_place_that_ends_in_a_slash_is_a_folder(shine: Shine, analyzer: Analyzer, tmp_path: Path) -> None:
+    assert shine("analyze", PORTRAIT, "--overlay", f"{tmp_path}/drawn/").code == 0
+    assert (tmp_path / "drawn" / "astronaut.png").read_bytes() == analyzer.overlay(PORTRAIT)
+    ended = shine("analyze", PORTRAIT, "--overlay", tmp_path / "drawn.jpg")
+    assert (ended.code, (tmp_path / "drawn.jpg").exists()) == (2, False)
+    assert "ends in .png" in ended.err
+
+
+def test_a_folder_named_twice_is_read_once(shine: Shine, photos: Path) -> None:
+    ended = shine("analyze", photos, photos)
+    assert (ended.code, ended.err) == (0, "")
+    assert len(rows(ended)) == 2

@@ -142,3 +142,11 @@ def test_at_a_terminal_there_is_a_table_with_progress(extra: dict[str, str], pho
     assert "The file is text" in " ".join(text.split())
     coloured = re.search(rb"\x1b\[(\d+;)*3[0-7]m", shown) is not None
     assert coloured == (not extra)
+
+
+@pytest.mark.parametrize("words", [[], ["weights"]])
+def test_without_a_command_the_help_is_shown_as_it_is(shine: Shine, words: list[str]) -> None:
+    ended = shine(*words)
+    assert ended.code == 2
+    assert "error:" not in ended.out + ended.err
+    assert len(ended.out.splitlines()) > 8

@@ -181,3 +181,30 @@ def test_findings_and_picture_of_one_call_are_those_of_two(analyzer: Analyzer, e
     analysis, picture = analyzer.illustrate(PORTRAIT, width=300, legend=False)
     assert findings(analysis) == expected
     assert picture == analyzer.overlay(PORTRAIT, width=300, legend=False)
+
+
+def test_no_more_of_a_file_is_read_than_a_photo_may_have(analyzer: Analyzer, tmp_path: Path) -> None:
+    large = tmp_path / "film.jpg"
+    with large.open("wb") as file:
+        file.write(PORTRAIT.read_bytes()[:100])
+        file.truncate(3 << 30)  # nothing of it is on the disk
+    for path in (large, Path("/dev/zero")):
+        with pytest.raises(errors.BodyTooLarge, match="more than 10,485,760 bytes"):
+            analyzer.analyze(path)
+
+
+def test_wrong_items_are_items_and_one_photo_is_no_list(analyzer: Analyzer) -> None:
+    items = list(analyzer.analyze_many([3, np.zeros((90, 90)), PORTRAIT]))  # type: ignore[list-item]
+    assert [type(item) for item in items] == [TypeError, ValueError, Analysis]
+    for photo in (str(PORTRAIT), PORTRAIT, b"", np.zeros((90, 90, 3), np.uint8)):
+        with pytest.raises(TypeError, match="give a list"):
+            analyzer.analyze_many(photo)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="batch_size"):
+        analyzer.analyze_many([PORTRAIT], batch_size=0)
+
+
+def test_errors_and_answers_are_where_the_analyzer_is() -> None:
+    import bentos.skin
+
+    assert bentos.skin.ShineError is errors.ShineError
+    assert bentos.skin.Analysis is Analysis
