@@ -275,7 +275,7 @@ def test_marks_lie_where_the_analysis_says_also_in_the_whole_photo(
 PLACES = """(marks) => {
     const svg = marks[0].ownerSVGElement;
     const view = svg.viewBox.baseVal;
-    const stage = svg.parentNode.querySelector("canvas").getBoundingClientRect();
+    const stage = svg.closest(".stage").querySelector("canvas").getBoundingClientRect();
     const scale = view.width / stage.width;
     return marks.map((mark) => {
         const box = mark.getBoundingClientRect();
@@ -419,6 +419,56 @@ def test_marks_of_a_layer_that_is_off_are_shown_for_their_finding(show: Callable
     expect(nose).to_be_hidden()
     card(component, "redness").get_by_role("option", name="Nose").hover()
     expect(nose).to_be_visible()
+
+
+def test_marks_are_one_tab_stop_from_both_sides_and_the_one_in_focus_has_a_ring(
+    show: Callable[..., Locator], screenshot: Callable[[Page, str], Path]
+) -> None:
+    component = show()
+    keyboard = component.page.keyboard
+    names = component.locator("svg [role=option]").evaluate_all("(nodes) => nodes.map((node) => node.ariaLabel)")
+    lesion = next(i for i, name in enumerate(names) if name.startswith("Lesion"))
+    assert focused(component) is None
+    keyboard.press("Tab")
+    assert focused(component) == names[0]
+    assert ring(component, ".rim") == ("rgb(0, 0, 0)", "10px")
+    screenshot(component.page, "component-focus-zone")
+    keyboard.press("ArrowLeft")
+    assert focused(component) == names[0]
+    for _ in range(lesion):
+        keyboard.press("ArrowRight")
+    assert focused(component) == names[lesion]
+    assert lit(component, "g") == [names[lesion]]
+    assert ring(component, ".halo") == ("rgb(0, 0, 0)", "10px")
+    assert ring(component, ".ring") == ("rgb(255, 255, 255)", "5px")
+    screenshot(component.page, "component-focus-lesion")
+    keyboard.press("Tab")
+    assert focused(component) == "lesion"  # the choice of layers
+    assert lit(component, "g") == []
+    keyboard.press("Shift+Tab")
+    assert focused(component) == names[lesion]
+    keyboard.press("End")
+    keyboard.press("Shift+Tab")
+    assert focused(component) is None
+    keyboard.press("Tab")
+    assert focused(component) == names[-1]
+    keyboard.press("Home")
+    assert focused(component) == names[0]
+
+
+def focused(component: Locator) -> str | None:
+    """The name of what has the focus in the component."""
+    return component.evaluate(
+        "({ shadowRoot }) => shadowRoot.activeElement?.ariaLabel ?? shadowRoot.activeElement?.name ?? null"
+    )
+
+
+def ring(component: Locator, layer: str) -> tuple[str, str]:
+    """The stroke of a layer of the mark in focus: its colour and width."""
+    style = component.locator(f"svg :focus-visible {layer}").evaluate(
+        "(node) => { const { stroke, strokeWidth } = getComputedStyle(node); return [stroke, strokeWidth]; }"
+    )
+    return style[0], style[1]
 
 
 def test_eighty_lesions_are_one_tab_stop_and_reached_by_arrow_keys(

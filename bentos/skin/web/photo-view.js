@@ -38,7 +38,8 @@ export class PhotoView {
   #renewTabStop;
   #canvas = el("canvas", { role: "img" });
   #heat = el("canvas", { class: "heat", "aria-hidden": "true" });
-  #svg = svg("svg", { role: "listbox", "aria-multiselectable": "true", preserveAspectRatio: "none" });
+  #svg = svg("svg", { role: "presentation", preserveAspectRatio: "none" });
+  #list = el("div", { class: "marks", role: "listbox", "aria-multiselectable": "true" }, this.#svg);
   #caption = el("p", { class: "caption small muted" });
   #maps = new Map();
 
@@ -52,7 +53,7 @@ export class PhotoView {
   constructor(analysis, photo, words, told) {
     [this.#analysis, this.#photo, this.#words, this.told] = [analysis, photo, words, told];
     this.#canvas.setAttribute("aria-label", words.say("photo_described"));
-    this.#svg.setAttribute("aria-label", words.say("marks"));
+    this.#list.setAttribute("aria-label", words.say("marks"));
     this.#addMarks();
     this.element = el(
       "section",
@@ -65,7 +66,7 @@ export class PhotoView {
   }
 
   #stage() {
-    const marks = this.#marks.length ? this.#svg : null;
+    const marks = this.#marks.length ? this.#list : null;
     return [
       el("div", { class: "stage" }, this.#canvas, this.#heat, marks),
       marks ? this.#caption : null,
@@ -99,8 +100,8 @@ export class PhotoView {
     }
     const { boxes } = this.#analysis.concerns.acne;
     boxes.forEach((lesion, i) => this.#addLesion(lesion, i, boxes.length));
-    this.#renewTabStop = oneTabStop(this.#svg);
-    for (const type of ["pointerleave", "focusout"]) this.#svg.addEventListener(type, () => this.told.onTarget(null));
+    this.#renewTabStop = oneTabStop(this.#list);
+    for (const type of ["pointerleave", "focusout"]) this.#list.addEventListener(type, () => this.told.onTarget(null));
   }
 
   #addZone(part, points) {
@@ -120,7 +121,7 @@ export class PhotoView {
     ];
     const radius = Math.min(width, height) / 4;
     const shapes = ["rim", "ink"].map((layer) => svg("rect", { class: layer, x, y, width, height, rx: radius }));
-    shapes.unshift(svg("rect", { class: "hit" }));
+    shapes.unshift(...["hit", "halo", "ring"].map((layer) => svg("rect", { class: layer })));
     this.#addMark({ lesion: i, box, label: label.filter(Boolean).join(" · ") }, "lesion", shapes);
   }
 
@@ -217,8 +218,11 @@ export class PhotoView {
       canvas.height = Math.max(1, Math.round(height * scale));
     }
     this.#svg.setAttribute("viewBox", `${x} ${y} ${width} ${height}`);
-    for (const { node, box } of this.#marks)
-      if (box) setTarget(node.firstChild, box, LEAST_TARGET * Math.max(width, height));
+    for (const { node, box } of this.#marks) {
+      if (!box) continue;
+      for (const rect of node.querySelectorAll(".hit, .halo, .ring"))
+        setTarget(rect, box, LEAST_TARGET * Math.max(width, height));
+    }
     if (this.#photo)
       this.#paint(this.#canvas, this.#photo, [0, 0, this.#analysis.image.width, this.#analysis.image.height]);
     this.#drawHeat();
