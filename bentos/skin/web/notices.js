@@ -36,16 +36,19 @@ export function bannerTitle(analysis, words) {
 }
 
 function accuracyTable({ model, heuristic }, words) {
+  const isKnown = (value) => typeof value === "number";
+  const sources = [
+    ["accuracy_model", model],
+    ["accuracy_heuristic", heuristic],
+  ].filter(([, of]) => ACCURACY.some(([, figure]) => isKnown(figure(of))));
   const rows = ACCURACY.map(([key, figure, written]) => {
-    const figures = [figure(model), figure(heuristic)];
-    if (figures.every((value) => typeof value !== "number")) return null;
-    const cells = figures.map((value) =>
-      el("td", {}, typeof value === "number" ? written(value, words) : words.say("unknown")),
-    );
+    const figures = sources.map(([, of]) => figure(of));
+    if (!figures.some(isKnown)) return null;
+    const cells = figures.map((value) => el("td", {}, isKnown(value) ? written(value, words) : words.say("unknown")));
     return el("tr", {}, el("th", { scope: "row" }, words.say(key)), cells);
   }).filter(Boolean);
   if (!rows.length) return null;
-  const heads = ["accuracy_figure", "accuracy_model", "accuracy_heuristic"];
+  const heads = ["accuracy_figure", ...sources.map(([key]) => key)];
   return el(
     "table",
     {},

@@ -88,7 +88,8 @@ svg .off.lit .rim, svg .off.lit .ink { visibility: visible; }
 svg .halo, svg .ring { fill: none; stroke: none; vector-effect: non-scaling-stroke; }
 svg .lesion:focus-visible .halo, svg .zone:focus-visible .rim { stroke: #000; stroke-opacity: 1; stroke-width: 10px; }
 svg .lesion:focus-visible .ring, svg .zone:focus-visible .ink { stroke: #fff; stroke-width: 5px; }
-.caption { min-height: 1.5em; text-align: center; }
+.caption, .sides { min-height: 1.5em; text-align: center; }
+.caption + .sides { margin-top: -.625rem; }
 .layers { display: grid; gap: .75rem; }
 .layers fieldset { display: grid; grid-template-columns: 6.5rem minmax(0, 1fr); align-items: baseline; min-width: 0; }
 .layers legend { float: left; padding: 0; color: var(--muted); font-size: .875rem; }
