@@ -89,9 +89,25 @@ export function working(text, share) {
   return el("div", { class: "working" }, el("p", {}, text), el("progress", { ...value, "aria-label": text }));
 }
 
-/** An error as a sentence and a way on, with a button that tries again. */
-export function fault(error, words, onRetry) {
+/**
+ * The sentence and the hint of an error; a browser does not say whether a service that it cannot reach is there and
+ * does not allow the page's origin.
+ *
+ * @param {ShineError} error
+ * @param {Words} words
+ * @param {string} service its address, which may be relative to the page.
+ */
+export function errorTexts(error, words, service) {
   const { message, hint } = words.error(error);
+  const { origin } = location;
+  if (error.code !== "connection_failed" || new URL(service, document.baseURI).origin === origin)
+    return { message, hint };
+  return { message, hint: `${hint} ${words.say("other_origin", { origin })}` };
+}
+
+/** An error as a sentence and a way on, with a button that tries again. */
+export function fault(error, words, service, onRetry) {
+  const { message, hint } = errorTexts(error, words, service);
   const wait = error.retryAfter ? words.count("retry_after", Math.ceil(error.retryAfter)) : null;
   return el(
     "div",
