@@ -25,8 +25,10 @@ const built = new Map(); // part of the page → what it was last built from
 const words = {
   say: (key, values = {}) => TEXTS[lang].page[key].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? ""),
   code: (section, code) => TEXTS[lang][section][code] ?? code.replaceAll("_", " "),
-  error: ({ code, message, hint }) =>
-    code === EMPTY ? { message: say("empty"), hint: say("empty_hint") } : (TEXTS[lang].errors[code] ?? { message, hint }),
+  error: ({ code, message, hint }) => {
+    if (code === EMPTY) return { message: say("empty"), hint: say("empty_hint") };
+    return TEXTS[lang].errors[code] ?? { message, hint };
+  },
   number: (value) => new Intl.NumberFormat(lang, { maximumFractionDigits: 0 }).format(value),
 };
 const { say } = words;
@@ -262,7 +264,7 @@ function renderService() {
 
 // --- what happens ---------------------------------------------------------------------------------------------------
 
-/** Takes photos, shows the first of them, and leads the focus there, or before several, or to the key that is missing. */
+/** Takes photos and shows the first of them; the focus goes there, before several, or to a key that is missing. */
 function add(files, name) {
   const added = files.map((file) => queue.add(file, name ?? file.name));
   showMessage(null);
