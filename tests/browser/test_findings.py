@@ -138,7 +138,7 @@ def localized(value: float, lang: str) -> str:
         (2, 2, "2 lesions"),
         (3, 2, "3 lesions; 1 more was counted, but is too unsure to mark"),
         (5, 2, "5 lesions; 3 more were counted, but are too unsure to mark"),
-        (4, 0, "4 lesions; none of them is sure enough to be marked"),
+        (4, 0, "4 lesions; too unsure to mark"),
         (0, 0, "0 lesions"),
         (1, 2, "1 lesion; 2 are marked, for some of the marks can be wrong"),
         (0, 1, "0 lesions; 1 is marked, for a mark can be wrong"),
