@@ -89,7 +89,7 @@ def test_a_key_is_asked_for_and_kept_in_the_tab_alone(visit: Visits, locked: Ser
         page.evaluate("window.said.length = 0")
         field.fill(wrong)
         page.get_by_role("button", name="Use this key").click()
-        page.wait_for_function("window.said.at(-1)")
+        page.wait_for_function("() => window.said.at(-1)")
         expect(reason).to_be_visible()
         expect(field).to_be_focused()
         expect(field).to_have_attribute("aria-invalid", "true")
