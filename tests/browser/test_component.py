@@ -397,6 +397,21 @@ def test_a_service_that_cannot_be_reached_is_told(visit: Visits, page: Page, ser
         page.clock.run_for(3000)
         page.wait_for_timeout(20)
     expect(component.locator(".fault")).to_contain_text(TEXT["en"]["errors"]["connection_failed"]["message"])
+    expect(component.locator(".fault")).not_to_contain_text("SHINE_CORS_ORIGINS")
+
+
+def test_a_service_that_does_not_allow_the_pages_origin_is_told_to_be_that_perhaps(
+    visit: Visits, service: str, app: App
+) -> None:
+    visit.expected = {f"request to another host: {service}/", "CORS", "net::ERR_FAILED"}
+    origin = app.origin.replace("localhost", "127.0.0.1")  # the same app, and not the origin that is allowed
+    shutil.copy(PORTRAIT, app.folder / "photo.jpg")
+    text = (EXAMPLES / "plain.html").read_text()
+    (app.folder / "other.html").write_text(text.replace(SERVICE_OF_EXAMPLES, service))
+    component = visit(f"{origin}/other.html").locator("shine-analysis")
+    said = TEXT["en"]["component"]["other_origin"].format(origin=origin)
+    expect(component.locator(".fault")).to_contain_text(said)
+    expect(component.get_by_role("status")).to_contain_text(said)
 
 
 # --- photos that the browser cannot read ----------------------------------------------------------------------------
@@ -470,8 +485,27 @@ def test_the_language_follows_the_page(page: Page, service: str, analysis: Analy
         expect(component.get_by_role("option").filter(has_text=TEXT[lang]["zones"]["nasolabial"])).to_contain_text(
             score
         )
+        expect(component.get_by_role("status")).to_have_text(TEXT[lang]["component"]["done"])
     component.evaluate("(node) => { node.lang = 'de'; }")
     expect(component.get_by_role("heading", name="Befunde", exact=True)).to_be_visible()
+
+
+def test_progress_and_errors_follow_the_language_too(visit: Visits, page: Page, service: str) -> None:
+    visit.expected = {"415"}
+    component = open_component(page, service)
+    held = hold_first(page, f"{service}/demo/photo.png")
+    with page.expect_request(f"{service}/demo/photo.png"):
+        component.evaluate("(node) => { node.src = 'photo.png'; }")
+    status = component.get_by_role("status")
+    expect(status).to_have_text(TEXT["en"]["component"]["working_photo"])
+    component.evaluate("(node) => { node.lang = 'de'; }")
+    german = TEXT["de"]["component"]["working_photo"]
+    expect(component.locator(".working p")).to_have_text(german)
+    expect(status).to_have_text(german)
+    held[0].fulfill(body=b"no photo", content_type="image/png")
+    expect(status).to_have_text(" ".join(TEXT["de"]["errors"]["image_format_unsupported"].values()))
+    component.evaluate("(node) => { node.lang = 'en'; }")
+    expect(status).to_have_text(" ".join(TEXT["en"]["errors"]["image_format_unsupported"].values()))
 
 
 def test_several_on_a_page_do_not_touch_each_other(

@@ -116,21 +116,53 @@ def test_each_finding_is_shown_with_its_scale_zones_source_and_confidence(
     acne = by_model["concerns"]["acne"]
     assert acne["confidence"] is not None
     percent = f"{acne['confidence'] * 100:.0f}" + ("%" if lang == "en" else "\u00a0%")
-    expect(card(component, "acne", lang)).to_contain_text(words["confidence_measured"].replace("{percent}", percent))
-    expect(card(component, "acne", lang)).to_contain_text(text["severities"][acne["severity"]])
+    severity = text["severities"][acne["severity"]]
+    sure = words["sure_of_severity"].format(percent=percent, severity=severity, measured=words["measured_on_better"])
+    assert by_model["quality"]["issues"]
+    expect(card(component, "acne", lang)).to_contain_text(sure)
+    expect(card(component, "acne", lang)).to_contain_text(severity)
     expect(card(component, "acne", lang)).to_contain_text(words["lesions_other"].replace("{n}", str(acne["count"])))
     expect(card(component, "redness", lang)).to_contain_text(words["measurement"])
     assert by_model["concerns"]["wrinkles"]["confidence"] is None
-    expect(card(component, "wrinkles", lang)).to_contain_text(words["confidence_unknown"])
+    expect(card(component, "wrinkles", lang)).to_contain_text(words["sure_unknown"])
 
 
 def localized(value: float, lang: str) -> str:
     return f"{value + 1e-9:.2f}".replace(".", "," if lang == "de" else ".")
 
 
-def test_one_lesion_is_one(show: Callable[..., Locator], by_model: Analysis) -> None:
-    component = show(changed(by_model, concerns__acne__count=1))
-    expect(card(component, "acne")).to_contain_text("1 lesion,")
+@pytest.mark.parametrize(
+    ("count", "boxes", "said"),
+    [
+        (1, 1, "1 lesion"),
+        (2, 2, "2 lesions"),
+        (3, 2, "3 lesions; 1 more was counted, but is too unsure to mark"),
+        (5, 2, "5 lesions; 3 more were counted, but are too unsure to mark"),
+        (4, 0, "4 lesions; too unsure to mark"),
+        (0, 0, "0 lesions"),
+        (1, 2, "1 lesion; 2 are marked, for some of the marks can be wrong"),
+        (0, 1, "0 lesions; 1 is marked, for a mark can be wrong"),
+        (None, 2, "2 marked in the photo"),
+    ],
+)
+def test_lesions_are_counted_and_what_is_not_marked_is_said(
+    show: Callable[..., Locator], by_model: Analysis, count: int | None, boxes: int, said: str
+) -> None:
+    marked = by_model["concerns"]["acne"]["boxes"][:boxes]
+    component = show(changed(by_model, concerns__acne__count=count, concerns__acne__boxes=marked))
+    severity = TEXT["en"]["severities"][by_model["concerns"]["acne"]["severity"]]
+    expect(card(component, "acne").locator("p:has(.tag)")).to_have_text(f"{severity} {said}")
+
+
+def test_how_sure_it_is_says_what_it_was_measured_on(show: Callable[..., Locator], by_model: Analysis) -> None:
+    good = changed(by_model, quality__issues=[], advice=[], concerns__wrinkles__confidence=0.7)
+    component = show(good)
+    expect(card(component, "wrinkles")).to_contain_text(f"70% sure, {WORDS['measured_on_labelled']}.")
+    expect(card(component, "acne")).to_contain_text(f"a lesion is there ({WORDS['measured_on_labelled']}):")
+    expect(component).not_to_contain_text(WORDS["measured_on_better"])
+    poor = show(changed(good, quality__issues=["blurred"], advice=["Hold still."]))
+    expect(card(poor, "wrinkles")).to_contain_text(f"70% sure, {WORDS['measured_on_better']}.")
+    expect(card(poor, "acne")).to_contain_text(f"a lesion is there ({WORDS['measured_on_better']}):")
 
 
 def test_a_limit_of_repeatability_is_told_where_it_is_known(show: Callable[..., Locator]) -> None:
@@ -219,7 +251,9 @@ def test_heuristics_that_nobody_asked_to_be_more_have_a_banner_too(
     component = show(changed(by_heuristics, degraded=False), status=unweighted)
     banner = component.get_by_role("complementary")
     expect(banner).to_contain_text(WORDS["banner_heuristic"])
-    expect(banner.get_by_role("cell", name=WORDS["unknown"])).to_have_count(3)
+    heads = [WORDS["accuracy_figure"], WORDS["accuracy_heuristic"]]
+    expect(banner.get_by_role("columnheader")).to_have_text(heads)
+    expect(banner.get_by_role("cell", name=WORDS["unknown"])).to_have_count(0)
 
 
 def test_a_status_that_comes_later_is_shown_and_what_was_chosen_stays(
@@ -275,7 +309,7 @@ def test_marks_lie_where_the_analysis_says_also_in_the_whole_photo(
 PLACES = """(marks) => {
     const svg = marks[0].ownerSVGElement;
     const view = svg.viewBox.baseVal;
-    const stage = svg.parentNode.querySelector("canvas").getBoundingClientRect();
+    const stage = svg.closest(".stage").querySelector("canvas").getBoundingClientRect();
     const scale = view.width / stage.width;
     return marks.map((mark) => {
         const box = mark.getBoundingClientRect();
@@ -306,6 +340,7 @@ def test_a_heat_map_lies_over_its_part_of_the_photo(
     component.get_by_label(view).check()
     component.get_by_role("radio", name="Redness").check()
     expect(component.locator(".ramp")).to_be_visible()
+    expect(component.locator(".ramp")).to_match_aria_snapshot(f"- paragraph: {WORDS['ramp']}")
     x, y, width, height = by_model["maps"]["box"]
     content = base64.b64decode(by_model["maps"]["redness"].partition(",")[2])
     opacity = np.minimum(np.asarray(Image.open(BytesIO(content)), dtype=float) * 3, 255)
@@ -400,7 +435,9 @@ def test_a_lesion_is_named_with_the_zone_that_it_lies_in(show: Callable[..., Loc
     component = show(changed(by_model, concerns__acne__boxes=boxes))
     labels = component.locator(".lesion").evaluate_all("(nodes) => nodes.map((node) => node.ariaLabel)")
     zones = (" · Nose", " · Chin", "")
-    assert labels == [f"Lesion {i} of 3{zone} · confidence 50%" for i, zone in enumerate(zones, 1)]
+    assert labels == [f"Lesion {i} of 3{zone} · 50% sure" for i, zone in enumerate(zones, 1)]
+    listed = card(component, "acne").locator("li")
+    assert listed.evaluate_all("(nodes) => nodes.map((node) => node.ariaLabel)") == labels
 
 
 def test_a_tap_highlights_too(show: Callable[..., Locator]) -> None:
@@ -421,6 +458,56 @@ def test_marks_of_a_layer_that_is_off_are_shown_for_their_finding(show: Callable
     expect(nose).to_be_visible()
 
 
+def test_marks_are_one_tab_stop_from_both_sides_and_the_one_in_focus_has_a_ring(
+    show: Callable[..., Locator], screenshot: Callable[[Page, str], Path]
+) -> None:
+    component = show()
+    keyboard = component.page.keyboard
+    names = component.locator("svg [role=option]").evaluate_all("(nodes) => nodes.map((node) => node.ariaLabel)")
+    lesion = next(i for i, name in enumerate(names) if name.startswith("Lesion"))
+    assert focused(component) is None
+    keyboard.press("Tab")
+    assert focused(component) == names[0]
+    assert ring(component, ".rim") == ("rgb(0, 0, 0)", "10px")
+    screenshot(component.page, "component-focus-zone")
+    keyboard.press("ArrowLeft")
+    assert focused(component) == names[0]
+    for _ in range(lesion):
+        keyboard.press("ArrowRight")
+    assert focused(component) == names[lesion]
+    assert lit(component, "g") == [names[lesion]]
+    assert ring(component, ".halo") == ("rgb(0, 0, 0)", "10px")
+    assert ring(component, ".ring") == ("rgb(255, 255, 255)", "5px")
+    screenshot(component.page, "component-focus-lesion")
+    keyboard.press("Tab")
+    assert focused(component) == "lesion"  # the choice of layers
+    assert lit(component, "g") == []
+    keyboard.press("Shift+Tab")
+    assert focused(component) == names[lesion]
+    keyboard.press("End")
+    keyboard.press("Shift+Tab")
+    assert focused(component) is None
+    keyboard.press("Tab")
+    assert focused(component) == names[-1]
+    keyboard.press("Home")
+    assert focused(component) == names[0]
+
+
+def focused(component: Locator) -> str | None:
+    """The name of what has the focus in the component."""
+    return component.evaluate(
+        "({ shadowRoot }) => shadowRoot.activeElement?.ariaLabel ?? shadowRoot.activeElement?.name ?? null"
+    )
+
+
+def ring(component: Locator, layer: str) -> tuple[str, str]:
+    """The stroke of a layer of the mark in focus: its colour and width."""
+    style = component.locator(f"svg :focus-visible {layer}").evaluate(
+        "(node) => { const { stroke, strokeWidth } = getComputedStyle(node); return [stroke, strokeWidth]; }"
+    )
+    return style[0], style[1]
+
+
 def test_eighty_lesions_are_one_tab_stop_and_reached_by_arrow_keys(
     show: Callable[..., Locator], by_model: Analysis
 ) -> None:
@@ -430,7 +517,7 @@ def test_eighty_lesions_are_one_tab_stop_and_reached_by_arrow_keys(
     component.get_by_role("checkbox", name="Zones").uncheck()
     component.get_by_role("checkbox", name="Zones").press("Shift+Tab")
     component.page.keyboard.press("Shift+Tab")
-    assert lit(component, "g") == ["Lesion 1 of 80 · confidence 90%"]
+    assert lit(component, "g") == ["Lesion 1 of 80 · 90% sure"]
     expect(component.get_by_role("option", selected=True).first).to_be_focused()
     keyboard.press("ArrowRight")
     keyboard.press("ArrowDown")

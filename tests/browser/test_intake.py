@@ -121,11 +121,10 @@ def test_a_heic_photo_is_analysed_and_drawn_by_the_service(page: Page) -> None:
     ("content", "kind", "said", "way_on"),
     [
         (b"%PDF-1.7\n" + bytes(2000), "application/pdf", "not a photo that can be analysed", "JPEG, PNG, WebP, HEIC"),
-        (b"", "image/jpeg", "cannot be read", "another photo"),
         (PORTRAIT.read_bytes()[:100_000], "image/png", "damaged or incomplete", "another photo"),
         (jpeg(Image.new("RGB", (40, 40))), "image/jpeg", "too small", "at least 64 pixels"),
     ],
-    ids=["a PDF", "an empty file", "half a photo", "a tiny photo"],
+    ids=["a PDF", "half a photo", "a tiny photo"],
 )
 def test_a_file_that_cannot_be_analysed_is_a_sentence_and_a_way_on(
     visit: Visits, page: Page, content: bytes, kind: str, said: str, way_on: str
@@ -141,6 +140,18 @@ def test_a_file_that_cannot_be_analysed_is_a_sentence_and_a_way_on(
         fault(page).get_by_role("button", name="Choose another photo").click()
     choose(page, portrait_file("right.png"))
     wait_for_findings(page, "right.png")
+
+
+def test_an_empty_file_is_said_to_be_so_and_is_not_sent(page: Page) -> None:
+    sent = analyses(page)
+    choose(page, file_of(b"", "zero.jpg", "image/jpeg"))
+    expect(fault(page)).to_contain_text("This file is empty.")
+    expect(fault(page)).to_contain_text("another photo")
+    expect(fault(page).get_by_role("button", name="Try again")).to_have_count(0)
+    expect(live(page)).to_contain_text("This file is empty.")
+    assert sent == []
+    page.get_by_role("button", name="Deutsch").click()
+    expect(fault(page)).to_contain_text("Diese Datei ist leer.")
 
 
 def test_thirty_megabytes_are_refused_before_they_are_sent_and_can_be_made_smaller(page: Page, tmp_path: Path) -> None:
@@ -186,6 +197,35 @@ def test_a_photo_with_nothing_to_see_says_so_and_why(page: Page) -> None:
     expect(findings).to_contain_text("no face was found")
     choose(page, portrait_file())
     wait_for_findings(page, "face.png")
+    states = page.locator("#thumbnails .of-state")
+    expect(states).to_have_text(["Nothing could be judged", "Findings are ready"])
+
+
+def test_several_photos_are_one_tab_stop_and_compared_from_there(page: Page) -> None:
+    choose(page, *[portrait_file(f"{i}.png") for i in range(4)])
+    expect(page.locator("#strip-title")).to_be_focused()
+    expect(page.locator("#thumbnails [data-state=done]")).to_have_count(4)
+    thumbnails = page.locator("#thumbnails button")
+    keyboard = page.keyboard
+    keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Compare two photos")).to_be_focused()
+    keyboard.press("Tab")
+    expect(thumbnails.nth(0)).to_be_focused()
+    keyboard.press("ArrowRight")
+    keyboard.press("ArrowRight")
+    keyboard.press("Enter")
+    expect(thumbnails.nth(2)).to_be_focused()
+    expect(thumbnails.nth(2)).to_have_attribute("aria-current", "true")
+    keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Save as JSON")).to_be_focused()
+    keyboard.press("Shift+Tab")
+    expect(thumbnails.nth(2)).to_be_focused()
+    choose(page, portrait_file("next.png"))
+    wait_for_findings(page, "next.png")
+    keyboard.press("Shift+Tab")
+    expect(thumbnails.nth(4)).to_be_focused()
+    keyboard.press("Shift+Tab")
+    expect(page.get_by_role("button", name="Compare two photos")).to_be_focused()
 
 
 def test_several_photos_are_sent_a_few_at_a_time_and_each_keeps_its_own_state(visit: Visits, page: Page) -> None:

@@ -35,25 +35,35 @@ const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 /**
  * Makes one tab stop of a list of many options; arrow keys, Home and End move within it.
  *
- * @param {Element} list whose options have the role "option"; those of the class "off" are skipped.
- * @returns {function()} to be called when other options are off.
+ * @param {HTMLElement} list of options, of which those of the class "off" are skipped. It is no <svg>: to Chromium an
+ *   <svg> that listens to focus is a tab stop itself.
+ * @param {string} kind selector of its options.
+ * @returns {function(Element=)} to be called when other options are there or off, with the one to stop at.
  */
-export function oneTabStop(list) {
-  const all = () => [...list.querySelectorAll('[role="option"]:not(.off)')];
+export function oneTabStop(list, kind = '[role="option"]') {
+  const all = () => [...list.querySelectorAll(`${kind}:not(.off)`)];
   const stopAt = (chosen) => {
-    for (const option of list.querySelectorAll('[role="option"]')) {
+    for (const option of list.querySelectorAll(kind)) {
       option.setAttribute("tabindex", option === chosen ? "0" : "-1");
     }
   };
-  list.addEventListener("focusin", (event) => stopAt(event.target.closest('[role="option"]')));
+  list.addEventListener("focusin", (event) => {
+    const option = event.target.closest(kind);
+    if (option) stopAt(option);
+  });
   list.addEventListener("keydown", (event) => {
     const options = all();
-    const at = options.indexOf(event.target.closest('[role="option"]'));
+    const at = options.indexOf(event.target.closest(kind));
     const next = { Home: 0, End: options.length - 1 }[event.key] ?? at + STEPS[event.key];
     if (at < 0 || Number.isNaN(next)) return;
     event.preventDefault();
     options[Math.min(Math.max(next, 0), options.length - 1)].focus();
   });
-  stopAt(all()[0]);
-  return () => stopAt(all()[0]);
+  const renew = (wanted) => {
+    const options = all();
+    const focused = options.find((option) => option.matches(":focus"));
+    stopAt(focused ?? wanted ?? options[0]);
+  };
+  renew();
+  return renew;
 }

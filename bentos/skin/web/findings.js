@@ -1,6 +1,7 @@
 /** The findings of an Analysis as a list: concerns with their zones and lesions, skin tone, quality of the photo. */
 
 import { el, oneTabStop, svg } from "./elements.js";
+import { lesionCount, lesionName } from "./lesions.js";
 import { isMeant } from "./photo-view.js";
 
 const TONES = {
@@ -109,28 +110,37 @@ export class Findings {
   #origin(name, finding) {
     const words = this.#words;
     const source = words.say(finding.source === "model" ? "by_model" : "by_heuristic");
-    const known = finding.confidence !== null && finding.confidence !== undefined;
-    const isMeasurement = name !== "acne" && name !== "wrinkles";
-    const confidence = known
-      ? words.say("confidence_measured", { percent: words.percent(finding.confidence) })
-      : words.say(isMeasurement ? "measurement" : "confidence_unknown");
     const limit = this.repeatability?.[finding.source]?.[name];
     const repeats = typeof limit === "number" ? words.count("repeats", limit) : "";
-    return [source, confidence, repeats].filter(Boolean).join(" ");
+    return [source, this.#sureness(name, finding), repeats].filter(Boolean).join(" ");
+  }
+
+  /** What the figures of how sure something is were measured on: good photos, which not every photo is. */
+  #measured() {
+    return this.#words.say(this.#analysis.quality.issues.length ? "measured_on_better" : "measured_on_labelled");
+  }
+
+  /** How sure a finding is: of acne, that of its severity. */
+  #sureness(name, { confidence, severity }) {
+    const words = this.#words;
+    if (confidence === null || confidence === undefined)
+      return words.say(name === "acne" || name === "wrinkles" ? "sure_unknown" : "measurement");
+    const values = { percent: words.percent(confidence), measured: this.#measured() };
+    if (!severity) return words.say("sure_measured", values);
+    return words.say("sure_of_severity", { ...values, severity: words.code("severities", severity) });
   }
 
   #acne({ severity, count, boxes }) {
     const words = this.#words;
-    const marked = boxes.length === count ? null : words.count("marked", boxes.length);
-    const counted = [count === null ? null : words.count("lesions", count), marked].filter(Boolean).join(", ");
     const line = el(
       "p",
       {},
       severity ? el("span", { class: "tag" }, words.code("severities", severity)) : null,
-      ` ${counted}`,
+      ` ${lesionCount({ count, boxes }, words)}`,
     );
     if (!boxes.length) return line;
-    return [line, el("p", { class: "small muted" }, words.say("lesion_caption")), this.#lesions(boxes)];
+    const caption = words.say("lesion_caption", { measured: this.#measured() });
+    return [line, el("p", { class: "small muted" }, caption), this.#lesions(boxes)];
   }
 
   #lesions(boxes) {
@@ -142,10 +152,8 @@ export class Findings {
       "aria-label": words.say("lesion_list"),
     });
     boxes.forEach(({ confidence }, lesion) => {
-      const [n, total] = [words.number(lesion + 1), words.number(boxes.length)];
-      const percent = words.percent(confidence);
-      const label = `${words.say("lesion", { n, total })} · ${words.say("confidence", { percent })}`;
-      list.append(this.#line({ lesion }, { "aria-label": label }, `${n} · ${percent}`));
+      const shown = `${words.number(lesion + 1)} · ${words.percent(confidence)}`;
+      list.append(this.#line({ lesion }, { "aria-label": lesionName(this.#analysis, lesion, words) }, shown));
     });
     oneTabStop(list);
     return list;

@@ -36,16 +36,19 @@ export function bannerTitle(analysis, words) {
 }
 
 function accuracyTable({ model, heuristic }, words) {
+  const isKnown = (value) => typeof value === "number";
+  const sources = [
+    ["accuracy_model", model],
+    ["accuracy_heuristic", heuristic],
+  ].filter(([, of]) => ACCURACY.some(([, figure]) => isKnown(figure(of))));
   const rows = ACCURACY.map(([key, figure, written]) => {
-    const figures = [figure(model), figure(heuristic)];
-    if (figures.every((value) => typeof value !== "number")) return null;
-    const cells = figures.map((value) =>
-      el("td", {}, typeof value === "number" ? written(value, words) : words.say("unknown")),
-    );
+    const figures = sources.map(([, of]) => figure(of));
+    if (!figures.some(isKnown)) return null;
+    const cells = figures.map((value) => el("td", {}, isKnown(value) ? written(value, words) : words.say("unknown")));
     return el("tr", {}, el("th", { scope: "row" }, words.say(key)), cells);
   }).filter(Boolean);
   if (!rows.length) return null;
-  const heads = ["accuracy_figure", "accuracy_model", "accuracy_heuristic"];
+  const heads = ["accuracy_figure", ...sources.map(([key]) => key)];
   return el(
     "table",
     {},
@@ -86,9 +89,25 @@ export function working(text, share) {
   return el("div", { class: "working" }, el("p", {}, text), el("progress", { ...value, "aria-label": text }));
 }
 
-/** An error as a sentence and a way on, with a button that tries again. */
-export function fault(error, words, onRetry) {
+/**
+ * The sentence and the hint of an error; a browser does not say whether a service that it cannot reach is there and
+ * does not allow the page's origin.
+ *
+ * @param {ShineError} error
+ * @param {Words} words
+ * @param {string} service its address, which may be relative to the page.
+ */
+export function errorTexts(error, words, service) {
   const { message, hint } = words.error(error);
+  const { origin } = location;
+  if (error.code !== "connection_failed" || new URL(service, document.baseURI).origin === origin)
+    return { message, hint };
+  return { message, hint: `${hint} ${words.say("other_origin", { origin })}` };
+}
+
+/** An error as a sentence and a way on, with a button that tries again. */
+export function fault(error, words, service, onRetry) {
+  const { message, hint } = errorTexts(error, words, service);
   const wait = error.retryAfter ? words.count("retry_after", Math.ceil(error.retryAfter)) : null;
   return el(
     "div",

@@ -1,10 +1,11 @@
 /** The page: photos are chosen or taken, sent, shown by <shine-analysis>, compared, saved and printed. */
 
-import { TEXTS, el } from "./shine-analysis.js";
+import { TEXTS, el, oneTabStop } from "./shine-analysis.js";
 import { Camera } from "./camera.js";
 import { comparison } from "./compare.js";
 import { takePhotos } from "./intake.js";
-import { Queue } from "./queue.js";
+import { KeyForm } from "./key.js";
+import { EMPTY, Queue } from "./queue.js";
 
 const KEY = "shine-api-key"; // in the session's storage: it ends with the tab
 const LANGUAGE = "shine-language"; // in the browser's
@@ -24,11 +25,19 @@ const built = new Map(); // part of the page → what it was last built from
 const words = {
   say: (key, values = {}) => TEXTS[lang].page[key].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? ""),
   code: (section, code) => TEXTS[lang][section][code] ?? code.replaceAll("_", " "),
-  error: ({ code, message, hint }) => TEXTS[lang].errors[code] ?? { message, hint },
+  error: ({ code, message, hint }) => {
+    if (code === EMPTY) return { message: say("empty"), hint: say("empty_hint") };
+    return TEXTS[lang].errors[code] ?? { message, hint };
+  },
   number: (value) => new Intl.NumberFormat(lang, { maximumFractionDigits: 0 }).format(value),
 };
 const { say } = words;
 const queue = new Queue({ onChange, onLocked: askForKey });
+const keyForm = new KeyForm(get("key"), {
+  textOf: (code) => Object.values(words.error({ code })).join(" "),
+  onKey: useKey,
+});
+const renewStop = oneTabStop(get("thumbnails"), "button");
 const camera = new Camera(get("camera"), {
   say,
   judge: (frame) => queue.client.quality(frame),
@@ -82,7 +91,7 @@ function announce(text) {
 
 function render() {
   renderMessage();
-  renderKey();
+  keyForm.render();
   renderStrip();
   renderResult();
   renderCompare();
@@ -126,6 +135,7 @@ function renderStrip() {
     if (!items.has(photo)) items.set(photo, get("thumbnails").appendChild(thumbnail(photo)));
     renderThumbnail(photo);
   }
+  renewStop(items.get(selected)?.firstChild);
   get("open-compare").hidden = photos.filter(isDone).length < 2;
   get("open-compare").setAttribute("aria-expanded", String(pair !== null));
 }
@@ -156,6 +166,8 @@ function isDone(photo) {
 
 /** What becomes of a photo, in a few words. */
 function stateOf(photo) {
+  const { concerns } = photo.analysis ?? {};
+  if (concerns && Object.values(concerns).every(({ score }) => score === null)) return say("state_nothing");
   const seconds = Math.max(1, Math.ceil((photo.until - Date.now()) / 1000));
   return say(`state_${photo.state}`, { percent: words.number(100 * photo.progress), seconds: words.number(seconds) });
 }
@@ -181,7 +193,8 @@ function stateParts(photo) {
   const reason = ["busy", "lost"].includes(photo.state) ? el("p", {}, words.error(photo.error).message) : null;
   const again = photo.state === "lost" ? action("try_now", () => queue.again((other) => other === photo)) : null;
   const line = el("p", { class: "of-state" }, stateOf(photo));
-  const bar = el("progress", { value, max: 1, "aria-label": say("progress") });
+  // A photo that waits for a key waits for a person: nothing goes on.
+  const bar = photo.state === "locked" ? null : el("progress", { value, max: 1, "aria-label": say("progress") });
   const preview = picture(photo.url, photo.name, { class: "preview" });
   return [el("div", { class: "card working" }, preview, reason, line, bar, again)];
 }
@@ -251,12 +264,12 @@ function renderService() {
 
 // --- what happens ---------------------------------------------------------------------------------------------------
 
-/** Takes photos, shows the first of them, and leads the focus there. */
+/** Takes photos and shows the first of them; the focus goes there, before several, or to a key that is missing. */
 function add(files, name) {
   const added = files.map((file) => queue.add(file, name ?? file.name));
   showMessage(null);
   select(added[0]);
-  get("result-title").focus();
+  (keyForm.isOpen ? keyForm : get(added.length > 1 ? "strip-title" : "result-title")).focus();
 }
 
 function select(photo) {
@@ -331,37 +344,21 @@ async function refresh() {
   renderCompare();
 }
 
-// --- the key --------------------------------------------------------------------------------------------------------
-
-let lockedBy = null; // code of 401
-
-function renderKey() {
-  get("key").hidden = lockedBy === null;
-  if (lockedBy) get("key-reason").textContent = Object.values(words.error({ code: lockedBy })).join(" ");
-}
-
 function askForKey(code) {
-  const isFirst = lockedBy !== code;
-  lockedBy = code;
-  renderKey();
-  if (isFirst) get("key-value").focus();
+  queue.lock();
+  keyForm.ask(code);
 }
 
 async function useKey(key) {
   try {
     queue.use(key);
   } catch {
-    lockedBy = null;
     return askForKey("api_key_wrong"); // it has characters that no key has
   }
-  lockedBy = null;
   await refresh();
-  if (lockedBy === null) {
-    write("sessionStorage", KEY, key);
-    get("key-value").value = "";
-    (selected ? get("result-title") : get("files")).focus();
-  }
-  renderKey();
+  if (keyForm.isOpen) return; // it is wrong
+  write("sessionStorage", KEY, key);
+  (selected ? get("result-title") : get("files")).focus();
 }
 
 // --- saving ---------------------------------------------------------------------------------------------------------
@@ -411,10 +408,6 @@ get("save-json").addEventListener("click", () => saveJson(selected));
 get("save-png").addEventListener("click", () => savePng(selected));
 get("print").addEventListener("click", () => print());
 get("remove").addEventListener("click", () => remove(selected));
-get("key").addEventListener("submit", (event) => {
-  event.preventDefault();
-  useKey(get("key-value").value.trim());
-});
 for (const button of document.querySelectorAll("[data-language]")) {
   button.addEventListener("click", () => {
     lang = button.dataset.language;

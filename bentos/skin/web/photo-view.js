@@ -1,10 +1,12 @@
 /** The photo with its layers: lesions, zones, and one heat map at a time. */
 
 import { el, oneTabStop, svg } from "./elements.js";
+import { lesionName } from "./lesions.js";
 
 const CANVAS_SIDE = 1400; // px of the canvas, whatever it shows of the photo
 const FACE_MARGIN = 1.7; // side of what is shown over that of the face, where there are no maps to say
 const MOST_OF_PHOTO = 0.7; // where the face fills more, both views would be the same
+const RING = 1.6; // side of the ring around a lesion in focus over that of the lesion
 const LEAST_TARGET = 0.03; // of the view's long side: what a finger or pointer can hit
 // Cividis (Nuñez, Anderton and Renslow, PLoS ONE 2018), read alike by all kinds of colour vision.
 const RAMP = [
@@ -38,7 +40,8 @@ export class PhotoView {
   #renewTabStop;
   #canvas = el("canvas", { role: "img" });
   #heat = el("canvas", { class: "heat", "aria-hidden": "true" });
-  #svg = svg("svg", { role: "listbox", "aria-multiselectable": "true", preserveAspectRatio: "none" });
+  #svg = svg("svg", { role: "presentation", preserveAspectRatio: "none" });
+  #list = el("div", { class: "marks", role: "listbox", "aria-multiselectable": "true" }, this.#svg);
   #caption = el("p", { class: "caption small muted" });
   #maps = new Map();
 
@@ -52,7 +55,7 @@ export class PhotoView {
   constructor(analysis, photo, words, told) {
     [this.#analysis, this.#photo, this.#words, this.told] = [analysis, photo, words, told];
     this.#canvas.setAttribute("aria-label", words.say("photo_described"));
-    this.#svg.setAttribute("aria-label", words.say("marks"));
+    this.#list.setAttribute("aria-label", words.say("marks"));
     this.#addMarks();
     this.element = el(
       "section",
@@ -65,10 +68,11 @@ export class PhotoView {
   }
 
   #stage() {
-    const marks = this.#marks.length ? this.#svg : null;
+    const marks = this.#marks.length ? this.#list : null;
     return [
       el("div", { class: "stage" }, this.#canvas, this.#heat, marks),
       marks ? this.#caption : null,
+      this.#analysis.outlines ? el("p", { class: "sides small muted" }, this.#words.say("sides")) : null,
       this.#choices(),
     ];
   }
@@ -97,10 +101,9 @@ export class PhotoView {
     for (const [part, points] of Object.entries(this.#analysis.outlines ?? {})) {
       if (points && part !== "face") this.#addZone(part, points);
     }
-    const { boxes } = this.#analysis.concerns.acne;
-    boxes.forEach((lesion, i) => this.#addLesion(lesion, i, boxes.length));
-    this.#renewTabStop = oneTabStop(this.#svg);
-    for (const type of ["pointerleave", "focusout"]) this.#svg.addEventListener(type, () => this.told.onTarget(null));
+    this.#analysis.concerns.acne.boxes.forEach((lesion, i) => this.#addLesion(lesion, i));
+    this.#renewTabStop = oneTabStop(this.#list);
+    for (const type of ["pointerleave", "focusout"]) this.#list.addEventListener(type, () => this.told.onTarget(null));
   }
 
   #addZone(part, points) {
@@ -109,19 +112,12 @@ export class PhotoView {
     this.#addMark({ zone: zoneOf(part), label: this.#words.code("zones", part) }, "zone", shapes);
   }
 
-  #addLesion({ box, confidence }, i, total) {
-    const words = this.#words;
+  #addLesion({ box }, i) {
     const [x, y, width, height] = box;
-    const part = this.#partAt(x + width / 2, y + height / 2);
-    const label = [
-      words.say("lesion", { n: words.number(i + 1), total: words.number(total) }),
-      part && words.code("zones", part),
-      words.say("confidence", { percent: words.percent(confidence) }),
-    ];
     const radius = Math.min(width, height) / 4;
     const shapes = ["rim", "ink"].map((layer) => svg("rect", { class: layer, x, y, width, height, rx: radius }));
-    shapes.unshift(svg("rect", { class: "hit" }));
-    this.#addMark({ lesion: i, box, label: label.filter(Boolean).join(" · ") }, "lesion", shapes);
+    shapes.unshift(...["hit", "halo", "ring"].map((layer) => svg("rect", { class: layer })));
+    this.#addMark({ lesion: i, box, label: lesionName(this.#analysis, i, this.#words) }, "lesion", shapes);
   }
 
   #addMark(mark, kind, shapes) {
@@ -137,12 +133,6 @@ export class PhotoView {
     mark.node = svg("g", { ...attributes, onpointerenter: tell, onfocus: tell, onclick: tell }, shapes);
     this.#marks.push(mark);
     this.#svg.append(mark.node);
-  }
-
-  /** The zone of the face that a point lies in; null for none. */
-  #partAt(x, y) {
-    const parts = Object.entries(this.#analysis.outlines ?? {});
-    return parts.find(([part, points]) => part !== "face" && points && isInside(points, x, y))?.[0] ?? null;
   }
 
   #choices() {
@@ -181,7 +171,10 @@ export class PhotoView {
 
   #ramp() {
     const [low, high] = [this.#words.say("ramp_low"), this.#words.say("ramp_high")];
-    return el("p", { class: "ramp small muted", hidden: true }, low, el("i", { "aria-hidden": "true" }), high);
+    const said = el("span", { class: "hidden" }, this.#words.say("ramp"));
+    const hide = { "aria-hidden": "true" };
+    const shown = [el("span", hide, low), el("i", hide), el("span", hide, high)];
+    return el("p", { class: "ramp small muted", hidden: true }, said, shown);
   }
 
   #switchLayer(kind, on) {
@@ -217,8 +210,12 @@ export class PhotoView {
       canvas.height = Math.max(1, Math.round(height * scale));
     }
     this.#svg.setAttribute("viewBox", `${x} ${y} ${width} ${height}`);
-    for (const { node, box } of this.#marks)
-      if (box) setTarget(node.firstChild, box, LEAST_TARGET * Math.max(width, height));
+    for (const { node, box } of this.#marks) {
+      if (!box) continue;
+      const least = LEAST_TARGET * Math.max(width, height);
+      setTarget(node.querySelector(".hit"), box, least);
+      for (const rect of node.querySelectorAll(".halo, .ring")) setTarget(rect, grown(box, RING), RING * least);
+    }
     if (this.#photo)
       this.#paint(this.#canvas, this.#photo, [0, 0, this.#analysis.image.width, this.#analysis.image.height]);
     this.#drawHeat();
@@ -266,16 +263,6 @@ function setTarget(rect, [x, y, width, height], least) {
   const [wide, high] = [Math.max(width, least), Math.max(height, least)];
   const place = { x: x + (width - wide) / 2, y: y + (height - high) / 2, width: wide, height: high };
   for (const [name, value] of Object.entries(place)) rect.setAttribute(name, value);
-}
-
-/** Whether a point lies in a polygon: the number of its sides to the right of the point is odd. */
-function isInside(points, x, y) {
-  let inside = false;
-  points.forEach(([x1, y1], i) => {
-    const [x0, y0] = points.at(i - 1);
-    if (y0 > y !== y1 > y && x < x0 + ((x1 - x0) * (y - y0)) / (y1 - y0)) inside = !inside;
-  });
-  return inside;
 }
 
 /** A grey heat map, a data: URL, in colours: transparent at 0. Read without a request, which a policy may refuse. */

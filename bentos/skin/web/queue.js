@@ -4,6 +4,7 @@ import { ShineClient } from "./shine-analysis.js";
 
 const LANES = 3; // photos that are sent at the same time
 const MAX_BYTES = 10 * 2 ** 20; // of a photo, by the contract
+export const EMPTY = "image_empty"; // code of a file without a byte, beside those of the service
 const MAX_WIDTH = 2048; // px of a picture that the service draws
 const BUSY_S = 2; // until a busy service that does not say when is asked again
 const POLL_MS = 2000; // between two questions whether the service is back
@@ -50,6 +51,7 @@ export class Queue {
   #running = 0;
   #isPolling = false;
   #key = null;
+  #isLocked = false;
 
   /**
    * @param {{onChange: function(Photo), onLocked: function(string)}} told of a changed photo, and of a code of 401.
@@ -64,13 +66,21 @@ export class Queue {
     // It waits by itself, so that it can say so; addresses are relative to the page's.
     this.client = new ShineClient(".", { apiKey: key, retries: 0 });
     this.#key = key;
+    this.#isLocked = false;
     this.again((photo) => photo.state === "locked");
+  }
+
+  /** Sends nothing until a key is used. */
+  lock() {
+    this.#isLocked = true;
+    this.#fill();
   }
 
   add(file, name = file.name) {
     const photo = new Photo(file, name);
     this.photos.push(photo);
-    if (file.size > MAX_BYTES) this.#set(photo, { state: "failed", error: { code: "body_too_large" } });
+    const code = file.size > MAX_BYTES ? "body_too_large" : file.size ? null : EMPTY;
+    if (code) this.#set(photo, { state: "failed", error: { code } });
     else this.#fill();
     return photo;
   }
@@ -108,6 +118,8 @@ export class Queue {
   }
 
   #fill() {
+    if (this.#isLocked)
+      for (const photo of this.photos) if (photo.state === "queued") this.#set(photo, { state: "locked" });
     while (this.#running < LANES) {
       const photo = this.photos.find(({ state }) => state === "queued");
       if (!photo) return;
@@ -150,7 +162,8 @@ export class Queue {
   #failed(photo, error, key) {
     if (error.status === 401) {
       // Where another key has come meanwhile, this one says nothing of it.
-      this.#set(photo, { state: key === this.#key ? "locked" : "queued" });
+      if (key === this.#key) this.#isLocked = true;
+      this.#set(photo, { state: this.#isLocked ? "locked" : "queued" });
       if (key === this.#key) this.told.onLocked(error.code);
     } else if (error.status === 429) {
       const seconds = error.retryAfter ?? BUSY_S;

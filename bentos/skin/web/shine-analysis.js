@@ -25,7 +25,7 @@ import { Words, languageOf } from "./words.js";
 import { STYLES } from "./style.js";
 import { PhotoView } from "./photo-view.js";
 import { Findings } from "./findings.js";
-import { about, banner, bannerTitle, fault, nothingSeen, working } from "./notices.js";
+import { about, banner, bannerTitle, errorTexts, fault, nothingSeen, working } from "./notices.js";
 import { blobOf, pictureOf } from "./photo-source.js";
 import { ShineClient, ShineError } from "./shine-client.js";
 
@@ -42,6 +42,7 @@ export class ShineAnalysis extends HTMLElement {
   #said = el("p", { class: "hidden", role: "status", "aria-live": "polite" });
   #body = el("div", { tabindex: "-1" });
   #stopper = null; // of the run in progress
+  #step = null; // of that run: {say(words), share} as of `working`
   #isPlanned = false;
   #map = null; // concern whose heat map was chosen
   #shown = null; // what the last run ended with: {analysis, photo, status} or {error}
@@ -169,6 +170,7 @@ export class ShineAnalysis extends HTMLElement {
 
   async #run() {
     const stopper = (this.#stopper = new AbortController());
+    this.#step = null;
     let shown;
     try {
       shown = await this.#result(stopper.signal);
@@ -179,7 +181,6 @@ export class ShineAnalysis extends HTMLElement {
     this.#stopper = null;
     this.#shown = shown;
     this.#render();
-    this.#announce();
     if (shown?.error) this.#tell("shine-error", shown.error);
     else if (shown && !this.#given.analysis) this.#tell("shine-analysis", shown.analysis);
   }
@@ -190,12 +191,11 @@ export class ShineAnalysis extends HTMLElement {
     const source = photo ?? this.src;
     if (!analysis && !source) return null;
     const mayAsk = !analysis || this.endpoint !== null;
-    const address = this.endpoint ?? SERVICE;
+    const address = this.#address();
     const client = new ShineClient(address, { apiKey });
-    const words = this.#words();
-    if (!analysis) this.#work(words.say("working_photo"), null);
+    if (!analysis) this.#work((words) => words.say("working_photo"), null);
     const blob = source ? await blobOf(source, signal).catch((error) => nullIf(analysis, error)) : null;
-    const found = analysis ?? (await client.analyze(blob, this.#request(words, signal)));
+    const found = analysis ?? (await client.analyze(blob, this.#request(signal)));
     const [picture, status] = await Promise.all([
       blob ? pictureOf(blob, mayAsk ? client : null, signal) : null,
       mayAsk && !this.#given.status ? statusOf(address, apiKey, signal) : null,
@@ -203,12 +203,12 @@ export class ShineAnalysis extends HTMLElement {
     return { analysis: found, photo: picture, status: this.#given.status ?? status };
   }
 
-  #request(words, signal) {
+  #request(signal) {
     const onProgress = ({ loaded, total }) => {
       if (signal.aborted) return;
-      if (loaded < total)
-        this.#work(words.say("working_upload", { percent: words.percent(loaded / total) }), loaded / total);
-      else this.#work(words.say("working_analysis"), null);
+      const share = loaded / total;
+      if (share < 1) this.#work((words) => words.say("working_upload", { percent: words.percent(share) }), share);
+      else this.#work((words) => words.say("working_analysis"), null);
     };
     return { include: ["outlines", "maps"], signal, onProgress };
   }
@@ -217,19 +217,33 @@ export class ShineAnalysis extends HTMLElement {
     return new Words(languageOf(this));
   }
 
-  #work(text, share) {
-    this.#body.replaceChildren(working(text, share));
-    // Each percent read out would be too much.
-    if (share === null) this.#said.textContent = text;
+  #address() {
+    return this.endpoint ?? SERVICE;
   }
 
-  /** Says to a screen reader what is shown now. */
-  #announce() {
-    const words = this.#words();
+  #work(say, share) {
+    this.#step = { say, share };
+    this.#showStep(this.#words());
+  }
+
+  #showStep(words) {
+    const { say, share } = this.#step;
+    this.#body.replaceChildren(working(say(words), share));
+    // Each percent read out would be too much.
+    if (share === null) this.#announce(say(words));
+  }
+
+  /** Says something to a screen reader, unless it was said last. */
+  #announce(text) {
+    if (this.#said.textContent !== text) this.#said.textContent = text;
+  }
+
+  /** What is shown now, in a sentence or two. */
+  #summary(words) {
     const { analysis, error } = this.#shown ?? {};
-    const { message, hint } = error ? words.error(error) : {};
+    const { message, hint } = error ? errorTexts(error, words, this.#address()) : {};
     const warning = analysis ? bannerTitle(analysis, words) : null;
-    this.#said.textContent = [message, hint, analysis && words.say("done"), warning].filter(Boolean).join(" ");
+    return [message, hint, analysis && words.say("done"), warning].filter(Boolean).join(" ");
   }
 
   #tell(name, detail) {
@@ -241,9 +255,12 @@ export class ShineAnalysis extends HTMLElement {
     const words = this.#words();
     this.#said.setAttribute("lang", words.lang);
     this.#body.setAttribute("lang", words.lang);
-    if (this.#shown?.error) this.#body.replaceChildren(fault(this.#shown.error, words, () => this.#retryByHand()));
+    this.#announce(this.#summary(words));
+    const { error } = this.#shown ?? {};
+    if (error) this.#body.replaceChildren(fault(error, words, this.#address(), () => this.#retryByHand()));
     else if (this.#shown) this.#body.replaceChildren(...this.#resultOf(words));
     else if (!this.#stopper) this.#body.replaceChildren();
+    else if (this.#step) this.#showStep(words);
   }
 
   #resultOf(words) {

@@ -70,7 +70,7 @@ const PICTURE = `
   border-radius: var(--radius); background: var(--track); }
 .stage > * { grid-area: 1 / 1; }
 .stage canvas { display: block; max-width: 100%; max-height: min(78vh, 46rem); width: auto; height: auto; }
-.stage .heat, .stage svg { position: absolute; inset: 0; width: 100%; height: 100%; max-height: none; }
+.stage .heat, .marks, .marks svg { position: absolute; inset: 0; width: 100%; height: 100%; max-height: none; }
 .stage .heat { pointer-events: none; opacity: .8; }
 .stage p { padding: 3rem 1.25rem; color: var(--muted); }
 svg [role="option"] { cursor: pointer; outline: none; }
@@ -85,8 +85,11 @@ svg .lit .ink { stroke: #fff; stroke-width: 3.5px; stroke-dasharray: none; }
 svg .zone.lit .hit { fill: #fff; fill-opacity: .18; }
 svg .off .rim, svg .off .ink { visibility: hidden; }
 svg .off.lit .rim, svg .off.lit .ink { visibility: visible; }
-svg :focus-visible .ink { stroke-dasharray: none; }
-.caption { min-height: 1.5em; text-align: center; }
+svg .halo, svg .ring { fill: none; stroke: none; vector-effect: non-scaling-stroke; }
+svg .lesion:focus-visible .halo, svg .zone:focus-visible .rim { stroke: #000; stroke-opacity: 1; stroke-width: 10px; }
+svg .lesion:focus-visible .ring, svg .zone:focus-visible .ink { stroke: #fff; stroke-width: 5px; }
+.caption, .sides { min-height: 1.5em; text-align: center; }
+.caption + .sides { margin-top: -.625rem; }
 .layers { display: grid; gap: .75rem; }
 .layers fieldset { display: grid; grid-template-columns: 6.5rem minmax(0, 1fr); align-items: baseline; min-width: 0; }
 .layers legend { float: left; padding: 0; color: var(--muted); font-size: .875rem; }
