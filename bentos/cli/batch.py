@@ -13,6 +13,7 @@ import click
 
 from bentos.cli.command import Command, CommandError, say
 from bentos.cli.exit_codes import DONE, FAILED, SOME_FAILED, THERE, WEIGHTS
+from bentos.cli.group import CONTEXT
 from bentos.cli.sources import weights_option
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ LINE_S = 30.0  # between two lines of progress where no terminal shows a bar
 WINDOW_S = 60.0  # over which photos a second are told
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, context_settings=CONTEXT)
 @click.argument("source", metavar="INPUT")
 @click.argument("output", metavar="OUTPUT")
 @click.option("--resume", is_flag=True, help="Do what the output lacks of the same photos.")
