@@ -150,13 +150,13 @@ def visit(browser: Browser) -> Iterator[Visits]:
     assert visits.unexpected() == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shine(serve_shared: Callable[..., Server]) -> Server:
-    """A running service with its embedded model, shared."""
+    """A running service with its embedded model, shared; the pool may have stopped it since the last module."""
     return serve_shared(SHINE_PHASE="hybrid").wait_for_workers()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def demo(shine: Server) -> str:
     """The address of its page."""
     return f"{shine.url}/demo"
