@@ -109,7 +109,7 @@ class Analyzer:
             TypeError: another kind of photo.
             ValueError: an array of another shape or type.
         """
-        options = _options(require=require, min_confidence=min_confidence, include=list(include) or None)
+        options = _options(require=require, min_confidence=min_confidence, include=list(include))
         return self._analyze(photo, options)[0]
 
     def quality(self, photo: PhotoLike) -> QualityAnswer:
@@ -156,7 +156,7 @@ class Analyzer:
         options = _options(
             require=require,
             min_confidence=min_confidence,
-            include=list(include) or None,
+            include=list(include),
             layers=drawn,
             legend=legend,
             width=width,
@@ -196,7 +196,7 @@ class Analyzer:
             raise TypeError(f"photos is one {type(photos).__name__}; give a list, or call analyze().")
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be 1 at least.")
-        options = _options(require=require, min_confidence=min_confidence, include=list(include) or None)
+        options = _options(require=require, min_confidence=min_confidence, include=list(include))
         threads = thread_count(self._settings)
 
         def item(photo: PhotoLike) -> Analysis | Failure:
