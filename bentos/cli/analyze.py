@@ -134,9 +134,10 @@ def _places(overlay: str, photos: list[Photo], arguments: tuple[str, ...], overw
 def _refuse_inputs(overlay: Path, photos: list[Photo]) -> None:
     """Refuse to write where photos are read: they would be lost, or their drawings be photos of the next run."""
     place = overlay.resolve()
+    for folder in dict.fromkeys(photo.folder for photo in photos if photo.folder is not None):
+        if place.is_relative_to(folder.resolve()):
+            raise CommandError(f"{overlay} lies in {folder}, whose photos are read; name another place.", THERE)
     for photo in photos:
-        if photo.folder is not None and place.is_relative_to(photo.folder.resolve()):
-            raise CommandError(f"{overlay} lies in {photo.folder}, whose photos are read; name another place.", THERE)
         if photo.path is not None and photo.path.resolve() in (place, _place(place, photo)):
             raise CommandError(f"{photo.path} would be replaced by its picture; name another place.", THERE)
 
