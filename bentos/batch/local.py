@@ -109,6 +109,8 @@ class LocalEngine:
             except (EOFError, OSError):
                 done += self._replace(worker)
                 continue
+            if isinstance(message, str):
+                raise BatchError(f"No process can analyse: {message} Repair that, and run again.")
             if isinstance(message, Weights):
                 worker.ready, self._starts_failed = True, 0
                 self._weights = self._weights or message
@@ -180,7 +182,12 @@ def _main(channel: Connection, work: Work, make: Callable[[Work], Worker]) -> No
                 os._exit(0)
 
     threading.Thread(target=receive, daemon=True).start()
-    worker = make(work)
+    try:
+        worker = make(work)
+    except Exception as error:  # each process would meet it
+        with contextlib.suppress(BrokenPipeError):
+            channel.send(f"{type(error).__name__}: {error}.")
+        return
     with contextlib.suppress(BrokenPipeError):
         channel.send(worker.weights)
         while True:

@@ -85,7 +85,11 @@ class RayEngine:
         context.max_errored_blocks = -1  # what is lost is done again, below
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-        self._count = self._count or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        if self._count > cpus:  # Ray would wait for them without end
+            ray.shutdown()
+            raise BatchError(f"The cluster has {cpus} CPUs, and {self._count} processes are wanted: name fewer.")
+        self._count = self._count or cpus
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from bentos.batch import s3
 from bentos.batch.errors import BatchError, PhotoUnreadable
-from bentos.skin.folder import files_below
+from bentos.skin.folder import files_below, is_photo, nothing_in
 
 PARQUET = b"PAR1"  # the first bytes of such a file
 HEAD = 4096  # bytes of a list that are looked at to see that it is one
@@ -46,10 +46,12 @@ class Listing(Protocol):
 
     Attributes:
         count: how many.
+        others: files of the input that are no photos.
         fingerprint: sha256 of which they are, so that a resumed run notices others.
     """
 
     count: int
+    others: int
     fingerprint: str
 
     def read(self, begin: int, end: int) -> Iterator[Photo]:
@@ -63,11 +65,12 @@ class Paths:
     Args:
         base: what stands before each name in its place.
         names: in any order; each is taken once.
+        others: files that are no photos.
     """
 
-    def __init__(self, base: str, names: Sequence[str]) -> None:
+    def __init__(self, base: str, names: Sequence[str], others: int = 0) -> None:
         self._base, self._names = base, sorted(set(names))
-        self.count = len(self._names)
+        self.count, self.others = len(self._names), others
         digest = hashlib.sha256()
         for name in self._names:
             digest.update(os.fsencode(name) + b"\0")
@@ -111,7 +114,7 @@ class Table:
                 raise BatchError(
                     f"The column `{name}` of {path} is of type {schema.field(name).type}, not {kinds[0]}: convert it."
                 )
-        self.count = int(self._file.metadata.num_rows)
+        self.count, self.others = int(self._file.metadata.num_rows), 0
         self._rows = self._all()
         self._next = 0
 
@@ -153,7 +156,10 @@ def find(source: str) -> Listing:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             os.scandir(path).close()  # that of INPUT itself must be readable; those below become failures
-            return _some(Paths(os.path.abspath(path), list(files_below(path))), f"{source} holds no file")  # noqa: PTH100
+            files = list(files_below(path))
+            names = [name for name in files if is_photo(path, name)]
+            found = Paths(os.path.abspath(path), names, len(files) - len(names))  # noqa: PTH100
+            return _some(found, nothing_in(source, found.others))
         if not stat.S_ISREG(mode):
             raise BatchError(f"{source} is neither a file nor a folder: {EMPTY}.")
         with path.open("rb") as file:

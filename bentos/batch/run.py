@@ -10,7 +10,7 @@ An output has these files, which appear whole or not at all:
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,12 +25,14 @@ from bentos.batch.storage import Storage, storage
 from bentos.batch.work import Done, Task, Weights, Work
 from bentos.skin import __version__
 from bentos.skin.schema import SCHEMA_VERSION
+from bentos.skin.threads import in_order
 
 RUN = "run.json"
 FINDINGS, FAILURES = "findings", "failures"
 PART = re.compile(rf"({FINDINGS}|{FAILURES})/part-([0-9]+)\.parquet")
 PART_PHOTOS = 512  # in an output file: 1.5 MB, and half a minute of two cores, which is what a kill costs at most
 TASK_PHOTOS = 16  # for one process at a time: small, so that all end together, and a killed one has done little
+READERS = 16  # files of a former run that are read at the same time
 PROBED = 3  # photos of a bucket that are tried before anything begins
 
 
@@ -56,8 +58,12 @@ class Engine(Protocol):
 class Progress(Protocol):
     """Is told how far a run is."""
 
-    def began(self, photos: int, done: int) -> None:
-        """So many photos there are, and so many were done before."""
+    def found(self, photos: int, others: int) -> None:
+        """So many photos there are, beside so many other files; processes are started now."""
+        ...
+
+    def began(self, done: int, damaged: int) -> None:
+        """So many photos were done before; so many parts that were are damaged, and done anew."""
         ...
 
     def advanced(self, photos: int, failed: int) -> None:
@@ -131,6 +137,7 @@ def run(request: Request, engine: AbstractContextManager[Engine], progress: Prog
         former = _former(place, there, request)
         listing = photos.find(request.source)
         _probe(request.source, listing)
+        progress.found(listing.count, listing.others)
         with engine as started:
             return _Run(request, place, listing, started, progress).carry_out(there, former)
 
@@ -165,17 +172,17 @@ class _Run:
             for name in sorted(there, reverse=True):  # run.json first: what is left cannot be taken for a run
                 self._place.remove(name)
             self._place.write(RUN, _json(record))
-            done = set[int]()
+            done, damaged = dict[int, int](), 0
         else:
             self._compare(former, record)
             record["began"] = former["began"]
-            done = self._done(there)
+            done, damaged = self._done(there)
+        self._progress.began(sum(map(self._size, done)), damaged)
         return self._analyse(record, done)
 
-    def _analyse(self, record: dict[str, Any], done: set[int]) -> Outcome:
-        before = sum(self._size(part) for part in done)
-        self._progress.began(self._listing.count, before)
-        failed = sum(self._failures_in(part) for part in sorted(done))
+    def _analyse(self, record: dict[str, Any], done: dict[int, int]) -> Outcome:
+        """Analyse the photos of all parts but those that are done, whose failures are counted."""
+        before, failed = sum(map(self._size, done)), sum(done.values())
         metadata = {name: str(record[name]) for name in ("shine", "tables")}
         metadata["weights_sha256"] = str(record["weights"]["sha256"])
         parts: dict[int, _Part] = {}
@@ -202,12 +209,13 @@ class _Run:
                 "What is written stays: bring the weights back, and run again with --resume."
             )
 
-    def _failures_in(self, part: int) -> int:
-        name = _name(FAILURES, part)
+    def _failures_in(self, part: int) -> int | None:
+        """Photos of a part that failed; None where one of its files is damaged."""
         try:
-            return tables.rows_in(self._place.read(name))
+            findings, failures = (tables.rows_in(self._place.tail(_name(it, part))) for it in (FINDINGS, FAILURES))
         except (pa.ArrowException, OSError):
-            raise BatchError(f"{self._place.name}/{name} is damaged: delete it, and run again with --resume.") from None
+            return None
+        return failures if findings + failures == self._size(part) else None
 
     def _write(self, number: int, part: _Part, metadata: dict[str, str]) -> None:
         pieces = [part.pieces[first] for first in sorted(part.pieces)]
@@ -215,7 +223,7 @@ class _Run:
         self._place.write(_name(FAILURES, number), tables.encoded(failures, tables.FAILURES, metadata))
         self._place.write(_name(FINDINGS, number), tables.encoded(findings, tables.FINDINGS, metadata))
 
-    def _tasks(self, done: set[int]) -> Iterator[Task]:
+    def _tasks(self, done: Collection[int]) -> Iterator[Task]:
         for part in range(self._parts):
             if part in done:
                 continue
@@ -227,13 +235,16 @@ class _Run:
     def _size(self, part: int) -> int:
         return min(self._request.part_photos, self._listing.count - part * self._request.part_photos)
 
-    def _done(self, there: set[str]) -> set[int]:
-        """The parts that are there, both of their files."""
+    def _done(self, there: set[str]) -> tuple[dict[int, int], int]:
+        """The parts whose files are both there and whole, and how many of their photos failed; how many are damaged."""
         found: dict[str, set[int]] = {FINDINGS: set(), FAILURES: set()}
         for name in there:
             if (match := PART.fullmatch(name)) is not None:
                 found[match[1]].add(int(match[2]))
-        return found[FINDINGS] & found[FAILURES]
+        parts = sorted(found[FINDINGS] & found[FAILURES])
+        failures = in_order(self._failures_in, parts, threads=READERS, at_once=4 * READERS)
+        done = {part: failed for part, failed in zip(parts, failures, strict=True) if failed is not None}
+        return done, len(parts) - len(done)
 
     def _record(self, weights: Weights) -> dict[str, Any]:
         """What run.json says."""
@@ -265,9 +276,8 @@ class _Run:
                 raise OutputInUse(f"{output} was begun with {what} {former[key]}, this is {record[key]}: {anew}.")
         for key, value in record["options"].items():
             if former["options"].get(key) != value:
-                before = former["options"].get(key)
-                option = "--" + key.replace("_", "-")
-                raise OutputInUse(f"{output} was begun with {option} {before}, not {value}: use the same, or {anew}.")
+                before = _as_option(key, former["options"].get(key))
+                raise OutputInUse(f"{output} was begun {before}, not {_as_option(key, value)}: do the same, or {anew}.")
         was, now = former["input"], record["input"]
         if (was["photos"], was["sha256"]) != (now["photos"], now["sha256"]):
             raise OutputInUse(
@@ -330,6 +340,13 @@ def _probe(source: str, listing: Listing) -> None:
             return
     if refused is not None:
         raise BatchError(f"No photo of {source} can be read: {refused.sentence} {refused.hint}")
+
+
+def _as_option(key: str, value: Any) -> str:
+    option = "--" + key.replace("_", "-")
+    if isinstance(value, bool):
+        return f"{'with' if value else 'without'} {option}"
+    return f"with {option} {value}"
 
 
 def _name(table: str, part: int) -> str:

@@ -19,6 +19,7 @@ CONFIG = Config(
 ERRORS = (BotoCoreError, ClientError, HTTPClientError)
 MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
 DENIED = frozenset({"AccessDenied", "403", "Forbidden", "AllAccessDisabled"})
+NO_SUCH_RANGE = frozenset({"InvalidRange", "416"})
 PRESENT = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 # The credentials themselves: no photo can be had with them.
 CREDENTIALS = frozenset(

@@ -18,6 +18,7 @@ from bentos.batch.errors import BatchError, OutputInUse
 from bentos.skin.files import write_whole
 
 LOCK = "_lock"  # names with an underscore are left out by those who read a folder of Parquet files
+TAIL = 1 << 17  # bytes at the end of a file of Parquet, where it says what it holds: ten times of what ours take
 UNFINISHED = ("*/.part-*.part", ".run.json.*.part")  # what a killed run leaves of files that it was writing
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -37,6 +38,10 @@ class Storage(Protocol):
 
     def read(self, name: str) -> bytes:
         """One file; raises BatchError."""
+        ...
+
+    def tail(self, name: str) -> bytes:
+        """The last TAIL bytes of one file, or all of a shorter one; raises BatchError."""
         ...
 
     def write(self, name: str, data: bytes) -> None:
@@ -123,6 +128,11 @@ class Folder:
         with self._told("read"):
             return (self._root / name).read_bytes()
 
+    def tail(self, name: str) -> bytes:
+        with self._told("read"), (self._root / name).open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
+            return file.read()
+
     def write(self, name: str, data: bytes) -> None:
         path = self._root / name
         with self._told("written"):
@@ -140,7 +150,7 @@ class Folder:
         path = self._root / LOCK
         with self._told("written"):
             self._root.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+b")
+            file = path.open("a+b", buffering=0)
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -148,14 +158,13 @@ class Folder:
                 raise self._in_use(path) from None
             if not path.exists() or not path.samefile(f"/proc/self/fd/{file.fileno()}"):
                 raise self._in_use(path)  # whoever had it has just ended
-            with self._told("written"):
-                file.truncate(0)
-                file.write(json.dumps(asdict(Owner.this())).encode())
-                file.flush()
-                for pattern in UNFINISHED:
-                    for unfinished in self._root.glob(pattern):
-                        unfinished.unlink()
             try:
+                with self._told("written"):
+                    file.truncate(0)
+                    file.write(json.dumps(asdict(Owner.this())).encode())
+                    for pattern in UNFINISHED:
+                        for unfinished in self._root.glob(pattern):
+                            unfinished.unlink()
                 yield
             finally:
                 path.unlink(missing_ok=True)
@@ -202,8 +211,20 @@ class Bucket:
         return keys - {LOCK, ""}
 
     def read(self, name: str) -> bytes:
+        return self._got(name)
+
+    def tail(self, name: str) -> bytes:
+        return self._got(name, Range=f"bytes=-{TAIL}")
+
+    def _got(self, name: str, **part: str) -> bytes:
         with self._told("s3:GetObject", name):
-            data: bytes = s3.client().get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"].read()
+            try:
+                answer = s3.client().get_object(Bucket=self._bucket, Key=self._prefix + name, **part)
+            except s3.ERRORS as error:
+                if s3.code_of(error) in s3.NO_SUCH_RANGE:  # an object without a byte has none
+                    return b""
+                raise
+            data: bytes = answer["Body"].read()
             return data
 
     def write(self, name: str, data: bytes) -> None:

@@ -119,13 +119,16 @@ def encoded(tables: list[pa.Table], schema: pa.Schema, metadata: Mapping[str, st
     return file.getvalue()
 
 
-def rows_in(file: bytes) -> int:
+def rows_in(tail: bytes) -> int:
     """Rows of a Parquet file.
+
+    Args:
+        tail: its end, with the footer.
 
     Raises:
         pa.ArrowException: it is none.
     """
-    return int(pq.ParquetFile(io.BytesIO(file)).metadata.num_rows)
+    return int(pq.read_metadata(io.BytesIO(tail)).num_rows)
 
 
 def _photo(photo: Photo, sha256: str | None) -> dict[str, Any]:

@@ -183,7 +183,12 @@ def print_json(results: Iterable[Result]) -> None:
 def print_table(results: Iterable[Result]) -> None:
     """Print a table at a terminal, else lines with tabs, each as it comes."""
     if sys.stdout.isatty():
-        _print_rich([row(result) for result in results])
+        rows: list[dict[str, str]] = []
+        try:
+            rows.extend(row(result) for result in results)
+        finally:  # what was interrupted is a table too, a shorter one
+            if rows:
+                _print_rich(rows)
         return
     print("\t".join(COLUMNS))
     for result in results:

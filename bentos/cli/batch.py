@@ -1,6 +1,7 @@
 """`shine batch`: findings on any number of photos as Parquet, resumable, on one machine or on a Ray cluster."""
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -15,10 +16,13 @@ from bentos.cli.command import Command, CommandError, say
 from bentos.cli.exit_codes import DONE, FAILED, SOME_FAILED, THERE, WEIGHTS
 from bentos.cli.group import CONTEXT
 from bentos.cli.sources import weights_option
+from bentos.cli.text import number_of
+from bentos.skin import cgroup
 
 if TYPE_CHECKING:
     from bentos.batch.run import Request
 
+MOST_A_CPU = 4  # processes on this machine: more take memory, and nothing is done sooner
 LINE_S = 30.0  # between two lines of progress where no terminal shows a bar
 WINDOW_S = 60.0  # over which photos a second are told
 
@@ -60,10 +64,9 @@ def batch(
 ) -> int:
     """Findings on any number of photos, as two tables in Parquet: OUTPUT/findings and OUTPUT/failures.
 
-    INPUT is a folder (all files in it and below, but hidden ones), a text file with a path or s3:// address on each
-    line (or ended by zero bytes), a Parquet file with a column `path` or `bytes` (and `id`), or s3://bucket/prefix.
-    OUTPUT is a folder or s3://bucket/prefix. Photos are judged by content; one that cannot be analysed is a row of
-    failures.
+    INPUT is a folder (all photos in it and below), a text file with a path or s3:// address on each line (or ended by
+    zero bytes), a Parquet file with a column `path` or `bytes` (and `id`), or s3://bucket/prefix. OUTPUT is a folder or
+    s3://bucket/prefix. A photo that cannot be analysed is a row of failures.
 
     \b
     shine batch photos/ findings/                   # a row a photo: findings/findings/*.parquet
@@ -77,6 +80,8 @@ def batch(
     on: what is written stays; 3 OUTPUT exists, is of other photos or options, or another run works on it; 4 the
     weights cannot be used, or are others than those of the run that is resumed; 130 interrupted.
     """
+    if processes is not None and processes > (most := MOST_A_CPU * cgroup.cpus()) and not _on_a_cluster(engine):
+        raise CommandError(f"--processes {processes}: {cgroup.cpus()} CPUs may be used here; name {most} at most.")
     if resume and overwrite:
         raise CommandError("--resume goes on and --overwrite begins anew: give one of the two.")
     try:
@@ -117,7 +122,7 @@ def _carried_out(request: "Request", engine: str, processes: int | None) -> int:
         say(f"{request.output} keeps what is written; the same command with --resume does the rest.")
         raise
     say(
-        f"{request.output} holds the findings of {outcome.photos - outcome.failed:,} photos"
+        f"{request.output} holds the findings of {number_of(outcome.photos - outcome.failed, 'photo')}"
         + (f"; {outcome.failed:,} failed, see {request.output.rstrip('/')}/failures." if outcome.failed else ".")
         + (" Nothing was missing." if not outcome.analysed_now else "")
     )
@@ -130,9 +135,12 @@ def _engine(name: str, work: Any, processes: int | None) -> Any:
 
         return RayEngine(work, processes or 0)
     from bentos.batch.local import LocalEngine
-    from bentos.skin import cgroup
 
     return LocalEngine(work, processes or cgroup.cpus())
+
+
+def _on_a_cluster(engine: str) -> bool:
+    return engine == "ray" and bool(os.environ.get("RAY_ADDRESS"))
 
 
 @contextmanager
@@ -167,13 +175,22 @@ class _Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def began(self, photos: int, done: int) -> None:
+    def found(self, photos: int, others: int) -> None:
+        """As `Progress.found`."""
+        self._total = photos
+        left_out = f" {number_of(others, 'other file')} left out." if others else ""
+        say(f"{number_of(photos, 'photo')}.{left_out} Starting processes …")
+
+    def began(self, done: int, damaged: int) -> None:
         """As `Progress.began`."""
-        self._total, self._done = photos, done
+        self._done = done
         self._told = time.monotonic()
         self._seen = [(self._told, done)]
+        if damaged:
+            say(f"{number_of(damaged, 'damaged part')} of the output done anew.")
+        if done:
+            say(f"{number_of(done, 'photo')} done before.")
         if not sys.stderr.isatty():
-            say(f"{photos:,} photos" + (f", {done:,} of them done before." if done else "."))
             return
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -182,7 +199,7 @@ class _Progress:
         words = TextColumn("{task.description}", markup=False)
         self._bar = Progress("Photos", BarColumn(), MofNCompleteColumn(), words, console=console, transient=True)
         self._bar.start()
-        self._task = self._bar.add_task("", total=photos, completed=done)
+        self._task = self._bar.add_task("", total=self._total, completed=done)
 
     def advanced(self, photos: int, failed: int) -> None:
         """As `Progress.advanced`."""

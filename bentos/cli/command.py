@@ -9,7 +9,6 @@ import click
 
 from bentos.cli.exit_codes import FAILED, INTERRUPTED, THERE
 from bentos.cli.group import LONGEST
-from bentos.cli.output import flushed, prepare_streams, report_unprinted
 from bentos.cli.text import printable
 
 json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
@@ -34,21 +33,15 @@ class Command(click.Command):
 
     def invoke(self, context: click.Context) -> int:
         """Run the callback; the exit code, also of what it raises."""
-        prepare_streams()
         try:
-            return flushed(super().invoke(context), "shine")
+            code: int = super().invoke(context)
+            return code
         except CommandError as error:
             say(str(error))
-            return flushed(error.code, "shine")
+            return error.code
         except KeyboardInterrupt:
             say("interrupted.")
-            return flushed(INTERRUPTED, "shine")
-        except OSError as error:
-            if error.filename is None:  # of standard output
-                report_unprinted(error, "shine")
-            else:
-                say(f"{os.fsdecode(error.filename)}: {error.strerror}.")
-            return FAILED
+            return INTERRUPTED
 
 
 def prepare() -> None:
@@ -76,6 +69,8 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
         raise CommandError(f"{path} exists; name another file, or add --overwrite.", THERE)
     if not path.absolute().parent.is_dir():
         raise CommandError(f"There is no folder {path.absolute().parent} for {path.name}; make it, or name another.")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise CommandError(f"Nothing can be written into {path.absolute().parent}; allow it, or name another folder.")
 
 
 def unwritable(path: Path, error: OSError) -> CommandError:

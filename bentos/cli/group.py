@@ -1,14 +1,18 @@
 """What the command lines `shine` and `trail` are made of: a group that loads its commands when they run."""
 
 import difflib
-from collections.abc import Callable, Mapping
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 import click
 
+from bentos.cli.output import flushed, prepare_streams, report_unprinted
 from bentos.cli.text import printable
 
+FAILED, INTERRUPTED = 2, 130  # exit codes of both
 LONGEST = 2000  # characters of a sentence
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
@@ -73,8 +77,51 @@ def version_option(program: str) -> Callable[[Any], Any]:
     )
 
 
-def usage_problem(error: click.UsageError, group: click.Group, program: str) -> tuple[str, str]:
-    """The usage of the command that was called in a wrong way, and what is wrong with it, in a sentence."""
-    context = error.ctx or click.Context(group, info_name=program)
-    sentence = printable(" ".join(error.format_message().split()), LONGEST)
-    return context.get_usage(), f"{context.command_path}: error: {sentence}"
+def call(
+    group: click.Group, program: str, arguments: Sequence[str] | None, misused: Callable[[str], None] | None = None
+) -> int:
+    """Run a command of a group.
+
+    Args:
+        group: of commands, each of which returns its exit code.
+        program: its name.
+        arguments: None: those of this process.
+        misused: is given the sentence on what is wrong with the arguments, before it is printed.
+
+    Returns:
+        The exit code.
+    """
+    prepare_streams()
+    try:
+        return flushed(_called(group, program, arguments, misused), program)
+    except OSError as error:
+        if error.filename is None:  # of standard output
+            return report_unprinted(error, program)
+        print(f"{program}: {os.fsdecode(error.filename)}: {error.strerror}.", file=sys.stderr)
+        return FAILED
+
+
+def _called(
+    group: click.Group, program: str, arguments: Sequence[str] | None, misused: Callable[[str], None] | None
+) -> int:
+    try:
+        code: Any = group.main(
+            args=None if arguments is None else list(arguments), prog_name=program, standalone_mode=False
+        )
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        return FAILED
+    except click.UsageError as error:
+        context = error.ctx or click.Context(group, info_name=program)
+        sentence = f"{context.command_path}: error: {printable(' '.join(error.format_message().split()), LONGEST)}"
+        if misused is not None:
+            misused(sentence)
+        print(f"{context.get_usage()}\n{sentence}", file=sys.stderr)
+        return FAILED
+    except click.Abort:
+        return INTERRUPTED
+    except SystemExit:
+        if f"_{program.upper()}_COMPLETE" in os.environ:
+            raise
+        raise BrokenPipeError from None  # click's own way with a closed pipe is code 1
+    return int(code or 0)

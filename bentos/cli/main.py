@@ -20,18 +20,19 @@ Completion: eval "$(_SHINE_COMPLETE=bash_source shine)", and the same with zsh_s
 
 \b
 Exit codes: 0 done; 1 some photos failed, their errors are in the output; 2 wrong usage, or nothing could be done;
-3 refused, because the output exists or is in use; 4 the weights cannot be used; 130 interrupted.
+3 refused, because the output exists or is in use; 4 the weights cannot be used; 130 interrupted; 141 the
+reader of the output has gone.
 """
 
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
-from bentos.cli.exit_codes import FAILED, INTERRUPTED
-from bentos.cli.group import CONTEXT, LazyGroup, Table, usage_problem, version_option
+from bentos.cli.exit_codes import INTERRUPTED
+from bentos.cli.group import CONTEXT, LazyGroup, Table, call, version_option
+from bentos.cli.output import CLOSED
 
 COMMANDS: Table = {
     "analyze": ("analyze", "analyze", "Findings on photos, as a table, JSON or pictures."),
@@ -58,25 +59,12 @@ def shine() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
-    try:
-        code: Any = shine.main(
-            args=None if arguments is None else list(arguments), prog_name="shine", standalone_mode=False
-        )
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        return FAILED
-    except click.UsageError as error:
-        usage, sentence = usage_problem(error, shine, "shine")
-        print(f"{usage}\n{sentence}", file=sys.stderr)
-        return FAILED
-    except click.Abort:
-        return INTERRUPTED
-    return int(code or 0)
+    return call(shine, "shine", arguments)
 
 
 def main() -> None:
     """The program: ends with the exit code."""
     code = run()
-    if code == INTERRUPTED:
+    if code in (INTERRUPTED, CLOSED):
         os._exit(code)  # at once: threads that still analyse or wait for a server are not waited for
     sys.exit(code)

@@ -1,14 +1,23 @@
-"""Standard output and error of the command lines."""
+"""Standard input, output and error of the command lines."""
 
 import contextlib
 import os
 import sys
 
 UNPRINTED = 2  # exit code where not all could be printed
+CLOSED = 141  # exit code where the reader of standard output has gone (`shine analyze photos/ | head`): 128 + SIGPIPE
+STREAMS = (("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w"))
 
 
 def prepare_streams() -> None:
-    """Have every letter printed that a terminal lacks, as its code."""
+    """Have every letter printed that a terminal lacks, as its code; replace streams that the caller has closed.
+
+    Reading or printing then fails (`>&-`), but for messages, which are lost. Without a replacement the next file that
+    is opened would take the number of the stream, and what is printed.
+    """
+    for name, flags, mode in STREAMS:
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode, errors="surrogateescape"))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -19,15 +28,17 @@ def flushed(code: int, program: str) -> int:
     try:
         sys.stdout.flush()
     except OSError as error:
-        report_unprinted(error, program)
-        return code or UNPRINTED
+        unprinted = report_unprinted(error, program)
+        return code or unprinted
     return code
 
 
-def report_unprinted(error: OSError, program: str) -> None:
-    """Say why stdout could not be written; not where the reader closed the pipe (`trail explain | head`)."""
-    if not isinstance(error, BrokenPipeError):
+def report_unprinted(error: OSError, program: str) -> int:
+    """Say why standard output could not be written, unless its reader closed the pipe; the exit code."""
+    closed = isinstance(error, BrokenPipeError)
+    if not closed:
         print(f"{program}: not all could be printed: {error.strerror or error}.", file=sys.stderr)
     # Python flushes once more when it ends, and would complain.
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return CLOSED if closed else UNPRINTED

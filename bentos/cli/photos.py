@@ -1,20 +1,16 @@
 """The photos that a command line names: files, folders with all below them, standard input."""
 
 import os
-import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bentos.cli.command import CommandError, say
-from bentos.skin.folder import Identity, files_below
-from bentos.skin.photo.magic import begins_as_photo
+from bentos.skin.folder import Identity, files_below, is_photo, nothing_in
 
 STDIN = "-"
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".heic", ".heif", ".avif"})
 MOST_BYTES = 64 << 20  # of one photo; what analyses it has its own limit, which is lower
-HEAD = 12  # bytes that tell a photo of any format
 
 
 class PhotoUnreadable(Exception):
@@ -97,27 +93,11 @@ def _identity(folder: str) -> Identity | None:
 
 
 def _nothing(folder: str, others: int) -> str:
-    if not others:
-        return f"{folder} holds no file; name photos, or a folder with some."
-    return f"{folder} holds no photo among {others:,} files; photos are JPEG, PNG, WebP, HEIC or AVIF."
+    way_on = "photos are JPEG, PNG, WebP, HEIC or AVIF" if others else "name photos, or a folder with some"
+    return f"{nothing_in(folder, others)}; {way_on}."
 
 
 def _below(folder: Path, seen: set[Identity]) -> Iterator[Photo | None]:
     """The photos in a folder and below; None for each other file."""
     for name in files_below(folder, seen):
-        path = folder / name
-        wanted = name.endswith("/") or _is_photo(path)  # reading a folder says why it cannot be read
-        yield Photo(str(path), path, folder) if wanted else None
-
-
-def _is_photo(path: Path) -> bool:
-    try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):  # opening a pipe would wait
-            return False
-        if path.suffix.lower() in SUFFIXES:
-            return True
-        with path.open("rb") as file:
-            return begins_as_photo(file.read(HEAD))
-    except OSError:  # a broken link, a file that cannot be read
-        return path.suffix.lower() in SUFFIXES
+        yield Photo(str(folder / name), folder / name, folder) if is_photo(folder, name) else None

@@ -19,6 +19,7 @@ from bentos.cli.command import Command, CommandError, overwrite_option, refuse_e
 from bentos.cli.photos import find
 from bentos.cli.progress import counted
 from bentos.cli.sources import Result, Wanted
+from bentos.cli.text import number_of
 
 PICTURE_WIDTH = 480  # px
 JPEG_QUALITY = 80
@@ -94,6 +95,8 @@ def report(
     Exit codes: 0 done; 1 some photos failed, and the page says so; 2 nothing was written, or all failed; 3 the page
     exists; 4 the weights cannot be used and --require-model is given; 130 interrupted, nothing was written.
     """
+    if str(out) == "-":
+        raise CommandError("--out names the file that the page becomes, such as report.html.")
     refuse_existing(out, overwrite)
     found = find(photos)
     wanted = Wanted(require_model, min_confidence, picture={"width": PICTURE_WIDTH, "legend": False})
@@ -103,14 +106,15 @@ def report(
     code = exit_code(tally)
     if not tally[""]:
         error = rows[0][0].error or {}
-        raise CommandError(f"All {len(rows)} photos failed, the first: {error['message']} {error['hint']}", code)
+        first = f"{error['message']} {error['hint']}"
+        raise CommandError(f"All failed ({number_of(len(rows), 'photo')}); the first: {first}", code)
     from bentos.skin.files import write_whole
 
     try:
         write_whole(out, page(rows).encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise unwritable(out, error) from None
-    print(f"{len(rows)} photos, {len(rows) - tally['']} of them failed: {out}")
+    print(f"{number_of(len(rows), 'photo')}, {len(rows) - tally['']:,} failed: {out}")
     return code
 
 

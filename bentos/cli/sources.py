@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from bentos.cli.command import CommandError, prepare, say
 from bentos.cli.exit_codes import WEIGHTS
@@ -193,8 +194,11 @@ def open_client(url: str, *, deadline: float | None = None) -> Any:
     """A client of a server.
 
     Raises:
-        CommandError: the URL or the API key of the environment is none.
+        CommandError: the URL or the API key of the environment is none, or weights are named as well.
     """
+    context = click.get_current_context(silent=True)
+    if context is not None and context.get_parameter_source("weights") is ParameterSource.COMMANDLINE:
+        raise CommandError("A server has weights of its own: give --server or --weights, not both.")
     module = import_module(CLIENT)
     try:
         return module.ShineClient(url, **({} if deadline is None else {"deadline": deadline}))

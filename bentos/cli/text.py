@@ -9,3 +9,8 @@ def printable(text: str, most: int = MOST_SHOWN) -> str:
         letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text[: most + 1]
     )
     return safe if len(text) <= most else safe[:most] + "…"
+
+
+def number_of(number: int, what: str) -> str:
+    """A number of things: 1 photo, 2,000 photos."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -111,6 +111,8 @@ def list_versions(place: str, as_json: bool) -> int:
 
     with _location(place) as location:
         rows = versions(location)
+    if not rows and not place.startswith("s3://") and not Path(place).is_dir():
+        raise CommandError(f"There is no folder {place}.")
     if as_json:
         print(json.dumps(rows, indent=1))
         return DONE
@@ -149,6 +151,8 @@ def publish(place: str, bundle: Path | None, dry_run: bool) -> int:
 @dry_run
 def rollback(place: str, version: str | None, dry_run: bool) -> int:
     """Make the version before live again, or VERSION, named by its folder.
+
+    The version before is the one that was live until the last publish or rollback: a second rollback undoes the first.
 
     \b
     shine weights rollback s3://bucket/face-skin

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bentos.skin.errors import BodyTooLarge, ModelUnavailable, ShineError
+from bentos.skin.errors import ModelUnavailable, ShineError
 from bentos.skin.layers import HeatMaps
 from bentos.skin.measure import find, measure
 from bentos.skin.model.lifecycle import Lifecycle
@@ -57,12 +57,11 @@ class Analyzer:
 
     Raises:
         SettingsError: `weights` names neither a folder nor a place in S3.
-        ValueError: `threads` is below 1.
+        ValueError: `threads` is no whole number from 1.
     """
 
     def __init__(self, weights: str | Path | None = None, threads: int | None = None) -> None:
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads is {threads}; it must be 1 at least.")
+        _refuse_below_one("threads", threads)
         uri = None if weights is None else str(weights)
         if uri is not None:
             check_weights_uri(uri)
@@ -92,16 +91,16 @@ class Analyzer:
         *,
         require: str | None = None,
         min_confidence: float | None = None,
-        include: Collection[str] = (),
+        include: Collection[str] | None = None,
     ) -> Analysis:
         """Findings on one photo.
 
         Args:
             photo: a path, the bytes of a file, a PIL image, or an array uint8 (height, width) of grey or
-                (height, width, 3 or 4) of RGB or RGBA.
+                (height, width, 3 or 4) of RGB or RGBA; of OpenCV's BGR give `pixels[..., ::-1]`.
             require: "model" where the heuristics shall not answer.
             min_confidence: of the boxes that are listed, 0..1; None: where F1 on labelled photos is best.
-            include: of "outlines" and "maps".
+            include: of "outlines" and "maps"; None: neither.
 
         Raises:
             ShineError: as over HTTP, by class.
@@ -109,7 +108,7 @@ class Analyzer:
             TypeError: another kind of photo.
             ValueError: an array of another shape or type.
         """
-        options = _options(require=require, min_confidence=min_confidence, include=list(include))
+        options = _options(require=require, min_confidence=min_confidence, include=_listed(include))
         return self._analyze(photo, options)[0]
 
     def quality(self, photo: PhotoLike) -> QualityAnswer:
@@ -149,15 +148,14 @@ class Analyzer:
         width: int | None = None,
         require: str | None = None,
         min_confidence: float | None = None,
-        include: Collection[str] = (),
+        include: Collection[str] | None = None,
     ) -> tuple[Analysis, bytes]:
         """What `analyze` and `overlay` give, for the work of one of them; arguments and errors are theirs."""
-        drawn = None if layers is None else list(layers)
         options = _options(
             require=require,
             min_confidence=min_confidence,
-            include=list(include),
-            layers=drawn,
+            include=_listed(include),
+            layers=_listed(layers),
             legend=legend,
             width=width,
         )
@@ -176,7 +174,7 @@ class Analyzer:
         batch_size: int | None = None,
         require: str | None = None,
         min_confidence: float | None = None,
-        include: Collection[str] = (),
+        include: Collection[str] | None = None,
     ) -> Iterator[Analysis | Failure]:
         """Findings on any number of photos, in their order; what is raised for one photo is its item.
 
@@ -190,13 +188,12 @@ class Analyzer:
         Raises:
             BadRequest: an option has no such value.
             TypeError: `photos` is one photo.
-            ValueError: `batch_size` is below 1.
+            ValueError: `batch_size` is no whole number from 1.
         """
         if isinstance(photos, str | Path | bytes | bytearray | memoryview | Image.Image | np.ndarray):
             raise TypeError(f"photos is one {type(photos).__name__}; give a list, or call analyze().")
-        if batch_size is not None and batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; it must be 1 at least.")
-        options = _options(require=require, min_confidence=min_confidence, include=list(include))
+        _refuse_below_one("batch_size", batch_size)
+        options = _options(require=require, min_confidence=min_confidence, include=_listed(include))
         threads = thread_count(self._settings)
 
         def item(photo: PhotoLike) -> Analysis | Failure:
@@ -220,13 +217,9 @@ class Analyzer:
         return self._prepare(bytes(photo))
 
     def _file(self, path: Path) -> bytes:
-        """The content of a file; no more of it than a photo may have is read."""
-        most = self._settings.max_photo_bytes
+        """The content of a file; of one that is too large the beginning, which is refused as such."""
         with path.open("rb") as file:
-            data = file.read(most + 1)
-        if len(data) > most:
-            raise BodyTooLarge(f"The photo has more than {most:,} bytes, which is the most that is accepted.")
-        return data
+            return file.read(self._settings.max_photo_bytes + 1)
 
     def _analyze(self, photo: PhotoLike, options: Options) -> tuple[Analysis, PreparedPhoto, RunnerResult]:
         received = time.perf_counter()
@@ -264,6 +257,17 @@ class _Unobserved:
     def fetched(self, count: int) -> None: ...
 
     def swapped(self) -> None: ...
+
+
+def _refuse_below_one(name: str, value: object) -> None:
+    """Raise ValueError where an argument is given and is no whole number from 1."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"{name} is {value!r}; it must be a whole number from 1.")
+
+
+def _listed(names: Collection[str] | None) -> object:
+    """Names as JSON would have them; a text is left as it is, and is refused with what is meant."""
+    return names if names is None or isinstance(names, str) else list(names)
 
 
 def _options(**values: Any) -> Options:

@@ -2,12 +2,13 @@
 
 import contextlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its name, then give it the name; what was there is replaced.
+    """Write a file beside its name, then give it the name; what was there is replaced, but for its permissions.
 
     Args:
         path: of the file, in a folder that exists.
@@ -22,7 +23,7 @@ def write_whole(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o666 & ~_umask())
+        Path(name).chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask())
         Path(name).replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

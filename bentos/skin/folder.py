@@ -1,8 +1,13 @@
-"""All files in a folder and below."""
+"""All files in a folder and below, and which of them are photos."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from bentos.skin.photo.magic import begins_as_photo
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".heic", ".heif", ".avif"})
+HEAD = 12  # bytes that tell a photo of any format
 
 Identity = tuple[int, int]  # device and inode
 
@@ -49,3 +54,31 @@ def files_below(folder: Path, seen: set[Identity] | None = None) -> Iterator[str
             except OSError:  # a link to itself
                 yield name
         waiting += reversed(folders)
+
+
+def nothing_in(folder: object, others: int) -> str:
+    """The beginning of a sentence on a folder without a photo.
+
+    Args:
+        folder: as the user knows it.
+        others: files in it.
+    """
+    if not others:
+        return f"{folder} holds no file"
+    return f"{folder} holds no photo among {others:,} {'file' if others == 1 else 'files'}"
+
+
+def is_photo(folder: Path, name: str) -> bool:
+    """Whether a file has a photo's name or a photo's content, or is a folder that cannot be read: reading it says why.
+
+    Args:
+        folder: of `files_below`.
+        name: that it gave.
+    """
+    if name.endswith("/") or os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122
+        return True
+    try:
+        with (folder / name).open("rb") as file:
+            return begins_as_photo(file.read(HEAD))
+    except OSError:  # a broken link, a file that cannot be read
+        return False

@@ -37,11 +37,10 @@ look now; 6 another deployment or another's lock; 130 interrupted, the deploymen
 
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
-from bentos.cli.group import CONTEXT, LazyGroup, Table, usage_problem, version_option
+from bentos.cli.group import CONTEXT, LazyGroup, Table, call, version_option
 from deploy.exit_codes import FOUND
 
 COMMANDS: Table = {
@@ -78,23 +77,11 @@ def trail() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        code: Any = trail.main(args=words, prog_name="trail", standalone_mode=False)
-    except click.UsageError as error:
-        return report_usage(error, as_json="--json" in words)
-    except click.Abort:
-        from deploy.exit_codes import INTERRUPTED
-
-        return INTERRUPTED
-    return int(code or 0)
+    return call(trail, "trail", words, _print_finding if "--json" in words else None)
 
 
-def report_usage(error: click.UsageError, as_json: bool) -> int:
-    """Say what is wrong with the command line, to people on stderr, and to programs as a finding; the exit code."""
+def _print_finding(sentence: str) -> None:
+    """What is wrong with a command line, for programs."""
     from deploy.findings import catalog, terminal
 
-    usage, sentence = usage_problem(error, trail, "trail")
-    if as_json:
-        terminal.print_json(terminal.failure([terminal.reason(sentence, catalog.USAGE.code)], FOUND))
-    print(f"{usage}\n{sentence}", file=sys.stderr)
-    return FOUND
+    terminal.print_json(terminal.failure([terminal.reason(sentence, catalog.USAGE.code)], FOUND))

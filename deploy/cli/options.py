@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from bentos.cli.output import flushed, prepare_streams, report_unprinted
 from deploy.config.plan import PHASES
-from deploy.exit_codes import FOUND, INTERRUPTED
+from deploy.exit_codes import INTERRUPTED
 from deploy.next_command import DEFAULT_PLAN, OptionsInUse
 from deploy.text import printable
 
@@ -38,7 +37,6 @@ class Command(click.Command):
 
     def invoke(self, context: click.Context) -> int:
         """Run the callback; the exit code."""
-        prepare_streams()
         return run(context, lambda: super(Command, self).invoke(context))
 
 
@@ -49,14 +47,11 @@ def run(context: click.Context, callback: Callable[[], int]) -> int:
 
     as_json, options = bool(context.params.get("as_json")), OptionsInUse.of(context.params)
     try:
-        return flushed(callback(), "trail")
+        return callback()
     except errors.ERRORS as error:  # of boto3, where no part has made a finding of it
         return terminal.ended(errors.describe(error), errors.aws_error(error).code, as_json)
     except errors.AwsError as error:
         return terminal.ended(errors.describe(error), error.code, as_json)
-    except OSError as error:
-        report_unprinted(error, "trail")
-        return FOUND
     except KeyboardInterrupt:
         return terminal.ended("interrupted.", catalog.INTERRUPTED.code, as_json, INTERRUPTED)
     except Exception as error:

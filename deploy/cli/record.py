@@ -1,9 +1,6 @@
 """`trail status` and `trail record`: how far the rollout is, on a terminal and as a page."""
 
-import os
-import stat
 import sys
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +8,7 @@ from typing import Any
 
 import click
 
+from bentos.skin.files import write_whole
 from bentos.skin.settings import Phase
 from deploy.aws.clients import Clients
 from deploy.cli import options
@@ -195,18 +193,7 @@ def _put(where: str, text: str) -> None:
         if path.exists() and not path.is_file():  # a pipe, a device: written to, never replaced
             path.write_text(text, encoding="utf-8")
             return
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            mask = os.umask(0)
-            os.umask(mask)
-            # mkstemp makes it readable by its owner only; a page is for others. An existing file keeps its mode.
-            Path(name).chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~mask)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(path, text.encode())
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise options.Unwritable(f"{printable(where)} cannot be written: {why}.") from None

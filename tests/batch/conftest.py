@@ -44,10 +44,13 @@ class Told:
     """What a run tells of its progress."""
 
     def __init__(self) -> None:
-        self.photos = self.before = self.done = self.failed = 0
+        self.photos = self.others = self.before = self.damaged = self.done = self.failed = 0
 
-    def began(self, photos: int, done: int) -> None:
-        self.photos, self.before = photos, done
+    def found(self, photos: int, others: int) -> None:
+        self.photos, self.others = photos, others
+
+    def began(self, done: int, damaged: int) -> None:
+        self.before, self.damaged = done, damaged
 
     def advanced(self, photos: int, failed: int) -> None:
         self.done += photos
@@ -72,7 +75,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = place / "abc"[number % 3] / f"photo {number}.jpg"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(drawn.photo(drawn.BASES * number, side=480))
-    (place / "a" / "notes.txt").write_text("no photo\n")
+    (place / "a" / "notes.jpg").write_text("no photo\n")
     (place / "b" / "cut.jpg").write_bytes((place / "b" / "photo 1.jpg").read_bytes()[:9000])
     (place / "c" / "gone.jpg").symlink_to("nowhere.jpg")
     return place

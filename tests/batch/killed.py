@@ -26,3 +26,8 @@ def stillborn(_: Work) -> Worker:
     """No worker: its process is killed at once."""
     os.kill(os.getpid(), signal.SIGKILL)
     return worker_of_process(_)
+
+
+def misfit(_: Work) -> Worker:
+    """No worker: what it needs is not there."""
+    raise ImportError("no such library")

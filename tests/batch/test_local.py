@@ -13,15 +13,12 @@ import pytest
 from bentos.batch.errors import BatchError
 from bentos.batch.local import LocalEngine
 from bentos.batch.run import Outcome, Request, run
+from bentos.cli import main as cli
 from tests.batch.conftest import WORK, Told
-from tests.batch.killed import POISON, mortal, stillborn
+from tests.batch.killed import POISON, misfit, mortal, stillborn
 from tests.batch.outputs import failures, files, findings
 
-COMMAND = [
-    sys.executable,
-    "-c",
-    "from bentos.cli.batch import batch; raise SystemExit(batch.main(standalone_mode=False))",
-]
+COMMAND = [sys.executable, "-m", "bentos.cli", "batch"]
 ENDED_S = 20.0  # for processes that must end
 
 
@@ -52,10 +49,16 @@ def test_processes_that_never_start_end_the_run(folder: Path, tmp_path: Path) ->
         run(request, LocalEngine(WORK, 1, stillborn), Told())
 
 
+def test_a_process_that_cannot_analyse_says_why(folder: Path, tmp_path: Path) -> None:
+    request = Request(str(folder), str(tmp_path / "out"), WORK)
+    with pytest.raises(BatchError, match=r"No process can analyse: ImportError: no such library\."):
+        run(request, LocalEngine(WORK, 1, misfit), Told())
+
+
 def test_the_command_writes_the_tables_and_says_what_failed(undisturbed: Path, folder: Path, tmp_path: Path) -> None:
     ended = shine_batch(folder, tmp_path / "out", "--part-size", 4, "--processes", 1)
     assert ended.stderr.splitlines() == [
-        "shine: 10 photos.",
+        "shine: 10 photos. Starting processes …",
         f"shine: {tmp_path}/out holds the findings of 7 photos; 3 failed, see {tmp_path}/out/failures.",
     ]
     assert (ended.returncode, ended.stdout) == (1, "")
@@ -79,7 +82,9 @@ def test_weights_that_cannot_be_loaded_are_refused(folder: Path, tmp_path: Path)
     [
         (["missing", "out"], 2, "missing cannot be read: No such file or directory"),
         (["empty", "out"], 2, "empty holds no file"),
+        (["notes", "out"], 2, "notes holds no photo among 1 file:"),
         (["empty", "out", "--resume", "--overwrite"], 2, "give one of the two"),
+        (["empty", "out", "--processes", "500"], 2, "CPUs may be used here; name "),
     ],
 )
 def test_wrong_usage_is_a_sentence(
@@ -90,11 +95,11 @@ def test_wrong_usage_is_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from bentos.cli.batch import batch
-
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
-    assert batch.main(arguments, standalone_mode=False) == code
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "notes.txt").write_text("no photo")
+    assert cli.run(["batch", *arguments]) == code
     assert sentence in capsys.readouterr().err
 
 
@@ -111,7 +116,7 @@ def test_an_interrupted_run_ends_its_processes_and_frees_the_output(
         _, told = process.communicate(timeout=ENDED_S)
     finally:
         process.kill()
-    assert process.returncode != 0
+    assert process.returncode == 130
     assert "the same command with --resume does the rest" in told
     assert not (tmp_path / "out" / "_lock").exists()
     assert not [pid for pid in workers if psutil.pid_exists(pid)]

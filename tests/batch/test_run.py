@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bentos.batch import tables
+from bentos.batch import storage, tables
 from bentos.batch.errors import BatchError, OutputInUse, WeightsUnusable
 from bentos.batch.run import Outcome, Request, run
 from bentos.batch.storage import Folder
@@ -50,7 +50,7 @@ def test_every_photo_is_a_row_of_one_of_the_tables(undisturbed: Path, folder: Pa
     assert found.schema.equals(tables.FINDINGS)
     assert found.column("path").to_pylist() == ROWS
     assert failures(undisturbed).select(["path", "code"]).to_pylist() == [
-        {"path": "a/notes.txt", "code": "image_format_unsupported"},
+        {"path": "a/notes.jpg", "code": "image_format_unsupported"},
         {"path": "b/cut.jpg", "code": "image_unreadable"},
         {"path": "c/gone.jpg", "code": "file_missing"},
     ]
@@ -98,6 +98,52 @@ def test_a_finished_run_that_is_resumed_analyses_nothing(
     assert engine.tasks == []
 
 
+@pytest.mark.parametrize("name", ["findings/part-000000.parquet", "failures/part-000000.parquet"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "overwritten", "another"])
+def test_a_part_that_is_damaged_is_done_anew(
+    undisturbed: Path, folder: Path, engine: InProcess, tmp_path: Path, name: str, damage: str
+) -> None:
+    output = copied(undisturbed, tmp_path / "out", *files(undisturbed))
+    data = (output / name).read_bytes()
+    damaged = {
+        "empty": b"",
+        "cut": data[:-1],
+        "overwritten": data[:-100] + bytes(100),
+        "another": (output / name.replace("000000", "000002")).read_bytes(),
+    }
+    (output / name).write_bytes(damaged[damage])
+    told = Told()
+    run(request(folder, output, resume=True), engine, told)
+    assert (told.damaged, told.before, told.done) == (1, 6, 4)
+    assert files(output) == files(undisturbed)
+
+
+def test_only_the_end_of_a_finished_part_is_read(
+    undisturbed: Path, folder: Path, engine: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = copied(undisturbed, tmp_path / "out", *files(undisturbed))
+    footers = [int.from_bytes(path.read_bytes()[-8:-4], "little") + 8 for path in output.glob("findings/*.parquet")]
+    assert max(footers) * 4 < storage.TAIL
+    monkeypatch.setattr(storage, "TAIL", max(footers))
+    told = Told()
+    run(request(folder, output, resume=True), engine, told)
+    assert (told.damaged, told.before) == (0, 10)
+
+
+def test_files_that_are_no_photos_are_left_out_and_counted(
+    undisturbed: Path, folder: Path, engine: InProcess, tmp_path: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    for name in "abc":
+        (tmp_path / "photos" / name).symlink_to(folder / name)
+    (tmp_path / "photos" / "Thumbs.db").write_bytes(b"")
+    (tmp_path / "photos" / "b.json").write_text("{}")
+    told = Told()
+    run(request(tmp_path / "photos", tmp_path / "out"), engine, told)
+    assert (told.photos, told.others) == (10, 2)
+    assert files(tmp_path / "out") == files(undisturbed)
+
+
 def test_output_that_is_there_is_refused_and_overwritten_when_told(
     undisturbed: Path, folder: Path, engine: InProcess, tmp_path: Path
 ) -> None:
@@ -125,8 +171,16 @@ def test_files_of_others_are_never_touched(folder: Path, engine: InProcess, tmp_
         ({"tables": 0}, OutputInUse, "begun with tables of version 0, this is 1"),
         ({"analysis": 0}, OutputInUse, "analyses of schema 0"),
         ({"shine": "0.9"}, OutputInUse, "begun with shine 0.9"),
-        ({"options": {"allow_fallback": True, "part_size": 4}}, OutputInUse, "--allow-fallback True, not False"),
-        ({"options": {"allow_fallback": False, "part_size": 8}}, OutputInUse, "--part-size 8, not 4"),
+        (
+            {"options": {"allow_fallback": True, "part_size": 4}},
+            OutputInUse,
+            "begun with --allow-fallback, not without",
+        ),
+        (
+            {"options": {"allow_fallback": False, "part_size": 8}},
+            OutputInUse,
+            "with --part-size 8, not with --part-size 4",
+        ),
         ({"input": {"place": "x", "photos": 9, "sha256": ""}}, OutputInUse, "9 photos of x; now there are 10"),
         ({"weights": {"name": "w", "version": "1", "sha256": "ab"}}, WeightsUnusable, r"w 1 \(sha256 ab\)"),
     ],

@@ -80,6 +80,7 @@ def test_standard_input_is_a_photo(shine: Shine, analyzer: Analyzer) -> None:
         (["x.png", "--min-confidence", "2"], "not in the range"),
         (["x.png", "--overlai", "out.png"], "--overlay"),
         ([PORTRAIT, "--weights", "gs://bucket/x"], "must name a folder or s3://bucket/prefix"),
+        ([PORTRAIT, "--weights", "x", "--server", "http://localhost:9"], "give --server or --weights, not both"),
         ([PORTRAIT, "--min-confidence", "nan"], "a number from 0 to 1"),
     ],
 )

@@ -1,5 +1,6 @@
 """The command itself: help, completion, what it imports, pipes, interrupts, a terminal."""
 
+import json
 import os
 import pty
 import re
@@ -89,12 +90,40 @@ def test_thread_pools_are_limited_before_numpy_is_there(photos: Path) -> None:
 def test_into_a_closed_pipe_and_in_ascii_there_is_no_trace(photos: Path) -> None:
     for number in range(4):
         shutil.copy(PORTRAIT, photos / f"ä{number}.png")
-    line = f"{shlex.join([*COMMAND, 'analyze', str(photos)])} | head -2"
+    line = f"{shlex.join([*COMMAND, 'analyze', str(photos)])} | head -2; exit ${{PIPESTATUS[0]}}"
     ended = subprocess.run(
-        ["sh", "-c", line], env={**ENV, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, check=True
+        ["bash", "-c", line], env={**ENV, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, check=False
     )
     assert ended.stdout.startswith("photo\tsource\t")
-    assert ended.stderr == ""
+    assert (ended.returncode, ended.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("program", ["bentos.cli", "deploy"])
+@pytest.mark.parametrize("words", ["", "--help", "--version"])
+@pytest.mark.parametrize(
+    ("to", "code", "says"),
+    [("| true", 141, ""), (">&-", 2, "Bad file descriptor"), (">/dev/full", 2, "No space left on device")],
+)
+def test_output_that_cannot_be_printed_is_a_sentence_and_a_code(
+    program: str, words: str, to: str, code: int, says: str
+) -> None:
+    line = f"{sys.executable} -m {program} {words} {to}; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["bash", "-c", line], env=ENV, capture_output=True, text=True, check=False)
+    assert ended.returncode == code
+    assert re.fullmatch(rf"\w+: not all could be printed: {says}\.\n" if says else "", ended.stderr)
+
+
+def test_a_closed_input_is_a_photo_that_cannot_be_read() -> None:
+    line = f"{shlex.join(COMMAND)} analyze - <&-"
+    ended = subprocess.run(["bash", "-c", line], env=ENV, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (2, "")
+    assert "photo_unreadable: It cannot be read: Bad file descriptor." in ended.stdout
+
+
+def test_without_a_place_for_messages_they_are_lost_and_not_among_the_output() -> None:
+    line = f"{shlex.join(COMMAND)} analyze {PORTRAIT} --weights /nowhere --json 2>&-"
+    ended = subprocess.run(["bash", "-c", line], env=ENV, capture_output=True, text=True, check=True)
+    assert json.loads(ended.stdout)[0]["reason"] == "weights_missing"
 
 
 @pytest.mark.parametrize("words", [["analyze", "--json"], ["report", "--out", "report.html"]])

@@ -40,7 +40,7 @@ def test_a_page_holds_every_photo_and_loads_nothing(shine: Shine, photos: Path, 
     out = tmp_path / "report.html"
     (photos / "<b>&\udcff.jpg").write_text("no photo")
     ended = shine("report", photos, "--out", out)
-    assert (ended.code, ended.out) == (1, f"3 photos, 1 of them failed: {out}\n")
+    assert (ended.code, ended.out) == (1, f"3 photos, 1 failed: {out}\n")
     text = out.read_text("utf-8")
     page = Page(text)
     pictures = page.all("img")
@@ -78,10 +78,12 @@ def test_a_page_that_exists_is_kept_unless_overwritten(shine: Shine, photos: Pat
     [
         (["--out", "r.html"], "Missing argument"),
         (["{tmp}", "--out", "{tmp}/r.html"], "holds no file"),
-        (["{tmp}/gone.jpg", "--out", "{tmp}/r.html"], "All 1 photos failed, the first: It cannot be read"),
+        (["{tmp}/gone.jpg", "--out", "{tmp}/r.html"], "All failed (1 photo); the first: It cannot be read"),
         (["{tmp}", "--out", "{tmp}/nowhere/r.html"], "There is no folder"),
         (["{tmp}", "--out", "{tmp}"], "is a folder; name a file in it"),
         (["{tmp}"], "Missing option '--out'"),
+        (["{tmp}", "--out", "-"], "such as report.html"),
+        (["{tmp}", "--out", "/proc/self/r.html"], "Nothing can be written into /proc/self"),
     ],
 )
 def test_what_cannot_be_done_is_2_and_a_sentence(shine: Shine, tmp_path: Path, words: list[str], says: str) -> None:

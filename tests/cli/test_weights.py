@@ -1,6 +1,7 @@
 """`shine weights` and `shine status`: checks, versions, going back, and what each refusal exits with."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,13 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def test_versions_are_published_listed_and_rolled_back(shine: Shine, tmp_path: Path) -> None:
     place = tmp_path / "weights"
+    place.mkdir()
     assert "There is no version in" in shine("weights", "list", place).out
     for version in ("1.0.0", "1.1.0"):
         assert shine("weights", "publish", place, "--bundle", bundle(tmp_path, version)).code == 0
     ended = shine("weights", "rollback", place, "--dry-run")
     assert (ended.code, ended.out.startswith("1.0.0-"), "nothing was written" in ended.out) == (0, True, True)
-    assert shine("weights", "rollback", place).code == 0
+    assert re.match(r"1\.0\.0-\w+ is live instead of 1\.1\.0-\w+\.$", shine("weights", "rollback", place).out)
     rows = json.loads(shine("weights", "list", place, "--json").out)
     assert {row["folder"].split("-")[0]: row["live"] for row in rows} == {"1.0.0": True, "1.1.0": False}
     assert [line.split()[0] for line in shine("weights", "list", place).out.splitlines()].count("live") == 1
@@ -76,6 +78,7 @@ def test_a_version_that_is_there_with_other_bytes_is_3(shine: Shine, tmp_path: P
         (["rollback", "{tmp}/place"], 2, "There is no version in"),
         (["rollback", "{tmp}/place", "9.9.9-0"], 2, "There is no version 9.9.9-0"),
         (["list", "https://bucket/prefix"], 2, "write s3://bucket/prefix or a path"),
+        (["list", "{tmp}/nowhere"], 2, "There is no folder"),
         (["lst", "x"], 2, "Did you mean 'list'?"),
         (["list"], 2, "Missing argument"),
     ],

@@ -36,11 +36,7 @@ from tests.server import ROOT
 
 OUT = ROOT / ".cache" / "batch"
 COUNTS, ENGINES = (500, 2000), ("local", "ray")
-COMMAND = [
-    sys.executable,
-    "-c",
-    "from bentos.cli.batch import batch; raise SystemExit(batch.main(standalone_mode=False))",
-]
+COMMAND = [sys.executable, "-m", "bentos.cli", "batch"]
 LIMIT_S = 20.0  # of a window of the limit
 LIMIT_PHOTOS = 64  # that it calls in turn
 MOST_S = 3600.0  # of a run

@@ -155,8 +155,24 @@ def test_a_network_that_fails_is_replaced_and_said(expected: dict[str, Any], mon
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="ftp"):
         Analyzer("ftp://example.org/weights")
-    with pytest.raises(ValueError, match="threads"):
-        Analyzer(threads=0)
+    for threads in (0, "2", 1.5, True):
+        with pytest.raises(ValueError, match=r"threads is .*; it must be a whole number from 1"):
+            Analyzer(threads=threads)  # type: ignore[arg-type]
+
+
+def test_names_are_taken_as_a_list_and_none_is_as_if_left_out(analyzer: Analyzer) -> None:
+    assert analyzer.analyze(PORTRAIT, include=None).outlines is None
+    assert analyzer.analyze(PORTRAIT, include=("outlines",)).outlines is not None
+    with pytest.raises(errors.BadRequest, match="'include' is 'outlines'; it must be a list"):
+        analyzer.analyze(PORTRAIT, include="outlines")
+
+
+def test_weights_that_cannot_be_used_are_logged_with_their_cause(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    status = Analyzer(tmp_path / "nowhere").status
+    assert f"weights cannot be loaded: There is no weights bundle at {tmp_path}/nowhere." in caplog.text
+    assert len(repr(status)) < 1000
 
 
 def test_pools_are_limited_also_where_numpy_was_imported_before() -> None:
@@ -201,6 +217,8 @@ def test_wrong_items_are_items_and_one_photo_is_no_list(analyzer: Analyzer) -> N
             analyzer.analyze_many(photo)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="batch_size"):
         analyzer.analyze_many([PORTRAIT], batch_size=0)
+    with pytest.raises(ValueError, match="batch_size is '2'"):
+        analyzer.analyze_many([PORTRAIT], batch_size="2")  # type: ignore[arg-type]
 
 
 def test_errors_and_answers_are_where_the_analyzer_is() -> None:

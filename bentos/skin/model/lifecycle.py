@@ -198,7 +198,7 @@ class Lifecycle:
         serves = self._serving.loaded.version if self._serving is not None else None
         fields = {"reason": reason, "cause": message, "in_service": serves, "next_retry_s": round(pause, 1)}
         why = " Trying again alone cannot cure this." if reason in PERMANENT else ""
-        log.warning("weights cannot be loaded.%s", why, extra={"fields": fields})
+        log.warning("weights cannot be loaded: %s%s", message, why, extra={"fields": fields})
         return pause
 
     def _note(self, reason: str, message: str) -> None:

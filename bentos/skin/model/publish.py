@@ -131,10 +131,11 @@ def rollback(location: Location, folder: str | None, dry_run: bool) -> str:
         raise PublishError(f"There is no version {target}; the list shows all versions.")
     manifest = there[0]
     version = parse(manifest).version
+    former = f" instead of {current.folder}" if current is not None and current.folder != target else ""
     if dry_run:
-        return f"{target} would be made live; nothing was written.{chosen}"
+        return f"{target} would be made live{former}; nothing was written.{chosen}"
     _write_current(location, target, version, hashlib.sha256(manifest).hexdigest(), current, tag)
-    return f"{target} is live.{chosen}"
+    return f"{target} is live{former}.{chosen}"
 
 
 def _put_once(location: Location, name: str, path: Path) -> None:

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 import bentoml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from bentos.skin.findings import LesionsAndWrinkles
 from bentos.skin.schema import ModelInfo
@@ -70,4 +70,4 @@ class ModelStatus(BaseModel):
     next_retry_s: float | None
     batches: int
     photos: int
-    metrics: dict[str, Any] | None
+    metrics: dict[str, Any] | None = Field(repr=False)

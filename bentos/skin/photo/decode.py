@@ -76,7 +76,7 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIX
         ImageUnreadable: empty, truncated, corrupt or of no size.
     """
     if len(data) > max_bytes:
-        raise BodyTooLarge(f"The photo has {len(data):,} bytes; at most {max_bytes:,} are accepted.")
+        raise BodyTooLarge(f"The photo has more than {max_bytes:,} bytes, which is the most that is accepted.")
     header = read_header(data)
     width, height = header.width, header.height
     _check_size(width, height, header.frame_pixels, max_pixels)
