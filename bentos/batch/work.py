@@ -10,11 +10,12 @@ import pyarrow as pa
 from bentos.batch import tables
 from bentos.batch.errors import BatchError, PhotoUnreadable
 from bentos.batch.photos import Photo, read
-from bentos.skin.errors import ShineError
+from bentos.skin.errors import ModelUnavailable, ShineError
 from bentos.skin.runtime.process_memory import freeze_what_stays, keep_freed_memory
 from bentos.skin.settings import Settings
 from bentos.skin.threads import in_order
 
+WITHOUT_MODEL = "See `shine doctor`, or let the heuristics answer by --allow-fallback."
 AHEAD = 4  # photos that are read while one is analysed: from S3 each takes as long as half an analysis
 
 
@@ -151,7 +152,8 @@ class Worker:
         try:
             findings.append(tables.finding(photo, sha256, self._analyzer.analyze(file, require=self._require)))
         except ShineError as error:
-            failures.append(tables.failure(photo, known, error.code, error.message, error.hint))
+            hint = WITHOUT_MODEL if isinstance(error, ModelUnavailable) else error.hint
+            failures.append(tables.failure(photo, known, error.code, error.message, hint))
         except Exception as error:  # a fault of ours; the other photos have their findings all the same
             sentence = f"The analysis failed: {type(error).__name__}: {error}"
             failures.append(tables.failure(photo, known, "internal_error", sentence, "Report it with this photo."))

@@ -19,6 +19,7 @@ from bentos.cli.photos import Photo, PhotoUnreadable
 CLIENT = "bentos.client.shine_client"  # the package shine-client, as this checkout has it
 UNREADABLE = "photo_unreadable"  # code of the client, too
 MODEL_UNAVAILABLE = "model_unavailable"
+WITHOUT_MODEL = "Leave out --require-model to accept the findings of the heuristics."
 SERVER_THREADS = 4  # photos that a server is sent at the same time; an instance on two cores answers no more at once
 FATAL = frozenset({400, 401, 404, 405})  # statuses that every photo would get
 CHECK_S = 5.0  # for a server to say that it is there
@@ -102,6 +103,7 @@ class Source:
             code, message, hint = (getattr(error, name) for name in ("code", "message", "hint"))
             if getattr(error, "status", None) in FATAL:
                 raise CommandError(f"{message} {hint}") from None
+            hint = WITHOUT_MODEL if code == MODEL_UNAVAILABLE else hint
             return Result(photo, error=_error(code, message, hint, getattr(error, "request_id", None)))
         return Result(photo, analysis=analysis, picture=picture)
 

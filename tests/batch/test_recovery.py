@@ -331,29 +331,44 @@ RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}  # else it w
 
 
 @contextmanager
-def cluster() -> Iterator[str]:
-    """A cluster of one node that `ray start` has started; gives its address, and ends its processes alone."""
-    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--port", "0"]
-    more = ["--num-cpus", "2", "--include-dashboard", "false", "--object-store-memory", str(256 << 20)]
+def node(*options: object, ready: str) -> Iterator[tuple[int, re.Match[str]]]:
+    """A node that `ray start` starts; its processes alone are ended.
+
+    Args:
+        options: of `ray start`.
+        ready: what it prints once it is.
+
+    Yields:
+        Its process, and what it has printed.
+    """
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--block", *map(str, options)]
+    more = ["--object-store-memory", str(256 << 20)]
     env = {**os.environ, **RAY, "PYTHONPATH": str(ROOT)}
-    head = subprocess.Popen([*command, *more], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
-    assert head.stdout is not None
-    try:
-        told = (re.search(r"--address='([0-9.:]+)'", line) for line in head.stdout)
-        address = next(match[1] for match in told if match)
-        threading.Thread(target=head.stdout.read, daemon=True).start()
-        yield address
-    finally:
-        everything = psutil.Process(head.pid).children(recursive=True)
-        head.terminate()
+    with subprocess.Popen(
+        [*command, *more], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
+    ) as started:
+        assert started.stdout is not None
         try:
-            head.wait(20)
-        except subprocess.TimeoutExpired:
-            head.kill()
-            head.wait()
-        for process in psutil.wait_procs(everything, timeout=5)[1]:
-            process.kill()
-        head.stdout.close()
+            told = next(match for line in started.stdout if (match := re.search(ready, line)))
+            threading.Thread(target=started.stdout.read, daemon=True).start()
+            yield started.pid, told
+        finally:
+            everything = psutil.Process(started.pid).children(recursive=True)
+            started.terminate()
+            try:
+                started.wait(20)
+            except subprocess.TimeoutExpired:
+                started.kill()
+            for process in psutil.wait_procs(everything, timeout=5)[1]:
+                process.kill()
+
+
+@contextmanager
+def cluster(cpus: int = 2) -> Iterator[str]:
+    """A cluster of one node; gives its address."""
+    options = ["--head", "--port", 0, "--num-cpus", cpus, "--include-dashboard", "false"]
+    with node(*options, ready=r"--address='([0-9.:]+)'") as (_, told):
+        yield told[1]
 
 
 def actors(under: int) -> list[int]:
@@ -399,6 +414,21 @@ def test_a_cluster_finds_the_same_when_a_worker_and_then_the_driver_is_killed(
         assert process.returncode == 1, told
         assert re.search(r"(16|24|32|40) photos done before", told)
         assert files(again) == whole
+
+
+def test_a_cluster_that_loses_a_node_finds_the_same(photos: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    with (
+        cluster(cpus=1) as address,
+        node("--address", address, "--num-cpus", 1, ready="Ray runtime started") as (pid, _),
+    ):
+        process = begin(photos, output, "--engine", "ray", env={**os.environ, **RAY, "RAY_ADDRESS": address})
+        until(partial(has_parts, output, 1), "part")
+        for lost in psutil.Process(pid).children(recursive=True):
+            lost.kill()
+        _, told = process.communicate(timeout=WAIT_S)
+        assert process.returncode == 1, told
+        assert files(output) == whole
 
 
 def test_a_cluster_that_is_not_there_is_a_sentence(photos: Path, tmp_path: Path) -> None:

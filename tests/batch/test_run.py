@@ -98,12 +98,15 @@ def test_a_finished_run_that_is_resumed_analyses_nothing(
     assert engine.tasks == []
 
 
-@pytest.mark.parametrize("name", ["findings/part-000000.parquet", "failures/part-000000.parquet"])
-@pytest.mark.parametrize("damage", ["empty", "cut", "overwritten", "another"])
+@pytest.mark.parametrize(
+    ("table", "damage"),
+    [("findings", "empty"), ("findings", "cut"), ("failures", "overwritten"), ("failures", "another")],
+)
 def test_a_part_that_is_damaged_is_done_anew(
-    undisturbed: Path, folder: Path, engine: InProcess, tmp_path: Path, name: str, damage: str
+    undisturbed: Path, folder: Path, engine: InProcess, tmp_path: Path, table: str, damage: str
 ) -> None:
     output = copied(undisturbed, tmp_path / "out", *files(undisturbed))
+    name = f"{table}/part-000000.parquet"
     data = (output / name).read_bytes()
     damaged = {
         "empty": b"",

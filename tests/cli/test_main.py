@@ -98,8 +98,7 @@ def test_into_a_closed_pipe_and_in_ascii_there_is_no_trace(photos: Path) -> None
     assert (ended.returncode, ended.stderr) == (141, "")
 
 
-@pytest.mark.parametrize("program", ["bentos.cli", "deploy"])
-@pytest.mark.parametrize("words", ["", "--help", "--version"])
+@pytest.mark.parametrize(("program", "words"), [("bentos.cli", ""), ("bentos.cli", "--version"), ("deploy", "--help")])
 @pytest.mark.parametrize(
     ("to", "code", "says"),
     [("| true", 141, ""), (">&-", 2, "Bad file descriptor"), (">/dev/full", 2, "No space left on device")],

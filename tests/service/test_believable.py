@@ -131,6 +131,7 @@ def test_no_box_lies_on_what_is_not_the_skin_of_this_face(
         assert not picture.foreign[int(y + height / 2), int(x + width / 2)], lesion
 
 
+@pytest.mark.long
 def test_the_overlay_shows_it(client: httpx.Client, drawn: tuple[Row, Altered, bytes]) -> None:
     answer = client.post("/overlay", files={"image": drawn[2]})
     assert answer.status_code == 200, answer.text

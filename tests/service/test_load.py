@@ -86,10 +86,6 @@ def test_1500_photos_at_concurrency_32_are_answered_as_if_each_were_alone(with_f
     assert status_of(with_fake_engine)["batching"]["mean_batch"] > 1
 
 
-def test_real_measurements_are_the_same_alone_and_in_a_crowd(server: Server) -> None:
-    are_right(server, 48, 8)
-
-
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_300_real_measurements_are_the_same_alone_and_in_a_crowd(server: Server) -> None:

@@ -67,6 +67,7 @@ def test_photos_that_would_wait_too_long_are_refused_and_others_are_answered_in_
     assert max(answered) <= 2.0
 
 
+@pytest.mark.long
 def test_the_highest_rate_is_that_of_the_formula() -> None:
     """M/M/1: 99 % within 1 s at ρ = 1 - S ln 100."""
     model = TaskModel(1, 1, 0.1, variation=EXPONENTIAL, max_pending=1000)

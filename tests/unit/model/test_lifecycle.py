@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bentos.skin.model import lifecycle as room
+from bentos.skin.model import lifecycle as loading
 from bentos.skin.model import source as sources
 from bentos.skin.model.bundle import Bundle, BundleError, read
 from bentos.skin.model.lifecycle import Lifecycle, backoff
@@ -71,7 +71,7 @@ class Steered:
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Steered:
     steered = Steered(version(tmp_path, "1.0.0"))
     monkeypatch.setattr(sources, "source", lambda *_: steered)
-    monkeypatch.setattr(room, "backoff", lambda _: 0.05)
+    monkeypatch.setattr(loading, "backoff", lambda _: 0.05)
     return steered
 
 
@@ -79,7 +79,8 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Steered:
 def living(source: Steered) -> Iterator[Lifecycle]:
     """Polls each second, the least that the settings allow; `wake` makes it look at once."""
     yield Lifecycle(settings({"SHINE_WEIGHTS_POLL_S": "1", "SHINE_THREADS": "1"}), Counts())
-    source.failure = BundleError("weights_missing", "The test is over.")
+    # Its thread goes on beside the tests that follow. It waits a second each time, and draws no random number.
+    source.failure = BundleError("weights_corrupt", "The test is over.")
 
 
 def version(folder: Path, name: str, invalid: bool = False) -> Path:

@@ -28,7 +28,7 @@ def test_the_commands_are_found() -> None:
     assert {"train", "export", "bundle", "evaluate", "publish", "network", "people"} <= set(COMMANDS)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [it if it == "train" else pytest.param(it, marks=pytest.mark.long) for it in COMMANDS])
 def test_help_needs_neither_torch_nor_its_like(name: str) -> None:
     shown = subprocess.run([sys.executable, "-c", SCRIPT.format(name)], cwd=ROOT, capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr

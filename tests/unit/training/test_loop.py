@@ -55,6 +55,7 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(labelled: Labelled, tmp_
     assert any((weights(resumed)[name] != value).any() for name, value in weights(loop.new_state(TINY)).items())
 
 
+@pytest.mark.long
 def test_a_run_may_be_prolonged_until_it_cools_down(labelled: Labelled, tmp_path: Path) -> None:
     loop.train(labelled, tmp_path / "run", TINY, stop_at=1)
     assert loop.train(labelled, tmp_path / "run", replace(TINY, steps=6), stop_at=4).step == 4
