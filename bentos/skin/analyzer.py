@@ -202,7 +202,8 @@ class Analyzer:
             except (ShineError, OSError, TypeError, ValueError) as error:
                 return error
 
-        return in_order(item, photos, threads=threads, at_once=batch_size or 2 * threads)
+        # A program that ends while a photo is analysed would tell of threads that cannot be started any more.
+        return in_order(item, photos, threads=threads, at_once=batch_size or 2 * threads, wait=True)
 
     def _prepared(self, photo: PhotoLike) -> Prepared:
         if isinstance(photo, np.ndarray):

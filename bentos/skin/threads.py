@@ -33,7 +33,9 @@ def limit_pools() -> None:
         threadpool_limits(1)
 
 
-def in_order(function: Callable[[T], R], items: Iterable[T], *, threads: int, at_once: int) -> Iterator[R]:
+def in_order(
+    function: Callable[[T], R], items: Iterable[T], *, threads: int, at_once: int, wait: bool = False
+) -> Iterator[R]:
     """Results of a function for any number of items, in their order, by several threads.
 
     Args:
@@ -41,6 +43,7 @@ def in_order(function: Callable[[T], R], items: Iterable[T], *, threads: int, at
         items: taken as they are needed, and never more than `at_once` ahead.
         threads: calls at the same time.
         at_once: items in work or waiting, which bounds the memory.
+        wait: for calls that have begun, where the results are given up.
     """
     waiting: deque[Future[R]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="photo")
@@ -52,4 +55,4 @@ def in_order(function: Callable[[T], R], items: Iterable[T], *, threads: int, at
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=wait, cancel_futures=True)

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -125,6 +126,7 @@ def test_many_that_are_given_up_end_at_once(analyzer: Analyzer) -> None:
     answers = analyzer.analyze_many([PORTRAIT] * 50, batch_size=4)
     next(answers)
     answers.close()  # type: ignore[attr-defined]  # a generator
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("photo")]
 
 
 def test_of_several_threads(analyzer: Analyzer, expected: dict[str, Any]) -> None:
