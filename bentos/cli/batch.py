@@ -178,8 +178,8 @@ class _Progress:
     def found(self, photos: int, others: int) -> None:
         """As `Progress.found`."""
         self._total = photos
-        left_out = f" {number_of(others, 'other file')} left out." if others else ""
-        say(f"{number_of(photos, 'photo')}.{left_out} Starting processes …")
+        left_out = f", {number_of(others, 'other file')} left out" if others else ""
+        say(f"{number_of(photos, 'photo')}{left_out}. Starting processes …")
 
     def began(self, done: int, damaged: int) -> None:
         """As `Progress.began`."""
@@ -188,8 +188,7 @@ class _Progress:
         self._seen = [(self._told, done)]
         if damaged:
             say(f"{number_of(damaged, 'damaged part')} of the output done anew.")
-        if done:
-            say(f"{number_of(done, 'photo')} done before.")
+        say(f"{number_of(self._total - done, 'photo')} to do" + (f", {done:,} done before." if done else "."))
         if not sys.stderr.isatty():
             return
         from rich.console import Console

@@ -59,6 +59,7 @@ def test_the_command_writes_the_tables_and_says_what_failed(undisturbed: Path, f
     ended = shine_batch(folder, tmp_path / "out", "--part-size", 4, "--processes", 1)
     assert ended.stderr.splitlines() == [
         "shine: 10 photos. Starting processes …",
+        "shine: 10 photos to do.",
         f"shine: {tmp_path}/out holds the findings of 7 photos; 3 failed, see {tmp_path}/out/failures.",
     ]
     assert (ended.returncode, ended.stdout) == (1, "")

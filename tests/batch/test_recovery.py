@@ -102,7 +102,7 @@ def test_a_killed_driver_loses_nothing_that_was_written(photos: Path, whole: dic
     done = len(written)
     ended = shine_batch(photos, output, "--resume", "--part-size", PART)
     assert ended.returncode == 1
-    assert f"{done * PART} photos done before" in ended.stderr
+    assert f"{done * PART} done before" in ended.stderr
     assert files(output) == whole
     assert all(path.stat().st_mtime_ns == at for path, at in written.items())
 
@@ -151,7 +151,7 @@ def test_a_full_disk_is_a_sentence_and_the_rest_is_done_later(
         before = sum(min(PART, COUNT + 1 - PART * int(path.stem[-6:])) for path in parts(disk / "out"))
         remount(disk, "remount,size=8m")
         ended = shine_batch(photos, disk / "out", "--part-size", PART, "--resume")
-        assert f"{before} photos done before" in ended.stderr
+        assert f"{before} done before" in ended.stderr
         assert files(disk / "out") == whole
     finally:
         unmount(disk)
@@ -291,7 +291,7 @@ def test_a_bucket_is_read_and_written_and_expired_credentials_lose_nothing(bucke
     finally:
         gate.close()
     assert ended.returncode == 1, ended.stderr
-    assert f"{3 * PART} photos done before" in ended.stderr
+    assert f"{3 * PART} done before" in ended.stderr
     assert objects(bucket, "out/") == whole
 
 
@@ -412,7 +412,7 @@ def test_a_cluster_finds_the_same_when_a_worker_and_then_the_driver_is_killed(
         process = begin(photos, again, "--engine", "ray", "--resume", env=env)
         _, told = process.communicate(timeout=WAIT_S)
         assert process.returncode == 1, told
-        assert re.search(r"(16|24|32|40) photos done before", told)
+        assert re.search(r"(16|24|32|40) done before", told)
         assert files(again) == whole
 
 

@@ -104,7 +104,7 @@ def _run(folder: Path, engine: str, photos: Sequence[Path], processes: int) -> d
     process = start([*COMMAND, *arguments], env, log, speaks=False)
     tree = ProcessTree(process.pid)
     try:
-        first = _wait_for(process, log, lambda: b" photos." in log.read_bytes())
+        first = _wait_for(process, log, lambda: b" to do" in log.read_bytes())
         meter = Meter(tree, memory=True)
         with meter:
             last = _wait_for(process, log, lambda: process.poll() is not None)
