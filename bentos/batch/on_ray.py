@@ -10,8 +10,10 @@ import os
 import pickle
 import signal
 import socket
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -25,6 +27,7 @@ from bentos.skin import cgroup
 from bentos.skin.threads import POOLS
 
 ADDRESS = "RAY_ADDRESS"
+AUTH_MODE = "RAY_AUTH_MODE"
 WAVE = 20_000  # tasks that Ray is given at once: its driver keeps an object of each
 WAVE_BYTES = 256 << 20  # of photos that travel with their tasks
 OBJECT_STORE_BYTES = 512 << 20  # of a cluster of this process's own; by default it is a third of the memory
@@ -66,18 +69,20 @@ class RayEngine:
         }
         try:
             _reach(address)
-            ray.init(
-                address=address or "local",
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                runtime_env={"env_vars": dict.fromkeys(POOLS, "1")},
-                **({} if address else own),
-            )
+            with _silent():
+                ray.init(
+                    address=address or "local",
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    runtime_env={"env_vars": dict.fromkeys(POOLS, "1")},
+                    **({} if address else own),
+                )
         except Exception as error:  # Ray raises bare ones, too
             place = f"the cluster at {ADDRESS}={address}" if address else "Ray on this machine"
             reason = _ended(str(error).partition("\n")[0])
+            token = f" If it runs and wants a token, set {AUTH_MODE}=token here as well." if address else ""
             raise BatchError(
-                f"{place} cannot be used: {reason} Start it, correct or unset {ADDRESS}, or use --engine local."
+                f"{place} cannot be used: {reason} Start it, correct or unset {ADDRESS}, or use --engine local.{token}"
             ) from None
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # Ray's own would end the run without a word
         context = ray.data.DataContext.get_current()
@@ -154,6 +159,21 @@ def _reach(address: str | None) -> None:
     host, _, port = (address or "").rpartition(":")
     if port.isdecimal() and "/" not in host:
         socket.create_connection((host, int(port)), REACH_S).close()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Standard error goes nowhere meanwhile: Ray's own part in C++ writes there, at any level of its log."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _weights(work: Work) -> Weights:

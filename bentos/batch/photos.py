@@ -1,10 +1,11 @@
 """The input: which photos there are, in an order that is the same in every run, and the bytes of one."""
 
 import codecs
+import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +22,14 @@ HEAD = 4096  # bytes of a list that are looked at to see that it is one
 NO_TEXT = bytes(set(range(32)) - set(b"\0\t\n\r"))
 ROWS = 16  # of a table that are read at a time, for each may hold a photo of 10 MiB
 FOOTER = 1 << 16  # bytes at the end of a Parquet file, where its sizes and checksums stand
+COLUMNS: dict[str, tuple[str, Callable[[pa.DataType], bool]]] = {  # of a table: their type, in words too
+    "path": ("string", lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind)),
+    "bytes": ("binary", lambda kind: pa.types.is_binary(kind) or pa.types.is_large_binary(kind)),
+    "id": (
+        "string or a number",
+        lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_primitive(kind),
+    ),
+}
 EMPTY = "name photos, a folder with some, or another list"
 
 
@@ -101,18 +110,21 @@ class Table:
                 file.seek(max(0, path.stat().st_size - FOOTER))
                 self.fingerprint = hashlib.sha256(file.read()).hexdigest()
         except (pa.ArrowException, OSError) as error:
-            raise BatchError(f"{path} is no Parquet file that can be read: {_first_line(error)}.") from None
+            raise BatchError(f"{path} cannot be read as Parquet: {_first_line(error)}.") from None
         schema = self._file.schema_arrow
-        self._columns = [name for name in ("path", "bytes", "id") if name in schema.names]
+        self._columns = [name for name in COLUMNS if name in schema.names]
         if not {"path", "bytes"} & set(self._columns):
             raise BatchError(
                 f"{path} has the columns {', '.join(schema.names)}; photos are read from `bytes` or, by name, "
                 "from `path`: rename one."
             )
-        for name, kinds in (("path", (pa.string(), pa.large_string())), ("bytes", (pa.binary(), pa.large_binary()))):
-            if name in self._columns and schema.field(name).type not in kinds:
+        for name in self._columns:
+            if schema.names.count(name) > 1:
+                raise BatchError(f"{path} has {schema.names.count(name)} columns `{name}`: rename all but one.")
+            kind = schema.field(name).type
+            if not COLUMNS[name][1](kind):
                 raise BatchError(
-                    f"The column `{name}` of {path} is of type {schema.field(name).type}, not {kinds[0]}: convert it."
+                    f"The column `{name}` of {path} is of type {kind}, not {COLUMNS[name][0]}: convert it."
                 )
         self.count, self.others = int(self._file.metadata.num_rows), 0
         self._rows = self._all()
@@ -134,10 +146,11 @@ class Table:
     def _photo(self, number: int, row: dict[str, Any]) -> Photo:
         named, identity = row.get("path"), row.get("id")
         path = named if named is not None else f"{self._path.name}#{number}"
+        identity = None if identity is None else str(identity)
+        if (data := row.get("bytes")) is not None:
+            return Photo(path, "", identity, data)
         place = os.path.abspath(named) if named and not named.startswith(s3.SCHEME) else named or ""  # noqa: PTH100
-        return Photo(
-            path, "" if "bytes" in row else place, None if identity is None else str(identity), row.get("bytes")
-        )
+        return Photo(path, place, identity)
 
 
 def find(source: str) -> Listing:
@@ -206,9 +219,9 @@ def _of_disk(place: str, most: int) -> bytes:
                 "It is a folder whose files were not listed.",
                 "Allow reading it, or name its files.",
             ) from None
-        raise PhotoUnreadable(
-            "file_unreadable", f"The file cannot be read: {error.strerror or error}.", "Allow reading it."
-        ) from None
+        hint = "Correct the link." if error.errno == errno.ELOOP else "Allow reading it."
+        sentence = f"The file cannot be read: {error.strerror or error}."
+        raise PhotoUnreadable("file_unreadable", sentence, hint) from None
 
 
 def _without_waiting(path: str, flags: int) -> int:
@@ -217,6 +230,8 @@ def _without_waiting(path: str, flags: int) -> int:
 
 def _of_bucket(uri: str, most: int) -> bytes:
     bucket, key = s3.split(uri)
+    if not bucket or not key:
+        raise PhotoUnreadable("file_missing", "The address names no object.", "Write s3://bucket/key.")
     try:
         answer = s3.client().get_object(Bucket=bucket, Key=key)
         with answer["Body"] as body:
@@ -226,6 +241,8 @@ def _of_bucket(uri: str, most: int) -> bytes:
         if s3.ends_the_run(error):
             raise s3.problem(error, "s3:GetObject", uri) from None
         code = s3.code_of(error)
+        if not code:
+            raise PhotoUnreadable("file_missing", "It is no address in S3.", "Write s3://bucket/key.") from None
         if code in s3.MISSING:
             raise PhotoUnreadable("file_missing", "There is no such object.", "Check the key.") from None
         raise PhotoUnreadable(
@@ -235,7 +252,7 @@ def _of_bucket(uri: str, most: int) -> bytes:
 
 def _in_bucket(uri: str) -> Iterator[str]:
     """The objects below a prefix, but hidden ones; only s3:ListBucket is needed."""
-    bucket, prefix = s3.split(uri)
+    bucket, prefix = s3.bucket_of(uri)
     prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
     try:
         for page in s3.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):

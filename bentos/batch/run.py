@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import pyarrow as pa
-
 from bentos.batch import photos, s3, tables
 from bentos.batch.errors import BatchError, OutputInUse, PhotoUnreadable, WeightsUnusable
 from bentos.batch.photos import Listing
@@ -29,7 +27,7 @@ from bentos.skin.threads import in_order
 
 RUN = "run.json"
 FINDINGS, FAILURES = "findings", "failures"
-PART = re.compile(rf"({FINDINGS}|{FAILURES})/part-([0-9]+)\.parquet")
+PART = re.compile(rf"({FINDINGS}|{FAILURES})/part-([0-9]{{6,}})\.parquet")
 PART_PHOTOS = 512  # in an output file: 1.5 MB, and half a minute of two cores, which is what a kill costs at most
 TASK_PHOTOS = 16  # for one process at a time: small, so that all end together, and a killed one has done little
 READERS = 16  # files of a former run that are read at the same time
@@ -211,9 +209,10 @@ class _Run:
 
     def _failures_in(self, part: int) -> int | None:
         """Photos of a part that failed; None where one of its files is damaged."""
+        tails = [self._place.tail(_name(it, part)) for it in (FINDINGS, FAILURES)]
         try:
-            findings, failures = (tables.rows_in(self._place.tail(_name(it, part))) for it in (FINDINGS, FAILURES))
-        except (pa.ArrowException, OSError):
+            findings, failures = map(tables.rows_in, tails)
+        except Exception:  # whatever a damaged footer does to the parser
             return None
         return failures if findings + failures == self._size(part) else None
 
@@ -239,8 +238,11 @@ class _Run:
         """The parts whose files are both there and whole, and how many of their photos failed; how many are damaged."""
         found: dict[str, set[int]] = {FINDINGS: set(), FAILURES: set()}
         for name in there:
-            if (match := PART.fullmatch(name)) is not None:
-                found[match[1]].add(int(match[2]))
+            if (match := PART.fullmatch(name)) is None:
+                continue
+            if int(match[2]) >= self._parts:
+                raise OutputInUse(f"{self._place.name}/{name} is no part of this run: remove it.")
+            found[match[1]].add(int(match[2]))
         parts = sorted(found[FINDINGS] & found[FAILURES])
         failures = in_order(self._failures_in, parts, threads=READERS, at_once=4 * READERS)
         done = {part: failed for part, failed in zip(parts, failures, strict=True) if failed is not None}
@@ -277,7 +279,7 @@ class _Run:
         for key, value in record["options"].items():
             if former["options"].get(key) != value:
                 before = _as_option(key, former["options"].get(key))
-                raise OutputInUse(f"{output} was begun {before}, not {_as_option(key, value)}: do the same, or {anew}.")
+                raise OutputInUse(f"{output} was begun {before}: do the same, or {anew}.")
         was, now = former["input"], record["input"]
         if (was["photos"], was["sha256"]) != (now["photos"], now["sha256"]):
             raise OutputInUse(
@@ -301,7 +303,7 @@ def _former(place: Storage, there: set[str], request: Request) -> dict[str, Any]
         return None
     others = sorted(name for name in there if name != RUN and PART.fullmatch(name) is None)
     if others:
-        raise OutputInUse(f"{place.name} holds other files, such as {others[0]}: name an empty place.")
+        raise OutputInUse(f"{place.name} holds other files, such as {others[0]}: remove them, or name an empty place.")
     if request.overwrite:
         return None
     if not request.resume:

@@ -5,7 +5,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError
 
 from bentos.batch.errors import BatchError
 
@@ -47,6 +47,18 @@ def split(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
+def bucket_of(uri: str) -> tuple[str, str]:
+    """As `split`, of an input or output.
+
+    Raises:
+        BatchError: it names no bucket.
+    """
+    bucket, key = split(uri)
+    if not bucket:
+        raise BatchError(f"{uri} names no bucket: write s3://bucket/prefix.")
+    return bucket, key
+
+
 def code_of(error: Exception) -> str:
     """S3's own code of an error; empty where no answer came."""
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
@@ -55,6 +67,8 @@ def code_of(error: Exception) -> str:
 def ends_the_run(error: Exception) -> bool:
     """Whether an error that one photo met would meet all others too."""
     code = code_of(error)
+    if isinstance(error, ParamValidationError):
+        return False  # its own address is none
     return code in CREDENTIALS or code == "NoSuchBucket" or not isinstance(error, ClientError)
 
 
@@ -77,6 +91,8 @@ def problem(error: Exception, action: str, uri: str) -> BatchError:
     if isinstance(error, ClientError):
         return BatchError(f"S3 answers {code or 'an error'} to {action} on {uri}: run again with --resume.")
     name = type(error).__name__
+    if isinstance(error, ParamValidationError):
+        return BatchError(f"{uri} is no address in S3: write s3://bucket/prefix.")
     if "Credential" in name:
         return BatchError(f"There are no AWS credentials for {uri} ({name}): set them, as for the aws command.")
     return BatchError(f"S3 cannot be reached for {uri} ({name}): check network, region and endpoint.")

@@ -18,7 +18,7 @@ from bentos.batch.errors import BatchError, OutputInUse
 from bentos.skin.files import write_whole
 
 LOCK = "_lock"  # names with an underscore are left out by those who read a folder of Parquet files
-TAIL = 1 << 17  # bytes at the end of a file of Parquet, where it says what it holds: ten times of what ours take
+TAIL = 1 << 17  # bytes at the end of a file of Parquet, where it says what it holds: five times of what ours take
 UNFINISHED = ("*/.part-*.part", ".run.json.*.part")  # what a killed run leaves of files that it was writing
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -33,7 +33,7 @@ class Storage(Protocol):
     name: str
 
     def names(self) -> set[str]:
-        """All files below it but the lock, relative; raises BatchError."""
+        """All files below it but the lock and hidden ones, relative; raises BatchError."""
         ...
 
     def read(self, name: str) -> bytes:
@@ -115,13 +115,12 @@ class Folder:
     def names(self) -> set[str]:
         if not self._root.exists():
             return set()
-        if not self._root.is_dir():
-            raise OutputInUse(f"{self.name} is a file: name a folder.")
         with self._told("read"):
             return {
                 os.path.relpath(os.path.join(folder, name), self._root)  # noqa: PTH118  any bytes
                 for folder, _, names in os.walk(self._root, onerror=_raise)
                 for name in names
+                if not name.startswith(".")
             } - {LOCK}
 
     def read(self, name: str) -> bytes:
@@ -148,6 +147,9 @@ class Folder:
     def locked(self) -> Iterator[None]:
         """As `Storage.locked`; the kernel frees the lock of a process that has ended."""
         path = self._root / LOCK
+        new = not self._root.exists()
+        if not new and not self._root.is_dir():
+            raise OutputInUse(f"{self.name} is a file: name a folder.")
         with self._told("written"):
             self._root.mkdir(parents=True, exist_ok=True)
             file = path.open("a+b", buffering=0)
@@ -168,6 +170,9 @@ class Folder:
                 yield
             finally:
                 path.unlink(missing_ok=True)
+                if new:
+                    with contextlib.suppress(OSError):  # it holds something
+                        self._root.rmdir()
 
     def _in_use(self, path: Path) -> OutputInUse:
         owner = None
@@ -187,8 +192,8 @@ class Folder:
                     f"The disk of {self.name} is full. What is written stays: make room, and run again with --resume."
                 ) from None
             raise BatchError(
-                f"{error.filename or self.name} cannot be {done}: {error.strerror or error}. Allow it, or name another "
-                "output; what is written stays."
+                f"{error.filename or self.name} cannot be {done}: {error.strerror or error}. Allow that, or name "
+                "another output; what is written stays."
             ) from None
 
 
@@ -200,8 +205,8 @@ class Bucket:
     """
 
     def __init__(self, place: str) -> None:
-        self.name = place.rstrip("/")
-        self._bucket, prefix = s3.split(self.name)
+        self._bucket, prefix = s3.bucket_of(place)
+        self.name, prefix = place.rstrip("/"), prefix.rstrip("/")
         self._prefix = f"{prefix}/" if prefix else ""
 
     def names(self) -> set[str]:

@@ -20,7 +20,7 @@ from bentos.cli.command import (
     unwritable,
 )
 from bentos.cli.exit_codes import DONE, FAILED, SOME_FAILED, THERE, WEIGHTS
-from bentos.cli.photos import Photo, find
+from bentos.cli.photos import STDIN, Photo, find
 from bentos.cli.progress import counted
 from bentos.cli.sources import MODEL_UNAVAILABLE, Result, Wanted
 from bentos.cli.text import printable
@@ -119,6 +119,8 @@ def _places(overlay: str, photos: list[Photo], arguments: tuple[str, ...], overw
     Raises:
         CommandError: one exists or is a photo that is read, or a file is named for several photos.
     """
+    if overlay == STDIN:
+        raise CommandError(f"--overlay names a file that ends in {PNG}, or a folder.")
     place = Path(overlay)
     _refuse_inputs(place, photos)
     if not overlay.endswith(os.sep) and not place.is_dir() and (place.exists() or place.suffix):
@@ -133,13 +135,17 @@ def _places(overlay: str, photos: list[Photo], arguments: tuple[str, ...], overw
 
 def _refuse_inputs(overlay: Path, photos: list[Photo]) -> None:
     """Refuse to write where photos are read: they would be lost, or their drawings be photos of the next run."""
-    place = overlay.resolve()
+    place = _real(overlay)
     for folder in dict.fromkeys(photo.folder for photo in photos if photo.folder is not None):
-        if place.is_relative_to(folder.resolve()):
+        if place.is_relative_to(_real(folder)):
             raise CommandError(f"{overlay} lies in {folder}, whose photos are read; name another place.", THERE)
     for photo in photos:
-        if photo.path is not None and photo.path.resolve() in (place, _place(place, photo)):
+        if photo.path is not None and _real(photo.path) in (place, _place(place, photo)):
             raise CommandError(f"{photo.path} would be replaced by its picture; name another place.", THERE)
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # which `Path.resolve` refuses of a link to itself
 
 
 def _in_folder(overlay: Path, photos: list[Photo], overwrite: bool) -> dict[Photo, Path]:

@@ -46,7 +46,9 @@ WINDOW_S = 60.0  # over which photos a second are told
     help="Processes of this machine, or Ray: the cluster at RAY_ADDRESS, else one that is started for this run.",
 )
 @click.option(
-    "--processes", type=click.IntRange(1), help="That analyse (default: one a CPU of this machine or of the cluster)."
+    "--processes",
+    type=click.IntRange(1),
+    help="Processes that analyse photos (default: one a CPU of this machine or of the cluster).",
 )
 @click.option(
     "--part-size", type=click.IntRange(1, 100_000), default=512, show_default=True, help="Photos in an output file."

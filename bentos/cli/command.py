@@ -2,13 +2,14 @@
 
 import logging
 import os
-import sys
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from bentos.cli.exit_codes import FAILED, INTERRUPTED, THERE
 from bentos.cli.group import LONGEST
+from bentos.cli.output import complain
 from bentos.cli.text import printable
 
 json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
@@ -33,6 +34,11 @@ class Command(click.Command):
 
     def invoke(self, context: click.Context) -> int:
         """Run the callback; the exit code, also of what it raises."""
+        for parameter in self.params:
+            value = context.params.get(parameter.name or "")
+            given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+            if given and (value == "" or (isinstance(value, tuple) and "" in value)):
+                raise click.BadParameter("it is empty.", context, parameter)
         try:
             code: int = super().invoke(context)
             return code
@@ -54,7 +60,7 @@ def prepare() -> None:
 
 def say(sentence: str) -> None:
     """Tell the user something beside the output."""
-    print(f"shine: {printable(sentence, LONGEST)}", file=sys.stderr)
+    complain(f"shine: {printable(sentence, LONGEST)}")
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:

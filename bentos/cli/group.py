@@ -2,14 +2,13 @@
 
 import difflib
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 import click
 
-from bentos.cli.output import flushed, prepare_streams, report_unprinted
+from bentos.cli.output import complain, flushed, prepare_streams, report_unprinted
 from bentos.cli.text import printable
 
 FAILED, INTERRUPTED = 2, 130  # exit codes of both
@@ -97,7 +96,7 @@ def call(
     except OSError as error:
         if error.filename is None:  # of standard output
             return report_unprinted(error, program)
-        print(f"{program}: {os.fsdecode(error.filename)}: {error.strerror}.", file=sys.stderr)
+        complain(f"{program}: {os.fsdecode(error.filename)}: {error.strerror}.")
         return FAILED
 
 
@@ -116,7 +115,7 @@ def _called(
         sentence = f"{context.command_path}: error: {printable(' '.join(error.format_message().split()), LONGEST)}"
         if misused is not None:
             misused(sentence)
-        print(f"{context.get_usage()}\n{sentence}", file=sys.stderr)
+        complain(f"{context.get_usage()}\n{sentence}")
         return FAILED
     except click.Abort:
         return INTERRUPTED

@@ -36,7 +36,7 @@ from bentos.cli.output import CLOSED
 
 COMMANDS: Table = {
     "analyze": ("analyze", "analyze", "Findings on photos, as a table, JSON or pictures."),
-    "batch": ("batch", "batch", "Findings on any number of photos as Parquet; what was cut off goes on."),
+    "batch": ("batch", "batch", "Findings on any number of photos as Parquet; can be resumed."),
     "report": ("report", "report", "One HTML page on all photos of a folder."),
     "status": ("status", "status", "Which weights answer, and else why not."),
     "doctor": ("doctor", "doctor", "What is wrong with this machine or its settings, and the repair."),

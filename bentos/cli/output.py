@@ -23,6 +23,14 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def complain(text: str) -> None:
+    """Print a line on standard error; where that cannot be, it is lost, and the work goes on."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  for Python flushes it once more when it ends
+
+
 def flushed(code: int, program: str) -> int:
     """The exit code, once all output is written; it stays what it is where some could not be written."""
     try:
@@ -37,7 +45,7 @@ def report_unprinted(error: OSError, program: str) -> int:
     """Say why standard output could not be written, unless its reader closed the pipe; the exit code."""
     closed = isinstance(error, BrokenPipeError)
     if not closed:
-        print(f"{program}: not all could be printed: {error.strerror or error}.", file=sys.stderr)
+        complain(f"{program}: not all could be printed: {error.strerror or error}.")
     # Python flushes once more when it ends, and would complain.
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -81,7 +81,10 @@ def find(arguments: tuple[str, ...]) -> list[Photo]:
         raise CommandError(" ".join(sentences))
     for sentence in sentences:
         say(sentence)
-    return list(dict.fromkeys(photos))  # what is named twice is analysed once
+    once: dict[str | None, Photo] = {}  # what is named twice is analysed once
+    for photo in photos:
+        once.setdefault(None if photo.path is None else os.path.abspath(photo.path), photo)  # noqa: PTH100
+    return list(once.values())
 
 
 def _identity(folder: str) -> Identity | None:

@@ -3,6 +3,8 @@
 Heavy libraries are imported when a source is made, after their thread pools are limited.
 """
 
+import math
+import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -122,6 +124,7 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--min-confidence",
                 type=click.FloatRange(0, 1),
+                callback=_number,
                 metavar="0..1",
                 help="Of the boxes (default: where F1 on labelled photos is best).",
             ),
@@ -129,6 +132,13 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def _number(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """Refuse NaN, which lies within any range."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("it is no number.", context, parameter)
+    return value
 
 
 weights_option = click.option(
@@ -178,7 +188,8 @@ def _of_this_process(weights: str | None, wanted: Wanted) -> Source:
     analyzer = open_analyzer(weights)
     status = analyzer.status
     if status.state != "ready":
-        _without_model(status.reason, status.last_error and status.last_error.message, wanted.require_model)
+        more = f"shine weights check {shlex.quote(weights)}" if weights else "shine doctor"
+        _without_model(status.reason, status.last_error and status.last_error.message, wanted.require_model, more)
     from bentos.skin import cgroup
     from bentos.skin.errors import ShineError
 
@@ -229,7 +240,8 @@ def ask(url: str, method: str) -> Any:
 def _of_server(url: str, client: Any, wanted: Wanted) -> Source:
     status = ask(url, "status")
     if status.model is None and status.policy.model_wanted:
-        _without_model(status.reason, status.last_error and status.last_error.message, wanted.require_model)
+        cause = status.last_error and status.last_error.message
+        _without_model(status.reason, cause, wanted.require_model, f"shine status --server {shlex.quote(url)}")
     errors = import_module(CLIENT).ShineError
 
     def answer(data: bytes) -> tuple[dict[str, Any], bytes | None]:
@@ -240,8 +252,14 @@ def _of_server(url: str, client: Any, wanted: Wanted) -> Source:
     return Source(answer, errors, SERVER_THREADS)
 
 
-def _without_model(reason: str | None, cause: str | None, required: bool) -> None:
+def _without_model(reason: str | None, cause: str | None, required: bool, more: str) -> None:
     """Say that the model does not answer.
+
+    Args:
+        reason: code of the contract.
+        cause: in a sentence.
+        required: whether it must.
+        more: a command that tells more.
 
     Raises:
         CommandError: it is required.
@@ -249,6 +267,6 @@ def _without_model(reason: str | None, cause: str | None, required: bool) -> Non
     what = f"The model does not answer ({reason}){f': {cause}' if cause else '.'}"
     if required:
         raise CommandError(
-            f"{what} `shine doctor` finds the cause; without --require-model heuristics answer.", WEIGHTS
+            f"{what} `{more}` tells more. Leave out --require-model to accept the findings of the heuristics.", WEIGHTS
         )
-    say(f"{what} The heuristics answer instead, and each result says so. `shine doctor` finds the cause.")
+    say(f"{what} The heuristics answer instead, and each result says so. `{more}` tells more.")

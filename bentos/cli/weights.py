@@ -32,7 +32,7 @@ def weights() -> None:
     shine weights rollback s3://bucket/face-skin
 
     Exit codes: 0 done; 2 wrong usage, or the place cannot be read or written; 3 the version is there with other bytes,
-    or another publisher was faster; 4 the bundle cannot be used.
+    or another publisher was faster; 4 the bundle cannot be used, or not be fetched.
     """
 
 

@@ -10,6 +10,7 @@ import os
 import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ Failure = ShineError | OSError | TypeError | ValueError  # what `analyze` raises
 class Analyzer:
     """Findings on photos, without a server; answers, errors and marking are those of the HTTP endpoints.
 
-    One analyzer may serve many threads. It can be pickled: what arrives loads its weights anew. Numeric libraries of
+    One analyzer may serve many threads, and processes that are forked while it does nothing. It can be pickled: what
+    arrives loads its weights anew. Numeric libraries of
     this process are limited to one thread a call, for photos are analysed in parallel already; where they are not set,
     OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and MKL_NUM_THREADS are set to 1, so processes that it starts inherit that.
 
@@ -57,14 +59,18 @@ class Analyzer:
 
     Raises:
         SettingsError: `weights` names neither a folder nor a place in S3.
+        TypeError: `weights` is neither.
         ValueError: `threads` is no whole number from 1.
     """
 
     def __init__(self, weights: str | Path | None = None, threads: int | None = None) -> None:
         _refuse_below_one("threads", threads)
+        threads = threads and int(threads)
+        if weights is not None and (not isinstance(weights, str | Path) or not str(weights)):
+            raise TypeError(f"weights is {weights!r}; it must be a folder, s3://bucket/prefix, or None.")
         uri = None if weights is None else str(weights)
         if uri is not None:
-            check_weights_uri(uri)
+            check_weights_uri(uri, "weights")
         limit_pools()
         self._arguments = (weights, threads)
         cache = {name: value for name, value in os.environ.items() if name == CACHE_DIR}
@@ -192,6 +198,8 @@ class Analyzer:
         """
         if isinstance(photos, str | Path | bytes | bytearray | memoryview | Image.Image | np.ndarray):
             raise TypeError(f"photos is one {type(photos).__name__}; give a list, or call analyze().")
+        if not isinstance(photos, Iterable):
+            raise TypeError(f"photos is {type(photos).__name__}; give a list.")
         _refuse_below_one("batch_size", batch_size)
         options = _options(require=require, min_confidence=min_confidence, include=_listed(include))
         threads = thread_count(self._settings)
@@ -262,13 +270,13 @@ class _Unobserved:
 
 def _refuse_below_one(name: str, value: object) -> None:
     """Raise ValueError where an argument is given and is no whole number from 1."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+    if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
         raise ValueError(f"{name} is {value!r}; it must be a whole number from 1.")
 
 
 def _listed(names: Collection[str] | None) -> object:
     """Names as JSON would have them; a text is left as it is, and is refused with what is meant."""
-    return names if names is None or isinstance(names, str) else list(names)
+    return list(names) if isinstance(names, Iterable) and not isinstance(names, str) else names
 
 
 def _options(**values: Any) -> Options:
@@ -277,7 +285,7 @@ def _options(**values: Any) -> Options:
     Raises:
         BadRequest: an option has no such value.
     """
-    return of_json(values)
+    return of_json({name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()})
 
 
 def _image_of(pixels: NDArray[Any]) -> Image.Image:

@@ -209,8 +209,12 @@ def read(environ: dict[str, str]) -> Settings:
         raise SettingsError(f"{name}{shown} cannot be used: {first['msg'].removeprefix('Value error, ')}.") from None
 
 
-def check_weights_uri(uri: str) -> None:
+def check_weights_uri(uri: str, name: str = f"{PREFIX}WEIGHTS_URI") -> None:
     """Check that weights can be had from there, whether or not any are there at the moment.
+
+    Args:
+        uri: a folder, or s3://bucket/prefix.
+        name: of the setting or argument.
 
     Raises:
         SettingsError: neither a folder nor `s3://` with a bucket.
@@ -218,9 +222,7 @@ def check_weights_uri(uri: str) -> None:
     scheme, separator, rest = uri.partition("://")
     if separator and not (scheme == "s3" and rest.partition("/")[0]):
         shown = re.sub("//.*@", "//", uri.partition("?")[0])  # no password, no signature
-        raise SettingsError(
-            f"{PREFIX}WEIGHTS_URI is {shown!r}, which cannot be used: name a folder or s3://bucket/prefix."
-        )
+        raise SettingsError(f"{name} is {shown!r}, which cannot be used: name a folder or s3://bucket/prefix.")
 
 
 @cache

@@ -73,11 +73,15 @@ def test_paths_of_a_list_are_of_the_working_directory(tmp_path: Path, monkeypatc
 
 def test_a_table_has_photos_or_their_paths_in_the_order_of_its_rows(tmp_path: Path) -> None:
     table = tmp_path / "photos.parquet"
-    data = {"bytes": [b"b", None, b"a"], "id": [7, 8, None], "path": ["x.jpg", None, "x.jpg"]}
-    pq.write_table(pa.table({**data, "other": [1, 2, 3]}), table)
+    data = {"bytes": [b"b", None, b"a", None], "id": [7, 8, None, 9], "path": ["x.jpg", None, "x.jpg", "/y.jpg"]}
+    pq.write_table(pa.table({**data, "other": [1, 2, 3, 4]}), table)
     listing = find(str(table))
-    assert listing.count == 3
-    assert list(listing.read(1, 3)) == [Photo("photos.parquet#1", "", "8"), Photo("x.jpg", "", None, b"a")]
+    assert listing.count == 4
+    assert list(listing.read(1, 4)) == [
+        Photo("photos.parquet#1", "", "8"),
+        Photo("x.jpg", "", None, b"a"),
+        Photo("/y.jpg", "/y.jpg", "9"),
+    ]
     with pytest.raises(PhotoUnreadable, match="no photo"):
         read(Photo("photos.parquet#1", "", "8"), MOST)
     pq.write_table(pa.table({"path": ["/b.jpg", "/a.jpg"]}), table)
@@ -91,10 +95,15 @@ def test_a_table_has_photos_or_their_paths_in_the_order_of_its_rows(tmp_path: Pa
         (lambda place: place.mkdir(), "holds no file"),
         (lambda place: place.write_bytes(b"\n"), "names no photo"),
         (lambda place: place.write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF"), "neither a list of paths nor a Parquet file"),
-        (lambda place: place.write_bytes(b"PAR1 and no more"), "no Parquet file that can be read"),
+        (lambda place: place.write_bytes(b"PAR1 and no more"), "cannot be read as Parquet"),
         (lambda place: os.mkfifo(place), "neither a file nor a folder"),
         (lambda place: pq.write_table(pa.table({"image": [b""]}), place), "has the columns image"),
         (lambda place: pq.write_table(pa.table({"bytes": ["text"]}), place), "is of type string, not binary"),
+        (
+            lambda place: pq.write_table(pa.table({"path": ["a"], "id": [b"a"]}), place),
+            "is of type binary, not string or",
+        ),
+        (lambda place: pq.write_table(pa.table([["a"], ["b"]], ["path", "path"]), place), "has 2 columns `path`"),
         (lambda place: pq.write_table(pa.table({"path": pa.array([], pa.string())}), place), "has no row"),
     ],
 )
@@ -108,6 +117,9 @@ def test_an_input_without_photos_is_refused(tmp_path: Path, make: object, senten
     ("place", "code"),
     [
         ("gone.jpg", "file_missing"),
+        ("s3://", "file_missing"),
+        ("s3://bucket", "file_missing"),
+        ("s3://no bucket/a.jpg", "file_missing"),
         ("file.jpg/below.jpg", "file_missing"),
         ("zero\0byte.jpg", "file_missing"),
         ("loop.jpg", "file_unreadable"),
@@ -121,7 +133,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, place: str, code: s
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(PhotoUnreadable) as refused:
-        read(Photo("x", f"{tmp_path}/{place}"), MOST)
+        read(Photo("x", place if place.startswith("s3:") else f"{tmp_path}/{place}"), MOST)
     assert refused.value.code == code
     assert refused.value.sentence.endswith(".")
 

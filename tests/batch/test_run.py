@@ -121,6 +121,44 @@ def test_a_part_that_is_damaged_is_done_anew(
     assert files(output) == files(undisturbed)
 
 
+def test_a_footer_that_no_parser_understands_is_damage_too(
+    undisturbed: Path, folder: Path, engine: InProcess, tmp_path: Path
+) -> None:
+    output = copied(undisturbed, tmp_path / "out", *files(undisturbed))
+    part = output / "findings" / "part-000000.parquet"
+    begin, name, end = part.read_bytes().partition(b"acne_score")
+    part.write_bytes(begin + b"\xff" + name[1:] + end)
+    with pytest.raises(UnicodeDecodeError):
+        tables.rows_in(part.read_bytes())
+    run(request(folder, output, resume=True), engine, Told())
+    assert files(output) == files(undisturbed)
+
+
+def test_a_part_beyond_the_last_is_refused(undisturbed: Path, folder: Path, engine: InProcess, tmp_path: Path) -> None:
+    output = copied(undisturbed, tmp_path / "out", *files(undisturbed))
+    (output / "findings" / "part-000099.parquet").write_bytes(
+        (output / "findings" / "part-000000.parquet").read_bytes()
+    )
+    with pytest.raises(OutputInUse, match=r"findings/part-000099\.parquet is no part of this run: remove it"):
+        run(request(folder, output, resume=True), engine, Told())
+
+
+def test_hidden_files_of_others_are_left_where_they_are(folder: Path, engine: InProcess, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".DS_Store").write_text("")
+    assert run(request(folder / "a", tmp_path / "out"), engine, Told()).photos == 4
+    assert run(request(folder / "a", tmp_path / "out", overwrite=True), engine, Told()).photos == 4
+    assert (tmp_path / "out" / ".DS_Store").exists()
+
+
+def test_a_run_that_is_refused_leaves_no_folder(engine: InProcess, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    for name in ("new", "kept"):
+        with pytest.raises(BatchError, match="No such file"):
+            run(request(tmp_path / "nowhere", tmp_path / name), engine, Told())
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
 def test_only_the_end_of_a_finished_part_is_read(
     undisturbed: Path, folder: Path, engine: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,12 +215,12 @@ def test_files_of_others_are_never_touched(folder: Path, engine: InProcess, tmp_
         (
             {"options": {"allow_fallback": True, "part_size": 4}},
             OutputInUse,
-            "begun with --allow-fallback, not without",
+            "begun with --allow-fallback: do the same",
         ),
         (
             {"options": {"allow_fallback": False, "part_size": 8}},
             OutputInUse,
-            "with --part-size 8, not with --part-size 4",
+            "begun with --part-size 8: do the same",
         ),
         ({"input": {"place": "x", "photos": 9, "sha256": ""}}, OutputInUse, "9 photos of x; now there are 10"),
         ({"weights": {"name": "w", "version": "1", "sha256": "ab"}}, WeightsUnusable, r"w 1 \(sha256 ab\)"),
@@ -303,5 +341,5 @@ def test_output_within_the_photos_is_refused(folder: Path, engine: InProcess, ou
 
 def test_output_that_is_a_file_is_refused(folder: Path, engine: InProcess, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
-    with pytest.raises(BatchError, match="cannot be written: File exists"):
+    with pytest.raises(BatchError, match="is a file: name a folder"):
         run(request(folder, tmp_path / "out"), engine, Told())

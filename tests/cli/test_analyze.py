@@ -81,7 +81,12 @@ def test_standard_input_is_a_photo(shine: Shine, analyzer: Analyzer) -> None:
         (["x.png", "--overlai", "out.png"], "--overlay"),
         ([PORTRAIT, "--weights", "gs://bucket/x"], "must name a folder or s3://bucket/prefix"),
         ([PORTRAIT, "--weights", "x", "--server", "http://localhost:9"], "give --server or --weights, not both"),
-        ([PORTRAIT, "--min-confidence", "nan"], "a number from 0 to 1"),
+        ([PORTRAIT, "--min-confidence", "nan"], "'--min-confidence': it is no number"),
+        ([PORTRAIT, "--overlay", "-"], "names a file that ends in .png"),
+        ([PORTRAIT, "--overlay", ""], "'--overlay': it is empty"),
+        ([PORTRAIT, "--server", ""], "'--server': it is empty"),
+        ([PORTRAIT, "--weights", ""], "'--weights': it is empty"),
+        ([""], "it is empty"),
     ],
 )
 def test_wrong_usage_is_2_and_a_sentence(shine: Shine, words: list[object], says: str) -> None:
@@ -109,8 +114,10 @@ def _umask() -> int:
 
 def test_several_are_drawn_into_a_folder_with_the_same_sub_folders(shine: Shine, photos: Path, tmp_path: Path) -> None:
     shutil.copy(photos / "face.png", photos / "face.PNG")
+    other = tmp_path / "face.png"
+    shutil.copy(PORTRAIT, other)
     drawn = tmp_path / "new" / "drawn"
-    assert shine("analyze", photos, PORTRAIT, photos / "face.png", "--overlay", drawn).code == 0
+    assert shine("analyze", photos, PORTRAIT, other, "--overlay", drawn).code == 0
     written = sorted(str(path.relative_to(drawn)) for path in drawn.rglob("*.png"))
     assert written == ["astronaut.png", "face-2.png", "face-3.png", "face.png", "second visit/face.png"]
     with Image.open(drawn / "second visit" / "face.png") as picture:
@@ -277,7 +284,7 @@ def test_where_the_model_is_required_missing_weights_are_4(
     monkeypatch.setenv("SHINE_WEIGHTS_URI", str(no_weights))
     ended = shine("analyze", PORTRAIT, "--require-model")
     assert (ended.code, ended.out) == (4, "")
-    assert "`shine doctor` finds the cause" in ended.err
+    assert f"`shine weights check {no_weights}` tells more" in ended.err
     assert shine("analyze", PORTRAIT, "--require-model", "--weights", "bentos/skin/weights").code == 0
 
 
@@ -321,6 +328,22 @@ def test_a_place_that_ends_in_a_slash_is_a_folder(shine: Shine, analyzer: Analyz
     ended = shine("analyze", PORTRAIT, "--overlay", tmp_path / "drawn.jpg")
     assert (ended.code, (tmp_path / "drawn.jpg").exists()) == (2, False)
     assert "ends in .png" in ended.err
+
+
+def test_a_link_to_itself_is_one_error_also_where_pictures_are_drawn(
+    shine: Shine, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "loop.png").symlink_to("loop.png")
+    ended = shine("analyze", photos, "--overlay", tmp_path / "drawn")
+    assert ended.code == 1
+    assert "Too many levels of symbolic links" in ended.out
+    assert (tmp_path / "drawn" / "face.png").exists()
+    assert shine("analyze", photos / "face.png", "--overlay", photos / "loop.png").code == 3
+
+
+def test_a_photo_named_itself_and_by_its_folder_is_read_once(shine: Shine, photos: Path) -> None:
+    ended = shine("analyze", photos, f"{photos}/", photos / "face.png")
+    assert ended.out.count(f"{photos}/face.png") == 1
 
 
 def test_a_folder_named_twice_is_read_once(shine: Shine, photos: Path) -> None:

@@ -119,6 +119,13 @@ def test_a_closed_input_is_a_photo_that_cannot_be_read() -> None:
     assert "photo_unreadable: It cannot be read: Bad file descriptor." in ended.stdout
 
 
+@pytest.mark.parametrize("to", ["2>/dev/full", "2>&-"])
+def test_messages_that_cannot_be_printed_end_nothing(to: str) -> None:
+    line = f"{shlex.join(COMMAND)} analyze {PORTRAIT} --weights /nowhere {to}"
+    ended = subprocess.run(["bash", "-c", line], env=ENV, capture_output=True, text=True, check=True)
+    assert len(ended.stdout.splitlines()) == 2
+
+
 def test_without_a_place_for_messages_they_are_lost_and_not_among_the_output() -> None:
     line = f"{shlex.join(COMMAND)} analyze {PORTRAIT} --weights /nowhere --json 2>&-"
     ended = subprocess.run(["bash", "-c", line], env=ENV, capture_output=True, text=True, check=True)

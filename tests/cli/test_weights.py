@@ -53,7 +53,7 @@ def test_the_same_in_s3(shine: Shine, tmp_path: Path, bucket: str) -> None:
     assert row["live"]
     ended = shine("weights", "list", "s3://nobodys-bucket/x")
     assert (ended.code, ended.out) == (2, "")
-    assert "NoSuchBucket" in ended.err
+    assert "There is no bucket nobodys-bucket" in ended.err
 
 
 def test_a_version_that_is_there_with_other_bytes_is_3(shine: Shine, tmp_path: Path) -> None:

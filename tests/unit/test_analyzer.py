@@ -162,6 +162,37 @@ def test_wrong_arguments_are_refused() -> None:
             Analyzer(threads=threads)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("weights", [3, b"weights", ""])
+def test_weights_are_named_by_a_path_or_an_address(weights: Any) -> None:
+    with pytest.raises(TypeError, match=r"weights is .*; it must be a folder, s3://bucket/prefix, or None"):
+        Analyzer(weights)
+    with pytest.raises(ValueError, match=r"^weights is 'http://x'"):
+        Analyzer("http://x")
+
+
+def test_numbers_of_numpy_are_numbers(analyzer: Analyzer) -> None:
+    assert repr(Analyzer(threads=np.int64(1))) == "Analyzer(weights=None, threads=1)"  # type: ignore[arg-type]
+    few, many = (
+        len(analyzer.analyze(PORTRAIT, min_confidence=np.float32(least)).concerns.acne.boxes)  # type: ignore[arg-type]
+        for least in (1, 0)
+    )
+    assert few < many
+
+
+def test_a_process_that_was_forked_analyses_too() -> None:
+    code = f"""
+import multiprocessing, warnings
+from bentos.skin import Analyzer
+analyzer = Analyzer()
+def score(path): return analyzer.analyze(path).concerns.texture.score
+expected = score({str(PORTRAIT)!r})
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    print(pool.map(score, [{str(PORTRAIT)!r}] * 3) == [expected] * 3)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "True\n"
+
+
 def test_names_are_taken_as_a_list_and_none_is_as_if_left_out(analyzer: Analyzer) -> None:
     assert analyzer.analyze(PORTRAIT, include=None).outlines is None
     assert analyzer.analyze(PORTRAIT, include=("outlines",)).outlines is not None

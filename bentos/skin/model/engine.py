@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -77,7 +78,8 @@ class OnnxEngine:
         self.metrics = bundle.metrics
         self._constant = ConstantOutputDetector()
         self._on_cpu = self._session.get_providers()[0] == "CPUExecutionProvider"
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="network")
+        self._count = threads
+        self._pool = os.getpid(), ThreadPoolExecutor(threads, thread_name_prefix="network")
         self._test(manifest.self_test)
 
     def predict(self, crops: Sequence[NDArray[np.uint8]]) -> list[LesionsAndWrinkles]:
@@ -87,7 +89,7 @@ class OnnxEngine:
             InvalidModelOutput: the outputs are invalid, or the same for many different crops.
         """
         batches = [crop[np.newaxis] for crop in crops] if self._on_cpu else [np.stack(crops)]
-        outputs = list(self._threads.map(self.run, batches))
+        outputs = list(self._threads().map(self.run, batches))
         for batch, output in zip(batches, outputs, strict=True):
             self._constant.check(batch, output)
         return [
@@ -95,6 +97,14 @@ class OnnxEngine:
             for batch, output in zip(batches, outputs, strict=True)
             for number in range(len(batch))
         ]
+
+    def _threads(self) -> ThreadPoolExecutor:
+        """The threads of this process: those of the parent do not exist in a process that was forked."""
+        owner, pool = self._pool
+        if owner != os.getpid():
+            pool = ThreadPoolExecutor(self._count, thread_name_prefix="network")
+            self._pool = os.getpid(), pool
+        return pool
 
     def run(self, crops: NDArray[np.uint8]) -> Outputs:
         """The raw outputs of a batch, by name.

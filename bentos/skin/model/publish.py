@@ -18,6 +18,7 @@ from bentos.skin.model.bundle import MANIFEST, METRICS, MODEL, BundleError, pars
 from bentos.skin.model.engine import OnnxEngine
 from bentos.skin.model.location import AlreadyThere, Conflict, Location, PublishError
 from bentos.skin.model.pointer import CURRENT, Pointer, pointer, version_folder
+from bentos.skin.model.s3 import unreachable
 
 
 def read_current(location: Location) -> tuple[Pointer | None, str | None]:
@@ -167,8 +168,10 @@ def describe(error: Exception, uri: str) -> str:
     if isinstance(error, OSError):
         return f"{error.filename or uri} cannot be read or written: {error.strerror or error}."
     if not isinstance(error, ClientError):
-        return f"S3 cannot be reached ({type(error).__name__}): {error}"
+        return unreachable(error)
     code, action = error.response["Error"]["Code"], f"s3:{error.operation_name}"
+    if code == "NoSuchBucket":
+        return f"There is no bucket {uri.removeprefix('s3://').partition('/')[0]}: correct the name, or make it."
     if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 403:
         return f"S3 refuses ({code}): allow {action} on {uri.replace('s3://', 'arn:aws:s3:::')}/*."
     return f"S3 answers {code} to {action} on {uri}."

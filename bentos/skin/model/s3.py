@@ -220,7 +220,7 @@ class S3Source:
     def _failure(self, error: Exception, action: str = "s3:GetObject") -> BundleError:
         """An error of boto3 as a BundleError."""
         if not isinstance(error, ClientError):
-            return BundleError("weights_unreachable", f"S3 cannot be reached ({type(error).__name__}).")
+            return BundleError("weights_unreachable", unreachable(error))
         code = error.response["Error"]["Code"]
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         if code == "NoSuchBucket":
@@ -229,3 +229,11 @@ class S3Source:
             place = f"arn:aws:s3:::{self._bucket}/{self._prefix}/*"
             return BundleError("weights_unreachable", f"S3 refuses ({code}): allow {action} on {place}.")
         return BundleError("weights_unreachable", f"S3 answers {status} ({code}).")
+
+
+def unreachable(error: Exception) -> str:
+    """Why no answer came from S3, in a sentence."""
+    name = type(error).__name__
+    if "Credential" in name:
+        return f"There are no AWS credentials ({name}): set them, as for the aws command."
+    return f"S3 cannot be reached ({name})."
