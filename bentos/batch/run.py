@@ -31,6 +31,13 @@ PART = re.compile(rf"({FINDINGS}|{FAILURES})/part-([0-9]{{6,}})\.parquet")
 PART_PHOTOS = 512  # in an output file: 1.5 MB, and half a minute of two cores, which is what a kill costs at most
 TASK_PHOTOS = 16  # for one process at a time: small, so that all end together, and a killed one has done little
 READERS = 16  # files of a former run that are read at the same time
+RECORDED = frozenset({"tables", "analysis", "shine", "input", "weights", "options", "began"})  # in run.json
+RECORDED_IN = {
+    "input": frozenset({"place", "photos", "sha256"}),
+    "weights": frozenset({"name", "version", "sha256"}),
+    "options": frozenset[str](),
+}
+ANEW = "name another output, or begin anew by --overwrite"
 PROBED = 3  # photos of a bucket that are tried before anything begins
 
 
@@ -135,6 +142,8 @@ def run(request: Request, engine: AbstractContextManager[Engine], progress: Prog
         former = _former(place, there, request)
         listing = photos.find(request.source)
         _probe(request.source, listing)
+        if former is not None:
+            _refuse_another_run(former, _record(request, listing), request.output)
         progress.found(listing.count, listing.others)
         with engine as started:
             return _Run(request, place, listing, started, progress).carry_out(there, former)
@@ -165,14 +174,15 @@ class _Run:
                 f"The weights cannot be used: {weights.problem or 'unknown'} Repair them, or let the heuristics answer "
                 "by --allow-fallback; each row says who did."
             )
-        record = self._record(weights)
+        record = _record(self._request, self._listing)
+        record["weights"] |= {"name": weights.name, "version": weights.version, "sha256": weights.sha256}
         if former is None:
             for name in sorted(there, reverse=True):  # run.json first: what is left cannot be taken for a run
                 self._place.remove(name)
             self._place.write(RUN, _json(record))
             done, damaged = dict[int, int](), 0
         else:
-            self._compare(former, record)
+            self._refuse_other_weights(former, record)
             record["began"] = former["began"]
             done, damaged = self._done(there)
         self._progress.began(sum(map(self._size, done)), damaged)
@@ -248,49 +258,48 @@ class _Run:
         done = {part: failed for part, failed in zip(parts, failures, strict=True) if failed is not None}
         return done, len(parts) - len(done)
 
-    def _record(self, weights: Weights) -> dict[str, Any]:
-        """What run.json says."""
-        return {
-            "tables": tables.VERSION,
-            "analysis": SCHEMA_VERSION,
-            "shine": __version__,
-            "input": {
-                "place": self._request.source,
-                "photos": self._listing.count,
-                "sha256": self._listing.fingerprint,
-            },
-            "weights": {
-                "place": self._request.work.weights,
-                "name": weights.name,
-                "version": weights.version,
-                "sha256": weights.sha256,
-            },
-            "options": {"allow_fallback": self._request.work.allow_fallback, "part_size": self._request.part_photos},
-            "began": _now(),
-            "finished": None,
-        }
-
-    def _compare(self, former: dict[str, Any], record: dict[str, Any]) -> None:
-        """Refuse to mix what one table must not mix."""
-        output, anew = self._request.output, "name another output, or begin anew by --overwrite"
-        for key, what in (("tables", "tables of version"), ("analysis", "analyses of schema"), ("shine", "shine")):
-            if former[key] != record[key]:
-                raise OutputInUse(f"{output} was begun with {what} {former[key]}, this is {record[key]}: {anew}.")
-        for key, value in record["options"].items():
-            if former["options"].get(key) != value:
-                before = _as_option(key, former["options"].get(key))
-                raise OutputInUse(f"{output} was begun {before}: do the same, or {anew}.")
-        was, now = former["input"], record["input"]
-        if (was["photos"], was["sha256"]) != (now["photos"], now["sha256"]):
-            raise OutputInUse(
-                f"{output} was begun with {was['photos']:,} photos of {was['place']}; now there are {now['photos']:,}, "
-                f"or others: {anew}."
-            )
+    def _refuse_other_weights(self, former: dict[str, Any], record: dict[str, Any]) -> None:
         if former["weights"]["sha256"] != record["weights"]["sha256"]:
             names = [Weights(it["name"], it["version"], it["sha256"]) for it in (former["weights"], record["weights"])]
             raise WeightsUnusable(
-                f"{output} was begun with {names[0]}; these are {names[1]}: name the former by --weights, or {anew}."
+                f"{self._request.output} was begun with {names[0]}; these are {names[1]}: name the former by "
+                f"--weights, or {ANEW}."
             )
+
+
+def _record(request: Request, listing: Listing) -> dict[str, Any]:
+    """What run.json says, but for what is known of the weights once they are loaded."""
+    return {
+        "tables": tables.VERSION,
+        "analysis": SCHEMA_VERSION,
+        "shine": __version__,
+        "input": {"place": request.source, "photos": listing.count, "sha256": listing.fingerprint},
+        "weights": {"place": request.work.weights},
+        "options": {"allow_fallback": request.work.allow_fallback, "part_size": request.part_photos},
+        "began": _now(),
+        "finished": None,
+    }
+
+
+def _refuse_another_run(former: dict[str, Any], record: dict[str, Any], output: str) -> None:
+    """Refuse to mix what one table must not mix.
+
+    Raises:
+        OutputInUse: versions, options or photos of a former run differ.
+    """
+    for key, what in (("tables", "tables of version"), ("analysis", "analyses of schema"), ("shine", "shine")):
+        if former[key] != record[key]:
+            raise OutputInUse(f"{output} was begun with {what} {former[key]}, this is {record[key]}: {ANEW}.")
+    for key, value in record["options"].items():
+        if former["options"].get(key) != value:
+            before = _as_option(key, former["options"].get(key))
+            raise OutputInUse(f"{output} was begun {before}: do the same, or {ANEW}.")
+    was, now = former["input"], record["input"]
+    if (was["photos"], was["sha256"]) != (now["photos"], now["sha256"]):
+        raise OutputInUse(
+            f"{output} was begun with {was['photos']:,} photos of {was['place']}; now there are {now['photos']:,}, "
+            f"or others: {ANEW}."
+        )
 
 
 def _former(place: Storage, there: set[str], request: Request) -> dict[str, Any] | None:
@@ -317,7 +326,8 @@ def _former(place: Storage, there: set[str], request: Request) -> dict[str, Any]
         return None
     try:
         former: dict[str, Any] = json.loads(place.read(RUN))
-        if not {"tables", "analysis", "shine", "input", "weights", "options", "began"} <= former.keys():
+        whole = former.keys() >= RECORDED and all(names <= former[part].keys() for part, names in RECORDED_IN.items())
+        if not whole:
             raise ValueError
     except (ValueError, AttributeError):
         raise OutputInUse(f"{place.name}/{RUN} cannot be read: begin anew by --overwrite.") from None

@@ -238,12 +238,17 @@ def test_a_table_never_mixes_runs_of_different_kinds(
     output = copied(undisturbed, tmp_path / "out")
     record = json.loads((output / "run.json").read_text())
     (output / "run.json").write_text(json.dumps(record | change))
+    told = Told()
     with pytest.raises(error, match=sentence):
-        run(request(folder, output, resume=True), engine, Told())
+        run(request(folder, output, resume=True), engine, told)
     assert engine.tasks == []
+    assert (told.photos == 0) == (error is OutputInUse)  # which is known before processes are started
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "no JSON"])
+PARTLY = '{"tables": 1, "analysis": 1, "shine": "1", "input": {}, "weights": 3, "options": [], "began": ""}'
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "no JSON", PARTLY])
 def test_a_run_of_which_nothing_is_known_is_not_resumed(
     folder: Path, engine: InProcess, tmp_path: Path, text: str
 ) -> None:
