@@ -149,7 +149,7 @@ class Table:
         identity = None if identity is None else str(identity)
         if (data := row.get("bytes")) is not None:
             return Photo(path, "", identity, data)
-        place = os.path.abspath(named) if named and not named.startswith(s3.SCHEME) else named or ""  # noqa: PTH100
+        place = os.path.abspath(named) if named and not named.startswith(s3.SCHEME) else named or ""  # noqa: PTH100  any bytes
         return Photo(path, place, identity)
 
 
@@ -171,7 +171,7 @@ def find(source: str) -> Listing:
             os.scandir(path).close()  # that of INPUT itself must be readable; those below become failures
             files = list(files_below(path))
             names = [name for name in files if is_photo(path, name)]
-            found = Paths(os.path.abspath(path), names, len(files) - len(names))  # noqa: PTH100
+            found = Paths(os.path.abspath(path), names, len(files) - len(names))  # noqa: PTH100  any bytes
             return _some(found, nothing_in(source, found.others))
         if not stat.S_ISREG(mode):
             raise BatchError(f"{source} is neither a file nor a folder: {EMPTY}.")

@@ -142,11 +142,12 @@ def run(request: Request, engine: AbstractContextManager[Engine], progress: Prog
         former = _former(place, there, request)
         listing = photos.find(request.source)
         _probe(request.source, listing)
+        record = _record(request, listing)
         if former is not None:
-            _refuse_another_run(former, _record(request, listing), request.output)
+            _refuse_another_run(former, record, request.output)
         progress.found(listing.count, listing.others)
         with engine as started:
-            return _Run(request, place, listing, started, progress).carry_out(there, former)
+            return _Run(request, place, listing, started, progress).carry_out(there, former, record)
 
 
 def refuse_nested(source: str, output: str) -> None:
@@ -166,7 +167,7 @@ class _Run:
         self._progress = progress
         self._parts = -(-listing.count // request.part_photos)
 
-    def carry_out(self, there: set[str], former: dict[str, Any] | None) -> Outcome:
+    def carry_out(self, there: set[str], former: dict[str, Any] | None, record: dict[str, Any]) -> Outcome:
         """Do what is missing."""
         weights = self._engine.weights()
         if weights.sha256 is None and not self._request.work.allow_fallback:
@@ -174,7 +175,6 @@ class _Run:
                 f"The weights cannot be used: {weights.problem or 'unknown'} Repair them, or let the heuristics answer "
                 "by --allow-fallback; each row says who did."
             )
-        record = _record(self._request, self._listing)
         record["weights"] |= {"name": weights.name, "version": weights.version, "sha256": weights.sha256}
         if former is None:
             for name in sorted(there, reverse=True):  # run.json first: what is left cannot be taken for a run
@@ -185,12 +185,14 @@ class _Run:
             self._refuse_other_weights(former, record)
             record["began"] = former["began"]
             done, damaged = self._done(there)
-        self._progress.began(sum(map(self._size, done)), damaged)
-        return self._analyse(record, done)
+        before = sum(map(self._size, done))
+        self._progress.began(before, damaged)
+        failed = self._analyse(record, done)
+        return Outcome(self._listing.count, failed, self._listing.count - before)
 
-    def _analyse(self, record: dict[str, Any], done: dict[int, int]) -> Outcome:
-        """Analyse the photos of all parts but those that are done, whose failures are counted."""
-        before, failed = sum(map(self._size, done)), sum(done.values())
+    def _analyse(self, record: dict[str, Any], done: dict[int, int]) -> int:
+        """Analyse the photos of all parts but those that are done; how many failed, those of the done parts too."""
+        failed = sum(done.values())
         metadata = {name: str(record[name]) for name in ("shine", "tables")}
         metadata["weights_sha256"] = str(record["weights"]["sha256"])
         parts: dict[int, _Part] = {}
@@ -205,7 +207,7 @@ class _Run:
         counts = {"photos": self._listing.count, "findings": self._listing.count - failed, "failures": failed}
         record["finished"] = {"at": _now(), **counts}
         self._place.write(RUN, _json(record))
-        return Outcome(self._listing.count, failed, self._listing.count - before)
+        return failed
 
     def _check(self, piece: Done, sha256: str | None) -> None:
         """Refuse to go on where a process cannot, or has loaded other weights than the others."""

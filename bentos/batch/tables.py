@@ -126,7 +126,7 @@ def rows_in(tail: bytes) -> int:
         tail: its end, with the footer.
 
     Raises:
-        pa.ArrowException: it is none.
+        Exception: it is damaged, or no Parquet; of which class depends on the damage.
     """
     return int(pq.read_metadata(io.BytesIO(tail)).num_rows)
 

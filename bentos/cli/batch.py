@@ -14,7 +14,6 @@ import click
 
 from bentos.cli.command import Command, CommandError, say
 from bentos.cli.exit_codes import DONE, FAILED, SOME_FAILED, THERE, WEIGHTS
-from bentos.cli.group import CONTEXT
 from bentos.cli.sources import weights_option
 from bentos.cli.text import number_of
 from bentos.skin import cgroup
@@ -27,7 +26,7 @@ LINE_S = 30.0  # between two lines of progress where no terminal shows a bar
 WINDOW_S = 60.0  # over which photos a second are told
 
 
-@click.command(cls=Command, context_settings=CONTEXT)
+@click.command(cls=Command)
 @click.argument("source", metavar="INPUT")
 @click.argument("output", metavar="OUTPUT")
 @click.option("--resume", is_flag=True, help="Do what the output lacks of the same photos.")
@@ -87,10 +86,10 @@ def batch(
     if resume and overwrite:
         raise CommandError("--resume goes on and --overwrite begins anew: give one of the two.")
     try:
-        import pyarrow  # noqa: F401
+        import pyarrow  # noqa: F401  whether it is there
 
         if engine == "ray":
-            import ray  # noqa: F401
+            import ray  # noqa: F401  whether it is there
     except ImportError as error:
         raise CommandError(
             f"shine batch needs {error.name}, which is not installed: run `make setup-batch`, or pip install -r "
