@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
+from bentos.cli.exit_codes import FAILED, INTERRUPTED
 from bentos.cli.output import complain, flushed, prepare_streams, report_unprinted
 from bentos.cli.text import printable
 
-FAILED, INTERRUPTED = 2, 130  # exit codes of both
 LONGEST = 2000  # characters of a sentence
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 

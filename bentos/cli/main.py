@@ -30,9 +30,8 @@ from collections.abc import Sequence
 
 import click
 
-from bentos.cli.exit_codes import INTERRUPTED
+from bentos.cli.exit_codes import CLOSED, INTERRUPTED
 from bentos.cli.group import CONTEXT, LazyGroup, Table, call, version_option
-from bentos.cli.output import CLOSED
 
 COMMANDS: Table = {
     "analyze": ("analyze", "analyze", "Findings on photos, as a table, JSON or pictures."),

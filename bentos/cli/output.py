@@ -4,8 +4,8 @@ import contextlib
 import os
 import sys
 
-UNPRINTED = 2  # exit code where not all could be printed
-CLOSED = 141  # exit code where the reader of standard output has gone (`shine analyze photos/ | head`): 128 + SIGPIPE
+from bentos.cli.exit_codes import CLOSED, FAILED
+
 STREAMS = (("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w"))
 
 
@@ -49,4 +49,4 @@ def report_unprinted(error: OSError, program: str) -> int:
     # Python flushes once more when it ends, and would complain.
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return CLOSED if closed else UNPRINTED
+    return CLOSED if closed else FAILED

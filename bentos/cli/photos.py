@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bentos.cli.command import CommandError, say
-from bentos.skin.folder import Identity, files_below, is_photo, nothing_in
+from bentos.skin.folder import Identity, files_below, identity, is_photo, nothing_in
 
 STDIN = "-"
 MOST_BYTES = 64 << 20  # of one photo; what analyses it has its own limit, which is lower
@@ -70,7 +70,7 @@ def find(arguments: tuple[str, ...]) -> list[Photo]:
         elif not os.path.isdir(argument):  # noqa: PTH112  unlike Path's it never raises
             photos.append(Photo(argument, Path(argument)))
         else:
-            if _identity(argument) in seen:
+            if identity(argument) in seen:
                 continue  # named twice, or within a folder that is named
             found = list(_below(Path(argument), seen))
             photos += [photo for photo in found if photo is not None]
@@ -83,16 +83,8 @@ def find(arguments: tuple[str, ...]) -> list[Photo]:
         say(sentence)
     once: dict[str | None, Photo] = {}  # what is named twice is analysed once
     for photo in photos:
-        once.setdefault(None if photo.path is None else os.path.abspath(photo.path), photo)  # noqa: PTH100
+        once.setdefault(None if photo.path is None else os.path.abspath(photo.path), photo)  # noqa: PTH100  without `..`
     return list(once.values())
-
-
-def _identity(folder: str) -> Identity | None:
-    try:
-        status = os.stat(folder)  # noqa: PTH116  any name
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _nothing(folder: str, others: int) -> str:

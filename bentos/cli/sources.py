@@ -266,7 +266,5 @@ def _without_model(reason: str | None, cause: str | None, required: bool, more: 
     """
     what = f"The model does not answer ({reason}){f': {cause}' if cause else '.'}"
     if required:
-        raise CommandError(
-            f"{what} `{more}` tells more. Leave out --require-model to accept the findings of the heuristics.", WEIGHTS
-        )
+        raise CommandError(f"{what} `{more}` tells more. {WITHOUT_MODEL}", WEIGHTS)
     say(f"{what} The heuristics answer instead, and each result says so. `{more}` tells more.")

@@ -44,9 +44,9 @@ class Analyzer:
     """Findings on photos, without a server; answers, errors and marking are those of the HTTP endpoints.
 
     One analyzer may serve many threads, and processes that are forked while it does nothing. It can be pickled: what
-    arrives loads its weights anew. Numeric libraries of
-    this process are limited to one thread a call, for photos are analysed in parallel already; where they are not set,
-    OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and MKL_NUM_THREADS are set to 1, so processes that it starts inherit that.
+    arrives loads its weights anew. Numeric libraries of this process are limited to one thread a call, for photos are
+    analysed in parallel already; where they are not set, OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and MKL_NUM_THREADS are
+    set to 1, so processes that it starts inherit that.
 
     Where the weights cannot be used nothing is raised: the heuristics answer, and each answer says so (`degraded`,
     `reason`), unless a call requires the model. `status` tells the cause.

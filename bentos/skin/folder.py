@@ -12,6 +12,16 @@ HEAD = 12  # bytes that tell a photo of any format
 Identity = tuple[int, int]  # device and inode
 
 
+def identity(folder: str) -> Identity:
+    """By which a folder is known, whatever it is called.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    status = os.stat(folder)  # noqa: PTH116  any bytes
+    return status.st_dev, status.st_ino
+
+
 def files_below(folder: Path, seen: set[Identity] | None = None) -> Iterator[str]:
     """The files in a folder and below, relative to it, each folder's in the order of their names, but hidden ones.
 
@@ -31,19 +41,18 @@ def files_below(folder: Path, seen: set[Identity] | None = None) -> Iterator[str
     top = os.path.abspath(folder)  # noqa: PTH100  any bytes
     while waiting:
         below = waiting.pop()
-        place = os.path.join(top, below)  # noqa: PTH118
+        place = os.path.join(top, below)  # noqa: PTH118  any bytes
         try:
-            status = os.stat(place)  # noqa: PTH116
-            if (status.st_dev, status.st_ino) in seen:
+            if (known := identity(place)) in seen:
                 continue
-            seen.add((status.st_dev, status.st_ino))
+            seen.add(known)
             entries = sorted(os.scandir(place), key=lambda entry: entry.name)
         except OSError:
             yield f"{below}/"
             continue
         folders = []
         for entry in entries:
-            name = os.path.join(below, entry.name)  # noqa: PTH118
+            name = os.path.join(below, entry.name)  # noqa: PTH118  any bytes
             if entry.name.startswith("."):
                 continue
             try:
@@ -75,7 +84,7 @@ def is_photo(folder: Path, name: str) -> bool:
         folder: of `files_below`.
         name: that it gave.
     """
-    if name.endswith("/") or os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122
+    if name.endswith("/") or os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122  any bytes
         return True
     try:
         with (folder / name).open("rb") as file:
