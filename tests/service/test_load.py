@@ -87,6 +87,11 @@ def test_1500_photos_at_concurrency_32_are_answered_as_if_each_were_alone(with_f
 
 
 @pytest.mark.long
+def test_real_measurements_are_the_same_alone_and_in_a_crowd(server: Server) -> None:
+    are_right(server, 48, 8)
+
+
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_300_real_measurements_are_the_same_alone_and_in_a_crowd(server: Server) -> None:
     are_right(server, 300, 8)

@@ -381,6 +381,7 @@ def test_each_sampler_of_the_specification_decides_as_it_says(without: str, alwa
     [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "is 'grpc'; spans are exported by http/protobuf only"),
         ("OTEL_TRACES_SAMPLER_ARG", "1.5", "is '1.5', which is not a share"),
+        pytest.param("OTEL_TRACES_SAMPLER_ARG", "few", "is 'few', which is not a share", marks=pytest.mark.long),
         (
             "OTEL_PROPAGATORS",
             "b3",

@@ -311,8 +311,10 @@ def test_the_legend_explains_the_layers_and_no_others(monkeypatch: pytest.Monkey
     assert not {"face", "lesion, bold: sure", "map of acne"} & set(lines)
 
 
-@pytest.mark.parametrize("size", [(64, 64), (64, 4000), (4000, 64), (1080, 1350)])
-@pytest.mark.parametrize("width", [MIN_WIDTH, 400, MAX_WIDTH])
+@pytest.mark.parametrize(
+    "size", [(64, 64), (64, 4000), (4000, 64), (1080, 1350), pytest.param((2400, 1600), marks=pytest.mark.long)]
+)
+@pytest.mark.parametrize("width", [MIN_WIDTH, 400, pytest.param(1000, marks=pytest.mark.long), MAX_WIDTH])
 @pytest.mark.parametrize("with_legend", [True, False])
 def test_a_picture_is_as_wide_as_it_is_asked_to_be(size: tuple[int, int], width: int, with_legend: bool) -> None:
     photo = Photo(plain(max(size[0] // 4, 16), max(size[1] // 4, 16)).pixels, *size, "PNG")
